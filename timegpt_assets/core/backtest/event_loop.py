@@ -1,0 +1,220 @@
+"""The backtest one can read: bar by bar, one symbol and one session at a time, nothing carried over.
+
+Belongs here: joining forecasts with what was known at the snapshot, and stepping through the bars until the exit.
+Every faster road must give the same trades as this one.
+"""
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+import polars as pl
+
+from timegpt_assets.core import calendar, tables, trading
+from timegpt_assets.core.trading import Costs, Rules, TradingError
+
+MINUTE = timedelta(minutes=1)
+SOURCES = tuple(tables.SOURCES)
+UNSEEN = "insufficient_observation"
+BOOTSTRAPS = ("trade", "block")
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One minute of the grid, USD; NaN before the session's first print, where ``is_filled`` holds."""
+
+    ts: datetime
+    open: float
+    high: float
+    low: float
+    close: float
+    is_filled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a position ended; ``ts`` is when the price is known, one minute after the exit bar's start."""
+
+    ts: datetime
+    price: float
+    reason: str
+
+
+def trades(
+    forecasts: pl.DataFrame,
+    bars: pl.DataFrame,
+    symbol_gates: pl.DataFrame,
+    *,
+    rules: Rules,
+    costs: Costs,
+    capital: float,
+    bootstrap: str,
+    event_days: Collection[date] = (),
+    no_trade: Sequence[tuple[time, time]] = (),
+    illiquid: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """Return TRADES: one row per entry, and one of quantity 0 per entry that met a minute without a print.
+
+    ``capital`` is USD per symbol. ``bootstrap`` (trade, block) decides for a source triple on which symbol_gates is
+    silent. Nothing is entered on ``event_days`` nor at New York times inside a ``no_trade`` window [start, end),
+    nor on the rows (day, symbol, snapshot_ts) of ``illiquid`` (core/liquidity.py).
+    Each (day, symbol) stands alone: position, daily cap and cooldown begin anew. Raises TradingError for bars that
+    end before an exit and for a symbol without a spread.
+    """
+    if bootstrap not in BOOTSTRAPS:
+        raise TradingError(f"gates.bootstrap is {bootstrap!r}. Use one of {', '.join(BOOTSTRAPS)}.")
+    entries = _signals(forecasts, bars, symbol_gates, rules=rules, costs=costs, bootstrap=bootstrap)
+    entries = entries.filter(~pl.col("day").is_in(list(event_days)), *(_outside(*span) for span in no_trade))
+    if illiquid is not None:
+        entries = entries.join(illiquid, on=["day", "symbol", "snapshot_ts"], how="anti", maintain_order="left")
+    grids = bars.sort("day", "symbol", "ts").partition_by("day", "symbol", as_dict=True)
+    rows = [
+        row
+        for key, own in sorted(entries.partition_by("day", "symbol", as_dict=True).items())
+        for row in _session_trades(own, _Tape.of(grids[key]), rules=rules, costs=costs, capital=capital)
+    ]
+    return tables.TRADES.conformed(pl.DataFrame(rows, schema=tables.TRADES.schema, orient="row"))
+
+
+def _signals(
+    forecasts: pl.DataFrame,
+    bars: pl.DataFrame,
+    symbol_gates: pl.DataFrame,
+    *,
+    rules: Rules,
+    costs: Costs,
+    bootstrap: str,
+) -> pl.DataFrame:
+    """Return the forecasts that ask for an entry, with side, size, ev, entry_ts and eligibility.
+
+    The cost is judged at the last price known at the snapshot: the close of the bar that ends then.
+    """
+    known = bars.select("day", "symbol", pl.col("ts") + MINUTE, pl.col("close").alias("last_price"))
+    frame = forecasts.join(known, left_on=["day", "symbol", "snapshot_ts"], right_on=["day", "symbol", "ts"])
+    frame = frame.filter(pl.col("last_price").is_not_null())
+    prices = frame.select("symbol", "last_price").iter_rows()
+    round_trip = pl.Series("round_trip", [costs.round_trip(*row) for row in prices], dtype=pl.Float64)
+    frame = frame.with_columns(round_trip).with_columns(side=trading.side(rules), size=trading.size(rules))
+    frame = frame.with_columns(
+        ev=trading.expected_value(rules), entry_ts=pl.col("snapshot_ts") + rules.entry_lag_bars * MINUTE
+    ).filter(trading.is_traded(rules))
+    return _eligible(frame, symbol_gates, bootstrap).sort("day", "symbol", "snapshot_ts")
+
+
+def _eligible(frame: pl.DataFrame, symbol_gates: pl.DataFrame, bootstrap: str) -> pl.DataFrame:
+    """Return the rows whose own source triple may trade, each with the verdict that lets it."""
+    by = ["day", "symbol", *SOURCES]
+    verdicts = symbol_gates.filter(pl.col("criterion") == "eligibility").select(
+        *by, pl.col("verdict").alias("eligibility"), "bootstrap"
+    )
+    joined = frame.join(verdicts, on=by, how="left").with_columns(
+        pl.col("eligibility").fill_null(UNSEEN), pl.col("bootstrap").fill_null(bootstrap)
+    )
+    unseen_may_trade = (pl.col("eligibility") == UNSEEN) & (pl.col("bootstrap") == "trade")
+    return joined.filter((pl.col("eligibility") == "eligible") | unseen_may_trade)
+
+
+def _outside(start: time, end: time) -> pl.Expr:
+    clock = pl.col("entry_ts").dt.convert_time_zone(calendar.ZONE).dt.time()
+    return (clock < start) | (clock >= end)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tape:
+    """The minutes of one symbol's session, in order."""
+
+    name: str
+    bars: Sequence[Bar]
+    positions: Mapping[datetime, int]
+
+    @classmethod
+    def of(cls, grid: pl.DataFrame) -> "_Tape":
+        prices = pl.col("open", "high", "low", "close").fill_null(math.nan)
+        bars = [Bar(*row) for row in grid.select("ts", prices, "is_filled").iter_rows()]
+        day, symbol = grid.select("day", "symbol").row(0)
+        return cls(f"{symbol} {day}", bars, {bar.ts: i for i, bar in enumerate(bars)})
+
+    def since(self, ts: datetime) -> Iterator[Bar]:
+        """Yield the bars from the one that starts at ``ts`` on. Raises TradingError when they run out."""
+        yield from self.bars[self.positions.get(ts, len(self.bars)) :]
+        raise TradingError(
+            f"bars of {self.name} end before the trade entered at {ts:%H:%M} UTC has left. Materialise bars again."
+        )
+
+
+def _session_trades(
+    entries: pl.DataFrame, tape: _Tape, *, rules: Rules, costs: Costs, capital: float
+) -> Iterator[dict[str, Any]]:
+    """Yield the trades of one symbol and session, oldest first."""
+    session = calendar.session(entries["day"][0])
+    stop_at = trading.time_stop(rules, session)
+    free_from = session.open
+    filled = 0
+    for entry in entries.iter_rows(named=True):
+        deadline = min(stop_at, entry["target_ts"]) if rules.exit_at_forecast_ts else stop_at
+        if filled == rules.daily_trade_cap or not free_from <= entry["entry_ts"] < deadline:
+            continue
+        first = next(tape.since(entry["entry_ts"]))
+        if first.is_filled:
+            yield _unfilled(entry)
+            continue
+        left = _exit(entry, first.open, tape, deadline=deadline, rules=rules)
+        filled += 1
+        free_from = left.ts + rules.cooldown_bars * MINUTE
+        yield _filled(entry, first.open, left, costs=costs, capital=capital, entry_reason=rules.rule_set)
+
+
+def _exit(entry: Mapping[str, Any], entry_price: float, tape: _Tape, *, deadline: datetime, rules: Rules) -> Exit:
+    """Return how the position opened at the entry bar's open ends, judged bar by bar in order.
+
+    An open beyond a level fills there. Inside a bar nobody knows what came first: both touched is the stop.
+    """
+    side = entry["side"]
+    level = trading.levels(rules, side=side, entry_price=entry_price, sigma=entry["sigma"])
+    bars = tape.since(entry["entry_ts"])
+    while True:
+        bar = next(bars)
+        known = bar.ts + MINUTE
+        worst, best = (bar.low, bar.high) if side > 0 else (bar.high, bar.low)
+        if side * bar.open <= side * level.stop:
+            return Exit(known, bar.open, "stop")
+        if side * bar.open >= side * level.take:
+            return Exit(known, bar.open, "take")
+        if side * worst <= side * level.stop:
+            return Exit(known, level.stop, "stop")
+        if side * best >= side * level.take:
+            return Exit(known, level.take, "take")
+        if known >= deadline:
+            at_forecast = rules.exit_at_forecast_ts and entry["target_ts"] == deadline
+            return Exit(known, bar.close, "forecast_ts" if at_forecast else "time_stop")
+
+
+def _filled(
+    entry: Mapping[str, Any], entry_price: float, left: Exit, *, costs: Costs, capital: float, entry_reason: str
+) -> dict[str, Any]:
+    """Return the row of a trade: quantity is signed by side, P&L in USD."""
+    quantity = entry["side"] * entry["size"] * capital / entry_price
+    gross = quantity * (left.price - entry_price)
+    paid = costs.paid(entry["symbol"], quantity=quantity, entry_price=entry_price, exit_price=left.price)
+    return _unfilled(entry) | {
+        "entry_price": entry_price,
+        "exit_ts": left.ts,
+        "exit_price": left.price,
+        "quantity": quantity,
+        "gross_pnl": gross,
+        "cost": paid,
+        "net_pnl": gross - paid,
+        "entry_reason": entry_reason,
+        "exit_reason": left.reason,
+    }
+
+
+def _unfilled(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of an entry that met a minute without a print: no price, no quantity, no P&L."""
+    copied = ("day", "symbol", "snapshot_ts", "target_ts", "entry_ts", "side", "size", "ev", "sigma", "eligibility")
+    money = dict.fromkeys(("quantity", "gross_pnl", "cost", "net_pnl"), 0.0)
+    prices = dict.fromkeys(("entry_price", "exit_ts", "exit_price"))
+    reasons = {"entry_reason": "halted", "exit_reason": ""}
+    return {name: entry[name] for name in (*copied, *SOURCES)} | money | prices | reasons

@@ -1,0 +1,97 @@
+"""Portfolio limits: which trades of a day the whole account would have allowed.
+
+Belongs here: drawdown stop, volatility halt and position limit, walk-forward and without any state: what is measured
+is the unrestricted book of the sessions before the day, so the answer is the same in every order of computation.
+"""
+
+import math
+from collections.abc import Collection
+from datetime import date, datetime
+
+import numpy as np
+import polars as pl
+
+from timegpt_assets.core import calendar, tables
+from timegpt_assets.core.trading import Risk
+
+
+def portfolio(
+    book: pl.DataFrame,
+    *,
+    day: date,
+    risk: Risk,
+    capital: float,
+    symbols: Collection[str],
+    sessions: Collection[date],
+) -> pl.DataFrame:
+    """Return PORTFOLIO of ``day``: every trade of the book with ``admitted`` and ``refused_by``.
+
+    ``book`` may hold any days. ``sessions`` are those whose book exists, so that one without a trade counts as a zero
+    return; total capital is ``capital`` (USD per symbol) times the number of ``symbols``.
+    """
+    returns = daily_returns(book, day=day, risk=risk, capital=capital, symbols=symbols, sessions=sessions)
+    stop = stopped_by(returns, risk)
+    own = book.filter(pl.col("day") == day)
+    refused = dict.fromkeys(_ids(own), stop) if stop else _over_limit(own, risk.max_positions)
+    halted = set(_ids(own.filter(pl.col("exit_ts").is_null())))
+    reasons = ["halted" if key in halted else refused.get(key, "") for key in _ids(own)]
+    marked = own.with_columns(refused_by=pl.Series(reasons, dtype=pl.String))
+    return tables.PORTFOLIO.conformed(marked.with_columns(admitted=pl.col("refused_by") == ""))
+
+
+def daily_returns(
+    book: pl.DataFrame,
+    *,
+    day: date,
+    risk: Risk,
+    capital: float,
+    symbols: Collection[str],
+    sessions: Collection[date],
+) -> np.ndarray:
+    """Return the unrestricted book's net return of each of the last ``risk.lookback_sessions`` before ``day``.
+
+    Sums are exact (math.fsum), so neither the order of symbols nor other days in the frame can change a bit.
+    """
+    first = calendar.shifted(day, -risk.lookback_sessions)
+    window = sorted(session for session in set(sessions) if first <= session < day)
+    pnl: dict[date, list[float]] = {session: [] for session in window}
+    for session, net in book.select("day", "net_pnl").iter_rows():
+        if session in pnl:
+            pnl[session].append(net)
+    return np.array([math.fsum(pnl[session]) for session in window]) / (capital * len(set(symbols)))
+
+
+def stopped_by(returns: np.ndarray, risk: Risk) -> str:
+    """Return which stop forbids all entries after these daily returns; empty when none does."""
+    if risk.max_drawdown is not None and drawdown(returns) > risk.max_drawdown:
+        return "drawdown_stop"
+    measured = risk.max_daily_volatility is not None and returns.size > 1
+    return "volatility_halt" if measured and np.std(returns, ddof=1) > risk.max_daily_volatility else ""
+
+
+def drawdown(returns: np.ndarray) -> float:
+    """Return how far the cumulated returns stand below their peak now, the start counting as a peak of 0."""
+    equity = np.concatenate([[0.0], np.cumsum(returns)])
+    return float(equity.max() - equity[-1])
+
+
+def _ids(frame: pl.DataFrame) -> list[tuple[str, datetime]]:
+    return list(frame.select("symbol", "snapshot_ts").iter_rows())
+
+
+def _over_limit(own: pl.DataFrame, max_positions: int | None) -> dict[tuple[str, datetime], str]:
+    """Return the trades for which no seat was free; those of a minute are seated by EV / sigma, then symbol."""
+    if max_positions is None:
+        return {}
+    queue = own.filter(pl.col("exit_ts").is_not_null()).sort(
+        "entry_ts", pl.col("ev") / pl.col("sigma"), "symbol", descending=[False, True, False]
+    )
+    refused: dict[tuple[str, datetime], str] = {}
+    exits: list[datetime] = []
+    for symbol, snapshot, entry, exit_ in queue.select("symbol", "snapshot_ts", "entry_ts", "exit_ts").iter_rows():
+        exits = [ts for ts in exits if ts > entry]
+        if len(exits) < max_positions:
+            exits.append(exit_)
+        else:
+            refused[symbol, snapshot] = "position_limit"
+    return refused

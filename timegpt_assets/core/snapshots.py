@@ -1,0 +1,79 @@
+"""When forecasts are asked: a preset's New York times turned into the snapshots of each session.
+
+Belongs here: which snapshots exist and which are asked. A snapshot that is not asked stays a row and says why.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from timegpt_assets.core import calendar as trading_calendar
+from timegpt_assets.core import tables
+from timegpt_assets.core.calendar import ZONE, Session
+from timegpt_assets.core.events import EventCalendar, skip_reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """Named snapshot times (New York) with the windows they must lie in (ends included; none: anywhere)."""
+
+    name: str
+    times: tuple[time, ...]
+    windows: tuple[tuple[time, time], ...] = ()
+    max_per_day: int | None = None
+    horizon_min: int | None = None
+    """What the preset asks for; whoever resolves the settings decides whether it holds."""
+
+
+def snapshots(
+    days: Iterable[date],
+    *,
+    preset: Preset,
+    horizon_min: int,
+    calendar: EventCalendar,
+    skip_events: Collection[str],
+    max_total: int | None = None,
+) -> pl.DataFrame:
+    """Return the SNAPSHOTS rows of the days, one per distinct time of the preset, earliest first.
+
+    Times are taken in order until ``max_per_day`` are asked on a day and ``max_total`` over the days given.
+    Raises NotASession, UnknownEvent.
+    """
+    rows, total = [], 0
+    for day in sorted(set(days)):
+        session, today = trading_calendar.session(day), 0
+        skipped = skip_reason(calendar, day, skip_events)
+        for at in sorted(set(preset.times)):
+            reason = (
+                skipped
+                or _impossible(session, at, preset, horizon_min)
+                or _over("max_per_day", preset.max_per_day, today)
+                or _over("max_total", max_total, total)
+            )
+            today, total = today + (not reason), total + (not reason)
+            rows.append((day, _utc(day, at), _utc(day, at) + timedelta(minutes=horizon_min), horizon_min, reason))
+    columns = ["day", "snapshot_ts", "target_ts", "horizon_min", "reason"]
+    frame = pl.DataFrame(rows, schema={name: tables.SNAPSHOTS.schema[name] for name in columns}, orient="row")
+    return tables.SNAPSHOTS.conformed(frame.with_columns(preset=pl.lit(preset.name), asked=pl.col("reason") == ""))
+
+
+def _impossible(session: Session, at: time, preset: Preset, horizon_min: int) -> str:
+    snapshot, horizon = _utc(session.day, at), timedelta(minutes=horizon_min)
+    if preset.windows and not any(start <= at <= end for start, end in preset.windows):
+        return "outside the active windows"
+    if snapshot < session.open + horizon:
+        return f"earlier than {horizon_min} minutes after the open"
+    if snapshot + horizon > session.close:
+        return "target_ts passes the close"
+    return ""
+
+
+def _over(limit: str, most: int | None, asked: int) -> str:
+    return f"over {limit} {most}" if most is not None and asked >= most else ""
+
+
+def _utc(day: date, at: time) -> datetime:
+    return datetime.combine(day, at, ZoneInfo(ZONE)).astimezone(ZoneInfo("UTC"))

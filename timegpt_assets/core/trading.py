@@ -1,0 +1,168 @@
+"""Trading rules: which forecast becomes a trade, how large, at what cost, and within which limits.
+
+Belongs here: the settings of trading as plain values, and the formulas of side, size, expected value and cost.
+Stepping through bars is in backtest/event_loop.py, portfolio limits are applied in backtest/portfolio.py.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from timegpt_assets.core import calendar
+
+BASIS_POINT = 1e-4
+REGULAR_CLOSE = time(16, 0)
+RULE_SETS = ("enhancement", "budget_sprint")
+
+
+class TradingError(ValueError):
+    """Raised for settings or data no trade can be judged by; names the offender and the remedy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """When to enter and to leave; sigma multiples are of the forecast's sigma, the scale of y."""
+
+    rule_set: str
+    """enhancement: q25 > 0, q50 > k_sigma sigma; budget_sprint: q25 > round-trip cost, abs(q50) >= k_sigma sigma."""
+    k_sigma: float
+    s_stop: float
+    s_take: float
+    ev_lambda: float
+    """Share of half the inter-quartile width that the expected value must pay for."""
+    max_width_sigma: float | None
+    """Widest inter-quartile band that is entered; None: any."""
+    cap_per_trade: float
+    """Largest size, as a share of trading.capital."""
+    daily_trade_cap: int | None
+    """Filled entries per symbol and session; None: no limit."""
+    cooldown_bars: int
+    """Bars after the exit bar in which nothing is entered."""
+    time_stop_et: time
+    early_close_margin_min: int
+    """Minutes before an early close at which the time stop falls."""
+    entry_lag_bars: int
+    exit_at_forecast_ts: bool
+    require_positive_ev: bool
+    suppress_wide: bool
+
+    def __post_init__(self) -> None:
+        """Refuse a rule set nobody wrote and an entry at a bar that is already over."""
+        if self.rule_set not in RULE_SETS:
+            raise TradingError(f"trading.rule_set is {self.rule_set!r}. Use one of {', '.join(RULE_SETS)}.")
+        if self.entry_lag_bars < 0:
+            raise TradingError(
+                f"backtest.entry_lag_bars is {self.entry_lag_bars}: an entry before the snapshot. Set it to 0 or more."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What trading costs, per leg: fees in basis points of the notional, half the spread in ticks."""
+
+    fees_bps: Mapping[str, float]
+    half_spread_ticks: Mapping[str, float]
+    """Both by symbol; the entry ``*`` stands for every symbol that is not named."""
+    tick_size: float
+    """USD."""
+    multiplier: float = 1.0
+
+    def half_spread(self, symbol: str) -> float:
+        """Return half the spread of a symbol in USD. Raises TradingError when nobody said what it is."""
+        return _of_symbol("half_spread_ticks", self.half_spread_ticks, symbol) * self.tick_size
+
+    def fee(self, symbol: str) -> float:
+        """Return the fee of one leg as a share of its notional. Raises TradingError when nobody said what it is."""
+        return _of_symbol("fees_bps", self.fees_bps, symbol) * BASIS_POINT
+
+    def round_trip(self, symbol: str, price: float) -> float:
+        """Return entry plus exit at ``price`` as a share of it, close enough to a log return."""
+        return self.multiplier * 2 * (self.fee(symbol) + self.half_spread(symbol) / price)
+
+    def paid(self, symbol: str, *, quantity: float, entry_price: float, exit_price: float) -> float:
+        """Return the USD that both legs of a trade cost: fees on each notional, half the spread per share."""
+        fees = self.fee(symbol) * (entry_price + exit_price)
+        return self.multiplier * abs(quantity) * (fees + 2 * self.half_spread(symbol))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Risk:
+    """Limits of the portfolio; None switches a limit off."""
+
+    lookback_sessions: int
+    max_positions: int | None
+    """Positions open at once, all symbols together."""
+    max_daily_volatility: float | None
+    """Standard deviation of the unrestricted book's daily returns above which nothing is entered."""
+    max_drawdown: float | None
+    """Fall of the unrestricted book from its peak, as a share of total capital, above which nothing is entered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """The prices at which a position is stopped or takes its profit."""
+
+    stop: float
+    take: float
+
+
+def side(rules: Rules) -> pl.Expr:
+    """Return +1, -1 or 0 for each row of q25, q50, q75, sigma and round_trip (log returns). Decisions C-01."""
+    reach = rules.k_sigma * pl.col("sigma")
+    if rules.rule_set == "budget_sprint":
+        cost = pl.col("round_trip")
+        long = (pl.col("q25") > cost) & (pl.col("q50") >= reach)
+        short = (pl.col("q75") < -cost) & (pl.col("q50") <= -reach)
+    else:
+        long = (pl.col("q25") > 0) & (pl.col("q50") > reach)
+        short = (pl.col("q75") < 0) & (pl.col("q50") < -reach)
+    return pl.when(long).then(1).when(short).then(-1).otherwise(0).cast(pl.Int64)
+
+
+def size(rules: Rules) -> pl.Expr:
+    """Return abs(q50) / sigma, at most cap_per_trade: the share of trading.capital to put in."""
+    return pl.min_horizontal(pl.col("q50").abs() / pl.col("sigma"), pl.lit(rules.cap_per_trade))
+
+
+def expected_value(rules: Rules) -> pl.Expr:
+    """Return side x q50 - round-trip cost - ev_lambda x (q75 - q25) / 2, a log return."""
+    half_width = (pl.col("q75") - pl.col("q25")) / 2
+    return pl.col("side") * pl.col("q50") - pl.col("round_trip") - rules.ev_lambda * half_width
+
+
+def is_traded(rules: Rules) -> pl.Expr:
+    """Return whether a row with side, ev, q25, q75, sigma and label_aligned is a signal to enter."""
+    kept = pl.col("label_aligned") & (pl.col("sigma") > 0) & (pl.col("side") != 0)
+    if rules.require_positive_ev:
+        kept = kept & (pl.col("ev") > 0)
+    if rules.suppress_wide and rules.max_width_sigma is not None:
+        kept = kept & (pl.col("q75") - pl.col("q25") <= rules.max_width_sigma * pl.col("sigma"))
+    return kept.fill_null(False)
+
+
+def levels(rules: Rules, *, side: int, entry_price: float, sigma: float) -> Levels:
+    """Return stop and take around the entry price (USD): sigma is a log return, so they lie at exp(-/+ s sigma)."""
+    return Levels(
+        stop=entry_price * math.exp(-side * rules.s_stop * sigma),
+        take=entry_price * math.exp(side * rules.s_take * sigma),
+    )
+
+
+def time_stop(rules: Rules, session: calendar.Session) -> datetime:
+    """Return when a position of this session is closed at the latest, as an aware time."""
+    zone = ZoneInfo(calendar.ZONE)
+    stop = datetime.combine(session.day, rules.time_stop_et, tzinfo=zone)
+    if session.close.astimezone(zone).time() < REGULAR_CLOSE:
+        return min(stop, session.close - timedelta(minutes=rules.early_close_margin_min))
+    return stop
+
+
+def _of_symbol(setting: str, values: Mapping[str, float], symbol: str) -> float:
+    value = values.get(symbol, values.get("*"))
+    if value is None:
+        raise TradingError(f"trading.{setting} names neither {symbol} nor a default. Add {symbol}, or a default.")
+    return value

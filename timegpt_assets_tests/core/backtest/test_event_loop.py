@@ -1,0 +1,467 @@
+"""The event loop: every money rule as an example worked by hand, then what must hold for any market."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from timegpt_assets.core import calendar, tables, trading
+from timegpt_assets.core.backtest import event_loop
+
+DAY = date(2025, 1, 2)
+EARLY = date(2025, 7, 3)
+MINUTE = timedelta(minutes=1)
+SIGMA = 0.01
+CAPITAL = 100_000.0
+RULES = trading.Rules(
+    rule_set="enhancement",
+    k_sigma=0.5,
+    s_stop=1.0,
+    s_take=1.0,
+    ev_lambda=0.25,
+    max_width_sigma=4.0,
+    cap_per_trade=1.0,
+    daily_trade_cap=3,
+    cooldown_bars=5,
+    time_stop_et=time(15, 55),
+    early_close_margin_min=5,
+    entry_lag_bars=1,
+    exit_at_forecast_ts=True,
+    require_positive_ev=True,
+    suppress_wide=True,
+)
+COSTS = trading.Costs(fees_bps={"*": 0.5}, half_spread_ticks={"*": 1.0}, tick_size=0.01)
+FREE = trading.Costs(fees_bps={"*": 0.0}, half_spread_ticks={"*": 0.0}, tick_size=0.01)
+NO_GATES = tables.SYMBOL_GATES.empty()
+TAKE, STOP = 100 * math.exp(SIGMA), 100 * math.exp(-SIGMA)
+LONG = {"q25": 0.008, "q50": 0.010, "q75": 0.012}
+SHORT = {"q25": -0.012, "q50": -0.010, "q75": -0.008}
+
+
+def at(clock: str, day: date = DAY) -> datetime:
+    hour, minute = map(int, clock.split(":"))
+    session = calendar.session(day)
+    return session.open + timedelta(minutes=hour * 60 + minute - 570)
+
+
+def bars(
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    day: date = DAY,
+    symbol: str = "AAA",
+    price: float = 100.0,
+) -> pl.DataFrame:
+    """A session on which nothing moves, but for the minutes that are changed."""
+    session = calendar.session(day)
+    rows = []
+    for minute in range(session.minutes):
+        flat = dict.fromkeys(("open", "high", "low", "close"), price) | {"volume": 100.0, "is_filled": False}
+        rows.append({"day": day, "symbol": symbol, "ts": session.open + minute * MINUTE} | flat)
+    for clock, change in (changes or {}).items():
+        row = rows[int((at(clock, day) - session.open) / MINUTE)]
+        row |= change
+        present = [row["open"], row["close"]]
+        row["high"] = max(*present, change.get("high", -math.inf))
+        row["low"] = min(*present, change.get("low", math.inf))
+    return tables.BARS.conformed(pl.DataFrame(rows, schema=tables.BARS.schema))
+
+
+def forecasts(*rows: Mapping[str, Any]) -> pl.DataFrame:
+    full = []
+    for row in rows:
+        day = row.get("day", DAY)
+        snapshot = at(row.get("clock", "10:00"), day)
+        base: dict[str, Any] = {
+            "day": day,
+            "symbol": "AAA",
+            "snapshot_ts": snapshot,
+            "target_ts": snapshot + 15 * MINUTE,
+            "horizon_min": 15,
+            "asked_at": snapshot,
+            "sigma": SIGMA,
+            "backend": "baseline",
+            "model": "ridge",
+            "score_source": "baseline",
+            "run_source": "smoke",
+            "data_regime": "maintenance_replay",
+            "request_hash": "",
+            "stale_input": False,
+            "label_aligned": True,
+            "crossings": 0,
+            "calibration": "none",
+            "calibration_pool": "",
+            "calibration_n": 0,
+            "calibration_reason": "none",
+        }
+        full.append(base | LONG | {k: v for k, v in row.items() if k != "clock"})
+    return tables.FORECASTS.conformed(pl.DataFrame(full, schema=tables.FORECASTS.schema))
+
+
+def traded(
+    made: pl.DataFrame,
+    market: pl.DataFrame,
+    *,
+    gates: pl.DataFrame = NO_GATES,
+    rules: trading.Rules = RULES,
+    costs: trading.Costs = COSTS,
+    **more: Any,
+) -> pl.DataFrame:
+    settings = {"rules": rules, "costs": costs, "capital": CAPITAL, "bootstrap": "trade"} | more
+    return event_loop.trades(made, market, gates, **settings)
+
+
+def one(made: pl.DataFrame, market: pl.DataFrame, **more: Any) -> dict[str, Any]:
+    frame = traded(made, market, **more)
+    assert frame.height == 1
+    return frame.row(0, named=True)
+
+
+def test_a_long_trade_enters_a_minute_after_the_snapshot_and_leaves_at_the_forecasts_close() -> None:
+    market = bars(
+        {"10:00": {"open": 99.0, "close": 99.0}, "10:01": {"open": 100.5, "close": 100.5}, "10:14": {"close": 101.0}}
+    )
+    row = one(forecasts({}), market)
+    assert (row["entry_ts"], row["entry_price"]) == (at("10:01"), 100.5)
+    assert (row["exit_ts"], row["exit_price"], row["exit_reason"]) == (at("10:15"), 101.0, "forecast_ts")
+    quantity = 1.0 * CAPITAL / 100.5
+    assert row["quantity"] == pytest.approx(quantity)
+    assert row["gross_pnl"] == pytest.approx(quantity * 0.5)
+    assert row["cost"] == pytest.approx(quantity * (0.00005 * 201.5 + 0.02))
+    assert row["net_pnl"] == pytest.approx(row["gross_pnl"] - row["cost"])
+    assert (row["side"], row["size"], row["entry_reason"]) == (1, 1.0, "enhancement")
+
+
+def test_a_short_trade_mirrors_a_long_one() -> None:
+    row = one(forecasts(SHORT), bars({"10:14": {"close": 99.5}}))
+    assert (row["side"], row["quantity"]) == (-1, pytest.approx(-1000.0))
+    assert row["gross_pnl"] == pytest.approx(500.0)
+    assert row["cost"] == pytest.approx(1000 * (0.00005 * 199.5 + 0.02))
+
+
+def test_the_snapshot_bar_itself_cannot_be_entered_nor_stop_the_trade() -> None:
+    row = one(forecasts({}), bars({"10:00": {"low": 50.0, "high": 200.0}}))
+    assert (row["entry_ts"], row["exit_reason"]) == (at("10:01"), "forecast_ts")
+
+
+def test_the_entry_bar_counts_for_the_stop() -> None:
+    row = one(forecasts({}), bars({"10:01": {"low": 98.0}}))
+    assert (row["exit_reason"], row["exit_price"], row["exit_ts"]) == ("stop", pytest.approx(STOP), at("10:02"))
+
+
+def test_a_touched_take_fills_at_the_level() -> None:
+    row = one(forecasts({}), bars({"10:05": {"high": 102.0}}))
+    assert (row["exit_reason"], row["exit_price"], row["exit_ts"]) == ("take", pytest.approx(TAKE), at("10:06"))
+
+
+def test_a_bar_that_touches_both_counts_as_the_stop() -> None:
+    both = bars({"10:05": {"high": 102.0, "low": 98.0}})
+    assert one(forecasts({}), both)["exit_reason"] == "stop"
+    assert one(forecasts(SHORT), both)["exit_reason"] == "stop"
+
+
+def test_a_gap_through_a_level_fills_at_the_open() -> None:
+    down = one(forecasts({}), bars({"10:05": {"open": 97.0, "close": 97.0}}))
+    assert (down["exit_reason"], down["exit_price"]) == ("stop", 97.0)
+    up = one(forecasts({}), bars({"10:05": {"open": 103.0, "close": 103.0, "low": 90.0}}))
+    assert (up["exit_reason"], up["exit_price"]) == ("take", 103.0)
+    short = one(forecasts(SHORT), bars({"10:05": {"open": 103.0, "close": 103.0}}))
+    assert (short["exit_reason"], short["exit_price"]) == ("stop", 103.0)
+
+
+def test_what_happens_after_the_exit_changes_nothing() -> None:
+    row = one(forecasts({}), bars({"10:15": {"low": 50.0, "high": 200.0}}))
+    assert row["exit_reason"] == "forecast_ts"
+
+
+def test_without_the_forecast_exit_the_time_stop_closes_at_the_close_known_at_1555() -> None:
+    rules = replace(RULES, exit_at_forecast_ts=False)
+    row = one(forecasts({}), bars({"15:54": {"close": 100.7}, "15:55": {"close": 100.9}}), rules=rules)
+    assert (row["exit_ts"], row["exit_price"], row["exit_reason"]) == (at("15:55"), 100.7, "time_stop")
+
+
+def test_the_time_stop_comes_before_a_forecast_that_ends_later() -> None:
+    row = one(forecasts({"clock": "15:45"}), bars())
+    assert (row["exit_ts"], row["exit_reason"]) == (at("15:55"), "time_stop")
+    level = one(forecasts({"clock": "15:40"}), bars())
+    assert (level["exit_ts"], level["exit_reason"]) == (at("15:55"), "forecast_ts")
+
+
+def test_on_an_early_close_the_time_stop_falls_five_minutes_before_it() -> None:
+    row = one(forecasts({"clock": "12:45", "day": EARLY}), bars(day=EARLY))
+    assert (row["exit_ts"], row["exit_reason"]) == (at("12:55", EARLY), "time_stop")
+
+
+def test_nothing_is_entered_at_or_after_the_time_stop() -> None:
+    assert traded(forecasts({"clock": "15:54"}), bars()).is_empty()
+    assert traded(forecasts({"clock": "15:53"}), bars()).height == 1
+
+
+def test_an_entry_minute_without_a_print_is_no_fill_and_costs_nothing() -> None:
+    made = forecasts({}, {"clock": "10:03"})
+    halted, filled = traded(made, bars({"10:01": {"is_filled": True}})).rows(named=True)
+    assert (halted["entry_reason"], halted["quantity"], halted["net_pnl"], halted["cost"]) == ("halted", 0.0, 0.0, 0.0)
+    assert halted["entry_price"] is halted["exit_ts"] is halted["exit_price"] is None
+    assert halted["exit_reason"] == ""
+    assert filled["entry_ts"] == at("10:04")
+
+
+def test_five_whole_bars_pass_between_an_exit_and_the_next_entry() -> None:
+    market = bars({"10:05": {"high": 102.0}})  # left in the bar of 10:05, cool are 10:06 .. 10:10
+    clocks = traded(forecasts({}, {"clock": "10:09"}, {"clock": "10:10"}), market)["entry_ts"].to_list()
+    assert clocks == [at("10:01"), at("10:11")]
+
+
+def test_one_position_at_a_time() -> None:
+    frame = traded(forecasts({}, {"clock": "10:05"}, {"clock": "10:10"}), bars())
+    assert frame["entry_ts"].to_list() == [at("10:01")]
+
+
+def test_the_daily_cap_counts_filled_entries_of_one_symbol_and_day() -> None:
+    clocks = ("10:00", "11:00", "12:00", "13:00", "14:00")
+    made = forecasts(*({"clock": c, "symbol": s} for c in clocks for s in ("AAA", "BBB")))
+    market = pl.concat([bars({"11:01": {"is_filled": True}}), bars(symbol="BBB")])
+    frame = traded(made, market, rules=replace(RULES, daily_trade_cap=2))
+    assert frame.filter(symbol="AAA")["entry_reason"].to_list() == ["enhancement", "halted", "enhancement"]
+    assert frame.filter(symbol="BBB").height == 2
+    assert traded(made, market, rules=replace(RULES, daily_trade_cap=None)).filter(symbol="BBB").height == 5
+
+
+def test_a_session_without_bars_has_no_trades() -> None:
+    made = forecasts({"symbol": "AAA"}, {"symbol": "BBB"})
+    assert traded(made, bars(symbol="BBB"))["symbol"].to_list() == ["BBB"]
+    assert traded(made, tables.BARS.empty()).is_empty()
+
+
+def test_event_days_and_no_trade_windows_are_kept_clear() -> None:
+    assert traded(forecasts({}), bars(), event_days=[DAY]).is_empty()
+    assert traded(forecasts({}), bars(), event_days=[EARLY]).height == 1
+    assert traded(forecasts({}), bars(), no_trade=[(time(10, 1), time(10, 2))]).is_empty()
+    assert traded(forecasts({}), bars(), no_trade=[(time(9, 30), time(10, 1)), (time(10, 2), time(11))]).height == 1
+
+
+def test_snapshots_in_abnormal_liquidity_are_not_entered() -> None:
+    made = forecasts({}, {"clock": "11:00"})
+    thin = made.filter(pl.col("snapshot_ts") == at("10:00")).select("day", "symbol", "snapshot_ts")
+    assert traded(made, bars(), illiquid=thin)["entry_ts"].to_list() == [at("11:01")]
+    assert traded(made, bars(), illiquid=thin.clear()).height == 2
+
+
+def test_unaligned_forecasts_are_never_traded() -> None:
+    assert traded(forecasts({"label_aligned": False}), bars()).is_empty()
+
+
+def test_the_cost_of_the_decision_uses_the_price_known_at_the_snapshot() -> None:
+    market = bars({"09:59": {"close": 50.0}})
+    row = one(forecasts({}), market)
+    assert row["ev"] == pytest.approx(0.010 - 2 * (0.00005 + 0.01 / 50.0) - 0.25 * 0.002)
+
+
+def gate(verdict: str, *, source: str = "baseline", bootstrap: str = "block", symbol: str = "AAA") -> pl.DataFrame:
+    row = {
+        "day": DAY,
+        "symbol": symbol,
+        "score_source": source,
+        "run_source": "smoke",
+        "data_regime": "maintenance_replay",
+        "n": 300,
+        "passed": verdict == "eligible",
+        "reason": verdict,
+        "verdict": verdict,
+        "bootstrap": bootstrap,
+    }
+    rows = [row | {"criterion": name} for name in ("eligibility", "rmae")]
+    return tables.SYMBOL_GATES.conformed(pl.DataFrame(rows, schema=tables.SYMBOL_GATES.schema))
+
+
+@pytest.mark.parametrize(
+    ("gates", "bootstrap", "eligibility"),
+    [
+        (gate("eligible"), "block", "eligible"),
+        (gate("ineligible"), "trade", None),
+        (gate("insufficient_observation", bootstrap="trade"), "block", "insufficient_observation"),
+        (gate("insufficient_observation", bootstrap="block"), "trade", None),
+        (gate("eligible", source="model"), "block", None),
+        (gate("ineligible", source="model"), "trade", "insufficient_observation"),
+        (gate("eligible", symbol="BBB"), "block", None),
+    ],
+)
+def test_a_forecast_needs_the_verdict_of_its_own_source_triple(
+    gates: pl.DataFrame, bootstrap: str, eligibility: str | None
+) -> None:
+    frame = traded(forecasts({}), bars(), gates=gates, bootstrap=bootstrap)
+    assert frame["eligibility"].to_list() == ([] if eligibility is None else [eligibility])
+
+
+def test_bars_that_end_before_the_exit_are_an_error_with_a_remedy() -> None:
+    with pytest.raises(trading.TradingError, match=r"AAA 2025-01-02 end before .* Materialise bars again"):
+        traded(forecasts({}), bars().filter(pl.col("ts") < at("10:05")))
+
+
+def test_a_bootstrap_nobody_knows_is_refused() -> None:
+    with pytest.raises(trading.TradingError, match=r"gates\.bootstrap is 'maybe'\. Use one of trade, block"):
+        traded(forecasts({}), bars(), bootstrap="maybe")
+
+
+def walk(seed: int, symbols: Sequence[str], days: Sequence[date]) -> pl.DataFrame:
+    """Random sessions with jumps and minutes without prints."""
+    frames = []
+    for day in days:
+        for i, symbol in enumerate(symbols):
+            rng = np.random.default_rng([seed, i, day.toordinal()])
+            n = calendar.session(day).minutes
+            close = 100 * np.exp(np.cumsum(rng.normal(0, 0.002, n)))
+            filled = rng.random(n) < 0.05
+            close = np.array(
+                [
+                    close[np.flatnonzero(~filled[: k + 1])[-1]] if (~filled[: k + 1]).any() else close[0]
+                    for k in range(n)
+                ]
+            )
+            opened = np.where(filled, close, np.r_[close[0], close[:-1]] * np.exp(rng.normal(0, 0.001, n)))
+            high = np.where(filled, close, np.maximum(opened, close) * (1 + rng.random(n) * 0.003))
+            low = np.where(filled, close, np.minimum(opened, close) * (1 - rng.random(n) * 0.003))
+            flat = bars(day=day, symbol=symbol)
+            frames.append(
+                flat.with_columns(
+                    *(
+                        pl.Series(c, v)
+                        for c, v in zip(("open", "high", "low", "close"), (opened, high, low, close), strict=True)
+                    ),
+                    pl.Series("is_filled", filled),
+                )
+            )
+    return tables.BARS.conformed(pl.concat(frames))
+
+
+def signals(seed: int, symbols: Sequence[str], days: Sequence[date]) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for day in days:
+        for symbol in symbols:
+            for clock in ("10:00", "10:08", "10:20", "11:30", "12:40"):
+                q50, low, high = rng.choice([-0.01, 0.0, 0.01]), *rng.uniform(0.001, 0.009, 2)
+                q25, q75 = q50 - low, q50 + high
+                rows.append({"day": day, "symbol": symbol, "clock": clock, "q25": q25, "q50": q50, "q75": q75})
+    return forecasts(*rows)
+
+
+DAYS = (DAY, date(2025, 1, 3), EARLY)
+EAGER = replace(RULES, require_positive_ev=False, k_sigma=0.0, daily_trade_cap=5)
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_costs_never_help_and_inventory_stays_within_one(seed: int) -> None:
+    made, market = signals(seed, ("AAA", "BBB"), DAYS), walk(seed, ("AAA", "BBB"), DAYS)
+    free, paid, dear = (
+        traded(made, market, rules=EAGER, costs=costs) for costs in (FREE, COSTS, replace(COSTS, multiplier=2.0))
+    )
+    assert_frame_equal(free.drop("cost", "net_pnl", "ev"), dear.drop("cost", "net_pnl", "ev"))
+    filled = pl.col("quantity") != 0
+    assert (free.filter(filled)["net_pnl"] > paid.filter(filled)["net_pnl"]).all()
+    assert (paid.filter(filled)["net_pnl"] > dear.filter(filled)["net_pnl"]).all()
+    for (_, _), own in free.filter(filled).partition_by("day", "symbol", as_dict=True).items():
+        assert (own["exit_ts"].shift(1) <= own["entry_ts"]).drop_nulls().all()
+        assert own["quantity"].sign().is_in([-1.0, 1.0]).all()
+    assert free.filter(filled).height > 3
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_day_by_day_and_symbol_by_symbol_equal_all_at_once_in_any_order(seed: int) -> None:
+    symbols = ("AAA", "BBB", "CCC")
+    made, market = signals(seed, symbols, DAYS), walk(seed, symbols, DAYS)
+    whole = traded(made, market, rules=EAGER)
+    parts = [
+        traded(made.filter(day=day, symbol=symbol), market.filter(day=day, symbol=symbol), rules=EAGER)
+        for day in DAYS
+        for symbol in symbols
+    ]
+    assert_frame_equal(tables.TRADES.conformed(pl.concat(parts)), whole)
+    shuffled = [frame.sample(fraction=1, shuffle=True, seed=seed) for frame in (made, market)]
+    assert_frame_equal(traded(*shuffled, rules=EAGER), whole)
+    assert whole.height > 5
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 10_000), minute=st.integers(60, 380))
+def test_trades_that_have_ended_do_not_change_when_the_future_does(seed: int, minute: int) -> None:
+    made, market = signals(seed, ("AAA",), (DAY,)), walk(seed, ("AAA",), (DAY,))
+    then = calendar.session(DAY).open + minute * MINUTE
+    prices = ("open", "high", "low", "close")
+    shocked = market.with_columns(pl.when(pl.col("ts") >= then).then(pl.col(prices) * 3).otherwise(pl.col(prices)))
+    before = pl.col("exit_ts") <= then
+    assert_frame_equal(
+        traded(made, shocked, rules=EAGER).filter(before), traded(made, market, rules=EAGER).filter(before)
+    )
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_a_zero_signal_gives_no_trades(seed: int) -> None:
+    market = walk(seed, ("AAA",), (DAY,))
+    zero = forecasts(*({"clock": c, "q25": 0.0, "q50": 0.0, "q75": 0.0} for c in ("10:00", "12:00")))
+    for rules in (RULES, EAGER):
+        assert traded(zero, market, rules=rules, costs=FREE).is_empty()
+
+
+def clerk(made: pl.DataFrame, market: pl.DataFrame, rules: trading.Rules) -> list[tuple[Any, ...]]:
+    """Trade with a pencil: entry minute, exit minute, exit price, reason; quantity 0 where nothing printed."""
+    book: list[tuple[Any, ...]] = []
+    tape = {row["ts"]: row for row in market.iter_rows(named=True)}
+    busy, count = at("09:30"), 0
+    for f in made.sort("snapshot_ts").iter_rows(named=True):
+        side = 1 if f["q25"] > 0 and f["q50"] > 0 else -1 if f["q75"] < 0 and f["q50"] < 0 else 0
+        now = f["snapshot_ts"] + MINUTE
+        wide = f["q75"] - f["q25"] > 4 * f["sigma"]
+        if side == 0 or wide or now < busy or count == rules.daily_trade_cap:
+            continue
+        bar = tape[now]
+        if bar["is_filled"]:
+            book.append((now, None, None, ""))
+            continue
+        stop, take = (bar["open"] * math.exp(-side * SIGMA), bar["open"] * math.exp(side * SIGMA))
+        price, why = None, ""
+        while not why:
+            bar = tape[now]
+            low, high = (bar["low"], bar["high"])
+            hit_stop, hit_take = (low <= stop, high >= take) if side == 1 else (high >= stop, low <= take)
+            gap_stop, gap_take = (
+                (bar["open"] <= stop, bar["open"] >= take) if side == 1 else (bar["open"] >= stop, bar["open"] <= take)
+            )
+            now += MINUTE
+            events = [
+                (gap_stop, bar["open"], "stop"),
+                (gap_take, bar["open"], "take"),
+                (hit_stop, stop, "stop"),
+                (hit_take, take, "take"),
+                (now == f["target_ts"], bar["close"], "forecast_ts"),
+            ]
+            for hit, fill, name in events:
+                if hit:
+                    price, why = fill, name
+                    break
+        book.append((f["snapshot_ts"] + MINUTE, now, price, why))
+        busy, count = now + 5 * MINUTE, count + 1
+    return book
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_the_loop_equals_a_clerk_with_a_pencil(seed: int) -> None:
+    made, market = signals(seed, ("AAA",), (DAY,)), walk(seed, ("AAA",), (DAY,))
+    found = traded(made, market, rules=EAGER).select("entry_ts", "exit_ts", "exit_price", "exit_reason").rows()
+    assert found == [tuple(row) for row in clerk(made, market, EAGER)]
+
+
+def test_the_same_input_gives_the_same_rows_twice() -> None:
+    made, market = signals(3, ("AAA", "BBB"), DAYS), walk(3, ("AAA", "BBB"), DAYS)
+    assert traded(made, market, rules=EAGER).equals(traded(made, market, rules=EAGER))

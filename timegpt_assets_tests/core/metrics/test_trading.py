@@ -1,0 +1,154 @@
+"""Trading figures: by hand, with days without a trade counted as zero and only admitted trades counted."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from timegpt_assets.core import calendar, tables
+from timegpt_assets.core.metrics import trading
+
+AS_OF = date(2025, 2, 21)
+ACCOUNT = trading.Account(capital=1000.0, symbols=("AAA", "BBB"), annualization_days=252)
+DAYS = [calendar.shifted(AS_OF, -back) for back in range(4, -1, -1)]
+LIVE = {"score_source": "model", "run_source": "prod", "data_regime": "prod_live"}
+SMOKE = {"score_source": "baseline", "run_source": "smoke", "data_regime": "maintenance_replay"}
+
+
+def portfolio(*rows: Mapping[str, Any]) -> pl.DataFrame:
+    full = []
+    for i, row in enumerate(rows):
+        day = row.get("day", AS_OF)
+        entry = calendar.session(day).open + timedelta(minutes=31 + i)
+        base: dict[str, Any] = {
+            "day": day, "symbol": "AAA", "snapshot_ts": entry - timedelta(minutes=1), "entry_ts": entry,
+            "target_ts": entry + timedelta(minutes=14), "entry_price": 100.0, "exit_ts": entry + timedelta(minutes=14),
+            "exit_price": 100.0, "side": 1, "size": 1.0, "quantity": 10.0, "gross_pnl": 0.0, "cost": 0.0, "ev": 0.001,
+            "sigma": 0.002, "entry_reason": "enhancement", "exit_reason": "forecast_ts", "eligibility": "eligible",
+            "admitted": True, "refused_by": "",
+        }  # fmt: skip
+        merged = base | LIVE | dict(row)
+        full.append(merged | {"net_pnl": merged["gross_pnl"] - merged["cost"]})
+    return tables.PORTFOLIO.conformed(pl.DataFrame(full, schema=tables.PORTFOLIO.schema))
+
+
+def asked(days: Mapping[date, Mapping[str, str]]) -> pl.DataFrame:
+    """Days on which somebody forecast: what is read of DAY_SCORES."""
+    return pl.DataFrame(
+        [{"day": day, **sources} for day, sources in days.items()],
+        schema={"day": pl.Date, **dict.fromkeys(LIVE, pl.String)},
+    )
+
+
+ALL_LIVE = asked(dict.fromkeys(DAYS, LIVE))
+ROWS = portfolio(
+    {"day": DAYS[0], "gross_pnl": 30.0, "cost": 10.0},
+    {"day": DAYS[2], "gross_pnl": -30.0, "cost": 10.0},
+    {"day": DAYS[2], "gross_pnl": 20.0, "cost": 10.0, "symbol": "BBB"},
+    {"day": DAYS[3], "gross_pnl": 90.0, "cost": 10.0, "admitted": False, "refused_by": "position_limit"},
+    {"day": DAYS[3], "admitted": False, "refused_by": "halted", "quantity": 0.0, "exit_ts": None},
+)
+
+
+def scores(frame: pl.DataFrame = ROWS, day_scores: pl.DataFrame = ALL_LIVE, **changes: Any) -> pl.DataFrame:
+    given = {"month": "2025-02", "as_of": AS_OF, "sessions": DAYS, "lookback_sessions": 5, "account": ACCOUNT}
+    return trading.trading_scores(frame, day_scores, **(given | changes))
+
+
+def test_the_accounts_figures_are_those_of_a_pencil() -> None:
+    row = scores().filter(symbol="*").row(0, named=True)
+    returns = [0.01, 0.0, -0.015, 0.0, 0.0]  # 20, 0, -40 + 10, 0, 0 of 2000 USD
+    mean = sum(returns) / 5
+    deviation = (sum((r - mean) ** 2 for r in returns) / 4) ** 0.5
+    assert row["observation_days"] == 5
+    assert (row["trades"], row["signals"], row["reject_rate"]) == (3, 5, 0.2)
+    assert row["hit_rate"] == pytest.approx(2 / 3)
+    assert (row["gross_pnl"], row["cost"], row["net_pnl"]) == (20.0, 30.0, -10.0)
+    assert row["max_drawdown"] == pytest.approx(0.015)
+    assert row["sharpe_daily"] == pytest.approx(mean / deviation * 252**0.5)
+    assert (row["sharpe_method"], row["vol_floor_applied"]) == ("daily_agg_v1", False)
+    assert row["hit_rate_low"] < row["hit_rate"] < row["hit_rate_high"]
+
+
+def test_symbols_are_measured_against_their_own_capital_and_add_up_to_the_account() -> None:
+    frame = scores()
+    own = frame.filter(pl.col("symbol") != "*")
+    assert own["symbol"].to_list() == ["AAA", "BBB"]
+    for column in ("net_pnl", "gross_pnl", "cost", "trades", "signals"):
+        assert own[column].sum() == pytest.approx(frame.filter(symbol="*")[column].item())
+    assert frame.filter(symbol="AAA")["max_drawdown"].item() == pytest.approx(0.04)
+
+
+def test_no_variance_gives_a_null_sharpe_and_says_so() -> None:
+    row = scores(portfolio()).filter(symbol="*").row(0, named=True)
+    assert (row["observation_days"], row["trades"], row["sharpe_daily"], row["vol_floor_applied"]) == (5, 0, None, True)
+    assert row["hit_rate"] is row["reject_rate"] is None
+
+
+def test_only_the_trailing_sessions_that_are_complete_count() -> None:
+    row = scores(lookback_sessions=3).filter(symbol="*").row(0, named=True)
+    assert (row["observation_days"], row["net_pnl"]) == (3, -30.0)
+    row = scores(sessions=DAYS[:3]).filter(symbol="*").row(0, named=True)
+    assert (row["observation_days"], row["net_pnl"]) == (3, -10.0)
+    assert_frame_equal(scores(sessions=[*DAYS, date(2025, 2, 24), date(2024, 1, 2)]), scores())
+
+
+def test_a_source_triple_is_not_credited_with_the_days_of_another() -> None:
+    regimes = asked({DAYS[0]: SMOKE, DAYS[1]: SMOKE, DAYS[2]: LIVE, DAYS[4]: LIVE})  # nobody was asked on the fourth
+    mixed = pl.concat([ROWS.filter(pl.col("day") > DAYS[0]), portfolio({"day": DAYS[0], **SMOKE, "gross_pnl": 5.0})])
+    frame = scores(mixed.filter(pl.col("day") != DAYS[3]), regimes).filter(symbol="*")
+    assert dict(frame.select("score_source", "observation_days").iter_rows()) == {"baseline": 2, "model": 3}
+    assert dict(frame.select("score_source", "net_pnl").iter_rows()) == {"baseline": 5.0, "model": -30.0}
+
+
+def test_costs_are_scaled_on_the_admitted_trades_and_never_help() -> None:
+    frame = trading.cost_sensitivity(
+        ROWS,
+        ALL_LIVE,
+        month="2025-02",
+        as_of=AS_OF,
+        sessions=DAYS,
+        lookback_sessions=5,
+        account=ACCOUNT,
+        multipliers=(1, 1.5, 2),
+    )
+    assert frame["cost_multiplier"].to_list() == [1.0, 1.5, 2.0]
+    assert frame["net_pnl"].to_list() == [-10.0, -25.0, -40.0]
+    assert frame["cost"].to_list() == [30.0, 45.0, 60.0]
+    assert frame["trades"].to_list() == [3, 3, 3]
+    assert frame["net_pnl"][0] == scores().filter(symbol="*")["net_pnl"].item()
+
+
+def test_out_of_sample_are_the_sessions_after_its_start() -> None:
+    frame = trading.oos_summary(
+        ROWS, ALL_LIVE, month="2025-02", as_of=AS_OF, sessions=DAYS, lookback_sessions=5, account=ACCOUNT,
+        oos_start=DAYS[1], multipliers=(1.0, 1.5),
+    )  # fmt: skip
+    assert frame["observation_days"].to_list() == [3, 3]
+    assert frame["net_pnl"].to_list() == [-30.0, -40.0]
+    start = trading.oos_summary(
+        ROWS, ALL_LIVE, month="2025-02", as_of=AS_OF, sessions=DAYS, lookback_sessions=5, account=ACCOUNT,
+        oos_start=DAYS[2], multipliers=(1.0,),
+    )  # fmt: skip
+    assert start["observation_days"].to_list() == [2]
+    undecided = trading.oos_summary(
+        ROWS, ALL_LIVE, month="2025-02", as_of=AS_OF, sessions=DAYS, lookback_sessions=5, account=ACCOUNT,
+        oos_start=None, multipliers=(1.0,),
+    )  # fmt: skip
+    assert undecided.is_empty()
+
+
+def test_as_of_is_the_last_complete_session_of_the_month() -> None:
+    assert trading.as_of("2025-02", sessions=[*DAYS, date(2025, 3, 3)]) == AS_OF
+    with pytest.raises(ValueError, match=r"no session of 2025-04 is complete.*Materialise portfolio"):
+        trading.as_of("2025-04", sessions=DAYS)
+
+
+def test_the_order_of_rows_changes_nothing() -> None:
+    shuffled = ROWS.sample(fraction=1, shuffle=True, seed=2)
+    assert_frame_equal(scores(shuffled), scores())
+    assert scores(account=replace(ACCOUNT, symbols=("BBB", "AAA"))).equals(scores())

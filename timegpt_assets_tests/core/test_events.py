@@ -1,0 +1,63 @@
+"""What the event calendar must say: the right days, the right windows, and no event that is silently unknown."""
+
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from timegpt_assets.core.events import EventCalendar, UnknownEvent, no_trade_windows, skip_reason
+
+FOMC, CPI = date(2025, 1, 29), date(2025, 1, 15)
+CALENDAR = EventCalendar(
+    days={"event_fomc": (FOMC,), "event_cpi": (CPI, date(2025, 2, 12))},
+    times={
+        "event_fomc": (datetime(2025, 1, 29, 19, 0, tzinfo=UTC),),
+        "event_cpi": (datetime(2025, 1, 15, 13, 30, tzinfo=UTC),),
+    },
+)
+
+
+def test_flags_has_one_sorted_row_per_day_and_a_column_per_event() -> None:
+    flags = CALENDAR.flags([FOMC, CPI, date(2025, 1, 16), FOMC])
+    assert flags.to_dict(as_series=False) == {
+        "day": [CPI, date(2025, 1, 16), FOMC],
+        "event_cpi": [True, False, False],
+        "event_fomc": [False, False, True],
+    }
+
+
+def test_flags_of_no_days_has_no_rows_but_the_columns() -> None:
+    assert CALENDAR.flags([]).schema == {"day": pl.Date, "event_cpi": pl.Boolean, "event_fomc": pl.Boolean}
+
+
+@given(st.lists(st.dates(date(2025, 1, 1), date(2025, 3, 1)), max_size=20))
+def test_a_day_is_skipped_for_exactly_the_events_flagged_on_it(days: list[date]) -> None:
+    for row in CALENDAR.flags(days).iter_rows(named=True):
+        flagged = [name for name in ("event_cpi", "event_fomc") if row[name]]
+        assert skip_reason(CALENDAR, row["day"], {"event_fomc", "event_cpi"}) == ", ".join(flagged)
+
+
+def test_an_event_that_is_not_to_be_skipped_is_no_reason() -> None:
+    assert skip_reason(CALENDAR, FOMC, ["event_cpi"]) == ""
+    assert skip_reason(CALENDAR, FOMC, []) == ""
+
+
+def test_every_event_of_a_day_is_named_in_sorted_order() -> None:
+    both = EventCalendar({"event_fomc": (FOMC,), "event_cpi": (FOMC,)})
+    assert skip_reason(both, FOMC, ["event_fomc", "event_cpi"]) == "event_cpi, event_fomc"
+
+
+def test_an_event_without_dates_is_refused_by_name_with_a_remedy() -> None:
+    with pytest.raises(UnknownEvent, match=r"event_nfp.*event_cpi.*Give event_nfp its dates"):
+        skip_reason(CALENDAR, FOMC, ["event_nfp"])
+
+
+def test_no_trade_windows_surround_each_time_and_are_sorted_by_start() -> None:
+    windows = no_trade_windows(CALENDAR, before_min=10, after_min=30)
+    assert windows.rows() == [
+        ("event_cpi", datetime(2025, 1, 15, 13, 20, tzinfo=UTC), datetime(2025, 1, 15, 14, 0, tzinfo=UTC)),
+        ("event_fomc", datetime(2025, 1, 29, 18, 50, tzinfo=UTC), datetime(2025, 1, 29, 19, 30, tzinfo=UTC)),
+    ]
+    assert no_trade_windows(EventCalendar({"event_fomc": (FOMC,)}), before_min=1, after_min=1).is_empty()

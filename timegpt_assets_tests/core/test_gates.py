@@ -1,0 +1,312 @@
+"""Gates: who may trade, who may be promoted, and what is never enough."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from timegpt_assets.core import calendar, gates, tables
+
+DAY = date(2025, 2, 21)
+MONTH = {"month": "2025-02", "as_of": date(2025, 2, 28)}
+SMOKE = {"score_source": "baseline", "run_source": "smoke", "data_regime": "maintenance_replay"}
+ELIGIBILITY = gates.Eligibility(
+    lookback_sessions=60,
+    min_forecasts=200,
+    rmae_lt=1.0,
+    rrmse_lt=1.0,
+    coverage_tol=0.02,
+    climatology_days=20,
+    bootstrap="trade",
+)
+FORECAST = gates.ForecastGate(min_forecasts=1000, rmae_lt=0.95, rrmse_lt=0.97, coverage_tol=0.02)
+TRADING = gates.TradingGate(
+    min_observation_days=60,
+    min_completed_runs=5,
+    oos_sharpe_gte=0.5,
+    hit_rate_gte=0.48,
+    stress_multiplier=1.5,
+    stressed_pnl_gte=0.0,
+)
+PROMOTION = gates.Promotion(
+    pit_dev_max=0.03, rmae_max=0.7, dm_p_lt=0.05, oos_sharpe_gte=0.5, sharpe_cost_multiplier=1.5, stressed_pnl_gt=0.0
+)
+
+
+def sessions(n: int, last: date = DAY) -> list[date]:
+    return [calendar.shifted(last, -back) for back in range(n, 0, -1)]
+
+
+def scores(
+    days: Sequence[date],
+    *,
+    skill: float = 0.5,
+    symbol: str = "AAA",
+    sources: Mapping[str, str] = SMOKE,
+    coverage: float = 0.5,
+    per_day: int = 5,
+) -> pl.DataFrame:
+    """Scores of a forecaster whose error is (1 - skill) of y, and whose 50 % band covers a given share."""
+    rng = np.random.default_rng(11)
+    rows = []
+    for i, day in enumerate(days):
+        for k in range(per_day):
+            snapshot = calendar.session(day).open + timedelta(minutes=30 + 60 * k)
+            y, last = rng.normal(0, 0.002, 2)
+            error = (1 - skill) * y
+            covered = (i * per_day + k) % 100 < 100 * coverage
+            rows.append(
+                {
+                    "day": day, "symbol": symbol, "snapshot_ts": snapshot, "horizon_min": 15,
+                    "target_ts": snapshot + timedelta(minutes=15),
+                    "y": y, "y_last": last, "abs_error": abs(error), "sq_error": error**2,
+                    "abs_error_last": abs(y - last), "sq_error_last": (y - last) ** 2, "abs_error_zero": abs(y),
+                    "pinball": abs(error) / 2, "raw_pinball": abs(error) / 2, "label_aligned": True,
+                    "calibration": "conformal",
+                    **{f"{p}covered_{level}": covered for p in ("", "raw_") for level in (50, 80, 95)},
+                }
+                | sources
+            )  # fmt: skip
+    return tables.FORECAST_SCORES.conformed(pl.DataFrame(rows, schema=tables.FORECAST_SCORES.schema))
+
+
+def judged(frame: pl.DataFrame, symbols: Sequence[str] = ("AAA",), **changes: Any) -> pl.DataFrame:
+    return gates.symbol_gates(frame, day=DAY, symbols=symbols, eligibility=replace(ELIGIBILITY, **changes))
+
+
+def verdicts(frame: pl.DataFrame) -> dict[tuple[str, str], str]:
+    rows = frame.filter(criterion="eligibility").select("symbol", "score_source", "verdict").iter_rows()
+    return {(symbol, source): verdict for symbol, source, verdict in rows}
+
+
+def test_a_forecaster_better_than_every_reference_is_eligible() -> None:
+    frame = judged(scores(sessions(60)))
+    assert verdicts(frame) == {("AAA", "baseline"): "eligible"}
+    assert frame["passed"].all()
+    assert set(frame["criterion"]) == {"eligibility", "rmae", "rrmse", "coverage_50", *gates.REFERENCES}
+    rmae = frame.filter(criterion="rmae").row(0, named=True)
+    assert (rmae["n"], rmae["threshold"]) == (300, 1.0)
+    assert rmae["low"] < rmae["value"] < rmae["high"] < 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "failed"),
+    [
+        ({"skill": 0.0}, {"rmae_zero", "rpinball_zero"}),
+        ({"coverage": 0.8}, {"coverage_50"}),
+        ({"skill": -1.0}, {"rmae", "rrmse", "rmae_zero", "rmae_climatology", "rpinball_zero", "rpinball_climatology"}),
+    ],
+)
+def test_one_criterion_that_does_not_hold_makes_a_symbol_ineligible(
+    changes: dict[str, float], failed: set[str]
+) -> None:
+    frame = judged(scores(sessions(60), **changes))  # type: ignore[arg-type]
+    assert verdicts(frame) == {("AAA", "baseline"): "ineligible"}
+    assert failed <= set(frame.filter(~pl.col("passed"))["criterion"]) - {"eligibility"}
+    assert all(name in frame.filter(criterion="eligibility")["reason"].item() for name in failed)
+
+
+def test_fewer_than_the_minimum_is_insufficient_even_for_a_bad_forecaster() -> None:
+    frame = judged(scores(sessions(39), skill=-1.0))
+    assert verdicts(frame) == {("AAA", "baseline"): "insufficient_observation"}
+    assert frame.filter(criterion="rmae")["reason"].item() == "insufficient_observation: 195 forecasts, 200 needed"
+    assert not frame["passed"].any() or set(frame.filter("passed")["criterion"]).isdisjoint({"rmae", "eligibility"})
+    assert set(frame["bootstrap"]) == {"trade"}
+    assert verdicts(judged(scores(sessions(40)))) == {("AAA", "baseline"): "eligible"}
+
+
+def test_a_symbol_never_scored_has_one_row_that_says_so() -> None:
+    frame = judged(scores(sessions(60)), symbols=("AAA", "ZZZ"))
+    assert verdicts(frame) == {("AAA", "baseline"): "eligible", ("ZZZ", "*"): "insufficient_observation"}
+    assert not frame.filter(symbol="ZZZ")["passed"].item()
+
+
+def test_each_source_triple_has_its_own_verdict() -> None:
+    mixed = pl.concat([scores(sessions(60)), scores(sessions(60), sources=gates.LIVE, skill=-1.0)])
+    assert verdicts(judged(mixed)) == {("AAA", "baseline"): "eligible", ("AAA", "model"): "ineligible"}
+
+
+def test_scores_of_the_day_itself_or_before_the_window_are_not_read() -> None:
+    own = scores(sessions(60))
+    poison = scores([DAY, calendar.shifted(DAY, 1), calendar.shifted(DAY, -61)], skill=-9.0)
+    assert_frame_equal(judged(pl.concat([own, poison])), judged(own))
+    bad_yesterday = scores([calendar.shifted(DAY, -1)], skill=-9.0).with_columns(
+        pl.col("snapshot_ts").dt.offset_by("1m")
+    )
+    assert not judged(pl.concat([own, bad_yesterday])).equals(judged(own))
+
+
+def test_symbols_together_or_one_by_one_give_the_same_rows() -> None:
+    both = pl.concat([scores(sessions(60)), scores(sessions(60), symbol="BBB", skill=0.1)])
+    single = pl.concat([judged(both, symbols=(symbol,)) for symbol in ("AAA", "BBB")])
+    assert_frame_equal(judged(both.sample(fraction=1, shuffle=True, seed=1), symbols=("BBB", "AAA")), single)
+
+
+def test_forecasts_that_are_not_aligned_cannot_earn_eligibility() -> None:
+    frame = judged(scores(sessions(60)).with_columns(label_aligned=pl.lit(False)))
+    assert verdicts(frame) == {("AAA", "*"): "insufficient_observation"}
+
+
+def diagnostics(
+    *symbols: str, sources: Mapping[str, str] = gates.LIVE, n: int = 1200, **changes: float | None
+) -> pl.DataFrame:
+    rows = []
+    for symbol in symbols:
+        row: dict[str, Any] = {
+            "symbol": symbol, "stage": "calibrated", "n": n, "calibrated_share": 1.0, "mae": 0.001, "rmse": 0.002,
+            "pinball": 0.0005, "coverage_50": 0.51, "coverage_50_low": 0.48, "coverage_50_high": 0.54,
+            "pit_deviation": 0.01,
+        }  # fmt: skip
+        for name in tables.RELATIVE:
+            row |= {name: 0.65, f"{name}_low": 0.6, f"{name}_high": 0.7, f"{name}_n": n, f"{name}_p": 0.01}
+        rows.append(row | MONTH | sources | changes)
+    return tables.FORECAST_DIAGNOSTICS.conformed(pl.DataFrame(rows, schema=tables.FORECAST_DIAGNOSTICS.schema))
+
+
+def forecast_rows(frame: pl.DataFrame, symbols: Sequence[str] = ("AAA", "BBB")) -> pl.DataFrame:
+    return gates.forecast_gate(frame, **MONTH, symbols=symbols, gate=FORECAST, promotion=PROMOTION)  # type: ignore[arg-type]
+
+
+def failures(frame: pl.DataFrame) -> set[tuple[str, str, str]]:
+    return set(frame.filter(~pl.col("passed")).select("gate", "symbol", "criterion").iter_rows())
+
+
+def test_good_live_forecasts_pass_every_criterion() -> None:
+    frame = forecast_rows(diagnostics("AAA", "BBB", "*"))
+    assert failures(frame) == set()
+    assert frame.filter(gate="forecast_gate", symbol="AAA").height == 3
+    assert frame.filter(gate="promotion").height == 2 + 2 * len(gates.REFERENCES)
+
+
+@pytest.mark.parametrize(
+    "sources", [SMOKE, gates.LIVE | {"data_regime": "maintenance_replay"}, gates.LIVE | {"score_source": "simulated"}]
+)
+def test_only_prod_model_live_counts_and_what_was_found_instead_is_named(sources: Mapping[str, str]) -> None:
+    frame = forecast_rows(diagnostics("AAA", "BBB", "*", sources=sources))
+    assert not frame["passed"].any()
+    reason = frame.filter(symbol="AAA", criterion="rmae")["reason"].item()
+    assert reason.startswith("insufficient_observation: 0 forecasts, 1000 needed: none is model+prod+prod_live, found ")
+    assert "+".join(sources.values()) in reason
+
+
+def test_a_thousand_forecasts_are_needed() -> None:
+    assert failures(forecast_rows(diagnostics("AAA", "BBB", "*", n=1000))) == set()
+    frame = forecast_rows(diagnostics("AAA", "BBB", "*", n=999))
+    assert frame.filter(symbol="AAA")["reason"].str.starts_with("insufficient_observation: 999").all()
+
+
+def test_one_weak_symbol_fails_alone_and_every_symbol_must_be_seen_for_the_medians() -> None:
+    weak = pl.concat([diagnostics("AAA", "CCC", "*"), diagnostics("BBB", rmae=0.95)])
+    assert failures(forecast_rows(weak, ("AAA", "BBB", "CCC"))) == {("forecast_gate", "BBB", "rmae")}
+    unseen = failures(forecast_rows(diagnostics("AAA", "*")))
+    assert ("promotion", "*", "median_rmae") in unseen
+    assert ("forecast_gate", "*", "symbols_passed") not in unseen
+
+
+def test_coverage_passes_within_the_tolerance_or_when_nominal_lies_in_its_interval() -> None:
+    def passes(value: float, low: float, high: float) -> bool:
+        frame = diagnostics("AAA", "*", coverage_50=value, coverage_50_low=low, coverage_50_high=high)
+        return bool(forecast_rows(frame, ("AAA",)).filter(symbol="AAA", criterion="coverage_50")["passed"].item())
+
+    assert passes(0.515, 0.51, 0.53)
+    assert passes(0.54, 0.49, 0.59)
+    assert not passes(0.54, 0.51, 0.57)
+
+
+def figures(table: Any, *, sources: Mapping[str, str] = gates.LIVE, days: int = 60, **changes: Any) -> pl.DataFrame:
+    row: dict[str, Any] = {
+        "symbol": "*", "observation_days": days, "trades": 100, "signals": 110, "reject_rate": 0.1, "hit_rate": 0.5,
+        "gross_pnl": 200.0, "cost": 50.0, "net_pnl": 150.0, "max_drawdown": 0.01, "sharpe_daily": 0.8,
+        "sharpe_method": "daily_agg_v1", "vol_floor_applied": False, "oos_start": date(2025, 1, 1),
+    }  # fmt: skip
+    rows = [row | MONTH | sources | {"cost_multiplier": m} | changes for m in (1.0, 1.5)]
+    frame = pl.DataFrame(rows if "cost_multiplier" in table.schema else rows[:1], schema=table.schema)
+    return table.conformed(frame)
+
+
+def trading_rows(
+    scored: pl.DataFrame | None = None,
+    stressed: pl.DataFrame | None = None,
+    oos: pl.DataFrame | None = None,
+    runs: int = 60,
+) -> pl.DataFrame:
+    return gates.trading_gate(
+        figures(tables.TRADING_SCORES) if scored is None else scored,
+        figures(tables.COST_SENSITIVITY) if stressed is None else stressed,
+        figures(tables.OOS_SUMMARY) if oos is None else oos,
+        **MONTH,  # type: ignore[arg-type]
+        completed_runs=runs,
+        gate=TRADING,
+        promotion=PROMOTION,
+    )
+
+
+def test_a_good_account_passes() -> None:
+    assert failures(trading_rows()) == set()
+
+
+def test_fewer_than_sixty_days_are_insufficient_observation() -> None:
+    frame = trading_rows(figures(tables.TRADING_SCORES, days=59), oos=figures(tables.OOS_SUMMARY, days=59))
+    assert {c for _, _, c in failures(frame)} == {
+        "observation_days",
+        "hit_rate",
+        "oos_sharpe",
+        "oos_sharpe_at_1.5x_costs",
+    }
+    assert (
+        frame.filter(~pl.col("passed"))["reason"].str.starts_with("insufficient_observation: 59 days, 60 needed").all()
+    )
+    assert {c for _, _, c in failures(trading_rows(runs=4))} == {"completed_runs"}
+
+
+def test_the_gate_allows_a_stressed_pnl_of_zero_and_promotion_does_not() -> None:
+    frame = trading_rows(stressed=figures(tables.COST_SENSITIVITY, net_pnl=0.0))
+    assert failures(frame) == {("promotion", "*", "pnl_at_1.5x_costs")}
+
+
+def test_a_null_sharpe_never_passes() -> None:
+    frame = trading_rows(oos=figures(tables.OOS_SUMMARY, sharpe_daily=None, vol_floor_applied=True))
+    assert {c for _, _, c in failures(frame)} == {"oos_sharpe", "oos_sharpe_at_1.5x_costs"}
+
+
+def test_replayed_trading_is_named_and_does_not_count() -> None:
+    tables_ = (tables.TRADING_SCORES, tables.COST_SENSITIVITY, tables.OOS_SUMMARY)
+    frame = trading_rows(*(figures(table, sources=SMOKE) for table in tables_))
+    assert set(frame.filter("passed")["criterion"]) == {"completed_runs"}
+    assert "found baseline+smoke+maintenance_replay" in frame.filter(criterion="hit_rate")["reason"].item()
+
+
+def test_a_cost_multiplier_that_was_not_computed_is_an_error_with_the_remedy() -> None:
+    with pytest.raises(ValueError, match=r"no figures at 1\.5x costs\. Add 1\.5 to backtest\.cost_multipliers"):
+        trading_rows(stressed=figures(tables.COST_SENSITIVITY).filter(cost_multiplier=1.0))
+
+
+def promoted(forecast: pl.DataFrame, trading: pl.DataFrame) -> dict[str, bool]:
+    frame = gates.promotion(forecast, trading, **MONTH)  # type: ignore[arg-type]
+    return dict(frame.select("symbol", "passed").iter_rows())
+
+
+def test_promotion_needs_the_account_and_the_symbol() -> None:
+    good = forecast_rows(diagnostics("AAA", "BBB", "*"))
+    assert promoted(good, trading_rows()) == {"*": True, "AAA": True, "BBB": True}
+    weak = forecast_rows(pl.concat([diagnostics("AAA", "*"), diagnostics("BBB", rrmse=0.98)]))
+    assert promoted(weak, trading_rows()) == {"*": True, "AAA": True, "BBB": False}
+    poor = trading_rows(figures(tables.TRADING_SCORES, hit_rate=0.47))
+    assert promoted(good, poor) == {"*": False, "AAA": False, "BBB": False}
+    reason = gates.promotion(good, poor, **MONTH)["reason"]  # type: ignore[arg-type]
+    assert set(reason) == {"not passed: trading_gate.hit_rate"}
+
+
+def test_nothing_measured_promotes_nothing() -> None:
+    empty = forecast_rows(tables.FORECAST_DIAGNOSTICS.empty())
+    nothing = trading_rows(
+        tables.TRADING_SCORES.empty(), tables.COST_SENSITIVITY.empty(), tables.OOS_SUMMARY.empty(), runs=0
+    )
+    assert not empty["passed"].any()
+    assert promoted(empty, nothing) == {"*": False, "AAA": False, "BBB": False}
+    assert promoted(tables.GATES.empty(), tables.GATES.empty()) == {"*": False}

@@ -1,0 +1,145 @@
+"""Trading rules: side, size, expected value and cost, by hand."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, time
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from timegpt_assets.core import calendar, trading
+
+RULES = trading.Rules(
+    rule_set="enhancement",
+    k_sigma=0.5,
+    s_stop=1.0,
+    s_take=1.0,
+    ev_lambda=0.25,
+    max_width_sigma=4.0,
+    cap_per_trade=1.0,
+    daily_trade_cap=3,
+    cooldown_bars=5,
+    time_stop_et=time(15, 55),
+    early_close_margin_min=5,
+    entry_lag_bars=1,
+    exit_at_forecast_ts=True,
+    require_positive_ev=True,
+    suppress_wide=True,
+)
+SPRINT = replace(RULES, rule_set="budget_sprint")
+COSTS = trading.Costs(fees_bps={"AAA": 0.5}, half_spread_ticks={"AAA": 1.0}, tick_size=0.01)
+
+
+def judged(
+    rules: trading.Rules = RULES,
+    *,
+    q25: float | None = 0.0005,
+    q50: float = 0.0012,
+    q75: float | None = 0.0015,
+    sigma: float | None = 0.002,
+    cost: float = 0.0003,
+    aligned: bool = True,
+) -> dict[str, float]:
+    frame = pl.DataFrame(
+        {"q25": [q25], "q50": [q50], "q75": [q75], "sigma": [sigma], "round_trip": [cost], "label_aligned": [aligned]},
+        schema_overrides={"q25": pl.Float64, "q75": pl.Float64, "sigma": pl.Float64},
+    ).with_columns(side=trading.side(rules), size=trading.size(rules))
+    frame = frame.with_columns(ev=trading.expected_value(rules)).with_columns(traded=trading.is_traded(rules))
+    return frame.row(0, named=True)
+
+
+def test_the_sprint_rule_asks_the_lower_quartile_to_clear_the_cost() -> None:
+    assert judged(SPRINT, q25=0.00031)["side"] == 1
+    assert judged(SPRINT, q25=0.0003)["side"] == 0
+    assert judged(SPRINT, q25=-0.0015, q50=-0.001, q75=-0.00031)["side"] == -1
+    assert judged(SPRINT, q25=-0.0015, q50=-0.001, q75=-0.0003)["side"] == 0
+
+
+def test_the_sprint_rule_asks_the_median_to_reach_k_sigma() -> None:
+    assert judged(SPRINT, q50=0.0010)["side"] == 1
+    assert judged(SPRINT, q50=0.00099)["side"] == 0
+
+
+def test_the_enhancement_rule_asks_for_the_sign_alone_and_to_exceed_k_sigma() -> None:
+    assert judged(q25=0.00001, q50=0.00101)["side"] == 1
+    assert judged(q25=0.00001, q50=0.00100)["side"] == 0
+    assert judged(q25=0.0)["side"] == 0
+    assert judged(q25=-0.002, q50=-0.00101, q75=-0.00001)["side"] == -1
+
+
+def test_size_is_the_median_in_sigmas_up_to_the_cap() -> None:
+    assert judged(q50=0.0010)["size"] == pytest.approx(0.5)
+    assert judged(q50=0.0040)["size"] == 1.0
+    assert judged(replace(RULES, cap_per_trade=0.25))["size"] == 0.25
+
+
+def test_expected_value_pays_for_cost_and_a_quarter_of_the_half_width() -> None:
+    row = judged(q25=0.0006, q50=0.0012, q75=0.0014, cost=0.0003)
+    assert row["ev"] == pytest.approx(0.0012 - 0.0003 - 0.25 * 0.0004)
+    short = judged(q25=-0.0014, q50=-0.0012, q75=-0.0006, cost=0.0003)
+    assert short["ev"] == pytest.approx(row["ev"])
+
+
+def test_an_expected_value_of_zero_or_less_is_not_traded() -> None:
+    wide = {"q25": 0.0005, "q50": 0.0012, "q75": 0.0077, "cost": 0.0003}
+    assert judged(**wide)["ev"] == pytest.approx(0.0)
+    assert not judged(**{**wide, "q75": 0.0078})["traded"]
+    assert judged(replace(RULES, require_positive_ev=False), **{**wide, "q75": 0.0078})["traded"]
+
+
+def test_a_band_wider_than_four_sigma_suppresses_the_entry() -> None:
+    eager = replace(RULES, require_positive_ev=False)
+    assert judged(eager, q25=0.0005, q75=0.0084)["traded"]
+    assert not judged(eager, q25=0.0005, q75=0.0086)["traded"]
+    assert judged(replace(eager, suppress_wide=False), q25=0.0005, q75=0.0086)["traded"]
+
+
+def test_what_is_unaligned_or_without_variance_or_bands_is_never_traded() -> None:
+    assert judged()["traded"]
+    assert not judged(aligned=False)["traded"]
+    assert not judged(sigma=None)["traded"]
+    assert not judged(q25=None)["traded"]
+    assert not judged(q25=0.0, q50=0.0, q75=0.0)["traded"]
+    assert judged(replace(RULES, max_width_sigma=None))["traded"]
+
+
+def test_both_legs_pay_fees_and_half_the_spread() -> None:
+    paid = COSTS.paid("AAA", quantity=-500.0, entry_price=100.0, exit_price=102.0)
+    assert paid == pytest.approx(500 * (0.00005 * 202 + 2 * 0.01))
+    assert COSTS.round_trip("AAA", 100.0) == pytest.approx(2 * (0.00005 + 0.0001))
+    double = replace(COSTS, multiplier=2.0)
+    assert double.paid("AAA", quantity=-500.0, entry_price=100.0, exit_price=102.0) == pytest.approx(2 * paid)
+
+
+def test_a_symbol_without_a_spread_is_an_error_unless_all_others_have_one() -> None:
+    with pytest.raises(trading.TradingError, match=r"names neither BBB.*Add BBB"):
+        COSTS.half_spread("BBB")
+    assert replace(COSTS, half_spread_ticks={"*": 2.0}).half_spread("BBB") == 0.02
+    assert replace(COSTS, fees_bps={"*": 2.0, "BBB": 1.0}).fee("BBB") == 0.0001
+
+
+def test_unknown_rule_sets_and_entries_before_the_snapshot_are_refused() -> None:
+    with pytest.raises(trading.TradingError, match="Use one of enhancement, budget_sprint"):
+        replace(RULES, rule_set="magic")
+    with pytest.raises(trading.TradingError, match="entry_lag_bars is -1"):
+        replace(RULES, entry_lag_bars=-1)
+
+
+def test_the_time_stop_is_1555_or_five_minutes_before_an_early_close() -> None:
+    assert trading.time_stop(RULES, calendar.session(date(2025, 1, 2))) == datetime(2025, 1, 2, 20, 55, tzinfo=UTC)
+    assert trading.time_stop(RULES, calendar.session(date(2025, 7, 3))) == datetime(2025, 7, 3, 16, 55, tzinfo=UTC)
+    noon = replace(RULES, time_stop_et=time(12, 0))
+    assert trading.time_stop(noon, calendar.session(date(2025, 7, 3))) == datetime(2025, 7, 3, 16, 0, tzinfo=UTC)
+
+
+@given(st.floats(0.0001, 0.01), st.floats(1.0, 1000.0), st.sampled_from([1, -1]))
+def test_stop_and_take_stand_on_either_side_of_the_entry(sigma: float, price: float, side: int) -> None:
+    level = trading.levels(RULES, side=side, entry_price=price, sigma=sigma)
+    assert side * level.stop < side * price < side * level.take
+
+
+@given(st.floats(0, 0.01), st.floats(0, 0.01))
+def test_a_stronger_median_is_never_sized_smaller(first: float, second: float) -> None:
+    small, large = sorted([first, second])
+    assert judged(q50=small)["size"] <= judged(q50=large)["size"] <= RULES.cap_per_trade
