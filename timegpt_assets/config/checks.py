@@ -1,0 +1,237 @@
+"""Settings that must fit each other, and are refused when they do not.
+
+Belongs here: rules that look at more than one key, or that a type cannot say. Each yields refusals (key, what is
+allowed, remedy); faults.py adds file and value. What is only worth a warning stands in cautions.py.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from timegpt_assets.config.forecasting import PROVIDER_HOST, Calibration, Forecast, ForecastGrid
+from timegpt_assets.config.market import Data, Events, Universe
+from timegpt_assets.config.strategy import Backtest, Gates, Trading
+
+OPEN, CLOSE = time(9, 30), time(16, 0)
+BUILT_METHODS = ("none", "conformal")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A key that does not fit the others."""
+
+    key: str
+    allowed: str
+    remedy: str
+
+
+Refusals = Iterator[Refusal]
+
+
+def modes(profile: str, data: Data, forecast: Forecast) -> Refusals:
+    """Refuse pairs of profile, backend and api_mode outside semantics.md, Modes."""
+    host = forecast.host
+    if profile == "demo" and forecast.backend != "baseline":
+        yield Refusal("forecast.backend", "baseline in profile demo", "Use --profile dev, offline or prod for nixtla.")
+    if profile in ("offline", "prod") and forecast.backend != "nixtla":
+        yield Refusal("forecast.backend", f"nixtla in profile {profile}", "Use --profile demo or dev for the baseline.")
+    if forecast.backend == "baseline":
+        return
+    wanted = {"dev": ("online", "simulate"), "offline": ("offline",), "prod": ("online",)}.get(profile)
+    if wanted and forecast.api_mode not in wanted:
+        remedy = f"Set forecast.api_mode={wanted[0]}, or choose another profile."
+        yield Refusal("forecast.api_mode", f"{' or '.join(wanted)} in profile {profile}", remedy)
+    if profile == "dev" and host in (*forecast.trusted_hosts, PROVIDER_HOST):
+        yield Refusal("forecast.base_url", "a local server in profile dev", "Set forecast.base_url, or use prod.")
+    if profile == "prod" and host not in forecast.trusted_hosts:
+        remedy = f"Leave forecast.base_url null, or add {host} to forecast.trusted_hosts."
+        yield Refusal("forecast.base_url", "a host of forecast.trusted_hosts in profile prod", remedy)
+    if profile == "prod" and data.source == "synthetic":
+        yield Refusal("data.source", "gcs or local in profile prod", "Use --profile demo for a made-up market.")
+
+
+def addresses(forecast: Forecast) -> Refusals:
+    """Refuse addresses that are none, and addresses that carry a password."""
+    for key, url in (("base_url", forecast.base_url), ("api_budget.ledger_url", forecast.api_budget.ledger_url)):
+        if url and urlsplit(url).password is not None:
+            remedy = "Leave it out of the address; for PostgreSQL use PGPASSWORD or ~/.pgpass."
+            yield Refusal(f"forecast.{key}", "an address without a password", remedy)
+    if forecast.base_url and not re.match(r"https?://[^/]+", forecast.base_url):
+        remedy = "Write it like http://127.0.0.1:8080, or null for the provider."
+        yield Refusal("forecast.base_url", "null or an http(s) address", remedy)
+
+
+def storage(data: Data, forecast: Forecast) -> Refusals:
+    """Refuse shared storage with a ledger that only one machine can see."""
+    budget = forecast.api_budget
+    shared = data.storage_root.startswith("gs://") and forecast.backend == "nixtla"
+    if shared and not budget.single_writer and not (budget.ledger_url or "").startswith("postgresql"):
+        remedy = "Set a postgresql:// address, or forecast.api_budget.single_writer=true if one machine writes."
+        yield Refusal("forecast.api_budget.ledger_url", "PostgreSQL when data.storage_root is gs://", remedy)
+    if not forecast.batch_multi_series:
+        remedy = "Set it to true: a snapshot is paid for once, for all symbols."
+        yield Refusal("forecast.batch_multi_series", "true", remedy)
+
+
+def dates(data: Data, forecast: Forecast) -> Refusals:
+    """Refuse a span that ends before it starts, and time zones that do not exist."""
+    if data.end_date is not None and data.end_date < data.start_date:
+        remedy = f"Give a day on or after {data.start_date}, or null for today."
+        yield Refusal("data.end_date", "a day not before data.start_date", remedy)
+    for key, zone in (("data.timezone", data.timezone), ("forecast.api_budget.timezone", forecast.api_budget.timezone)):
+        if not _zone_exists(zone):
+            yield Refusal(key, "an IANA time zone", "Write it like America/New_York or UTC.")
+
+
+def _zone_exists(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
+
+
+def symbols(universe: Universe) -> Refusals:
+    """Refuse an empty universe, repeated symbols and names that would leave their folder."""
+    if not universe.tickers:
+        yield Refusal("universe.tickers", "at least one symbol", "Name the symbols to forecast, e.g. [AAPL, MSFT].")
+    for key in ("tickers", "context", "whitelist"):
+        names: tuple[str, ...] = getattr(universe, key)
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        bad = [name for name in names if not re.fullmatch(r"[A-Z0-9^][A-Z0-9^=-]*(\.[A-Z0-9]+)*", name)]
+        if repeated:
+            yield Refusal(f"universe.{key}", "every symbol once", f"Take out the second {', '.join(repeated)}.")
+        if bad:
+            remedy = f"Mend {', '.join(bad)}: capitals, digits and inner dots as in BRK.B, no path."
+            yield Refusal(f"universe.{key}", "ticker symbols", remedy)
+
+
+def whole_levels(forecast: Forecast) -> Refusals:
+    """Refuse quantiles the provider cannot be asked for: their band's level is no whole number of percent."""
+    for quantile in forecast.quantiles:
+        if not _whole_level(quantile):
+            yield Refusal("forecast.quantiles", "quantiles q with a whole level 100*|1-2q|", _level_remedy(quantile))
+    if list(forecast.quantiles) != sorted(forecast.quantiles):
+        yield Refusal("forecast.quantiles", "ascending quantiles", f"Write {sorted(forecast.quantiles)}.")
+
+
+def whole_grid_levels(forecast: Forecast, forecast_grid: ForecastGrid, forecast_grid_wide: ForecastGrid) -> Refusals:
+    """Refuse a grid with quantiles that cannot be asked for, or with presets that do not exist."""
+    for key, grid in (("forecast_grid", forecast_grid), ("forecast_grid_wide", forecast_grid_wide)):
+        for quantile in sorted({q for quantiles in grid.quantile_sets for q in quantiles if not _whole_level(q)}):
+            yield Refusal(f"{key}.quantile_sets", "quantiles with a whole level", _level_remedy(quantile))
+        if unknown := [name for name in grid.snapshot_presets if name not in forecast.snapshot_presets]:
+            remedy = f"Take out {', '.join(unknown)}, or add it to forecast.snapshot_presets."
+            yield Refusal(f"{key}.snapshot_presets", " | ".join(forecast.snapshot_presets), remedy)
+
+
+def _whole_level(quantile: float) -> bool:
+    level = 100 * abs(1 - 2 * quantile)
+    return abs(level - round(level)) < 1e-9
+
+
+def _level_remedy(quantile: float) -> str:
+    level = 100 * abs(1 - 2 * quantile)
+    near = round(level) / 200
+    nearest = 0.5 - near if quantile < 0.5 else 0.5 + near
+    return f"{quantile} means level {level:g}; write {nearest:g} instead."
+
+
+def snapshot_times(forecast: Forecast) -> Refusals:
+    """Refuse an unknown preset, and snapshots outside the session."""
+    for name, preset in forecast.snapshot_presets.items():
+        if outside := [at for at in preset.times if not OPEN <= at <= CLOSE]:
+            remedy = f"Move {_listed(outside)} into the session."
+            yield Refusal(f"forecast.snapshot_presets.{name}.times", "times from 09:30 to 16:00", remedy)
+    if forecast.snapshot_preset not in forecast.snapshot_presets:
+        remedy = "Choose one of these, or add the preset under forecast.snapshot_presets."
+        yield Refusal("forecast.snapshot_preset", " | ".join(forecast.snapshot_presets), remedy)
+
+
+def possible_snapshots(forecast: Forecast, in_grid: bool) -> Refusals:
+    """Refuse chosen snapshots that cannot exist in a full session; a grid combination keeps those that can."""
+    preset, horizon = forecast.snapshot_presets.get(forecast.snapshot_preset), timedelta(minutes=forecast.horizon_min)
+    inside = [at for at in preset.times if OPEN <= at <= CLOSE] if preset and not in_grid else []
+    bad = [at for at in inside if _on(at) < _on(OPEN) + horizon or _on(at) + horizon > _on(CLOSE)]
+    if bad:
+        key = f"forecast.snapshot_presets.{forecast.snapshot_preset}.times"
+        remedy = f"Move {_listed(bad)}, or lower forecast.horizon_min ({forecast.horizon_min})."
+        yield Refusal(key, "snapshots from open + horizon_min to close - horizon_min", remedy)
+
+
+def _on(at: time) -> datetime:
+    return datetime.combine(date(2000, 1, 1), at)  # any day: only differences count
+
+
+def _listed(times: list[time]) -> str:
+    return ", ".join(f"{at:%H:%M}" for at in times)
+
+
+def event_names(events: Events, forecast: Forecast, trading: Trading) -> Refusals:
+    """Refuse to skip an event the calendar does not hold."""
+    known = " | ".join(events.dates) or "no event is known"
+    for section, skipped in (("forecast", forecast.skip_events), ("trading", trading.skip_events)):
+        if unknown := [name for name in skipped if name not in events.dates]:
+            remedy = f"Give {', '.join(unknown)} its days under events.dates, or take it out."
+            yield Refusal(f"{section}.skip_events", known, remedy)
+
+
+def built(calibration: Calibration) -> Refusals:
+    """Refuse a calibration method that is known but not built."""
+    if calibration.method not in BUILT_METHODS:
+        remedy = f"{calibration.method} is not built yet; set calibration.method=conformal until it is."
+        yield Refusal("calibration.method", " | ".join(BUILT_METHODS), remedy)
+
+
+def costs(backtest: Backtest, gates: Gates) -> Refusals:
+    """Refuse gates that read a cost multiple which is not measured."""
+    wanted = {"sharpe_cost_multiplier", "pnl_cost_multiplier"}
+    for key in sorted(wanted):
+        multiple = getattr(gates.promotion, key)
+        if multiple not in backtest.cost_multipliers:
+            remedy = f"Add {multiple:g} to backtest.cost_multipliers, or choose one of them."
+            yield Refusal(f"gates.promotion.{key}", f"one of {list(backtest.cost_multipliers)}", remedy)
+    if 1.5 not in backtest.cost_multipliers:
+        remedy = "Add 1.5: gates.trading_gates.pnl_at_1p5x_costs_gte reads it."
+        yield Refusal("backtest.cost_multipliers", "multiples with 1.5 among them", remedy)
+
+
+def rules(trading: Trading) -> Refusals:
+    """Refuse a rule set without a grid and a time stop outside the session."""
+    if trading.rule_set not in trading.trading_grid:
+        remedy = f"Add trading.trading_grid.{trading.rule_set}."
+        yield Refusal("trading.rule_set", " | ".join(trading.trading_grid) or "a named grid", remedy)
+    if not OPEN < trading.time_stop_et <= CLOSE:
+        yield Refusal("trading.time_stop_et", "a time after 09:30, at most 16:00", "Write it like 15:55.")
+
+
+REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
+    (modes, ("profile", "data", "forecast")),
+    (addresses, ("forecast",)),
+    (storage, ("data", "forecast")),
+    (dates, ("data", "forecast")),
+    (symbols, ("universe",)),
+    (whole_levels, ("forecast",)),
+    (whole_grid_levels, ("forecast", "forecast_grid", "forecast_grid_wide")),
+    (snapshot_times, ("forecast",)),
+    (possible_snapshots, ("forecast", "in_grid")),
+    (event_names, ("events", "forecast", "trading")),
+    (built, ("calibration",)),
+    (costs, ("backtest", "gates")),
+    (rules, ("trading",)),
+)
+"""Each check with the sections it reads; it runs when all of them are valid by themselves."""
+
+
+def refusals(sections: Mapping[str, Any]) -> tuple[Refusal, ...]:
+    """Return everything the checks refuse in the sections that are there."""
+    return tuple(
+        refusal
+        for check, names in REFUSALS
+        if all(name in sections for name in names)
+        for refusal in check(*(sections[name] for name in names))
+    )

@@ -1,0 +1,72 @@
+"""What a faulty configuration says, and how secrets are kept out of what is said.
+
+Belongs here: the fault, the error that carries all faults of a load, and redaction. Nothing here reads files.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+REDACTED = "[REDACTED]"
+SECRET_KEY = re.compile(r"(api_?key|token|secret|passw|credential|private_?key)", re.IGNORECASE)
+_SECRET_VALUE = re.compile(
+    r"(nixak-|nixtla-|sk-|ghp_|github_pat_|xox[abp]-|AKIA|AIza|ya29\.|eyJ)\S{8,}"  # tokens known by how they begin
+    r"|(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{32,}"  # one long word of letters and digits: no name, date or path
+)
+_URL_PASSWORD = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*(?=@)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing wrong: where it was written, the key, the value, what is allowed and what to do."""
+
+    file: str
+    key: str
+    value: object
+    allowed: str
+    remedy: str
+
+    @property
+    def line(self) -> str:
+        """Return the fault as one line, secrets redacted."""
+        said = " ".join(f"{self.file}: {self.key} = {shown(self.key, self.value)}".split())
+        return f"{said} is refused: allowed is {self.allowed}. {self.remedy}"
+
+
+class ConfigError(ValueError):
+    """Raised for a configuration that cannot be used; one line per fault, each ending with its remedy."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        """Keep the faults, in the order given."""
+        self.faults = tuple(faults)
+        super().__init__("\n".join(fault.line for fault in self.faults))
+
+
+class MissingKey(str):
+    """Stands for the value of a key that nothing gives."""
+
+    __slots__ = ()
+
+
+MISSING = MissingKey("(missing)")
+
+
+def shown(key: str, value: object) -> str:
+    """Return the value as text that may be printed."""
+    return str(value) if isinstance(value, MissingKey) else _veiled(repr(redacted(key, value)))
+
+
+def redacted(key: str, value: object) -> object:
+    """Return the value, or ``[REDACTED]`` (in place of the secret part of a text) when key or value looks secret."""
+    if SECRET_KEY.search(key) and isinstance(value, str) and not isinstance(value, MissingKey):
+        return REDACTED
+    return _veiled(value) if isinstance(value, str) else value
+
+
+def looks_secret(value: object) -> bool:
+    """Return whether a text looks like a token."""
+    return isinstance(value, str) and _SECRET_VALUE.search(value) is not None
+
+
+def _veiled(text: str) -> str:
+    return _SECRET_VALUE.sub(REDACTED, _URL_PASSWORD.sub(REDACTED, text))

@@ -1,0 +1,167 @@
+"""Sections about forecasts: what is asked, when, of whom and at what price, and how answers are calibrated.
+
+Belongs here: forecast, calibration, forecast_grid. What each key means stands in configs/<section>.yaml.
+"""
+
+from collections.abc import Mapping
+from datetime import time
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field
+
+from timegpt_assets.config.base import (
+    PLACE,
+    CalibrationMethod,
+    Count,
+    CountOrZero,
+    EventNames,
+    Level,
+    Levels,
+    Name,
+    NotNegative,
+    Positive,
+    Quantile,
+    Quantiles,
+    Section,
+    SigmaColumn,
+    TargetMode,
+    Times,
+)
+
+PROVIDER_HOST = "api.nixtla.io"
+
+
+class Window(Section):
+    """A span of New York time, ends included."""
+
+    start: time
+    end: time
+
+
+class SnapshotPreset(Section):
+    """Named snapshot times with what they bring along."""
+
+    times: Times
+    active_windows: tuple[Window, ...] = ()
+    max_snapshots_per_day: Count | None = None
+    horizon_min: Count | None = None
+
+
+class Target(Section):
+    """What the forecaster is asked for and how it is scaled."""
+
+    mode: TargetMode
+    volatility_column: SigmaColumn
+    bp_factor: Positive
+
+    def label_horizon(self, horizon_min: int) -> int:
+        """Return the minutes the target's own label spans when the forecast spans ``horizon_min``."""
+        if not self.mode.startswith("log_return"):
+            return horizon_min
+        return int(self.mode.removeprefix("log_return").strip("_m") or 1)
+
+
+class Framing(Section):
+    """How a snapshot's history becomes the series that is sent."""
+
+    time_axis: Literal["compressed_rth"]
+    min_history_samples: Count
+    provider_min_samples: Count | None
+    max_stale_min: CountOrZero
+
+
+class Baseline(Section):
+    """The local forecaster: ridge mean, rolling quantiles of its residuals."""
+
+    ridge: NotNegative
+    residual_window_min: Count
+    min_residuals: Count
+
+
+class ApiBudget(Section):
+    """What may be spent on calls, and where it is counted."""
+
+    per_run: Count
+    per_day: Count
+    per_month: Count | None
+    cooldown_sec: NotNegative
+    account: Name
+    timezone: Name
+    price_per_call: NotNegative | None
+    single_writer: bool
+    ledger_url: str | None
+
+
+class Forecast(Section):
+    """What is asked, when, of whom, and within which budget."""
+
+    backend: Literal["nixtla", "baseline"]
+    api_mode: Literal["online", "offline", "simulate"]
+    base_url: Annotated[str | None, PLACE]
+    model: Name
+    trusted_hosts: tuple[Name, ...]
+    freq: Literal["min"]
+    snapshot_preset: Name
+    snapshot_presets: Mapping[str, SnapshotPreset]
+    max_snapshots_total: Count | None
+    skip_events: EventNames
+    horizon_min: Count
+    horizons_min: Annotated[tuple[Count, ...], Field(min_length=1)]
+    history_days: Count
+    history_days_options: Annotated[tuple[Count, ...], Field(min_length=1)]
+    quantiles: Quantiles
+    levels: Levels
+    target: Target
+    framing: Framing
+    baseline: Baseline
+    api_budget: Annotated[ApiBudget, PLACE]
+    batch_multi_series: bool
+    cache_dir: Annotated[str, Field(min_length=1), PLACE]
+    timeout_s: Annotated[Positive, PLACE]
+    max_attempts: Annotated[Count, PLACE]
+    on_ambiguous: Annotated[Literal["retry", "fail"], PLACE]
+
+    @property
+    def preset(self) -> SnapshotPreset:
+        """Return the preset in use."""
+        return self.snapshot_presets[self.snapshot_preset]
+
+    @property
+    def host(self) -> str:
+        """Return the host that is asked: of base_url, or the provider's own; "" when base_url names none."""
+        return (urlsplit(self.base_url).hostname or "") if self.base_url else PROVIDER_HOST
+
+
+class Conformal(Section):
+    """Split-conformal widening."""
+
+    delta_quantile: Literal["nominal"] | Quantile
+    score: Literal["sigma", "absolute"]
+
+
+class Calibration(Section):
+    """How raw quantiles are corrected from earlier outcomes."""
+
+    method: CalibrationMethod
+    min_samples: Count
+    min_samples_cell: Count
+    window_days: Count = Field(validation_alias=AliasChoices("window_days", "calibration_window_days"))
+    embargo_days: Count
+    pit_deviation_threshold: Annotated[float, Field(ge=0, le=0.5)]
+    max_width_multiple: Annotated[float, Field(ge=1)]
+    model_path: Annotated[str, Field(min_length=1), PLACE]
+    conformal: Conformal
+
+
+class ForecastGrid(Section):
+    """The cartesian grid of forecast settings that a sweep plans."""
+
+    snapshot_presets: Annotated[tuple[Name, ...], Field(min_length=1)]
+    horizons: Annotated[tuple[Count, ...], Field(min_length=1)] = Field(
+        validation_alias=AliasChoices("horizons", "horizons_min")
+    )
+    quantile_sets: Annotated[tuple[Quantiles, ...], Field(min_length=1)]
+    level_sets: Annotated[tuple[tuple[Level, ...], ...], Field(min_length=1)]
+    target_modes: Annotated[tuple[TargetMode, ...], Field(min_length=1)]
+    calibration_methods: Annotated[tuple[CalibrationMethod, ...], Field(min_length=1)]

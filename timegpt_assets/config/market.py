@@ -1,0 +1,140 @@
+"""Sections about the market: where bars come from, when they are good enough, who is in the universe, which events.
+
+Belongs here: data, dq_policy, universe, events. What each key means stands in configs/<section>.yaml.
+"""
+
+from collections.abc import Mapping
+from datetime import date, time
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field
+
+from timegpt_assets.config.base import (
+    PLACE,
+    Count,
+    CountOrZero,
+    EventName,
+    Name,
+    Positive,
+    Section,
+    Share,
+)
+from timegpt_assets.config.errors import ConfigError, Fault
+
+Place = Annotated[str, Field(min_length=1), PLACE]
+OptionalPlace = Annotated[str | None, PLACE]
+
+
+class Synthetic(Section):
+    """The made-up market of ``data.source: synthetic``."""
+
+    seed: int
+    predictability: Annotated[float, Field(ge=0, le=0.85)]
+    missing_rate: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Data(Section):
+    """Where bars come from, how their stamps are read, and where everything is stored."""
+
+    source: Literal["synthetic", "local", "gcs"]
+    root: OptionalPlace
+    bucket: OptionalPlace
+    template: Place
+    stamp: Literal["start", "end"]
+    timezone: Name
+    start_date: date
+    end_date: date | None
+    vix_path: OptionalPlace
+    storage_root: Place
+    artifacts_root: Place
+    dagster_home: Place
+    synthetic: Synthetic
+
+    @property
+    def required_root(self) -> str:
+        """Return ``root``; ConfigError with the remedy when it is not set."""
+        if self.root is None:
+            raise ConfigError([_unset("data.root", "the folder that holds the bars", _ROOT_REMEDY)])
+        return self.root
+
+    @property
+    def required_bucket(self) -> str:
+        """Return ``bucket``; ConfigError with the remedy when it is not set."""
+        if self.bucket is None:
+            raise ConfigError([_unset("data.bucket", "the name of the bucket", _BUCKET_REMEDY)])
+        return self.bucket
+
+
+_ROOT_REMEDY = "Set data.root, e.g. --set data.root=/path/to/bars, or the environment's TIMEGPT_ASSETS_REAL_DATA."
+_BUCKET_REMEDY = "Set data.bucket, e.g. --set data.bucket=my-bars."
+
+
+def _unset(key: str, allowed: str, remedy: str) -> Fault:
+    return Fault(file="configs/data.yaml", key=key, value=None, allowed=allowed, remedy=remedy)
+
+
+Severity = Literal["fail", "quarantine", "warn", "ignore"]
+
+
+class Severities(Section):
+    """What breaking each rule does to a (day, symbol)."""
+
+    incomplete: Severity
+    impossible: Severity
+    conflicts: Severity
+    off_minute: Severity
+    sustained_fill: Severity
+    too_filled: Severity
+    duplicates: Severity
+    outliers: Severity
+    zero_volume: Severity
+    outside: Severity
+
+
+class DqPolicy(Section):
+    """Limits of the quality rules and their severities."""
+
+    min_completeness: Share
+    sustained_ffill_run: CountOrZero = Field(validation_alias=AliasChoices("sustained_ffill_run", "sustained_fill_run"))
+    max_fill_share: Share
+    outlier_z: Positive
+    max_zero_volume_share: Share
+    auction_open: Literal["merge", "keep", "drop"]
+    late_after_min: CountOrZero
+    severity: Severities = Field(validation_alias=AliasChoices("severity", "severities"))
+
+
+class Universe(Section):
+    """Who is forecast, who is context only, who is live."""
+
+    tickers: tuple[Name, ...] = Field(validation_alias=AliasChoices("tickers", "symbols"))
+    context: tuple[Name, ...]
+    whitelist: tuple[Name, ...]
+
+
+class Split(Section):
+    """One share split: prices before ``day`` are divided by ``ratio``."""
+
+    symbol: Name
+    day: date
+    ratio: Positive
+
+
+class Events(Section):
+    """Days and times of scheduled events, and splits."""
+
+    dates: Mapping[EventName, tuple[date, ...]]
+    times: Mapping[EventName, time]
+    no_trade_buffer_min: CountOrZero
+    splits: tuple[Split, ...]
+
+
+FeatureGroup = Literal["price", "volatility", "volume", "clock", "context", "events"]
+
+
+class Features(Section):
+    """Which features are built, from how much history."""
+
+    groups: Annotated[tuple[FeatureGroup, ...], Field(min_length=1)]
+    warmup_sessions: Count
+    max_nan_row_frac: Share

@@ -1,0 +1,199 @@
+"""Profile, files, grid and --set -> Settings: the one door to the configuration.
+
+Belongs here: the Settings object and how it is loaded. Nothing reads the environment; who loads passes it in.
+Precedence, highest first: --set, grid, profile, preset, file.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path as File
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from timegpt_assets.config import cautions
+from timegpt_assets.config.base import PLACE
+from timegpt_assets.config.errors import ConfigError, Fault, redacted
+from timegpt_assets.config.faults import model_faults, origin, reading
+from timegpt_assets.config.forecasting import Calibration, Forecast, ForecastGrid
+from timegpt_assets.config.layers import (
+    Layer,
+    file_layer,
+    flat,
+    grid_layer,
+    merged,
+    nested,
+    override_layer,
+    placed,
+    preset_layer,
+)
+from timegpt_assets.config.market import Data, DqPolicy, Events, Features, Universe
+from timegpt_assets.config.schema import SECTIONS, dotted, marked
+from timegpt_assets.config.serving import Logging, Tsfm
+from timegpt_assets.config.strategy import Backtest, Gates, Trading
+
+SHIPPED = File(__file__).parents[2] / "configs"
+PROFILES = ("demo", "dev", "offline", "prod")
+DEFAULT_PROFILE = "demo"
+RUN_SOURCES = {"demo": "smoke", "dev": "maintenance", "prod": "prod"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting of a run, read and checked; ``origins`` says where each key came from."""
+
+    profile: str
+    data: Data
+    dq_policy: DqPolicy
+    universe: Universe
+    events: Events
+    features: Features
+    forecast: Forecast
+    calibration: Calibration
+    trading: Trading
+    backtest: Backtest
+    gates: Gates
+    forecast_grid: ForecastGrid
+    forecast_grid_wide: ForecastGrid
+    tsfm: Tsfm
+    logging: Logging
+    origins: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def run_source(self) -> str | None:
+        """Return which road new rows come by; None in profile offline, where it is as stored."""
+        return RUN_SOURCES.get(self.profile)
+
+    def digest(self, names: Iterable[str]) -> str:
+        """Return the sha256 of the resolved values of sections (or dotted keys), places left out.
+
+        The same science in another folder has the same digest. Raises KeyError for a name that holds nothing.
+        """
+        values: dict[str, Any] = {}
+        for name in sorted(set(names)):
+            found = {key: value for key, value in _leaves(self, without_places=True) if _lies_in(key, name)}
+            if not found:
+                raise KeyError(f"{name} holds no settings that count; name one of {', '.join(SECTIONS)}, or a key.")
+            values |= found
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Row(NamedTuple):
+    """One key as the run uses it, fit to be printed."""
+
+    key: str
+    value: Any
+    origin: str
+
+
+def resolved(settings: Settings) -> tuple[Row, ...]:
+    """Return one row per key in the order of the files: value (``[REDACTED]`` if it looks secret) and origin."""
+    values = [("profile", settings.profile), *_leaves(settings)]
+    return tuple(Row(key, redacted(key, value), settings.origins[key]) for key, value in values)
+
+
+def load_settings(
+    *,
+    profile: str | None,
+    config_dir: File | None,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str],
+    grid: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Return the settings of a profile (None: demo), checked as a whole.
+
+    Files in ``config_dir`` stand over the shipped ones key by key. ``overrides`` are ``section.key=value`` texts,
+    ``grid`` is one combination of a sweep (dotted key -> value). ``environment`` fills ``${NAME}`` in places only.
+    Raises ConfigError with one line per fault.
+    """
+    name, faults = profile or DEFAULT_PROFILE, _folder_faults(config_dir)
+    shipped = _read([partial(file_layer, *found) for found in _section_files(SHIPPED, "configs")], faults)
+    own_dir = config_dir if config_dir and config_dir.resolve() != SHIPPED.resolve() else None
+    own = _read([partial(file_layer, *found) for found in _section_files(own_dir, str(own_dir))], faults)
+    profiles = _read([partial(_profile_layer, name, own_dir)], faults)
+    given = _read([partial(grid_layer, grid or {}), *(partial(override_layer, text) for text in overrides)], faults)
+    defaults = merged(shipped)
+    above = [*profiles, *given]
+    preset = preset_layer(merged([defaults, *own, *above]))
+    variables = {**environment, "profile": name}
+    leaves, place_faults = placed(merged([defaults, *own, preset, *above]), variables)
+    read = reading(leaves, defaults=defaults, profile=name, in_grid=bool(grid))
+    if faults := [*faults, *place_faults, *read.faults]:
+        raise ConfigError(faults)
+    return _settings(name, "given" if profile else "default", read.sections, leaves, own_dir or SHIPPED)
+
+
+def load_grid(file: File) -> ForecastGrid:
+    """Return the forecast grid a file spells out (any file of that form). ConfigError names what is wrong in it."""
+    leaves = file_layer(file, shown_as=str(file), section="forecast_grid")
+    try:
+        return ForecastGrid.model_validate_json(json.dumps(nested(leaves).get("forecast_grid", {})))
+    except ValidationError as error:
+        raise ConfigError(model_faults("forecast_grid", error, leaves, defaults={})) from error
+
+
+def _settings(profile: str, given: str, sections: Mapping[str, Any], leaves: Layer, folder: File) -> Settings:
+    about = {key: sections[key] for key in ("data", "universe", "events", "forecast", "calibration", "gates")}
+    stray = sorted(file.name for file in folder.glob("*.yaml") if file.stem not in SECTIONS)
+    draft = Settings(profile=profile, **sections, origins={}, warnings=())
+    origins = {key: origin(leaves, tuple(key.split("."))) for key, _ in _leaves(draft)}
+    return replace(
+        draft,
+        origins=MappingProxyType({"profile": given, **origins}),
+        warnings=(
+            *cautions.warnings(**about),
+            *(f"{folder.name}/{name} is no section; it is not read." for name in stray),
+        ),
+    )
+
+
+def _read(reads: Iterable[Callable[[], Layer]], faults: list[Fault]) -> list[Layer]:
+    """Return the layers that could be read; what was wrong with the others is added to ``faults``."""
+    layers = []
+    for read in reads:
+        try:
+            layers.append(read())
+        except ConfigError as error:
+            faults.extend(error.faults)
+    return layers
+
+
+def _folder_faults(config_dir: File | None) -> list[Fault]:
+    folder = config_dir or SHIPPED
+    if folder.is_dir():
+        return []
+    remedy = "Give the folder that holds data.yaml and the other sections."
+    return [Fault(file=str(folder), key="config_dir", value=str(folder), allowed="a folder", remedy=remedy)]
+
+
+def _section_files(folder: File | None, label: str) -> list[tuple[File, str, str]]:
+    names = [name for name in SECTIONS if folder and (folder / f"{name}.yaml").exists()]
+    return [(folder / f"{name}.yaml", f"{label}/{name}.yaml", name) for name in names if folder]
+
+
+def _profile_layer(name: str, own_dir: File | None) -> Layer:
+    places = [(own_dir, str(own_dir)), (SHIPPED, "configs")]
+    for folder, label in places:
+        if name in PROFILES and folder and (file := folder / "profiles" / f"{name}.yaml").exists():
+            return file_layer(file, f"{label}/profiles/{name}.yaml")
+    remedy = "Choose one of these with --profile."
+    file_name = f"{own_dir or 'configs'}/profiles/{name}.yaml"
+    raise ConfigError([Fault(file=file_name, key="profile", value=name, allowed=" | ".join(PROFILES), remedy=remedy)])
+
+
+def _leaves(settings: Settings, *, without_places: bool = False) -> Iterator[tuple[str, Any]]:
+    for section in SECTIONS:
+        values = getattr(settings, section).model_dump(mode="json")
+        for path, value in flat(values, (section,)):
+            if not (without_places and marked(path, PLACE)):
+                yield dotted(path), value
+
+
+def _lies_in(key: str, name: str) -> bool:
+    return key == name or key.startswith(f"{name}.")

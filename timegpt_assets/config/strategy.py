@@ -1,0 +1,162 @@
+"""Sections about trading and its verdicts: rules, costs, risk, the backtest and the gates.
+
+Belongs here: trading, backtest, gates. What each key means stands in configs/<section>.yaml.
+"""
+
+from collections.abc import Mapping
+from datetime import date, time
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field
+
+from timegpt_assets.config.base import (
+    Count,
+    CountOrZero,
+    EventNames,
+    NotNegative,
+    PerSymbol,
+    Positive,
+    Section,
+    Share,
+    SigmaColumn,
+)
+
+Multiples = Annotated[tuple[Positive, ...], Field(min_length=1)]
+Counts = Annotated[tuple[Count, ...], Field(min_length=1)]
+
+
+class Filters(Section):
+    """Abnormal liquidity: minutes in which nothing is entered."""
+
+    enabled: bool
+    min_volume_percentile: Share
+    max_range_percentile: Share
+    lookback_sessions: Count
+
+
+class Risk(Section):
+    """Limits of the portfolio, walk-forward."""
+
+    lookback_sessions: Count
+    position_limit: Count | None
+    volatility_halt: Positive | None
+    drawdown_stop: Positive | None
+
+
+class TradingGrid(Section):
+    """Values a trading sweep combines."""
+
+    k_sigma: Multiples
+    s_stop: Multiples = Field(validation_alias=AliasChoices("s_stop", "c_stop"))
+    s_take: Multiples = Field(validation_alias=AliasChoices("s_take", "c_take"))
+    horizon_min: Counts
+    history_days: Counts
+
+
+class Trading(Section):
+    """When to enter, how much, when to leave, what it costs."""
+
+    capital: Positive
+    rule_set: Literal["enhancement", "budget_sprint"]
+    sigma_column: SigmaColumn
+    k_sigma: NotNegative
+    s_stop: Positive = Field(validation_alias=AliasChoices("s_stop", "c_stop"))
+    s_take: Positive = Field(validation_alias=AliasChoices("s_take", "c_take"))
+    cap_per_trade: Annotated[float, Field(gt=0, le=1)]
+    max_open_per_symbol: Literal[1]
+    daily_trade_cap: Count | None
+    cooldown_bars: CountOrZero
+    exit_at_forecast_ts: bool
+    time_stop_et: time = Field(validation_alias=AliasChoices("time_stop_et", "time_stop"))
+    require_positive_ev: bool
+    ev_lambda: NotNegative
+    max_width_sigma: Positive | None
+    fees_bps: PerSymbol = Field(validation_alias=AliasChoices("fees_bps", "fee_bps"))
+    half_spread_ticks: PerSymbol
+    tick_size: Positive
+    skip_events: EventNames
+    filters: Filters
+    trading_grid: Mapping[str, TradingGrid]
+    risk: Risk
+
+
+class Backtest(Section):
+    """How trades are simulated and annualised."""
+
+    entry_lag_bars: Count
+    cost_multipliers: Multiples
+    annualization_days: Count
+    seed: CountOrZero
+
+
+class TradeEligibility(Section):
+    """What a symbol must have shown before it may trade."""
+
+    rmae_lt: Positive
+    rrmse_lt: Positive
+    coverage_tol: Share
+
+
+class ForecastGates(Section):
+    """What the month's forecasts must show."""
+
+    rmae_lt: Positive
+    rrmse_lt: Positive
+    coverage_tol: Share
+
+
+class TradingGates(Section):
+    """What the month's portfolio must show."""
+
+    oos_sharpe_gte: float
+    hit_rate_gte: Share
+    pnl_at_1p5x_costs_gte: float
+
+
+class Promotion(Section):
+    """What a promotion asks beyond the gates."""
+
+    rmae_lte: Positive
+    pit_dev_max: Annotated[float, Field(ge=0, le=0.5)]
+    sharpe_gte: float
+    sharpe_cost_multiplier: Positive
+    pnl_gt: float
+    pnl_cost_multiplier: Positive
+    dm_p_lt: Annotated[float, Field(gt=0, lt=1)]
+
+
+class HardMetrics(Section):
+    """Least observation and worst risk of anything promoted."""
+
+    min_completed_runs: Count
+    min_observation_days: Count
+    sharpe_daily_gte: float
+    max_drawdown_lte: NotNegative
+    reject_rate_lte: Share
+
+
+class GateSources(Section):
+    """Which rows the promotion gates count."""
+
+    run_source: tuple[Literal["prod", "maintenance", "smoke", "async_test"], ...]
+    score_source: tuple[Literal["model", "simulated", "baseline"], ...]
+    data_regime: tuple[Literal["prod_live", "maintenance_replay", "mixed"], ...]
+
+
+class Gates(Section):
+    """Windows, samples and thresholds of every verdict."""
+
+    symbol_lookback_sessions: Count
+    symbol_min_forecasts: Count
+    bootstrap: Literal["trade", "block"]
+    lookback_sessions: Count
+    min_forecasts: Count
+    min_observation_days: Count
+    climatology_days: Count
+    oos_start: date | None
+    include_sources: GateSources
+    trade_eligibility: TradeEligibility
+    forecast_gates: ForecastGates
+    trading_gates: TradingGates
+    promotion: Promotion
+    hard_metrics: HardMetrics
