@@ -1,0 +1,58 @@
+"""The local forecaster behind the same seam as TimeGPT: honest arithmetic on earlier days, free, marked baseline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from timegpt_assets.adapters.answered import Answered, left_out
+from timegpt_assets.core import baselines, forecasts
+from timegpt_assets.core.framing import Frame
+from timegpt_assets.core.schema import TIME
+
+BACKEND, MODEL = "baseline", "ridge"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """Answers by a ridge mean and rolling quantiles of its residuals; asks nobody, so nothing is cached or paid.
+
+    ``asked_at`` is the snapshot itself: the same inputs give the same bytes whenever they are computed.
+    """
+
+    levels: tuple[int, ...]
+    ridge: float
+    residual_window_min: int
+    run_source: str
+
+    def answers(self, frames: Sequence[Frame], *, budget_run_id: str) -> Answered:
+        """Return ANSWERS rows of one day's frames."""
+        ridge, window = self.ridge, self.residual_window_min
+        rows = baselines.answers(frames, levels=self.levels, ridge=ridge, residual_window_min=window)
+        refused = baselines.refusals(frames, ridge=ridge, residual_window_min=window)
+        moments = [self._moment(frame) for frame in frames]
+        known = rows.join(pl.concat(moments), on=["snapshot_ts", "symbol"]) if moments else rows.clear()
+        short = dict(refused.select("symbol", "reason").iter_rows())
+        return Answered(rows=self._marked(known), left_out=left_out(frames) | short)
+
+    def _moment(self, frame: Frame) -> pl.DataFrame:
+        """Return what stands beside each symbol's answer: day, request hash, sigma and scale at the snapshot."""
+        parameters = {"ridge": self.ridge, "residual_window_min": self.residual_window_min}
+        request = forecasts.request(frame, model=MODEL, levels=self.levels, parameters=parameters)
+        key = forecasts.fingerprint(request, host="local", endpoint=BACKEND)
+        return frame.sigma.with_columns(
+            day=pl.lit(frame.day, dtype=pl.Date),
+            snapshot_ts=pl.lit(frame.snapshot_ts, dtype=TIME),
+            request_hash=pl.lit(key),
+        )
+
+    def _marked(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.with_columns(
+            asked_at=pl.col("snapshot_ts"),
+            backend=pl.lit(BACKEND),
+            model=pl.lit(MODEL),
+            score_source=pl.lit(BACKEND),
+            run_source=pl.lit(self.run_source),
+            data_regime=pl.lit("maintenance_replay"),
+            stale_input=pl.lit(False),
+        )

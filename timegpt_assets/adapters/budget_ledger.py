@@ -1,0 +1,326 @@
+"""The call ledger: what was reserved, sent and spent, kept across crashes and processes.
+
+Belongs here: the state changes of a call and the limits they are held to. RESERVED -> SENT -> ANSWERED, REJECTED or
+UNKNOWN; REFUNDED when it never left. Nothing here knows HTTP. Times of day come from the injected clock; leases and
+the cooldown are real seconds, because they are about real processes.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from timegpt_assets.adapters.call_errors import BudgetExceeded, Frozen, NotSent
+from timegpt_assets.adapters.ledger_tables import (
+    ANSWERED,
+    CALLS,
+    COUNTED,
+    REFUNDED,
+    REJECTED,
+    RESERVED,
+    SENT,
+    SNAPSHOTS,
+    SPENT,
+    SWITCHES,
+    TAKEN,
+    UNKNOWN,
+    LedgerStore,
+)
+from timegpt_assets.adapters.owners import is_known_dead, owner
+
+_LIMIT_REMEDY = {
+    "per_run": "Launch the rest as another run, or raise forecast.api_budget.per_run.",
+    "per_day": "Run again on the next budget day: stored answers cost nothing. Or raise forecast.api_budget.per_day.",
+    "per_month": "Wait for the next month, or raise forecast.api_budget.per_month.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Whose money: provider host and account name, which survives a rotated key, with its limits."""
+
+    host: str
+    name: str = "default"
+    per_run: int = 25
+    per_day: int = 100
+    per_month: int | None = None
+    cooldown_sec: float = 1.0
+    price_per_call: float | None = None
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One thing to be asked for: its hash, the snapshot it stands for, and what to remember of the moment."""
+
+    kind: str
+    request_hash: str
+    snapshot_key: str
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A granted reservation: ledger row, request hash and number of the attempt."""
+
+    id: int
+    request_hash: str
+    attempt: int
+
+
+class BudgetLedger:
+    """Every paid request, one row each, in SQLite or PostgreSQL."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Callable[[], datetime],
+        lease_sec: float = 300.0,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """Remember where the ledger lies; ``lease_sec`` must outlast the slowest request."""
+        self.store, self.clock, self.lease_sec, self.wall = LedgerStore(url), clock, lease_sec, wall
+
+    def left(self, account: Account, budget_run_id: str) -> dict[str, int]:
+        """Return the calls each limit still allows."""
+        with self.store.reading() as connection:
+            return self._left(connection, account, budget_run_id)
+
+    def demand(self, account: Account, budget_run_id: str, *, needed: int) -> None:
+        """Raise BudgetExceeded or Frozen when ``needed`` calls could not be sent now."""
+        with self.store.reading() as connection:
+            self._check_frozen(connection)
+            self._check_limits(connection, account, budget_run_id, needed=needed)
+
+    def reserve(
+        self, asks: Sequence[Ask], account: Account, *, budget_run_id: str, to_come: int = 0
+    ) -> dict[str, Call]:
+        """Return the calls granted, by request hash: all that nobody holds or has answered, or none at all.
+
+        An empty answer means: look for the answers again, then ask again. ``to_come`` further calls are demanded of
+        the limits without being reserved. Raises BudgetExceeded or Frozen, with nothing reserved.
+        """
+        with self.store.writing() as connection:
+            if self._settle_dead(connection):
+                return {}
+            free = self._free(connection, asks, account.host)
+            if free or to_come:
+                self._check_frozen(connection)
+                self._check_limits(connection, account, budget_run_id, needed=len(free) + to_come)
+            return {ask.request_hash: self._insert(connection, ask, account, budget_run_id) for ask in free}
+
+    def send(self, call: Call, account: Account) -> float:
+        """Mark the call SENT and return 0.0, or return the seconds of cooldown to wait before trying again.
+
+        Raises NotSent when the reservation was lost to its lease, Frozen, or BudgetExceeded when the day has turned.
+        """
+        with self.store.writing() as connection:
+            row = connection.execute(sa.select(CALLS).where(CALLS.c.id == call.id)).mappings().one()
+            if row["state"] != RESERVED or row["owner"] != owner():
+                raise NotSent(f"The reservation of call {call.id} ran out ({row['state']}). Run again.")
+            self._check_frozen(connection)
+            today = self._day(account)
+            if today != row["budget_day"]:
+                self._check_limits(connection, account, row["budget_run_id"], needed=1, but=call.id)
+            now = self.wall()
+            self._renew_leases(connection, now)
+            if (wait := self._cooldown_left(connection, account, now)) > 0:
+                return wait
+            change = {"state": SENT, "budget_day": today, "sent_at": self.clock().isoformat(), "sent_wall": now}
+            connection.execute(sa.update(CALLS).where(CALLS.c.id == call.id).values(change))
+            return 0.0
+
+    def answered(self, ask: Ask, attempt: int) -> None:
+        """Mark the attempt ANSWERED and let its record stand for the snapshot; its bytes must be stored already."""
+        mine = (CALLS.c.request_hash == ask.request_hash) & (CALLS.c.attempt == attempt)
+        with self.store.writing() as connection:
+            allowed = mine & CALLS.c.state.in_((SENT, UNKNOWN))
+            connection.execute(sa.update(CALLS).where(allowed).values(state=ANSWERED))
+            self._write_record(connection, ask)
+
+    def rejected(self, call: Call, note: str) -> None:
+        """Mark the call REJECTED: the provider refused it; it stays spent."""
+        self._settle((call,), (SENT,), REJECTED, note)
+
+    def unknown(self, call: Call, note: str) -> None:
+        """Mark the call UNKNOWN: nobody can say whether the work was done and billed; it stays spent."""
+        self._settle((call,), (SENT,), UNKNOWN, note)
+
+    def refunded(self, call: Call, note: str) -> None:
+        """Mark the call REFUNDED: it certainly never reached the provider."""
+        self._settle((call,), (RESERVED, SENT), REFUNDED, note)
+
+    def release(self, calls: Collection[Call]) -> None:
+        """Give back those of the calls that are still only reserved."""
+        self._settle(calls, (RESERVED,), REFUNDED, "not needed")
+
+    def records(self, snapshot_keys: Collection[str]) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Return request hash and record of the snapshots that were ever reserved, by snapshot key."""
+        with self.store.reading() as connection:
+            wanted = sa.select(SNAPSHOTS).where(SNAPSHOTS.c.snapshot_key.in_(snapshot_keys))
+            rows = connection.execute(wanted).mappings().all()
+        return {row["snapshot_key"]: (row["request_hash"], json.loads(row["record"])) for row in rows}
+
+    def has_answer(self, request_hash: str) -> bool:
+        """Return whether an answer to the request was paid for and not given up."""
+        answered = (CALLS.c.request_hash == request_hash) & (CALLS.c.state == ANSWERED) & ~CALLS.c.void
+        with self.store.reading() as connection:
+            return connection.execute(sa.select(CALLS.c.id).where(answered).limit(1)).first() is not None
+
+    def give_up(self, snapshot_keys: Collection[str], request_hashes: Collection[str]) -> None:
+        """Let the snapshots be asked again (--reask): what was spent stays spent."""
+        old = CALLS.c.snapshot_key.in_(snapshot_keys) | CALLS.c.request_hash.in_(request_hashes)
+        with self.store.writing() as connection:
+            connection.execute(sa.update(CALLS).where(old & (CALLS.c.state == ANSWERED)).values(void=True))
+            connection.execute(sa.delete(SNAPSHOTS).where(SNAPSHOTS.c.snapshot_key.in_(snapshot_keys)))
+
+    def freeze(self, why: str) -> None:
+        """Stop every send of every process at once."""
+        with self.store.writing() as connection:
+            connection.execute(sa.delete(SWITCHES).where(SWITCHES.c.name == "frozen"))
+            connection.execute(sa.insert(SWITCHES).values(name="frozen", why=why))
+
+    def thaw(self) -> None:
+        """Let calls be sent again."""
+        with self.store.writing() as connection:
+            connection.execute(sa.delete(SWITCHES).where(SWITCHES.c.name == "frozen"))
+
+    def calls(self, account: Account) -> list[dict[str, Any]]:
+        """Return every call of the account, oldest first."""
+        mine = (CALLS.c.host == account.host) & (CALLS.c.account == account.name)
+        with self.store.reading() as connection:
+            rows = connection.execute(sa.select(CALLS).where(mine).order_by(CALLS.c.id)).mappings().all()
+        return [dict(row) for row in rows]
+
+    def view(self, account: Account) -> dict[str, Any]:
+        """Return the account's figures as artifacts/api_budget.json shows them: limits, spent by day and by run."""
+        calls = self.calls(account)
+        spent = [call for call in calls if call["state"] in SPENT]
+        price = account.price_per_call
+        limits = {name: getattr(account, name) for name in ("per_run", "per_day", "per_month", "cooldown_sec")}
+        return {
+            "host": account.host,
+            "account": account.name,
+            "limits": limits,
+            "today": self._day(account),
+            "spent": len(spent),
+            "spent_money": None if price is None else len(spent) * price,
+            "by_state": _counts(call["state"] for call in calls),
+            "by_day": _counts(call["budget_day"] for call in spent),
+            "by_run": _counts(call["budget_run_id"] for call in spent),
+        }
+
+    def export(self, account: Account, path: Path) -> None:
+        """Write the account's figures to ``path`` as JSON; readers never see half a file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half = path.with_name(f".{path.name}.{os.getpid()}")
+        half.write_text(json.dumps(self.view(account), indent=2, sort_keys=True) + "\n")
+        half.replace(path)
+
+    def _day(self, account: Account) -> str:
+        return self.clock().astimezone(ZoneInfo(account.timezone)).date().isoformat()
+
+    def _settle_dead(self, connection: sa.Connection) -> int:
+        """Settle what dead processes left behind: unsent is refunded, sent is unknown. Return how many were sent."""
+        held = sa.select(CALLS.c.id, CALLS.c.owner, CALLS.c.lease_until, CALLS.c.state)
+        rows = connection.execute(held.where(CALLS.c.state.in_((RESERVED, SENT)))).all()
+        now = self.wall()
+        dead = [row for row in rows if row.lease_until < now or is_known_dead(row.owner)]
+        for row in dead:
+            state = UNKNOWN if row.state == SENT else REFUNDED
+            change = sa.update(CALLS).where(CALLS.c.id == row.id).values(state=state, note="its process died")
+            connection.execute(change)
+        return sum(row.state == SENT for row in dead)
+
+    def _free(self, connection: sa.Connection, asks: Sequence[Ask], host: str) -> list[Ask]:
+        hashes, keys = [ask.request_hash for ask in asks], [ask.snapshot_key for ask in asks]
+        same = CALLS.c.request_hash.in_(hashes) | CALLS.c.snapshot_key.in_(keys)
+        taken = (CALLS.c.host == host) & CALLS.c.state.in_(TAKEN) & ~CALLS.c.void & same
+        rows = connection.execute(sa.select(CALLS.c.request_hash, CALLS.c.snapshot_key).where(taken)).all()
+        names = {name for row in rows for name in row}
+        once = {ask.request_hash: ask for ask in asks}.values()
+        return [ask for ask in once if ask.request_hash not in names and ask.snapshot_key not in names]
+
+    def _insert(self, connection: sa.Connection, ask: Ask, account: Account, budget_run_id: str) -> Call:
+        same = (CALLS.c.host == account.host) & (CALLS.c.request_hash == ask.request_hash)
+        last = connection.execute(sa.select(sa.func.max(CALLS.c.attempt)).where(same)).scalar()
+        row = {
+            "host": account.host,
+            "account": account.name,
+            "kind": ask.kind,
+            "request_hash": ask.request_hash,
+            "snapshot_key": ask.snapshot_key,
+            "attempt": (last or 0) + 1,
+            "budget_run_id": budget_run_id,
+            "state": RESERVED,
+            "budget_day": self._day(account),
+            "reserved_at": self.clock().isoformat(),
+            "lease_until": self.wall() + self.lease_sec,
+            "owner": owner(),
+        }
+        number = connection.execute(sa.insert(CALLS).values(row).returning(CALLS.c.id)).scalar_one()
+        self._write_record(connection, ask)
+        return Call(number, ask.request_hash, (last or 0) + 1)
+
+    def _write_record(self, connection: sa.Connection, ask: Ask) -> None:
+        connection.execute(sa.delete(SNAPSHOTS).where(SNAPSHOTS.c.snapshot_key == ask.snapshot_key))
+        record = json.dumps(dict(ask.record), sort_keys=True)
+        row = {"snapshot_key": ask.snapshot_key, "request_hash": ask.request_hash, "record": record}
+        connection.execute(sa.insert(SNAPSHOTS).values(row))
+
+    def _check_frozen(self, connection: sa.Connection) -> None:
+        frozen = connection.execute(sa.select(SWITCHES.c.why).where(SWITCHES.c.name == "frozen")).first()
+        if frozen:
+            raise Frozen(f"Sending is frozen: {frozen.why}. Nothing was sent. Run `timegpt-assets budget thaw`.")
+
+    def _check_limits(
+        self, connection: sa.Connection, account: Account, budget_run_id: str, *, needed: int, but: int = 0
+    ) -> None:
+        for limit, left in self._left(connection, account, budget_run_id, but=but).items():
+            if needed > left:
+                raise BudgetExceeded(limit=limit, needed=needed, left=left, remedy=_LIMIT_REMEDY[limit])
+
+    def _left(self, connection: sa.Connection, account: Account, run: str, *, but: int = 0) -> dict[str, int]:
+        """Return what each limit leaves, not counting the call ``but``."""
+        mine = (CALLS.c.host == account.host) & (CALLS.c.account == account.name) & (CALLS.c.id != but)
+        counted = sa.select(sa.func.count()).select_from(CALLS).where(mine & CALLS.c.state.in_(COUNTED))
+        day = self._day(account)
+        scopes = {
+            "per_run": (account.per_run, CALLS.c.budget_run_id == run),
+            "per_day": (account.per_day, CALLS.c.budget_day == day),
+            "per_month": (account.per_month, CALLS.c.budget_day.startswith(day[:7])),
+        }
+        return {
+            name: max(0, limit - connection.execute(counted.where(scope)).scalar_one())
+            for name, (limit, scope) in scopes.items()
+            if limit is not None
+        }
+
+    def _cooldown_left(self, connection: sa.Connection, account: Account, now: float) -> float:
+        mine = (CALLS.c.host == account.host) & (CALLS.c.account == account.name)
+        last = connection.execute(sa.select(sa.func.max(CALLS.c.sent_wall)).where(mine)).scalar()
+        return 0.0 if last is None else float(last) + account.cooldown_sec - now
+
+    def _renew_leases(self, connection: sa.Connection, now: float) -> None:
+        mine = (CALLS.c.owner == owner()) & (CALLS.c.state == RESERVED)
+        connection.execute(sa.update(CALLS).where(mine).values(lease_until=now + self.lease_sec))
+
+    def _settle(self, calls: Collection[Call], allowed: Collection[str], state: str, note: str) -> None:
+        theirs = CALLS.c.id.in_([call.id for call in calls]) & CALLS.c.state.in_(allowed)
+        with self.store.writing() as connection:
+            connection.execute(sa.update(CALLS).where(theirs).values(state=state, note=note))
+
+
+def _counts(names: Any) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+    return dict(sorted(counts.items()))

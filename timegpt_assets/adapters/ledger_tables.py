@@ -1,0 +1,134 @@
+"""The ledger's three tables and the engine that keeps a write transaction alone, on SQLite and PostgreSQL alike.
+
+Belongs here: columns, states and transactions. What a state change means is in budget_ledger.py.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from filelock import FileLock
+
+RESERVED, SENT, ANSWERED = "RESERVED", "SENT", "ANSWERED"
+REJECTED, UNKNOWN, REFUNDED = "REJECTED", "UNKNOWN", "REFUNDED"
+SPENT = (SENT, ANSWERED, REJECTED, UNKNOWN)
+"""A request that reached the provider counts, whatever came back: users have seen refused ones billed."""
+COUNTED = (RESERVED, *SPENT)
+"""What counts against the limits: a reservation too, or two processes would both take the last call."""
+TAKEN = (RESERVED, SENT, ANSWERED)
+"""States in which nobody else may ask for the same thing."""
+
+_METADATA = sa.MetaData()
+_LOCK = 5_138_096
+"""PostgreSQL advisory lock that makes write transactions take turns, as BEGIN IMMEDIATE does on SQLite."""
+
+CALLS = sa.Table(
+    "calls",
+    _METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("host", sa.String, nullable=False),
+    sa.Column("account", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("request_hash", sa.String, nullable=False),
+    sa.Column("snapshot_key", sa.String, nullable=False, index=True),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("budget_run_id", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("budget_day", sa.String, nullable=False, index=True),
+    sa.Column("reserved_at", sa.String, nullable=False),
+    sa.Column("sent_at", sa.String),
+    sa.Column("sent_wall", sa.Float),
+    sa.Column("lease_until", sa.Float, nullable=False),
+    sa.Column("owner", sa.String, nullable=False),
+    sa.Column("void", sa.Boolean, nullable=False, default=False),
+    sa.Column("note", sa.String, nullable=False, default=""),
+    sa.UniqueConstraint("host", "request_hash", "attempt", name="idempotency_key"),
+)
+"""One row per request that was, is or may be sent; ``void`` marks an answer given up by --reask."""
+
+SNAPSHOTS = sa.Table(
+    "snapshots",
+    _METADATA,
+    sa.Column("snapshot_key", sa.String, primary_key=True),
+    sa.Column("request_hash", sa.String, nullable=False),
+    sa.Column("record", sa.Text, nullable=False),
+)
+"""Which request stands for a snapshot, with what has to be remembered from the moment it was asked."""
+
+SWITCHES = sa.Table("switches", _METADATA, sa.Column("name", sa.String, primary_key=True), sa.Column("why", sa.String))
+
+
+class LedgerStore:
+    """A database that hands out transactions; created, with its tables, at first use."""
+
+    def __init__(self, url: str) -> None:
+        """Remember the SQLAlchemy URL: ``sqlite:///path`` or ``postgresql+psycopg2://...``."""
+        self.url = sa.make_url(url)
+        self._engine: sa.Engine | None = None
+        self._process = 0
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Give a connection for reading."""
+        with self._ready().connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Give a transaction that no other process writes beside; committed at the end, undone by an exception."""
+        with self._ready().connect().execution_options(writing=True) as connection, connection.begin():
+            self._take_turn(connection)
+            yield connection
+
+    def close(self) -> None:
+        """Close this process's connections; the next use opens new ones."""
+        if self._engine is not None and self._process == os.getpid():
+            self._engine.dispose()
+        self._engine = None
+
+    def _take_turn(self, connection: sa.Connection) -> None:
+        if self.url.get_backend_name() == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+
+    def _ready(self) -> sa.Engine:
+        """Return this process's engine: a forked process must not use its parent's connections."""
+        if self._engine is None or self._process != os.getpid():
+            engine = self._sqlite() if self.url.get_backend_name() == "sqlite" else sa.create_engine(self.url)
+            with self._creating():
+                self._create(engine)
+            self._engine, self._process = engine, os.getpid()
+        return self._engine
+
+    def _sqlite(self) -> sa.Engine:
+        Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(self.url, connect_args={"timeout": 60})
+        sa.event.listen(engine, "connect", _hand_transactions_over)
+        sa.event.listen(engine, "begin", _begin)
+        return engine
+
+    def _creating(self) -> Any:
+        """Return a lock between processes for the first use: switching SQLite to WAL does not wait for others."""
+        return FileLock(f"{self.url.database}.lock") if self.url.get_backend_name() == "sqlite" else nullcontext()
+
+    def _create(self, engine: sa.Engine) -> None:
+        if self.url.get_backend_name() == "sqlite":
+            with engine.connect() as connection:
+                connection.exec_driver_sql("COMMIT")
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        with engine.connect().execution_options(writing=True) as connection, connection.begin():
+            self._take_turn(connection)
+            _METADATA.create_all(connection)
+
+
+def _hand_transactions_over(connection: Any, _record: Any) -> None:
+    """Stop the sqlite3 module from opening transactions of its own kind; commits reach the disk."""
+    connection.isolation_level = None
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin(connection: sa.Connection) -> None:
+    writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

@@ -1,0 +1,45 @@
+"""Which process holds a reservation, and whether it still lives.
+
+Belongs here: process identity only. A reservation of a dead process is settled at once on its own machine;
+elsewhere nobody can look, so there its lease has to run out first.
+"""
+
+import os
+from pathlib import Path
+
+
+def owner() -> str:
+    """Return this process's name: machine, process id and start time (ids are used again, start times are not)."""
+    return f"{_machine()}/{os.getpid()}/{_started(os.getpid())}"
+
+
+def is_known_dead(name: str) -> bool:
+    """Return whether the named process is certainly gone; False when it lives or runs on another machine."""
+    machine, pid, started = name.rsplit("/", 2)
+    if machine != _machine():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return _started(int(pid)) != started
+
+
+def _machine() -> str:
+    """Return boot id and process-id namespace: two containers of one host do not share process ids."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}:{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return os.uname().nodename
+
+
+def _started(pid: int) -> str:
+    """Return the start time in clock ticks, "0" where the system has no /proc, "dead" for a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "0"
+    return "dead" if fields[0] in "ZX" else fields[19]

@@ -1,0 +1,319 @@
+"""One parquet file per asset and trading day: symbols are row groups, merged under a lock, replaced atomically.
+
+Belongs here: bytes on a local disk, without Dagster. Tables, partitions and lineage are the IO manager's business.
+The footer holds the facts of every partition in the file, so that "empty on purpose" differs from "never written".
+"""
+
+import json
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+JSON: TypeAlias = "bool | int | float | str | Collection[JSON] | Mapping[str, JSON] | None"
+Facts: TypeAlias = Mapping[str, JSON]
+Day: TypeAlias = date | str
+"""A trading day; also ``YYYY-MM`` for a month and ``all`` for what is not partitioned: the file's name."""
+
+WHOLE = "*"
+"""The one partition of a file that is not divided by symbol."""
+
+FOOTER = b"timegpt_assets.partitions"
+
+
+class StoreError(RuntimeError):
+    """Raised when stored files cannot be read or written; names the file or asset, and the remedy."""
+
+
+class MissingPartition(StoreError):
+    """Raised when a partition was never written; names asset, day and symbol, and how to materialise it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Rows of one or many partitions, with facts by Dagster partition key (``2025-01-21|AAPL``; ``all``)."""
+
+    frame: pl.DataFrame
+    facts: Mapping[str, Facts] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    """What a file holds: the rows of each symbol that has any, and the facts of every symbol."""
+
+    schema: pa.Schema
+    groups: Mapping[str, pa.Table]
+    facts: Mapping[str, Facts]
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetStore:
+    """Files ``<root>/<asset>/<day>.parquet``; ``asset`` is ``<group>/<name>``."""
+
+    root: Path
+    lock_timeout_s: float = 600.0
+
+    def path(self, asset: str, day: Day) -> Path:
+        """Return where the asset's rows of that day lie."""
+        return self.root / asset / f"{day}.parquet"
+
+    def write(
+        self,
+        asset: str,
+        day: Day,
+        frame: pl.DataFrame,
+        *,
+        keys: Collection[str] = (WHOLE,),
+        facts: Mapping[str, Facts] | None = None,
+    ) -> None:
+        """Store the rows of these symbols, empty ones included, beside the file's other symbols.
+
+        ``keys`` are the symbols written, or ``*`` alone when the file is not divided; ``facts`` (JSON) go into the
+        footer with ``rows``, which is counted here. Raises StoreError, and then leaves the old file.
+        """
+        path = self.path(asset, day)
+        written = _written(path, frame, keys, facts or {})
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(_beside(path, "lock"), timeout=self.lock_timeout_s, poll_interval=0.01):
+                _replace(path, written if WHOLE in keys else _merged(path, _kept(path, keys), written))
+        except Timeout as error:
+            raise StoreError(
+                f"{path}: another process has held its lock for {self.lock_timeout_s:g} s. "
+                "See what it does (fuser on the .lock file), end it if it hangs, and materialise again."
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                f"{path} cannot be written: {error}. The old file, if any, is untouched. "
+                "Make the folder writable, or set data.storage_root to another one, and materialise again."
+            ) from error
+
+    def read(
+        self,
+        asset: str,
+        days: Iterable[Day],
+        symbols: Collection[str] | None = None,
+        *,
+        missing: Literal["error", "ok"] = "error",
+        columns: Collection[str] | None = None,
+        empty: pl.DataFrame | None = None,
+    ) -> pl.DataFrame:
+        """Return the rows of these days and symbols (None: all that is there), by day and then symbol.
+
+        ``empty`` is returned when no file is there. Raises MissingPartition, unless ``missing`` is ok, and StoreError.
+        """
+        wanted = {str(day): symbols for day in days}
+        return self.contents(asset, wanted, missing=missing, columns=columns, empty=empty)[0]
+
+    def read_facts(
+        self,
+        asset: str,
+        days: Iterable[Day],
+        symbols: Collection[str] | None = None,
+        *,
+        missing: Literal["error", "ok"] = "error",
+    ) -> dict[tuple[str, str], Facts]:
+        """Return (day, symbol) -> facts from the footers alone; symbol is ``*`` where the file is not divided."""
+        return self.contents(asset, {str(day): symbols for day in days}, missing=missing, columns=())[1]
+
+    def contents(
+        self,
+        asset: str,
+        wanted: Mapping[str, Collection[str] | None],
+        *,
+        missing: Literal["error", "ok"] = "error",
+        columns: Collection[str] | None = None,
+        empty: pl.DataFrame | None = None,
+    ) -> tuple[pl.DataFrame, dict[tuple[str, str], Facts]]:
+        """Return rows and facts of day -> symbols, as ``read`` and ``read_facts`` do; each file is opened once."""
+        absent: list[tuple[str, str | None]] = []
+        tables: dict[Path, pa.Table] = {}
+        facts: dict[tuple[str, str], Facts] = {}
+        for day, symbols in sorted(wanted.items()):
+            path = self.path(asset, day)
+            try:
+                with _opened(path) as (file, footer):
+                    found = sorted(footer.keys() if symbols is None else footer.keys() & set(symbols))
+                    absent += [(day, symbol) for symbol in sorted(set(symbols or ()) - footer.keys())]
+                    facts |= {(day, symbol): footer[symbol] for symbol in found}
+                    if columns is None or columns:
+                        tables[path] = _rows(path, file, footer, found, columns)
+            except FileNotFoundError:
+                absent += [(day, symbol) for symbol in (sorted(symbols) if symbols else [None])]
+        if absent and missing == "error":
+            raise _missing(asset, absent)
+        return _joined(tables, pl.DataFrame() if empty is None else _selected(empty, columns)), facts
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(f".{path.name}.{suffix}")
+
+
+def _written(path: Path, frame: pl.DataFrame, keys: Collection[str], facts: Mapping[str, Facts]) -> _Contents:
+    """Return the frame cut into one table per symbol, with its facts. Raises StoreError for rows or facts of others."""
+    if WHOLE in keys:
+        parts = {WHOLE: frame}
+    else:
+        parts = {str(key): part for (key,), part in frame.partition_by("symbol", as_dict=True).items()}
+    if others := sorted((parts.keys() | facts.keys()) - set(keys)):
+        raise StoreError(
+            f"{path}: rows or facts of {', '.join(others)} are not among the partitions being written "
+            f"({', '.join(sorted(keys))}). Keep to the partitions asked for."
+        )
+    schema = frame.head(0).to_arrow().schema
+    groups = {key: part.to_arrow().combine_chunks() for key, part in parts.items() if part.height}
+    counted = {key: {**facts.get(key, {}), "rows": parts[key].height if key in parts else 0} for key in keys}
+    return _Contents(schema, groups, counted)
+
+
+def _kept(path: Path, replaced: Collection[str]) -> _Contents | None:
+    """Return what the file holds of other symbols; reads no rows when there are none."""
+    try:
+        with _opened(path) as (file, footer):
+            facts = {key: fact for key, fact in footer.items() if key not in replaced}
+            groups = {
+                key: file.read_row_group(index).replace_schema_metadata(None).combine_chunks()
+                for index, key in enumerate(_grouped(footer))
+                if key in facts
+            }
+            return _Contents(file.schema_arrow.remove_metadata(), groups, facts) if facts else None
+    except FileNotFoundError:
+        return None
+
+
+def _merged(path: Path, kept: _Contents | None, written: _Contents) -> _Contents:
+    """Return both together. A side without rows takes the other's columns; sides with rows must have the same."""
+    if kept is None:
+        return written
+    if WHOLE in kept.facts:
+        raise StoreError(f"{path} is not divided by symbol. Delete the file, and materialise the whole day.")
+    if kept.groups and written.groups and _columns(kept.schema) != _columns(written.schema):
+        raise StoreError(
+            f"{path} holds {', '.join(sorted(kept.facts))} with other columns than are written now "
+            f"({_difference(kept.schema, written.schema)}). Materialise all symbols of that day in one run, or delete "
+            "the file first."
+        )
+    schemas = [side.schema for side in (written, kept) if side.groups]
+    schema = schemas[0] if schemas else max(written.schema, kept.schema, key=lambda schema: (len(schema), schema.names))
+    return _Contents(schema, {**kept.groups, **written.groups}, {**kept.facts, **written.facts})
+
+
+def _replace(path: Path, contents: _Contents) -> None:
+    """Write beside the file, sync, and rename. The name is fixed: the lock's next holder overwrites a leftover."""
+    temporary = _beside(path, "tmp")
+    strings = [field.name for field in contents.schema if pa.types.is_large_string(field.type)]
+    try:
+        with temporary.open("wb") as file:
+            with pq.ParquetWriter(
+                file, contents.schema, compression="lz4", use_dictionary=strings, write_statistics=False
+            ) as writer:
+                for _, table in sorted(contents.groups.items()):
+                    writer.write_table(table.select(contents.schema.names), row_group_size=table.num_rows)
+                writer.add_key_value_metadata({FOOTER: _json(path, contents.facts)})
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _json(path: Path, facts: Mapping[str, Facts]) -> bytes:
+    try:
+        return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{path}: facts must be plain finite JSON ({error}). Mend the asset's facts.") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[pq.ParquetFile, dict[str, Facts]]]:
+    """Yield the open file and its footer. Raises FileNotFoundError when absent, StoreError when torn or foreign."""
+    try:
+        with pq.ParquetFile(path) as file:
+            footer: dict[str, Facts] = json.loads((file.metadata.metadata or {})[FOOTER])
+            if len(_grouped(footer)) != file.num_row_groups:
+                raise KeyError("row groups do not match the footer")
+            yield file, footer
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, KeyError, json.JSONDecodeError) as error:
+        raise StoreError(
+            f"{path} is torn, or not a file of this store: {error}. "
+            f"Delete it, and materialise {path.stem} of {path.parent.name} again, all symbols."
+        ) from error
+
+
+def _grouped(footer: Mapping[str, Facts]) -> list[str]:
+    """Return the symbols that have a row group, in the order of the row groups."""
+    return sorted(key for key, facts in footer.items() if facts["rows"])
+
+
+def _rows(
+    path: Path,
+    file: pq.ParquetFile,
+    footer: Mapping[str, Facts],
+    symbols: Collection[str],
+    columns: Collection[str] | None,
+) -> pa.Table:
+    names = file.schema_arrow.names
+    groups = [index for index, key in enumerate(_grouped(footer)) if key in symbols]
+    if groups and (lacking := sorted(set(columns or ()) - set(names))):
+        raise StoreError(f"{path} has no column {', '.join(lacking)}. Ask for others, or materialise that day again.")
+    chosen = None if columns is None else [name for name in names if name in columns]
+    if len(groups) == file.num_row_groups:
+        return file.read(chosen)
+    return file.read_row_groups(groups, chosen)
+
+
+def _joined(tables: Mapping[Path, pa.Table], empty: pl.DataFrame) -> pl.DataFrame:
+    """Return the tables under each other. One without rows gives no columns, unless all are without."""
+    filled = {path: table for path, table in tables.items() if table.num_rows}
+    if not filled:
+        schemas = [table.schema for table in tables.values()]
+        widest = max(schemas, key=lambda schema: (len(schema), schema.names), default=None)
+        return empty if widest is None else pl.DataFrame(widest.empty_table())
+    first, *others = filled
+    schema = filled[first].schema
+    for path in others:
+        if _columns(filled[path].schema) != _columns(schema):
+            raise StoreError(
+                f"{first} and {path} have other columns ({_difference(schema, filled[path].schema)}). "
+                "Materialise the older one again, or ask for columns that both have."
+            )
+    return pl.DataFrame(
+        pa.concat_tables([table.select(schema.names).replace_schema_metadata(None) for table in filled.values()])
+    )
+
+
+def _selected(frame: pl.DataFrame, columns: Collection[str] | None) -> pl.DataFrame:
+    return frame if columns is None else frame.select(name for name in frame.columns if name in columns)
+
+
+def _columns(schema: pa.Schema) -> dict[str, pa.DataType]:
+    return {field.name: field.type for field in schema}
+
+
+def _difference(one: pa.Schema, other: pa.Schema) -> str:
+    pairs = set(_columns(one).items()) ^ set(_columns(other).items())
+    return ", ".join(sorted({name for name, _ in pairs}))
+
+
+def _missing(asset: str, absent: list[tuple[str, str | None]]) -> MissingPartition:
+    named = [f"{day} {symbol}" if symbol not in (None, WHOLE) else day for day, symbol in absent]
+    more = f" and {len(named) - 5} more" if len(named) > 5 else ""
+    dates = sorted({day if len(day) == len("YYYY-MM-DD") else f"{day}-01" for day, _ in absent if day != "all"})
+    symbols = sorted({symbol for _, symbol in absent if symbol is not None and symbol != WHOLE})
+    command = f"timegpt-assets backfill --assets {asset}"
+    command += f" --start {dates[0]} --end {dates[-1]}" if dates else ""
+    command += f" --symbols {','.join(symbols)}" if symbols else ""
+    return MissingPartition(
+        f"asset {asset} was never materialised for {', '.join(named[:5])}{more}. Materialise it: {command}"
+    )

@@ -1,0 +1,87 @@
+"""Answers that are already there: which stored bytes stand for a snapshot, and the rows they make.
+
+Belongs here: the look-up by snapshot, then by body, and the rows of the answers table, made from the stored bytes and
+the stored record alone, so that a fresh answer and a replayed one are the same rows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+
+from timegpt_assets.adapters import provider_answer
+from timegpt_assets.adapters.budget_ledger import Ask, BudgetLedger
+from timegpt_assets.adapters.call_errors import CacheDamaged
+from timegpt_assets.adapters.forecast_cache import ForecastCache
+from timegpt_assets.core import tables
+from timegpt_assets.core.forecasts import Request
+from timegpt_assets.core.schema import TIME
+
+BACKEND = "nixtla"
+_MOMENT = ("asked_at", *tables.SOURCES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A stored answer: request hash, what was remembered when it was asked, the body, whether inputs changed since."""
+
+    request_hash: str
+    record: Mapping[str, Any]
+    body: bytes
+    stale: bool
+
+
+def known(ask: Ask, *, cache: ForecastCache, ledger: BudgetLedger, host: str) -> Known | None:
+    """Return the stored answer: the snapshot's own, whatever its body was, else one to the very same body.
+
+    Bytes stored by a process that died before the ledger knew of them are entered now. Raises CacheDamaged for a paid
+    answer whose bytes are damaged or gone.
+    """
+    by_snapshot, record = ledger.records((ask.snapshot_key,)).get(ask.snapshot_key, ("", {}))
+    for request_hash in dict.fromkeys(filter(None, (by_snapshot, ask.request_hash))):
+        entry, is_paid = cache.read(host, request_hash), ledger.has_answer(request_hash)
+        if entry is None and is_paid:
+            what = f"The answer {request_hash} was paid for, but is not in {cache.root}; nothing was sent."
+            raise CacheDamaged(f"{what} Restore the cache from a backup, or pay again with --reask.")
+        if entry is None:
+            continue
+        if request_hash != by_snapshot:
+            record = {**ask.record, **{name: entry.record[name] for name in _MOMENT if name in entry.record}}
+        if request_hash != by_snapshot or not is_paid:
+            ledger.answered(Ask(ask.kind, request_hash, ask.snapshot_key, record), int(entry.record["attempt"]))
+        stale = request_hash != ask.request_hash
+        return Known(request_hash=request_hash, record=record, body=entry.body, stale=stale)
+    return None
+
+
+def rows(answer: Known) -> pl.DataFrame:
+    """Return the answer as ANSWERS rows (without lineage), step in minutes, values in scaled target units.
+
+    Raises InvalidAnswer when the provider's body is not what was asked for.
+    """
+    record = answer.record
+    asked = Request(
+        symbols=tuple(record["symbols"]),
+        steps=tuple(range(1, record["horizon_min"] + 1)),
+        levels=tuple(record["levels"]),
+        model=record["model"],
+        body=b"",
+    )
+    said = provider_answer.rows(answer.body, asked, about=f"snapshot {record['snapshot_ts']} of {record['day']}")
+    scales = {
+        "symbol": asked.symbols,
+        "sigma": pl.Series(record["sigma"], dtype=pl.Float64),
+        "target_scale": pl.Series(record["target_scale"], dtype=pl.Float64),
+    }
+    return said.join(pl.DataFrame(scales), on="symbol", maintain_order="left").with_columns(
+        day=pl.lit(date.fromisoformat(record["day"])),
+        snapshot_ts=pl.lit(datetime.fromisoformat(record["snapshot_ts"]), TIME),
+        asked_at=pl.lit(datetime.fromisoformat(record["asked_at"]), TIME),
+        request_hash=pl.lit(answer.request_hash),
+        backend=pl.lit(BACKEND),
+        model=pl.lit(asked.model),
+        stale_input=pl.lit(answer.stale),
+        **{name: pl.lit(record[name]) for name in tables.SOURCES},
+    )

@@ -1,0 +1,342 @@
+"""The store under two writers, under kill -9, in any order of merging, and with files it did not write."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+from filelock import FileLock
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from timegpt_assets.adapters.parquet_store import FOOTER, MissingPartition, ParquetStore, StoreError
+
+ASSET = "bars/bars"
+DAY = date(2025, 1, 21)
+MINUTES = 390
+
+
+def rows(*symbols: str, day: date = DAY, seed: int = 0, n: int = MINUTES) -> pl.DataFrame:
+    """Return n rows per symbol, different for each symbol and seed."""
+    minute = pl.int_range(n, dtype=pl.Int64)
+    parts = [
+        pl.select(
+            day=pl.repeat(day, n),
+            symbol=pl.repeat(symbol, n),
+            ts=(minute * 60_000_000).cast(pl.Datetime("us", "UTC")),
+            close=(minute + sum(map(ord, symbol)) * 1000 + seed).cast(pl.Float64),
+            is_filled=pl.when(minute % 7 == 0).then(None).otherwise(minute % 2 == 0),
+        )
+        for symbol in symbols
+    ]
+    return pl.concat(parts)
+
+
+def digest(store: ParquetStore) -> bytes:
+    return store.path(ASSET, DAY).read_bytes()
+
+
+def test_what_was_written_is_read_by_day_and_symbol(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    later = DAY + timedelta(days=1)
+    store.write(ASSET, later, rows("B", day=later), keys=["B"])
+    store.write(ASSET, DAY, rows("C", "A"), keys=["C", "A"])
+
+    assert_frame_equal(store.read(ASSET, [later, DAY]), pl.concat([rows("A", "C"), rows("B", day=later)]))
+    assert_frame_equal(store.read(ASSET, [DAY], ["C"]), rows("C"))
+    assert store.read(ASSET, [DAY], columns=["close", "symbol"]).columns == ["symbol", "close"]
+    assert pq.ParquetFile(store.path(ASSET, DAY)).num_row_groups == 2
+
+
+def test_each_symbol_is_one_row_group_and_an_undivided_table_is_one(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    store.write("features/panel", "2025-01", rows("A", "B"), facts={"*": {"symbols": 2}})
+    assert pq.ParquetFile(tmp_path / "features" / "panel" / "2025-01.parquet").num_row_groups == 1
+    assert store.read_facts("features/panel", ["2025-01"]) == {("2025-01", "*"): {"rows": 780, "symbols": 2}}
+
+
+def test_a_later_write_replaces_its_own_symbols_only(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    store.write(ASSET, DAY, rows("A", "B"), keys=["A", "B"], facts={"A": {"verdict": "ok"}, "B": {"verdict": "ok"}})
+    store.write(ASSET, DAY, rows("B", seed=9), keys=["B"], facts={"B": {"verdict": "warned"}})
+
+    assert_frame_equal(store.read(ASSET, [DAY]), pl.concat([rows("A"), rows("B", seed=9)]))
+    verdicts = {symbol: facts["verdict"] for (_, symbol), facts in store.read_facts(ASSET, [DAY]).items()}
+    assert verdicts == {"A": "ok", "B": "warned"}
+
+
+def test_empty_on_purpose_differs_from_never_written(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    store.write(ASSET, DAY, rows("A"), keys=["A", "B"], facts={"B": {"verdict": "quarantined"}})
+
+    assert_frame_equal(store.read(ASSET, [DAY], ["B"]), rows("B").clear())
+    assert store.read_facts(ASSET, [DAY], ["B"]) == {(str(DAY), "B"): {"rows": 0, "verdict": "quarantined"}}
+    with pytest.raises(MissingPartition, match="2025-01-21 C"):
+        store.read(ASSET, [DAY], ["A", "C"])
+
+
+def test_a_missing_day_and_symbol_are_named_with_the_command_that_makes_them(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    store.write(ASSET, DAY, rows("A"), keys=["A"])
+    command = r"timegpt-assets backfill --assets bars/bars --start 2025-01-21 --end 2025-01-22 --symbols A,Z$"
+    with pytest.raises(MissingPartition, match="bars/bars was never .*2025-01-21 Z, 2025-01-22 A.*" + command):
+        store.read(ASSET, [DAY, DAY + timedelta(days=1)], ["A", "Z"])
+    with pytest.raises(MissingPartition, match=r"2025-02.* --start 2025-02-01 --end 2025-02-01$"):
+        store.read_facts("gates/promotion", ["2025-02"], ["*"])
+
+
+def test_missing_partitions_that_may_be_absent_leave_what_is_there(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    store.write(ASSET, DAY, rows("A"), keys=["A"])
+    days = [DAY, DAY + timedelta(days=1)]
+    assert_frame_equal(store.read(ASSET, days, ["A", "Z"], missing="ok"), rows("A"))
+    assert store.read_facts(ASSET, days, ["A", "Z"], missing="ok").keys() == {(str(DAY), "A")}
+    nothing = store.read(ASSET, days[1:], missing="ok", empty=rows("A").clear(), columns=["day", "close"])
+    assert nothing.schema == {"day": pl.Date, "close": pl.Float64}
+
+
+@settings(max_examples=25, deadline=None)
+@given(order=st.permutations(["A", "B", "C", "D"]), cuts=st.sets(st.integers(1, 3)), again=st.booleans())
+def test_the_bytes_are_the_same_whichever_order_symbols_were_merged_in(
+    tmp_path_factory: pytest.TempPathFactory, order: list[str], cuts: set[int], again: bool
+) -> None:
+    """D is empty on purpose, and knows the declared columns only."""
+
+    def write(store: ParquetStore, symbols: list[str]) -> None:
+        filled = [symbol for symbol in symbols if symbol != "D"]
+        frame = rows(*filled) if filled else rows("D").clear().drop("is_filled")
+        store.write(ASSET, DAY, frame, keys=symbols, facts={s: {"n": ord(s), "a": [1.5, "é"]} for s in symbols})
+
+    whole, merged = (ParquetStore(tmp_path_factory.mktemp(name)) for name in ("whole", "merged"))
+    write(whole, ["A", "B", "C", "D"])
+    edges = [0, *sorted(cuts), 4]
+    for first, last in pairwise(edges):
+        write(merged, order[first:last])
+    if again:
+        write(merged, order[:1])
+    assert digest(merged) == digest(whole)
+
+
+def test_columns_that_differ_from_the_kept_symbols_are_refused_and_the_old_file_stays(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    store.write(ASSET, DAY, rows("A"), keys=["A"])
+    before = digest(store)
+    with pytest.raises(StoreError, match=r"holds A with other columns .*\(new\).*all symbols"):
+        store.write(ASSET, DAY, rows("B").with_columns(new=1.0), keys=["B"])
+    assert digest(store) == before
+    store.write(ASSET, DAY, rows("A", "B").with_columns(new=1.0), keys=["A", "B"])
+    assert "new" in store.read(ASSET, [DAY]).columns
+
+
+def test_days_whose_columns_differ_are_not_silently_joined(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    later = DAY + timedelta(days=1)
+    store.write(ASSET, DAY, rows("A"), keys=["A"])
+    store.write(ASSET, later, rows("A", day=later).with_columns(new=1.0), keys=["A"])
+    with pytest.raises(StoreError, match=r"other columns \(new\).*Materialise"):
+        store.read(ASSET, [DAY, later])
+    assert store.read(ASSET, [DAY, later], columns=["close"]).height == 2 * MINUTES
+    with pytest.raises(StoreError, match=f"{DAY}.parquet has no column new"):
+        store.read(ASSET, [DAY, later], columns=["new"])
+
+
+def test_rows_or_facts_of_other_symbols_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    with pytest.raises(StoreError, match="rows or facts of B are not among"):
+        store.write(ASSET, DAY, rows("A", "B"), keys=["A"])
+    with pytest.raises(StoreError, match="rows or facts of B are not among"):
+        store.write(ASSET, DAY, rows("A"), keys=["A"], facts={"B": {}})
+    with pytest.raises(StoreError, match="plain finite JSON"):
+        store.write(ASSET, DAY, rows("A"), keys=["A"], facts={"A": {"x": float("nan")}})
+    assert not list(tmp_path.rglob("*.parquet"))
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("damage", ["torn", "empty", "foreign", "footer"])
+def test_a_torn_or_foreign_file_is_named_by_reader_and_writer(tmp_path: Path, damage: str) -> None:
+    store = ParquetStore(tmp_path)
+    store.write(ASSET, DAY, rows("A", "B"), keys=["A", "B"])
+    path = store.path(ASSET, DAY)
+    if damage in ("torn", "empty"):
+        path.write_bytes(path.read_bytes()[: 2000 if damage == "torn" else 0])
+    elif damage == "foreign":
+        rows("A").write_parquet(path)
+    else:
+        with pq.ParquetWriter(path, (table := rows("A").to_arrow()).schema) as writer:
+            writer.write_table(table)
+            writer.add_key_value_metadata({FOOTER: json.dumps({"A": {"rows": 1}, "B": {"rows": 1}})})
+    with pytest.raises(StoreError, match=rf"{DAY}.parquet is torn, or not a file of this store.*Delete it"):
+        store.read(ASSET, [DAY])
+    with pytest.raises(StoreError, match="Delete it"):
+        store.write(ASSET, DAY, rows("A"), keys=["A"])
+    path.unlink()
+    store.write(ASSET, DAY, rows("A"), keys=["A"])
+    assert_frame_equal(store.read(ASSET, [DAY]), rows("A"))
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(StoreError, match=r"cannot be written.*data\.storage_root"):
+        ParquetStore(tmp_path / "file").write(ASSET, DAY, rows("A"), keys=["A"])
+    store = ParquetStore(tmp_path / "folder")
+    store.write(ASSET, DAY, rows("A"), keys=["A"])
+    before = digest(store)
+
+    def refused(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "fsync", refused)
+    with pytest.raises(StoreError, match=r"2025-01-21\.parquet cannot be written.*Read-only file system"):
+        store.write(ASSET, DAY, rows("A", seed=1), keys=["A"])
+    assert digest(store) == before
+
+
+def test_a_lock_that_is_never_released_is_reported(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path, lock_timeout_s=0.05)
+    store.write(ASSET, DAY, rows("A"), keys=["A"])
+    with (
+        FileLock(tmp_path / ASSET / f".{DAY}.parquet.lock"),
+        pytest.raises(StoreError, match=r"held its lock for 0\.05 s"),
+    ):
+        store.write(ASSET, DAY, rows("B"), keys=["B"])
+
+
+WRITER = """
+import sys
+from pathlib import Path
+import polars as pl
+from timegpt_assets.adapters.parquet_store import ParquetStore
+
+root, asset, day, rounds, seed, *symbols = sys.argv[1:]
+store = ParquetStore(Path(root))
+base = {symbol: pl.read_parquet(Path(root) / "base" / symbol) for symbol in symbols}
+print("ready", flush=True)
+sys.stdin.readline()
+for i in range(int(rounds)):
+    for symbol in symbols:
+        frame = base[symbol].with_columns(pl.col("close") + int(seed) + i)
+        store.write(asset, day, frame, keys=[symbol], facts={symbol: {"round": i}})
+"""
+"""Writes rows(symbol, seed=seed + i) in round i; imports no test module, which would take half a second more."""
+
+
+Writer = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Iterator[Writer]:
+    """Yield what starts a process that waits for ``start`` when it has imported everything; kills what is left."""
+    (tmp_path / "base").mkdir()
+    for symbol in "ABCDEFGH":
+        rows(symbol).write_parquet(tmp_path / "base" / symbol)
+    begun = []
+
+    def begin(rounds: int, *symbols: str, seed: int = 0) -> subprocess.Popen[str]:
+        arguments = [str(tmp_path), ASSET, str(DAY), str(rounds), str(seed), *symbols]
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        begun.append(process)
+        return process
+
+    yield begin
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+            close(process)
+
+
+def start(*processes: subprocess.Popen[str]) -> None:
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+
+
+def close(process: subprocess.Popen[str]) -> int:
+    process.communicate()
+    return process.returncode
+
+
+def test_two_processes_writing_different_symbols_of_a_day_lose_nothing(tmp_path: Path, writer: Writer) -> None:
+    """Twenty rounds of four symbols each, at the same time: 160 merges into one file."""
+    store = ParquetStore(tmp_path)
+    processes = [writer(20, "A", "C", "E", "G"), writer(20, "B", "D", "F", "H", seed=500)]
+    start(*processes)
+    assert [close(process) for process in processes] == [0, 0]
+
+    expected = pl.concat([rows(s, seed=19 if s in "ACEG" else 519) for s in "ABCDEFGH"])
+    assert_frame_equal(store.read(ASSET, [DAY]), expected)
+    facts = store.read_facts(ASSET, [DAY])
+    assert {symbol: fact["round"] for (_, symbol), fact in facts.items()} == dict.fromkeys("ABCDEFGH", 19)
+
+
+@pytest.mark.parametrize("rounds", [10, pytest.param(200, marks=pytest.mark.soak)])
+def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path, writer: Writer, rounds: int) -> None:
+    """The other symbol survives every kill, the killed writer's is old or new, and leftovers go with the next write."""
+    store = ParquetStore(tmp_path)
+    store.write(ASSET, DAY, rows("KEPT", "A"), keys=["KEPT", "A"], facts={"A": {"round": -1}})
+    random_moment = random.Random(7)
+    killed_mid_write = 0
+    upcoming = writer(100_000, "A")
+    for i in range(rounds):
+        process, upcoming = upcoming, writer(100_000, "A", seed=1000 * (i + 1))
+        before = store.path(ASSET, DAY).stat().st_mtime_ns
+        start(process)
+        while store.path(ASSET, DAY).stat().st_mtime_ns == before:  # a loaded machine may be slow to begin
+            time.sleep(0.001)
+        time.sleep(random_moment.uniform(0.0, 0.05))
+        process.send_signal(signal.SIGKILL)
+        assert close(process) == -signal.SIGKILL
+        killed_mid_write += bool(list(tmp_path.rglob("*.tmp")))
+        assert_frame_equal(store.read(ASSET, [DAY], ["KEPT"]), rows("KEPT"))
+        last = store.read_facts(ASSET, [DAY], ["A"])[str(DAY), "A"]["round"]
+        assert isinstance(last, int)
+        assert last >= 0, "the writer never wrote, so nothing was tried"
+        assert_frame_equal(store.read(ASSET, [DAY], ["A"]), rows("A", seed=1000 * i + last))
+        store.write(ASSET, DAY, rows("A"), keys=["A"], facts={"A": {"round": -1}})
+        assert not list(tmp_path.rglob("*.tmp"))
+    assert killed_mid_write > 0, "no kill fell into a write, so nothing was tried"
+
+
+def test_writing_a_whole_day_again_reads_no_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ParquetStore(tmp_path)
+    store.write(ASSET, DAY, rows("A", "B"), keys=["A", "B"])
+
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("rows were read")
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", refused)
+    store.write(ASSET, DAY, rows("A", "B", seed=1), keys=["A", "B"])
+    with pytest.raises(AssertionError, match="rows were read"):
+        store.write(ASSET, DAY, rows("A"), keys=["A"])
+
+
+def test_two_months_of_64_symbols_are_read_in_well_under_a_second(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path)
+    symbols = [f"S{i:02d}" for i in range(64)]
+    days = [DAY + timedelta(days=i) for i in range(44)]
+    frame = rows(*symbols).with_columns(pl.col("close").alias(f"f{i}") for i in range(10))
+    for day in days:
+        store.write(ASSET, day, frame.with_columns(day=pl.lit(day)), keys=symbols)
+    began = time.process_time()  # of all threads, so that a loaded machine does not matter
+    read = store.read(ASSET, days, symbols)
+    took = time.process_time() - began
+    assert read.height == 64 * 44 * MINUTES
+    assert took < 2.0, "the goal is well under 1 s on an idle machine"
