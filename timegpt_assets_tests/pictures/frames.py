@@ -1,0 +1,172 @@
+"""Small synthetic frames, as the tables declare them, for the tests of pictures and of the report page."""
+
+import math
+import random
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from timegpt_assets.core.schema import Table
+from timegpt_assets.core.tables import (
+    BANDS,
+    BARS,
+    COST_SENSITIVITY,
+    FORECAST_DIAGNOSTICS,
+    FORECASTS,
+    GATES,
+    PIT_RELIABILITY,
+    PORTFOLIO,
+    QUALITY,
+    QUANTILES,
+)
+
+DAY = date(2024, 3, 14)
+SNAPSHOTS = (30, 60, 150, 240, 330)
+SOURCE = {"score_source": "baseline", "run_source": "smoke", "data_regime": "maintenance_replay"}
+PROBABILITIES = dict(zip(QUANTILES, (-1.96, -1.282, -0.674, 0.0, 0.674, 1.282, 1.96), strict=True))
+_BLANK = {pl.String: "", pl.Boolean: False, pl.Int64: 0, pl.Float64: 0.0}
+
+
+def framed(table: Table, rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    """Return the rows as the table declares them; columns a row lacks are null or blank."""
+    blank = {name: None if c.nullable else _BLANK.get(c.dtype) for name, c in table.columns.items()}
+    return table.conformed(pl.DataFrame([blank | row for row in rows], schema=table.schema))
+
+
+def sessions(count: int, first: date = DAY) -> list[date]:
+    """Return that many weekdays from ``first`` on."""
+    return [d for i in range(2 * count) if (d := first + timedelta(days=i)).weekday() < 5][:count]
+
+
+def opened(day: date) -> datetime:
+    """Return 09:30 New York in summer time, as UTC."""
+    return datetime(day.year, day.month, day.day, 13, 30, tzinfo=UTC)
+
+
+def prices(symbol: str, day: date = DAY) -> list[float]:
+    """Return 391 clock prices, a random walk of about 5 bp a minute."""
+    dice, walk = random.Random(f"{symbol}{day}"), [100.0]
+    for _ in range(390):
+        walk.append(walk[-1] * math.exp(dice.gauss(0, 5e-4)))
+    return walk
+
+
+def bars(symbols: Sequence[str], day: date = DAY) -> pl.DataFrame:
+    """Return gapless sessions of 390 minutes."""
+    rows = []
+    for symbol in symbols:
+        walk = prices(symbol, day)
+        for i in range(390):
+            ts, low, high = opened(day) + timedelta(minutes=i), min(walk[i : i + 2]), max(walk[i : i + 2])
+            ohlc = {"open": walk[i], "high": high, "low": low, "close": walk[i + 1]}
+            rows.append({"day": day, "symbol": symbol, "ts": ts, "volume": 100.0} | ohlc)
+    return framed(BARS, rows)
+
+
+def forecasts(symbols: Sequence[str], day: date = DAY, *, sigma: float = 0.0023) -> pl.DataFrame:
+    """Return five normal forecasts a symbol, 15 minutes ahead, centred near zero."""
+    rows = []
+    for symbol in symbols:
+        dice = random.Random(f"{symbol}{day}forecast")
+        for minute in SNAPSHOTS:
+            at = opened(day) + timedelta(minutes=minute)
+            mean = dice.gauss(0, 4e-4)
+            q = {name: mean + sigma * z for name, z in PROBABILITIES.items()}
+            bands = {
+                f"{side}_{n}": q[b] for n, pair in BANDS.items() for side, b in zip(("lo", "hi"), pair, strict=True)
+            }
+            times = {"snapshot_ts": at, "target_ts": at + timedelta(minutes=15), "horizon_min": 15, "asked_at": at}
+            raw = {f"raw_{name}": 0.6 * value for name, value in q.items()}
+            row = {"day": day, "symbol": symbol, "sigma": sigma, "backend": "baseline", "model": "ridge"}
+            rows.append(row | times | q | bands | raw | SOURCE | {"calibration": "conformal", "label_aligned": True})
+    return framed(FORECASTS, rows)
+
+
+def portfolio(symbols: Sequence[str], days: Sequence[date]) -> pl.DataFrame:
+    """Return a filled trade per symbol on two days of three, some of them refused."""
+    rows = []
+    for symbol in symbols:
+        for number, day in enumerate(days):
+            if number % 3 == 2:
+                continue
+            dice, walk = random.Random(f"{symbol}{day}trade"), prices(symbol, day)
+            entry, side, gross = opened(day) + timedelta(minutes=61), dice.choice((-1, 1)), dice.gauss(60, 160)
+            times = {"snapshot_ts": entry - timedelta(minutes=1), "target_ts": entry + timedelta(minutes=14)}
+            done = {"entry_ts": entry, "entry_price": walk[61], "exit_ts": times["target_ts"], "exit_price": walk[75]}
+            money = {"gross_pnl": gross, "cost": 40.0, "net_pnl": gross - 40.0, "quantity": side * 10.0, "size": 0.5}
+            row = {"day": day, "symbol": symbol, "side": side, "admitted": number % 7 != 3, "refused_by": ""}
+            rows.append(row | times | done | money | SOURCE)
+    return framed(PORTFOLIO, rows)
+
+
+def quality(symbols: Sequence[str], days: Sequence[date]) -> pl.DataFrame:
+    """Return one verdict per day and symbol, most of them ok."""
+    rows = []
+    for symbol in symbols:
+        for day in days:
+            dice = random.Random(f"{symbol}{day}quality")
+            verdict = dice.choices(("ok", "warned", "quarantined", "no_data"), (90, 5, 3, 2))[0]
+            share = {"ok": 1.0, "warned": 0.97, "quarantined": 0.71, "no_data": 0.0}[verdict] - dice.choice((0, 0.002))
+            words = "" if verdict == "ok" else f"completeness {share:.3f} below 0.98"
+            row = {"day": day, "symbol": symbol, "verdict": verdict, "reason": words, "rows_expected": 390}
+            rows.append(row | {"completeness": max(share, 0.0), "rows_session": round(390 * max(share, 0.0))})
+    return framed(QUALITY, rows)
+
+
+def diagnostics(symbols: Sequence[str], month: str = "2024-03") -> pl.DataFrame:
+    """Return raw bands too narrow and calibrated ones close to nominal, pooled (``*``) and per symbol."""
+    shares = {"raw": (0.41, 0.70, 0.88), "calibrated": (0.512, 0.796, 0.944)}
+    rows = []
+    for symbol in ("*", *symbols):
+        for stage, (c50, c80, c95) in shares.items():
+            coverage = {"coverage_50": c50, "coverage_80": c80, "coverage_95": c95, "pit_deviation": abs(c50 - 0.5)}
+            row = {"month": month, "as_of": DAY, "symbol": symbol, "stage": stage, "n": 1240, "calibrated_share": 0.93}
+            rows.append(row | coverage | SOURCE | {"mae": 1e-3, "rmse": 1.4e-3, "pinball": 4e-4, "rmae": 0.71})
+    return framed(FORECAST_DIAGNOSTICS, rows)
+
+
+def reliability(month: str = "2024-03") -> pl.DataFrame:
+    """Return observed shares for both stages, all symbols pooled."""
+    nominal = (0.025, 0.10, 0.25, 0.50, 0.75, 0.90, 0.975)
+    seen = {"raw": (0.06, 0.15, 0.29, 0.49, 0.70, 0.85, 0.94), "calibrated": (0.03, 0.11, 0.25, 0.50, 0.76, 0.9, 0.97)}
+    rows = [
+        {"month": month, "as_of": DAY, "symbol": "*", "stage": stage, "quantile": q, "observed": o, "n": 1240} | SOURCE
+        for stage, shares in seen.items()
+        for q, o in zip(nominal, shares, strict=True)
+    ]
+    return framed(PIT_RELIABILITY, rows)
+
+
+def costs(month: str = "2024-03") -> pl.DataFrame:
+    """Return one row per cost multiplier."""
+    rows = [
+        {"month": month, "as_of": DAY, "cost_multiplier": m, "observation_days": 60, "trades": 31, "signals": 40}
+        | {"gross_pnl": 4200.0, "cost": 1240.0 * m, "net_pnl": 4200.0 - 1240.0 * m, "max_drawdown": 0.004}
+        | {"sharpe_method": "daily_agg_v1", "sharpe_daily": 1.3, "hit_rate": 0.55, "reject_rate": 0.2}
+        | SOURCE
+        for m in (1.0, 1.5, 2.0)
+    ]
+    return framed(COST_SENSITIVITY, rows)
+
+
+def gates(symbols: Sequence[str], month: str = "2024-03") -> pl.DataFrame:
+    """Return a forecast gate that passes, a trading gate that does not, and one criterion with too little to judge."""
+    base = {"month": month, "as_of": DAY} | SOURCE
+    rows = [
+        base
+        | {"gate": "forecast_gate", "symbol": s, "criterion": c, "threshold": t, "n": 1240}
+        | {"value": t - 0.02 * (i % 4 - 1), "passed": i % 4 != 0, "reason": "below the threshold" if i % 4 else "above"}
+        for c, t in (("rmae", 0.95), ("rrmse", 0.97), ("coverage_50", 0.52))
+        for i, s in enumerate(symbols, 1)
+    ]
+    trading = {"gate": "trading_gate", "symbol": "*"}
+    rows += [
+        base | trading | {"criterion": "pnl_1_5x", "value": 2340.0, "threshold": 0.0, "n": 60, "passed": True},
+        base
+        | trading
+        | {"criterion": "sharpe_daily", "threshold": 0.5, "n": 12, "reason": "insufficient_observation: 12 of 60 days"},
+        base | {"gate": "promotion", "symbol": "*", "criterion": "prod_rows", "value": 0.0, "threshold": 1.0},
+    ]
+    return framed(GATES, rows)

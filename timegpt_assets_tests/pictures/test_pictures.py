@@ -1,0 +1,291 @@
+"""Pictures by their structure: what is drawn, from which numbers, and that rendering is deterministic and small."""
+
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, timedelta
+from functools import cache
+from typing import Any
+
+import altair as alt
+import polars as pl
+import pytest
+
+from timegpt_assets.core.tables import (
+    BARS,
+    FORECAST_DIAGNOSTICS,
+    FORECASTS,
+    GATES,
+    PIT_RELIABILITY,
+    PORTFOLIO,
+    QUALITY,
+)
+from timegpt_assets.pictures import render
+from timegpt_assets.pictures.coverage import coverage, reliability
+from timegpt_assets.pictures.fan import MOST_PANELS, fan
+from timegpt_assets.pictures.gates import judged, strip
+from timegpt_assets.pictures.pixels import COLOURS, PngError, packed
+from timegpt_assets.pictures.pnl import cumulative, dollars, pnl
+from timegpt_assets.pictures.quality import quality
+from timegpt_assets.pictures.style import Picture
+from timegpt_assets_tests.pictures import frames
+
+SYMBOLS = ["AAPL", "AMD", "AMZN", "GOOGL", "META", "MSFT", "NFLX", "NVDA", "TSLA"]
+DAYS = frames.sessions(12)
+HOSTILE = "<script>alert('x')</script>&\"]("
+
+DRAWN: dict[str, Callable[[], Picture]] = {
+    "fan": lambda: fan(
+        _forecasts(), _bars(), frames.portfolio(SYMBOLS, [frames.DAY]), day=frames.DAY, symbols={"MSFT"}
+    ),
+    "fans": lambda: fan(_forecasts(), _bars(), frames.portfolio(SYMBOLS, DAYS), day=frames.DAY),
+    "coverage": lambda: coverage(frames.diagnostics(SYMBOLS)),
+    "reliability": lambda: reliability(frames.reliability()),
+    "pnl": lambda: pnl(frames.portfolio(SYMBOLS, DAYS), days=DAYS),
+    "quality": lambda: quality(frames.quality(SYMBOLS, DAYS)),
+    "gates": lambda: strip(frames.gates(SYMBOLS)),
+}
+EMPTY: dict[str, Callable[[], Picture]] = {
+    "fan": lambda: fan(FORECASTS.empty(), BARS.empty(), PORTFOLIO.empty(), day=frames.DAY),
+    "coverage": lambda: coverage(FORECAST_DIAGNOSTICS.empty()),
+    "reliability": lambda: reliability(PIT_RELIABILITY.empty()),
+    "pnl": lambda: pnl(PORTFOLIO.empty(), days=[]),
+    "quality": lambda: quality(QUALITY.empty()),
+    "gates": lambda: strip(GATES.empty()),
+}
+
+
+@cache
+def _forecasts() -> pl.DataFrame:
+    return frames.forecasts(SYMBOLS)
+
+
+@cache
+def _bars() -> pl.DataFrame:
+    return frames.bars(SYMBOLS)
+
+
+def _data(layer: dict[str, Any], spec: dict[str, Any]) -> list[dict[str, Any]]:
+    return spec["datasets"][layer.get("data", spec.get("data"))["name"]]
+
+
+def _marks(spec: dict[str, Any]) -> list[str]:
+    return [layer["mark"]["type"] for layer in spec["layer"]]
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_the_same_frame_gives_the_same_bytes_twice(name: str) -> None:
+    assert render.png(DRAWN[name]()) == render.png(DRAWN[name]())
+    assert render.svg(DRAWN[name]()) == render.svg(DRAWN[name]())
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_picture_fits_a_metadata_entry(name: str) -> None:
+    text = render.markdown(DRAWN[name](), "a [picture]")
+    assert text.startswith("![a \\[picture\\]](data:image/png;base64,iVBOR")
+    assert 2_000 < len(text) <= render.MARKDOWN_LIMIT
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_an_empty_frame_gives_a_picture_that_says_so(name: str) -> None:
+    assert ">no rows<" in render.svg(EMPTY[name]())
+    assert render.png(EMPTY[name]()).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_picture_fetches_nothing_and_carries_its_font_and_title(name: str) -> None:
+    svg = render.svg(DRAWN[name]())
+    assert not re.search(r"href|<script|url\(", svg)
+    assert set(re.findall(r"https?://[^\"]+", svg)) == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert "Liberation Sans" in svg
+
+
+def test_a_wedge_opens_at_the_clock_price_of_its_snapshot_and_ends_at_its_band() -> None:
+    forecasts, walk = _forecasts(), frames.prices("MSFT")
+    spec = render.spec(fan(forecasts, _bars(), day=frames.DAY, symbols=["MSFT"]))
+    assert _marks(spec) == ["area", "line", "line", "point"]
+    rows = _data(spec["layer"][0], spec)
+    assert len(rows) == 2 * 3 * len(frames.SNAPSHOTS)
+    assert [row["band"] for row in rows[::10]] == ["95 %", "80 %", "50 %"]
+    first = forecasts.filter(pl.col("symbol") == "MSFT").row(0, named=True)
+    start, end = (row for row in rows if row["band"] == "80 %" and row["snapshot"].startswith("2024-03-14T10:00"))
+    anchor = 1e4 * math.log(walk[30] / walk[0])
+    assert start["lo"] == start["hi"] == pytest.approx(anchor)
+    assert (end["lo"], end["hi"]) == pytest.approx((anchor + 1e4 * first["q10"], anchor + 1e4 * first["q90"]))
+    assert end["at"].startswith("2024-03-14T10:15")
+
+
+def test_outcomes_are_points_on_the_path_told_apart_by_the_80_percent_band() -> None:
+    walk = frames.prices("MSFT")
+    forecasts = _forecasts().filter(pl.col("symbol") == "MSFT")
+    spec = render.spec(fan(forecasts, _bars(), day=frames.DAY))
+    points = _data(spec["layer"][-1], spec)
+    ys = [math.log(walk[m + 15] / walk[m]) for m in frames.SNAPSHOTS]
+    inside = [lo <= y <= hi for y, lo, hi in zip(ys, forecasts["q10"], forecasts["q90"], strict=True)]
+    assert {*inside} == {True, False}, "guard: both kinds of outcome occur"
+    assert [p["outcome"] == "inside" for p in points] == inside
+    assert [p["bp"] for p in points] == pytest.approx(
+        [1e4 * math.log(walk[m + 15] / walk[0]) for m in frames.SNAPSHOTS]
+    )
+    assert spec["title"]["text"] == f"MSFT on 2024-03-14: {sum(inside)} of 5 outcomes inside the 80 % band"
+
+
+def test_times_are_new_york_times_winter_and_summer() -> None:
+    winter = frames.DAY.replace(month=1)
+    shifted = [
+        frame.with_columns(pl.col("^(ts|.*_ts|asked_at)$").dt.offset_by("1h"))
+        for frame in (frames.forecasts(["MSFT"], winter), frames.bars(["MSFT"], winter))
+    ]
+    for day, (forecasts, bars) in {frames.DAY: (_forecasts(), _bars()), winter: shifted}.items():
+        picture = fan(forecasts, bars, day=day, symbols=["MSFT"])
+        spec = render.spec(picture)
+        times = [row["at"] for row in _data(spec["layer"][1], spec)]
+        assert (times[0], times[-1]) == (f"{day}T09:30:00+0000", f"{day}T16:00:00+0000")
+        assert ">10:00<" in render.svg(picture)
+
+
+def test_at_most_eight_symbols_are_drawn_and_the_others_counted() -> None:
+    spec = render.spec(DRAWN["fans"]())
+    assert len(spec["concat"]) == MOST_PANELS == len(SYMBOLS) - 1
+    assert spec["title"]["subtitle"].endswith("1 further symbols not drawn")
+
+
+def test_trades_are_marked_at_entry_and_exit_and_only_when_filled() -> None:
+    trades = frames.portfolio(["MSFT"], [frames.DAY])
+    spec = render.spec(fan(_forecasts(), _bars(), trades, day=frames.DAY, symbols=["MSFT"]))
+    marks = _data(spec["layer"][3], spec)
+    entry = "long entry" if trades["side"][0] > 0 else "short entry"
+    assert [(m["mark"], m["at"][11:16]) for m in marks] == [(entry, "10:31"), ("exit", "10:45")]
+    unfilled = trades.with_columns(quantity=pl.lit(0.0))
+    assert len(render.spec(fan(_forecasts(), _bars(), unfilled, day=frames.DAY, symbols=["MSFT"]))["layer"]) == 4
+
+
+def test_forecasts_without_a_known_outcome_or_a_95_percent_band_are_still_drawn() -> None:
+    early = _bars().filter(pl.col("ts") < frames.opened(frames.DAY) + timedelta(minutes=150))
+    wide = _forecasts().with_columns(pl.lit(None, pl.Float64).alias(name) for name in ("q025", "q975"))
+    spec = render.spec(fan(wide, early, day=frames.DAY, symbols=["MSFT"]))
+    assert {row["band"] for row in _data(spec["layer"][0], spec)} == {"50 %", "80 %"}
+    assert len(_data(spec["layer"][-1], spec)) == 2
+    assert " of 2 outcomes" in spec["title"]["text"]
+
+
+def test_coverage_bars_show_both_stages_against_nominal_lines() -> None:
+    spec = render.spec(DRAWN["coverage"]())
+    assert _marks(spec) == ["bar", "text", "tick"]
+    shares = {(r["band"], r["stage"]): r["share"] for r in _data(spec["layer"][0], spec)}
+    assert shares[("80 %", "raw")] == 0.70
+    assert shares[("80 %", "calibrated")] == 0.796
+    assert [r["nominal"] for r in _data(spec["layer"][2], spec)] == [0.5, 0.8, 0.95]
+    assert spec["title"]["text"] == "The 80 % band held 79.6% of outcomes; before calibration 70.0%"
+
+
+def test_sources_are_never_mixed_in_one_panel() -> None:
+    own = frames.diagnostics([])
+    two = pl.concat([own, own.with_columns(score_source=pl.lit("model"), coverage_80=pl.lit(0.5))])
+    spec = render.spec(coverage(two))
+    assert [panel["title"]["text"] for panel in spec["concat"]] == [
+        "baseline / smoke / maintenance_replay",
+        "model / smoke / maintenance_replay",
+    ]
+
+
+def test_reliability_draws_the_last_month_against_the_diagonal() -> None:
+    spec = render.spec(reliability(pl.concat([frames.reliability("2024-02"), frames.reliability()])))
+    assert _marks(spec) == ["line", "line"]
+    assert len(_data(spec["layer"][1], spec)) == 14
+    assert spec["title"]["text"] == "Quantiles off by at most 1.0%; before calibration 5.0%"
+
+
+def test_cumulated_profit_is_the_sum_over_admitted_trades_and_flat_on_other_days() -> None:
+    portfolio = frames.portfolio(SYMBOLS, DAYS)
+    rows = cumulative(portfolio, days=DAYS, multipliers=(1.0, 2.0))
+    for multiplier in (1.0, 2.0):
+        total, expected = 0.0, []
+        for day in DAYS:
+            for row in portfolio.filter(pl.col("day") == day, "admitted").iter_rows(named=True):
+                total += row["gross_pnl"] - multiplier * row["cost"]
+            expected.append(total)
+        got = rows.filter(pl.col("multiplier") == multiplier)
+        assert got["day"].to_list() == DAYS
+        assert got["cumulated"].to_list() == pytest.approx(expected)
+        assert got["net"][2] == 0.0 == got["net"][5], "no trade that day"
+    assert not portfolio["admitted"].all(), "guard: a refused trade is left out"
+
+
+def test_sessions_without_any_trade_draw_a_flat_line() -> None:
+    spec = render.spec(pnl(PORTFOLIO.empty(), days=DAYS))
+    assert {row["cumulated"] for row in _data(spec["layer"][1], spec)} == {0.0}
+    assert spec["title"]["text"] == "No admitted trade"
+
+
+def test_dollars_carry_their_sign() -> None:
+    assert [dollars(x) for x in (1234.6, -0.4, 0.0, -1500.0)] == ["+$1,235", "$0", "$0", "-$1,500"]
+
+
+def test_the_heat_map_has_a_cell_per_day_and_symbol_and_numbers_when_they_fit() -> None:
+    few = render.spec(DRAWN["quality"]())
+    assert _marks(few) == ["rect", "text", "text"]
+    assert len(_data(few["layer"][0], few)) == len(SYMBOLS) * len(DAYS)
+    many = render.spec(quality(frames.quality(SYMBOLS, frames.sessions(600))))
+    assert _marks(many) == ["rect", "text"]
+    assert len(_data(many["layer"][0], many)) == 5_400, "more rows than Altair takes by default"
+
+
+def test_a_criterion_not_measured_is_too_little_to_judge_not_a_failure() -> None:
+    outcomes = dict(judged(frames.gates([])).select("criterion", "outcome").iter_rows())
+    assert outcomes == {"pnl_1_5x": "passed", "sharpe_daily": "insufficient", "prod_rows": "failed"}
+
+
+def test_the_strip_has_a_tile_per_criterion_and_symbol_and_shows_the_worst_of_several_sources() -> None:
+    rows = frames.gates(SYMBOLS)
+    better = rows.with_columns(score_source=pl.lit("model"), passed=pl.lit(True))
+    spec = render.spec(strip(pl.concat([better, rows])))
+    tiles = _data(spec["layer"][0], spec)
+    assert len(tiles) == rows.height
+    assert sum(tile["outcome"] == "failed" for tile in tiles) == rows.filter(~pl.col("passed")).height - 1
+    assert spec["title"]["text"] == "22 of 30 criteria passed, 7 failed, 1 with too little to judge"
+
+
+def test_symbol_gates_are_judged_by_their_verdict() -> None:
+    rows = frames.gates([]).drop("gate", "month", "as_of").with_columns(day=frames.DAY, verdict=pl.lit("ineligible"))
+    unknown = rows.with_columns(verdict=pl.lit("insufficient_observation"), passed=pl.lit(False))
+    assert set(judged(unknown)["outcome"]) == {"insufficient"}
+    assert "2024-03-14" in render.svg(strip(rows))
+
+
+def test_hostile_names_stay_text() -> None:
+    named = {"symbol": pl.lit(HOSTILE), "score_source": pl.lit(HOSTILE)}
+    bars = frames.bars(["A"]).with_columns(symbol=pl.lit(HOSTILE))
+    pictures = [
+        fan(frames.forecasts(["A"]).with_columns(**named), bars, day=frames.DAY),
+        quality(frames.quality(["A"], DAYS).with_columns(symbol=pl.lit(HOSTILE))),
+        strip(frames.gates(["A"]).with_columns(**named)),
+    ]
+    for picture in pictures:
+        assert "<script" not in render.svg(picture)
+        assert "&lt;script&gt;" in render.svg(picture)
+    assert render.markdown(pictures[1], HOSTILE).startswith("![\\<script\\>")
+
+
+def test_a_picture_too_large_for_metadata_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render, "MARKDOWN_LIMIT", 3_000)
+    with pytest.raises(render.PictureError, match=r"'fans' takes .* or store the PNG and link its path\.$"):
+        render.markdown(DRAWN["fan"](), "fans")
+
+
+def test_a_packed_picture_keeps_the_colours_of_its_areas() -> None:
+    squares = alt.Chart(pl.DataFrame({"x": [0, 1], "c": ["#0072b2", "#d55e00"]})).mark_rect()
+    drawn = render.png(squares.encode(x="x:O", color=alt.Color("c:N", scale=None)))
+    palette = drawn[drawn.index(b"PLTE") + 4 :][: 3 * COLOURS]
+    assert palette[:3] == b"\xff\xff\xff"
+    assert b"\x00\x72\xb2" in palette
+    assert b"\xd5\x5e\x00" in palette
+    with pytest.raises(PngError, match=r"expected RGBA and Sub.*pixels\.py\.$"):
+        packed(drawn)
+
+
+def test_rendering_leaves_altair_as_it_was() -> None:
+    before = alt.data_transformers.active, alt.data_transformers.options
+    render.spec(DRAWN["gates"]())
+    assert (alt.data_transformers.active, alt.data_transformers.options) == before
+    assert frames.opened(frames.DAY).tzinfo is UTC
