@@ -1,0 +1,89 @@
+"""Backtest: each symbol's trades on its own, the day's book, and what the portfolio's limits admitted."""
+
+import dagster as dg
+import polars as pl
+
+from timegpt_assets.adapters.parquet_store import Stored
+from timegpt_assets.assets.declare import House, declared, note_rows, stored_in
+from timegpt_assets.config import core_values
+from timegpt_assets.core import liquidity, tables
+from timegpt_assets.core.backtest import event_loop
+from timegpt_assets.core.backtest import portfolio as limits
+from timegpt_assets.partitions import by_day, day_window, days_of, own_symbol_window
+
+LIQUIDITY = ("day", "symbol", "known_at", "volume_norm_5m", "range_pct")
+"""Features that the percentile filters look at."""
+
+
+def trades(house: House) -> dg.AssetsDefinition:
+    """Return the asset of each symbol's trades, limits of the portfolio aside."""
+    traded, filters = core_values.backtest(house.settings), core_values.filters(house.settings)
+    lookback = filters.lookback_sessions if filters else 0
+
+    @declared(
+        tables.TRADES,
+        group="backtest",
+        partitions=house.grid.day_symbol,
+        ins={
+            "forecasts": stored_in("calibration", name="forecasts"),
+            "bars": stored_in("bars", name="bars"),
+            "symbol_gates": stored_in("gates", name="symbol_gates"),
+            "features": stored_in(
+                "features", own_symbol_window(-lookback, 0), name="features", missing="ok", columns=LIQUIDITY
+            ),
+        },
+    )
+    def trades(
+        context: dg.AssetExecutionContext,
+        forecasts: pl.DataFrame,
+        bars: pl.DataFrame,
+        symbol_gates: pl.DataFrame,
+        features: pl.DataFrame,
+    ) -> pl.DataFrame:
+        """Trades the rules take on calibrated forecasts, after costs; entries one bar after the snapshot."""
+        illiquid = liquidity.illiquid(forecasts, features, filters=filters) if filters else None
+        frame = event_loop.trades(forecasts, bars, symbol_gates, illiquid=illiquid, **traded)
+        note_rows(context, frame)
+        return frame
+
+    return trades
+
+
+def book(house: House) -> dg.AssetsDefinition:
+    """Return the asset of every symbol's trades of the day."""
+
+    @declared(
+        tables.BOOK,
+        group="backtest",
+        partitions=house.grid.trading_day,
+        ins={"trades": stored_in("backtest", by_day(), name="trades")},
+    )
+    def book(context: dg.AssetExecutionContext, trades: pl.DataFrame) -> pl.DataFrame:
+        """Every symbol's trades of the day in one table."""
+        note_rows(context, trades)
+        return trades
+
+    return book
+
+
+def portfolio(house: House) -> dg.AssetsDefinition:
+    """Return the asset of the day's trades as the portfolio's limits admit them."""
+    risk = core_values.portfolio(house.settings)
+    lookback = house.settings.trading.risk.lookback_sessions
+
+    @declared(
+        tables.PORTFOLIO,
+        group="backtest",
+        partitions=house.grid.trading_day,
+        ins={"book": stored_in("backtest", day_window(-lookback), name="book", missing="ok")},
+    )
+    def portfolio(context: dg.AssetExecutionContext, book: Stored) -> Stored:
+        """Which of the day's trades the limits admit, judged on the books of earlier sessions; P&L after costs."""
+        days, sessions = days_of(context.partition_keys), days_of(book.facts)
+        frame = pl.concat([limits.portfolio(book.frame, day=day, sessions=sessions, **risk) for day in days])
+        admitted = frame.filter("admitted").group_by("day").agg(pl.col("net_pnl").sum(), pl.len())
+        net = {str(day): pnl for day, pnl, _ in admitted.iter_rows()}
+        note_rows(context, frame, net_pnl_usd=net, admitted={str(day): n for day, _, n in admitted.iter_rows()})
+        return Stored(frame, {str(day): {"complete": True} for day in days})
+
+    return portfolio

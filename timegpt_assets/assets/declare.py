@@ -1,0 +1,142 @@
+"""How an asset of ours is declared: its table gives name, columns and storage; its inputs say what may be absent.
+
+Belongs here: the decorator and input helpers every asset module uses, what is noted beside a materialisation, and the
+span of sessions a month asset looks back over.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from timegpt_assets.adapters.parquet_store import Stored
+from timegpt_assets.config.settings import Settings
+from timegpt_assets.core import calendar
+from timegpt_assets.core.schema import Table
+from timegpt_assets.partitions import Grid, month_window, months_of
+
+SESSIONS_A_MONTH = 19
+"""The fewest sessions of a month (February): how many months hold a number of sessions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class House:
+    """What every asset is declared from: the resolved settings and the partition grid they imply."""
+
+    settings: Settings
+    grid: Grid
+
+
+def declared(
+    table: Table,
+    *,
+    group: str,
+    partitions: dg.PartitionsDefinition[str],
+    ins: Mapping[str, dg.AssetIn] | None = None,
+    name: str | None = None,
+    **options: Any,
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Return the decorator that makes a function the asset ``group/<name or table name>`` holding ``table``."""
+    return dg.asset(
+        name=name or table.name,
+        key_prefix=[group],
+        group_name=group,
+        partitions_def=partitions,
+        ins=ins,
+        metadata={"table": table.name, "dagster/column_schema": column_schema(table)},
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        **options,
+    )
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """Return the UI's column schema of a table: dtypes and meanings as declared."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name,
+                str(column.dtype),
+                description=column.meaning,
+                constraints=dg.TableColumnConstraints(nullable=column.nullable),
+            )
+            for name, column in table.columns.items()
+        ]
+    )
+
+
+def stored_in(
+    group: str,
+    mapping: dg.PartitionMapping | None = None,
+    *,
+    name: str,
+    missing: str = "error",
+    columns: tuple[str, ...] | None = None,
+) -> dg.AssetIn:
+    """Return the input ``group/name``; ``missing`` "ok" lets absent partitions be, ``columns`` reads these alone."""
+    metadata: dict[str, Any] = {"missing": missing} | ({"columns": list(columns)} if columns else {})
+    return dg.AssetIn(key=dg.AssetKey([group, name]), partition_mapping=mapping, metadata=metadata)
+
+
+def trailing(house: House, group: str, name: str) -> dg.AssetIn:
+    """Return the input of a month asset that looks back ``gates.lookback_sessions`` from the month's end."""
+    months = -(-house.settings.gates.lookback_sessions // SESSIONS_A_MONTH)
+    return stored_in(group, month_window(months), name=name, missing="ok")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """A month as far as it is complete: its last complete session, and every complete session up to it."""
+
+    month: str
+    as_of: date
+    sessions: tuple[date, ...]
+
+    def of(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the month's own rows."""
+        return frame.filter(pl.col("month") == self.month)
+
+
+def judged_months(
+    context: dg.AssetExecutionContext, table: Table, complete: Stored, judged: Callable[[Span], pl.DataFrame]
+) -> pl.DataFrame:
+    """Return ``judged`` of every month of the run that has a complete session; the facts' keys say which are."""
+    days = sorted(date.fromisoformat(key) for key in complete.facts)
+    frames = [table.empty()]
+    for month in months_of(context.partition_keys):
+        own = set(calendar.month_sessions(month))
+        if known := [day for day in days if day in own]:
+            frames.append(judged(Span(month=month, as_of=known[-1], sessions=tuple(d for d in days if d <= known[-1]))))
+    frame = pl.concat(frames)
+    for key in context.partition_keys:
+        context.add_asset_metadata({"rows": frame.filter(month=key[:7]).height}, partition_key=key)
+    return frame
+
+
+def of_partitions(context: dg.AssetExecutionContext, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of the run's day_symbol partitions, from a frame of whole days."""
+    keys = pl.concat_str(pl.col("day").cast(pl.String), pl.col("symbol"), separator="|")
+    return frame.filter(keys.is_in(list(context.partition_keys)))
+
+
+def note_rows(context: dg.AssetExecutionContext, frame: pl.DataFrame, **facts: Mapping[str, Any]) -> None:
+    """Put row counts, span and further facts (name -> partition key -> value) beside each materialisation."""
+    by = ["day", "symbol"] if "|" in context.partition_keys[0] else ["day"]
+    rows = {"|".join(map(str, key)): part for key, part in frame.partition_by(by, as_dict=True).items()}
+    for key in context.partition_keys:
+        notes = _notes(rows.get(key)) | {name: values[key] for name, values in facts.items() if key in values}
+        context.add_asset_metadata(notes, partition_key=key)
+
+
+def _notes(part: pl.DataFrame | None) -> dict[str, Any]:
+    if part is None:
+        return {"rows": 0}
+    clock = next((name for name in ("ts", "snapshot_ts") if name in part.columns), None)
+    notes: dict[str, Any] = {"rows": part.height}
+    if clock:
+        notes["span"] = f"{part[clock].min():%H:%M} to {part[clock].max():%H:%M} UTC"
+    if "symbol" in part.columns and part["symbol"].n_unique() > 1:
+        notes["symbols"] = part["symbol"].n_unique()
+    return notes

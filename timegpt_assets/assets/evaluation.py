@@ -1,0 +1,182 @@
+"""Evaluation: how good forecasts and trades were, per forecast, per day and over the sessions up to a month's end."""
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from timegpt_assets.adapters.parquet_store import Stored
+from timegpt_assets.assets import shown
+from timegpt_assets.assets.declare import House, declared, judged_months, note_rows, stored_in, trailing
+from timegpt_assets.config import core_values
+from timegpt_assets.core import tables
+from timegpt_assets.core.metrics import forecast, trading
+from timegpt_assets.core.schema import Table
+from timegpt_assets.partitions import by_day
+
+
+def forecast_scores(house: House) -> dg.AssetsDefinition:
+    """Return the asset of each forecast's losses."""
+    target = core_values.target(house.settings)
+
+    @declared(
+        tables.FORECAST_SCORES,
+        group="evaluation",
+        partitions=house.grid.day_symbol,
+        ins={
+            "forecasts": stored_in("calibration", name="forecasts"),
+            "labels": stored_in("features", name="labels"),
+        },
+    )
+    def forecast_scores(
+        context: dg.AssetExecutionContext, forecasts: pl.DataFrame, labels: pl.DataFrame
+    ) -> pl.DataFrame:
+        """Losses of each calibrated forecast beside those of persistence and of a zero return."""
+        frame = forecast.scores(forecasts, labels, target=target)
+        note_rows(context, frame)
+        return frame
+
+    return forecast_scores
+
+
+def day_scores(house: House) -> dg.AssetsDefinition:
+    """Return the asset of every symbol's scores and forecasts of the day; its picture is the day's fan."""
+
+    @declared(
+        tables.DAY_SCORES,
+        group="evaluation",
+        partitions=house.grid.trading_day,
+        ins={
+            "forecast_scores": stored_in("evaluation", by_day(), name="forecast_scores"),
+            "forecasts": stored_in("calibration", by_day(), name="forecasts"),
+            "panel": stored_in("features", name="panel", columns=shown.PATH),
+        },
+    )
+    def day_scores(
+        context: dg.AssetExecutionContext,
+        forecast_scores: pl.DataFrame,
+        forecasts: pl.DataFrame,
+        panel: pl.DataFrame,
+    ) -> Stored:
+        """Every symbol's scores of the day with the quantiles behind them, and a picture of fans and outcomes."""
+        frame = forecast.day_scores(forecast_scores, forecasts)
+        note_rows(context, frame, **shown.coverages(frame), **shown.fans(context, forecasts, panel))
+        return Stored(frame, {key: {"complete": True} for key in context.partition_keys})
+
+    return day_scores
+
+
+def forecast_diagnostics(house: House) -> dg.AssetsDefinition:
+    """Return the asset of losses, ratios and coverage over the sessions up to a month's end."""
+    gates = house.settings.gates
+
+    @declared(
+        tables.FORECAST_DIAGNOSTICS,
+        group="evaluation",
+        partitions=house.grid.month,
+        ins={"day_scores": trailing(house, "evaluation", "day_scores")},
+    )
+    def forecast_diagnostics(context: dg.AssetExecutionContext, day_scores: Stored) -> pl.DataFrame:
+        """MAE, RMSE, pinball loss and coverage against persistence, zero return and climatology, by symbol."""
+        return judged_months(
+            context,
+            tables.FORECAST_DIAGNOSTICS,
+            day_scores,
+            lambda span: forecast.diagnostics(
+                day_scores.frame,
+                month=span.month,
+                as_of=span.as_of,
+                lookback_sessions=gates.lookback_sessions,
+                climatology_days=gates.climatology_days,
+            ),
+        )
+
+    return forecast_diagnostics
+
+
+def pit_reliability(house: House) -> dg.AssetsDefinition:
+    """Return the asset of how often outcomes fall below each quantile."""
+    lookback = house.settings.gates.lookback_sessions
+
+    @declared(
+        tables.PIT_RELIABILITY,
+        group="evaluation",
+        partitions=house.grid.month,
+        ins={"day_scores": trailing(house, "evaluation", "day_scores")},
+    )
+    def pit_reliability(context: dg.AssetExecutionContext, day_scores: Stored) -> pl.DataFrame:
+        """Observed against nominal probability of every stored quantile, before and after calibration."""
+        return judged_months(
+            context,
+            tables.PIT_RELIABILITY,
+            day_scores,
+            lambda span: forecast.reliability(
+                day_scores.frame, month=span.month, as_of=span.as_of, lookback_sessions=lookback
+            ),
+        )
+
+    return pit_reliability
+
+
+def _trading_asset(
+    house: House, table: Table, measured: Callable[..., pl.DataFrame], doc: str, **options: Any
+) -> dg.AssetsDefinition:
+    """Return a month asset of the account: all read the portfolio and the days on which forecasts were made."""
+    account, lookback = core_values.account(house.settings), house.settings.gates.lookback_sessions
+
+    @declared(
+        table,
+        group="evaluation",
+        partitions=house.grid.month,
+        ins={
+            "portfolio": trailing(house, "backtest", "portfolio"),
+            "day_scores": trailing(house, "evaluation", "day_scores"),
+        },
+        description=doc,
+    )
+    def asset(context: dg.AssetExecutionContext, portfolio: Stored, day_scores: Stored) -> pl.DataFrame:
+        return judged_months(
+            context,
+            table,
+            portfolio,
+            lambda span: measured(
+                portfolio.frame,
+                day_scores.frame,
+                month=span.month,
+                as_of=span.as_of,
+                sessions=span.sessions,
+                lookback_sessions=lookback,
+                account=account,
+                **options,
+            ),
+        )
+
+    return asset
+
+
+def trading_scores(house: House) -> dg.AssetsDefinition:
+    """Return the asset of P&L, Sharpe, drawdown and hit rate, by symbol and for the account."""
+    doc = "P&L after costs, Sharpe, drawdown and hit rate of admitted trades, by symbol and for the account."
+    return _trading_asset(house, tables.TRADING_SCORES, trading.trading_scores, doc)
+
+
+def cost_sensitivity(house: House) -> dg.AssetsDefinition:
+    """Return the asset of the account's figures at multiples of the costs."""
+    doc = "The account's figures had each cost been a multiple of what it was."
+    multipliers = house.settings.backtest.cost_multipliers
+    return _trading_asset(house, tables.COST_SENSITIVITY, trading.cost_sensitivity, doc, multipliers=multipliers)
+
+
+def oos_summary(house: House) -> dg.AssetsDefinition:
+    """Return the asset of the account's figures after gates.oos_start."""
+    doc = "The account's figures over the sessions after gates.oos_start only; no rows when it is not set."
+    settings = house.settings
+    return _trading_asset(
+        house,
+        tables.OOS_SUMMARY,
+        trading.oos_summary,
+        doc,
+        oos_start=settings.gates.oos_start,
+        multipliers=core_values.oos_multipliers(settings),
+    )

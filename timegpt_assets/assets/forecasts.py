@@ -1,0 +1,117 @@
+"""Forecasts: when to ask, what was answered, and what became of it."""
+
+import dagster as dg
+import polars as pl
+
+from timegpt_assets.adapters.answered import NOTES, Answered, Forecaster
+from timegpt_assets.assets.declare import House, declared, note_rows, of_partitions, stored_in
+from timegpt_assets.config import core_values
+from timegpt_assets.core import forecasts as core
+from timegpt_assets.core import framing, tables
+from timegpt_assets.core import snapshots as schedule
+from timegpt_assets.partitions import by_day, day_window, days_of
+
+
+def snapshots(house: House) -> dg.AssetsDefinition:
+    """Return the asset of the day's snapshot times."""
+    settings = house.settings
+    preset, events = core_values.preset(settings), core_values.event_calendar(settings)
+
+    @declared(tables.SNAPSHOTS, group="forecasts", partitions=house.grid.trading_day)
+    def snapshots(context: dg.AssetExecutionContext) -> pl.DataFrame:
+        """When a forecast is asked today; times that are skipped or dropped are rows too, with the reason."""
+        frame = schedule.snapshots(
+            days_of(context.partition_keys),
+            preset=preset,
+            horizon_min=settings.forecast.horizon_min,
+            calendar=events,
+            skip_events=settings.forecast.skip_events,
+        )
+        asked = frame.group_by("day").agg(pl.col("asked").sum())
+        note_rows(context, frame, asked={str(day): n for day, n in asked.iter_rows()})
+        return frame
+
+    return snapshots
+
+
+def answers(house: House) -> dg.AssetsDefinition:
+    """Return the asset of what the forecaster said: the paid step, partitioned by day alone."""
+    history = house.settings.forecast.history_days
+    framed = core_values.framing(house.settings)
+
+    @declared(
+        tables.ANSWERS,
+        group="forecasts",
+        partitions=house.grid.trading_day,
+        ins={
+            "panel": stored_in("features", day_window(-history), name="panel", missing="ok"),
+            "snapshots": stored_in("forecasts", name="snapshots"),
+        },
+        pool="timegpt",
+    )
+    def answers(
+        context: dg.AssetExecutionContext,
+        panel: pl.DataFrame,
+        snapshots: pl.DataFrame,
+        forecaster: dg.ResourceParam[Forecaster],
+    ) -> pl.DataFrame:
+        """What the forecaster answered, one request per snapshot for all symbols, never asked twice."""
+        found: dict[str, Answered] = {}
+        for day in days_of(context.partition_keys):
+            frames = framing.frames(panel, snapshots, day=day, **framed)
+            found[str(day)] = forecaster.answers(frames, budget_run_id=context.run_id)
+        rows = pl.concat([tables.ANSWERS.empty(), *(a.rows for a in found.values())], how="diagonal")
+        note_rows(context, rows, **{name: {k: a.notes[name] for k, a in found.items()} for name in NOTES})
+        return rows
+
+    return answers
+
+
+def raw_forecasts(house: House) -> dg.AssetsDefinition:
+    """Return the asset of quantile forecasts before calibration."""
+    target = core_values.target(house.settings)
+    forecast = house.settings.forecast
+
+    @declared(
+        tables.RAW_FORECASTS,
+        group="forecasts",
+        partitions=house.grid.day_symbol,
+        ins={
+            "answers": stored_in("forecasts", by_day(), name="answers"),
+            "snapshots": stored_in("forecasts", by_day(), name="snapshots"),
+        },
+    )
+    def raw_forecasts(
+        context: dg.AssetExecutionContext, answers: pl.DataFrame, snapshots: pl.DataFrame
+    ) -> pl.DataFrame:
+        """Quantiles of the return over the horizon, in log-return units, monotone, as answered otherwise."""
+        frame = core.raw_forecasts(
+            answers, snapshots, target=target, quantiles=forecast.quantiles, levels=forecast.levels
+        )
+        frame = of_partitions(context, frame)
+        note_rows(context, frame)
+        return frame
+
+    return raw_forecasts
+
+
+def outcomes(house: House) -> dg.AssetsDefinition:
+    """Return the asset of forecasts joined with what happened."""
+    target = core_values.target(house.settings)
+
+    @declared(
+        tables.OUTCOMES,
+        group="forecasts",
+        partitions=house.grid.day_symbol,
+        ins={
+            "raw_forecasts": stored_in("forecasts", name="raw_forecasts"),
+            "labels": stored_in("features", name="labels"),
+        },
+    )
+    def outcomes(context: dg.AssetExecutionContext, raw_forecasts: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
+        """Each forecast beside its label: what calibration learns from, on later days only."""
+        frame = core.outcomes(raw_forecasts, labels, target=target)
+        note_rows(context, frame)
+        return frame
+
+    return outcomes

@@ -1,0 +1,142 @@
+"""Gates: verdicts as rows, per symbol and day (eligibility), per month, and the promotion that reads them."""
+
+import dagster as dg
+import polars as pl
+
+from timegpt_assets.adapters.parquet_store import Stored
+from timegpt_assets.assets.declare import House, declared, judged_months, note_rows, stored_in, trailing
+from timegpt_assets.config import core_values
+from timegpt_assets.core import gates as core
+from timegpt_assets.core import tables
+from timegpt_assets.partitions import days_of, own_symbol_window, symbols_of
+
+
+def symbol_gates(house: House) -> dg.AssetsDefinition:
+    """Return the asset of each symbol's eligibility, from earlier days only."""
+    eligibility = core_values.eligibility(house.settings)
+    tickers = set(house.settings.universe.tickers)
+    window = own_symbol_window(-eligibility.lookback_sessions, -1)
+
+    @declared(
+        tables.SYMBOL_GATES,
+        group="gates",
+        partitions=house.grid.day_symbol,
+        ins={"forecast_scores": stored_in("evaluation", window, name="forecast_scores", missing="ok")},
+    )
+    def symbol_gates(context: dg.AssetExecutionContext, forecast_scores: pl.DataFrame) -> pl.DataFrame:
+        """Whether a symbol may trade today, by what its forecasts showed on earlier days, per source of numbers."""
+        symbols = [s for s in symbols_of(context.partition_keys) if s in tickers]
+        days = days_of(context.partition_keys)
+        frame = pl.concat(
+            [core.symbol_gates(forecast_scores, day=day, symbols=symbols, eligibility=eligibility) for day in days]
+        )
+        note_rows(context, frame)
+        return frame
+
+    return symbol_gates
+
+
+def forecast_gate(house: House) -> dg.AssetsDefinition:
+    """Return the asset of the month's verdict on forecasts."""
+    gate, promotion = core_values.forecast_gate(house.settings), core_values.promotion(house.settings)
+    symbols = house.settings.universe.tickers
+
+    @declared(
+        tables.GATES,
+        name="forecast_gate",
+        group="gates",
+        partitions=house.grid.month,
+        ins={
+            "forecast_diagnostics": stored_in("evaluation", name="forecast_diagnostics"),
+            "day_scores": trailing(house, "evaluation", "day_scores"),
+        },
+    )
+    def forecast_gate(
+        context: dg.AssetExecutionContext, forecast_diagnostics: pl.DataFrame, day_scores: Stored
+    ) -> pl.DataFrame:
+        """Each symbol's forecasts against the thresholds; prod, model and prod_live rows only."""
+        return judged_months(
+            context,
+            tables.GATES,
+            day_scores,
+            lambda span: core.forecast_gate(
+                span.of(forecast_diagnostics),
+                month=span.month,
+                as_of=span.as_of,
+                symbols=symbols,
+                gate=gate,
+                promotion=promotion,
+            ),
+        )
+
+    return forecast_gate
+
+
+def trading_gate(house: House) -> dg.AssetsDefinition:
+    """Return the asset of the month's verdict on the account."""
+    gate, promotion = core_values.trading_gate(house.settings), core_values.promotion(house.settings)
+    lookback = house.settings.gates.lookback_sessions
+
+    @declared(
+        tables.GATES,
+        name="trading_gate",
+        group="gates",
+        partitions=house.grid.month,
+        ins={
+            "trading_scores": stored_in("evaluation", name="trading_scores"),
+            "cost_sensitivity": stored_in("evaluation", name="cost_sensitivity"),
+            "oos_summary": stored_in("evaluation", name="oos_summary"),
+            "portfolio": trailing(house, "backtest", "portfolio"),
+        },
+    )
+    def trading_gate(
+        context: dg.AssetExecutionContext,
+        trading_scores: pl.DataFrame,
+        cost_sensitivity: pl.DataFrame,
+        oos_summary: pl.DataFrame,
+        portfolio: Stored,
+    ) -> pl.DataFrame:
+        """The account's trading against the thresholds; prod, model and prod_live rows only."""
+        return judged_months(
+            context,
+            tables.GATES,
+            portfolio,
+            lambda span: core.trading_gate(
+                *(span.of(frame) for frame in (trading_scores, cost_sensitivity, oos_summary)),
+                month=span.month,
+                as_of=span.as_of,
+                completed_runs=len(span.sessions[-lookback:]),
+                gate=gate,
+                promotion=promotion,
+            ),
+        )
+
+    return trading_gate
+
+
+def promotion(house: House) -> dg.AssetsDefinition:
+    """Return the asset of the month's promotion verdict; made by ``evaluate`` and ``promote`` alone."""
+
+    @declared(
+        tables.GATES,
+        name="promotion",
+        group="gates",
+        partitions=house.grid.month,
+        ins={
+            "forecast_gate": stored_in("gates", name="forecast_gate"),
+            "trading_gate": stored_in("gates", name="trading_gate"),
+        },
+    )
+    def promotion(
+        context: dg.AssetExecutionContext, forecast_gate: pl.DataFrame, trading_gate: pl.DataFrame
+    ) -> pl.DataFrame:
+        """What may go live: every criterion of both gates, for the account and for each symbol."""
+        gates = (forecast_gate, trading_gate)
+        judged = pl.concat(gates).select("month", "as_of").unique().sort("month")
+        frames = [
+            core.promotion(*(gate.filter(month=month) for gate in gates), month=month, as_of=as_of)
+            for month, as_of in judged.iter_rows()
+        ]
+        return pl.concat([tables.GATES.empty(), *frames])
+
+    return promotion

@@ -1,0 +1,98 @@
+"""Reports: one HTML page per month with the pictures, and its figures as rows."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from timegpt_assets.adapters.lineage_book import LineageBook
+from timegpt_assets.adapters.parquet_store import Stored
+from timegpt_assets.assets import shown
+from timegpt_assets.assets.declare import House, Span, declared, judged_months, stored_in, trailing
+from timegpt_assets.config.settings import Settings
+from timegpt_assets.core import tables
+from timegpt_assets.partitions import month_window
+from timegpt_assets.report_page import Lineage, Report, page, summary_rows
+
+MONTHLY = {
+    "evaluation": ("forecast_diagnostics", "pit_reliability", "cost_sensitivity"),
+    "gates": ("forecast_gate", "trading_gate"),
+}
+
+
+def report(house: House) -> dg.AssetsDefinition:
+    """Return the asset of the month's report."""
+    ins = {name: stored_in(group, name=name) for group, names in MONTHLY.items() for name in names}
+    ins |= {
+        "day_scores": trailing(house, "evaluation", "day_scores"),
+        "portfolio": trailing(house, "backtest", "portfolio"),
+        "quality_report": trailing(house, "bars", "quality_report"),
+        "panel": stored_in("features", month_window(0), name="panel", missing="ok", columns=shown.PATH),
+    }
+
+    @declared(tables.REPORT, group="reports", partitions=house.grid.month, ins=ins)
+    def report(
+        context: dg.AssetExecutionContext,
+        artifacts: dg.ResourceParam[Path],
+        lineage_book: dg.ResourceParam[LineageBook],
+        day_scores: Stored,
+        portfolio: Stored,
+        **frames: Any,
+    ) -> pl.DataFrame:
+        """One page per month: data quality, fans, calibration, P&L after costs, gates and lineage."""
+        read = frames | {"day_scores": day_scores.frame, "portfolio": portfolio.frame}
+        folder = artifacts / "reports" / house.settings.profile
+        return judged_months(
+            context,
+            tables.REPORT,
+            portfolio,
+            lambda span: _published(folder, span, reported(house.settings, span, read, lineage_entries(lineage_book))),
+        )
+
+    return report
+
+
+def reported(settings: Settings, span: Span, frames: Mapping[str, pl.DataFrame], lineage: Sequence[Lineage]) -> Report:
+    """Return what the page of one month is about: the sessions the month's gates look back on."""
+    days = span.sessions[-settings.gates.lookback_sessions :]
+    recent = {name: frame.filter(pl.col("day").is_in(days)) for name, frame in frames.items() if "day" in frame.columns}
+    synthetic = settings.data.source == "synthetic"
+    return Report(
+        month=span.month,
+        profile=settings.profile,
+        days=days,
+        symbols=settings.universe.tickers,
+        data_source=settings.data.source,
+        planted_predictability=settings.data.synthetic.predictability if synthetic else None,
+        quality=recent["quality_report"],
+        forecasts=recent["day_scores"],
+        bars=shown.price_path(recent["panel"]),
+        diagnostics=span.of(frames["forecast_diagnostics"]),
+        reliability=span.of(frames["pit_reliability"]),
+        portfolio=recent["portfolio"],
+        costs=span.of(frames["cost_sensitivity"]),
+        gates=span.of(pl.concat([frames["forecast_gate"], frames["trading_gate"]])),
+        lineage=lineage,
+    )
+
+
+def lineage_entries(book: LineageBook) -> list[Lineage]:
+    """Return every lineage id of the storage root with what it stands for."""
+    return [
+        Lineage(lineage_id=key, tables=[record.asset], stands_for=record.contract())
+        for key, record in book.records().items()
+    ]
+
+
+def _published(folder: Path, span: Span, found: Report) -> pl.DataFrame:
+    """Write the page and return its figures as REPORT rows."""
+    path = folder / f"{span.month}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page(found), encoding="utf-8")
+    rows = [
+        {"month": span.month, "as_of": span.as_of, "section": section, "name": name, "value": value, "path": str(path)}
+        for section, name, value in summary_rows(found)
+    ]
+    return pl.DataFrame(rows, schema=tables.REPORT.schema)

@@ -1,0 +1,51 @@
+"""What people see beside a day's materialisation: coverage and the picture of fans against what happened."""
+
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from timegpt_assets.partitions import days_of
+from timegpt_assets.pictures.fan import fan
+from timegpt_assets.pictures.render import markdown
+
+PATH = ("day", "symbol", "ts", "clock_price", "clock_open", "is_filled")
+"""Columns of the panel that a price path is drawn from."""
+DRAWN_SYMBOLS = 4
+DRAWN_DAYS = 10
+"""A range run draws its newest days only: a picture takes longer than the day's scores."""
+
+
+def price_path(panel: pl.DataFrame) -> pl.DataFrame:
+    """Return the panel's clock prices as the bars the fan is drawn over: symbol, ts, open, close."""
+    opened = pl.when(pl.col("ts") == pl.col("ts").min().over("day", "symbol"))
+    return panel.select(
+        "day", "symbol", "ts", open=opened.then("clock_open").otherwise("clock_price"), close="clock_price"
+    )
+
+
+def coverages(scores: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return name -> day -> share of outcomes inside the 50 and 80 % bands, raw and calibrated, and the counts."""
+    shares = scores.group_by("day").agg(
+        pl.col("covered_50", "covered_80", "raw_covered_50", "raw_covered_80").cast(pl.Float64).mean(),
+        calibrated_share=(pl.col("calibration") != "none").mean(),
+    )
+    return {
+        name: {str(day): value for day, value in shares.select("day", name).iter_rows() if value is not None}
+        for name in shares.columns[1:]
+    }
+
+
+def fans(
+    context: dg.AssetExecutionContext, forecasts: pl.DataFrame, panel: pl.DataFrame
+) -> dict[str, dict[str, dg.MetadataValue]]:
+    """Return the fan picture of each drawn day, as Markdown the UI shows."""
+    pictures = {}
+    path = price_path(panel)
+    for day in days_of(context.partition_keys)[-DRAWN_DAYS:]:
+        own = forecasts.filter(pl.col("day") == day)
+        if own.height:
+            symbols = own["symbol"].unique().sort().to_list()[:DRAWN_SYMBOLS]
+            picture = fan(own, path.filter(pl.col("day") == day), day=day, symbols=symbols)
+            pictures[str(day)] = dg.MetadataValue.md(markdown(picture, f"forecast fans of {day}"))
+    return {"fan": pictures}

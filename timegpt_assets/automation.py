@@ -1,0 +1,98 @@
+"""Schedules, sensors and the job of the day: when the rectangle runs by itself.
+
+Belongs here: triggers only. What a day means is stages.py, how it runs is jobs.py. Both triggers ask for the same
+session under the same run key, and the rectangle skips what is there, so a day is never made twice.
+"""
+
+from datetime import date
+
+import dagster as dg
+
+from timegpt_assets.assets.declare import House
+from timegpt_assets.core import calendar
+from timegpt_assets.jobs import Engine, RunFailed, shapes
+from timegpt_assets.partitions import grid
+from timegpt_assets.resources import Surroundings
+from timegpt_assets.stages import last_closed_session, rectangle, sessions_asked
+
+CLOSE_OF_BUSINESS = "30 18 * * 1-5"
+"""18:30 New York time: after the close of every session, early ones included."""
+
+
+class SessionConfig(dg.Config):
+    """The session a daily run makes."""
+
+    day: str
+
+
+def daily_refresh(around: Surroundings) -> dg.JobDefinition:
+    """Return the job that makes one session, from bars to gates and report, through the rectangle."""
+    house = House(settings=around.settings, grid=grid(around.settings))
+
+    @dg.op(name="run_rectangle")
+    def run_rectangle(context: dg.OpExecutionContext, config: SessionConfig) -> None:
+        """Run the rectangle of one session and every symbol; nothing that is there is made again."""
+        day = date.fromisoformat(config.day)
+        days = sessions_asked(house, day, day, at=around.clock())
+        engine = Engine(repository=context.repository_def, instance=context.instance)
+        try:
+            outcome = engine.run(rectangle(house, shapes(context.repository_def), days=days))
+        except RunFailed as failure:
+            raise dg.Failure(
+                f"{failure.asset}: {failure}", metadata={"run": failure.run_id}, allow_retries=False
+            ) from failure
+        context.log.info("%s: %d partitions made, %d already there", day, outcome.made, outcome.there)
+        context.add_output_metadata({"made": outcome.made, "already_there": outcome.there})
+
+    @dg.job(name="daily_refresh", description="One session, from bars to report, through the rectangle.")
+    def job() -> None:
+        run_rectangle()
+
+    return job
+
+
+def after_the_close(around: Surroundings) -> dg.ScheduleDefinition:
+    """Return the schedule that asks for today's session at 18:30 New York time, and for nothing on a holiday."""
+
+    @dg.schedule(
+        name="after_the_close",
+        job_name="daily_refresh",
+        cron_schedule=CLOSE_OF_BUSINESS,
+        execution_timezone=calendar.ZONE,
+        description="Today's session, once it has closed; holidays ask for nothing.",
+    )
+    def after_the_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        day = context.scheduled_execution_time.date()
+        if not calendar.sessions(day, day):
+            return dg.SkipReason(f"{day} is no session.")
+        return _request(day)
+
+    return after_the_close
+
+
+def new_session(around: Surroundings) -> dg.SensorDefinition:
+    """Return the sensor that asks for the newest closed session when its portfolio is not there yet."""
+    house = House(settings=around.settings, grid=grid(around.settings))
+
+    @dg.sensor(
+        name="new_session",
+        job_name="daily_refresh",
+        minimum_interval_seconds=300,
+        description="The newest closed session, if it has not been made: catches up after a night without a daemon.",
+    )
+    def new_session(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        day = last_closed_session(around.clock())
+        data = house.settings.data
+        if day < data.start_date or (data.end_date and day > data.end_date):
+            return dg.SkipReason(f"{day} lies outside the grid of profile {house.settings.profile}.")
+        made = context.instance.get_materialized_partitions(dg.AssetKey(["backtest", "portfolio"]))
+        if day.isoformat() in made:
+            return dg.SkipReason(f"{day} is there.")
+        return _request(day)
+
+    return new_session
+
+
+def _request(day: date) -> dg.RunRequest:
+    config = {"ops": {"run_rectangle": {"config": {"day": day.isoformat()}}}}
+    return dg.RunRequest(run_key=f"session-{day}", run_config=config, tags={"timegpt_assets/session": day.isoformat()})

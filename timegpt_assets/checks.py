@@ -1,0 +1,84 @@
+"""Asset checks: what is stored compared with what is declared, and the verdicts a person should see.
+
+Belongs here: facts -> verdict -> result. A check is never the only guard: downstream assets read verdicts from data,
+because a failed check is forgotten by the next run of the asset below it.
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+import polars as pl
+
+from timegpt_assets.adapters.parquet_store import Stored
+from timegpt_assets.assets.declare import House
+from timegpt_assets.core import tables
+from timegpt_assets.core.schema import Table
+
+USABLE = ("ok", "warned")
+SHOWN = 50
+"""Offenders listed in a check's metadata; all are counted."""
+BY_NAME = {table.name: table for table in tables.ALL}
+
+
+def checks(house: House, assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:
+    """Return every check of the graph: one against its table per asset, bar quality, and the gate on promotion."""
+    return [*(matches_table(asset) for asset in assets), bars_quality(house), gates_passed(house)]
+
+
+def matches_table(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
+    """Return the blocking check that compares the run's stored partitions with the asset's table."""
+    table: Table = BY_NAME[asset.metadata_by_key[asset.key]["table"]]
+
+    @dg.asset_check(
+        asset=asset.key,
+        name="matches_table",
+        blocking=True,
+        partitions_def=asset.partitions_def,
+        description=f"Columns, key and row rules of {table.name} as declared in core/tables.py.",
+    )
+    def matches_table(stored: pl.DataFrame) -> dg.AssetCheckResult:
+        errors = table.errors(stored)
+        return dg.AssetCheckResult(passed=not errors, metadata={"rows": len(stored), "errors": errors})
+
+    return matches_table
+
+
+def bars_quality(house: House) -> dg.AssetChecksDefinition:
+    """Return the check of the bars' verdicts: blocking for one partition, a warning in a range.
+
+    In a range one bad partition must not stop the others; what it holds (zero bars, a verdict) is the same either way.
+    """
+
+    @dg.asset_check(
+        asset=dg.AssetKey(["bars", "bars"]),
+        name="quality",
+        blocking=True,
+        partitions_def=house.grid.day_symbol,
+        description="The quality verdict stored with the bars is ok or warned.",
+    )
+    def quality(context: dg.AssetCheckExecutionContext, bars: Stored) -> dg.AssetCheckResult:
+        bad = {k: f"{f['verdict']}: {f['reason']}" for k, f in bars.facts.items() if f["verdict"] not in USABLE}
+        alone = len(context.op_execution_context.partition_keys) == 1
+        severity = dg.AssetCheckSeverity.ERROR if alone else dg.AssetCheckSeverity.WARN
+        shown = dict(sorted(bad.items())[:SHOWN])
+        return dg.AssetCheckResult(passed=not bad, severity=severity, metadata={"unusable": shown, "count": len(bad)})
+
+    return quality
+
+
+def gates_passed(house: House) -> dg.AssetChecksDefinition:
+    """Return the one blocking gate check, on promotion: every criterion of the month holds."""
+
+    @dg.asset_check(
+        asset=dg.AssetKey(["gates", "promotion"]),
+        name="gates_passed",
+        blocking=True,
+        partitions_def=house.grid.month,
+        description="Every criterion of forecast_gate, trading_gate and promotion holds for the month.",
+    )
+    def gates_passed(promotion: pl.DataFrame) -> dg.AssetCheckResult:
+        failed = promotion.filter(~pl.col("passed"))
+        reasons = [f"{row['gate']} {row['criterion']}: {row['reason']}" for row in failed.iter_rows(named=True)]
+        return dg.AssetCheckResult(passed=not reasons, metadata={"failed": reasons[:SHOWN]})
+
+    return gates_passed

@@ -1,0 +1,128 @@
+"""What the command line prints: progress while the rectangle runs, the figures after it, settings, errors.
+
+Belongs here: words and tables for people. The figures themselves are the report's (report_page.py).
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import orjson
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from timegpt_assets.config.settings import Settings, resolved
+from timegpt_assets.core import tables
+from timegpt_assets.desk import Desk
+from timegpt_assets.jobs import Outcome, RunFailed
+from timegpt_assets.plans import Launch
+
+
+class Progress:
+    """Prints a line per launch as it ends, and keeps how long the launches took."""
+
+    def __init__(self, messages: Console) -> None:
+        self._messages = messages
+        self._began = self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds since the command began its work."""
+        return time.monotonic() - self._began
+
+    def heard(self, launch: Launch, done: bool) -> None:
+        """Take note of a launch; print it when it is done."""
+        if not done:
+            self._started = time.monotonic()
+            return
+        names = ", ".join(key.path[-1] for key in launch.assets)
+        span = launch.first if launch.first == launch.last else f"{launch.first} .. {launch.last}"
+        took = time.monotonic() - self._started
+        count = len(launch.cells) * len(launch.assets)
+        line = f"[green]✓[/] {names}  [dim]{span}[/]  {count} partitions  {took:.1f} s"
+        self._messages.print(line, highlight=False, soft_wrap=True)
+
+
+def figures(desk: Desk, days: Sequence[date], outcome: Outcome, progress: Progress) -> dict[str, Any]:
+    """Return what the command found: runs and partitions, the last month's summary, gates, calls, report path."""
+    months = sorted({f"{day:%Y-%m}" for day in days})
+    report = desk.table("reports/report", months[-1:])
+    stored = [desk.table(f"gates/{name}", months[-1:]) for name in ("forecast_gate", "trading_gate", "promotion")]
+    gates = pl.concat([tables.GATES.empty(), *(t.select(tables.GATES.schema) for t in stored if t.height)])
+    failed = gates.filter(~pl.col("passed"))
+    return {
+        "profile": desk.house.settings.profile,
+        "first_day": days[0],
+        "last_day": days[-1],
+        "days": len(days),
+        "runs": len(outcome.launches),
+        "partitions_made": outcome.made,
+        "partitions_there": outcome.there,
+        "seconds": round(progress.seconds, 1),
+        "incomplete": {name: sorted(set(skipped)) for name, skipped in outcome.incomplete.items()},
+        "verdicts": _verdicts(desk, days),
+        "summary": {f"{row['section']}: {row['name']}": row["value"] for row in report.iter_rows(named=True)},
+        "gates": gates.to_dicts(),
+        "gates_failed": [f"{g['gate']} {g['criterion']} ({g['symbol']})" for g in failed.iter_rows(named=True)],
+        "report": next(iter(report["path"]), None) if report.height else None,
+    }
+
+
+def _verdicts(desk: Desk, days: Sequence[date]) -> dict[str, int]:
+    quality = desk.table("bars/quality_report", days)
+    if quality.is_empty():
+        return {}
+    return dict(quality.group_by("verdict").len().sort("verdict").iter_rows())
+
+
+def show(found: dict[str, Any], messages: Console) -> None:
+    """Print the figures as tables on standard output."""
+    out = Console()
+    if found["summary"]:
+        table = Table("figure", "value", title=f"{found['profile']}: {found['first_day']} to {found['last_day']}")
+        for name, value in found["summary"].items():
+            table.add_row(name, value)
+        out.print(table)
+    if found["gates"]:
+        out.print(_gate_table(found["gates"]))
+    for name, skipped in found["incomplete"].items():
+        out.print(f"{name} left out on {len(skipped)} days: not every symbol is there. Run without --symbols.")
+    out.print(
+        f"{found['partitions_made']} partitions made in {found['runs']} runs, {found['partitions_there']} already "
+        f"there, {found['seconds']} s. Data verdicts: {found['verdicts'] or 'none'}."
+    )
+    if found["report"]:
+        out.print(f"report: {found['report']}", soft_wrap=True)
+
+
+def _gate_table(gates: Sequence[dict[str, Any]]) -> Table:
+    table = Table("gate", "symbol", "criterion", "value", "threshold", "n", "passed", "reason", title="gates")
+    for gate in gates:
+        value, threshold = (f"{gate[k]:.4g}" if gate[k] is not None else "" for k in ("value", "threshold"))
+        passed = "[green]yes[/]" if gate["passed"] else "[red]no[/]"
+        table.add_row(
+            gate["gate"], gate["symbol"], gate["criterion"], value, threshold, str(gate["n"]), passed, gate["reason"]
+        )
+    return table
+
+
+def show_settings(settings: Settings, *, as_json: bool) -> None:
+    """Print every resolved key with its value and origin."""
+    rows = resolved(settings)
+    if as_json:
+        found = {row.key: {"value": row.value, "origin": row.origin} for row in rows}
+        sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
+        return
+    table = Table("key", "value", "from", title=f"profile {settings.profile}")
+    for row in rows:
+        table.add_row(row.key, str(row.value), row.origin)
+    Console().print(table)
+
+
+def error_text(error: Exception) -> str:
+    """Return one message for an expected error, naming the asset a run failed at."""
+    asset = f"{error.asset}: " if isinstance(error, RunFailed) and error.asset else ""
+    return f"{asset}{error}"

@@ -1,0 +1,165 @@
+"""Everything, assembled: the only file that knows the whole house.
+
+Belongs here: the list of assets, what they are stored with, and where settings and secrets come from.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dotenv import dotenv_values
+
+from timegpt_assets import automation, checks, resources
+from timegpt_assets.adapters.lineage_book import LineageBook
+from timegpt_assets.adapters.parquet_store import ParquetStore
+from timegpt_assets.assets import backtest, bars, calibration, evaluation, features, forecasts, gates, reports
+from timegpt_assets.assets.declare import House
+from timegpt_assets.config.settings import Settings, load_settings
+from timegpt_assets.core import lineage
+from timegpt_assets.io_managers import TableIOManager
+from timegpt_assets.partitions import grid
+from timegpt_assets.resources import Surroundings
+
+PROJECT = Path(__file__).resolve().parents[1]
+ASSETS = (
+    bars.raw_bars,
+    bars.bars,
+    bars.quality_report,
+    features.market_context,
+    features.features,
+    features.panel,
+    features.labels,
+    forecasts.snapshots,
+    forecasts.answers,
+    forecasts.raw_forecasts,
+    forecasts.outcomes,
+    calibration.calibration_models,
+    calibration.forecasts,
+    evaluation.forecast_scores,
+    evaluation.day_scores,
+    gates.symbol_gates,
+    backtest.trades,
+    backtest.book,
+    backtest.portfolio,
+    evaluation.forecast_diagnostics,
+    evaluation.pit_reliability,
+    evaluation.trading_scores,
+    evaluation.cost_sensitivity,
+    evaluation.oos_summary,
+    gates.forecast_gate,
+    gates.trading_gate,
+    gates.promotion,
+    reports.report,
+)
+
+
+def environment(root: Path = PROJECT) -> dict[str, str]:
+    """Return the process environment, with what ``.env`` in the project folder adds to it."""
+    file = {name: value for name, value in dotenv_values(root / ".env").items() if value is not None}
+    return file | dict(os.environ)
+
+
+def surroundings(
+    overrides: Sequence[str] = (), *, profile: str | None = None, environ: Mapping[str, str] | None = None
+) -> Surroundings:
+    """Return the settings and places of this process: profile and folder from the environment unless given.
+
+    Relative places start from the folder that holds ``configs``. ``TIMEGPT_ASSETS_SET`` carries --set values, one a
+    line, from the command line to the processes it starts.
+    """
+    found = environment() if environ is None else environ
+    folder = Path(found.get("TIMEGPT_ASSETS_CONFIG_DIR", PROJECT / "configs")).expanduser().resolve()
+    inherited = [line for line in found.get("TIMEGPT_ASSETS_SET", "").splitlines() if line]
+    settings = load_settings(
+        profile=profile or found.get("TIMEGPT_ASSETS_PROFILE"),
+        config_dir=folder,
+        overrides=[*inherited, *overrides],
+        environment=found,
+    )
+    return Surroundings(settings=settings, root=folder.parent, environment=found)
+
+
+def build_definitions(
+    around: Surroundings | None = None, *, overriding: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """Return fresh definitions for these surroundings; ``overriding`` replaces resources by name (tests, tools)."""
+    around = around or surroundings()
+    house = House(settings=around.settings, grid=grid(around.settings))
+    assets = [make(house) for make in ASSETS]
+    book = LineageBook(around.storage_root)
+    records = lineage_records(around.settings, assets)
+    manager = TableIOManager(
+        store=ParquetStore(around.storage_root),
+        tables=checks.BY_NAME,
+        lineage=lambda key: book.record(records[key]),
+    )
+    standing = resources.resources(around) | {"io_manager": manager}
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=checks.checks(house, assets),
+        resources=standing | dict(overriding or {}),
+        jobs=[automation.daily_refresh(around)],
+        schedules=[automation.after_the_close(around)],
+        sensors=[automation.new_session(around)],
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Return the definitions the UI, the daemon and ``dg`` load."""
+    return build_definitions()
+
+
+def lineage_records(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> dict[dg.AssetKey, lineage.Lineage]:
+    """Return what each asset's rows are made under, by asset key; the digest covers all that shapes the stage."""
+    records: dict[dg.AssetKey, lineage.Lineage] = {}
+    waiting = {asset.key: asset for asset in assets}
+    while waiting:
+        key = next(k for k, a in waiting.items() if not a.dependency_keys & waiting.keys())
+        asset = waiting.pop(key)
+        parents = {p.path[-1]: records[p].lineage_id for p in sorted(asset.dependency_keys, key=str)}
+        records[key] = lineage.Lineage(
+            asset=key.to_user_string(),
+            profile=settings.profile,
+            code_version=code_version(),
+            config_digest=settings.digest(SHAPED_BY[asset.group_names_by_key[key]]),
+            data_version=settings.data.source,
+            feature_payload_schema_version=lineage.FEATURE_PAYLOAD_SCHEMA_VERSION,
+            feature_version=settings.digest(("features",))[:12],
+            model_name=settings.forecast.model if settings.forecast.backend == "nixtla" else "ridge",
+            model_version=settings.forecast.model if settings.forecast.backend == "nixtla" else "1",
+            parents=parents,
+        )
+    return records
+
+
+_BARS = ("data", "dq_policy", "events")
+_FEATURES = (*_BARS, "universe", "features", "forecast")
+_CALIBRATION = (*_FEATURES, "calibration")
+_ALL = (*_CALIBRATION, "trading", "backtest", "gates")
+SHAPED_BY: Mapping[str, tuple[str, ...]] = {
+    "bars": _BARS,
+    "features": _FEATURES,
+    "forecasts": _FEATURES,
+    "calibration": _CALIBRATION,
+    "backtest": _ALL,
+    "evaluation": _ALL,
+    "gates": _ALL,
+    "reports": _ALL,
+}
+"""Configuration sections that can change a stage's numbers: a later stage's settings never rename an earlier row."""
+
+
+@cache
+def code_version() -> str:
+    """Return the package version and a digest of the code that makes numbers (core, config, assets)."""
+    package = Path(__file__).resolve().parent
+    digest = hashlib.sha256()
+    for path in sorted(p for stem in ("core", "config", "assets") for p in (package / stem).rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    return f"{version('timegpt_assets')}+{digest.hexdigest()[:12]}"

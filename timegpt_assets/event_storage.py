@@ -1,0 +1,115 @@
+"""Dagster's SQLite event log, with batches written in one transaction per database instead of one per event.
+
+Belongs here: nothing but that. Select it in dagster.yaml; the files are those of the stock storage, so that the
+lines below may be taken out again at any time:
+
+    event_log_storage:
+      module: timegpt_assets.event_storage
+      class: BatchedSqliteEventLogStorage
+      config:
+        home:
+          env: DAGSTER_HOME
+
+Dagster makes batches only where ``DAGSTER_EVENT_BATCH_SIZE`` (use 1000) is in the environment of the process.
+It stands on private methods of one Dagster version; on any other the stock storage is used, with a warning.
+"""
+
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster
+from dagster import Field, StringSource
+from dagster._core.events import (
+    ASSET_CHECK_EVENTS,
+    ASSET_EVENTS,
+    EVENT_TYPE_TO_PIPELINE_RUN_STATUS,
+    DagsterEventType,
+)
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import AssetKeyTable, SqlEventLogStorageTable
+from dagster._serdes import ConfigurableClassData
+from sqlalchemy import Connection
+from sqlalchemy.dialects.sqlite import insert
+
+DAGSTER_VERSION = "1.13.27"
+"""The version whose private methods were read, and against which the tests compare row by row."""
+
+_MIRRORED = (ASSET_EVENTS, ASSET_CHECK_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS)
+
+
+class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
+    """SqliteEventLogStorage whose batches leave the same rows with one transaction per database."""
+
+    @classmethod
+    def config_type(cls) -> dict[str, Field]:
+        """Return the configuration: the folder that holds dagster.yaml."""
+        return {"home": Field(StringSource, description="DAGSTER_HOME; shards lie in history/runs as stock's do")}
+
+    @classmethod
+    def from_config_value(  # type: ignore[override]  # the stock one is not a subclass of this one
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> SqliteEventLogStorage:
+        """Return the storage of that home: this one on the pinned Dagster, else the stock one with a warning."""
+        base_dir = str(Path(config_value["home"]) / "history" / "runs")
+        if dagster.__version__ == DAGSTER_VERSION:
+            return cls(base_dir, inst_data)
+        warnings.warn(
+            f"Dagster is {dagster.__version__}, timegpt_assets.event_storage knows {DAGSTER_VERSION}: events are "
+            f"written by the stock storage, one by one. Install dagster=={DAGSTER_VERSION} to write them in batches.",
+            stacklevel=2,
+        )
+        return SqliteEventLogStorage(base_dir, inst_data)
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store the events: each run's shard, then what is queried across runs in the index, as ``store_event`` does.
+
+        As with stock, a process that dies between the two leaves the shard ahead of the index.
+        """
+        rows = [(event, self._event_to_row(event)) for event in events]
+        for run_id in dict.fromkeys(event.run_id for event in events):
+            with self.run_connection(run_id) as connection:
+                _insert(connection, [row for event, row in rows if event.run_id == run_id])
+        mirrored = [(event, row) for event, row in rows if _is_any(event, *_MIRRORED)]
+        if not mirrored:
+            return
+        with self.index_connection() as connection:
+            ids = _insert(connection, [row for _, row in mirrored])
+            stored = list(zip(ids, (event for event, _ in mirrored), strict=True))
+            self._store_assets(connection, [(i, event) for i, event in stored if _is_any(event, ASSET_EVENTS)])
+        for event_id, event in stored:
+            if _is_any(event, ASSET_CHECK_EVENTS):
+                self.store_asset_check_event(event, event_id)
+
+    def _store_assets(self, connection: Connection, stored: Sequence[tuple[int, EventLogEntry]]) -> None:
+        """Write the tags of each event, and each asset's row once, as its last event of each type leaves it."""
+        self._store_asset_event_tags(connection, [event for _, event in stored], [event_id for event_id, _ in stored])
+        has_columns = self._has_asset_key_index_cols_on_connection(connection)
+        last = {(_asset(event), event.dagster_event_type): (event_id, event) for event_id, event in stored}
+        values: dict[str, dict[str, Any]] = {_asset(event): {} for _, event in stored}
+        for (asset, _), (event_id, event) in sorted(last.items(), key=lambda item: item[1][0]):
+            values[asset] |= self._get_asset_entry_values(event, event_id, has_columns)
+        for asset, changed in values.items():
+            if changed:
+                row = insert(AssetKeyTable).values(asset_key=asset, **changed)
+                connection.execute(row.on_conflict_do_update(index_elements=["asset_key"], set_=changed))
+
+
+def _insert(connection: Connection, rows: list[dict[str, Any]]) -> list[int]:
+    """Insert the rows, and return their ids in the same order."""
+    event_id = SqlEventLogStorageTable.c.id
+    statement = insert(SqlEventLogStorageTable).returning(event_id, sort_by_parameter_order=True)
+    return list(connection.execute(statement, rows).scalars())
+
+
+def _is_any(event: EventLogEntry, *kinds: Collection[DagsterEventType]) -> bool:
+    return any(event.dagster_event_type in kind for kind in kinds)
+
+
+def _asset(event: EventLogEntry) -> str:
+    key = event.get_dagster_event().asset_key
+    if key is None:
+        raise ValueError(f"{event.dagster_event_type} of run {event.run_id} names no asset: report it to Dagster.")
+    return key.to_string()

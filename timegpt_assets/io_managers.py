@@ -1,0 +1,143 @@
+"""The Dagster door to the parquet store: frames of one or many partitions of a run, in and out.
+
+Belongs here: what partition keys mean for files, and that frames are what their table declares. Bytes on disk are
+adapters/parquet_store.py; what a partition holds is said by the asset (``context.add_asset_metadata``), not here,
+because metadata that an IO manager adds in a range run lands on every partition.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+import dagster as dg
+import polars as pl
+
+from timegpt_assets.adapters.parquet_store import WHOLE, ParquetStore, Stored, StoreError
+from timegpt_assets.core.schema import Table, TableError
+
+Place: TypeAlias = tuple[str, str]
+"""A file and a partition inside it: ("2025-01-21", "AAPL"), ("2025-01-21", "*"), ("2025-01", "*"), ("all", "*")."""
+
+ALL = "all"
+"""The file, and the key of the facts, of an asset without partitions."""
+
+LINEAGE = "lineage_id"
+
+
+class TableIOManager(dg.IOManager):
+    """Stores outputs, checked against their table and stamped with lineage, and loads any number of partitions.
+
+    An asset names its table in its metadata, ``{"table": "bars"}``, and returns a frame, or ``Stored`` with facts by
+    partition key. Every partition of the run is stored, with or without rows; rows of other partitions are refused.
+    An input annotated ``Stored`` gets the facts too, and may say in its metadata ``{"missing": "ok"}`` and
+    ``{"columns": [...]}``.
+    """
+
+    def __init__(
+        self, *, store: ParquetStore, tables: Mapping[str, Table], lineage: Callable[[dg.AssetKey], str]
+    ) -> None:
+        self._store = store
+        self._tables = tables
+        self._lineage = lineage
+
+    def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame | Stored) -> None:
+        """Store every partition of the run. Raises TypeError, TableError or StoreError before anything is stored."""
+        asset = context.asset_key.to_user_string()
+        stored = Stored(obj) if isinstance(obj, pl.DataFrame) else obj
+        if not isinstance(stored, Stored):
+            raise TypeError(f"asset {asset} returned {type(obj).__name__}. Return a polars DataFrame, or Stored.")
+        frame = _conformed(asset, self._table(asset, context.definition_metadata), stored.frame)
+        frame = frame.with_columns(pl.lit(self._lineage(context.asset_key), dtype=pl.String).alias(LINEAGE))
+        places = _places(context)
+        parts = _by_file(frame, context)
+        _refuse_strangers(asset, parts, places, stored.facts)
+        for file, keys in sorted(_files(places).items()):
+            facts = {symbol: stored.facts[key] for symbol, key in keys.items() if key in stored.facts}
+            self._store.write(asset, file, parts.get(file, frame.clear()), keys=keys.keys(), facts=facts)
+
+    def load_input(self, context: dg.InputContext) -> pl.DataFrame | Stored:
+        """Return the rows of all partitions asked for, by day and symbol; an empty frame when none is asked for.
+
+        Raises MissingPartition for one that was never stored, unless the input says ``{"missing": "ok"}``.
+        """
+        asset = context.asset_key.to_user_string()
+        upstream = context.upstream_output
+        table = self._table(asset, upstream.definition_metadata if upstream else {})
+        places = _places(context)
+        frame, facts = self._store.contents(
+            asset,
+            _files(places),
+            missing=_choice(asset, context, "missing", ("error", "ok")),
+            columns=context.definition_metadata.get("columns"),
+            empty=table.empty(),
+        )
+        frame = frame.drop(LINEAGE, strict=False)  # what is made from it is stamped with a lineage of its own
+        if context.dagster_type.typing_type is not Stored:
+            return frame
+        return Stored(frame, {key: facts[place] for key, place in sorted(places.items()) if place in facts})
+
+    def _table(self, asset: str, metadata: Mapping[str, Any]) -> Table:
+        name = str(metadata.get("table"))
+        if table := self._tables.get(name):
+            return table
+        raise TableError(
+            f"asset {asset} names the table {name}, which is not declared. "
+            'Give the asset metadata={"table": ...}, naming a table of core/tables.py.'
+        )
+
+
+def _places(context: dg.OutputContext | dg.InputContext) -> dict[str, Place]:
+    """Return where each partition key of the run lies. The keys are iterated: a range fails where there are none."""
+    if not context.has_asset_partitions:
+        return {ALL: (ALL, WHOLE)}
+    definition = context.asset_partitions_def
+    if isinstance(definition, dg.MultiPartitionsDefinition):
+        return {key: (key.split("|")[0], key.split("|")[1]) for key in context.asset_partition_keys}
+    end = len("YYYY-MM") if isinstance(definition, dg.MonthlyPartitionsDefinition) else None
+    return {key: (key[:end], WHOLE) for key in context.asset_partition_keys}
+
+
+def _files(places: Mapping[str, Place]) -> dict[str, dict[str, str]]:
+    """Return file -> partition inside it -> partition key."""
+    files: dict[str, dict[str, str]] = {}
+    for key, (file, symbol) in places.items():
+        files.setdefault(file, {})[symbol] = key
+    return files
+
+
+def _by_file(frame: pl.DataFrame, context: dg.OutputContext) -> dict[str, pl.DataFrame]:
+    if not context.has_asset_partitions:
+        return {ALL: frame}
+    monthly = isinstance(context.asset_partitions_def, dg.MonthlyPartitionsDefinition)
+    parts = frame.partition_by("month" if monthly else "day", as_dict=True)
+    return {str(file): part for (file,), part in parts.items()}
+
+
+def _conformed(asset: str, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    try:
+        return table.conformed(frame).drop(LINEAGE, strict=False)
+    except TableError as error:
+        raise TableError(f"asset {asset}: {error}") from error
+
+
+def _refuse_strangers(
+    asset: str, parts: Mapping[str, pl.DataFrame], places: Mapping[str, Place], facts: Iterable[str]
+) -> None:
+    """Raise StoreError for rows and facts of partitions that are not the run's."""
+    ours = set(places.values())
+    divided = any(symbol != WHOLE for _, symbol in ours)
+    found = {(file, s) for file, part in parts.items() for s in (part["symbol"].unique() if divided else (WHOLE,))}
+    strangers = [file if symbol == WHOLE else f"{file}|{symbol}" for file, symbol in sorted(found - ours)]
+    strangers += sorted(set(facts) - places.keys())
+    if strangers:
+        more = f" and {len(strangers) - 5} more" if len(strangers) > 5 else ""
+        raise StoreError(
+            f"asset {asset} gave rows or facts of {', '.join(strangers[:5])}{more}, which this run does not make. "
+            "Filter what the asset returns to context.partition_keys."
+        )
+
+
+def _choice(asset: str, context: dg.InputContext, name: str, allowed: tuple[str, ...]) -> Any:
+    value = context.definition_metadata.get(name, allowed[0])
+    if value not in allowed:
+        raise ValueError(f"an input from {asset} says {name}: {value!r}. Say {' or '.join(allowed)} in its metadata.")
+    return value

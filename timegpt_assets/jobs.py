@@ -1,0 +1,194 @@
+"""The rectangle: days x symbols x assets, run in closures of equal partitions definitions. The one engine of the house.
+
+Belongs here: what has to run, in which launches, and running it. The command line, the schedule and a block of days on
+another machine all call ``run_rectangle``. Planning (plans.py) is pure; this file talks to Dagster.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import dagster as dg
+from dagster import AssetKey
+
+from timegpt_assets.core import calendar
+from timegpt_assets.plans import Cell, Launch, Shape, closures, launches
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class RunFailed(RuntimeError):
+    """Raised when a run of the rectangle fails; its text is the cause's own message, ``asset`` names the culprit."""
+
+    def __init__(self, message: str, *, asset: str, run_id: str) -> None:
+        super().__init__(message)
+        self.asset, self.run_id = asset, run_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rectangle:
+    """What is asked for: sessions, symbols and assets, and whether what is there is made again.
+
+    ``whole`` assets are needed for every symbol whatever ``symbols`` says: the batch is never altered by a choice of
+    symbols. ``history`` names assets wanted for that many sessions before the first day (warm-up, never paid for).
+    ``paid`` is asked in launches of at most ``paid_days`` days, each a run with a call budget of its own.
+    """
+
+    days: Sequence[date]
+    symbols: Sequence[str]
+    all_symbols: Sequence[str]
+    assets: Sequence[AssetKey]
+    forced: frozenset[AssetKey] = frozenset()
+    whole: frozenset[AssetKey] = frozenset()
+    history: Sequence[tuple[frozenset[AssetKey], int]] = ()
+    first_day: date
+    paid: AssetKey | None = None
+    paid_days: int | None = None
+    block_days: int = 40
+
+
+@dataclass
+class Outcome:
+    """What a rectangle did: the launches in order, partitions materialised, partitions already there, days left out."""
+
+    launches: list[Launch] = field(default_factory=list)
+    made: int = 0
+    there: int = 0
+    incomplete: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Engine:
+    """Runs rectangles of a repository's assets on an instance; ``report`` hears of every launch, before and after."""
+
+    repository: dg.RepositoryDefinition
+    instance: dg.DagsterInstance
+    report: Callable[[Launch, bool], None] = lambda launch, done: None
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def run(self, rectangle: Rectangle) -> Outcome:
+        """Materialise the rectangle and return what was done; raises RunFailed at the first launch that fails."""
+        work = _Work(self, rectangle)
+        for assets, sessions in rectangle.history:
+            if before := _sessions_before(rectangle, sessions):
+                work.make(assets, before, rectangle.all_symbols)
+        monthly = frozenset(k for k in rectangle.assets if work.shapes[k].kind == "month")
+        for block in _blocks(rectangle.days, rectangle.block_days):
+            work.make(frozenset(rectangle.assets) - monthly, block, rectangle.symbols)
+        work.make(monthly, rectangle.days, rectangle.symbols)
+        return work.outcome
+
+
+def _sessions_before(rectangle: Rectangle, count: int) -> list[date]:
+    first = min(rectangle.days)
+    if count == 0 or first <= rectangle.first_day:
+        return []
+    earlier = calendar.sessions(rectangle.first_day, calendar.shifted(first, -1))
+    return [s.day for s in earlier[-count:]]
+
+
+def _blocks(days: Sequence[date], size: int) -> Iterable[Sequence[date]]:
+    return (days[i : i + size] for i in range(0, len(days), size))
+
+
+class _Work:
+    """One rectangle being made: what is materialised already, what ran, what came of it."""
+
+    def __init__(self, engine: Engine, rectangle: Rectangle) -> None:
+        self.engine, self.rectangle = engine, rectangle
+        self.job = engine.repository.get_implicit_global_asset_job_def()
+        self.shapes = shapes(engine.repository)
+        self.there: dict[AssetKey, set[str]] = {}
+        self.ran: dict[AssetKey, set[Cell]] = {}
+        self.outcome = Outcome()
+
+    def make(self, assets: frozenset[AssetKey], days: Sequence[date], symbols: Sequence[str]) -> None:
+        paid = self.rectangle.paid
+        for closure in closures({k: self.shapes[k] for k in assets}, alone={paid} if paid else set()):
+            needed = {key: self._needed(key, days, symbols) for key in closure}
+            chunk = self.rectangle.paid_days if paid in closure else None
+            for launch in launches(closure, needed, symbols=self.rectangle.all_symbols, max_days=chunk):
+                self._launch(launch)
+
+    def _needed(self, key: AssetKey, days: Sequence[date], symbols: Sequence[str]) -> set[Cell]:
+        """Return the cells to run: forced, not there yet, or made from something that ran just now."""
+        shape = self.shapes[key]
+        wanted = shape.cells(days, self.rectangle.all_symbols if key in self.rectangle.whole else symbols)
+        if shape.kind == "trading_day":
+            wanted = {cell for cell in wanted if self._upstream_complete(key, cell)}
+        there = self._there(key)
+        needed = {
+            cell
+            for cell in wanted
+            if key in self.rectangle.forced or cell.key not in there or self._made_from_fresh(key, cell)
+        }
+        needed -= self.ran.get(key, set())
+        self.outcome.there += len(wanted) - len(needed)
+        return needed
+
+    def _upstream_complete(self, key: AssetKey, cell: Cell) -> bool:
+        """A day asset reads every symbol of the day: a choice of symbols must not make it from a part of them."""
+        for dep in self.shapes[key].deps:
+            if self.shapes[dep].kind == "day_symbol":
+                absent = [s for s in self.rectangle.all_symbols if f"{cell.day}|{s}" not in self._there(dep)]
+                if absent and dep not in self.rectangle.whole:
+                    self.outcome.incomplete.setdefault(key.path[-1], []).append(str(cell.day))
+                    return False
+        return True
+
+    def _there(self, key: AssetKey) -> set[str]:
+        if key not in self.there:
+            self.there[key] = set(self.engine.instance.get_materialized_partitions(key))
+        return self.there[key]
+
+    def _made_from_fresh(self, key: AssetKey, cell: Cell) -> bool:
+        return any(cell.touches(self.ran.get(dep, set())) for dep in self.shapes[key].deps)
+
+    def _launch(self, launch: Launch) -> None:
+        self.engine.report(launch, False)
+        result = self.job.execute_in_process(
+            instance=self.engine.instance,
+            asset_selection=list(launch.assets),
+            tags={RANGE_START: launch.first, RANGE_END: launch.last, **self.engine.tags},
+            run_config=QUIET,
+            raise_on_error=False,
+        )
+        if not result.success:
+            raise _failure(result)
+        for key in launch.assets:
+            self.ran.setdefault(key, set()).update(launch.cells)
+            self._there(key).update(cell.key for cell in launch.cells)
+        self.outcome.launches.append(launch)
+        self.outcome.made += len(launch.cells) * len(launch.assets)
+        self.engine.report(launch, True)
+
+
+def shapes(repository: dg.RepositoryDefinition) -> dict[AssetKey, Shape]:
+    """Return kind and upstream assets of every asset: what planning needs to know of the graph."""
+    graph = repository.asset_graph
+    return {
+        key: Shape(kind=_kind(graph.get(key).partitions_def), deps=frozenset(graph.get(key).parent_keys))
+        for key in graph.get_all_asset_keys()
+    }
+
+
+def _kind(partitions: dg.PartitionsDefinition[str] | None) -> str:
+    if isinstance(partitions, dg.MultiPartitionsDefinition):
+        return "day_symbol"
+    return "month" if isinstance(partitions, dg.MonthlyPartitionsDefinition) else "trading_day"
+
+
+def _failure(result: dg.ExecuteInProcessResult) -> RunFailed:
+    for event in result.all_events:
+        if error := getattr(event.event_specific_data, "error", None):
+            while error.cause:
+                error = error.cause
+            message = error.message.strip().rpartition(f"{error.cls_name}: ")[2]
+            return RunFailed(message, asset=_asset_of(event.step_key), run_id=result.run_id)
+    return RunFailed("the run failed and says nothing; open it in the UI.", asset="", run_id=result.run_id)
+
+
+def _asset_of(step_key: str | None) -> str:
+    """Return ``group/asset`` of a step; resources and checks keep the step's own name."""
+    return (step_key or "").replace("__", "/", 1)

@@ -1,0 +1,125 @@
+"""The partition grid of a profile, the mappings between its dimensions, and what partition keys mean.
+
+Belongs here: partitions definitions and mappings. What happens inside a window is core's business: a range run is
+handed the union of all its days' windows, and core computes each day's own (docs/explanation/windows.md).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from timegpt_assets.config.settings import Settings
+from timegpt_assets.core import calendar
+
+WEEKEND_MIDNIGHTS = ("0 0 * * 6", "0 0 * * 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """The partitions definitions every asset of a profile shares, and the first session they hold."""
+
+    trading_day: dg.DailyPartitionsDefinition
+    symbol: dg.StaticPartitionsDefinition
+    day_symbol: dg.MultiPartitionsDefinition
+    month: dg.MonthlyPartitionsDefinition
+    first_day: date
+
+
+def grid(settings: Settings) -> Grid:
+    """Return the grid from one session before the first month of ``data.start_date`` to ``data.end_date`` or today.
+
+    The early start keeps month assets from being asked for days that do not exist.
+    """
+    first_of_month, last = settings.data.start_date.replace(day=1), settings.data.end_date
+    first_day = calendar.sessions(first_of_month - timedelta(days=14), first_of_month - timedelta(days=1))[-1].day
+    trading_day = dg.DailyPartitionsDefinition(
+        start_date=first_day.isoformat(),
+        end_date=(last + timedelta(days=1)).isoformat() if last else None,
+        timezone=calendar.ZONE,
+        exclusions=[*WEEKEND_MIDNIGHTS, *_holiday_midnights(first_day, last or calendar.LAST_DAY)],
+        end_offset=0 if last else 1,
+    )
+    symbol = dg.StaticPartitionsDefinition(list(symbols(settings)))
+    return Grid(
+        trading_day=trading_day,
+        symbol=symbol,
+        day_symbol=dg.MultiPartitionsDefinition({"day": trading_day, "symbol": symbol}),
+        month=_months(first_of_month, last),
+        first_day=first_day,
+    )
+
+
+def symbols(settings: Settings) -> tuple[str, ...]:
+    """Return every symbol partition, sorted: the tickers that are forecast and the context symbols."""
+    return tuple(sorted({*settings.universe.tickers, *settings.universe.context}))
+
+
+def _holiday_midnights(first: date, last: date) -> list[datetime]:
+    zone = ZoneInfo(calendar.ZONE)
+    return [datetime(d.year, d.month, d.day, tzinfo=zone) for d in calendar.holidays(first, last)]
+
+
+def _months(first: date, last: date | None) -> dg.MonthlyPartitionsDefinition:
+    after_last = (last.replace(day=1) + timedelta(days=32)).replace(day=1).isoformat() if last else None
+    return dg.MonthlyPartitionsDefinition(
+        start_date=first.isoformat(),
+        end_date=after_last,
+        timezone=calendar.ZONE,
+        end_offset=0 if last else 1,  # the open month exists
+    )
+
+
+def own_symbol_window(first: int, last: int) -> dg.MultiPartitionMapping:
+    """Return the window of sessions [day+first .. day+last] of the same symbol."""
+    return _grid_window(first, last, dg.IdentityPartitionMapping())
+
+
+def all_symbols_window(first: int, last: int) -> dg.MultiPartitionMapping:
+    """Return the window of sessions [day+first .. day+last] of every symbol."""
+    return _grid_window(first, last, dg.AllPartitionMapping())
+
+
+def _grid_window(first: int, last: int, of_symbol: dg.PartitionMapping) -> dg.MultiPartitionMapping:
+    window = dg.TimeWindowPartitionMapping(start_offset=first, end_offset=last)
+    return dg.MultiPartitionMapping(
+        {
+            "day": dg.DimensionPartitionMapping("day", window),
+            "symbol": dg.DimensionPartitionMapping("symbol", of_symbol),
+        }
+    )
+
+
+def day_window(first: int) -> dg.TimeWindowPartitionMapping:
+    """Return the window of sessions [day+first .. day] between two assets of a day."""
+    return dg.TimeWindowPartitionMapping(start_offset=first)
+
+
+def month_window(months: int) -> dg.TimeWindowPartitionMapping:
+    """Return the days of the month and of the ``months`` before it, clipped at the grid's first day.
+
+    When the 1st is no session Dagster also hands over the session before it: month assets filter by their own window.
+    """
+    return dg.TimeWindowPartitionMapping(start_offset=-months, allow_nonexistent_upstream_partitions=True)
+
+
+def by_day() -> dg.MultiToSingleDimensionPartitionMapping:
+    """Return the mapping between a day and every symbol of that day, in either direction."""
+    return dg.MultiToSingleDimensionPartitionMapping("day")
+
+
+def days_of(keys: Iterable[str]) -> list[date]:
+    """Return the trading days of ``YYYY-MM-DD`` or ``YYYY-MM-DD|SYMBOL`` keys, sorted, each once."""
+    return sorted({date.fromisoformat(key.split("|")[0]) for key in keys})
+
+
+def symbols_of(keys: Iterable[str]) -> list[str]:
+    """Return the symbols of ``YYYY-MM-DD|SYMBOL`` keys, sorted, each once."""
+    return sorted({key.split("|")[1] for key in keys})
+
+
+def months_of(keys: Iterable[str]) -> list[str]:
+    """Return the months, ``YYYY-MM``, of Dagster's monthly keys, sorted."""
+    return sorted({key[:7] for key in keys})

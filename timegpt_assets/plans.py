@@ -1,0 +1,155 @@
+"""Which runs a rectangle needs: closures of equal partitions definitions, cut into ranges Dagster can launch.
+
+Belongs here: pure planning over asset keys, days and symbols. Running the plan is jobs.py.
+"""
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+
+from dagster import AssetKey
+
+from timegpt_assets.core import calendar
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One partition: a day or month (``day`` its first) and, on the grid, a symbol."""
+
+    day: date
+    symbol: str = ""
+
+    @property
+    def key(self) -> str:
+        """Return Dagster's partition key."""
+        return f"{self.day}|{self.symbol}" if self.symbol else f"{self.day}"
+
+    def touches(self, others: Set["Cell"]) -> bool:
+        """Return whether one of the others is this cell, its whole day, its month's day, or a symbol of its day."""
+        if self in others or Cell(self.day) in others:
+            return True
+        if self.symbol:
+            return False
+        return any(o.day == self.day or o.day.replace(day=1) == self.day for o in others)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What planning knows of an asset: its kind (day_symbol, trading_day, month) and what it reads."""
+
+    kind: str
+    deps: frozenset[AssetKey]
+
+    def cells(self, days: Sequence[date], symbols: Sequence[str]) -> set[Cell]:
+        """Return the partitions of this kind inside days x symbols."""
+        if self.kind == "day_symbol":
+            return {Cell(day, symbol) for day in days for symbol in symbols}
+        return {Cell(day.replace(day=1) if self.kind == "month" else day) for day in days}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """One range run: assets of equal partitions definitions, consecutive days, neighbouring symbols."""
+
+    assets: tuple[AssetKey, ...]
+    cells: frozenset[Cell]
+
+    @property
+    def first(self) -> str:
+        """Return the partition key the range starts with."""
+        return min(self.cells).key
+
+    @property
+    def last(self) -> str:
+        """Return the partition key the range ends with."""
+        return max(self.cells).key
+
+
+def closures(shapes: Mapping[AssetKey, Shape], *, alone: Set[AssetKey] = frozenset()) -> list[tuple[AssetKey, ...]]:
+    """Return the assets in runs of one kind each, every asset after what it reads, the largest possible run first.
+
+    ``alone`` assets get a run of their own. Assets outside ``shapes`` are taken as there.
+    """
+    left, runs = dict(sorted(shapes.items(), key=lambda item: item[0].path)), []
+    while left:
+        options = [_closed(left, kind, alone) for kind in sorted({s.kind for s in left.values()})]
+        options += [(k,) for k in left if k in alone and not left[k].deps & left.keys()]
+        best = max(options, key=len)
+        if not best:
+            raise ValueError(f"the assets {', '.join(k.path[-1] for k in left)} read each other. Break the cycle.")
+        runs.append(best)
+        left = {k: s for k, s in left.items() if k not in best}
+    return runs
+
+
+def _closed(left: Mapping[AssetKey, Shape], kind: str, alone: Set[AssetKey]) -> tuple[AssetKey, ...]:
+    """Return the assets of one kind that need nothing but each other, in order of reading."""
+    chosen: list[AssetKey] = []
+    grown = True
+    while grown:
+        grown = False
+        for key, shape in left.items():
+            waits = (shape.deps & left.keys()) - set(chosen)
+            if shape.kind == kind and key not in chosen and key not in alone and not waits:
+                chosen.append(key)
+                grown = True
+    return tuple(chosen)
+
+
+def launches(
+    assets: Sequence[AssetKey],
+    needed: Mapping[AssetKey, Set[Cell]],
+    *,
+    symbols: Sequence[str],
+    max_days: int | None = None,
+) -> list[Launch]:
+    """Return the range runs that cover the needed cells: one for all assets if they form one range, else by asset.
+
+    By asset, because an asset that reads every symbol's past must not start before the others are done with theirs.
+    """
+    wanted = [key for key in assets if needed[key]]
+    if not wanted:
+        return []
+    ranges = _ranges(needed[wanted[0]], symbols, max_days)
+    if all(needed[key] == needed[wanted[0]] for key in wanted) and (len(ranges) == 1 or len(wanted) == 1):
+        return [Launch(assets=tuple(wanted), cells=cells) for cells in ranges]
+    return [Launch(assets=(key,), cells=cells) for key in wanted for cells in _ranges(needed[key], symbols, max_days)]
+
+
+def _ranges(cells: Set[Cell], symbols: Sequence[str], max_days: int | None) -> list[frozenset[Cell]]:
+    """Return the cells cut into rectangles of days that follow each other and symbols that are neighbours."""
+    by_day: dict[date, tuple[str, ...]] = {
+        day: tuple(c.symbol for c in group) for day, group in groupby(sorted(cells), key=lambda c: c.day)
+    }
+    ranges = []
+    for days in _runs_of_days(by_day):
+        size = max_days or len(days)
+        for start in range(0, len(days), size):
+            for neighbours in _neighbours(by_day[days[0]], symbols):
+                ranges.append(frozenset(Cell(d, s) for d in days[start : start + size] for s in neighbours))
+    return ranges
+
+
+def _runs_of_days(by_day: Mapping[date, tuple[str, ...]]) -> list[list[date]]:
+    """Return the days cut where a session (or month) is not needed or needs other symbols than the one before."""
+    runs: list[list[date]] = []
+    for day in sorted(by_day):
+        if runs and _follows(runs[-1][-1], day) and by_day[runs[-1][-1]] == by_day[day]:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return runs
+
+
+def _follows(before: date, day: date) -> bool:
+    months = (day.year - before.year) * 12 + day.month - before.month
+    return (months == 1 and before.day == day.day == 1) or len(calendar.sessions(before, day)) == 2
+
+
+def _neighbours(chosen: Sequence[str], symbols: Sequence[str]) -> list[list[str]]:
+    if chosen == ("",):
+        return [[""]]
+    positions = {symbol: n for n, symbol in enumerate(symbols)}
+    runs = groupby(enumerate(chosen), key=lambda item: positions[item[1]] - item[0])
+    return [[symbol for _, symbol in run] for _, run in runs]

@@ -1,0 +1,149 @@
+"""Doors to the outside world: each resource hands out one plain object, made from settings when a run first needs it.
+
+Belongs here: which adapter stands behind which name. Secrets come from the environment given, are demanded at use,
+and are never kept in a resource's configuration.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import dagster as dg
+import polars as pl
+
+from timegpt_assets.adapters.answered import Forecaster
+from timegpt_assets.adapters.baseline import Baseline
+from timegpt_assets.adapters.budget_ledger import Account, BudgetLedger
+from timegpt_assets.adapters.forecast_cache import ForecastCache
+from timegpt_assets.adapters.lineage_book import LineageBook
+from timegpt_assets.adapters.market_data import LocalMarketData, MarketDataError
+from timegpt_assets.adapters.synthetic_market import SyntheticMarket
+from timegpt_assets.config import core_values
+from timegpt_assets.config.settings import Settings
+
+Clock = Callable[[], datetime]
+
+
+class MarketData(Protocol):
+    """Where raw bars come from."""
+
+    def bars(self, symbols: Any, days: Any) -> pl.DataFrame:
+        """Return the RAW_BARS rows of those symbols and sessions."""
+        ...
+
+
+def now() -> datetime:
+    """Return the wall clock, UTC: the one place that reads it."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a process finds around it: settings, folder that relative places start from, environment, clock."""
+
+    settings: Settings
+    root: Path
+    environment: Mapping[str, str]
+    clock: Clock = now
+
+    def place(self, path: str) -> Path:
+        """Return a configured place as an absolute path."""
+        return (self.root / Path(path).expanduser()).resolve()
+
+    @property
+    def storage_root(self) -> Path:
+        """Return the folder of every stored table."""
+        return self.place(self.settings.data.storage_root)
+
+    @property
+    def artifacts_root(self) -> Path:
+        """Return the folder of exports and reports."""
+        return self.place(self.settings.data.artifacts_root)
+
+
+def market_data(around: Surroundings) -> MarketData:
+    """Return the source of bars that ``data.source`` names."""
+    data = around.settings.data
+    if data.source == "synthetic":
+        made_up, universe = data.synthetic, around.settings.universe
+        return SyntheticMarket(
+            symbols=universe.tickers,
+            context=universe.context,
+            seed=made_up.seed,
+            predictability=made_up.predictability,
+            missing_rate=made_up.missing_rate,
+        )
+    if data.source == "local":
+        return LocalMarketData(around.place(data.required_root), data.template)
+    raise MarketDataError(
+        f"data.source {data.source!r} cannot be read by this version. Copy the bars to a folder and set "
+        "data.source=local and data.root."
+    )
+
+
+def forecaster(around: Surroundings) -> Forecaster:
+    """Return the forecaster that ``forecast.backend`` names."""
+    if around.settings.forecast.backend == "baseline":
+        return Baseline(**core_values.baseline(around.settings))
+    return _timegpt(around)
+
+
+def _timegpt(around: Surroundings) -> Forecaster:
+    """Return TimeGPT with its cache and ledger, both outside the profiles: one key, one budget."""
+    from timegpt_assets.adapters.timegpt import PROVIDER_URL, TimeGPT, host
+
+    settings, forecast = around.settings, around.settings.forecast
+    base_url = forecast.base_url or PROVIDER_URL
+    return TimeGPT(
+        api_key=lambda: around.environment.get("TIMEGPT_API_KEY") or around.environment.get("NIXTLA_API_KEY"),
+        model=forecast.model,
+        levels=core_values.levels(settings),
+        settings_digest=settings.digest(SHAPES_A_BODY),
+        profile=settings.profile,
+        account=_account(settings, host(base_url)),
+        cache=ForecastCache(around.place(forecast.cache_dir)),
+        ledger=ledger(around),
+        clock=around.clock,
+        base_url=base_url,
+        api_mode=forecast.api_mode,
+        trusted_hosts=forecast.trusted_hosts,
+        timeout_sec=forecast.timeout_s,
+        max_attempts=forecast.max_attempts,
+        on_ambiguous=forecast.on_ambiguous,
+    )
+
+
+def _account(settings: Settings, host: str) -> Account:
+    budget = settings.forecast.api_budget
+    return Account(
+        host=host,
+        name=budget.account,
+        per_run=budget.per_run,
+        per_day=budget.per_day,
+        per_month=budget.per_month,
+        cooldown_sec=budget.cooldown_sec,
+        price_per_call=budget.price_per_call,
+        timezone=budget.timezone,
+    )
+
+
+def ledger(around: Surroundings) -> BudgetLedger:
+    """Return the call ledger: ``forecast.api_budget.ledger_url``, or a SQLite file beside the forecast cache."""
+    file = around.place(around.settings.forecast.cache_dir).parent / "call_ledger.sqlite"
+    return BudgetLedger(around.settings.forecast.api_budget.ledger_url or f"sqlite:///{file}", clock=around.clock)
+
+
+SHAPES_A_BODY = ("data.source", "data.synthetic", "forecast.target", "forecast.framing", "forecast.history_days")
+"""Settings that shape a request beside model, horizon and levels: with others of them a snapshot is another one."""
+
+
+def resources(around: Surroundings) -> dict[str, Any]:
+    """Return the resource definitions of the outside world, each made when a run first needs it."""
+    return {
+        "market_data": dg.ResourceDefinition(lambda _: market_data(around)),
+        "forecaster": dg.ResourceDefinition(lambda _: forecaster(around)),
+        "artifacts": dg.ResourceDefinition(lambda _: around.artifacts_root),
+        "lineage_book": dg.ResourceDefinition(lambda _: LineageBook(around.storage_root)),
+    }

@@ -1,0 +1,99 @@
+"""A whole road for tests: definitions of a small house in a folder, run by the real engine on an ephemeral instance.
+
+Belongs here: building and running a road, and reading what it stored. What must hold of it is in the tests.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from timegpt_assets.adapters.parquet_store import ParquetStore
+from timegpt_assets.assets.declare import House
+from timegpt_assets.config.settings import load_settings
+from timegpt_assets.core import calendar
+from timegpt_assets.definitions import build_definitions
+from timegpt_assets.jobs import Engine, Outcome, shapes
+from timegpt_assets.partitions import grid
+from timegpt_assets.resources import Surroundings
+from timegpt_assets.stages import EVERYDAY, rectangle
+
+SMALL = (
+    "universe.tickers=[AAPL, META, MSFT, NVDA]",
+    "universe.context=[SPY]",
+    "data.start_date=2025-01-02",
+    "data.end_date=2025-02-28",
+    "features.warmup_sessions=2",
+    "forecast.history_days=4",
+    "calibration.min_samples=30",
+    "calibration.min_samples_cell=20",
+    "gates.symbol_min_forecasts=20",
+)
+"""A house small enough to be walked through many times in one test."""
+LATER = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Road:
+    """A small house being run: what it is made of, its engine, what it stored."""
+
+    around: Surroundings
+    engine: Engine
+
+    @property
+    def root(self) -> Path:
+        """Return where its tables lie."""
+        return self.around.storage_root
+
+    def run(
+        self,
+        days: Sequence[date],
+        *,
+        symbols: Sequence[str] = (),
+        assets: Sequence[str] = EVERYDAY,
+        force: bool = False,
+    ) -> Outcome:
+        """Make these days with the engine the command line uses."""
+        house = House(settings=self.around.settings, grid=grid(self.around.settings))
+        graph = shapes(self.engine.repository)
+        return self.engine.run(rectangle(house, graph, days=days, symbols=symbols, assets=assets, force=force))
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Return everything stored, by group/asset, files in order of their names."""
+        store = ParquetStore(self.root)
+        files: dict[str, list[str]] = {}
+        for path in sorted(self.root.glob("*/*/*.parquet")):
+            files.setdefault("/".join(path.parts[-3:-1]), []).append(path.stem)
+        return {asset: store.read(asset, days) for asset, days in files.items()}
+
+    def bytes(self) -> dict[str, bytes]:
+        """Return every stored table file, by its path under the root."""
+        return {str(p.relative_to(self.root)): p.read_bytes() for p in sorted(self.root.glob("*/*/*.parquet"))}
+
+
+@contextmanager
+def road(
+    folder: Path,
+    *overrides: str,
+    profile: str = "demo",
+    base: Sequence[str] = SMALL,
+    environment: Mapping[str, str] | None = None,
+    overriding: Mapping[str, Any] | None = None,
+) -> Iterator[Road]:
+    """Yield a road whose places all lie in ``folder``; ``overriding`` replaces resources by name."""
+    environ = dict(environment or {})
+    settings = load_settings(profile=profile, config_dir=None, overrides=[*base, *overrides], environment=environ)
+    around = Surroundings(settings=settings, root=folder, environment=environ, clock=lambda: LATER)
+    repository = build_definitions(around, overriding=overriding).get_repository_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Road(around=around, engine=Engine(repository=repository, instance=instance))
+
+
+def sessions(first: date, last: date) -> list[date]:
+    """Return the session days from ``first`` to ``last``."""
+    return [s.day for s in calendar.sessions(first, last)]

@@ -1,0 +1,206 @@
+"""The batched event log against Dagster's own, row by row in every table of every database."""
+
+import random
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.events import BATCH_WRITABLE_EVENTS
+from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.event_log import SqliteEventLogStorage
+
+from timegpt_assets import event_storage
+from timegpt_assets.event_storage import DAGSTER_VERSION, BatchedSqliteEventLogStorage
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::dagster.BetaWarning", "ignore::dagster.PreviewWarning", "ignore:unclosed database:ResourceWarning"
+)
+
+BATCHED = """
+event_log_storage:
+  module: timegpt_assets.event_storage
+  class: BatchedSqliteEventLogStorage
+  config:
+    home:
+      env: DAGSTER_HOME
+"""
+Tables = dict[str, list[tuple[Any, ...]]]
+
+
+@contextmanager
+def home(folder: Path, monkeypatch: pytest.MonkeyPatch, yaml: str = BATCHED) -> Iterator[dg.DagsterInstance]:
+    """Yield the instance of a new DAGSTER_HOME, made from its dagster.yaml as every process makes it."""
+    folder.mkdir(exist_ok=True)
+    (folder / "dagster.yaml").write_text(yaml + "telemetry:\n  enabled: false\n")
+    monkeypatch.setenv("DAGSTER_HOME", str(folder))
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def job() -> dg.JobDefinition:
+    """Return two assets of six days x eight symbols, a check of the second, and a third without partitions."""
+    days = dg.DailyPartitionsDefinition(start_date="2025-01-01", end_date="2025-01-07")
+    grid = dg.MultiPartitionsDefinition({"day": days, "symbol": dg.StaticPartitionsDefinition(list("ABCDEFGH"))})
+
+    @dg.asset(partitions_def=grid)
+    def first(context: dg.AssetExecutionContext) -> None:
+        for key in context.partition_keys:
+            context.add_asset_metadata({"key": key}, partition_key=key)
+
+    @dg.asset(partitions_def=grid, deps=[first])
+    def second(context: dg.AssetExecutionContext) -> None:
+        context.log_event(dg.AssetObservation("first", partition=context.partition_keys[0]))
+
+    @dg.asset
+    def alone() -> None:
+        pass
+
+    @dg.asset_check(asset=second, partitions_def=grid)
+    def check() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
+
+    return dg.Definitions(assets=[first, second, alone], asset_checks=[check]).resolve_implicit_global_asset_job_def()
+
+
+def run(instance: dg.DagsterInstance, *assets: str, first: str = "2025-01-01|A", last: str = "2025-01-06|H") -> str:
+    tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    selection = [dg.AssetKey(asset) for asset in assets]
+    return (
+        job()
+        .execute_in_process(instance=instance, asset_selection=selection, tags={} if "alone" in assets else tags)
+        .run_id
+    )
+
+
+def rows(base_dir: Path) -> Tables:
+    """Return every row of every table, by database and table; the database's own clock is left out."""
+    found: Tables = {}
+    for path in sorted(base_dir.glob("*.db")):
+        with closing(sqlite3.connect(path)) as connection:
+            names = [n for (n,) in connection.execute("select name from sqlite_master where type = 'table' order by 1")]
+            for name in names:
+                columns = [c for _, c, *_ in connection.execute(f"pragma table_info({name})")]
+                kept = ", ".join(f'"{c}"' for c in columns if c not in ("create_timestamp", "migration_completed"))
+                found[f"{path.stem}.{name}"] = connection.execute(f"select {kept} from {name}").fetchall()  # noqa: S608
+    return found
+
+
+@pytest.fixture(scope="module")
+def batches(tmp_path_factory: pytest.TempPathFactory) -> list[list[EventLogEntry]]:
+    """Return what three real runs hand to the storage, in order: batches, and single events as lists of one."""
+    handed: list[list[EventLogEntry]] = []
+    store_event, store_event_batch = SqliteEventLogStorage.store_event, BatchedSqliteEventLogStorage.store_event_batch
+
+    def one(self: SqliteEventLogStorage, event: EventLogEntry) -> None:
+        handed.append([event])
+        store_event(self, event)
+
+    def many(self: BatchedSqliteEventLogStorage, events: Sequence[EventLogEntry]) -> None:
+        handed.append(list(events))
+        store_event_batch(self, events)
+
+    with pytest.MonkeyPatch.context() as patch, home(tmp_path_factory.mktemp("home"), patch) as instance:
+        patch.setattr(BatchedSqliteEventLogStorage, "store_event", one)
+        patch.setattr(BatchedSqliteEventLogStorage, "store_event_batch", many)
+        run(instance, "first", "second")
+        run(instance, "alone")
+        run(instance, "first", "second", first="2025-01-03|B", last="2025-01-04|C")
+    return handed
+
+
+def replayed(
+    folder: Path, make: Callable[[str], SqliteEventLogStorage], batches: Sequence[Sequence[EventLogEntry]]
+) -> Tables:
+    """Return the rows that a new storage holds after it was handed these batches."""
+    storage = make(str(folder))
+    for events in batches:
+        if len(events) == 1:
+            storage.store_event(events[0])
+        else:
+            storage.store_event_batch(events)
+    storage.dispose()
+    return rows(folder)
+
+
+def test_every_row_of_every_table_equals_the_stock_storages(tmp_path: Path, batches: list[list[EventLogEntry]]) -> None:
+    stock = replayed(tmp_path / "stock", SqliteEventLogStorage, batches)
+    batched = replayed(tmp_path / "batched", BatchedSqliteEventLogStorage, batches)
+
+    assert max(map(len, batches)) >= 96, "no large batch was written, so nothing was compared"
+    assert {"ASSET_CHECK_EVALUATION_PLANNED", "ASSET_OBSERVATION"} <= {row[3] for row in stock["index.event_logs"]}
+    assert len(stock["index.event_logs"]) > 200
+    assert len(stock["index.asset_event_tags"]) > 200
+    assert len(stock["index.asset_keys"]) == 3
+    assert stock["index.asset_check_executions"]
+    assert batched.keys() == stock.keys()
+    for table, expected in stock.items():
+        assert batched[table] == expected, table
+
+
+def test_batches_of_mixed_assets_types_and_runs_leave_the_same_rows_too(
+    tmp_path: Path, batches: list[list[EventLogEntry]]
+) -> None:
+    """Dagster makes no such batches today; the storage does not depend on it."""
+    events = [
+        e for batch in batches for e in batch if e.is_dagster_event and e.dagster_event_type in BATCH_WRITABLE_EVENTS
+    ]
+    chance = random.Random(3)
+    chance.shuffle(events)
+    mixed = []
+    while events:
+        size = chance.randint(2, 30)
+        mixed, events = [*mixed, events[:size]], events[size:]
+    stock = replayed(tmp_path / "stock", SqliteEventLogStorage, mixed)
+    batched = replayed(tmp_path / "batched", BatchedSqliteEventLogStorage, mixed)
+    assert len(mixed) > 10
+    assert batched == stock
+
+
+def test_a_batch_that_fails_in_the_index_leaves_nothing_there(
+    tmp_path: Path, batches: list[list[EventLogEntry]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = BatchedSqliteEventLogStorage(str(tmp_path / "batched"))
+
+    def refused(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(storage, "_get_asset_entry_values", refused)
+    with pytest.raises(OSError, match="disk full"):
+        storage.store_event_batch(max(batches, key=len))
+    found = rows(tmp_path / "batched")
+    assert found["index.event_logs"] == found["index.asset_event_tags"] == found["index.asset_keys"] == []
+
+
+def test_dagster_yaml_selects_it_and_the_files_are_the_stock_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = dg.AssetKey("first")
+    with home(tmp_path / "home", monkeypatch) as instance:
+        assert type(instance.event_log_storage) is BatchedSqliteEventLogStorage
+        run(instance, "first", first="2025-01-01|A", last="2025-01-02|H")
+    with home(tmp_path / "home", monkeypatch, yaml="") as instance:
+        assert type(instance.event_log_storage) is not BatchedSqliteEventLogStorage
+        assert len(instance.get_materialized_partitions(key)) == 16
+        run(instance, "first", first="2025-01-03|A", last="2025-01-03|H")
+    with home(tmp_path / "home", monkeypatch) as instance:
+        assert len(instance.get_materialized_partitions(key)) == 24
+
+
+def test_on_another_dagster_the_stock_storage_is_used_with_one_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_storage.dagster, "__version__", "1.13.28")
+    with pytest.warns(UserWarning, match=rf"Dagster is 1\.13\.28.*Install dagster=={DAGSTER_VERSION}") as caught:
+        storage = BatchedSqliteEventLogStorage.from_config_value(None, {"home": str(tmp_path)})
+    assert type(storage) is SqliteEventLogStorage
+    assert len(caught) == 1
+    assert (tmp_path / "history" / "runs" / "index.db").exists()
+
+
+def test_the_pinned_dagster_is_the_one_that_is_installed() -> None:
+    assert dg.__version__ == DAGSTER_VERSION, "read its store_event again, then move the pin"
