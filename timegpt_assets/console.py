@@ -51,7 +51,7 @@ def figures(desk: Desk, days: Sequence[date], outcome: Outcome, progress: Progre
     months = sorted({f"{day:%Y-%m}" for day in days})
     report = desk.table("reports/report", months[-1:])
     stored = [desk.table(f"gates/{name}", months[-1:]) for name in ("forecast_gate", "trading_gate", "promotion")]
-    gates = pl.concat([tables.GATES.empty(), *(t.select(tables.GATES.schema) for t in stored if t.height)])
+    gates = pl.concat([tables.GATES.empty(), *(t.select(*tables.GATES.columns) for t in stored if t.height)])
     failed = gates.filter(~pl.col("passed"))
     return {
         "profile": desk.house.settings.profile,
@@ -99,13 +99,15 @@ def show(found: dict[str, Any], messages: Console) -> None:
 
 
 def _gate_table(gates: Sequence[dict[str, Any]]) -> Table:
-    table = Table("gate", "symbol", "criterion", "value", "threshold", "n", "passed", "reason", title="gates")
+    """Return one row per gate and reason: criteria and symbols that share a verdict share a row."""
+    table = Table("gate", "passed", "criteria", "why", title="gates", show_lines=True)
+    rows: dict[tuple[str, bool, str], list[dict[str, Any]]] = {}
     for gate in gates:
-        value, threshold = (f"{gate[k]:.4g}" if gate[k] is not None else "" for k in ("value", "threshold"))
-        passed = "[green]yes[/]" if gate["passed"] else "[red]no[/]"
-        table.add_row(
-            gate["gate"], gate["symbol"], gate["criterion"], value, threshold, str(gate["n"]), passed, gate["reason"]
-        )
+        rows.setdefault((gate["gate"], gate["passed"], gate["reason"]), []).append(gate)
+    for (name, passed, reason), alike in rows.items():
+        criteria = ", ".join(dict.fromkeys(gate["criterion"] for gate in alike))
+        who = ", ".join(dict.fromkeys(gate["symbol"] for gate in alike if gate["symbol"] != "*"))
+        table.add_row(name, "[green]yes[/]" if passed else "[red]no[/]", criteria + (f" of {who}" if who else ""), reason)
     return table
 
 

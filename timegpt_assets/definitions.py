@@ -5,6 +5,7 @@ Belongs here: the list of assets, what they are stored with, and where settings 
 
 import hashlib
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
@@ -89,6 +90,14 @@ def build_definitions(
 ) -> dg.Definitions:
     """Return fresh definitions for these surroundings; ``overriding`` replaces resources by name (tests, tools)."""
     around = around or surroundings()
+    with warnings.catch_warnings():
+        # partitioned checks and two-dimensional mappings are marked beta; the lock pins the version they were tested on
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return _definitions(around, dict(overriding or {}))
+
+
+def _definitions(around: Surroundings, overriding: Mapping[str, Any]) -> dg.Definitions:
     house = House(settings=around.settings, grid=grid(around.settings))
     assets = [make(house) for make in ASSETS]
     book = LineageBook(around.storage_root)
@@ -102,7 +111,7 @@ def build_definitions(
     return dg.Definitions(
         assets=assets,
         asset_checks=checks.checks(house, assets),
-        resources=standing | dict(overriding or {}),
+        resources=standing | dict(overriding),
         jobs=[automation.daily_refresh(around)],
         schedules=[automation.after_the_close(around)],
         sensors=[automation.new_session(around)],

@@ -5,11 +5,12 @@ exits 1. Belongs here: turning declarations into Markdown. What a thing means is
 """
 
 import ast
+import json
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from timegpt_assets.config.reference import comments, entries
 from timegpt_assets.config.schema import dotted
 from timegpt_assets.config.settings import PROFILES, SHIPPED, load_settings
 from timegpt_assets.core import tables
-from timegpt_assets.core.schema import Table
+from timegpt_assets.core.schema import TIME, Table
 from timegpt_assets.definitions import PROJECT, build_definitions
 from timegpt_assets.resources import Surroundings
 from timegpt_assets.stages import STAGES
@@ -71,14 +72,14 @@ def table_lines() -> Iterator[str]:
 def _table(table: Table, note: str, assets: Sequence[str]) -> Iterator[str]:
     yield f"## {table.name}"
     yield ""
-    made = ", ".join(f"[{key}](assets.md#{_slug(key)})" for key in assets)
+    made = ", ".join(f"[{key}](assets.md#{slug(key)})" for key in assets)
     yield f"Stored by {made}. Key: {', '.join(f'`{name}`' for name in table.key)}."
     if table.open:
         yield "Further columns may stand behind the declared ones."
     if note:
         yield note
     yield ""
-    cells = [(f"`{n}`", c.dtype, c.meaning, "null" if c.nullable else "") for n, c in table.columns.items()]
+    cells = [(f"`{n}`", _dtype(c.dtype), c.meaning, "null" if c.nullable else "") for n, c in table.columns.items()]
     yield from _rows(("column", "type", "meaning and unit", "may be"), cells)
     yield ""
     if table.rules:
@@ -86,11 +87,15 @@ def _table(table: Table, note: str, assets: Sequence[str]) -> Iterator[str]:
         yield ""
 
 
+def _dtype(dtype: object) -> str:
+    return "Datetime, µs, UTC" if dtype == TIME else str(dtype)
+
+
 def declared_notes() -> dict[str, str]:
     """Return table name -> the sentence that stands below its declaration in core/tables.py."""
     statements = ast.parse(Path(tables.__file__).read_text(encoding="utf-8")).body
     notes = {}
-    for declaration, below in zip(statements, statements[1:], strict=False):
+    for declaration, below in pairwise(statements):
         if not isinstance(declaration, ast.Assign) or not isinstance(below, ast.Expr):
             continue
         target = declaration.targets[0]
@@ -145,9 +150,13 @@ def _profile_lines() -> Iterator[str]:
         yield f"File `configs/profiles/{profile}.yaml`. {text.splitlines()[0].lstrip('# ')}"
         yield ""
         layer = file_layer(file, file.name)
-        cells = [(f"`{dotted(path)}`", _code(str(leaf.value)), said.get(path, "")) for path, leaf in layer.items()]
+        cells = [(f"`{dotted(path)}`", _code(_plain(leaf.value)), said.get(path, "")) for path, leaf in layer.items()]
         yield from _rows(("key", "value", "why"), cells)
         yield ""
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
 
 
 def _also(aliases: Sequence[str]) -> str:
@@ -180,7 +189,7 @@ def _asset(asset: dg.AssetsDefinition, own_checks: Sequence[str]) -> Iterator[st
     yield ""
     yield str(asset.descriptions_by_key[asset.key])
     yield ""
-    yield f"* Partitions: {_partitions(asset)}. Table: [{table}](tables.md#{_slug(table)})."
+    yield f"* Partitions: {_partitions(asset)}. Table: [{table}](tables.md#{slug(table)})."
     reads = [f"`{key.to_user_string()}`{_window(asset, key)}" for key in sorted(asset.dependency_keys, key=str)]
     yield f"* Reads: {', '.join(reads)}." if reads else "* Reads no other asset."
     if pool := getattr(asset.op, "pool", None):
@@ -265,11 +274,11 @@ def cli_lines() -> Iterator[str]:
     yield ""
     yield f"`timegpt-assets VERB`. {command.help}"
     yield ""
-    yield "Figures go to standard output, messages to standard error. Exit codes: 0 done; "
+    yield "Figures go to standard output, messages to standard error. Exit codes: 0 done;"
     yield f"{cli.FAILED} an expected error, named in one message with its remedy; {cli.GATES_FAILED} a gate failed"
     yield "(`evaluate` alone); 2 the command was not understood."
     yield ""
-    yield from _rows(("verb", "what it does"), [(f"[{n}](#{_slug(n)})", v.help) for n, v in command.commands.items()])
+    yield from _rows(("verb", "what it does"), [(f"[{n}](#{slug(n)})", v.help) for n, v in command.commands.items()])
     yield ""
     for name, verb in command.commands.items():
         yield f"## {name}"
@@ -302,7 +311,7 @@ def _code(text: str) -> str:
     return f"`{text}`" if text else ""
 
 
-def _slug(heading: str) -> str:
+def slug(heading: str) -> str:
     """Return the anchor of a heading, as Markdown renderers make it."""
     kept = "".join(c for c in heading.lower() if c.isalnum() or c in " -_")
     return kept.strip().replace(" ", "-")

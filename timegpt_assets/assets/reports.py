@@ -92,7 +92,8 @@ def _published(folder: Path, span: Span, found: Report) -> pl.DataFrame:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page(found), encoding="utf-8")
     rows = [
-        {"month": span.month, "as_of": span.as_of, "section": section, "name": name, "value": value, "path": str(path)}
-        for section, name, value in summary_rows(found)
+        {"position": position, "section": section, "name": name, "value": value}
+        for position, (section, name, value) in enumerate(summary_rows(found))
     ]
-    return pl.DataFrame(rows, schema=tables.REPORT.schema)
+    about = {"month": span.month, "as_of": span.as_of, "path": str(path)}
+    return pl.DataFrame([about | row for row in rows], schema=tables.REPORT.schema)

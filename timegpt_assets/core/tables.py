@@ -462,12 +462,13 @@ REPORT = Table(
     name="report",
     columns=MONTH
     | {
+        "position": Column(pl.Int64, "place in the report, from 0"),
         "section": Column(pl.String, "part of the report"),
         "name": Column(pl.String, "figure"),
         "value": Column(pl.String, "as printed"),
         "path": Column(pl.String, "file of the report"),
     },
-    key=("month", "section", "name"),
+    key=("month", "position"),
 )
 
 ALL = (

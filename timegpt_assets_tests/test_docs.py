@@ -1,0 +1,173 @@
+"""The documentation is true: links lead somewhere, names and commands exist, generated pages are fresh."""
+
+import importlib
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from timegpt_assets import cli
+from timegpt_assets.definitions import PROJECT
+from timegpt_assets_tests import reference_docs
+
+PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
+PROSE = [page for page in PAGES if page.parent != reference_docs.REFERENCE]
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+DOTTED = re.compile(r"\btimegpt_assets(?:_tests)?(?:\.[A-Za-z_]\w*)+")
+COMMAND = re.compile(r"timegpt-assets ([a-z-]+)((?:(?:[ \t]+|\n[ \t]*(?!\n))[^\s`|]+)*)")
+TARGET = re.compile(r"^\s{4}make ([a-z]+)|`make ([a-z]+)`", re.M)
+OPTION = re.compile(r"(?<=\s)--[a-z-]+")
+SOURCE_FILE = re.compile(r"`((?:timegpt_assets(?:_tests)?|configs|docs)/[\w./-]*)`")
+TEST = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
+ELSEWHERE = re.compile(
+    r"/(?:home|Users|root|work)/\w"  # a folder of somebody's machine
+    r"|(?:extra-)?index-ur[l]|https?://[^\s/]*(?:artifactory|nexus|pypi)[^\s/]*/"  # where packages come from
+)
+
+
+def named(paths: list[Path]) -> Any:
+    return pytest.mark.parametrize("page", paths, ids=lambda page: page.relative_to(PROJECT).as_posix())
+
+
+def read(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def joined(text: str) -> str:
+    """Return the text with shell lines that end in a backslash joined to the next."""
+    return re.sub(r"\\\n\s*", "", text)
+
+
+@cache
+def anchors(page: Path) -> frozenset[str]:
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", read(page), flags=re.S), re.M)
+    return frozenset(reference_docs.slug(heading) for heading in headings)
+
+
+def test_the_project_has_its_pages():
+    names = {page.relative_to(PROJECT).as_posix() for page in PAGES}
+    assert {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/index.md", "docs/tutorial.md"} <= names
+    assert len(names) > 35
+
+
+def test_reference_pages_are_fresh():
+    assert reference_docs.stale() == [], "run `make docs`"
+
+
+def test_stale_and_absent_pages_are_named(tmp_path: Path):
+    reference_docs.write(reference_docs.pages(), tmp_path)
+    assert reference_docs.stale(tmp_path) == []
+    (tmp_path / "cli.md").unlink()
+    (tmp_path / "tables.md").write_text("another page")
+    assert reference_docs.stale(tmp_path) == ["tables.md", "cli.md"]
+
+
+@named(PAGES)
+def test_links_lead_somewhere(page: Path):
+    for link in LINK.findall(read(page)):
+        if link.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert PROJECT in target.parents, link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_every_page_is_reached_from_the_index():
+    index = PROJECT / "docs" / "index.md"
+    linked = {(index.parent / link).resolve() for link in LINK.findall(read(index)) if "://" not in link}
+    assert [page.name for page in PROJECT.glob("docs/**/*.md") if page not in {*linked, index}] == []
+
+
+@named(PAGES)
+def test_dotted_names_resolve(page: Path):
+    for name in DOTTED.findall(read(page)):
+        assert resolves(name), name
+
+
+def resolves(name: str) -> bool:
+    parts = name.split(".")
+    for cut in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:cut]))
+        except ModuleNotFoundError:
+            continue
+        for attribute in parts[cut:]:
+            if not hasattr(found, attribute):
+                return False
+            found = getattr(found, attribute)
+        return True
+    return False
+
+
+def test_a_name_that_does_not_exist_is_noticed():
+    assert resolves("timegpt_assets.core.tables.BARS")
+    assert not resolves("timegpt_assets.core.tables.NOTHING")
+    assert not resolves("timegpt_assets.nothing")
+
+
+@named(PROSE)
+def test_commands_and_their_options_exist(page: Path):
+    command: Any = typer.main.get_command(cli.app)
+    for verb, rest in COMMAND.findall(joined(read(page))):
+        assert verb in command.commands, verb
+        known = {name for parameter in command.commands[verb].params for name in parameter.opts} | {"--help"}
+        assert set(OPTION.findall(rest)) <= known, (verb, rest)
+
+
+@named(PROSE)
+def test_make_targets_exist(page: Path):
+    targets = set(re.findall(r"^([a-z]+):", read(PROJECT / "Makefile"), re.M))
+    assert {name for pair in TARGET.findall(read(page)) for name in pair if name} <= targets
+
+
+def test_the_readme_names_commands_and_every_verb():
+    text = read(PROJECT / "README.md")
+    assert {"demo", "test", "ui", "setup"} <= {name for pair in TARGET.findall(text) for name in pair}
+    command: Any = typer.main.get_command(cli.app)
+    assert [verb for verb in command.commands if not re.search(rf"`{verb}\b", text)] == []
+
+
+@named(PROSE)
+def test_files_named_exist(page: Path):
+    assert [name for name in SOURCE_FILE.findall(read(page)) if not (PROJECT / name).exists()] == []
+
+
+def test_tests_named_as_proofs_exist():
+    found = TEST.findall(read(PROJECT / "docs" / "explanation" / "proofs.md"))
+    assert len(found) > 30
+    here = Path(__file__).parent
+    assert [f"{file}::{test}" for file, test in found if f"def {test}(" not in read(here / file)] == []
+
+
+def tracked() -> list[Path]:
+    """Return the files of the repository that are tracked, or would be; skip where there is no repository."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("this is no git repository: nobody can say which files are tracked")
+    return [path for name in listed.stdout.split("\0") if name and (path := PROJECT / name).is_file()]
+
+
+def test_no_file_names_this_machine_or_a_package_index():
+    found = []
+    for path in tracked():
+        try:
+            text = read(path)
+        except UnicodeDecodeError:
+            continue  # a picture
+        found += [f"{path.relative_to(PROJECT)}: {hit[0]}" for hit in ELSEWHERE.finditer(text)]
+        if str(PROJECT) in text and len(PROJECT.parts) > 2:
+            found.append(f"{path.relative_to(PROJECT)}: the project's own folder")
+    assert found == []
+
+
+def test_a_machines_folder_is_noticed():
+    assert ELSEWHERE.search("see /" + "home/somebody")
+    assert ELSEWHERE.search("--extra-index-" + "url x")
+    assert not ELSEWHERE.search("data.root=/path/to/bars")
