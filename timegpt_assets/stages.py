@@ -107,15 +107,15 @@ def _with_upstream(keys: Sequence[AssetKey], shapes: dict[AssetKey, Shape]) -> l
 def sessions_asked(house: House, start: date, end: date, *, at: datetime) -> list[date]:
     """Return the sessions from ``start`` to ``end``, all of them closed and on the grid.
 
-    Raises Refused for an empty range, a day off the grid, and a session that has not closed at ``at``.
+    Raises Refused for an empty range, a day off the grid, and a session that has not closed at ``at``; NotASession,
+    with the nearest ones, for a single day that is none.
     """
     if end < start:
         raise Refused(f"the range {start}..{end} ends before it starts. Swap --start and --end.")
-    days = [s.day for s in calendar.sessions(start, end)]
-    if not days:
-        raise Refused(f"{start}..{end} holds no session. Ask for a range with at least one trading day.")
+    unknown = [day for day in (start, end) if not calendar.FIRST_DAY <= day <= calendar.LAST_DAY]
+    days = [] if unknown else _sessions(start, end)
     last = house.settings.data.end_date
-    if off := [d for d in days if d < house.settings.data.start_date or (last and d > last)]:
+    if off := unknown or [d for d in days if d < house.settings.data.start_date or (last and d > last)]:
         raise Refused(
             f"{off[0]}{' and others' if len(off) > 1 else ''} lies outside the grid, which runs from "
             f"{house.settings.data.start_date} to {last or 'today'}. Move data.start_date or data.end_date."
@@ -124,6 +124,14 @@ def sessions_asked(house: House, start: date, end: date, *, at: datetime) -> lis
         newest = last_closed_session(at)
         raise Refused(f"the session of {open_days[0]} has not closed yet. Ask for {newest} or earlier.")
     return days
+
+
+def _sessions(start: date, end: date) -> list[date]:
+    if start == end:
+        return [calendar.session(start).day]
+    if days := [s.day for s in calendar.sessions(start, end)]:
+        return days
+    raise Refused(f"{start}..{end} holds no session. Ask for a range with at least one trading day.")
 
 
 def last_closed_session(at: datetime) -> date:

@@ -3,7 +3,7 @@
 Belongs here: building and running a road, and reading what it stored. What must hold of it is in the tests.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -12,8 +12,10 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
+import pytest
 
 from timegpt_assets.adapters.parquet_store import ParquetStore
+from timegpt_assets.assets import reports, shown
 from timegpt_assets.assets.declare import House
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
@@ -35,6 +37,26 @@ SMALL = (
     "gates.symbol_min_forecasts=20",
 )
 """A house small enough to be walked through many times in one test."""
+TINY = (
+    *SMALL,
+    "universe.tickers=[AAPL, META, NVDA]",
+    "data.start_date=2025-01-21",
+    "data.end_date=2025-02-06",
+    "features.warmup_sessions=1",
+    "forecast.history_days=3",
+    "calibration.window_days=3",
+    "calibration.min_samples_cell=2",
+    "trading.filters.lookback_sessions=2",
+    "trading.risk.position_limit=2",
+    "trading.risk.lookback_sessions=3",
+    "gates.symbol_lookback_sessions=4",
+    "gates.symbol_min_forecasts=8",
+    "gates.climatology_days=2",
+    "gates.lookback_sessions=5",
+    "gates.trade_eligibility.coverage_tol=0.5",
+    "gates.oos_start=2025-01-30",
+)
+"""A smaller one whose windows are short enough to slide within two weeks: every limit is met and left again."""
 LATER = datetime(2026, 6, 1, tzinfo=UTC)
 
 
@@ -72,26 +94,54 @@ class Road:
         return {asset: store.read(asset, days) for asset, days in files.items()}
 
     def bytes(self) -> dict[str, bytes]:
-        """Return every stored table file, by its path under the root."""
-        return {str(p.relative_to(self.root)): p.read_bytes() for p in sorted(self.root.glob("*/*/*.parquet"))}
+        """Return every stored table file and lineage record, by its path under the root."""
+        files = [*self.root.glob("*/*/*.parquet"), *self.root.glob("lineage/*.json")]
+        return {str(p.relative_to(self.root)): p.read_bytes() for p in sorted(files)}
+
+    def pages(self) -> dict[str, bytes]:
+        """Return every report page, by its path under the artifacts' root."""
+        root = self.around.artifacts_root
+        return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*.html"))}
+
+
+def surroundings(
+    folder: Path,
+    *overrides: str,
+    profile: str = "demo",
+    base: Sequence[str] = SMALL,
+    environment: Mapping[str, str] | None = None,
+    clock: Callable[[], datetime] = lambda: LATER,
+) -> Surroundings:
+    """Return the surroundings of a road whose places all lie in ``folder``."""
+    environ = dict(environment or {})
+    settings = load_settings(profile=profile, config_dir=None, overrides=[*base, *overrides], environment=environ)
+    return Surroundings(settings=settings, root=folder, environment=environ, clock=clock)
 
 
 @contextmanager
 def road(
     folder: Path,
     *overrides: str,
-    profile: str = "demo",
-    base: Sequence[str] = SMALL,
-    environment: Mapping[str, str] | None = None,
     overriding: Mapping[str, Any] | None = None,
+    pictures: bool = True,
+    **options: Any,
 ) -> Iterator[Road]:
-    """Yield a road whose places all lie in ``folder``; ``overriding`` replaces resources by name."""
-    environ = dict(environment or {})
-    settings = load_settings(profile=profile, config_dir=None, overrides=[*base, *overrides], environment=environ)
-    around = Surroundings(settings=settings, root=folder, environment=environ, clock=lambda: LATER)
+    """Yield a road in these surroundings; ``overriding`` replaces resources by name.
+
+    Without ``pictures`` nothing is drawn and report pages are blank: half the time, and no stored table differs.
+    """
+    around = surroundings(folder, *overrides, **options)
     repository = build_definitions(around, overriding=overriding).get_repository_def()
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patched:
+        if not pictures:
+            patched.setattr(shown, "fans", lambda *_: {"fan": {}})
+            patched.setattr(reports, "page", lambda _: "")
         yield Road(around=around, engine=Engine(repository=repository, instance=instance))
+
+
+def non_null(frame: pl.DataFrame) -> int:
+    """Return how many values of a frame say something."""
+    return frame.height * frame.width - sum(frame.null_count().row(0)) if frame.height else 0
 
 
 def sessions(first: date, last: date) -> list[date]:

@@ -3,6 +3,7 @@
 Belongs here: what test_timegpt, test_timegpt_faults and the processes they start have in common.
 """
 
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -75,13 +76,16 @@ def _returns(symbol: str, snapshot: datetime, rows: int) -> np.ndarray[Any, Any]
 
 
 def main() -> None:
-    """Answer the day's frames once standard input closes and print what it took and a digest of the rows."""
+    """Answer the day's frames once standard input closes and write what it took, and the rows, to standard output."""
     url, folder = sys.argv[1], Path(sys.argv[2])
     forecaster = timegpt(url, folder)
     forecaster._composer.model_params("warmed-up")
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     sys.stdin.read()
     answered = forecaster.answers(frames(), budget_run_id=sys.argv[3])
-    answered.rows.write_ndjson()
+    taken = {"sent": answered.sent, "cached": answered.cached, "rows": answered.rows.write_ndjson()}
+    sys.stdout.write(json.dumps(taken))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,79 @@
+"""The two markets the truths are proved on: a made-up one, and real bars with a forecaster that makes them trade.
+
+Belongs here: what makes a tiny house of each, and the days it is walked through.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from timegpt_assets import resources
+from timegpt_assets.config import core_values
+from timegpt_assets.core import calendar
+from timegpt_assets.resources import MarketData
+from timegpt_assets_tests.roads import LATER, TINY, Road, road, sessions, surroundings
+from timegpt_assets_tests.strategies import Clairvoyant
+
+DAYS = tuple(sessions(date(2025, 1, 28), date(2025, 2, 6)))
+"""Eight sessions: a rate decision, on whose day nothing is asked, and a month's end among them."""
+_SEEN = tuple(sessions(date(2025, 1, 21), date(2025, 2, 6)))
+
+Change = Callable[[MarketData], MarketData]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Market:
+    """What a road of this market is built from."""
+
+    name: str
+    profile: str
+    overrides: tuple[str, ...]
+    environment: Mapping[str, str]
+
+    @contextmanager
+    def road(
+        self,
+        folder: Path,
+        *overrides: str,
+        change: Change = lambda market: market,
+        pictures: bool = False,
+        clock: Callable[[], datetime] = lambda: LATER,
+    ) -> Iterator[Road]:
+        """Yield a tiny road of this market; ``change`` is put between the bars and the house, not the forecaster."""
+        options: dict[str, Any] = {"profile": self.profile, "base": TINY, "environment": self.environment}
+        options["clock"] = clock
+        chosen = (*self.overrides, *overrides)
+        around = surroundings(folder, *chosen, **options)
+        bars = resources.market_data(around)
+        overriding: dict[str, Any] = {"market_data": change(bars)}
+        if self.name == "real":
+            overriding["forecaster"] = Clairvoyant.of(
+                bars,
+                around.settings.universe.tickers,
+                _SEEN,
+                levels=core_values.levels(around.settings),
+                run_source=around.settings.run_source,
+            )
+        with road(folder, *chosen, **options, overriding=overriding, pictures=pictures) as built:
+            yield built
+
+
+def synthetic() -> Market:
+    """Return the made-up market, predictable enough for the baseline to trade."""
+    overrides = ("data.synthetic.predictability=0.6", "forecast.snapshot_preset=dense")
+    return Market(name="synthetic", profile="demo", overrides=overrides, environment={})
+
+
+def real(folder: Path) -> Market:
+    """Return the market of the real bars in ``folder``, forecast by one who has seen them."""
+    environment = {"TIMEGPT_ASSETS_REAL_DATA": str(folder)}
+    overrides = ("universe.context=[SPY]", "forecast.snapshot_preset=dense")
+    return Market(name="real", profile="dev", overrides=overrides, environment=environment)
+
+
+def minute(day: date, minutes: int) -> datetime:
+    """Return the moment that many minutes into the session of a day."""
+    return calendar.session(day).open + timedelta(minutes=minutes)

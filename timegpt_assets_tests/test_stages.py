@@ -1,0 +1,154 @@
+"""Stages: what a person may ask for, and the rectangle it turns into."""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from timegpt_assets.assets.declare import House
+from timegpt_assets.config.settings import load_settings
+from timegpt_assets.core import calendar, tables
+from timegpt_assets.definitions import ASSETS, build_definitions
+from timegpt_assets.jobs import shapes
+from timegpt_assets.partitions import grid
+from timegpt_assets.resources import Surroundings
+from timegpt_assets.stages import EVERYDAY, STAGES, Refused, last_closed_session, rectangle, sessions_asked
+from timegpt_assets_tests.roads import LATER, SMALL
+
+THURSDAY = date(2025, 1, 16)
+
+
+@cache
+def house(*overrides: str, profile: str = "demo") -> House:
+    settings = load_settings(profile=profile, config_dir=None, overrides=[*SMALL, *overrides], environment={})
+    return House(settings=settings, grid=grid(settings))
+
+
+@cache
+def graph():
+    around = Surroundings(settings=house().settings, root=Path("/nowhere"), environment={}, clock=lambda: LATER)
+    return shapes(build_definitions(around).get_repository_def())
+
+
+def asked(*overrides: str, profile: str = "demo", **wanted):
+    return rectangle(house(*overrides, profile=profile), graph(), **{"days": [THURSDAY], **wanted})
+
+
+def names(keys) -> set[str]:
+    return {key.path[-1] for key in keys}
+
+
+def test_every_asset_belongs_to_exactly_one_stage():
+    staged = [name for stage in STAGES.values() for name in stage]
+    assert len(staged) == len(set(staged)) == len(ASSETS)
+    assert set(staged) == names(graph())
+    assert set(staged) - set(EVERYDAY) == {"promotion"}
+
+
+def test_no_stage_but_evaluate_makes_the_promotion():
+    assert "promotion" not in names(asked().assets)
+
+
+def test_an_asset_brings_everything_it_stands_on():
+    found = asked(assets=("features",))
+    assert names(found.assets) == {"raw_bars", "bars", "market_context", "features"}
+    assert found.symbols == found.all_symbols == ("AAPL", "META", "MSFT", "NVDA", "SPY")
+
+
+def test_force_means_the_named_assets_alone():
+    assert names(asked(assets=("features",), force=True).forced) == {"features"}
+    assert asked(assets=("features",)).forced == frozenset()
+
+
+def test_a_choice_of_symbols_never_alters_what_the_batch_stands_on():
+    found = asked(symbols=("MSFT",), assets=("forecasts",))
+    assert found.symbols == ("MSFT",)
+    assert names(found.whole) == {
+        "raw_bars",
+        "bars",
+        "market_context",
+        "features",
+        "panel",
+        "snapshots",
+        "answers",
+    }
+
+
+def test_bars_alone_need_neither_warm_up_nor_history():
+    assert {sessions for _, sessions in asked(assets=("bars",)).history} == {0}
+
+
+def test_features_need_their_warm_up_and_forecasts_their_history_too():
+    assert sorted(sessions for _, sessions in asked(assets=("features",)).history) == [0, 2]
+    assert sorted(sessions for _, sessions in asked(assets=("answers",)).history) == [4, 6]
+
+
+def test_only_nixtla_is_paid_for_and_a_run_pays_for_whole_days_within_its_budget():
+    nixtla = ("forecast.backend=nixtla", "forecast.api_mode=simulate", "forecast.base_url=http://127.0.0.1:9")
+    assert asked().paid is None
+    found = asked(*nixtla, "data.source=synthetic", "forecast.api_budget.per_run=25", profile="dev")
+    assert found.paid is not None
+    assert found.paid.path[-1] == "answers"
+    assert found.paid_days == 4, "25 calls, one of them for the model's parameters, five snapshots a day"
+
+
+def test_an_unknown_asset_is_refused_with_the_known_ones():
+    with pytest.raises(Refused, match=r"no asset is called barz\. Choose from: .*\bbars\b.*trades"):
+        asked(assets=("barz", "bars"))
+
+
+def test_an_unknown_symbol_is_refused_with_the_remedy():
+    with pytest.raises(Refused, match=r"^XYZ is not in the universe \(AAPL, META.*Add it to universe\.tickers"):
+        asked(symbols=("AAPL", "XYZ"))
+
+
+def test_a_range_is_its_sessions_without_weekends_and_holidays():
+    found = sessions_asked(house(), date(2025, 1, 17), date(2025, 1, 26), at=LATER)
+    assert found == [date(2025, 1, day) for day in (17, 21, 22, 23, 24)], "the 20th is a holiday"
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [
+        ("2025-01-17", "2025-01-16", "ends before it starts. Swap --start and --end."),
+        ("2025-01-18", "2025-01-20", "holds no session. Ask for a range with at least one trading day."),
+        ("2024-12-30", "2025-01-03", "2024-12-30 and others lies outside the grid"),
+        ("2025-02-27", "2025-03-03", "2025-03-03 lies outside the grid, which runs from 2025-01-02 to 2025-02-28."),
+        ("1990-01-02", "2025-01-03", "1990-01-02 lies outside the grid"),
+        ("1990-01-02", "1990-01-02", "1990-01-02 and others lies outside the grid"),
+        ("2025-01-02", "2040-01-02", "2040-01-02 lies outside the grid"),
+    ],
+)
+def test_a_range_that_cannot_be_made_is_refused_with_the_remedy(start, end, said):
+    with pytest.raises(Refused) as refused:
+        sessions_asked(house(), date.fromisoformat(start), date.fromisoformat(end), at=LATER)
+    assert said in str(refused.value)
+    assert str(refused.value).endswith(".")
+
+
+def test_a_single_day_without_a_session_is_answered_with_the_nearest_ones():
+    with pytest.raises(calendar.NotASession, match="2025-01-20 .Monday. is not a session.*2025-01-17 and 2025-01-21"):
+        sessions_asked(house(), date(2025, 1, 20), date(2025, 1, 20), at=LATER)
+
+
+@pytest.mark.parametrize(
+    ("day", "closing", "before"),
+    [
+        (date(2025, 1, 16), "2025-01-16T21:00", date(2025, 1, 15)),
+        (date(2025, 7, 3), "2025-07-03T17:00", date(2025, 7, 2)),  # early close, daylight saving time
+    ],
+)
+def test_a_session_is_open_to_requests_from_its_close_on(day, closing, before):
+    close = datetime.fromisoformat(closing).replace(tzinfo=UTC)
+    whole_year = house("data.end_date=null")
+    with pytest.raises(Refused, match=f"session of {day} has not closed yet. Ask for {before} or earlier"):
+        sessions_asked(whole_year, day, day, at=close - timedelta(seconds=1))
+    assert sessions_asked(whole_year, day, day, at=close) == [day]
+    assert last_closed_session(close) == day
+    assert last_closed_session(close - timedelta(seconds=1)) == before
+
+
+def test_every_stage_names_declared_tables():
+    gates = {"forecast_gate", "trading_gate", "promotion"}
+    assert {name for stage in STAGES.values() for name in stage} - gates <= {table.name for table in tables.ALL}
