@@ -115,6 +115,7 @@ def _definitions(around: Surroundings, overriding: Mapping[str, Any]) -> dg.Defi
         jobs=[automation.daily_refresh(around)],
         schedules=[automation.after_the_close(around)],
         sensors=[automation.new_session(around)],
+        executor=dg.in_process_executor,  # a range is one step and never splits; a process per step costs seconds
     )
 
 

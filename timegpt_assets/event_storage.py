@@ -6,14 +6,12 @@ lines below may be taken out again at any time:
     event_log_storage:
       module: timegpt_assets.event_storage
       class: BatchedSqliteEventLogStorage
-      config:
-        home:
-          env: DAGSTER_HOME
 
 Dagster makes batches only where ``DAGSTER_EVENT_BATCH_SIZE`` (use 1000) is in the environment of the process.
 It stands on private methods of one Dagster version; on any other the stock storage is used, with a warning.
 """
 
+import os
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +32,8 @@ from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection
 from sqlalchemy.dialects.sqlite import insert
 
+HOMELESS = ".dagster/homeless"
+"""Where events go when a tool (``dg check defs``) opens an instance of its own without a DAGSTER_HOME."""
 DAGSTER_VERSION = "1.13.27"
 """The version whose private methods were read, and against which the tests compare row by row."""
 
@@ -45,15 +45,17 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
 
     @classmethod
     def config_type(cls) -> dict[str, Field]:
-        """Return the configuration: the folder that holds dagster.yaml."""
-        return {"home": Field(StringSource, description="DAGSTER_HOME; shards lie in history/runs as stock's do")}
+        """Return the configuration: the folder that holds dagster.yaml, by default the environment's DAGSTER_HOME."""
+        about = "DAGSTER_HOME; shards lie in history/runs as stock's do"
+        return {"home": Field(StringSource, is_required=False, description=about)}
 
     @classmethod
     def from_config_value(  # type: ignore[override]  # the stock one is not a subclass of this one
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> SqliteEventLogStorage:
         """Return the storage of that home: this one on the pinned Dagster, else the stock one with a warning."""
-        base_dir = str(Path(config_value["home"]) / "history" / "runs")
+        home = config_value.get("home") or os.environ.get("DAGSTER_HOME", HOMELESS)
+        base_dir = str(Path(home) / "history" / "runs")
         if dagster.__version__ == DAGSTER_VERSION:
             return cls(base_dir, inst_data)
         warnings.warn(
