@@ -65,14 +65,13 @@ def after_the_close(around: Surroundings) -> dg.ScheduleDefinition:
         day = context.scheduled_execution_time.date()
         if not calendar.sessions(day, day):
             return dg.SkipReason(f"{day} is no session.")
-        return _request(day)
+        return _off_the_grid(around, day) or _request(day)
 
     return after_the_close
 
 
 def new_session(around: Surroundings) -> dg.SensorDefinition:
     """Return the sensor that asks for the newest closed session when its portfolio is not there yet."""
-    house = House(settings=around.settings, grid=grid(around.settings))
 
     @dg.sensor(
         name="new_session",
@@ -82,15 +81,21 @@ def new_session(around: Surroundings) -> dg.SensorDefinition:
     )
     def new_session(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         day = last_closed_session(around.clock())
-        data = house.settings.data
-        if day < data.start_date or (data.end_date and day > data.end_date):
-            return dg.SkipReason(f"{day} lies outside the grid of profile {house.settings.profile}.")
+        if skipped := _off_the_grid(around, day):
+            return skipped
         made = context.instance.get_materialized_partitions(dg.AssetKey(["backtest", "portfolio"]))
         if day.isoformat() in made:
             return dg.SkipReason(f"{day} is there.")
         return _request(day)
 
     return new_session
+
+
+def _off_the_grid(around: Surroundings, day: date) -> dg.SkipReason | None:
+    data = around.settings.data
+    if day < data.start_date or (data.end_date and day > data.end_date):
+        return dg.SkipReason(f"{day} lies outside the grid of profile {around.settings.profile}.")
+    return None
 
 
 def _request(day: date) -> dg.RunRequest:

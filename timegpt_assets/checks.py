@@ -44,7 +44,7 @@ def matches_table(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
 
 
 def bars_quality(house: House) -> dg.AssetChecksDefinition:
-    """Return the check of the bars' verdicts: blocking for one partition, a warning in a range.
+    """Return the check of the bars' verdicts: blocking for one partition, a warning in a range (of one, too).
 
     In a range one bad partition must not stop the others; what it holds (zero bars, a verdict) is the same either way.
     """
@@ -58,7 +58,7 @@ def bars_quality(house: House) -> dg.AssetChecksDefinition:
     )
     def quality(context: dg.AssetCheckExecutionContext, bars: Stored) -> dg.AssetCheckResult:
         bad = {k: f"{f['verdict']}: {f['reason']}" for k, f in bars.facts.items() if f["verdict"] not in USABLE}
-        alone = len(context.op_execution_context.partition_keys) == 1
+        alone = context.op_execution_context.has_partition_key  # a range of one, as the rectangle asks, is a range
         severity = dg.AssetCheckSeverity.ERROR if alone else dg.AssetCheckSeverity.WARN
         shown = dict(sorted(bad.items())[:SHOWN])
         return dg.AssetCheckResult(passed=not bad, severity=severity, metadata={"unusable": shown, "count": len(bad)})

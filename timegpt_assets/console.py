@@ -67,7 +67,7 @@ def figures(desk: Desk, days: Sequence[date], outcome: Outcome, progress: Progre
         "summary": {f"{row['section']}: {row['name']}": row["value"] for row in report.iter_rows(named=True)},
         "gates": gates.to_dicts(),
         "gates_failed": [f"{g['gate']} {g['criterion']} ({g['symbol']})" for g in failed.iter_rows(named=True)],
-        "report": next(iter(report["path"]), None) if report.height else None,
+        "report": str(desk.around.artifacts_root / report["path"][0]) if report.height else None,
     }
 
 
@@ -107,7 +107,9 @@ def _gate_table(gates: Sequence[dict[str, Any]]) -> Table:
     for (name, passed, reason), alike in rows.items():
         criteria = ", ".join(dict.fromkeys(gate["criterion"] for gate in alike))
         who = ", ".join(dict.fromkeys(gate["symbol"] for gate in alike if gate["symbol"] != "*"))
-        table.add_row(name, "[green]yes[/]" if passed else "[red]no[/]", criteria + (f" of {who}" if who else ""), reason)
+        table.add_row(
+            name, "[green]yes[/]" if passed else "[red]no[/]", criteria + (f" of {who}" if who else ""), reason
+        )
     return table
 
 

@@ -4,7 +4,7 @@ Belongs here: what has to run, in which launches, and running it. The command li
 another machine all call ``run_rectangle``. Planning (plans.py) is pure; this file talks to Dagster.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -15,6 +15,8 @@ from timegpt_assets.core import calendar
 from timegpt_assets.plans import Cell, Launch, Shape, closures, launches
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+GATE_CHECK = "gates__promotion_gates_passed"
+"""The step whose failure is a verdict and no fault: the run is red in the UI, the rectangle goes on."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -31,7 +33,8 @@ class Rectangle:
     """What is asked for: sessions, symbols and assets, and whether what is there is made again.
 
     ``whole`` assets are needed for every symbol whatever ``symbols`` says: the batch is never altered by a choice of
-    symbols. ``history`` names assets wanted for that many sessions before the first day (warm-up, never paid for).
+    symbols. ``history`` names assets wanted for that many sessions before the first day (warm-up, never paid for or
+    forced).
     ``paid`` is asked in launches of at most ``paid_days`` days, each a run with a call budget of its own.
     """
 
@@ -72,11 +75,11 @@ class Engine:
         work = _Work(self, rectangle)
         for assets, sessions in rectangle.history:
             if before := _sessions_before(rectangle, sessions):
-                work.make(assets, before, rectangle.all_symbols)
+                work.make(assets, before, rectangle.all_symbols, forced=frozenset())
         monthly = frozenset(k for k in rectangle.assets if work.shapes[k].kind == "month")
         for block in _blocks(rectangle.days, rectangle.block_days):
-            work.make(frozenset(rectangle.assets) - monthly, block, rectangle.symbols)
-        work.make(monthly, rectangle.days, rectangle.symbols)
+            work.make(frozenset(rectangle.assets) - monthly, block, rectangle.symbols, forced=rectangle.forced)
+        work.make(monthly, rectangle.days, rectangle.symbols, forced=rectangle.forced)
         return work.outcome
 
 
@@ -103,38 +106,53 @@ class _Work:
         self.ran: dict[AssetKey, set[Cell]] = {}
         self.outcome = Outcome()
 
-    def make(self, assets: frozenset[AssetKey], days: Sequence[date], symbols: Sequence[str]) -> None:
+    def make(
+        self,
+        assets: frozenset[AssetKey],
+        days: Sequence[date],
+        symbols: Sequence[str],
+        *,
+        forced: frozenset[AssetKey],
+    ) -> None:
+        """Materialise what is needed of these assets in days x symbols; ``forced`` ones although they are there."""
         paid = self.rectangle.paid
         for closure in closures({k: self.shapes[k] for k in assets}, alone={paid} if paid else set()):
-            needed = {key: self._needed(key, days, symbols) for key in closure}
+            needed: dict[AssetKey, set[Cell]] = {}
+            for key in closure:
+                needed[key] = self._needed(key, days, symbols, needed, forced=key in forced)
             chunk = self.rectangle.paid_days if paid in closure else None
             for launch in launches(closure, needed, symbols=self.rectangle.all_symbols, max_days=chunk):
                 self._launch(launch)
 
-    def _needed(self, key: AssetKey, days: Sequence[date], symbols: Sequence[str]) -> set[Cell]:
-        """Return the cells to run: forced, not there yet, or made from something that ran just now."""
+    def _needed(
+        self,
+        key: AssetKey,
+        days: Sequence[date],
+        symbols: Sequence[str],
+        coming: Mapping[AssetKey, set[Cell]],
+        *,
+        forced: bool,
+    ) -> set[Cell]:
+        """Return the cells to run: forced, not there yet, or made from what ran just now or is ``coming`` before it."""
         shape = self.shapes[key]
         wanted = shape.cells(days, self.rectangle.all_symbols if key in self.rectangle.whole else symbols)
         if shape.kind == "trading_day":
-            wanted = {cell for cell in wanted if self._upstream_complete(key, cell)}
+            wanted = {cell for cell in wanted if self._upstream_complete(key, cell, coming)}
         there = self._there(key)
         needed = {
-            cell
-            for cell in wanted
-            if key in self.rectangle.forced or cell.key not in there or self._made_from_fresh(key, cell)
+            cell for cell in wanted if forced or cell.key not in there or self._made_from_fresh(key, cell, coming)
         }
         needed -= self.ran.get(key, set())
         self.outcome.there += len(wanted) - len(needed)
         return needed
 
-    def _upstream_complete(self, key: AssetKey, cell: Cell) -> bool:
+    def _upstream_complete(self, key: AssetKey, cell: Cell, coming: Mapping[AssetKey, set[Cell]]) -> bool:
         """A day asset reads every symbol of the day: a choice of symbols must not make it from a part of them."""
-        for dep in self.shapes[key].deps:
-            if self.shapes[dep].kind == "day_symbol":
-                absent = [s for s in self.rectangle.all_symbols if f"{cell.day}|{s}" not in self._there(dep)]
-                if absent and dep not in self.rectangle.whole:
-                    self.outcome.incomplete.setdefault(key.path[-1], []).append(str(cell.day))
-                    return False
+        for dep in self.shapes[key].deps - self.rectangle.whole:
+            parts = self.shapes[dep].cells([cell.day], self.rectangle.all_symbols) - coming.get(dep, set())
+            if any(part.key not in self._there(dep) for part in parts):
+                self.outcome.incomplete.setdefault(key.path[-1], []).append(str(cell.day))
+                return False
         return True
 
     def _there(self, key: AssetKey) -> set[str]:
@@ -142,8 +160,9 @@ class _Work:
             self.there[key] = set(self.engine.instance.get_materialized_partitions(key))
         return self.there[key]
 
-    def _made_from_fresh(self, key: AssetKey, cell: Cell) -> bool:
-        return any(cell.touches(self.ran.get(dep, set())) for dep in self.shapes[key].deps)
+    def _made_from_fresh(self, key: AssetKey, cell: Cell, coming: Mapping[AssetKey, set[Cell]]) -> bool:
+        fresh = (cells.get(dep, set()) for dep in self.shapes[key].deps for cells in (self.ran, coming))
+        return any(cell.touches(cells) for cells in fresh)
 
     def _launch(self, launch: Launch) -> None:
         self.engine.report(launch, False)
@@ -154,7 +173,7 @@ class _Work:
             run_config=QUIET,
             raise_on_error=False,
         )
-        if not result.success:
+        if not result.success and not _is_verdict(result):
             raise _failure(result)
         for key in launch.assets:
             self.ran.setdefault(key, set()).update(launch.cells)
@@ -179,12 +198,18 @@ def _kind(partitions: dg.PartitionsDefinition[str] | None) -> str:
     return "month" if isinstance(partitions, dg.MonthlyPartitionsDefinition) else "trading_day"
 
 
+def _is_verdict(result: dg.ExecuteInProcessResult) -> bool:
+    """Return whether nothing failed but the gate check: its asset is stored, and whoever asked reads the gates."""
+    failed = [event.step_key or "" for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
+    return bool(failed) and all(step == GATE_CHECK for step in failed)
+
+
 def _failure(result: dg.ExecuteInProcessResult) -> RunFailed:
     for event in result.all_events:
         if error := getattr(event.event_specific_data, "error", None):
-            while error.cause:
+            while error.cause and error.cls_name.startswith("Dagster"):  # Dagster's wrappers, not causes of our own
                 error = error.cause
-            message = error.message.strip().rpartition(f"{error.cls_name}: ")[2]
+            message = error.message.strip().split(f"{error.cls_name}: ", 1)[-1]
             return RunFailed(message, asset=_asset_of(event.step_key), run_id=result.run_id)
     return RunFailed("the run failed and says nothing; open it in the UI.", asset="", run_id=result.run_id)
 

@@ -112,7 +112,7 @@ def sessions_asked(house: House, start: date, end: date, *, at: datetime) -> lis
     """
     if end < start:
         raise Refused(f"the range {start}..{end} ends before it starts. Swap --start and --end.")
-    unknown = [day for day in (start, end) if not calendar.FIRST_DAY <= day <= calendar.LAST_DAY]
+    unknown = [day for day in sorted({start, end}) if not calendar.FIRST_DAY <= day <= calendar.LAST_DAY]
     days = [] if unknown else _sessions(start, end)
     last = house.settings.data.end_date
     if off := unknown or [d for d in days if d < house.settings.data.start_date or (last and d > last)]:

@@ -91,7 +91,9 @@ def test_a_window_of_its_own_symbol_counts_sessions_across_a_weekend_and_a_holid
 
 def test_a_window_of_every_symbol_leaves_out_its_embargo():
     found = upstream(all_symbols_window(-3, -2), small().day_symbol, small().day_symbol, "2025-01-23|AAPL")
-    assert found == {f"2025-01-{day}|{symbol}" for day in (17, 21) for symbol in ("AAPL", "META", "MSFT", "NVDA", "SPY")}
+    assert found == {
+        f"2025-01-{day}|{symbol}" for day in (17, 21) for symbol in ("AAPL", "META", "MSFT", "NVDA", "SPY")
+    }
 
 
 def test_a_window_is_clipped_at_the_first_day_of_the_grid():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from timegpt_assets.adapters.parquet_store import StoreError
 from timegpt_assets.core.lineage import Lineage
 
 
@@ -17,13 +18,18 @@ class LineageBook:
     root: Path
 
     def record(self, lineage: Lineage) -> str:
-        """Keep the record and return its id; a record already there is left as it is."""
+        """Keep the record and return its id; a record already there is left as it is. Raises StoreError."""
         path = self._folder / f"{lineage.lineage_id}.json"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.name}.{os.getpid()}")
-            partial.write_text(lineage.as_json())
-            partial.replace(path)
+        try:
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                partial = path.with_name(f".{path.name}.{os.getpid()}")
+                partial.write_text(lineage.as_json())
+                partial.replace(path)
+        except OSError as error:
+            raise StoreError(
+                f"{path} cannot be written: {error}. Make the folder writable, or set data.storage_root to another one."
+            ) from error
         return lineage.lineage_id
 
     def records(self) -> dict[str, Lineage]:

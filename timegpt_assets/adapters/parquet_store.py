@@ -6,7 +6,7 @@ The footer holds the facts of every partition in the file, so that "empty on pur
 
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -149,7 +149,7 @@ class ParquetStore:
             except FileNotFoundError:
                 absent += [(day, symbol) for symbol in (sorted(symbols) if symbols else [None])]
         if absent and missing == "error":
-            raise _missing(asset, absent)
+            raise missing_partition(asset, absent)
         return _joined(tables, pl.DataFrame() if empty is None else _selected(empty, columns)), facts
 
 
@@ -306,12 +306,13 @@ def _difference(one: pa.Schema, other: pa.Schema) -> str:
     return ", ".join(sorted({name for name, _ in pairs}))
 
 
-def _missing(asset: str, absent: list[tuple[str, str | None]]) -> MissingPartition:
+def missing_partition(asset: str, absent: Sequence[tuple[str, str | None]]) -> MissingPartition:
+    """Return the error that names what was never written of ``group/asset`` and the command that makes it."""
     named = [f"{day} {symbol}" if symbol not in (None, WHOLE) else day for day, symbol in absent]
     more = f" and {len(named) - 5} more" if len(named) > 5 else ""
     dates = sorted({day if len(day) == len("YYYY-MM-DD") else f"{day}-01" for day, _ in absent if day != "all"})
     symbols = sorted({symbol for _, symbol in absent if symbol is not None and symbol != WHOLE})
-    command = f"timegpt-assets backfill --assets {asset}"
+    command = f"timegpt-assets backfill --assets {asset.rpartition('/')[2]}"
     command += f" --start {dates[0]} --end {dates[-1]}" if dates else ""
     command += f" --symbols {','.join(symbols)}" if symbols else ""
     return MissingPartition(

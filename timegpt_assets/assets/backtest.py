@@ -4,7 +4,7 @@ import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.parquet_store import Stored
-from timegpt_assets.assets.declare import House, declared, note_rows, stored_in
+from timegpt_assets.assets.declare import House, declared, note_rows, stored_in, with_own
 from timegpt_assets.config import core_values
 from timegpt_assets.core import liquidity, tables
 from timegpt_assets.core.backtest import event_loop
@@ -38,10 +38,11 @@ def trades(house: House) -> dg.AssetsDefinition:
         forecasts: pl.DataFrame,
         bars: pl.DataFrame,
         symbol_gates: pl.DataFrame,
-        features: pl.DataFrame,
+        features: Stored,
     ) -> pl.DataFrame:
         """Trades the rules take on calibrated forecasts, after costs; entries one bar after the snapshot."""
-        illiquid = liquidity.illiquid(forecasts, features, filters=filters) if filters else None
+        past = with_own(context, features, "features/features")
+        illiquid = liquidity.illiquid(forecasts, past, filters=filters) if filters else None
         frame = event_loop.trades(forecasts, bars, symbol_gates, illiquid=illiquid, **traded)
         note_rows(context, frame)
         return frame
@@ -80,7 +81,8 @@ def portfolio(house: House) -> dg.AssetsDefinition:
     def portfolio(context: dg.AssetExecutionContext, book: Stored) -> Stored:
         """Which of the day's trades the limits admit, judged on the books of earlier sessions; P&L after costs."""
         days, sessions = days_of(context.partition_keys), days_of(book.facts)
-        frame = pl.concat([limits.portfolio(book.frame, day=day, sessions=sessions, **risk) for day in days])
+        books = with_own(context, book, "backtest/book")
+        frame = pl.concat([limits.portfolio(books, day=day, sessions=sessions, **risk) for day in days])
         admitted = frame.filter("admitted").group_by("day").agg(pl.col("net_pnl").sum(), pl.len())
         net = {str(day): pnl for day, pnl, _ in admitted.iter_rows()}
         note_rows(context, frame, net_pnl_usd=net, admitted={str(day): n for day, _, n in admitted.iter_rows()})

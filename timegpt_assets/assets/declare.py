@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.parquet_store import Stored
+from timegpt_assets.adapters.parquet_store import Stored, missing_partition
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.schema import Table
@@ -113,6 +113,17 @@ def judged_months(
     for key in context.partition_keys:
         context.add_asset_metadata({"rows": frame.filter(month=key[:7]).height}, partition_key=key)
     return frame
+
+
+def with_own(context: dg.AssetExecutionContext, read: Stored, asset: str) -> pl.DataFrame:
+    """Return the rows of a window that must hold the run's own partitions; only what lies before them may be absent.
+
+    Raises MissingPartition.
+    """
+    absent = [key.partition("|") for key in context.partition_keys if key not in read.facts]
+    if absent:
+        raise missing_partition(asset, [(day, symbol or None) for day, _, symbol in absent])
+    return read.frame
 
 
 def of_partitions(context: dg.AssetExecutionContext, frame: pl.DataFrame) -> pl.DataFrame:

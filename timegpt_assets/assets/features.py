@@ -3,7 +3,8 @@
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.assets.declare import House, declared, note_rows, stored_in
+from timegpt_assets.adapters.parquet_store import Stored
+from timegpt_assets.assets.declare import House, declared, note_rows, stored_in, with_own
 from timegpt_assets.config import core_values
 from timegpt_assets.core import tables, targets
 from timegpt_assets.core.features import context as market
@@ -43,10 +44,11 @@ def features(house: House) -> dg.AssetsDefinition:
             "market_context": stored_in("features", by_day(), name="market_context"),
         },
     )
-    def features(context: dg.AssetExecutionContext, bars: pl.DataFrame, market_context: pl.DataFrame) -> pl.DataFrame:
+    def features(context: dg.AssetExecutionContext, bars: Stored, market_context: pl.DataFrame) -> pl.DataFrame:
         """Features of each minute from bars that ended by then; earlier sessions serve as warm-up only."""
         days = days_of(context.partition_keys)
-        frame = matrix.features(bars, market_context, days=days, horizon_min=horizon)
+        known = with_own(context, bars, "bars/bars")
+        frame = matrix.features(known, market_context, days=days, horizon_min=horizon)
         note_rows(context, frame)
         return frame
 

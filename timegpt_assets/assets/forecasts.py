@@ -4,7 +4,8 @@ import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.answered import NOTES, Answered, Forecaster
-from timegpt_assets.assets.declare import House, declared, note_rows, of_partitions, stored_in
+from timegpt_assets.adapters.parquet_store import Stored
+from timegpt_assets.assets.declare import House, declared, note_rows, of_partitions, stored_in, with_own
 from timegpt_assets.config import core_values
 from timegpt_assets.core import forecasts as core
 from timegpt_assets.core import framing, tables
@@ -37,7 +38,7 @@ def snapshots(house: House) -> dg.AssetsDefinition:
 def answers(house: House) -> dg.AssetsDefinition:
     """Return the asset of what the forecaster said: the paid step, partitioned by day alone."""
     history = house.settings.forecast.history_days
-    framed = core_values.framing(house.settings)
+    framed, nothing = core_values.framing(house.settings), core.no_answers(core_values.levels(house.settings))
 
     @declared(
         tables.ANSWERS,
@@ -51,16 +52,17 @@ def answers(house: House) -> dg.AssetsDefinition:
     )
     def answers(
         context: dg.AssetExecutionContext,
-        panel: pl.DataFrame,
+        panel: Stored,
         snapshots: pl.DataFrame,
         forecaster: dg.ResourceParam[Forecaster],
     ) -> pl.DataFrame:
         """What the forecaster answered, one request per snapshot for all symbols, never asked twice."""
         found: dict[str, Answered] = {}
+        known = with_own(context, panel, "features/panel")
         for day in days_of(context.partition_keys):
-            frames = framing.frames(panel, snapshots, day=day, **framed)
-            found[str(day)] = forecaster.answers(frames, budget_run_id=context.run_id)
-        rows = pl.concat([tables.ANSWERS.empty(), *(a.rows for a in found.values())], how="diagonal")
+            frames = framing.frames(known, snapshots, day=day, **framed)
+            found[str(day)] = forecaster.answers(frames, budget_run_id=context.run.run_id)
+        rows = pl.concat([nothing, *(a.rows for a in found.values())], how="diagonal")
         note_rows(context, rows, **{name: {k: a.notes[name] for k, a in found.items()} for name in NOTES})
         return rows
 

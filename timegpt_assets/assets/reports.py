@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
@@ -14,7 +14,9 @@ from timegpt_assets.assets.declare import House, Span, declared, judged_months, 
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import tables
 from timegpt_assets.partitions import month_window
-from timegpt_assets.report_page import Lineage, Report, page, summary_rows
+
+if TYPE_CHECKING:
+    from timegpt_assets.report_page import Lineage, Report
 
 MONTHLY = {
     "evaluation": ("forecast_diagnostics", "pit_reliability", "cost_sensitivity"),
@@ -43,19 +45,24 @@ def report(house: House) -> dg.AssetsDefinition:
     ) -> pl.DataFrame:
         """One page per month: data quality, fans, calibration, P&L after costs, gates and lineage."""
         read = frames | {"day_scores": day_scores.frame, "portfolio": portfolio.frame}
-        folder = artifacts / "reports" / house.settings.profile
         return judged_months(
             context,
             tables.REPORT,
             portfolio,
-            lambda span: _published(folder, span, reported(house.settings, span, read, lineage_entries(lineage_book))),
+            lambda span: _published(
+                artifacts, reported(house.settings, span, read, lineage_entries(lineage_book)), span
+            ),
         )
 
     return report
 
 
-def reported(settings: Settings, span: Span, frames: Mapping[str, pl.DataFrame], lineage: Sequence[Lineage]) -> Report:
+def reported(
+    settings: Settings, span: Span, frames: Mapping[str, pl.DataFrame], lineage: "Sequence[Lineage]"
+) -> "Report":
     """Return what the page of one month is about: the sessions the month's gates look back on."""
+    from timegpt_assets.report_page import Report  # altair takes a second to import: not where definitions load
+
     days = span.sessions[-settings.gates.lookback_sessions :]
     recent = {name: frame.filter(pl.col("day").is_in(days)) for name, frame in frames.items() if "day" in frame.columns}
     synthetic = settings.data.source == "synthetic"
@@ -78,22 +85,27 @@ def reported(settings: Settings, span: Span, frames: Mapping[str, pl.DataFrame],
     )
 
 
-def lineage_entries(book: LineageBook) -> list[Lineage]:
+def lineage_entries(book: LineageBook) -> "list[Lineage]":
     """Return every lineage id of the storage root with what it stands for."""
+    from timegpt_assets.report_page import Lineage
+
     return [
         Lineage(lineage_id=key, tables=[record.asset], stands_for=record.contract())
         for key, record in book.records().items()
     ]
 
 
-def _published(folder: Path, span: Span, found: Report) -> pl.DataFrame:
+def _published(artifacts: Path, found: "Report", span: Span) -> pl.DataFrame:
     """Write the page and return its figures as REPORT rows."""
-    path = folder / f"{span.month}.html"
+    from timegpt_assets.report_page import page, summary_rows
+
+    place = Path("reports", found.profile, f"{span.month}.html")
+    path = artifacts / place
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page(found), encoding="utf-8")
     rows = [
         {"position": position, "section": section, "name": name, "value": value}
         for position, (section, name, value) in enumerate(summary_rows(found))
     ]
-    about = {"month": span.month, "as_of": span.as_of, "path": str(path)}
+    about = {"month": span.month, "as_of": span.as_of, "path": place.as_posix()}
     return pl.DataFrame([about | row for row in rows], schema=tables.REPORT.schema)

@@ -6,8 +6,6 @@ import dagster as dg
 import polars as pl
 
 from timegpt_assets.partitions import days_of
-from timegpt_assets.pictures.fan import fan
-from timegpt_assets.pictures.render import markdown
 
 PATH = ("day", "symbol", "ts", "clock_price", "clock_open", "is_filled")
 """Columns of the panel that a price path is drawn from."""
@@ -40,6 +38,9 @@ def fans(
     context: dg.AssetExecutionContext, forecasts: pl.DataFrame, panel: pl.DataFrame
 ) -> dict[str, dict[str, dg.MetadataValue]]:
     """Return the fan picture of each drawn day, as Markdown the UI shows."""
+    from timegpt_assets.pictures.fan import fan  # altair takes a second to import: not where definitions load
+    from timegpt_assets.pictures.render import markdown
+
     pictures = {}
     path = price_path(panel)
     for day in days_of(context.partition_keys)[-DRAWN_DAYS:]:

@@ -136,6 +136,12 @@ def violations(answers: pl.DataFrame, request: Request) -> list[str]:
     return [_sentence(what, rows) for what, rows in broken.items() if not rows.is_empty()]
 
 
+def no_answers(levels: Iterable[int]) -> pl.DataFrame:
+    """Return ANSWERS without rows but with the columns of every level: all that a day without a question holds."""
+    bands_asked = {f"{side}_{level}": pl.Float64() for side in ("lo", "hi") for level in levels_of((), levels)}
+    return pl.DataFrame(schema={**tables.ANSWERS.schema, **bands_asked})
+
+
 def raw_forecasts(
     answers: pl.DataFrame,
     snapshots: pl.DataFrame,

@@ -466,7 +466,7 @@ REPORT = Table(
         "section": Column(pl.String, "part of the report"),
         "name": Column(pl.String, "figure"),
         "value": Column(pl.String, "as printed"),
-        "path": Column(pl.String, "file of the report"),
+        "path": Column(pl.String, "file of the report, below data.artifacts_root"),
     },
     key=("month", "position"),
 )

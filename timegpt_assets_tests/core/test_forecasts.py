@@ -388,3 +388,11 @@ def test_monotone_of_no_rows_or_no_columns_is_the_frame_itself() -> None:
     assert monotone(frame, []).equals(frame)
     assert monotone(frame.clear(), ["a", "b"]).schema == frame.schema
     assert monotone(frame, ["a", "b"]).row(0) == (1.0, 2.0)
+
+
+def test_a_day_without_a_question_has_answers_of_the_same_columns_and_gives_no_forecasts():
+    nothing = forecasts.no_answers((80, 50))
+    assert nothing.is_empty()
+    assert nothing.columns[-4:] == ["lo_50", "lo_80", "hi_50", "hi_80"]
+    raw = forecasts.raw_forecasts(nothing, SNAPSHOTS.clear(), target=Target(), quantiles=(0.1, 0.25, 0.5), levels=(50,))
+    assert raw.is_empty()

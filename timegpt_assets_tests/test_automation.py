@@ -1,0 +1,190 @@
+"""Automation: who asks for which session, how often, and that the daily job stores what the command line stores."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+from dagster._core.code_pointer import CustomPointer, ModuleCodePointer
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+
+from timegpt_assets import automation
+from timegpt_assets.config.settings import load_settings
+from timegpt_assets.core import calendar
+from timegpt_assets.definitions import build_definitions
+from timegpt_assets.resources import Surroundings
+from timegpt_assets_tests.roads import LATER, SMALL, Road, road
+
+pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
+
+DAY = date(2025, 1, 16)
+PORTFOLIO = dg.AssetKey(["backtest", "portfolio"])
+TWO = "universe.tickers=[AAPL, NVDA]"
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+    """Yield a small house in which nothing has run, on a grid without an end."""
+    with road(tmp_path_factory.mktemp("house"), TWO, "data.end_date=null") as house:
+        yield house
+
+
+def asked(evaluated: dg.RunRequest | dg.SkipReason) -> str:
+    """Return the session a request is for, or "" when it asks for nothing."""
+    if isinstance(evaluated, dg.SkipReason):
+        return ""
+    return evaluated.run_config["ops"]["run_rectangle"]["config"]["day"]
+
+
+def scheduled(house: Road, day: str) -> dg.RunRequest | dg.SkipReason:
+    """Return what the schedule says at 18:30 New York time of that day."""
+    at = datetime.fromisoformat(f"{day}T18:30").replace(tzinfo=ZoneInfo(calendar.ZONE))
+    context = dg.build_schedule_context(scheduled_execution_time=at)
+    return automation.after_the_close(house.around)(context)
+
+
+def sensed(
+    house: Road, at: datetime, instance: dg.DagsterInstance, overrides: Mapping[str, object] | None = None
+) -> dg.RunRequest | dg.SkipReason:
+    """Return what the sensor says at that moment."""
+    around = Surroundings(
+        settings=house.around.settings, root=house.around.root, environment={}, clock=lambda: at, **(overrides or {})
+    )
+    return automation.new_session(around)(dg.build_sensor_context(instance=instance))
+
+
+@pytest.mark.parametrize(
+    ("day", "session"),
+    [
+        ("2025-01-16", "2025-01-16"),
+        ("2025-07-03", "2025-07-03"),  # closes at 13:00
+        ("2025-01-20", ""),  # a Monday without a session
+        ("2025-07-04", ""),
+    ],
+)
+def test_the_schedule_asks_for_today_s_session_and_for_nothing_on_a_holiday(found, day, session):
+    assert asked(scheduled(found, day)) == session
+
+
+def test_at_the_scheduled_time_every_session_of_a_year_has_closed():
+    (hour, minute) = (int(part) for part in reversed(automation.CLOSE_OF_BUSINESS.split()[:2]))
+    for session in calendar.sessions(date(2024, 1, 1), date(2025, 12, 31)):
+        at = datetime(
+            session.day.year, session.day.month, session.day.day, hour, minute, tzinfo=ZoneInfo(calendar.ZONE)
+        )
+        assert calendar.has_closed(session.day, at)
+        assert session.day.weekday() < 5
+
+
+@pytest.mark.parametrize("day", ["2024-12-31", "2025-03-03"])
+def test_the_schedule_asks_for_nothing_outside_the_grid(tmp_path, day):
+    with road(tmp_path, TWO) as bounded:
+        assert "outside the grid of profile demo" in str(scheduled(bounded, day).skip_message)
+
+
+@pytest.mark.parametrize(
+    ("at", "session"),
+    [
+        ("2025-01-16T20:59", "2025-01-15"),
+        ("2025-01-16T21:00", "2025-01-16"),
+        ("2025-01-18T12:00", "2025-01-17"),
+        ("2025-07-03T17:00", "2025-07-03"),
+    ],
+)
+def test_the_sensor_asks_for_the_newest_session_that_has_closed(found, at, session):
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert asked(sensed(found, datetime.fromisoformat(at).replace(tzinfo=UTC), instance)) == session
+
+
+def test_the_sensor_asks_once_and_is_content_when_the_day_is_there(found):
+    at = datetime(2025, 1, 16, 23, tzinfo=UTC)
+    with dg.DagsterInstance.ephemeral() as instance:
+        first, second = sensed(found, at, instance), sensed(found, at, instance)
+        assert first.run_key == second.run_key == "session-2025-01-16", "the daemon launches a run key once"
+        assert first.run_key == scheduled(found, "2025-01-16").run_key
+        instance.report_runless_asset_event(dg.AssetMaterialization(PORTFOLIO, partition="2025-01-16"))
+        after = sensed(found, at, instance)
+    assert isinstance(after, dg.SkipReason)
+    assert after.skip_message == "2025-01-16 is there."
+
+
+def test_the_sensor_asks_for_nothing_outside_the_grid(tmp_path):
+    with road(tmp_path, TWO) as bounded, dg.DagsterInstance.ephemeral() as instance:
+        skipped = sensed(bounded, datetime(2025, 3, 3, 23, tzinfo=UTC), instance)
+    assert isinstance(skipped, dg.SkipReason)
+    assert "outside the grid of profile demo" in str(skipped.skip_message)
+
+
+def test_the_requests_of_both_triggers_start_the_daily_job(found):
+    job = found.engine.repository.get_job("daily_refresh")
+    request = scheduled(found, "2025-01-16")
+    assert dg.validate_run_config(job, request.run_config)
+    assert request.tags == {"timegpt_assets/session": "2025-01-16"}
+
+
+def stored(house: Road) -> dict[str, bytes]:
+    """Return what is stored, reports aside: they name the folder they lie in."""
+    return {name: content for name, content in house.bytes().items() if not name.startswith("reports")}
+
+
+def repository(folder: str, *overrides: str) -> dg.RepositoryDefinition:
+    """Return the repository of a small house in a folder: what a code location would load."""
+    settings = load_settings(profile="demo", config_dir=None, overrides=[*SMALL, *overrides], environment={})
+    around = Surroundings(settings=settings, root=Path(folder), environment={}, clock=lambda: LATER)
+    return build_definitions(around).get_repository_def()
+
+
+def refreshed(house: Road, day: date, *overrides: str) -> dg.JobExecutionResult:
+    """Run the daily job as the daemon would, loaded with its repository, in this process."""
+    make = ModuleCodePointer(__name__, "repository", working_directory=None)
+    pointer = CustomPointer(make, [str(house.around.root), *overrides], [])
+    job = ReconstructableRepository(pointer).get_reconstructable_job("daily_refresh")
+    config = {"ops": {"run_rectangle": {"config": {"day": day.isoformat()}}}}
+    return dg.execute_job(job, instance=house.engine.instance, run_config=config | QUIET, raise_on_error=False)
+
+
+def test_the_daily_job_stores_what_the_command_line_stores_and_does_it_once(tmp_path: Path):
+    with road(tmp_path / "by hand", TWO) as by_hand, road(tmp_path / "by night", TWO) as by_night:
+        made = by_hand.run([DAY]).made
+        first = refreshed(by_night, DAY, TWO)
+        assert first.success
+        assert _noted(first) == (made, 0)
+        assert stored(by_night) == stored(by_hand)
+        assert len(stored(by_hand)) > 30
+        assert (by_night.root / "reports" / "report" / "2025-01.parquet").exists()
+        again = refreshed(by_night, DAY, TWO)
+        assert _noted(again)[0] == 0
+        made_keys = by_night.engine.instance.get_materialized_partitions(PORTFOLIO)
+        assert made_keys == {DAY.isoformat()}
+        assert isinstance(
+            sensed(by_night, datetime(2025, 1, 16, 23, tzinfo=UTC), by_night.engine.instance), dg.SkipReason
+        )
+
+
+def _noted(result: dg.JobExecutionResult) -> tuple[object, object]:
+    """Return partitions made and already there, as the job's output says."""
+    (output,) = (e.step_output_data for e in result.all_events if e.event_type_value == "STEP_OUTPUT")
+    return output.metadata["made"].value, output.metadata["already_there"].value
+
+
+def test_a_session_that_has_not_closed_is_refused_by_the_job(tmp_path):
+    with road(tmp_path, TWO, "data.end_date=null") as house:
+        result = refreshed(house, date(2026, 6, 1), TWO, "data.end_date=null")
+        assert LATER.date() == date(2026, 6, 1)
+        assert not result.success
+        said = result.failure_data_for_node("run_rectangle").error.to_string()
+        assert "the session of 2026-06-01 has not closed yet. Ask for 2026-05-29 or earlier." in said
+        assert house.bytes() == {}
+
+
+def test_a_failing_asset_fails_the_daily_job_with_its_own_words(tmp_path):
+    local = ("data.source=local", f"data.root={tmp_path / 'nowhere'}")
+    with road(tmp_path, TWO, *local) as house:
+        result = refreshed(house, DAY, TWO, *local)
+    assert not result.success
+    failure = result.failure_data_for_node("run_rectangle").user_failure_data
+    assert failure.description.startswith("bars/raw_bars: ")
+    assert failure.description.endswith("is no folder of bars. Set data.root to the folder above stocks/.")

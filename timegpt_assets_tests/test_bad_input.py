@@ -1,0 +1,259 @@
+"""Bad input, end to end: the error names offender and remedy, nothing is half-written, the rest is untouched."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from timegpt_assets.adapters.synthetic_market import SyntheticMarket
+from timegpt_assets.jobs import RunFailed
+from timegpt_assets_tests.roads import Road, road, sessions
+from timegpt_assets_tests.servers.timegpt import TimeGPTServer, status
+
+pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
+
+KEY = "nixak-very-secret-0123456789"
+TWO = ("universe.tickers=[AAPL, NVDA]", "features.warmup_sessions=1")
+JANUARY, FEBRUARY = date(2025, 1, 16), date(2025, 2, 4)
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of monthly files of three symbols, December to February."""
+    root = tmp_path_factory.mktemp("market")
+    source = SyntheticMarket(symbols=("AAPL", "NVDA"), context=("SPY",), seed=7, predictability=0.3, missing_rate=0.0)
+    for first, last in [("2024-12-30", "2024-12-31"), ("2025-01-02", "2025-01-31"), ("2025-02-03", "2025-02-07")]:
+        days = sessions(date.fromisoformat(first), date.fromisoformat(last))
+        for (symbol,), bars in source.bars(("AAPL", "NVDA", "SPY"), days).partition_by("symbol", as_dict=True).items():
+            file = monthly(root, symbol, days[0])
+            file.parent.mkdir(parents=True, exist_ok=True)
+            bars.drop("day").write_parquet(file)
+    return root
+
+
+@pytest.fixture
+def bars(market: Path, tmp_path: Path) -> Path:
+    """Return a copy of the market that a test may damage."""
+    return shutil.copytree(market, tmp_path / "market")
+
+
+def monthly(root: Path, symbol: str, day: date) -> Path:
+    return root / "stocks" / "1m" / symbol / f"{day:%Y}" / f"{symbol}_{day:%Y_%m}.parquet"
+
+
+def on_files(folder: Path, bars: Path):
+    """Return the road of profile dev on those files."""
+    return road(folder / "house", *TWO, f"data.root={bars}", profile="dev")
+
+
+def on_server(folder: Path, server: TimeGPTServer | None, *overrides: str, key: str = KEY):
+    """Return the road of profile dev with the real SDK against a local server."""
+    url = server.url if server else "http://127.0.0.1:9"
+    asking = ("forecast.backend=nixtla", "forecast.api_mode=simulate", f"forecast.base_url={url}")
+    quick = ("data.source=synthetic", "forecast.api_budget.cooldown_sec=0.001")
+    environment = {"TIMEGPT_API_KEY": key} if key else {}
+    return road(folder, *TWO, *asking, *quick, *overrides, profile="dev", environment=environment)
+
+
+def failure(house: Road, *days: date, assets: tuple[str, ...]) -> RunFailed:
+    with pytest.raises(RunFailed) as failed:
+        house.run(days, assets=assets)
+    return failed.value
+
+
+def leftovers(root: Path) -> list[str]:
+    """Return files of a storage root that are neither tables nor locks nor lineage: traces of half a write."""
+    files = (p for p in root.rglob("*") if p.is_file() and p.parent.name != "lineage")
+    return [p.name for p in files if p.suffix not in (".parquet", ".lock")]
+
+
+def test_a_missing_month_is_a_verdict_and_the_road_goes_on(tmp_path, bars):
+    monthly(bars, "NVDA", JANUARY).unlink()
+    with on_files(tmp_path, bars) as house:
+        house.run([JANUARY], assets=("book", "quality_report", "answers"))
+        tables = house.tables()
+    verdicts = tables["bars/quality_report"].filter(day=JANUARY).select("symbol", "verdict").rows()
+    assert verdicts == [("AAPL", "ok"), ("NVDA", "no_data"), ("SPY", "ok")]
+    assert tables["bars/bars"].filter(symbol="NVDA", day=JANUARY).is_empty()
+    assert tables["forecasts/answers"]["symbol"].unique().to_list() == ["AAPL"]
+    assert tables["forecasts/answers"].height == 5
+    assert tables["calibration/forecasts"]["symbol"].unique().to_list() == ["AAPL"]
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:5000])
+
+
+def no_parquet(file: Path) -> None:
+    file.write_text("symbol,ts,open\n")
+
+
+def without_close(file: Path) -> None:
+    pl.read_parquet(file).drop("close").write_parquet(file)
+
+
+def text_volume(file: Path) -> None:
+    pl.read_parquet(file).with_columns(pl.col("volume").cast(pl.String)).write_parquet(file)
+
+
+def other_symbol(file: Path) -> None:
+    pl.read_parquet(file).with_columns(symbol=pl.lit("TSLA")).write_parquet(file)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said", "remedy"),
+    [
+        (cut, "cannot be read as parquet", "Fetch the file again."),
+        (no_parquet, "cannot be read as parquet", "Fetch the file again."),
+        (without_close, "column close is missing", "Write the file with symbol (string), ts"),
+        (text_volume, "column volume is", "close (float) and volume (number)."),
+        (other_symbol, "is of symbol 'TSLA', not 'NVDA'", "Put each ticker in its own file."),
+    ],
+)
+def test_a_bad_month_file_is_named_and_other_months_are_untouched(
+    tmp_path, bars, spoil: Callable[[Path], None], said, remedy
+):
+    bad = monthly(bars, "NVDA", JANUARY)
+    with on_files(tmp_path, bars) as house:
+        house.run([FEBRUARY], assets=("bars",))
+        before = house.bytes()
+        good = bad.read_bytes()
+        spoil(bad)
+        failed = failure(house, JANUARY, assets=("bars",))
+        assert str(failed).startswith(str(bad))
+        assert said in str(failed)
+        assert remedy in str(failed)
+        assert failed.asset == "bars/raw_bars"
+        assert house.bytes() == before
+        assert before
+        assert leftovers(house.root) == []
+        house.run([FEBRUARY], assets=("bars",))
+        bad.write_bytes(good)
+        house.run([JANUARY], assets=("bars",))
+        assert house.bytes().keys() > before.keys()
+
+
+def test_a_folder_of_bars_that_is_not_there_or_not_set_is_named(tmp_path):
+    with road(tmp_path, *TWO, "data.root=/nowhere/bars", profile="dev") as house:
+        assert str(failure(house, JANUARY, assets=("bars",))).startswith(
+            "/nowhere/bars is no folder of bars. Set data.root"
+        )
+        assert house.bytes() == {}
+    with road(tmp_path, *TWO, profile="dev") as house:
+        said = str(failure(house, JANUARY, assets=("bars",)))
+        assert "data.root = None is refused: allowed is the folder that holds the bars." in said
+        assert said.endswith("or the environment's TIMEGPT_ASSETS_REAL_DATA.")
+        assert house.bytes() == {}
+
+
+def test_a_bucket_is_refused_with_the_remedy(tmp_path):
+    with road(tmp_path, *TWO, profile="prod") as house:
+        said = str(failure(house, JANUARY, assets=("bars",)))
+    assert "data.source 'gcs' cannot be read" in said
+    assert said.endswith("set data.source=local and data.root.")
+
+
+def test_a_storage_root_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "stored").write_text("a file in its place")
+    with road(tmp_path, *TWO, f"data.storage_root={tmp_path / 'stored'}") as house:
+        said = str(failure(house, JANUARY, assets=("bars",)))
+    assert str(tmp_path / "stored") in said
+    assert (tmp_path / "stored").read_text() == "a file in its place"
+
+
+def test_without_an_api_key_nothing_is_sent_and_the_way_to_the_answers_stays(tmp_path):
+    with TimeGPTServer() as server:
+        with on_server(tmp_path, server, key="") as house:
+            failed = failure(house, JANUARY, assets=("answers",))
+            assert str(failed) == "No API key is set; nothing was sent. Set TIMEGPT_API_KEY (or NIXTLA_API_KEY)."
+            assert failed.asset == "forecasts/answers"
+            assert not server.counts
+            before = house.bytes()
+            assert "features/panel/2025-01-16.parquet" in before
+            assert not [name for name in before if "answers" in name]
+        with on_server(tmp_path, server) as house:
+            house.run([JANUARY], assets=("answers",))
+            assert server.counts["/v2/forecast"] == 5
+            assert {name: house.bytes()[name] for name in before} == before
+
+
+def test_a_rejected_key_is_told_and_never_repeated(tmp_path, capfd, caplog):
+    with TimeGPTServer(key="another") as server, on_server(tmp_path, server) as house:
+        failed = failure(house, JANUARY, assets=("answers",))
+        log = "\n".join(str(record) for record in _events(house))
+    assert "answered 401: the API key is not accepted. Set TIMEGPT_API_KEY to a valid key." in str(failed)
+    assert sum(server.counts.values()) == 1, "no second attempt"
+    assert not [name for name in house.bytes() if "answers" in name]
+    assert len(log) > 10_000
+    said = [str(failed), log, *capfd.readouterr(), caplog.text]
+    assert not [text for text in said if KEY in text]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+
+
+def _events(house: Road) -> Iterator[object]:
+    for run in house.engine.instance.get_runs():
+        yield from house.engine.instance.all_logs(run.run_id)
+
+
+def test_a_key_refused_half_way_leaves_what_was_answered_to_the_next_run(tmp_path):
+    with TimeGPTServer() as server, on_server(tmp_path, server) as house:
+        server.faults.extend([status(401, body={"detail": f"Invalid API key {KEY}"})])
+        failed = failure(house, JANUARY, assets=("answers",))
+        assert "the API key is not accepted" in str(failed)
+        assert KEY not in str(failed)
+        house.run([JANUARY], assets=("answers",))
+        assert server.worked == 5
+        assert server.counts["/model_params"] == 1, "what was answered before the refusal is not asked again"
+        assert house.tables()["forecasts/answers"]["snapshot_ts"].n_unique() == 5
+
+
+def test_a_day_that_the_budget_cannot_pay_for_is_refused_before_anything_is_sent(tmp_path):
+    day_after = sessions(JANUARY, date(2025, 1, 17))[-1]
+    with TimeGPTServer() as server, on_server(tmp_path, server, "forecast.api_budget.per_day=7") as house:
+        house.run([JANUARY], assets=("answers",))
+        spent = server.counts
+        assert sum(spent.values()) == 6
+        before = house.bytes()
+        failed = failure(house, day_after, assets=("answers",))
+        assert "5 TimeGPT calls needed, 1 left under " in str(failed)
+        assert "nothing was sent" in str(failed)
+        assert server.counts == spent
+        assert {name: house.bytes()[name] for name in before} == before
+        assert f"forecasts/answers/{day_after}.parquet" not in house.bytes()
+        again = house.run([JANUARY], assets=("answers",), force=True)
+        assert again.made == 1
+        assert server.counts == spent, "what was paid for is not sent again"
+        assert house.bytes()["forecasts/answers/2025-01-16.parquet"] == before["forecasts/answers/2025-01-16.parquet"]
+
+
+def test_a_server_that_cannot_be_reached_is_named(tmp_path):
+    with on_server(tmp_path, None, "forecast.max_attempts=1") as house:
+        failed = failure(house, JANUARY, assets=("answers",))
+    assert "127.0.0.1:9 cannot be reached" in str(failed)
+    assert failed.asset == "forecasts/answers"
+
+
+WINDOWED = {
+    "features/features": "bars/bars",
+    "forecasts/answers": "features/panel",
+    "backtest/trades": "features/features",
+    "backtest/portfolio": "backtest/book",
+}
+"""Asset -> the windowed input that may lack earlier sessions, never the run's own."""
+
+
+def test_a_window_may_lack_earlier_sessions_but_never_the_runs_own(tmp_path):
+    with road(tmp_path, *TWO) as house:
+        days = sessions(date(2025, 1, 15), date(2025, 1, 16))
+        house.run(days)
+        for asset, own in WINDOWED.items():
+            file = house.root / own / f"{days[-1]}.parquet"
+            kept = file.read_bytes()
+            file.unlink()
+            with pytest.raises(RunFailed, match=f"{own} was never materialised for {days[-1]}.*backfill --assets"):
+                house.run(days[-1:], assets=[asset.split("/")[1]], force=True)
+            file.write_bytes(kept)
+            house.run(days[-1:], assets=[asset.split("/")[1]], force=True)

@@ -1,0 +1,180 @@
+"""Checks: a broken table is seen where it lies, and a bad verdict stops one partition but not a range."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from timegpt_assets.adapters.parquet_store import ParquetStore
+from timegpt_assets.adapters.synthetic_market import SyntheticMarket
+from timegpt_assets.assets.declare import House
+from timegpt_assets.checks import SHOWN, checks, matches_table
+from timegpt_assets.definitions import build_definitions
+from timegpt_assets.jobs import RANGE_END, RANGE_START
+from timegpt_assets.partitions import grid
+from timegpt_assets_tests.roads import Road, road
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::dagster.BetaWarning"),
+    pytest.mark.filterwarnings("ignore::dagster.PreviewWarning"),
+]
+
+DAY = date(2025, 1, 16)
+BARS, RAW = dg.AssetKey(["bars", "bars"]), dg.AssetKey(["bars", "raw_bars"])
+LABELS, CONTEXT = dg.AssetKey(["features", "labels"]), dg.AssetKey(["features", "market_context"])
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class WithoutNVDA:
+    """The made-up market, whose source has no NVDA."""
+
+    def __init__(self) -> None:
+        self.market = SyntheticMarket(
+            symbols=("AAPL", "NVDA"), context=("SPY",), seed=7, predictability=0.3, missing_rate=0.0001
+        )
+
+    def bars(self, symbols: Sequence[str], days: Sequence[date]) -> pl.DataFrame:
+        return self.market.bars(symbols, days).filter(pl.col("symbol") != "NVDA")
+
+
+@pytest.fixture
+def found(tmp_path) -> Iterator[Road]:
+    with road(tmp_path, "universe.tickers=[AAPL, NVDA]", overriding={"market_data": WithoutNVDA()}) as house:
+        yield house
+
+
+def run(
+    house: Road, *assets: dg.AssetKey, span: tuple[str, str] | None = None, partition: str | None = None
+) -> dg.ExecuteInProcessResult:
+    """Materialise assets with the tags of a range, or one partition, as the UI does."""
+    job = house.engine.repository.get_implicit_global_asset_job_def()
+    return job.execute_in_process(
+        instance=house.engine.instance,
+        asset_selection=list(assets),
+        partition_key=partition,
+        tags={RANGE_START: span[0], RANGE_END: span[1]} if span else None,
+        run_config=QUIET,
+        raise_on_error=False,
+    )
+
+
+def checked(house: Road, asset: dg.AssetKey, name: str, partition: str) -> dg.AssetCheckEvaluation:
+    """Return what a check alone says of a stored partition."""
+    whole = build_definitions(house.around)
+    job = dg.define_asset_job("check", dg.AssetSelection.checks(dg.AssetCheckKey(asset, name)))
+    job_defs = dg.Definitions.merge(whole, dg.Definitions(jobs=[job]))
+    result = job_defs.resolve_job_def("check").execute_in_process(
+        instance=house.engine.instance,
+        tags={RANGE_START: partition, RANGE_END: partition},
+        run_config=QUIET,
+        raise_on_error=False,
+    )
+    (evaluation,) = result.get_asset_check_evaluations()
+    return evaluation
+
+
+def evaluation(result: dg.ExecuteInProcessResult, name: str) -> dg.AssetCheckEvaluation:
+    return next(e for e in result.get_asset_check_evaluations() if e.check_name == name)
+
+
+def made(result: dg.ExecuteInProcessResult) -> set[dg.AssetKey]:
+    return {event.asset_key for event in result.get_asset_materialization_events()}
+
+
+def spoil(house: Road, asset: str, day: date, change: Callable[[pl.DataFrame], pl.DataFrame], symbol: str) -> None:
+    """Rewrite a stored partition behind the IO manager's back."""
+    store = ParquetStore(house.root)
+    store.write(asset, day, change(store.read(asset, [day], [symbol])), keys=[symbol])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda f: f.with_columns(volume=-pl.col("volume")), "rule volume"),
+        (lambda f: f.with_columns(high=pl.col("low") / 2), "rule "),
+        (lambda f: pl.concat([f, f.head(1)]), "rule unique_key broken by 2 rows"),
+        (lambda f: f.with_columns(close=pl.lit(float("inf"))), "rule close_finite broken by 390 rows"),
+    ],
+)
+def test_a_stored_table_with_a_broken_rule_fails_its_check_in_the_rule_s_words(found, change, said):
+    assert run(found, RAW, BARS, partition=f"{DAY}|AAPL").success
+    assert checked(found, BARS, "matches_table", f"{DAY}|AAPL").passed
+    spoil(found, "bars/bars", DAY, change, "AAPL")
+    after = checked(found, BARS, "matches_table", f"{DAY}|AAPL")
+    assert not after.passed
+    assert after.severity == dg.AssetCheckSeverity.ERROR
+    assert any(error.startswith(said) for error in after.metadata["errors"].value)
+
+
+def test_a_missing_column_is_named_by_the_check():
+    house = _house()
+    asset = next(a for a in _assets() if a.key == BARS)
+    result = matches_table(asset)(pl.DataFrame({"day": [DAY]}))
+    assert not result.passed
+    assert "column symbol is missing" in result.metadata["errors"].value
+    assert len(checks(house, _assets())) == len(_assets()) + 2
+
+
+def test_bad_bars_stop_what_stands_on_them_in_a_run_of_one_partition(found):
+    result = run(found, RAW, BARS, LABELS, partition=f"{DAY}|NVDA")
+    assert not result.success
+    seen = evaluation(result, "quality")
+    assert (seen.passed, seen.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert seen.metadata["unusable"].value.keys() == {f"{DAY}|NVDA"}
+    assert seen.metadata["unusable"].value[f"{DAY}|NVDA"].startswith("no_data")
+    assert made(result) == {RAW, BARS}, "the verdict is stored, nothing is built on it"
+
+
+@pytest.mark.parametrize("symbols", [("AAPL", "SPY"), ("NVDA", "NVDA")])
+def test_bad_bars_in_a_range_warn_and_the_others_go_on(found, symbols):
+    result = run(found, RAW, BARS, LABELS, span=(f"{DAY}|{symbols[0]}", f"{DAY}|{symbols[1]}"))
+    assert result.success
+    seen = evaluation(result, "quality")
+    assert (seen.passed, seen.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert seen.metadata["count"].value == 1
+    assert made(result) == {RAW, BARS, LABELS}
+
+
+def test_what_is_stored_is_the_same_whichever_colour_the_check_has(found, tmp_path):
+    run(found, RAW, BARS, partition=f"{DAY}|NVDA")
+    alone = found.bytes()
+    run(found, RAW, BARS, span=(f"{DAY}|NVDA", f"{DAY}|NVDA"))
+    assert found.bytes() == alone
+
+
+def test_a_run_below_a_failed_check_reads_the_verdict_from_the_data(found):
+    assert not run(found, RAW, BARS, partition=f"{DAY}|NVDA").success
+    assert run(found, RAW, BARS, span=(f"{DAY}|AAPL", f"{DAY}|SPY")).success
+    assert run(found, CONTEXT, dg.AssetKey(["bars", "quality_report"]), partition=str(DAY)).success
+    verdicts = found.tables()["bars/quality_report"].select("symbol", "verdict").rows()
+    assert verdicts == [("AAPL", "ok"), ("NVDA", "no_data"), ("SPY", "ok")]
+
+
+def test_the_gate_check_names_what_failed_and_stops_at_what_can_be_read():
+    (gates_passed,) = (c for c in checks(_house(), _assets()) if c.check_key.name == "gates_passed")
+    row = {"gate": "trading_gate", "criterion": "sharpe", "reason": "below 1", "passed": False}
+    good = {**row, "passed": True}
+    failed = gates_passed(pl.DataFrame([row] * (SHOWN + 5) + [good]))
+    assert not failed.passed
+    assert failed.metadata["failed"].value == ["trading_gate sharpe: below 1"] * SHOWN
+    assert gates_passed(pl.DataFrame([good])).passed
+
+
+def _house() -> House:
+    with_settings = _settings()
+    return House(settings=with_settings, grid=grid(with_settings))
+
+
+def _settings():
+    from timegpt_assets.config.settings import load_settings
+
+    return load_settings(profile="demo", config_dir=None, environment={})
+
+
+def _assets() -> list[dg.AssetsDefinition]:
+    from timegpt_assets.definitions import ASSETS
+
+    house = _house()
+    return [make(house) for make in ASSETS]

@@ -1,0 +1,319 @@
+"""The command line: exit codes, one JSON object on standard output, and refusals that say what to do instead.
+
+One small house is made by a real process; the other commands then work in it, in the order of the file where they
+build on each other, through typer's runner.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from timegpt_assets import cli, definitions
+from timegpt_assets.adapters.lineage_book import LineageBook
+from timegpt_assets.adapters.parquet_store import ParquetStore
+from timegpt_assets.core.lineage import path_to_bars
+
+pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
+
+PROFILE = """\
+data:
+  source: synthetic
+  start_date: 2025-01-02
+  end_date: 2025-01-31
+  synthetic: {predictability: 0.3}
+universe:
+  tickers: [AAPL, NVDA]
+  context: [SPY]
+features: {warmup_sessions: 1}
+forecast: {backend: baseline, history_days: 4}
+gates: {bootstrap: trade}
+"""
+DAY, NEXT = "2025-01-16", "2025-01-17"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder with configs, and the environment that points there."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"TIMEGPT_ASSETS_CONFIG_DIR": str(self.folder / "configs"), "TIMEGPT_ASSETS_PROFILE": "demo"}
+
+    @property
+    def store(self) -> ParquetStore:
+        return ParquetStore(self.folder / "data" / "demo")
+
+    def bytes(self) -> dict[str, bytes]:
+        root = self.folder / "data"
+        return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*.parquet"))}
+
+
+def place(folder: Path) -> Place:
+    (folder / "configs" / "profiles").mkdir(parents=True)
+    (folder / "configs" / "profiles" / "demo.yaml").write_text(PROFILE)
+    return Place(folder)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, subprocess.CompletedProcess[str]]:
+    """Return a house in which a real process has made one day, and what that process said."""
+    house = place(tmp_path_factory.mktemp("house"))
+    path = {"PATH": "/usr/bin:/bin", "HOME": str(house.folder)}
+    command = [sys.executable, "-m", "timegpt_assets.cli", "run-day", DAY, "--json"]
+    ran = subprocess.run(
+        command, capture_output=True, text=True, env=path | house.environment, check=False, cwd=house.folder
+    )
+    return house, ran
+
+
+@pytest.fixture
+def house(first: tuple[Place, subprocess.CompletedProcess[str]]) -> Place:
+    return first[0]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Place:
+    """Return a house in which nothing has run."""
+    return place(tmp_path)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Return the function that runs a command of a house in this process."""
+
+    def command(house: Place, *words: str, **environment: str) -> Result:
+        for name in ("DAGSTER_HOME", "DAGSTER_EVENT_BATCH_SIZE", "TIMEGPT_ASSETS_SET", "TIMEGPT_ASSETS_REAL_DATA"):
+            monkeypatch.setenv(name, "")
+            monkeypatch.delenv(name)
+        for name, value in (house.environment | environment).items():
+            monkeypatch.setenv(name, value)
+        return CliRunner().invoke(cli.app, list(words))
+
+    return command
+
+
+def figures(result: Result) -> dict[str, Any]:
+    """Return the one JSON object a command printed on standard output."""
+    assert result.stdout.count("\n") == 1, result.stdout
+    return json.loads(result.stdout)
+
+
+def said(result: Result) -> str:
+    """Return the one message of a command that failed as expected."""
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("error ")
+    assert "Traceback" not in result.stderr
+    return result.stderr.removeprefix("error ").strip()
+
+
+def test_a_day_is_made_by_a_process_that_prints_one_json_object_and_progress_apart(first):
+    house, ran = first
+    assert ran.returncode == 0, ran.stderr
+    (line,) = ran.stdout.splitlines()
+    found = json.loads(line)
+    assert (found["profile"], found["first_day"], found["days"]) == ("demo", DAY, 1)
+    assert found["partitions_made"] > 80
+    assert found["verdicts"] == {"ok": 3}
+    assert Path(found["report"]).read_text().startswith("<!DOCTYPE html>")
+    assert all(text.startswith("✓ ") for text in ran.stderr.splitlines()), "no warnings, no log lines"
+    assert len(ran.stderr.splitlines()) == found["runs"]
+    assert (house.folder / ".dagster" / "demo" / "dagster.yaml").exists()
+
+
+def test_gates_that_fail_are_no_error_of_a_day(first):
+    found = json.loads(first[1].stdout)
+    assert found["gates_failed"]
+    assert {gate["gate"] for gate in found["gates"]} >= {"forecast_gate", "trading_gate"}
+
+
+def test_the_same_day_again_makes_nothing_and_says_so(run, house):
+    before = house.bytes()
+    result = run(house, "run-day", DAY, "--json")
+    assert result.exit_code == 0, result.output
+    found = figures(result)
+    assert (found["partitions_made"], found["runs"]) == (0, 0)
+    assert found["partitions_there"] > 80
+    assert house.bytes() == before
+
+
+def test_without_json_a_person_reads_tables_on_standard_output(run, house):
+    result = run(house, "run-day", DAY, COLUMNS="200")
+    assert result.exit_code == 0, result.output
+    assert "demo: 2025-01-16 to 2025-01-16" in result.stdout
+    assert "0 partitions made in 0 runs" in result.stdout
+    assert "report: " in result.stdout
+    assert result.stderr == ""
+
+
+def test_force_makes_the_named_assets_again_and_stores_the_same(run, house):
+    before = house.bytes()
+    result = run(
+        house, "backfill", "--start", DAY, "--end", DAY, "--assets", "quality_report, panel", "--force", "--json"
+    )
+    found = figures(result)
+    assert (result.exit_code, found["partitions_made"]) == (0, 2)
+    assert house.bytes() == before
+
+
+def test_evaluate_exits_3_with_one_line_that_names_the_failed_gates(run, house):
+    result = run(house, "evaluate", "--start", DAY, "--end", DAY, "--json")
+    assert result.exit_code == 3, result.output
+    found = figures(result)
+    (line,) = [text for text in result.stderr.splitlines() if not text.startswith("✓")]
+    assert line == f"gates failed: {', '.join(found['gates_failed'])}"
+    assert "trading_gate" in line
+    assert "promotion" in line
+    assert house.store.read("gates/promotion", ["2025-01"]).height > 0
+
+
+@pytest.mark.parametrize("verb", ["check-data", "build-features", "forecast", "calibrate", "backtest", "report"])
+def test_every_other_stage_is_content_with_what_is_there_whatever_the_gates_say(run, house, verb):
+    result = run(house, verb, "--start", DAY, "--end", DAY, "--json")
+    assert result.exit_code == 0, result.output
+    assert figures(result)["partitions_made"] == 0
+
+
+def test_some_symbols_first_leave_the_day_s_tables_to_the_rest(run, house):
+    some = run(house, "run-day", NEXT, "--symbols", "AAPL", "--json")
+    assert some.exit_code == 0, some.output
+    assert figures(some)["incomplete"] == {name: [NEXT] for name in ("book", "day_scores", "portfolio")}
+    assert not house.store.path("backtest/book", NEXT).exists()
+    paid = house.store.path("forecasts/answers", NEXT).read_bytes()
+    rest = run(house, "run-day", NEXT, "--symbols", "NVDA,SPY", "--json")
+    assert figures(rest)["incomplete"] == {}
+    assert house.store.path("backtest/book", NEXT).exists()
+    assert house.store.path("forecasts/answers", NEXT).read_bytes() == paid
+    assert figures(run(house, "run-day", NEXT, "--json"))["partitions_made"] == 0
+
+
+def test_set_values_are_recorded_in_the_lineage_of_what_they_shape(run, house):
+    def made(*words: str) -> str:
+        named = ("--start", DAY, "--end", DAY, "--assets", "calibration_models", "--force", "--json")
+        assert run(house, "backfill", *named, *words).exit_code == 0
+        return house.store.read("calibration/calibration_models", [DAY])["lineage_id"].unique().item()
+
+    before, after = made(), made("--set", "calibration.window_days=11")
+    records = LineageBook(house.store.root).records()
+    assert before != after
+    assert records[before].config_digest != records[after].config_digest
+    assert records[before].parents == records[after].parents, "what stands upstream was not shaped by it"
+    assert "bars/raw_bars" in [record.asset for record in path_to_bars(records, after)]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run-day", "2025-01-20"], "2025-01-20 (Monday) is not a session of XNYS. Nearest sessions: 2025-01-17 and"),
+        (["run-day", "2025-02-03"], "2025-02-03 lies outside the grid, which runs from 2025-01-02 to 2025-01-31."),
+        (["run-day", "1990-01-02"], "1990-01-02 lies outside the grid"),
+        (["run-day", DAY, "--symbols", "aapl"], "aapl is not in the universe (AAPL, NVDA, SPY). Add it to"),
+        (["backfill", "--start", NEXT, "--end", DAY], "the range 2025-01-17..2025-01-16 ends before it starts."),
+        (["backfill", "--start", "2025-01-18", "--end", "2025-01-20"], "2025-01-18..2025-01-20 holds no session."),
+        (["backfill", "--start", "2024-12-30", "--end", NEXT], "2024-12-30 and others lies outside the grid"),
+        (
+            ["backfill", "--start", DAY, "--end", DAY, "--assets", "barz"],
+            "no asset is called barz. Choose from: answers",
+        ),
+        (["run-day", DAY, "--profile", "nobody"], "configs/profiles/nobody.yaml: profile = 'nobody' is refused"),
+        (["run-day", DAY, "--set", "forecast.horizon_min=-1"], "--set: forecast.horizon_min = -1 is refused"),
+        (["run-day", DAY, "--set", "nonsense"], "--set: nonsense = '' is refused"),
+        (["config", "--set", "forecast.nonsense=1"], "--set: forecast.nonsense = 1 is refused"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_in_one_message(run, elsewhere, words, message):
+    result = run(elsewhere, *words)
+    assert message in said(result)
+    assert not (elsewhere.folder / "data").exists()
+
+
+def test_a_session_that_is_still_open_is_refused(run, elsewhere, monkeypatch):
+    asked = definitions.surroundings
+
+    def in_the_morning(*words, **named):
+        around = asked(*words, **named)
+        return type(around)(
+            settings=around.settings,
+            root=around.root,
+            environment=around.environment,
+            clock=lambda: datetime(2025, 1, 16, 15, tzinfo=UTC),
+        )
+
+    monkeypatch.setattr(cli, "surroundings", in_the_morning)
+    assert said(run(elsewhere, "run-day", DAY)) == (
+        "the session of 2025-01-16 has not closed yet. Ask for 2025-01-15 or earlier."
+    )
+
+
+def test_a_day_that_is_no_date_is_a_usage_error(run, elsewhere):
+    result = run(elsewhere, "run-day", "16.1.2025")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+def test_a_home_that_cannot_be_written_is_named(run, elsewhere):
+    (elsewhere.folder / "home").write_text("a file")
+    message = said(run(elsewhere, "run-day", DAY, DAGSTER_HOME=str(elsewhere.folder / "home")))
+    assert message.startswith(f"DAGSTER_HOME {elsewhere.folder / 'home'} cannot be written: ")
+    assert message.endswith("to a folder that is.")
+    assert not (elsewhere.folder / "data").exists()
+
+
+def test_bars_that_nobody_placed_are_asked_for_with_the_remedy(run, elsewhere):
+    message = said(run(elsewhere, "check-data", "--profile", "dev", "--start", DAY, "--end", DAY))
+    assert "data.root = None is refused" in message
+    assert message.endswith("or the environment's TIMEGPT_ASSETS_REAL_DATA.")
+
+
+def test_config_prints_every_key_with_its_origin(run, elsewhere):
+    result = run(elsewhere, "config", "--json", "--set", "forecast.horizon_min=10")
+    assert result.exit_code == 0, result.output
+    found = figures(result)
+    assert found["forecast.history_days"] == {"value": 4, "origin": f"{elsewhere.folder}/configs/profiles/demo.yaml"}
+    assert found["forecast.horizon_min"] == {"value": 10, "origin": "--set"}
+    assert found["calibration.embargo_days"]["origin"] == "configs/calibration.yaml"
+    assert found["profile"]["value"] == "demo"
+    assert len(found) > 150
+
+
+@pytest.mark.parametrize("form", [["--json"], []])
+def test_config_never_shows_a_secret(run, elsewhere, form):
+    key = "nixak-very-secret-0123456789"
+    keys = {"TIMEGPT_API_KEY": key, "NIXTLA_API_KEY": key, "COLUMNS": "300"}
+    result = run(elsewhere, "config", *form, **keys)
+    assert result.exit_code == 0, result.output
+    assert key not in result.output
+    refused = said(run(elsewhere, "config", *form, "--set", f"forecast.model={key}", **keys))
+    assert key not in refused
+    assert "forecast.model = '[REDACTED]' is refused" in refused
+
+
+def test_config_is_a_table_for_people_with_notes_apart(run, elsewhere):
+    result = run(elsewhere, "config", COLUMNS="200")
+    assert result.exit_code == 0, result.output
+    assert "profile demo" in result.stdout
+    assert "forecast.history_days" in result.stdout
+    assert all(line.startswith("note ") for line in result.stderr.splitlines())
+
+
+def test_a_message_with_brackets_is_printed_as_it_is(run, elsewhere):
+    assert "'[bold]x[/]'" in said(run(elsewhere, "config", "--set", "data.source='[bold]x[/]'"))
+
+
+def test_the_report_s_figures_are_those_of_the_table(first):
+    house, ran = first
+    table = house.store.read("reports/report", ["2025-01"])
+    summary = json.loads(ran.stdout)["summary"]
+    assert summary.keys() == set(table.select(pl.format("{}: {}", "section", "name")).to_series())

@@ -1,0 +1,186 @@
+"""Definitions: the graph as a text that reviewers read, and an import that stays lean.
+
+After a wanted change of the graph: ``python -m timegpt_assets_tests.test_definitions --renew``, and read the diff.
+"""
+
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import dagster as dg
+
+from timegpt_assets.config.settings import load_settings
+from timegpt_assets.definitions import ASSETS, build_definitions, lineage_records, surroundings
+from timegpt_assets.jobs import shapes
+from timegpt_assets.resources import Surroundings
+
+GOLDEN = Path(__file__).parent / "golden" / "graph.txt"
+KINDS = {"day_symbol": "day x symbol", "trading_day": "day", "month": "month"}
+
+
+@cache
+def repository() -> dg.RepositoryDefinition:
+    """Return the repository of the demo profile as it is shipped."""
+    settings = load_settings(profile="demo", config_dir=None, environment={})
+    return build_definitions(
+        Surroundings(settings=settings, root=Path("/nowhere"), environment={})
+    ).get_repository_def()
+
+
+def graph_text() -> str:
+    """Return the whole graph as text: assets with what they read, checks, jobs, schedules and sensors."""
+    graph, kinds = repository().asset_graph, shapes(repository())
+    lines = [
+        "# The graph of profile demo. `python -m timegpt_assets_tests.test_definitions --renew` renews it.",
+        "",
+    ]
+    for key in sorted(graph.get_all_asset_keys(), key=lambda k: k.path):
+        node = graph.get(key)
+        asset = node.assets_def
+        marks = [f"pool {asset.op.pool}"] if asset.op.pool else []
+        kind = KINDS[kinds[key].kind]
+        lines.append(" | ".join([key.to_user_string(), f"group {node.group_name}", kind, _table(asset, key), *marks]))
+        lines += [
+            f"    <- {parent.to_user_string()}: {_window(asset.get_partition_mapping(parent))}{_reading(asset, parent)}"
+            for parent in sorted(node.parent_keys, key=lambda k: k.path)
+        ]
+    checks = sorted((c.asset_key.to_user_string(), c.name, graph.get(c).blocking) for c in graph.asset_check_keys)
+    lines += ["", *(f"check {asset} {name}{' blocking' if blocking else ''}" for asset, name, blocking in checks)]
+    lines += ["", *(f"job {job.name}" for job in repository().get_all_jobs() if not job.name.startswith("__"))]
+    lines += [f"schedule {s.name}: {s.cron_schedule} {s.execution_timezone} -> {s.job_name}" for s in _schedules()]
+    lines += [f"sensor {s.name}: every {s.minimum_interval_seconds} s -> {s.job_name}" for s in _sensors()]
+    return "\n".join(lines) + "\n"
+
+
+def _table(asset: dg.AssetsDefinition, key: dg.AssetKey) -> str:
+    return f"table {asset.metadata_by_key[key]['table']}"
+
+
+def _reading(asset: dg.AssetsDefinition, parent: dg.AssetKey) -> str:
+    name = next(name for name, key in asset.keys_by_input_name.items() if key == parent)
+    metadata = asset.op.ins[name].metadata
+    absent = ", may be absent" if metadata.get("missing") == "ok" else ""
+    return absent + (f", columns {' '.join(metadata['columns'])}" if "columns" in metadata else "")
+
+
+def _window(mapping: dg.PartitionMapping | None) -> str:
+    """Return in words which partitions are read."""
+    match mapping:
+        case None:
+            return "the same"
+        case dg.TimeWindowPartitionMapping():
+            return f"[{mapping.start_offset}..{mapping.end_offset}]"
+        case dg.MultiToSingleDimensionPartitionMapping():
+            return f"by {mapping.partition_dimension_name}"
+        case dg.MultiPartitionMapping():
+            parts = mapping.downstream_mappings_by_upstream_dimension
+            return ", ".join(f"{name} {_window(part.partition_mapping)}" for name, part in sorted(parts.items()))
+        case dg.IdentityPartitionMapping():
+            return "the same"
+        case dg.AllPartitionMapping():
+            return "all"
+    raise TypeError(f"{mapping} has no words here. Add them to _window.")
+
+
+def _schedules() -> list[dg.ScheduleDefinition]:
+    return sorted(repository().schedule_defs, key=lambda s: s.name)
+
+
+def _sensors() -> list[dg.SensorDefinition]:
+    return sorted(repository().sensor_defs, key=lambda s: s.name)
+
+
+def ancestors(name: str) -> set[str]:
+    """Return every asset that ``name`` reads, directly or not, without its group."""
+    by_name = {key.path[-1]: shape for key, shape in shapes(repository()).items()}
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        new = {key.path[-1] for key in by_name[waiting.pop()].deps} - found
+        found |= new
+        waiting += new
+    return found
+
+
+def test_the_graph_is_the_one_that_was_reviewed():
+    assert GOLDEN.exists(), "run python -m timegpt_assets_tests.test_definitions --renew"
+    assert graph_text().splitlines() == GOLDEN.read_text().splitlines()
+
+
+def test_the_text_shows_the_windows_and_the_embargo():
+    text = graph_text()
+    assert "<- forecasts/outcomes: day [-31..-2], symbol all, may be absent" in text
+    assert "<- features/panel: [-10..0], may be absent" in text
+    assert text.count("\ncheck ") == len(ASSETS) + 2
+
+
+def test_no_forecast_stands_on_labels_and_nothing_of_a_day_stands_on_what_came_after():
+    for name in ("answers", "raw_forecasts", "snapshots", "panel", "features", "market_context"):
+        assert not {"labels", "outcomes", "forecast_scores", "trades"} & ancestors(name), name
+    assert "labels" in ancestors("outcomes"), "else this test looks at nothing"
+
+
+def test_every_asset_is_checked_against_its_table_before_anything_reads_it():
+    graph = repository().asset_graph
+    checked = {
+        key.asset_key for key in graph.asset_check_keys if key.name == "matches_table" and graph.get(key).blocking
+    }
+    assert checked == set(graph.get_all_asset_keys())
+
+
+def test_every_windowed_input_says_that_partitions_may_be_absent():
+    graph, windowed = repository().asset_graph, 0
+    for key in graph.get_all_asset_keys():
+        asset = graph.get(key).assets_def
+        for parent in graph.get(key).parent_keys:
+            if "[" in _window(asset.get_partition_mapping(parent)):
+                assert "may be absent" in _reading(asset, parent), (key, parent)
+                windowed += 1
+    assert windowed >= 10
+
+
+def test_only_the_paid_asset_waits_for_the_pool():
+    graph = repository().asset_graph
+    pooled = {key.path[-1] for key in graph.get_all_asset_keys() if graph.get(key).assets_def.op.pool}
+    assert pooled == {"answers"}
+
+
+def test_a_later_stage_s_settings_leave_an_earlier_row_s_lineage_alone():
+    def records(*overrides: str) -> dict[str, str]:
+        settings = load_settings(profile="demo", config_dir=None, overrides=overrides, environment={})
+        assets = [graph.get(key).assets_def for key in graph.get_all_asset_keys()]
+        return {key.path[-1]: record.lineage_id for key, record in lineage_records(settings, assets).items()}
+
+    graph = repository().asset_graph
+    before, after = records(), records("calibration.window_days=20")
+    changed = {name for name in before if before[name] != after[name]}
+    assert not changed & {"raw_bars", "bars", "features", "panel", "answers", "raw_forecasts", "outcomes"}
+    assert {"calibration_models", "forecasts", "trades", "portfolio", "report"} <= changed
+
+
+def test_set_values_reach_started_processes_and_the_command_line_stands_over_them(tmp_path):
+    inherited = {"TIMEGPT_ASSETS_SET": "forecast.history_days=7\ncalibration.window_days=9\n"}
+    settings = surroundings(["calibration.window_days=11"], environ=inherited).settings
+    assert (settings.forecast.history_days, settings.calibration.window_days) == (7, 11)
+
+
+def test_definitions_are_imported_without_the_calendar_pandas_or_the_sdk():
+    heavy = ("exchange_calendars", "pandas", "nixtla", "optuna", "httpx")
+    code = (
+        "import json, sys; import timegpt_assets.definitions as d; "
+        f"imported = [m for m in {heavy!r} if m in sys.modules]; d.build_definitions(); "
+        f"print(json.dumps([imported, [m for m in ('nixtla', 'optuna', 'httpx') if m in sys.modules]]))"
+    )
+    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    imported, built = json.loads(ran.stdout)
+    assert imported == []
+    assert built == [], "the calendar is read when the grid is built; the SDK only when something is asked"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--renew"]:
+        sys.exit("usage: python -m timegpt_assets_tests.test_definitions --renew")
+    GOLDEN.parent.mkdir(exist_ok=True)
+    GOLDEN.write_text(graph_text())
