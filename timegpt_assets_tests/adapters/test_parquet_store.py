@@ -89,7 +89,7 @@ def test_empty_on_purpose_differs_from_never_written(tmp_path: Path) -> None:
 def test_a_missing_day_and_symbol_are_named_with_the_command_that_makes_them(tmp_path: Path) -> None:
     store = ParquetStore(tmp_path)
     store.write(ASSET, DAY, rows("A"), keys=["A"])
-    command = r"timegpt-assets backfill --assets bars/bars --start 2025-01-21 --end 2025-01-22 --symbols A,Z$"
+    command = r"timegpt-assets backfill --assets bars --start 2025-01-21 --end 2025-01-22 --symbols A,Z$"
     with pytest.raises(MissingPartition, match="bars/bars was never .*2025-01-21 Z, 2025-01-22 A.*" + command):
         store.read(ASSET, [DAY, DAY + timedelta(days=1)], ["A", "Z"])
     with pytest.raises(MissingPartition, match=r"2025-02.* --start 2025-02-01 --end 2025-02-01$"):
