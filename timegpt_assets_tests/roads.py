@@ -14,8 +14,9 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from timegpt_assets import report_page
 from timegpt_assets.adapters.parquet_store import ParquetStore
-from timegpt_assets.assets import reports, shown
+from timegpt_assets.assets import shown
 from timegpt_assets.assets.declare import House
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
@@ -44,10 +45,11 @@ TINY = (
     "data.end_date=2025-02-06",
     "features.warmup_sessions=1",
     "forecast.history_days=3",
-    "calibration.window_days=3",
+    "calibration.window_days=2",
     "calibration.min_samples_cell=2",
     "trading.filters.lookback_sessions=2",
-    "trading.risk.position_limit=2",
+    "trading.risk.position_limit=1",
+    "trading.daily_trade_cap=6",
     "trading.risk.lookback_sessions=3",
     "gates.symbol_lookback_sessions=4",
     "gates.symbol_min_forecasts=8",
@@ -98,11 +100,6 @@ class Road:
         files = [*self.root.glob("*/*/*.parquet"), *self.root.glob("lineage/*.json")]
         return {str(p.relative_to(self.root)): p.read_bytes() for p in sorted(files)}
 
-    def pages(self) -> dict[str, bytes]:
-        """Return every report page, by its path under the artifacts' root."""
-        root = self.around.artifacts_root
-        return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*.html"))}
-
 
 def surroundings(
     folder: Path,
@@ -135,7 +132,7 @@ def road(
     with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patched:
         if not pictures:
             patched.setattr(shown, "fans", lambda *_: {"fan": {}})
-            patched.setattr(reports, "page", lambda _: "")
+            patched.setattr(report_page, "page", lambda _: "")
         yield Road(around=around, engine=Engine(repository=repository, instance=instance))
 
 

@@ -25,8 +25,8 @@ _MINUTES_A_DAY = 1440
 class Changed:
     """A market whose every bar from ``after`` on is another one: the past stays, bit for bit.
 
-    The four prices of a bar move by one factor, so their order holds, and no bar appears or goes: quality sees no
-    reason to judge otherwise. ``moved`` collects how many bars of each day were changed.
+    The four prices of a bar move by one factor and its extremes outward, so their order holds, and no bar appears or
+    goes: quality sees no reason to judge otherwise. ``moved`` collects how many bars of each day were changed.
     """
 
     market: MarketData
@@ -43,17 +43,15 @@ class Changed:
     def _changed(self, part: pl.DataFrame) -> pl.DataFrame:
         day, symbol = part.select("day", "symbol").row(0)
         draws = np.random.default_rng([self.seed, crc32(symbol.encode()), day.toordinal()])
-        factors = np.exp(0.002 * draws.standard_normal(_MINUTES_A_DAY))[
-            part["ts"].dt.hour() * 60 + part["ts"].dt.minute()
-        ]
+        minute = part["ts"].dt.hour().cast(pl.Int64) * 60 + part["ts"].dt.minute()
+        moves = 0.002 * draws.standard_normal((3, _MINUTES_A_DAY))[:, minute.to_numpy()]
+        outward = {"high": np.abs(moves[1]), "low": -np.abs(moves[2])}
         later = pl.col("ts") >= self.after
         self.moved[day] = self.moved.get(day, 0) + part.filter(later).height
+        others = {name: pl.col(name) * pl.Series(np.exp(moves[0] + outward.get(name, 0.0))) for name in PRICES}
+        others["volume"] = (pl.col("volume") * 1.5).floor() + 1
         return part.with_columns(
-            *(
-                pl.when(later).then(pl.col(name) * pl.lit(pl.Series(factors))).otherwise(name).alias(name)
-                for name in PRICES
-            ),
-            pl.when(later).then((pl.col("volume") * 1.5).floor() + 1).otherwise("volume").alias("volume"),
+            pl.when(later).then(other).otherwise(name).alias(name) for name, other in others.items()
         )
 
 

@@ -1,0 +1,178 @@
+"""Truth 1, past only: change every bar after a minute, and nothing known by then changes, in any asset, bit for bit."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime
+from io import BytesIO
+
+import polars as pl
+import pytest
+
+from timegpt_assets.core import calendar
+from timegpt_assets.core.schema import TIME
+from timegpt_assets_tests import markets
+from timegpt_assets_tests.markets import DAYS, Market
+from timegpt_assets_tests.roads import non_null
+from timegpt_assets_tests.strategies import MINUTE, Changed
+
+Tables = Mapping[str, pl.DataFrame]
+
+LATE = DAYS[4:6]
+"""Where minutes are drawn from: earlier sessions to trade in, a month's end before them, later ones to be changed."""
+EXITS = ("exit_ts", "exit_price", "exit_reason", "gross_pnl", "cost", "net_pnl")
+"""Columns of a trade that are known when it ends; the others when the bar it enters at is."""
+TRADED = ("backtest/trades", "backtest/book", "backtest/portfolio")
+BEHIND_EMBARGO = -2
+"""Sessions from a day to the last one its calibration may look at: one of embargo, and the day before that."""
+NEVER_CHANGED = {
+    "forecasts/snapshots": "the calendar alone makes them",
+    "bars/quality_report": "the change keeps every bar, so the verdicts stand",
+    "gates/forecast_gate": "counts prod, model and prod_live only: there are none to be measured here",
+    "gates/trading_gate": "counts prod, model and prod_live only: there are none to be measured here",
+}
+
+
+def closed(day: pl.Expr, sessions_later: int = 0) -> pl.Expr:
+    """Return when the session of a day, or the one that many sessions later, has closed."""
+
+    def close(days: pl.Series) -> pl.Series:
+        return pl.Series(
+            [calendar.session(calendar.shifted(d, sessions_later) if sessions_later else d).close for d in days],
+            dtype=TIME,
+        )
+
+    return day.map_batches(close, return_dtype=TIME)
+
+
+ENTERED = pl.col("entry_ts") + MINUTE
+CLOCKS: Mapping[str, pl.Expr] = {
+    "bars/raw_bars": pl.col("ts") + MINUTE,
+    "bars/bars": pl.col("ts") + MINUTE,
+    "bars/quality_report": closed(pl.col("day")),
+    "features/market_context": pl.col("known_at"),
+    "features/features": pl.col("known_at"),
+    "features/panel": pl.col("known_at"),
+    "features/labels": pl.col("target_ts"),
+    "forecasts/snapshots": pl.lit(calendar.session(DAYS[0]).open, TIME),
+    "forecasts/answers": pl.col("snapshot_ts"),
+    "forecasts/raw_forecasts": pl.col("snapshot_ts"),
+    "forecasts/outcomes": pl.col("target_ts"),
+    "calibration/calibration_models": closed(pl.col("day"), BEHIND_EMBARGO),
+    "calibration/forecasts": pl.col("snapshot_ts"),
+    "evaluation/forecast_scores": pl.col("target_ts"),
+    "evaluation/day_scores": pl.col("target_ts"),
+    "gates/symbol_gates": closed(pl.col("day"), -1),
+    **dict.fromkeys(TRADED, ENTERED),
+    **{
+        f"evaluation/{name}": closed(pl.col("as_of"))
+        for name in ("forecast_diagnostics", "pit_reliability", "trading_scores", "cost_sensitivity", "oos_summary")
+    },
+    "gates/forecast_gate": closed(pl.col("as_of")),
+    "gates/trading_gate": closed(pl.col("as_of")),
+    "reports/report": closed(pl.col("as_of")),
+}
+"""Asset -> when a row of it is known (architecture.md, Clocks)."""
+
+
+def pieces(tables: Tables, at: pl.Expr, *, known: bool) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield each asset's rows that are known by ``at``, or are not; of trades the entries, then the ends."""
+    for asset, clock in CLOCKS.items():
+        frame = tables[asset]
+        entries = frame.drop(*EXITS) if asset in TRADED else frame
+        yield asset, entries.filter((clock <= at) == known)
+        if asset in TRADED:
+            yield asset, frame.filter(pl.col("exit_ts").is_not_null(), (pl.col("exit_ts") <= at) == known)
+
+
+def stored_bytes(frame: pl.DataFrame) -> bytes:
+    """Return the frame as bytes: equal for equal bits only."""
+    buffer = BytesIO()
+    frame.write_parquet(buffer, statistics=False)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module", params=["synthetic", "real"])
+def market(request: pytest.FixtureRequest) -> Market:
+    return markets.synthetic() if request.param == "synthetic" else markets.real(request.getfixturevalue("real_data"))
+
+
+@pytest.fixture(scope="module")
+def as_it_was(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    with market.road(tmp_path_factory.mktemp("as_it_was")) as road:
+        road.run(DAYS)
+        return road.tables()
+
+
+def test_the_clock_of_every_stored_asset_is_known_here(as_it_was: Tables) -> None:
+    assert as_it_was.keys() == CLOCKS.keys()
+
+
+def any_minute(_: Tables, draw: random.Random) -> datetime:
+    """Return any minute of the late sessions but their first and last hour."""
+    return markets.minute(draw.choice(LATE), draw.randrange(60, 331))
+
+
+def minute_of_a_refusal(as_it_was: Tables, draw: random.Random) -> datetime:
+    """Return the minute after trades met at one seat: one was refused, and nobody knows yet how the other will end."""
+    refused = as_it_was["backtest/portfolio"].filter(
+        pl.col("refused_by") == "position_limit", pl.col("day").is_in(LATE)
+    )
+    return draw.choice(refused["entry_ts"].to_list()) + MINUTE
+
+
+@pytest.mark.parametrize(("drawn", "seed"), [(any_minute, 1), (minute_of_a_refusal, 14)])
+def test_bars_after_a_minute_change_nothing_that_was_known_by_then(
+    market: Market,
+    as_it_was: Tables,
+    drawn: Callable[[Tables, random.Random], datetime],
+    seed: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    at = drawn(as_it_was, random.Random(seed))
+    moved: dict[date, int] = {}
+    with market.road(
+        tmp_path_factory.mktemp("changed"),
+        change=lambda bars: Changed(market=bars, after=at, seed=seed, moved=moved),
+    ) as road:
+        road.run(DAYS)
+        otherwise = road.tables()
+    assert sum(moved.values()) >= 1000
+
+    compared = values_compared(as_it_was, otherwise, at)
+    assert compared.total() >= 1000
+    assert {asset for asset, values in compared.items() if values} == CLOCKS.keys()
+    ended = as_it_was["backtest/trades"].filter(pl.col("exit_ts") <= at)
+    assert ended.height >= 30
+    unmoved = CLOCKS.keys() - changed_later(as_it_was, otherwise, at)
+    assert unmoved <= NEVER_CHANGED.keys(), "nothing came of the change: it proves nothing of these"
+
+
+def values_compared(as_it_was: Tables, otherwise: Tables, at: datetime) -> Counter[str]:
+    """Return how many values of each asset were known by ``at``, having asserted that they are the same bits."""
+    compared: Counter[str] = Counter()
+    both = (pieces(tables, pl.lit(at, TIME), known=True) for tables in (as_it_was, otherwise))
+    for (asset, before), (_, after) in zip(*both, strict=True):
+        told = f"{asset} knew of bars after {at} ({difference(before, after)})"
+        assert stored_bytes(before) == stored_bytes(after), told
+        compared[asset] += non_null(before)
+    return compared
+
+
+def changed_later(as_it_was: Tables, otherwise: Tables, at: datetime) -> set[str]:
+    """Return the assets of which something not yet known at ``at`` became another."""
+    both = (pieces(tables, pl.lit(at, TIME), known=False) for tables in (as_it_was, otherwise))
+    return {
+        asset for (asset, before), (_, after) in zip(*both, strict=True) if stored_bytes(before) != stored_bytes(after)
+    }
+
+
+def difference(before: pl.DataFrame, after: pl.DataFrame) -> str:
+    """Return the first column and row in which two frames differ, in words."""
+    if before.height != after.height:
+        return f"{before.height} rows, then {after.height}"
+    for name in before.columns:
+        if before.columns == after.columns and not (same := before[name].eq_missing(after[name])).all():
+            row = same.arg_min()
+            return f"first in {name}: {before[name][row]}, then {after[name][row]}, of {before.row(row)[:5]}"
+    return "columns, or bits that print alike"

@@ -1,0 +1,162 @@
+"""Truths 2, 5, 6 and 8 of a whole road: same road, quantiles in order, same bytes, and the way back to the bars.
+
+Truth 1 is in test_truth_1_past_only.py, truths 3 and 4 are in test_truths_3_and_4_money_and_sources.py.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import polars as pl
+import pytest
+
+from timegpt_assets.adapters.baseline import Baseline
+from timegpt_assets.adapters.lineage_book import LineageBook
+from timegpt_assets.config import core_values
+from timegpt_assets.core import tables
+from timegpt_assets.core.lineage import path_to_bars
+from timegpt_assets.stages import EVERYDAY, STAGES
+from timegpt_assets_tests import markets
+from timegpt_assets_tests.markets import DAYS, Market
+from timegpt_assets_tests.roads import TINY, Road, non_null, road
+from timegpt_assets_tests.strategies import Tangled
+
+SHORT = DAYS[:5]
+FORECASTS = ("forecasts/raw_forecasts", "forecasts/outcomes", "calibration/forecasts", "evaluation/day_scores")
+
+
+@pytest.fixture(scope="module", params=["synthetic", "real"])
+def market(request: pytest.FixtureRequest) -> Market:
+    return markets.synthetic() if request.param == "synthetic" else markets.real(request.getfixturevalue("real_data"))
+
+
+@pytest.fixture(scope="module")
+def whole(market: Market, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+    """Yield the road of the whole window at once."""
+    with market.road(tmp_path_factory.mktemp("whole")) as built:
+        built.run(SHORT)
+        yield built
+
+
+def assert_the_same_files(one: Road, other: Road) -> None:
+    """Assert that two roads stored the same files, byte for byte, and that there was something to compare."""
+    mine, theirs = one.bytes(), other.bytes()
+    assert mine.keys() == theirs.keys()
+    assert [name for name, content in mine.items() if content != theirs[name]] == []
+    stored = one.tables()
+    assert {asset.split("/")[1] for asset in stored} == set(EVERYDAY)
+    assert min(non_null(frame) for frame in stored.values()) > 0
+    assert sum(non_null(frame) for frame in stored.values()) >= 1000
+    assert stored["backtest/trades"].height >= 30
+    assert stored["calibration/forecasts"].filter(pl.col("calibration") != "none").height >= 30
+
+
+def test_a_window_made_day_by_day_is_the_window_made_at_once(
+    market: Market, whole: Road, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with market.road(tmp_path_factory.mktemp("days")) as by_day:
+        for day in SHORT:
+            by_day.run([day])
+    assert_the_same_files(whole, by_day)
+
+
+def test_a_window_made_symbol_by_symbol_within_each_stage_is_the_window_made_at_once(
+    market: Market, whole: Road, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with market.road(tmp_path_factory.mktemp("symbols")) as by_symbol:
+        settings = by_symbol.around.settings
+        symbols = sorted({*settings.universe.tickers, *settings.universe.context}, reverse=True)
+        for stage in _stages():
+            for symbol in symbols:
+                by_symbol.run(SHORT, symbols=[symbol], assets=stage)
+    assert_the_same_files(whole, by_symbol)
+
+
+def _stages() -> Iterator[Sequence[str]]:
+    """Yield the assets of each stage, scores of forecasts before the gates and trades that read them."""
+    yield from (STAGES[stage] for stage in ("bars", "features", "forecasts", "calibration"))
+    yield ("forecast_scores",)
+    yield STAGES["backtest"]
+    yield (*STAGES["evaluation"], *STAGES["gates"], *STAGES["reports"])
+
+
+def test_the_same_road_in_another_folder_and_by_force_over_what_is_there_gives_the_same_bytes(
+    market: Market, whole: Road, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with market.road(tmp_path_factory.mktemp("another")) as another:
+        another.run(SHORT)
+        assert_the_same_files(whole, another)
+        written = {path: path.stat().st_mtime_ns for path in another.root.glob("*/*/*.parquet")}
+        made = another.run(SHORT, force=True).made
+        rewritten = {path: path.stat().st_mtime_ns for path in another.root.glob("*/*/*.parquet")}
+    again = sum(rewritten[path] > before for path, before in written.items())
+    assert again >= len(EVERYDAY) * 2, "force made nothing again"
+    assert made >= again
+    assert_the_same_files(whole, another)
+
+
+def test_quantiles_never_cross_in_any_stored_forecast(whole: Road) -> None:
+    stored = whole.tables()
+    for asset in FORECASTS:
+        assert_in_order(stored[asset], tables.QUANTILES)
+        if asset != "evaluation/day_scores":
+            assert_bands_are_their_quantiles(stored[asset])
+    for asset in ("calibration/forecasts", "evaluation/day_scores"):
+        assert_in_order(stored[asset], [f"raw_{name}" for name in tables.QUANTILES])
+
+
+def assert_in_order(frame: pl.DataFrame, quantiles: Sequence[str]) -> None:
+    """Assert that all quantiles ascend together, and that nearly all of them are there to be compared."""
+    pairs = list(combinations(quantiles, 2))
+    crossed = {f"{low} > {high}": frame.filter(pl.col(low) > pl.col(high)).height for low, high in pairs}
+    assert sum(crossed.values()) == 0, {pair: n for pair, n in crossed.items() if n}
+    assert len(pairs) == 21
+    assert non_null(frame.select(quantiles)) >= 1000
+
+
+def assert_bands_are_their_quantiles(frame: pl.DataFrame) -> None:
+    """Assert that lo_<level> and hi_<level> say what the quantiles at the ends of the band say, null for null."""
+    for level, ends in tables.BANDS.items():
+        for side, quantile in zip(("lo", "hi"), ends, strict=True):
+            assert frame[f"{side}_{level}"].equals(frame[quantile].alias(f"{side}_{level}"), null_equal=True)
+
+
+def test_a_forecaster_whose_bands_cross_is_put_in_order_and_counted(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("tangled")
+    market = markets.synthetic()
+    with market.road(folder / "plain") as plain:
+        settings = plain.around.settings
+    tangled = Tangled(honest=Baseline(**core_values.baseline(settings)))
+    with road(folder, *market.overrides, base=TINY, overriding={"forecaster": tangled}, pictures=False) as built:
+        built.run(SHORT[2:4], assets=["outcomes", "forecasts", "day_scores"])
+        stored = built.tables()
+    answers, raw = stored["forecasts/answers"], stored["forecasts/raw_forecasts"]
+    assert answers.filter(pl.col("lo_50") > pl.col("hi_50")).height >= 30
+    assert raw.filter(pl.col("crossings") > 0).height >= 30
+    assert raw.filter(pl.col("crossings") == 0).height >= 30
+    for asset in FORECASTS:
+        assert stored[asset].height >= 60
+        for low, high in combinations(tables.QUANTILES, 2):
+            assert stored[asset].filter(pl.col(low) > pl.col(high)).is_empty(), f"{asset}: {low} > {high}"
+
+
+def test_every_lineage_id_leads_back_to_the_source_of_the_bars(whole: Road) -> None:
+    records = LineageBook(whole.root).records()
+    stored = whole.tables()
+    assert {asset.split("/")[1] for asset in stored} == set(EVERYDAY)
+    stamped = 0
+    for asset, frame in stored.items():
+        assert frame["lineage_id"].null_count() == 0
+        stamped += frame.height
+        for lineage_id in frame["lineage_id"].unique():
+            path = path_to_bars(records, lineage_id)
+            assert path[0].asset == asset
+            assert {record.lineage_id for record in path} <= records.keys()
+            roots = [record.asset for record in path if not record.parents]
+            expected = ["forecasts/snapshots"] if asset == "forecasts/snapshots" else ["bars/raw_bars"]
+            assert [root for root in roots if root != "forecasts/snapshots" or root == asset] == expected
+            assert all(record.asset != "features/labels" for record in path) or asset not in BEFORE_THE_FACT
+    assert stamped >= 1000
+
+
+BEFORE_THE_FACT = ("forecasts/answers", "forecasts/raw_forecasts", "features/panel", "features/features")
+"""Assets no label may be upstream of; calibrated forecasts learn from earlier days' labels, through the embargo."""
