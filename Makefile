@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PROFILE := $(or $(TIMEGPT_ASSETS_PROFILE),demo)
-RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+RUN := VIRTUAL_ENV="$(CURDIR)/$(VENV)" PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .PHONY: help setup check test soak demo ui bench docs
 help:  ## list the verbs
