@@ -175,6 +175,26 @@ class BudgetLedger:
         with self.store.reading() as connection:
             return connection.execute(sa.select(CALLS.c.id).where(answered).limit(1)).first() is not None
 
+    def answered_hashes(self, request_hashes: Collection[str]) -> set[str]:
+        """Return those of the requests whose answer was paid for and not given up."""
+        answered = CALLS.c.request_hash.in_(request_hashes) & (CALLS.c.state == ANSWERED) & ~CALLS.c.void
+        with self.store.reading() as connection:
+            return set(connection.execute(sa.select(CALLS.c.request_hash).where(answered)).scalars())
+
+    def adopt(self, snapshot_key: str, request_hash: str, record: Mapping[str, Any]) -> bool:
+        """Let a stored answer stand for its snapshot where none does yet (a lost ledger, another machine's cache)."""
+        with self.store.writing() as connection:
+            there = sa.select(SNAPSHOTS.c.snapshot_key).where(SNAPSHOTS.c.snapshot_key == snapshot_key)
+            if connection.execute(there).first():
+                return False
+            self._write_record(connection, Ask("adopted", request_hash, snapshot_key, record))
+            return True
+
+    def frozen(self) -> str | None:
+        """Return why sending is frozen, None when it is not."""
+        with self.store.reading() as connection:
+            return connection.execute(sa.select(SWITCHES.c.why).where(SWITCHES.c.name == "frozen")).scalar()
+
     def give_up(self, snapshot_keys: Collection[str], request_hashes: Collection[str]) -> None:
         """Let the snapshots be asked again (--reask): what was spent stays spent."""
         old = CALLS.c.snapshot_key.in_(snapshot_keys) | CALLS.c.request_hash.in_(request_hashes)

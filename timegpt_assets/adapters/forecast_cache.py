@@ -49,6 +49,10 @@ class ForecastCache:
             message = f"The paid answer {request_hash} is damaged ({error}); set aside as {aside}. {_remedy(path)}"
             raise CacheDamaged(message) from None
 
+    def has(self, host: str, request_hash: str) -> bool:
+        """Return whether an answer is stored, be it damaged."""
+        return self._path(host, request_hash).exists() or self._aside(host, request_hash).exists()
+
     def write(self, host: str, request_hash: str, record: Mapping[str, Any], body: bytes) -> None:
         """Store an answer durably before returning; the first one stored stays."""
         path = self._path(host, request_hash)
