@@ -100,10 +100,10 @@ def build_definitions(
 def _definitions(around: Surroundings, overriding: Mapping[str, Any]) -> dg.Definitions:
     house = House(settings=around.settings, grid=grid(around.settings))
     assets = [make(house) for make in ASSETS]
-    book = LineageBook(around.storage_root)
+    book = LineageBook(around.storage)
     records = lineage_records(around.settings, assets)
     manager = TableIOManager(
-        store=ParquetStore(around.storage_root),
+        store=ParquetStore(around.storage),
         tables=checks.BY_NAME,
         lineage=lambda key: book.record(records[key]),
     )
