@@ -55,7 +55,8 @@ class ForecastCache:
 
     def has(self, host: str, request_hash: str) -> bool:
         """Return whether an answer is stored, be it damaged."""
-        return self._path(host, request_hash).exists() or self._aside(host, request_hash).exists()
+        names = (_name(host, request_hash), _aside(host, request_hash))
+        return any(self.place.generation(name) is not None for name in names)
 
     def write(self, host: str, request_hash: str, record: Mapping[str, Any], body: bytes) -> None:
         """Store an answer durably before returning; the first one stored stays."""

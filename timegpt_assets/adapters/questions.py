@@ -8,13 +8,14 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import pairwise
 from typing import Any
 
 import orjson
 
 from timegpt_assets.adapters.budget_ledger import BudgetLedger
 from timegpt_assets.adapters.forecast_cache import ForecastCache
-from timegpt_assets.core.forecasts import FRAMING_VERSION
+from timegpt_assets.core.forecasts import FRAMING_VERSION, FREQ, Request, fingerprint
 
 BYTES_PER_VALUE, BYTES_PER_SERIES, BYTES_PER_REQUEST = 16, 64, 1024
 """Most that one float32, one series' stamp and size, and everything else take in a request's JSON."""
@@ -110,13 +111,20 @@ class Index:
         }
 
 
+def params_key(host: str, model: str) -> str:
+    """Return the request hash of the model's parameters, which the SDK asks for by model and step of the series."""
+    query = f"model={model}&freq={FREQ}".encode()
+    asked = Request(symbols=(), steps=(), levels=(), model=model, body=query)
+    return fingerprint(asked, host=host, endpoint="/model_params")
+
+
 def batches(symbols: Sequence[str], size: int) -> list[Sequence[str]]:
     """Return the symbols in as few batches of at most ``size`` as there can be, all about equally large."""
     if not symbols:
         return []
     count = -(-len(symbols) // max(1, size))
     cuts = [round(i * len(symbols) / count) for i in range(count + 1)]
-    return [symbols[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [symbols[a:b] for a, b in pairwise(cuts)]
 
 
 def _asked_about(record: Mapping[str, Any]) -> frozenset[str]:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Literal
 
 import httpx
@@ -22,21 +21,17 @@ from timegpt_assets.adapters.budget_ledger import Account, Ask, BudgetLedger
 from timegpt_assets.adapters.call_errors import InvalidAnswer, MissingKey, OfflineMiss, RequestTooLarge, UntrustedHost
 from timegpt_assets.adapters.composer import Composer, uncompressed
 from timegpt_assets.adapters.forecast_cache import ForecastCache
+from timegpt_assets.adapters.hosts import PROVIDER_URL, host
 from timegpt_assets.adapters.metering import Meter, Question
+from timegpt_assets.adapters.places import Place
 from timegpt_assets.adapters.questions import Index, Moment, Size, batches
 from timegpt_assets.adapters.stored_answers import Known
 from timegpt_assets.core import tables
 from timegpt_assets.core.forecasts import Request, fingerprint
 from timegpt_assets.core.framing import Frame
 
-PROVIDER_URL = "https://api.nixtla.io"
 _POLL_SEC = 0.05
 """How often a process looks whether the one that is asking has its answer."""
-
-
-def host(base_url: str) -> str:
-    """Return the provider's host, with its port unless it is the usual one: what cache and ledger are keyed by."""
-    return httpx.URL(base_url).netloc.decode()
 
 
 @dataclass(kw_only=True)
@@ -44,8 +39,8 @@ class TimeGPT:
     """The forecaster that costs money.
 
     ``settings_digest`` stands for every setting that shapes a request body beside model and levels; a snapshot is
-    answered once per digest. ``api_key`` is asked for only when something must be sent. ``budget_file`` gets the
-    ledger's figures after every day that was sent for.
+    answered once per digest. ``api_key`` is asked for only when something must be sent. ``artifacts`` gets the
+    ledger's figures (api_budget.json) after every day that was sent for.
     """
 
     api_key: Callable[[], str | None] | str | None = field(repr=False)
@@ -60,13 +55,13 @@ class TimeGPT:
     base_url: str = PROVIDER_URL
     api_mode: Literal["online", "offline", "simulate"] = "online"
     trusted_hosts: tuple[str, ...] = ("api.nixtla.io",)
-    size: Size = Size(max_bytes=20_000_000, least_rows=1)
+    size: Size = field(default_factory=lambda: Size(max_bytes=20_000_000, least_rows=1))
     timeout_sec: float = 60.0
     max_attempts: int = 3
     max_failed_calls: int = 5
     on_ambiguous: Literal["retry", "fail"] = "retry"
     on_doubt: Literal["refuse", "keep"] = "refuse"
-    budget_file: Path | None = None
+    artifacts: Place | None = None
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
 
     def __post_init__(self) -> None:
@@ -91,8 +86,8 @@ class TimeGPT:
                 self._give_up(asking, budget_run_id)
             found, cached = self._found(asking, meter, reask)
         finally:
-            if self.budget_file and meter.sent:
-                self.ledger.export(self.account, self.budget_file)
+            if self.artifacts and meter.sent:
+                self.ledger.export(self.account, self.artifacts)
         rows = [self._rows(answer) for answer in found]
         return Answered(
             rows=tables.ANSWERS.conformed(pl.concat([tables.ANSWERS.empty(), *rows], how="diagonal")),
@@ -254,8 +249,8 @@ class TimeGPT:
         body = uncompressed(request)
         if len(body) > self.size.max_bytes:
             raise RequestTooLarge(
-                f"{about}: the request has {len(body)} bytes, forecast.max_bytes_per_call allows {self.size.max_bytes}; "
-                "nothing was sent. Raise the limit."
+                f"{about}: the request has {len(body)} bytes, forecast.max_bytes_per_call allows "
+                f"{self.size.max_bytes}; nothing was sent. Raise the limit."
             )
         asked = Request(
             symbols=tuple(sent["symbol"].unique().sort()),

@@ -64,6 +64,25 @@ def preset(settings: Settings) -> Preset:
     )
 
 
+def schedule(settings: Settings) -> dict[str, Any]:
+    """Return the keyword arguments of core.snapshots.snapshots beside its days."""
+    forecast = settings.forecast
+    return {
+        "preset": preset(settings),
+        "horizon_min": forecast.horizon_min,
+        "calendar": event_calendar(settings),
+        "skip_events": forecast.skip_events,
+        "max_total": forecast.max_snapshots_total,
+        "since": settings.data.start_date,
+    }
+
+
+def least_rows(settings: Settings) -> int:
+    """Return the fewest rows of a symbol that may be sent."""
+    framing = settings.forecast.framing
+    return max(framing.min_history_samples, framing.provider_min_samples or 0)
+
+
 def snapshots_per_day(settings: Settings) -> int:
     """Return how many snapshots a full session can ask for."""
     chosen = preset(settings)

@@ -117,10 +117,14 @@ class Forecast(Section):
     baseline: Baseline
     api_budget: Annotated[ApiBudget, PLACE]
     batch_multi_series: bool
+    max_bytes_per_call: Annotated[Count, PLACE]
+    history_mode: Literal["single", "cross_validation"]
     cache_dir: Annotated[str, Field(min_length=1), PLACE]
     timeout_s: Annotated[Positive, PLACE]
     max_attempts: Annotated[Count, PLACE]
+    max_failed_calls: Annotated[Count, PLACE]
     on_ambiguous: Annotated[Literal["retry", "fail"], PLACE]
+    on_doubt: Annotated[Literal["refuse", "keep"], PLACE]
 
     @property
     def preset(self) -> SnapshotPreset:
