@@ -157,13 +157,8 @@ def keep_days(
     store.keep(context.asset_key, context.assets_def.metadata_by_key[context.asset_key], frame, days=notes)
     for day, noted in notes.items():
         rows = frame.filter(pl.col("day") == date.fromisoformat(day))
-        context.log_event(
-            dg.AssetMaterialization(
-                asset_key=context.asset_key,
-                partition=day,
-                metadata={**_notes(rows if rows.height else None), **noted, "run_failed_later": True},
-            )
-        )
+        said = {**_notes(rows if rows.height else None), **noted, "run_failed_later": True}
+        context.log_event(dg.AssetMaterialization(asset_key=context.asset_key, partition=day, metadata=said))
 
 
 def _notes(part: pl.DataFrame | None) -> dict[str, Any]:
