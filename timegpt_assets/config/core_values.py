@@ -12,13 +12,14 @@ import polars as pl
 
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
-from timegpt_assets.core.bars import QualityPolicy
 from timegpt_assets.core.calibration.methods import Recipe
+from timegpt_assets.core.contract import Reading
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.forecasts import levels_of
 from timegpt_assets.core.gates import Eligibility, ForecastGate, Promotion, TradingGate
 from timegpt_assets.core.liquidity import Filters
 from timegpt_assets.core.metrics.trading import Account
+from timegpt_assets.core.quality_rules import QualityPolicy
 from timegpt_assets.core.snapshots import Preset
 from timegpt_assets.core.targets import Target
 from timegpt_assets.core.trading import Costs, Risk, Rules
@@ -35,10 +36,22 @@ def quality_policy(settings: Settings) -> QualityPolicy:
         sustained_fill_run=policy.sustained_ffill_run,
         max_fill_share=policy.max_fill_share,
         outlier_z=policy.outlier_z,
+        max_minute_move=policy.max_minute_move,
         max_zero_volume_share=policy.max_zero_volume_share,
+        max_minute_volume=policy.max_minute_volume,
+        split_ratios=policy.split_ratios,
+        split_tolerance=policy.split_tolerance,
+        splits={(split.symbol, split.day): split.ratio for split in settings.events.splits},
         auction_open=policy.auction_open,
+        auction_close=policy.auction_close,
+        max_offenders=policy.max_offenders,
         severity=policy.severity.model_dump(),
     )
+
+
+def reading(settings: Settings) -> Reading:
+    """Return how the source's stamps are read."""
+    return Reading(stamp=settings.data.stamp, zone=settings.data.timezone)
 
 
 def target(settings: Settings) -> Target:
