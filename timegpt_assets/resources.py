@@ -103,7 +103,7 @@ def market_data(around: Surroundings) -> MarketData:
             missing_rate=made_up.missing_rate,
         )
     if data.source == "local":
-        return LocalMarketData(around.place(data.required_root), data.template)
+        return LocalMarketData(around.place(data.required_root), data.template, core_values.reading(around.settings))
     raise MarketDataError(
         f"data.source {data.source!r} cannot be read by this version. Copy the bars to a folder and set "
         "data.source=local and data.root."
@@ -205,6 +205,7 @@ SHAPES_A_BODY = (
 def resources(around: Surroundings) -> dict[str, Any]:
     """Return the resource definitions of the outside world, each made when a run first needs it."""
     return {
+        "clock": dg.ResourceDefinition(lambda _: around.clock),
         "market_data": dg.ResourceDefinition(lambda _: market_data(around)),
         "forecaster": dg.ResourceDefinition(lambda _: forecaster(around)),
         "artifacts": dg.ResourceDefinition(lambda _: around.artifacts),

@@ -4,7 +4,7 @@ Belongs here: stage words, warm-up and what is refused before anything runs. Run
 """
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from dagster import AssetKey
 
@@ -131,6 +131,4 @@ def _sessions(start: date, end: date) -> list[date]:
 
 def last_closed_session(at: datetime) -> date:
     """Return the newest session that has closed at ``at``."""
-    today = at.date()
-    earlier = calendar.sessions(today - timedelta(days=14), today)
-    return next(s.day for s in reversed(earlier) if calendar.has_closed(s.day, at))
+    return calendar.last_closed_session(at)
