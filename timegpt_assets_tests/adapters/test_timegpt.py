@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +181,7 @@ def test_bulk_rows_are_what_the_sdk_itself_returns(server: TimeGPTServer, tmp_pa
 
 
 SMALL = 60_000
-"""Bytes of one request in which three series of 1,000 rows, or two of 2,000, do not fit at the most they may take."""
+"""Bytes of one request: three series of 500 rows fit, of two with 1,900 rows not even at the most they may take."""
 
 
 def test_too_large_a_request_loses_its_oldest_history_first(server: TimeGPTServer, tmp_path: Path) -> None:
@@ -197,14 +197,14 @@ def test_too_large_a_request_loses_its_oldest_history_first(server: TimeGPTServe
 
 def test_only_then_are_the_symbols_split_each_part_a_request_reserved_with_the_others(tmp_path: Path) -> None:
     with TimeGPTServer(key=KEY, input_size=5000) as roomy:
-        size = Size(max_bytes=SMALL, least_rows=1500)
+        size = Size(max_bytes=SMALL, least_rows=1900)
         with pytest.raises(BudgetExceeded, match="4 TimeGPT calls needed, 3 left"):
             timegpt(roomy.url, tmp_path, size=size, limits={"per_run": 3}).answers(
                 [frame(14, rows=3000)], budget_run_id="a"
             )
         answered = timegpt(roomy.url, tmp_path, size=size).answers([frame(14, rows=3000)], budget_run_id="a")
         assert [len(body["series"]["sizes"]) for body in roomy.bodies()] == [1, 1, 1]
-        assert all(n >= 1500 for body in roomy.bodies() for n in body["series"]["sizes"])
+        assert all(n >= 1900 for body in roomy.bodies() for n in body["series"]["sizes"])
         assert all(len(one.body) <= SMALL for one in roomy.received)
         assert answered.rows["symbol"].unique().sort().to_list() == list(SYMBOLS)
         assert timegpt(roomy.url, tmp_path, size=size).answers([frame(14, rows=3000)], budget_run_id="b").sent == 0
