@@ -5,11 +5,11 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 import pytest
@@ -25,6 +25,7 @@ from timegpt_assets.adapters.call_errors import (
     UntrustedHost,
     UnusableInput,
 )
+from timegpt_assets.adapters.forecast_cache import Entry, ForecastCache
 from timegpt_assets.adapters.places import Folder
 from timegpt_assets.adapters.questions import Size, params_key
 from timegpt_assets.core import tables
@@ -482,3 +483,27 @@ def test_every_error_says_what_to_do(server: TimeGPTServer, tmp_path: Path) -> N
         offline.answers([frame(14, day=date(2024, 7, 2))], budget_run_id="a")
     assert "2024-07-02" in str(missed.value)
     assert str(missed.value).endswith("Ask for them online first.")
+
+
+class AnsweredInBetween(ForecastCache):
+    """A cache in which another process stores the answer right after it was looked for in vain."""
+
+    meanwhile: ClassVar[list[Callable[[], object]]] = []
+
+    def read(self, host: str, request_hash: str) -> Entry | None:
+        found = super().read(host, request_hash)
+        if found is None and self.meanwhile:
+            self.meanwhile.pop()()
+        return found
+
+
+def test_an_answer_that_another_process_stores_in_between_is_not_taken_for_a_damaged_one(
+    server: TimeGPTServer, tmp_path: Path
+) -> None:
+    timegpt(server.url, tmp_path).answers([frame(14)], budget_run_id="a")
+    other = timegpt(server.url, tmp_path)
+    AnsweredInBetween.meanwhile[:] = [lambda: other.answers([frame(15)], budget_run_id="other")]
+    ours = timegpt(server.url, tmp_path, cache=AnsweredInBetween(Folder(tmp_path / "cache")))
+    assert ours.answers([frame(15)], budget_run_id="ours").rows.height == 3 * 15
+    assert AnsweredInBetween.meanwhile == []
+    assert posts(server) == 2
