@@ -77,7 +77,10 @@ class Bucket:
 
         def fetch(first: int, last: int) -> bytes:
             with self._remedied(name, "read"):
-                return bytes(pinned.download_as_bytes(start=first, end=last, checksum=None, **self._patience))
+                try:
+                    return bytes(pinned.download_as_bytes(start=first, end=last, checksum=None, **self._patience))
+                except NotFound as error:
+                    raise PlaceError(f"{self.shown(name)} was replaced while it was read. Run again.") from error
 
         return pa.PythonFile(RangedObject(int(found.size), fetch), mode="r")
 
