@@ -13,6 +13,9 @@ from timegpt_assets.adapters.bucket import Bucket
 from timegpt_assets.adapters.places import Current, Folder, Place, PlaceError
 from timegpt_assets_tests.servers.gcs import Fault, GCSServer
 
+# the client leaves the socket of an answer that failed to the garbage collector
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+
 BUCKET = "bars-of-ours"
 NAME = "bars/bars/2025-01-21.parquet"
 
