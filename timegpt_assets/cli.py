@@ -17,7 +17,7 @@ from rich.console import Console
 from timegpt_assets import console as view
 from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.market_data import MarketDataError
-from timegpt_assets.adapters.parquet_store import StoreError
+from timegpt_assets.adapters.parquet_files import StoreError
 from timegpt_assets.adapters.places import PlaceError
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.core import calendar

@@ -4,12 +4,12 @@ Belongs here: the real client's calls and what their failures mean. Every write 
 a machine that read an older one is refused (412) and begins again. Reading is pinned to one generation.
 """
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO, cast
 
-import pyarrow as pa
 import requests
 from google.api_core.exceptions import GoogleAPICallError, NotFound, PreconditionFailed, RetryError
 from google.auth.exceptions import GoogleAuthError
@@ -62,12 +62,12 @@ class Bucket:
                 return None
         return Found(data, str(blob.generation))
 
-    def opened(self, name: str) -> "pa.NativeFile | None":
+    def opened(self, name: str) -> BinaryIO | None:
         """Return the object, whole in memory, None when there is none."""
         found = self.read(name)
-        return None if found is None else pa.BufferReader(found.data)
+        return None if found is None else io.BytesIO(found.data)
 
-    def ranged(self, name: str) -> "pa.NativeFile | None":
+    def ranged(self, name: str) -> BinaryIO | None:
         """Return the object as a file of which only the parts that are asked for are fetched; None when absent."""
         with self._remedied(name, "read"):
             found = self._bucket.get_blob(self._key(name), **self._patience)
@@ -82,7 +82,7 @@ class Bucket:
                 except NotFound as error:
                     raise PlaceError(f"{self.shown(name)} was replaced while it was read. Run again.") from error
 
-        return pa.PythonFile(RangedObject(int(found.size), fetch), mode="r")
+        return cast("BinaryIO", RangedObject(int(found.size), fetch))
 
     def write_new(self, name: str, data: Bytes) -> bool:
         """Store the object unless it exists; return whether it was stored."""
@@ -112,10 +112,10 @@ class Bucket:
     def _update_once(self, name: str, change: Callable[[Current], Bytes]) -> None:
         seen: list[int] = []
 
-        def current() -> "pa.NativeFile | None":
+        def current() -> BinaryIO | None:
             found = self.read(name)
             seen.append(ABSENT if found is None else int(found.generation))
-            return None if found is None else pa.BufferReader(found.data)
+            return None if found is None else io.BytesIO(found.data)
 
         data = change(current)
         self._upload(name, data, over=seen[-1] if seen else None)

@@ -1,10 +1,10 @@
 """The folder and the bucket keep the same promises; the bucket through the real client, against a local server."""
 
+import io
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
@@ -74,7 +74,8 @@ def test_an_opened_file_stays_what_it_was_when_it_was_opened(place: Place) -> No
     opened = place.opened(NAME)
     put(place, NAME, b"two")
     assert opened is not None
-    assert opened.read() == b"one"
+    with opened:
+        assert opened.read() == b"one"
 
 
 def test_the_first_bytes_written_under_a_name_stay(place: Place) -> None:
@@ -271,8 +272,8 @@ def test_only_the_parts_that_are_read_are_fetched_each_once(server: GCSServer, b
     place, data = bucket(), bytes(i % 251 for i in range(1_000_000))
     put(place, NAME, data)
     opened = place.ranged(NAME)
-    assert isinstance(opened, pa.NativeFile)
-    opened.seek(opened.size() - 100)
+    assert opened is not None
+    opened.seek(-100, io.SEEK_END)
     assert opened.read() == data[-100:]
     opened.seek(200_000)
     assert opened.read(1000) == data[200_000:201_000]
