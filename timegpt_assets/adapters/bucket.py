@@ -18,7 +18,7 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from timegpt_assets.adapters.places import Bytes, Current, Found, PlaceError
+from timegpt_assets.adapters.places import Bytes, Current, Found, PlaceError, Replaced
 from timegpt_assets.adapters.ranged import RangedObject
 
 ABSENT = 0
@@ -80,7 +80,7 @@ class Bucket:
                 try:
                     return bytes(pinned.download_as_bytes(start=first, end=last, checksum=None, **self._patience))
                 except NotFound as error:
-                    raise PlaceError(f"{self.shown(name)} was replaced while it was read. Run again.") from error
+                    raise Replaced(f"{self.shown(name)} was replaced while it was read. Run again.") from error
 
         return cast("BinaryIO", RangedObject(int(found.size), fetch))
 

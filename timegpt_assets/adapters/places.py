@@ -21,8 +21,12 @@ Current: TypeAlias = Callable[[], BinaryIO | None]
 """Opens what lies under a name at the moment, None when nothing does; not calling it saves the reading."""
 
 
-class PlaceError(OSError):
+class PlaceError(RuntimeError):
     """Raised when a place cannot be read or written; names what lies there, the cause and the remedy."""
+
+
+class Replaced(PlaceError):
+    """Raised when what is read in parts was replaced in between: the parts would be of two generations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +197,6 @@ def _remedied(path: Path, lock_timeout_s: float = 0.0) -> Iterator[None]:
             f"{path}: another process has held its lock for {lock_timeout_s:g} s. "
             "See what it does (fuser on the .tmp file beside it), end it if it hangs, and run again."
         ) from error
-    except PlaceError:
-        raise
     except OSError as error:
         raise PlaceError(
             f"{path} cannot be written: {error}. What was there is untouched. Make the folder writable, or set "

@@ -2,48 +2,19 @@
 
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
 
-from timegpt_assets.adapters.bucket import Bucket
 from timegpt_assets.adapters.places import Current, Folder, Place, PlaceError
+from timegpt_assets_tests.adapters.buckets import BUCKET, Opened
 from timegpt_assets_tests.servers.gcs import Fault, GCSServer
 
 # the client leaves the socket of an answer that failed to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 
-BUCKET = "bars-of-ours"
 NAME = "bars/bars/2025-01-21.parquet"
-
-
-@pytest.fixture
-def server() -> Iterator[GCSServer]:
-    """Yield a local Cloud Storage with one bucket and pages of two names."""
-    with GCSServer(BUCKET, page=2) as running:
-        yield running
-
-
-Opened = Callable[..., Bucket]
-
-
-@pytest.fixture
-def bucket(server: GCSServer) -> Iterator[Opened]:
-    """Yield what opens a place in the server's bucket by the real client, with little patience; closes the clients."""
-    clients = []
-
-    def opened(*, name: str = BUCKET, deadline_s: float = 5.0, contention_s: float = 20.0) -> Bucket:
-        options = {"api_endpoint": server.url}
-        client = storage.Client(project="test", credentials=AnonymousCredentials(), client_options=options)
-        clients.append(client)
-        return Bucket(lambda: client, name, "tables", timeout_s=1.0, deadline_s=deadline_s, contention_s=contention_s)
-
-    yield opened
-    for client in clients:
-        client.close()
 
 
 @pytest.fixture(params=["folder", "bucket"])
