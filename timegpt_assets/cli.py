@@ -14,6 +14,7 @@ import orjson
 import typer
 from rich.console import Console
 
+from timegpt_assets import cli_bars
 from timegpt_assets import console as view
 from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.market_data import MarketDataError
@@ -34,7 +35,7 @@ app = typer.Typer(
     help="Minute bars to honest, budgeted TimeGPT forecasts, backtests and gates.",
 )
 messages = Console(stderr=True)
-FAILED, GATES_FAILED = 1, 3
+FAILED, GATES_FAILED, DATA_FAILED = 1, 3, 4
 EXPECTED = (
     ConfigError,
     Refused,
@@ -89,6 +90,7 @@ def make(
     assets: Sequence[str] = EVERYDAY,
     force: bool = False,
     as_json: bool = False,
+    data_quality: bool = False,
 ) -> dict[str, Any]:
     """Materialise assets over a range of sessions, print what came of it, and return the figures."""
     progress = view.Progress(messages)
@@ -98,9 +100,13 @@ def make(
         wanted = rectangle(desk.house, graph, days=days, symbols=_names(symbols), assets=assets, force=force)
         outcome = desk.engine.run(wanted)
         figures = view.figures(desk, days, outcome, progress)
+        if data_quality:
+            figures["data_quality"] = cli_bars.reported(desk, days, wanted.symbols)
     if as_json:
         sys.stdout.write(orjson.dumps(figures, default=str).decode() + "\n")
     else:
+        if data_quality:
+            cli_bars.shown(figures["data_quality"], Console())
         view.show(figures, messages)
     return figures
 
@@ -152,7 +158,7 @@ def run_day(
     make(surroundings(settings or (), profile=profile), day, day, symbols=symbols, force=force, as_json=json)
 
 
-def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = False) -> None:
+def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = False, of_data: bool = False) -> None:
     def command(
         start: MaybeDay = None,
         end: MaybeDay = None,
@@ -166,7 +172,14 @@ def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = 
         data = around.settings.data
         first = start or _at_midnight(data.start_date)
         last = end or _at_midnight(data.end_date or last_closed_session(around.clock()))
-        figures = make(around, first, last, symbols=symbols, assets=assets, force=force, as_json=json)
+        figures = make(
+            around, first, last, symbols=symbols, assets=assets, force=force, as_json=json, data_quality=of_data
+        )
+        if of_data and not figures["data_quality"]["passed"]:
+            messages.print(
+                "a rule of severity fail is broken: see the table, or configs/dq_policy.yaml", soft_wrap=True
+            )
+            raise typer.Exit(DATA_FAILED)
         if judged and figures["gates_failed"]:
             messages.print(f"gates failed: {', '.join(figures['gates_failed'])}", markup=False, soft_wrap=True)
             raise typer.Exit(GATES_FAILED)
@@ -175,7 +188,12 @@ def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = 
     verb(name)(command)
 
 
-_stage_verb("check-data", STAGES["bars"], "Read bars and judge their quality.")
+_stage_verb(
+    "check-data",
+    STAGES["bars"],
+    "Read bars and judge their quality, rule by rule; exits non-zero when a rule of severity fail is broken.",
+    of_data=True,
+)
 _stage_verb("build-features", STAGES["features"], "Build features and labels.")
 _stage_verb("forecast", STAGES["forecasts"], "Ask for forecasts, within the call budget.")
 _stage_verb("calibrate", STAGES["calibration"], "Fit calibration and apply it.")

@@ -74,7 +74,7 @@ def _facts(wanted: pl.DataFrame, rows: pl.DataFrame, policy: QualityPolicy) -> p
 
 
 def _shifted(rows: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
-    """Return [day, symbol, shifted_min]: the first of SHIFTS by which the session could be moved to hold enough rows."""
+    """Return [day, symbol, shifted_min]: the first of SHIFTS by which the session, moved, would hold enough rows."""
     length = (pl.col("close_time").first() - pl.col("open_time").first()).dt.total_minutes()
     fits = []
     for shift in SHIFTS:
