@@ -12,12 +12,11 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from timegpt_assets.config.forecasting import PROVIDER_HOST, Calibration, Forecast, ForecastGrid
+from timegpt_assets.config.forecasting import PROVIDER_HOST, Forecast, ForecastGrid
 from timegpt_assets.config.market import Data, Events, Universe
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 
 OPEN, CLOSE = time(9, 30), time(16, 0)
-BUILT_METHODS = ("none", "conformal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +179,6 @@ def event_names(events: Events, forecast: Forecast, trading: Trading) -> Refusal
             yield Refusal(f"{section}.skip_events", known, remedy)
 
 
-def built(calibration: Calibration) -> Refusals:
-    """Refuse a calibration method that is known but not built."""
-    if calibration.method not in BUILT_METHODS:
-        remedy = f"{calibration.method} is not built yet; set calibration.method=conformal until it is."
-        yield Refusal("calibration.method", " | ".join(BUILT_METHODS), remedy)
-
-
 def costs(backtest: Backtest, gates: Gates) -> Refusals:
     """Refuse gates that read a cost multiple which is not measured."""
     wanted = {"sharpe_cost_multiplier", "pnl_cost_multiplier"}
@@ -220,7 +212,6 @@ REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (snapshot_times, ("forecast",)),
     (possible_snapshots, ("forecast", "in_grid")),
     (event_names, ("events", "forecast", "trading")),
-    (built, ("calibration",)),
     (costs, ("backtest", "gates")),
     (rules, ("trading",)),
 )

@@ -12,6 +12,7 @@ import polars as pl
 
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
+from timegpt_assets.core.calibration.methods import Recipe
 from timegpt_assets.core.contract import Reading
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.forecasts import levels_of
@@ -77,6 +78,25 @@ def preset(settings: Settings) -> Preset:
     )
 
 
+def schedule(settings: Settings) -> dict[str, Any]:
+    """Return the keyword arguments of core.snapshots.snapshots beside its days."""
+    forecast = settings.forecast
+    return {
+        "preset": preset(settings),
+        "horizon_min": forecast.horizon_min,
+        "calendar": event_calendar(settings),
+        "skip_events": forecast.skip_events,
+        "max_total": forecast.max_snapshots_total,
+        "since": settings.data.start_date,
+    }
+
+
+def least_rows(settings: Settings) -> int:
+    """Return the fewest rows of a symbol that may be sent."""
+    framing = settings.forecast.framing
+    return max(framing.min_history_samples, framing.provider_min_samples or 0)
+
+
 def snapshots_per_day(settings: Settings) -> int:
     """Return how many snapshots a full session can ask for."""
     chosen = preset(settings)
@@ -118,21 +138,28 @@ def levels(settings: Settings) -> tuple[int, ...]:
     return levels_of(settings.forecast.quantiles, settings.forecast.levels)
 
 
-def conformal(settings: Settings) -> dict[str, Any]:
-    """Return the keyword arguments of core.calibration.conformal.models beside outcomes, day and keys."""
-    calibration = settings.calibration
-    delta = calibration.conformal.delta_quantile
-    return {
-        "levels": levels(settings),
-        "window_days": calibration.window_days,
-        "embargo_days": calibration.embargo_days,
-        "min_samples_cell": calibration.min_samples_cell,
-        "min_samples": calibration.min_samples,
-        "score": calibration.conformal.score,
-        "max_width_multiple": calibration.max_width_multiple,
-        "method": calibration.method,
-        "delta_quantile": None if delta == "nominal" else delta,
-    }
+def recipe(settings: Settings) -> Recipe:
+    """Return how calibration models are fitted."""
+    asked = settings.calibration
+    delta = asked.conformal.delta_quantile
+    return Recipe(
+        method=asked.method,
+        window_days=asked.window_days,
+        embargo_days=asked.embargo_days,
+        min_samples=asked.min_samples,
+        min_samples_cell=asked.min_samples_cell,
+        max_width_multiple=asked.max_width_multiple,
+        score=asked.conformal.score,
+        delta_quantile=None if delta == "nominal" else delta,
+        recent_samples=asked.affine.recent_samples,
+        recent_days=asked.affine.recent_days,
+        slope_spread=asked.affine.slope_spread,
+        offset_spread=asked.affine.offset_spread,
+        fit_share=asked.isotonic.fit_share,
+        step=asked.adaptive.step,
+        validation_share=asked.validation_share,
+        pit_deviation_threshold=asked.pit_deviation_threshold,
+    )
 
 
 def backtest(settings: Settings) -> dict[str, Any]:

@@ -239,12 +239,28 @@ CALIBRATION_MODELS = Table(
     | {
         "snapshot_time": Column(pl.String, "New York time of the snapshot, HH:MM"),
         "level": Column(pl.Int64, "band, percent"),
-        "method": Column(pl.String, "conformal, ... or none"),
-        "half_width": Column(
-            pl.Float64, "conformal half-width in units of score; null when it cannot be promised", True
-        ),
+        "method": Column(pl.String, "affine, isotonic, conformal, widen, adaptive or none"),
+        "half_width": Column(pl.Float64, "a band's reach from the centre, in units of score; null: not promised", True),
         "rank": Column(pl.Int64, "ceil((n+1)p)", nullable=True),
-        "score": Column(pl.String, "what half_width is measured in: sigma, or absolute (log return)"),
+        "rank_n": Column(pl.Int64, "scores the rank was taken among", nullable=True),
+        "tracked_level": Column(
+            pl.Float64, "percent the rank was taken for: the level, unless adaptive", nullable=True
+        ),
+        "score": Column(
+            pl.String, "unit of errors: sigma, absolute (log return), band_<level> (its width), own (its sides)"
+        ),
+        "slope": Column(pl.Float64, "centre = slope x q50 + offset x unit"),
+        "offset": Column(pl.Float64, "centre = slope x q50 + offset x unit"),
+        "fitted_slope": Column(pl.Float64, "least-squares slope before it was shrunk or refused", nullable=True),
+        "knots_x": Column(pl.List(pl.Float64), "isotonic curve, places: q50 / unit", nullable=True),
+        "knots_y": Column(pl.List(pl.Float64), "isotonic curve, heights: centre / unit", nullable=True),
+        "note": Column(pl.String, "what was refused, shrunk or replaced in the fit; empty: nothing"),
+        "validation_deviation": Column(
+            pl.Float64, "|coverage - nominal| of the narrowest band, fitted before the window's newest sessions", True
+        ),
+        "validation_n": Column(pl.Int64, "outcomes of those newest sessions"),
+        "fitted_on": Column(pl.String, "digest of the pool's outcomes"),
+        "last_target_ts": Column(TIME, "when the pool's last outcome became known", nullable=True),
         "max_width_multiple": Column(pl.Float64, "widest calibrated band, in raw band widths"),
         "window_first": Column(pl.Date, "first session of the window"),
         "window_last": Column(pl.Date, "last session of the window"),
@@ -257,7 +273,14 @@ CALIBRATION_MODELS = Table(
 
 FORECASTS = Table(
     name="forecasts",
-    columns=_FORECAST | _POOL | {f"raw_{q}": _return(f"{q} before calibration") for q in QUANTILES},
+    columns=_FORECAST
+    | _POOL
+    | {
+        "calibration_crossings": Column(
+            pl.Int64, "quantile pairs that crossed before the calibrated ones were sorted", True
+        )
+    }
+    | {f"raw_{q}": _return(f"{q} before calibration") for q in QUANTILES},
     key=("day", "symbol", "snapshot_ts"),
     rules=_ASCENDING,
     open=True,
