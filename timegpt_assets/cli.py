@@ -18,7 +18,7 @@ from timegpt_assets import cli_bars, cli_calls, pending
 from timegpt_assets import console as view
 from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.market_data import MarketDataError
-from timegpt_assets.adapters.parquet_store import StoreError
+from timegpt_assets.adapters.parquet_files import StoreError
 from timegpt_assets.adapters.places import PlaceError
 from timegpt_assets.cli_options import Assets, Day, End, Force, Json, MaybeDay, Profile, Reask, Set, Start, Symbols
 from timegpt_assets.config.errors import ConfigError

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.parquet_store import WHOLE, ParquetStore, Stored, StoreError
+from timegpt_assets.adapters.parquet_files import WHOLE, StoreError
+from timegpt_assets.adapters.parquet_store import ParquetStore, Stored
 from timegpt_assets.core.schema import Table, TableError
 
 Slot: TypeAlias = tuple[str, str]

@@ -20,7 +20,7 @@ from timegpt_assets.adapters.budget_ledger import Account, BudgetLedger
 from timegpt_assets.adapters.forecast_cache import ForecastCache
 from timegpt_assets.adapters.hosts import PROVIDER_URL, host
 from timegpt_assets.adapters.lineage_book import LineageBook
-from timegpt_assets.adapters.market_data import LocalMarketData, MarketDataError
+from timegpt_assets.adapters.market_data import LocalMarketData
 from timegpt_assets.adapters.places import Folder, Place
 from timegpt_assets.adapters.questions import Index, Size
 from timegpt_assets.adapters.synthetic_market import SyntheticMarket
@@ -104,10 +104,10 @@ def market_data(around: Surroundings) -> MarketData:
         )
     if data.source == "local":
         return LocalMarketData(around.place(data.required_root), data.template, core_values.reading(around.settings))
-    raise MarketDataError(
-        f"data.source {data.source!r} cannot be read by this version. Copy the bars to a folder and set "
-        "data.source=local and data.root."
-    )
+    from timegpt_assets.adapters.bucket_market import BucketMarketData
+
+    place = around.keep(f"{GS}{data.required_bucket.removeprefix(GS)}")
+    return BucketMarketData(place, data.template, core_values.reading(around.settings))
 
 
 def answer_index(around: Surroundings, books: BudgetLedger) -> Index:
