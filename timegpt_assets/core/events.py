@@ -18,10 +18,14 @@ class UnknownEvent(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class EventCalendar:
-    """Event name (event_fomc, event_cpi, ...) -> its New York dates, and where known its aware times."""
+    """Event name (event_fomc, event_cpi, ...) -> its New York dates, and where known its aware times.
+
+    ``symbols``: events of one company (event_earnings) -> symbol -> the sessions they concern.
+    """
 
     days: Mapping[str, tuple[date, ...]]
     times: Mapping[str, tuple[datetime, ...]] = field(default_factory=dict)
+    symbols: Mapping[str, Mapping[str, tuple[date, ...]]] = field(default_factory=dict)
 
     def flags(self, days: Iterable[date]) -> pl.DataFrame:
         """Return one row per distinct day, sorted: ``day`` and a boolean column per event, names sorted."""
