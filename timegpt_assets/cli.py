@@ -18,6 +18,7 @@ from timegpt_assets import console as view
 from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.market_data import MarketDataError
 from timegpt_assets.adapters.parquet_store import StoreError
+from timegpt_assets.adapters.places import PlaceError
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.core import calendar
 from timegpt_assets.definitions import PROJECT, surroundings
@@ -34,7 +35,17 @@ app = typer.Typer(
 )
 messages = Console(stderr=True)
 FAILED, GATES_FAILED = 1, 3
-EXPECTED = (ConfigError, Refused, RunFailed, StoreError, HomeError, MarketDataError, CallError, calendar.NotASession)
+EXPECTED = (
+    ConfigError,
+    Refused,
+    RunFailed,
+    StoreError,
+    PlaceError,
+    HomeError,
+    MarketDataError,
+    CallError,
+    calendar.NotASession,
+)
 
 Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="session, YYYY-MM-DD")]
 Start = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="first day, YYYY-MM-DD")]

@@ -100,10 +100,10 @@ def build_definitions(
 def _definitions(around: Surroundings, overriding: Mapping[str, Any]) -> dg.Definitions:
     house = House(settings=around.settings, grid=grid(around.settings))
     assets = [make(house) for make in ASSETS]
-    book = LineageBook(around.storage_root)
+    book = LineageBook(around.storage)
     records = lineage_records(around.settings, assets)
     manager = TableIOManager(
-        store=ParquetStore(around.storage_root),
+        store=ParquetStore(around.storage),
         tables=checks.BY_NAME,
         lineage=lambda key: book.record(records[key]),
     )
@@ -167,9 +167,9 @@ SHAPED_BY: Mapping[str, tuple[str, ...]] = {
 
 @cache
 def code_version() -> str:
-    """Return the package version and a digest of the code that makes numbers (core, config, assets)."""
+    """Return the package version and a digest of the code that makes numbers: reading, asking, computing, settings."""
     package = Path(__file__).resolve().parent
     digest = hashlib.sha256()
-    for path in sorted(p for stem in ("core", "config", "assets") for p in (package / stem).rglob("*.py")):
+    for path in sorted(p for stem in ("adapters", "assets", "config", "core") for p in (package / stem).rglob("*.py")):
         digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
     return f"{version('timegpt_assets')}+{digest.hexdigest()[:12]}"

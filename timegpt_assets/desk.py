@@ -56,8 +56,8 @@ def opened(around: Surroundings, *, report: Callable[[Launch, bool], None]) -> I
             around=around,
             house=House(settings=around.settings, grid=grid(around.settings)),
             engine=Engine(repository=repository, instance=instance, report=report),
-            store=ParquetStore(around.storage_root),
-            lineage=LineageBook(around.storage_root),
+            store=ParquetStore(around.storage),
+            lineage=LineageBook(around.storage),
         )
 
 

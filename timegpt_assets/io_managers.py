@@ -14,7 +14,7 @@ import polars as pl
 from timegpt_assets.adapters.parquet_store import WHOLE, ParquetStore, Stored, StoreError
 from timegpt_assets.core.schema import Table, TableError
 
-Place: TypeAlias = tuple[str, str]
+Slot: TypeAlias = tuple[str, str]
 """A file and a partition inside it: ("2025-01-21", "AAPL"), ("2025-01-21", "*"), ("2025-01", "*"), ("all", "*")."""
 
 ALL = "all"
@@ -47,10 +47,10 @@ class TableIOManager(dg.IOManager):
             raise TypeError(f"asset {asset} returned {type(obj).__name__}. Return a polars DataFrame, or Stored.")
         frame = _conformed(asset, self._table(asset, context.definition_metadata), stored.frame)
         frame = frame.with_columns(pl.lit(self._lineage(context.asset_key), dtype=pl.String).alias(LINEAGE))
-        places = _places(context)
+        slots = _slots(context)
         parts = _by_file(frame, context)
-        _refuse_strangers(asset, parts, places, stored.facts)
-        for file, keys in sorted(_files(places).items()):
+        _refuse_strangers(asset, parts, slots, stored.facts)
+        for file, keys in sorted(_files(slots).items()):
             facts = {symbol: stored.facts[key] for symbol, key in keys.items() if key in stored.facts}
             self._store.write(asset, file, parts.get(file, frame.clear()), keys=keys.keys(), facts=facts)
 
@@ -62,10 +62,10 @@ class TableIOManager(dg.IOManager):
         asset = context.asset_key.to_user_string()
         upstream = context.upstream_output
         table = self._table(asset, upstream.definition_metadata if upstream else {})
-        places = _places(context)
+        slots = _slots(context)
         frame, facts = self._store.contents(
             asset,
-            _files(places),
+            _files(slots),
             missing=_choice(asset, context, "missing", ("error", "ok")),
             columns=context.definition_metadata.get("columns"),
             empty=table.empty(),
@@ -73,7 +73,7 @@ class TableIOManager(dg.IOManager):
         frame = frame.drop(LINEAGE, strict=False)  # what is made from it is stamped with a lineage of its own
         if context.dagster_type.typing_type is not Stored:
             return frame
-        return Stored(frame, {key: facts[place] for key, place in sorted(places.items()) if place in facts})
+        return Stored(frame, {key: facts[slot] for key, slot in sorted(slots.items()) if slot in facts})
 
     def _table(self, asset: str, metadata: Mapping[str, Any]) -> Table:
         name = str(metadata.get("table"))
@@ -85,7 +85,7 @@ class TableIOManager(dg.IOManager):
         )
 
 
-def _places(context: dg.OutputContext | dg.InputContext) -> dict[str, Place]:
+def _slots(context: dg.OutputContext | dg.InputContext) -> dict[str, Slot]:
     """Return where each partition key of the run lies. The keys are iterated: a range fails where there are none."""
     if not context.has_asset_partitions:
         return {ALL: (ALL, WHOLE)}
@@ -96,10 +96,10 @@ def _places(context: dg.OutputContext | dg.InputContext) -> dict[str, Place]:
     return {key: (key[:end], WHOLE) for key in context.asset_partition_keys}
 
 
-def _files(places: Mapping[str, Place]) -> dict[str, dict[str, str]]:
+def _files(slots: Mapping[str, Slot]) -> dict[str, dict[str, str]]:
     """Return file -> partition inside it -> partition key."""
     files: dict[str, dict[str, str]] = {}
-    for key, (file, symbol) in places.items():
+    for key, (file, symbol) in slots.items():
         files.setdefault(file, {})[symbol] = key
     return files
 
@@ -120,14 +120,14 @@ def _conformed(asset: str, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _refuse_strangers(
-    asset: str, parts: Mapping[str, pl.DataFrame], places: Mapping[str, Place], facts: Iterable[str]
+    asset: str, parts: Mapping[str, pl.DataFrame], slots: Mapping[str, Slot], facts: Iterable[str]
 ) -> None:
     """Raise StoreError for rows and facts of partitions that are not the run's."""
-    ours = set(places.values())
+    ours = set(slots.values())
     divided = any(symbol != WHOLE for _, symbol in ours)
     found = {(file, s) for file, part in parts.items() for s in (part["symbol"].unique() if divided else (WHOLE,))}
     strangers = [file if symbol == WHOLE else f"{file}|{symbol}" for file, symbol in sorted(found - ours)]
-    strangers += sorted(set(facts) - places.keys())
+    strangers += sorted(set(facts) - slots.keys())
     if strangers:
         more = f" and {len(strangers) - 5} more" if len(strangers) > 5 else ""
         raise StoreError(

@@ -7,8 +7,9 @@ and are never kept in a resource's configuration.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import dagster as dg
 import polars as pl
@@ -19,9 +20,13 @@ from timegpt_assets.adapters.budget_ledger import Account, BudgetLedger
 from timegpt_assets.adapters.forecast_cache import ForecastCache
 from timegpt_assets.adapters.lineage_book import LineageBook
 from timegpt_assets.adapters.market_data import LocalMarketData, MarketDataError
+from timegpt_assets.adapters.places import Folder, Place
 from timegpt_assets.adapters.synthetic_market import SyntheticMarket
 from timegpt_assets.config import core_values
 from timegpt_assets.config.settings import Settings
+
+if TYPE_CHECKING:
+    from google.cloud import storage
 
 Clock = Callable[[], datetime]
 
@@ -52,15 +57,35 @@ class Surroundings:
         """Return a configured place as an absolute path."""
         return (self.root / Path(path).expanduser()).resolve()
 
-    @property
-    def storage_root(self) -> Path:
-        """Return the folder of every stored table."""
-        return self.place(self.settings.data.storage_root)
+    def keep(self, path: str) -> Place:
+        """Return a configured place, a folder or ``gs://bucket/prefix``, as what bytes are kept in."""
+        if not path.startswith(GS):
+            return Folder(self.place(path))
+        from timegpt_assets.adapters.bucket import Bucket  # the client takes half a second to import
+
+        bucket, _, prefix = path.removeprefix(GS).partition("/")
+        return Bucket(bucket_client, bucket, prefix.strip("/"))
 
     @property
-    def artifacts_root(self) -> Path:
-        """Return the folder of exports and reports."""
-        return self.place(self.settings.data.artifacts_root)
+    def storage(self) -> Place:
+        """Return where every stored table is kept."""
+        return self.keep(self.settings.data.storage_root)
+
+    @property
+    def artifacts(self) -> Place:
+        """Return where exports and reports are kept."""
+        return self.keep(self.settings.data.artifacts_root)
+
+
+GS = "gs://"
+
+
+@cache
+def bucket_client() -> "storage.Client":
+    """Return the process's Cloud Storage client; credentials are the machine's own (application default)."""
+    from dagster_gcp import GCSResource
+
+    return GCSResource().get_client()
 
 
 def market_data(around: Surroundings) -> MarketData:
@@ -103,7 +128,7 @@ def _timegpt(around: Surroundings) -> Forecaster:
         settings_digest=settings.digest(SHAPES_A_BODY),
         profile=settings.profile,
         account=_account(settings, host(base_url)),
-        cache=ForecastCache(around.place(forecast.cache_dir)),
+        cache=ForecastCache(around.keep(forecast.cache_dir)),
         ledger=ledger(around),
         clock=around.clock,
         base_url=base_url,
@@ -131,8 +156,9 @@ def _account(settings: Settings, host: str) -> Account:
 
 def ledger(around: Surroundings) -> BudgetLedger:
     """Return the call ledger: ``forecast.api_budget.ledger_url``, or a SQLite file beside the forecast cache."""
-    file = around.place(around.settings.forecast.cache_dir).parent / "call_ledger.sqlite"
-    return BudgetLedger(around.settings.forecast.api_budget.ledger_url or f"sqlite:///{file}", clock=around.clock)
+    forecast = around.settings.forecast
+    file = around.place(forecast.cache_dir).parent / "call_ledger.sqlite"  # a bucket's ledger has an address
+    return BudgetLedger(forecast.api_budget.ledger_url or f"sqlite:///{file}", clock=around.clock)
 
 
 SHAPES_A_BODY = ("data.source", "data.synthetic", "forecast.target", "forecast.framing", "forecast.history_days")
@@ -144,6 +170,6 @@ def resources(around: Surroundings) -> dict[str, Any]:
     return {
         "market_data": dg.ResourceDefinition(lambda _: market_data(around)),
         "forecaster": dg.ResourceDefinition(lambda _: forecaster(around)),
-        "artifacts": dg.ResourceDefinition(lambda _: around.artifacts_root),
-        "lineage_book": dg.ResourceDefinition(lambda _: LineageBook(around.storage_root)),
+        "artifacts": dg.ResourceDefinition(lambda _: around.artifacts),
+        "lineage_book": dg.ResourceDefinition(lambda _: LineageBook(around.storage)),
     }

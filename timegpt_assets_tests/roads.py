@@ -72,7 +72,7 @@ class Road:
     @property
     def root(self) -> Path:
         """Return where its tables lie."""
-        return self.around.storage_root
+        return self.around.place(self.around.settings.data.storage_root)
 
     def run(
         self,
@@ -89,7 +89,7 @@ class Road:
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """Return everything stored, by group/asset, files in order of their names."""
-        store = ParquetStore(self.root)
+        store = ParquetStore(self.around.storage)
         files: dict[str, list[str]] = {}
         for path in sorted(self.root.glob("*/*/*.parquet")):
             files.setdefault("/".join(path.parts[-3:-1]), []).append(path.stem)

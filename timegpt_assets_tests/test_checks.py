@@ -85,7 +85,7 @@ def made(result: dg.ExecuteInProcessResult) -> set[dg.AssetKey]:
 
 def spoil(house: Road, asset: str, day: date, change: Callable[[pl.DataFrame], pl.DataFrame], symbol: str) -> None:
     """Rewrite a stored partition behind the IO manager's back."""
-    store = ParquetStore(house.root)
+    store = ParquetStore(house.around.storage)
     store.write(asset, day, change(store.read(asset, [day], [symbol])), keys=[symbol])
 
 

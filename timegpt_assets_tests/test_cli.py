@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 
 from timegpt_assets import cli, definitions
 from timegpt_assets.adapters.lineage_book import LineageBook
-from timegpt_assets.adapters.parquet_store import ParquetStore
+from timegpt_assets.adapters.parquet_store import ParquetStore, file_name
+from timegpt_assets.adapters.places import Folder
 from timegpt_assets.core.lineage import path_to_bars
 
 pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
@@ -53,7 +54,10 @@ class Place:
 
     @property
     def store(self) -> ParquetStore:
-        return ParquetStore(self.folder / "data" / "demo")
+        return ParquetStore(Folder(self.folder / "data" / "demo"))
+
+    def file(self, asset: str) -> Path:
+        return Path(self.store.place.shown(file_name(asset, NEXT)))
 
     def bytes(self) -> dict[str, bytes]:
         root = self.folder / "data"
@@ -190,12 +194,12 @@ def test_some_symbols_first_leave_the_day_s_tables_to_the_rest(run, house):
     some = run(house, "run-day", NEXT, "--symbols", "AAPL", "--json")
     assert some.exit_code == 0, some.output
     assert figures(some)["incomplete"] == {name: [NEXT] for name in ("book", "day_scores", "portfolio")}
-    assert not house.store.path("backtest/book", NEXT).exists()
-    paid = house.store.path("forecasts/answers", NEXT).read_bytes()
+    assert not house.file("backtest/book").exists()
+    paid = house.file("forecasts/answers").read_bytes()
     rest = run(house, "run-day", NEXT, "--symbols", "NVDA,SPY", "--json")
     assert figures(rest)["incomplete"] == {}
-    assert house.store.path("backtest/book", NEXT).exists()
-    assert house.store.path("forecasts/answers", NEXT).read_bytes() == paid
+    assert house.file("backtest/book").exists()
+    assert house.file("forecasts/answers").read_bytes() == paid
     assert figures(run(house, "run-day", NEXT, "--json"))["partitions_made"] == 0
 
 
@@ -206,7 +210,7 @@ def test_set_values_are_recorded_in_the_lineage_of_what_they_shape(run, house):
         return house.store.read("calibration/calibration_models", [DAY])["lineage_id"].unique().item()
 
     before, after = made(), made("--set", "calibration.window_days=11")
-    records = LineageBook(house.store.root).records()
+    records = LineageBook(house.store.place).records()
     assert before != after
     assert records[before].config_digest != records[after].config_digest
     assert records[before].parents == records[after].parents, "what stands upstream was not shaped by it"

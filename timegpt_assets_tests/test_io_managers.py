@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from timegpt_assets.adapters.parquet_store import MissingPartition, ParquetStore, Stored, StoreError
+from timegpt_assets.adapters.places import Folder
 from timegpt_assets.core.schema import TIME, Column, Table, TableError
 from timegpt_assets.io_managers import TableIOManager
 
@@ -66,7 +67,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> ParquetStore:
-    return ParquetStore(tmp_path)
+    return ParquetStore(Folder(tmp_path))
 
 
 class Graph:
@@ -233,18 +234,18 @@ def test_rows_of_partitions_that_are_not_the_runs_are_refused_and_nothing_is_sto
 ) -> None:
     with pytest.raises(StoreError, match=f"asset bars/source gave rows or facts of {named}.*context.partition_keys"):
         Graph(instance, store, source(made)).run("bars/source", first=f"{DAYS[0]}|AAA", last=f"{DAYS[1]}|BBB")
-    assert not list(store.root.rglob("*.parquet"))
+    assert not list(store.place.root.rglob("*.parquet"))
 
 
 def test_a_failed_write_leaves_other_partitions_untouched(instance: dg.DagsterInstance, store: ParquetStore) -> None:
     prices = iter([10.0, -5.0])
     graph = Graph(instance, store, source(lambda keys: bars(keys, price=next(prices))))
     graph.run("bars/source", first=f"{DAYS[0]}|AAA", last=f"{DAYS[1]}|BBB")
-    before = {path: path.read_bytes() for path in store.root.rglob("*.parquet")}
+    before = {path: path.read_bytes() for path in store.place.root.rglob("*.parquet")}
     assert len(before) == 2
     with pytest.raises(TableError, match="asset bars/source: table bars: rule close_positive broken by 8 rows"):
         graph.run("bars/source", first=f"{DAYS[0]}|AAA", last=f"{DAYS[1]}|BBB")
-    assert {path: path.read_bytes() for path in store.root.rglob("*.parquet")} == before
+    assert {path: path.read_bytes() for path in store.place.root.rglob("*.parquet")} == before
 
 
 def test_what_is_no_frame_and_a_table_that_is_not_declared_are_refused(
@@ -292,7 +293,7 @@ def test_days_months_and_undivided_assets_have_one_partition_per_file(
     graph.run("gates/month", first="2025-01-01", last="2025-02-01")
     graph.run("gates/total")
 
-    assert {str(path.relative_to(store.root)) for path in store.root.glob("[fg]*/*/*.parquet")} == {
+    assert {str(path.relative_to(store.place.root)) for path in store.place.root.glob("[fg]*/*/*.parquet")} == {
         *(f"features/panel/{day}.parquet" for day in DAYS[1:]),
         "gates/month/2025-01.parquet", "gates/month/2025-02.parquet", "gates/total/all.parquet",
     }  # fmt: skip

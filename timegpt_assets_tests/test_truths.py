@@ -140,7 +140,7 @@ def test_a_forecaster_whose_bands_cross_is_put_in_order_and_counted(tmp_path_fac
 
 
 def test_every_lineage_id_leads_back_to_the_source_of_the_bars(whole: Road) -> None:
-    records = LineageBook(whole.root).records()
+    records = LineageBook(whole.around.storage).records()
     stored = whole.tables()
     assert {asset.split("/")[1] for asset in stored} == set(EVERYDAY)
     stamped = 0

@@ -1,4 +1,4 @@
-"""Paid answers on local disk, content-addressed: ``<root>/<host>/<hash[:2]>/<hash>.zst``, one file per answer.
+"""Paid answers in a place, content-addressed: ``<host>/<hash[:2]>/<hash>.zst``, one file per answer.
 
 Belongs here: bytes in, the same bytes out, or an error. A file is one zstd frame with a checksum: a first line of JSON
 (the body's sha256 and the record of the moment it was asked), then the provider's body as it came
@@ -6,16 +6,18 @@ Belongs here: bytes in, the same bytes out, or an error. A file is one zstd fram
 """
 
 import hashlib
-import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
 import zstandard
 
 from timegpt_assets.adapters.call_errors import CacheDamaged
+from timegpt_assets.adapters.places import Place
+
+_WHOLE = re.compile(r"[0-9a-f]{2}/([0-9a-f]+)\.zst")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,61 +30,58 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class ForecastCache:
-    """Stored answers of every provider host under one folder, shared by all profiles."""
+    """Stored answers of every provider host in one place, shared by all profiles."""
 
-    root: Path
+    place: Place
 
     def read(self, host: str, request_hash: str) -> Entry | None:
         """Return the stored answer, None when there never was one.
 
         Raises CacheDamaged for a file that is not what was written (it is set aside), now and ever after.
         """
-        path, aside = self._path(host, request_hash), self._aside(host, request_hash)
+        name, aside = _name(host, request_hash), _aside(host, request_hash)
+        found = self.place.read(name)
+        if found is None and self.place.generation(aside) is None:
+            return None
+        remedy = self._remedy(name)
+        if found is None:
+            raise CacheDamaged(f"The paid answer {request_hash} is damaged: {self.place.shown(aside)}. {remedy}")
         try:
-            return _entry(path.read_bytes(), request_hash)
-        except FileNotFoundError:
-            if not aside.exists():
-                return None
-            raise CacheDamaged(f"The paid answer {request_hash} is damaged: {aside}. {_remedy(path)}") from None
+            return _entry(found.data, request_hash)
         except (ValueError, zstandard.ZstdError) as error:
-            _move(path, aside)
-            message = f"The paid answer {request_hash} is damaged ({error}); set aside as {aside}. {_remedy(path)}"
-            raise CacheDamaged(message) from None
+            self.place.move(name, aside)
+            what = f"is damaged ({error}); set aside as {self.place.shown(aside)}"
+            raise CacheDamaged(f"The paid answer {request_hash} {what}. {remedy}") from None
 
     def write(self, host: str, request_hash: str, record: Mapping[str, Any], body: bytes) -> None:
         """Store an answer durably before returning; the first one stored stays."""
-        path = self._path(host, request_hash)
-        if path.exists():
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_name(f".{request_hash}.{os.getpid()}.half")
-        with half.open("wb") as file:
-            file.write(_packed(record, body, request_hash))
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(path)
-        _sync_folder(path.parent)
+        self.place.write_new(_name(host, request_hash), _packed(record, body, request_hash))
 
     def give_up(self, host: str, request_hash: str) -> None:
         """Set an answer aside so that it can be asked again (--reask); its bytes are kept under ``replaced``."""
-        for path in (self._path(host, request_hash), self._aside(host, request_hash)):
-            if path.exists():
-                folder = self.root / _folder(host) / "replaced"
-                _move(path, folder / f"{request_hash}.{sum(1 for _ in folder.glob(f'{request_hash}.*'))}.zst")
+        kept = f"{_folder(host)}/replaced/{request_hash}."
+        for name in (_name(host, request_hash), _aside(host, request_hash)):
+            if self.place.generation(name) is not None:
+                self.place.move(name, f"{kept}{sum(1 for _ in self.place.names(kept))}.zst")
 
     def hashes(self, host: str) -> Iterator[str]:
         """Give the request hashes stored for the host, sorted."""
-        yield from sorted(path.stem for path in (self.root / _folder(host)).glob("[0-9a-f][0-9a-f]/*.zst"))
+        folder = f"{_folder(host)}/"
+        for name, _ in self.place.names(folder):
+            if found := _WHOLE.fullmatch(name.removeprefix(folder)):
+                yield found[1]
 
-    def _path(self, host: str, request_hash: str) -> Path:
-        return self.root / _folder(host) / request_hash[:2] / f"{request_hash}.zst"
-
-    def _aside(self, host: str, request_hash: str) -> Path:
-        return self.root / _folder(host) / "damaged" / f"{request_hash}.zst"
+    def _remedy(self, name: str) -> str:
+        where = self.place.shown(name)
+        return f"Nothing was sent. Restore the file to {where} from a backup, or pay again with --reask."
 
 
-def _remedy(path: Path) -> str:
-    return f"Nothing was sent. Restore the file to {path} from a backup, or pay again with --reask."
+def _name(host: str, request_hash: str) -> str:
+    return f"{_folder(host)}/{request_hash[:2]}/{request_hash}.zst"
+
+
+def _aside(host: str, request_hash: str) -> str:
+    return f"{_folder(host)}/damaged/{request_hash}.zst"
 
 
 def _folder(host: str) -> str:
@@ -103,16 +102,3 @@ def _entry(packed: bytes, request_hash: str) -> Entry:
     if head["sha256"] != hashlib.sha256(body).hexdigest():
         raise ValueError("its body does not match its checksum")
     return Entry(head["record"], body)
-
-
-def _move(path: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    path.replace(target)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

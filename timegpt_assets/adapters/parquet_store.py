@@ -1,22 +1,22 @@
-"""One parquet file per asset and trading day: symbols are row groups, merged under a lock, replaced atomically.
+"""One parquet file per asset and trading day: symbols are row groups, merged without losing another writer's.
 
-Belongs here: bytes on a local disk, without Dagster. Tables, partitions and lineage are the IO manager's business.
+Belongs here: what a file holds, wherever it lies. Folders and buckets are places.py, tables and partitions the IO
+manager's business.
 The footer holds the facts of every partition in the file, so that "empty on purpose" differs from "never written".
 """
 
 import json
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
+
+from timegpt_assets.adapters.places import Current, Place
 
 JSON: TypeAlias = "bool | int | float | str | Collection[JSON] | Mapping[str, JSON] | None"
 Facts: TypeAlias = Mapping[str, JSON]
@@ -56,14 +56,9 @@ class _Contents:
 
 @dataclass(frozen=True, slots=True)
 class ParquetStore:
-    """Files ``<root>/<asset>/<day>.parquet``; ``asset`` is ``<group>/<name>``."""
+    """Files ``<asset>/<day>.parquet`` in a place; ``asset`` is ``<group>/<name>``."""
 
-    root: Path
-    lock_timeout_s: float = 600.0
-
-    def path(self, asset: str, day: Day) -> Path:
-        """Return where the asset's rows of that day lie."""
-        return self.root / asset / f"{day}.parquet"
+    place: Place
 
     def write(
         self,
@@ -77,24 +72,16 @@ class ParquetStore:
         """Store the rows of these symbols, empty ones included, beside the file's other symbols.
 
         ``keys`` are the symbols written, or ``*`` alone when the file is not divided; ``facts`` (JSON) go into the
-        footer with ``rows``, which is counted here. Raises StoreError, and then leaves the old file.
+        footer with ``rows``, which is counted here. Raises StoreError or PlaceError, and then leaves the old file.
         """
-        path = self.path(asset, day)
-        written = _written(path, frame, keys, facts or {})
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(_beside(path, "lock"), timeout=self.lock_timeout_s, poll_interval=0.01):
-                _replace(path, written if WHOLE in keys else _merged(path, _kept(path, keys), written))
-        except Timeout as error:
-            raise StoreError(
-                f"{path}: another process has held its lock for {self.lock_timeout_s:g} s. "
-                "See what it does (fuser on the .lock file), end it if it hangs, and materialise again."
-            ) from error
-        except OSError as error:
-            raise StoreError(
-                f"{path} cannot be written: {error}. The old file, if any, is untouched. "
-                "Make the folder writable, or set data.storage_root to another one, and materialise again."
-            ) from error
+        name = file_name(asset, day)
+        shown = self.place.shown(name)
+        written = _written(shown, frame, keys, facts or {})
+
+        def change(current: Current) -> pa.Buffer:
+            return _bytes(shown, written if WHOLE in keys else _merged(shown, _kept(shown, current(), keys), written))
+
+        self.place.update(name, change)
 
     def read(
         self,
@@ -135,29 +122,30 @@ class ParquetStore:
     ) -> tuple[pl.DataFrame, dict[tuple[str, str], Facts]]:
         """Return rows and facts of day -> symbols, as ``read`` and ``read_facts`` do; each file is opened once."""
         absent: list[tuple[str, str | None]] = []
-        tables: dict[Path, pa.Table] = {}
+        tables: dict[str, pa.Table] = {}
         facts: dict[tuple[str, str], Facts] = {}
         for day, symbols in sorted(wanted.items()):
-            path = self.path(asset, day)
-            try:
-                with _opened(path) as (file, footer):
-                    found = sorted(footer.keys() if symbols is None else footer.keys() & set(symbols))
-                    absent += [(day, symbol) for symbol in sorted(set(symbols or ()) - footer.keys())]
-                    facts |= {(day, symbol): footer[symbol] for symbol in found}
-                    if columns is None or columns:
-                        tables[path] = _rows(path, file, footer, found, columns)
-            except FileNotFoundError:
+            shown = self.place.shown(name := file_name(asset, day))
+            if (source := self.place.opened(name)) is None:
                 absent += [(day, symbol) for symbol in (sorted(symbols) if symbols else [None])]
+                continue
+            with _opened(shown, source) as (file, footer):
+                found = sorted(footer.keys() if symbols is None else footer.keys() & set(symbols))
+                absent += [(day, symbol) for symbol in sorted(set(symbols or ()) - footer.keys())]
+                facts |= {(day, symbol): footer[symbol] for symbol in found}
+                if columns is None or columns:
+                    tables[shown] = _rows(shown, file, footer, found, columns)
         if absent and missing == "error":
             raise missing_partition(asset, absent)
         return _joined(tables, pl.DataFrame() if empty is None else _selected(empty, columns)), facts
 
 
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(f".{path.name}.{suffix}")
+def file_name(asset: str, day: Day) -> str:
+    """Return the name under which the asset's rows of that day lie."""
+    return f"{asset}/{day}.parquet"
 
 
-def _written(path: Path, frame: pl.DataFrame, keys: Collection[str], facts: Mapping[str, Facts]) -> _Contents:
+def _written(shown: str, frame: pl.DataFrame, keys: Collection[str], facts: Mapping[str, Facts]) -> _Contents:
     """Return the frame cut into one table per symbol, with its facts. Raises StoreError for rows or facts of others."""
     if WHOLE in keys:
         parts = {WHOLE: frame}
@@ -165,7 +153,7 @@ def _written(path: Path, frame: pl.DataFrame, keys: Collection[str], facts: Mapp
         parts = {str(key): part for (key,), part in frame.partition_by("symbol", as_dict=True).items()}
     if others := sorted((parts.keys() | facts.keys()) - set(keys)):
         raise StoreError(
-            f"{path}: rows or facts of {', '.join(others)} are not among the partitions being written "
+            f"{shown}: rows or facts of {', '.join(others)} are not among the partitions being written "
             f"({', '.join(sorted(keys))}). Keep to the partitions asked for."
         )
     schema = frame.head(0).to_arrow().schema
@@ -174,30 +162,29 @@ def _written(path: Path, frame: pl.DataFrame, keys: Collection[str], facts: Mapp
     return _Contents(schema, groups, counted)
 
 
-def _kept(path: Path, replaced: Collection[str]) -> _Contents | None:
+def _kept(shown: str, source: pa.NativeFile | None, replaced: Collection[str]) -> _Contents | None:
     """Return what the file holds of other symbols; reads no rows when there are none."""
-    try:
-        with _opened(path) as (file, footer):
-            facts = {key: fact for key, fact in footer.items() if key not in replaced}
-            groups = {
-                key: file.read_row_group(index).replace_schema_metadata(None).combine_chunks()
-                for index, key in enumerate(_grouped(footer))
-                if key in facts
-            }
-            return _Contents(file.schema_arrow.remove_metadata(), groups, facts) if facts else None
-    except FileNotFoundError:
+    if source is None:
         return None
+    with _opened(shown, source) as (file, footer):
+        facts = {key: fact for key, fact in footer.items() if key not in replaced}
+        groups = {
+            key: file.read_row_group(index).replace_schema_metadata(None).combine_chunks()
+            for index, key in enumerate(_grouped(footer))
+            if key in facts
+        }
+        return _Contents(file.schema_arrow.remove_metadata(), groups, facts) if facts else None
 
 
-def _merged(path: Path, kept: _Contents | None, written: _Contents) -> _Contents:
+def _merged(shown: str, kept: _Contents | None, written: _Contents) -> _Contents:
     """Return both together. A side without rows takes the other's columns; sides with rows must have the same."""
     if kept is None:
         return written
     if WHOLE in kept.facts:
-        raise StoreError(f"{path} is not divided by symbol. Delete the file, and materialise the whole day.")
+        raise StoreError(f"{shown} is not divided by symbol. Delete the file, and materialise the whole day.")
     if kept.groups and written.groups and _columns(kept.schema) != _columns(written.schema):
         raise StoreError(
-            f"{path} holds {', '.join(sorted(kept.facts))} with other columns than are written now "
+            f"{shown} holds {', '.join(sorted(kept.facts))} with other columns than are written now "
             f"({_difference(kept.schema, written.schema)}). Materialise all symbols of that day in one run, or delete "
             "the file first."
         )
@@ -206,48 +193,38 @@ def _merged(path: Path, kept: _Contents | None, written: _Contents) -> _Contents
     return _Contents(schema, {**kept.groups, **written.groups}, {**kept.facts, **written.facts})
 
 
-def _replace(path: Path, contents: _Contents) -> None:
-    """Write beside the file, sync, and rename. The name is fixed: the lock's next holder overwrites a leftover."""
-    temporary = _beside(path, "tmp")
+def _bytes(shown: str, contents: _Contents) -> pa.Buffer:
     strings = [field.name for field in contents.schema if pa.types.is_large_string(field.type)]
-    try:
-        with temporary.open("wb") as file:
-            with pq.ParquetWriter(
-                file, contents.schema, compression="lz4", use_dictionary=strings, write_statistics=False
-            ) as writer:
-                for _, table in sorted(contents.groups.items()):
-                    writer.write_table(table.select(contents.schema.names), row_group_size=table.num_rows)
-                writer.add_key_value_metadata({FOOTER: _json(path, contents.facts)})
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(
+        sink, contents.schema, compression="lz4", use_dictionary=strings, write_statistics=False
+    ) as writer:
+        for _, table in sorted(contents.groups.items()):
+            writer.write_table(table.select(contents.schema.names), row_group_size=table.num_rows)
+        writer.add_key_value_metadata({FOOTER: _json(shown, contents.facts)})
+    return sink.getvalue()
 
 
-def _json(path: Path, facts: Mapping[str, Facts]) -> bytes:
+def _json(shown: str, facts: Mapping[str, Facts]) -> bytes:
     try:
         return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
-        raise StoreError(f"{path}: facts must be plain finite JSON ({error}). Mend the asset's facts.") from error
+        raise StoreError(f"{shown}: facts must be plain finite JSON ({error}). Mend the asset's facts.") from error
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[pq.ParquetFile, dict[str, Facts]]]:
-    """Yield the open file and its footer. Raises FileNotFoundError when absent, StoreError when torn or foreign."""
+def _opened(shown: str, source: pa.NativeFile) -> Iterator[tuple[pq.ParquetFile, dict[str, Facts]]]:
+    """Yield the open file and its footer. Raises StoreError when it is torn or foreign."""
     try:
-        with pq.ParquetFile(path) as file:
+        with source, pq.ParquetFile(source) as file:
             footer: dict[str, Facts] = json.loads((file.metadata.metadata or {})[FOOTER])
             if len(_grouped(footer)) != file.num_row_groups:
                 raise KeyError("row groups do not match the footer")
             yield file, footer
-    except FileNotFoundError:
-        raise
     except (pa.ArrowException, OSError, KeyError, json.JSONDecodeError) as error:
         raise StoreError(
-            f"{path} is torn, or not a file of this store: {error}. "
-            f"Delete it, and materialise {path.stem} of {path.parent.name} again, all symbols."
+            f"{shown} is torn, or not a file of this store: {error}. "
+            "Delete it, and materialise that asset's day again, all symbols."
         ) from error
 
 
@@ -257,7 +234,7 @@ def _grouped(footer: Mapping[str, Facts]) -> list[str]:
 
 
 def _rows(
-    path: Path,
+    shown: str,
     file: pq.ParquetFile,
     footer: Mapping[str, Facts],
     symbols: Collection[str],
@@ -266,26 +243,26 @@ def _rows(
     names = file.schema_arrow.names
     groups = [index for index, key in enumerate(_grouped(footer)) if key in symbols]
     if groups and (lacking := sorted(set(columns or ()) - set(names))):
-        raise StoreError(f"{path} has no column {', '.join(lacking)}. Ask for others, or materialise that day again.")
+        raise StoreError(f"{shown} has no column {', '.join(lacking)}. Ask for others, or materialise that day again.")
     chosen = None if columns is None else [name for name in names if name in columns]
     if len(groups) == file.num_row_groups:
         return file.read(chosen)
     return file.read_row_groups(groups, chosen)
 
 
-def _joined(tables: Mapping[Path, pa.Table], empty: pl.DataFrame) -> pl.DataFrame:
+def _joined(tables: Mapping[str, pa.Table], empty: pl.DataFrame) -> pl.DataFrame:
     """Return the tables under each other. One without rows gives no columns, unless all are without."""
-    filled = {path: table for path, table in tables.items() if table.num_rows}
+    filled = {shown: table for shown, table in tables.items() if table.num_rows}
     if not filled:
         schemas = [table.schema for table in tables.values()]
         widest = max(schemas, key=lambda schema: (len(schema), schema.names), default=None)
         return empty if widest is None else pl.DataFrame(widest.empty_table())
     first, *others = filled
     schema = filled[first].schema
-    for path in others:
-        if _columns(filled[path].schema) != _columns(schema):
+    for other in others:
+        if _columns(filled[other].schema) != _columns(schema):
             raise StoreError(
-                f"{first} and {path} have other columns ({_difference(schema, filled[path].schema)}). "
+                f"{first} and {other} have other columns ({_difference(schema, filled[other].schema)}). "
                 "Materialise the older one again, or ask for columns that both have."
             )
     return pl.DataFrame(

@@ -43,7 +43,7 @@ def known(ask: Ask, *, cache: ForecastCache, ledger: BudgetLedger, host: str) ->
     for request_hash in dict.fromkeys(filter(None, (by_snapshot, ask.request_hash))):
         entry, is_paid = cache.read(host, request_hash), ledger.has_answer(request_hash)
         if entry is None and is_paid:
-            what = f"The answer {request_hash} was paid for, but is not in {cache.root}; nothing was sent."
+            what = f"The answer {request_hash} was paid for, but is not in {cache.place.shown('')}; nothing was sent."
             raise CacheDamaged(f"{what} Restore the cache from a backup, or pay again with --reask.")
         if entry is None:
             continue

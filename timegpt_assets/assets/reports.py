@@ -1,7 +1,6 @@
 """Reports: one HTML page per month with the pictures, and its figures as rows."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -9,6 +8,7 @@ import polars as pl
 
 from timegpt_assets.adapters.lineage_book import LineageBook
 from timegpt_assets.adapters.parquet_store import Stored
+from timegpt_assets.adapters.places import Place
 from timegpt_assets.assets import shown
 from timegpt_assets.assets.declare import House, Span, declared, judged_months, stored_in, trailing
 from timegpt_assets.config.settings import Settings
@@ -37,7 +37,7 @@ def report(house: House) -> dg.AssetsDefinition:
     @declared(tables.REPORT, group="reports", partitions=house.grid.month, ins=ins)
     def report(
         context: dg.AssetExecutionContext,
-        artifacts: dg.ResourceParam[Path],
+        artifacts: dg.ResourceParam[Place],
         lineage_book: dg.ResourceParam[LineageBook],
         day_scores: Stored,
         portfolio: Stored,
@@ -95,17 +95,15 @@ def lineage_entries(book: LineageBook) -> "list[Lineage]":
     ]
 
 
-def _published(artifacts: Path, found: "Report", span: Span) -> pl.DataFrame:
+def _published(artifacts: Place, found: "Report", span: Span) -> pl.DataFrame:
     """Write the page and return its figures as REPORT rows."""
     from timegpt_assets.report_page import page, summary_rows
 
-    place = Path("reports", found.profile, f"{span.month}.html")
-    path = artifacts / place
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(found), encoding="utf-8")
+    name = f"reports/{found.profile}/{span.month}.html"
+    artifacts.update(name, lambda _: page(found).encode())
     rows = [
         {"position": position, "section": section, "name": name, "value": value}
         for position, (section, name, value) in enumerate(summary_rows(found))
     ]
-    about = {"month": span.month, "as_of": span.as_of, "path": place.as_posix()}
+    about = {"month": span.month, "as_of": span.as_of, "path": name}
     return pl.DataFrame([about | row for row in rows], schema=tables.REPORT.schema)

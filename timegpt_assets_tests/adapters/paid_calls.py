@@ -16,6 +16,7 @@ import polars as pl
 
 from timegpt_assets.adapters.budget_ledger import Account, BudgetLedger
 from timegpt_assets.adapters.forecast_cache import ForecastCache
+from timegpt_assets.adapters.places import Folder
 from timegpt_assets.adapters.timegpt import TimeGPT
 from timegpt_assets.core.framing import Frame
 from timegpt_assets.core.schema import TIME
@@ -61,7 +62,7 @@ def timegpt(url: str, folder: Path, *, limits: dict[str, Any] | None = None, **s
         "settings_digest": "settings",
         "profile": "dev",
         "account": account(url.removeprefix("http://"), **(limits or {})),
-        "cache": ForecastCache(folder / "cache"),
+        "cache": ForecastCache(Folder(folder / "cache")),
         "ledger": BudgetLedger(f"sqlite:///{folder / 'ledger.db'}", clock=clock),
         "clock": clock,
         "base_url": url,

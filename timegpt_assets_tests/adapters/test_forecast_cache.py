@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from timegpt_assets.adapters.call_errors import CacheDamaged
 from timegpt_assets.adapters.forecast_cache import Entry, ForecastCache
+from timegpt_assets.adapters.places import Folder
 
 HOST = "127.0.0.1:8080"
 HASH = hashlib.sha256(b"request").hexdigest()
@@ -18,7 +19,7 @@ OTHER = hashlib.sha256(b"other").hexdigest()
 
 
 def stored(folder: Path, body: bytes = b'{"mean": [1.0]}') -> tuple[ForecastCache, Path]:
-    cache = ForecastCache(folder)
+    cache = ForecastCache(Folder(folder))
     cache.write(HOST, HASH, {"symbols": ["AAPL"]}, body)
     return cache, folder / "127.0.0.1_8080" / HASH[:2] / f"{HASH}.zst"
 
@@ -27,7 +28,7 @@ def stored(folder: Path, body: bytes = b'{"mean": [1.0]}') -> tuple[ForecastCach
 def test_what_is_stored_comes_back_byte_for_byte(
     tmp_path_factory: pytest.TempPathFactory, body: bytes, symbols: list[str]
 ) -> None:
-    cache = ForecastCache(tmp_path_factory.mktemp("cache"))
+    cache = ForecastCache(Folder(tmp_path_factory.mktemp("cache")))
     cache.write(HOST, HASH, {"symbols": symbols}, body)
     assert cache.read(HOST, HASH) == Entry({"symbols": symbols}, body)
 
@@ -127,4 +128,4 @@ def test_a_crash_while_writing_leaves_no_answer(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "fsync", crash)
     with pytest.raises(OSError, match="no space"):
         stored(tmp_path)
-    assert ForecastCache(tmp_path).read(HOST, HASH) is None
+    assert ForecastCache(Folder(tmp_path)).read(HOST, HASH) is None

@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.adapters.parquet_store import FOOTER, MissingPartition, ParquetStore, StoreError
+from timegpt_assets.adapters.parquet_store import FOOTER, MissingPartition, ParquetStore, StoreError, file_name
+from timegpt_assets.adapters.places import Folder, PlaceError
 
 ASSET = "bars/bars"
 DAY = date(2025, 1, 21)
@@ -43,12 +44,16 @@ def rows(*symbols: str, day: date = DAY, seed: int = 0, n: int = MINUTES) -> pl.
     return pl.concat(parts)
 
 
+def file(store: ParquetStore) -> Path:
+    return Path(store.place.shown(file_name(ASSET, DAY)))
+
+
 def digest(store: ParquetStore) -> bytes:
-    return store.path(ASSET, DAY).read_bytes()
+    return file(store).read_bytes()
 
 
 def test_what_was_written_is_read_by_day_and_symbol(tmp_path: Path) -> None:
-    store = ParquetStore(tmp_path)
+    store = ParquetStore(Folder(tmp_path))
     later = DAY + timedelta(days=1)
     store.write(ASSET, later, rows("B", day=later), keys=["B"])
     store.write(ASSET, DAY, rows("C", "A"), keys=["C", "A"])
@@ -56,18 +61,18 @@ def test_what_was_written_is_read_by_day_and_symbol(tmp_path: Path) -> None:
     assert_frame_equal(store.read(ASSET, [later, DAY]), pl.concat([rows("A", "C"), rows("B", day=later)]))
     assert_frame_equal(store.read(ASSET, [DAY], ["C"]), rows("C"))
     assert store.read(ASSET, [DAY], columns=["close", "symbol"]).columns == ["symbol", "close"]
-    assert pq.ParquetFile(store.path(ASSET, DAY)).num_row_groups == 2
+    assert pq.ParquetFile(file(store)).num_row_groups == 2
 
 
 def test_each_symbol_is_one_row_group_and_an_undivided_table_is_one(tmp_path: Path) -> None:
-    store = ParquetStore(tmp_path)
+    store = ParquetStore(Folder(tmp_path))
     store.write("features/panel", "2025-01", rows("A", "B"), facts={"*": {"symbols": 2}})
     assert pq.ParquetFile(tmp_path / "features" / "panel" / "2025-01.parquet").num_row_groups == 1
     assert store.read_facts("features/panel", ["2025-01"]) == {("2025-01", "*"): {"rows": 780, "symbols": 2}}
 
 
 def test_a_later_write_replaces_its_own_symbols_only(tmp_path: Path) -> None:
-    store = ParquetStore(tmp_path)
+    store = ParquetStore(Folder(tmp_path))
     store.write(ASSET, DAY, rows("A", "B"), keys=["A", "B"], facts={"A": {"verdict": "ok"}, "B": {"verdict": "ok"}})
     store.write(ASSET, DAY, rows("B", seed=9), keys=["B"], facts={"B": {"verdict": "warned"}})
 
@@ -77,7 +82,7 @@ def test_a_later_write_replaces_its_own_symbols_only(tmp_path: Path) -> None:
 
 
 def test_empty_on_purpose_differs_from_never_written(tmp_path: Path) -> None:
-    store = ParquetStore(tmp_path)
+    store = ParquetStore(Folder(tmp_path))
     store.write(ASSET, DAY, rows("A"), keys=["A", "B"], facts={"B": {"verdict": "quarantined"}})
 
     assert_frame_equal(store.read(ASSET, [DAY], ["B"]), rows("B").clear())
@@ -87,7 +92,7 @@ def test_empty_on_purpose_differs_from_never_written(tmp_path: Path) -> None:
 
 
 def test_a_missing_day_and_symbol_are_named_with_the_command_that_makes_them(tmp_path: Path) -> None:
-    store = ParquetStore(tmp_path)
+    store = ParquetStore(Folder(tmp_path))
     store.write(ASSET, DAY, rows("A"), keys=["A"])
     command = r"timegpt-assets backfill --assets bars --start 2025-01-21 --end 2025-01-22 --symbols A,Z$"
     with pytest.raises(MissingPartition, match="bars/bars was never .*2025-01-21 Z, 2025-01-22 A.*" + command):
@@ -97,7 +102,7 @@ def test_a_missing_day_and_symbol_are_named_with_the_command_that_makes_them(tmp
 
 
 def test_missing_partitions_that_may_be_absent_leave_what_is_there(tmp_path: Path) -> None:
-    store = ParquetStore(tmp_path)
+    store = ParquetStore(Folder(tmp_path))
     store.write(ASSET, DAY, rows("A"), keys=["A"])
     days = [DAY, DAY + timedelta(days=1)]
     assert_frame_equal(store.read(ASSET, days, ["A", "Z"], missing="ok"), rows("A"))
@@ -118,7 +123,7 @@ def test_the_bytes_are_the_same_whichever_order_symbols_were_merged_in(
         frame = rows(*filled) if filled else rows("D").clear().drop("is_filled")
         store.write(ASSET, DAY, frame, keys=symbols, facts={s: {"n": ord(s), "a": [1.5, "é"]} for s in symbols})
 
-    whole, merged = (ParquetStore(tmp_path_factory.mktemp(name)) for name in ("whole", "merged"))
+    whole, merged = (ParquetStore(Folder(tmp_path_factory.mktemp(name))) for name in ("whole", "merged"))
     write(whole, ["A", "B", "C", "D"])
     edges = [0, *sorted(cuts), 4]
     for first, last in pairwise(edges):
@@ -129,7 +134,7 @@ def test_the_bytes_are_the_same_whichever_order_symbols_were_merged_in(
 
 
 def test_columns_that_differ_from_the_kept_symbols_are_refused_and_the_old_file_stays(tmp_path: Path) -> None:
-    store = ParquetStore(tmp_path)
+    store = ParquetStore(Folder(tmp_path))
     store.write(ASSET, DAY, rows("A"), keys=["A"])
     before = digest(store)
     with pytest.raises(StoreError, match=r"holds A with other columns .*\(new\).*all symbols"):
@@ -140,7 +145,7 @@ def test_columns_that_differ_from_the_kept_symbols_are_refused_and_the_old_file_
 
 
 def test_days_whose_columns_differ_are_not_silently_joined(tmp_path: Path) -> None:
-    store = ParquetStore(tmp_path)
+    store = ParquetStore(Folder(tmp_path))
     later = DAY + timedelta(days=1)
     store.write(ASSET, DAY, rows("A"), keys=["A"])
     store.write(ASSET, later, rows("A", day=later).with_columns(new=1.0), keys=["A"])
@@ -152,7 +157,7 @@ def test_days_whose_columns_differ_are_not_silently_joined(tmp_path: Path) -> No
 
 
 def test_rows_or_facts_of_other_symbols_are_refused_before_anything_is_written(tmp_path: Path) -> None:
-    store = ParquetStore(tmp_path)
+    store = ParquetStore(Folder(tmp_path))
     with pytest.raises(StoreError, match="rows or facts of B are not among"):
         store.write(ASSET, DAY, rows("A", "B"), keys=["A"])
     with pytest.raises(StoreError, match="rows or facts of B are not among"):
@@ -165,9 +170,9 @@ def test_rows_or_facts_of_other_symbols_are_refused_before_anything_is_written(t
 
 @pytest.mark.parametrize("damage", ["torn", "empty", "foreign", "footer"])
 def test_a_torn_or_foreign_file_is_named_by_reader_and_writer(tmp_path: Path, damage: str) -> None:
-    store = ParquetStore(tmp_path)
+    store = ParquetStore(Folder(tmp_path))
     store.write(ASSET, DAY, rows("A", "B"), keys=["A", "B"])
-    path = store.path(ASSET, DAY)
+    path = file(store)
     if damage in ("torn", "empty"):
         path.write_bytes(path.read_bytes()[: 2000 if damage == "torn" else 0])
     elif damage == "foreign":
@@ -189,9 +194,9 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(StoreError, match=r"cannot be written.*data\.storage_root"):
-        ParquetStore(tmp_path / "file").write(ASSET, DAY, rows("A"), keys=["A"])
-    store = ParquetStore(tmp_path / "folder")
+    with pytest.raises(PlaceError, match=r"cannot be written.*data\.storage_root"):
+        ParquetStore(Folder(tmp_path / "file")).write(ASSET, DAY, rows("A"), keys=["A"])
+    store = ParquetStore(Folder(tmp_path / "folder"))
     store.write(ASSET, DAY, rows("A"), keys=["A"])
     before = digest(store)
 
@@ -199,17 +204,17 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_remedy(
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(os, "fsync", refused)
-    with pytest.raises(StoreError, match=r"2025-01-21\.parquet cannot be written.*Read-only file system"):
+    with pytest.raises(PlaceError, match=r"2025-01-21\.parquet cannot be written.*Read-only file system"):
         store.write(ASSET, DAY, rows("A", seed=1), keys=["A"])
     assert digest(store) == before
 
 
 def test_a_lock_that_is_never_released_is_reported(tmp_path: Path) -> None:
-    store = ParquetStore(tmp_path, lock_timeout_s=0.05)
+    store = ParquetStore(Folder(tmp_path, lock_timeout_s=0.05))
     store.write(ASSET, DAY, rows("A"), keys=["A"])
     with (
         FileLock(tmp_path / ASSET / f".{DAY}.parquet.lock"),
-        pytest.raises(StoreError, match=r"held its lock for 0\.05 s"),
+        pytest.raises(PlaceError, match=r"held its lock for 0\.05 s"),
     ):
         store.write(ASSET, DAY, rows("B"), keys=["B"])
 
@@ -219,9 +224,10 @@ import sys
 from pathlib import Path
 import polars as pl
 from timegpt_assets.adapters.parquet_store import ParquetStore
+from timegpt_assets.adapters.places import Folder
 
 root, asset, day, rounds, seed, *symbols = sys.argv[1:]
-store = ParquetStore(Path(root))
+store = ParquetStore(Folder(Path(root)))
 base = {symbol: pl.read_parquet(Path(root) / "base" / symbol) for symbol in symbols}
 print("ready", flush=True)
 sys.stdin.readline()
@@ -276,7 +282,7 @@ def close(process: subprocess.Popen[str]) -> int:
 
 def test_two_processes_writing_different_symbols_of_a_day_lose_nothing(tmp_path: Path, writer: Writer) -> None:
     """Twenty rounds of four symbols each, at the same time: 160 merges into one file."""
-    store = ParquetStore(tmp_path)
+    store = ParquetStore(Folder(tmp_path))
     processes = [writer(20, "A", "C", "E", "G"), writer(20, "B", "D", "F", "H", seed=500)]
     start(*processes)
     assert [close(process) for process in processes] == [0, 0]
@@ -290,16 +296,16 @@ def test_two_processes_writing_different_symbols_of_a_day_lose_nothing(tmp_path:
 @pytest.mark.parametrize("rounds", [10, pytest.param(200, marks=pytest.mark.soak)])
 def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path, writer: Writer, rounds: int) -> None:
     """The other symbol survives every kill, the killed writer's is old or new, and leftovers go with the next write."""
-    store = ParquetStore(tmp_path)
+    store = ParquetStore(Folder(tmp_path))
     store.write(ASSET, DAY, rows("KEPT", "A"), keys=["KEPT", "A"], facts={"A": {"round": -1}})
     random_moment = random.Random(7)
     killed_mid_write = 0
     upcoming = writer(100_000, "A")
     for i in range(rounds):
         process, upcoming = upcoming, writer(100_000, "A", seed=1000 * (i + 1))
-        before = store.path(ASSET, DAY).stat().st_mtime_ns
+        before = file(store).stat().st_mtime_ns
         start(process)
-        while store.path(ASSET, DAY).stat().st_mtime_ns == before:  # a loaded machine may be slow to begin
+        while file(store).stat().st_mtime_ns == before:  # a loaded machine may be slow to begin
             time.sleep(0.001)
         time.sleep(random_moment.uniform(0.0, 0.05))
         process.send_signal(signal.SIGKILL)
@@ -316,7 +322,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path, write
 
 
 def test_writing_a_whole_day_again_reads_no_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = ParquetStore(tmp_path)
+    store = ParquetStore(Folder(tmp_path))
     store.write(ASSET, DAY, rows("A", "B"), keys=["A", "B"])
 
     def refused(*_: object, **__: object) -> None:
@@ -329,7 +335,7 @@ def test_writing_a_whole_day_again_reads_no_rows(tmp_path: Path, monkeypatch: py
 
 
 def test_two_months_of_64_symbols_are_read_in_well_under_a_second(tmp_path: Path) -> None:
-    store = ParquetStore(tmp_path)
+    store = ParquetStore(Folder(tmp_path))
     symbols = [f"S{i:02d}" for i in range(64)]
     days = [DAY + timedelta(days=i) for i in range(44)]
     frame = rows(*symbols).with_columns(pl.col("close").alias(f"f{i}") for i in range(10))

@@ -1,0 +1,222 @@
+"""Places where bytes lie under names: a folder on disk (here) or a prefix of a bucket (bucket.py), one interface.
+
+Belongs here: what a place promises, and the folder. A name is relative, its parts joined by ``/``; what a file means
+is said by whoever writes it. Readers see what was there before a write or what is there after it, never a part.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import pyarrow as pa
+from filelock import FileLock, Timeout
+
+Bytes: TypeAlias = "bytes | bytearray | memoryview | pa.Buffer"
+Current: TypeAlias = Callable[[], "pa.NativeFile | None"]
+"""Opens what lies under a name at the moment, None when nothing does; not calling it saves the reading."""
+
+
+class PlaceError(OSError):
+    """Raised when a place cannot be read or written; names what lies there, the cause and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Bytes as they were at one moment, and the generation they had: it changes whenever the bytes do."""
+
+    data: bytes
+    generation: str
+
+
+class Place(Protocol):
+    """Bytes under names. Every method raises PlaceError when the place itself fails, never for an absent name."""
+
+    def shown(self, name: str) -> str:
+        """Return where the name lies, as a person would type it."""
+        ...
+
+    def generation(self, name: str) -> str | None:
+        """Return the generation of what lies there, None when nothing does."""
+        ...
+
+    def read(self, name: str) -> Found | None:
+        """Return the bytes and their generation, None when nothing lies there."""
+        ...
+
+    def opened(self, name: str) -> "pa.NativeFile | None":
+        """Return what lies there as one seekable file of one generation, None when nothing does."""
+        ...
+
+    def ranged(self, name: str) -> "pa.NativeFile | None":
+        """Return the same as ``opened``, fetching no more of it than is asked for: for large files read in part."""
+        ...
+
+    def write_new(self, name: str, data: Bytes) -> bool:
+        """Store the bytes durably unless something lies there; return whether they were stored."""
+        ...
+
+    def update(self, name: str, change: Callable[[Current], Bytes]) -> None:
+        """Replace what lies there by what ``change`` makes of it, as if no other writer existed.
+
+        Two updates of one name never lose each other's work: the folder takes a lock, the bucket writes only over the
+        generation that was read and else begins again, so ``change`` may be called several times.
+        """
+        ...
+
+    def move(self, name: str, target: str) -> None:
+        """Give what lies there another name, over whatever has it; an absent one is left absent."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove what lies there, if anything does."""
+        ...
+
+    def names(self, prefix: str = "") -> Iterator[tuple[str, str]]:
+        """Give every name that begins with ``prefix``, sorted, with its generation."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A place on a local disk: each name is a file below ``root``; names that begin with a dot are its own affair."""
+
+    root: Path
+    lock_timeout_s: float = 600.0
+
+    def path(self, name: str) -> Path:
+        """Return the file of a name."""
+        return self.root / name
+
+    def shown(self, name: str) -> str:
+        """Return the file's path."""
+        return str(self.path(name))
+
+    def generation(self, name: str) -> str | None:
+        """Return the file's modification time and size, None when there is no file."""
+        try:
+            return _generation(self.path(name).stat())
+        except FileNotFoundError:
+            return None
+
+    def read(self, name: str) -> Found | None:
+        """Return the file's bytes, None when there is no file."""
+        try:
+            with self.path(name).open("rb") as file:
+                return Found(file.read(), _generation(os.fstat(file.fileno())))
+        except FileNotFoundError:
+            return None
+
+    def opened(self, name: str) -> "pa.NativeFile | None":
+        """Return the open file, None when there is none; a later replacement does not touch it."""
+        try:
+            return pa.OSFile(str(self.path(name)))
+        except FileNotFoundError:
+            return None
+
+    def ranged(self, name: str) -> "pa.NativeFile | None":
+        """Return the open file: a disk gives parts of it for nothing."""
+        return self.opened(name)
+
+    def write_new(self, name: str, data: Bytes) -> bool:
+        """Store the bytes, synced to the disk with their folder, unless the file exists. Raises PlaceError."""
+        path = self.path(name)
+        if path.exists():
+            return False
+        half = _beside(path, f"{os.getpid()}.{threading.get_ident()}.half")
+        with _remedied(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_synced(half, data)
+            try:
+                os.link(half, path)  # unlike a rename, a link refuses to replace what another process just stored
+            except FileExistsError:
+                return False
+            finally:
+                half.unlink()
+            _sync_folder(path.parent)
+            return True
+
+    def update(self, name: str, change: Callable[[Current], Bytes]) -> None:
+        """Replace the file under its lock: write beside it, sync, rename. Raises PlaceError, and leaves the old file.
+
+        The name beside it is fixed: the lock's next holder overwrites what a killed one left.
+        """
+        path = self.path(name)
+        beside = _beside(path, "tmp")
+        with _remedied(path, self.lock_timeout_s):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(_beside(path, "lock"), timeout=self.lock_timeout_s, poll_interval=0.01):
+                data = change(lambda: self.opened(name))
+                try:
+                    _write_synced(beside, data)
+                    beside.replace(path)
+                except BaseException:
+                    beside.unlink(missing_ok=True)
+                    raise
+
+    def move(self, name: str, target: str) -> None:
+        """Rename the file."""
+        with _remedied(self.path(target)):
+            self.path(target).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.path(name).replace(self.path(target))
+            except FileNotFoundError:
+                return
+
+    def delete(self, name: str) -> None:
+        """Remove the file, if there is one."""
+        with _remedied(self.path(name)):
+            self.path(name).unlink(missing_ok=True)
+
+    def names(self, prefix: str = "") -> Iterator[tuple[str, str]]:
+        """Give the files whose name begins with ``prefix``, sorted, without what lies beside them for a moment."""
+        folder = self.root / prefix.rpartition("/")[0]
+        for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(self.root).as_posix()):
+            name = path.relative_to(self.root).as_posix()
+            if name.startswith(prefix) and not path.name.startswith(".") and path.is_file():
+                yield name, _generation(path.stat())
+
+
+@contextmanager
+def _remedied(path: Path, lock_timeout_s: float = 0.0) -> Iterator[None]:
+    """Turn what the disk refuses, and a lock that is not given, into a PlaceError with the remedy."""
+    try:
+        yield
+    except Timeout as error:
+        raise PlaceError(
+            f"{path}: another process has held its lock for {lock_timeout_s:g} s. "
+            "See what it does (fuser on the .lock file), end it if it hangs, and run again."
+        ) from error
+    except PlaceError:
+        raise
+    except OSError as error:
+        raise PlaceError(
+            f"{path} cannot be written: {error}. What was there is untouched. Make the folder writable, or set "
+            "data.storage_root or data.artifacts_root to another one, and run again."
+        ) from error
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(f".{path.name}.{suffix}")
+
+
+def _generation(found: os.stat_result) -> str:
+    return f"{found.st_mtime_ns}-{found.st_size}"
+
+
+def _write_synced(path: Path, data: Bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
