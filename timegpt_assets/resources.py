@@ -17,6 +17,7 @@ import polars as pl
 from timegpt_assets.adapters.answered import Forecaster
 from timegpt_assets.adapters.baseline import Baseline
 from timegpt_assets.adapters.budget_ledger import Account, BudgetLedger
+from timegpt_assets.adapters.daily_files import DailyFiles, earnings, macro_events, vix_closes
 from timegpt_assets.adapters.forecast_cache import ForecastCache
 from timegpt_assets.adapters.lineage_book import LineageBook
 from timegpt_assets.adapters.market_data import LocalMarketData, MarketDataError
@@ -108,6 +109,18 @@ def market_data(around: Surroundings) -> MarketData:
     )
 
 
+def daily_files(around: Surroundings) -> DailyFiles:
+    """Return what the daily files say that settings name, and the event calendar with what they add to it."""
+    settings, events = around.settings, around.settings.events
+    vix = settings.data.vix_path
+    calendar = core_values.event_calendar(settings)
+    if events.calendar_path:
+        calendar = macro_events(around.place(events.calendar_path), events.calendar_names, calendar)
+    if events.earnings_path:
+        calendar = earnings(around.place(events.earnings_path), calendar)
+    return DailyFiles(vix_closes(around.place(vix)) if vix else None, calendar)
+
+
 def forecaster(around: Surroundings) -> Forecaster:
     """Return the forecaster that ``forecast.backend`` names."""
     if around.settings.forecast.backend == "baseline":
@@ -168,6 +181,7 @@ SHAPES_A_BODY = ("data.source", "data.synthetic", "forecast.target", "forecast.f
 def resources(around: Surroundings) -> dict[str, Any]:
     """Return the resource definitions of the outside world, each made when a run first needs it."""
     return {
+        "daily_files": dg.ResourceDefinition(lambda _: daily_files(around)),
         "market_data": dg.ResourceDefinition(lambda _: market_data(around)),
         "forecaster": dg.ResourceDefinition(lambda _: forecaster(around)),
         "artifacts": dg.ResourceDefinition(lambda _: around.artifacts),

@@ -4,7 +4,7 @@ Belongs here: the decorator and input helpers every asset module uses, what is n
 span of sessions a month asset looks back over.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -18,6 +18,8 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.schema import Table
 from timegpt_assets.partitions import Grid, month_window, months_of
 
+BLOCK_DAYS = 5
+"""Days that day-wise assets of a range hold at once."""
 SESSIONS_A_MONTH = 19
 """The fewest sessions of a month (February): how many months hold a number of sessions."""
 
@@ -132,11 +134,24 @@ def of_partitions(context: dg.AssetExecutionContext, frame: pl.DataFrame) -> pl.
     return frame.filter(keys.is_in(list(context.partition_keys)))
 
 
-def note_rows(context: dg.AssetExecutionContext, frame: pl.DataFrame, **facts: Mapping[str, Any]) -> None:
-    """Put row counts, span and further facts (name -> partition key -> value) beside each materialisation."""
+def in_blocks(days: Sequence[date]) -> Iterator[Sequence[date]]:
+    """Yield the days a few at a time: what is held at once is bounded by them, not by the run."""
+    return (days[start : start + BLOCK_DAYS] for start in range(0, len(days), BLOCK_DAYS))
+
+
+def note_rows(
+    context: dg.AssetExecutionContext,
+    frame: pl.DataFrame,
+    keys: Sequence[str] | None = None,
+    **facts: Mapping[str, Any],
+) -> None:
+    """Put row counts, span and further facts (name -> partition key -> value) beside each materialisation.
+
+    ``keys``: the partitions the frame is of, all of the run's when it is not cut into blocks.
+    """
     by = ["day", "symbol"] if "|" in context.partition_keys[0] else ["day"]
     rows = {"|".join(map(str, key)): part for key, part in frame.partition_by(by, as_dict=True).items()}
-    for key in context.partition_keys:
+    for key in context.partition_keys if keys is None else keys:
         notes = _notes(rows.get(key)) | {name: values[key] for name, values in facts.items() if key in values}
         context.add_asset_metadata(notes, partition_key=key)
 

@@ -4,6 +4,7 @@ import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.answered import NOTES, Answered, Forecaster
+from timegpt_assets.adapters.daily_files import DailyFiles
 from timegpt_assets.adapters.parquet_store import Stored
 from timegpt_assets.assets.declare import House, declared, note_rows, of_partitions, stored_in, with_own
 from timegpt_assets.config import core_values
@@ -16,16 +17,16 @@ from timegpt_assets.partitions import by_day, day_window, days_of
 def snapshots(house: House) -> dg.AssetsDefinition:
     """Return the asset of the day's snapshot times."""
     settings = house.settings
-    preset, events = core_values.preset(settings), core_values.event_calendar(settings)
+    preset = core_values.preset(settings)
 
     @declared(tables.SNAPSHOTS, group="forecasts", partitions=house.grid.trading_day)
-    def snapshots(context: dg.AssetExecutionContext) -> pl.DataFrame:
+    def snapshots(context: dg.AssetExecutionContext, daily_files: dg.ResourceParam[DailyFiles]) -> pl.DataFrame:
         """When a forecast is asked today; times that are skipped or dropped are rows too, with the reason."""
         frame = schedule.snapshots(
             days_of(context.partition_keys),
             preset=preset,
             horizon_min=settings.forecast.horizon_min,
-            calendar=events,
+            calendar=daily_files.calendar,
             skip_events=settings.forecast.skip_events,
         )
         asked = frame.group_by("day").agg(pl.col("asked").sum())

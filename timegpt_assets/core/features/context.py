@@ -93,7 +93,8 @@ def market_context(
     grid = grid_of(bars, chosen, market)
     stood = np.arange(grid.length) < grid.minutes[:, None]
     minutes = Minutes(grid)
-    columns = _context_columns(minutes, context) | {"dispersion": _dispersion(minutes, context)}
+    with np.errstate(all="ignore"):
+        columns = _context_columns(minutes, context) | {"dispersion": _dispersion(minutes, context)}
     found = [feature for feature in features_of(context, vix=False) if feature.name in columns]
     lagged = (_series(f, earlier(columns[f.name], 1)[stood]) for f in found)
     present = bars.filter(pl.col("symbol").is_in(list(context))).group_by("day").agg(n=pl.col("symbol").n_unique())
@@ -128,7 +129,9 @@ def _regimes(lead: Minutes, short: Floats, long: Floats) -> dict[str, Floats]:
     traded, volume = so_far(lead.base("turnover"))[:, 0], so_far(lead.volume)[:, 0]
     close = lead.close[:, 0]
     up = where((volume > 0) & ~np.isnan(close), (close * volume > traded).astype(np.float64))
-    return {"regime_up": up, "regime_volatile": where(~np.isnan(short + long), (short > long).astype(np.float64))}
+    longer = lead.returned[:, 0] > VOL_WINDOWS[0]  # until then both windows hold the same minutes
+    volatile = where(~np.isnan(short + long), ((short > long) & longer).astype(np.float64))
+    return {"regime_up": up, "regime_volatile": volatile}
 
 
 def _dispersion(market: Minutes, context: Sequence[str]) -> Floats:

@@ -32,8 +32,9 @@ DROPPED = {"day": pl.Date, "symbol": pl.String, "dropped": pl.Int64}
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """Features of some days, and [day, symbol, dropped]: rows left out because too much was missing in them."""
+    """Features of ``days``, and [day, symbol, dropped]: rows left out because too much was missing in them."""
 
+    days: tuple[date, ...]
     frame: pl.DataFrame
     dropped: pl.DataFrame
 
@@ -45,7 +46,7 @@ def features(bars: pl.DataFrame, context: pl.DataFrame, *, days: Collection[date
     ``context`` MARKET_CONTEXT of ``days``. Nothing is NaN or infinite: what cannot be known is null.
     """
     made = list(blocks(bars, context, days=days, recipe=recipe))
-    return Made(pl.concat([m.frame for m in made]), pl.concat([m.dropped for m in made]))
+    return Made(tuple(sorted(set(days))), pl.concat([m.frame for m in made]), pl.concat([m.dropped for m in made]))
 
 
 def blocks(bars: pl.DataFrame, context: pl.DataFrame, *, days: Collection[date], recipe: Recipe) -> Iterator[Made]:
@@ -222,10 +223,8 @@ def _assembled(grid: Grid, made: Mapping[str, npt.NDArray[np.generic]], around: 
         else:
             columns.append(pl.Series(feature.name, [None] * shared.height, dtype=feature.dtype))
     keys = grid.bars.filter(pl.Series(usable)).select("day", "symbol", "ts", known_at=KNOWN_AT)
-    return Made(
-        keys.with_columns(columns).select(*FEATURES.columns, *(f.name for f in recipe.features)),
-        _dropped(grid, of_session, usable),
-    )
+    frame = keys.with_columns(columns).select(*FEATURES.columns, *(f.name for f in recipe.features))
+    return Made(grid.days, frame, _dropped(grid, of_session, usable))
 
 
 def _places(grid: Grid, cells: Ints) -> tuple[Ints, Ints]:

@@ -89,3 +89,8 @@ def change(log_prices: Floats, minutes: int) -> Floats:
     if minutes <= values.shape[-1]:
         values[..., minutes - 1 :] = log_prices[..., minutes:] - log_prices[..., :-minutes]
     return values
+
+
+def since_open(log_prices: Floats) -> Floats:
+    """Return ln P(t) - ln P(open) at the end of each minute; NaN when the first minute has no print."""
+    return log_prices[..., 1:] - log_prices[..., :1]

@@ -4,7 +4,7 @@ Belongs here: formulas on arrays of shape (days, symbols, minutes); see windows.
 """
 
 from timegpt_assets.core.features.feature import Feature
-from timegpt_assets.core.features.minutes import Minutes, change
+from timegpt_assets.core.features.minutes import Minutes, change, since_open
 from timegpt_assets.core.features.windows import Floats
 
 RETURN_WINDOWS = (1, 5, 15, 30)
@@ -25,6 +25,6 @@ def columns(minutes: Minutes) -> dict[str, Floats]:
     return {
         "ret_1m": minutes.returns,
         **{f"ret_{n}m": change(log_prices, n) for n in RETURN_WINDOWS if n > 1},
-        "ret_open": log_prices[..., 1:] - log_prices[..., :1],
+        "ret_open": since_open(log_prices),
         "range_pct": minutes.base("range_pct"),
     }

@@ -19,6 +19,8 @@ from timegpt_assets.core import calendar
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+FULL_SESSION = 390
+"""Minutes of a full session: every grid is at least that long, so that days of different blocks lie side by side."""
 NO_VARIANCE = 1e-12
 """A variance below this share of the mean square is rounding, not movement."""
 
@@ -66,7 +68,7 @@ def grid_of(bars: pl.DataFrame, days: Iterable[date], symbols: Sequence[str]) ->
     chosen = tuple(sorted(set(days)))
     sessions = [calendar.session(day) for day in chosen]
     minutes = np.array([s.minutes for s in sessions], dtype=np.int64)
-    length = int(minutes.max(initial=1))
+    length = int(minutes.max(initial=FULL_SESSION))
     names = tuple(sorted(set(symbols)))
     own = bars.filter(pl.col("day").is_in(chosen), pl.col("symbol").is_in(names))
     opens = np.array([s.open.timestamp() * 1e6 for s in sessions], dtype=np.int64)
