@@ -113,9 +113,9 @@ def _definitions(around: Surroundings, overriding: Mapping[str, Any]) -> dg.Defi
         assets=assets,
         asset_checks=checks.checks(house, assets),
         resources=standing | dict(overriding),
-        jobs=[automation.daily_refresh(around)],
+        jobs=[automation.daily_refresh(around), automation.resume_pending(around)],
         schedules=[automation.after_the_close(around)],
-        sensors=[automation.new_session(around)],
+        sensors=[automation.new_session(around), automation.resume_backfill(around)],
         executor=dg.in_process_executor,  # a range is one step and never splits; a process per step costs seconds
     )
 
@@ -129,7 +129,7 @@ def defs() -> dg.Definitions:
 def lineage_records(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> dict[dg.AssetKey, lineage.Lineage]:
     """Return what each asset's rows are made under, by asset key; the digest covers all that shapes the stage."""
     records: dict[dg.AssetKey, lineage.Lineage] = {}
-    features_made = core_values.recipe(settings, core_values.event_calendar(settings))
+    features_made = core_values.feature_recipe(settings, core_values.event_calendar(settings))
     waiting = {asset.key: asset for asset in assets}
     while waiting:
         key = next(k for k, a in waiting.items() if not a.dependency_keys & waiting.keys())

@@ -104,17 +104,17 @@ def other_symbol(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said", "remedy"),
+    ("spoil", "rule", "said"),
     [
-        (cut, "cannot be read as parquet", "Fetch the file again."),
-        (no_parquet, "cannot be read as parquet", "Fetch the file again."),
-        (without_close, "column close is missing", "Write the file with symbol (string), ts"),
-        (text_volume, "column volume is", "close (float) and volume (number)."),
-        (other_symbol, "is of symbol 'TSLA', not 'NVDA'", "Put each ticker in its own file."),
+        (cut, "unreadable", "cannot be read as parquet"),
+        (no_parquet, "unreadable", "cannot be read as parquet"),
+        (without_close, "columns", "column close is missing"),
+        (text_volume, "columns", "column volume is"),
+        (other_symbol, "foreign", "rows are of 'TSLA', not of 'NVDA'. Put each ticker in its own file."),
     ],
 )
-def test_a_bad_month_file_is_named_and_other_months_are_untouched(
-    tmp_path, bars, spoil: Callable[[Path], None], said, remedy
+def test_a_bad_month_file_is_a_verdict_of_its_own_days_and_stops_no_others(
+    tmp_path, bars, spoil: Callable[[Path], None], rule, said
 ):
     bad = monthly(bars, "NVDA", JANUARY)
     with on_files(tmp_path, bars) as house:
@@ -122,18 +122,22 @@ def test_a_bad_month_file_is_named_and_other_months_are_untouched(
         before = house.bytes()
         good = bad.read_bytes()
         spoil(bad)
-        failed = failure(house, JANUARY, assets=("bars",))
-        assert str(failed).startswith(str(bad))
-        assert said in str(failed)
-        assert remedy in str(failed)
-        assert failed.asset == "bars/raw_bars"
-        assert house.bytes() == before
-        assert before
+        house.run([JANUARY], assets=("quality_report", "labels"))
+        verdicts = house.tables()["bars/quality_report"].sort("symbol")
+        assert verdicts.select("symbol", "verdict", "rules").rows() == [
+            ("AAPL", "ok", ""),
+            ("NVDA", "quarantined", rule),
+            ("SPY", "ok", ""),
+        ]
+        assert verdicts["detail"][1].startswith(str(bad))
+        assert said in verdicts["detail"][1]
+        labels = house.tables()["features/labels"].filter(day=JANUARY)
+        assert labels["symbol"].unique().sort().to_list() == ["AAPL", "SPY"]
+        assert {name: house.bytes()[name] for name in before} == before
         assert leftovers(house.root) == []
-        house.run([FEBRUARY], assets=("bars",))
         bad.write_bytes(good)
-        house.run([JANUARY], assets=("bars",))
-        assert house.bytes().keys() > before.keys()
+        house.run([JANUARY], assets=("raw_bars", "bars", "quality_report"), force=True)
+        assert house.tables()["bars/quality_report"]["verdict"].to_list() == ["ok"] * 3
 
 
 def test_a_folder_of_bars_that_is_not_there_or_not_set_is_named(tmp_path):

@@ -245,7 +245,7 @@ def test_after_a_failure_the_same_rectangle_makes_only_what_is_left(tmp_path):
         assert before, "the history is stored"
         market.wrong = lambda symbols, days, bars: bars
         outcome = found.run(DAYS[:1], assets=("panel",))
-        assert market.asked[-1] == (SYMBOLS, (DAYS[0],))
+        assert market.asked[-1] == (SYMBOLS, (date(2025, 1, 16), DAYS[0])), "the day, and the close before it"
         after = found.bytes()
     assert {name: after[name] for name in before} == before
     assert outcome.there > 0

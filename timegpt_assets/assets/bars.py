@@ -1,33 +1,57 @@
 """Bars: from the source's rows to a gapless session grid that can be trusted, with a verdict per day and symbol."""
 
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
 import dagster as dg
 import polars as pl
 
+from timegpt_assets.adapters.market_data import Delivering
+from timegpt_assets.adapters.month_file import Delivery
 from timegpt_assets.adapters.parquet_store import Stored
 from timegpt_assets.assets.declare import House, declared, note_rows, stored_in
 from timegpt_assets.config import core_values
 from timegpt_assets.core import bars as core
 from timegpt_assets.core import calendar, tables
 from timegpt_assets.partitions import by_day, days_of, symbols_of
-from timegpt_assets.resources import MarketData
+from timegpt_assets.resources import Clock, MarketData
 
 
 def raw_bars(house: House) -> dg.AssetsDefinition:
     """Return the asset of the rows as the source delivered them."""
 
     @declared(tables.RAW_BARS, group="bars", partitions=house.grid.day_symbol)
-    def raw_bars(context: dg.AssetExecutionContext, market_data: dg.ResourceParam[MarketData]) -> pl.DataFrame:
+    def raw_bars(context: dg.AssetExecutionContext, market_data: dg.ResourceParam[MarketData]) -> Stored:
         """Minute bars as the source delivered them, in our names and UTC; nothing dropped, nothing repaired."""
-        frame = market_data.bars(symbols_of(context.partition_keys), days_of(context.partition_keys))
+        days, symbols = days_of(context.partition_keys), symbols_of(context.partition_keys)
+        found = delivered(market_data, symbols, sorted({*days, *(calendar.shifted(day, -1) for day in days)}))
+        frame = found.bars.filter(pl.col("day").is_in(days))
         note_rows(context, frame)
-        return frame
+        return Stored(frame, _door_facts(context.partition_keys, found, core.previous_closes(found.bars, days=days)))
 
     return raw_bars
 
 
+def delivered(source: MarketData, symbols: Sequence[str], days: Sequence[date]) -> Delivery:
+    """Return what the source hands over; one that has bars only has no faults."""
+    return source.delivery(symbols, days) if isinstance(source, Delivering) else Delivery(source.bars(symbols, days))
+
+
+def _door_facts(keys: Sequence[str], found: Delivery, closes: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return by partition key what the rows alone do not say: the close before, and what is wrong with the file."""
+    facts: dict[str, dict[str, Any]] = {key: {} for key in keys}
+    for day, symbol, close in closes.iter_rows():
+        facts[f"{day}|{symbol}"]["previous_close"] = close
+    for day, symbol, rule, rows, detail in found.faults.iter_rows():
+        if f"{day}|{symbol}" in facts:
+            facts[f"{day}|{symbol}"].setdefault("faults", []).append([rule, rows, detail])
+    return facts
+
+
 def bars(house: House) -> dg.AssetsDefinition:
     """Return the asset of the session grid; its facts hold each partition's quality verdict."""
-    policy = core_values.quality_policy(house.settings)
+    policy, late_after = core_values.quality_policy(house.settings), house.settings.dq_policy.late_after_min
 
     @declared(
         tables.BARS,
@@ -35,18 +59,33 @@ def bars(house: House) -> dg.AssetsDefinition:
         partitions=house.grid.day_symbol,
         ins={"raw_bars": stored_in("bars", name="raw_bars")},
     )
-    def bars(context: dg.AssetExecutionContext, raw_bars: pl.DataFrame) -> Stored:
+    def bars(context: dg.AssetExecutionContext, raw_bars: Stored, clock: dg.ResourceParam[Clock]) -> Stored:
         """Gapless regular-session minute grid with filled minutes flagged; zero rows where quality forbids use."""
         keys = pl.DataFrame([key.split("|") for key in context.partition_keys], schema=["day", "symbol"], orient="row")
         keys = keys.with_columns(pl.col("day").str.to_date())
-        sessions = calendar.sessions_frame(keys["day"])
-        quality = core.quality(raw_bars, keys=keys, sessions=sessions, policy=policy)
-        frame = core.grid(raw_bars, quality, sessions=sessions, policy=policy)
+        known = {"keys": keys, "sessions": calendar.sessions_frame(keys["day"]), "policy": policy}
+        known |= _known_at_the_door(raw_bars) | {"late_day": calendar.late_session(clock(), late_after)}
+        quality = core.quality(raw_bars.frame, **known)
+        frame = core.grid(raw_bars.frame, quality, sessions=known["sessions"], policy=policy)
         facts = {f"{row['day']}|{row['symbol']}": _plain(row) for row in quality.iter_rows(named=True)}
         note_rows(context, frame, verdict={key: fact["verdict"] for key, fact in facts.items()})
         return Stored(frame, facts)
 
     return bars
+
+
+def _known_at_the_door(raw_bars: Stored) -> dict[str, pl.DataFrame]:
+    """Return the facts of raw_bars as frames: faults of the files, and the closes before."""
+    faults, closes = [], []
+    for key, fact in raw_bars.facts.items():
+        day, _, symbol = key.partition("|")
+        at = (date.fromisoformat(day), symbol)
+        faults += [(*at, *fault) for fault in fact.get("faults", ())]
+        closes += [(*at, fact["previous_close"])] if "previous_close" in fact else []
+    return {
+        "faults": pl.DataFrame(faults, schema=core.FAULTS, orient="row"),
+        "closes": pl.DataFrame(closes, schema=core.CLOSES, orient="row"),
+    }
 
 
 def _plain(row: dict[str, object]) -> dict[str, object]:

@@ -6,7 +6,7 @@ import polars as pl
 from timegpt_assets.assets.declare import House, declared, note_rows, stored_in
 from timegpt_assets.config import core_values
 from timegpt_assets.core import tables
-from timegpt_assets.core.calibration import conformal
+from timegpt_assets.core.calibration import applied, models
 from timegpt_assets.partitions import all_symbols_window, days_of, symbols_of
 
 
@@ -15,8 +15,8 @@ def calibration_models(house: House) -> dg.AssetsDefinition:
     settings = house.settings.calibration
     last = -(1 + settings.embargo_days)
     first = -(settings.window_days + settings.embargo_days)
-    times, fitted = core_values.snapshot_times(house.settings), core_values.conformal(house.settings)
-    tickers = set(house.settings.universe.tickers)
+    times, recipe = core_values.snapshot_times(house.settings), core_values.recipe(house.settings)
+    levels, tickers = core_values.levels(house.settings), set(house.settings.universe.tickers)
 
     @declared(
         tables.CALIBRATION_MODELS,
@@ -29,7 +29,7 @@ def calibration_models(house: House) -> dg.AssetsDefinition:
         symbols = [s for s in symbols_of(context.partition_keys) if s in tickers]
         keys = pl.DataFrame({"symbol": symbols}, schema={"symbol": pl.String}).join(times, how="cross")
         days = days_of(context.partition_keys)
-        frame = pl.concat([conformal.models(outcomes, day=day, keys=keys, **fitted) for day in days])
+        frame = models.models(outcomes, days=days, keys=keys, levels=levels, recipe=recipe)
         note_rows(context, frame)
         return frame
 
@@ -52,7 +52,7 @@ def forecasts(house: House) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, raw_forecasts: pl.DataFrame, calibration_models: pl.DataFrame
     ) -> pl.DataFrame:
         """Forecasts with calibrated bands, quantiles monotone; uncalibrated ones say why."""
-        frame = conformal.calibrated(raw_forecasts, calibration_models)
+        frame = applied.calibrated(raw_forecasts, calibration_models)
         note_rows(context, frame)
         return frame
 

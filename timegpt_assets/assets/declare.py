@@ -16,10 +16,13 @@ from timegpt_assets.adapters.parquet_store import Stored, missing_partition
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.schema import Table
+from timegpt_assets.io_managers import TableIOManager
 from timegpt_assets.partitions import Grid, month_window, months_of
 
 BLOCK_DAYS = 5
 """Days that day-wise assets of a range hold at once."""
+REASK = "timegpt_assets/reask"
+"""The run tag under which the paid asset gives stored answers up and pays again."""
 SESSIONS_A_MONTH = 19
 """The fewest sessions of a month (February): how many months hold a number of sessions."""
 
@@ -154,6 +157,23 @@ def note_rows(
     for key in context.partition_keys if keys is None else keys:
         notes = _notes(rows.get(key)) | {name: values[key] for name, values in facts.items() if key in values}
         context.add_asset_metadata(notes, partition_key=key)
+
+
+def keep_days(
+    context: dg.AssetExecutionContext,
+    store: TableIOManager,
+    frame: pl.DataFrame,
+    notes: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Store and mark the days of a run that are done although the run is about to fail: what was paid for is kept.
+
+    ``notes`` holds an entry for each such day; days without one stay unmarked.
+    """
+    store.keep(context.asset_key, context.assets_def.metadata_by_key[context.asset_key], frame, days=notes)
+    for day, noted in notes.items():
+        rows = frame.filter(pl.col("day") == date.fromisoformat(day))
+        said = {**_notes(rows if rows.height else None), **noted, "run_failed_later": True}
+        context.log_event(dg.AssetMaterialization(asset_key=context.asset_key, partition=day, metadata=said))
 
 
 def _notes(part: pl.DataFrame | None) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def features(house: House) -> dg.AssetsDefinition:
         daily_files: dg.ResourceParam[DailyFiles],
     ) -> Blocks:
         """Features of each minute from bars that ended by then; earlier sessions serve as warm-up only."""
-        recipe = core_values.recipe(house.settings, daily_files.calendar)
+        recipe = core_values.feature_recipe(house.settings, daily_files.calendar)
         known = with_own(context, bars, "bars/bars")
         made = matrix.blocks(known, market_context, days=days_of(context.partition_keys), recipe=recipe)
         return Blocks(_noted(context, made))

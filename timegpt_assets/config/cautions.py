@@ -34,7 +34,7 @@ def samples(forecast: Forecast, calibration: Calibration, gates: Gates) -> Itera
                 f"preset {preset} asks {asked} snapshots a day, {asked * sessions} in {sessions} sessions: {reach} = "
                 f"{least} cannot be reached and its gate cannot pass. Choose a denser preset or a longer lookback."
             )
-    if calibration.method == "conformal" and calibration.window_days < calibration.min_samples_cell:
+    if calibration.method in ("conformal", "widen") and calibration.window_days < calibration.min_samples_cell:
         yield (
             f"calibration.window_days = {calibration.window_days} gives a cell fewer outcomes than "
             f"calibration.min_samples_cell = {calibration.min_samples_cell}: only wider pools calibrate."

@@ -12,12 +12,12 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from timegpt_assets.config.forecasting import PROVIDER_HOST, Calibration, Forecast, ForecastGrid
+from timegpt_assets.config.forecasting import PROVIDER_HOST, Forecast, ForecastGrid
 from timegpt_assets.config.market import Data, Events, Features, Universe
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 
 OPEN, CLOSE = time(9, 30), time(16, 0)
-BUILT_METHODS = ("none", "conformal")
+GS = "gs://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,28 @@ def addresses(forecast: Forecast) -> Refusals:
 def storage(data: Data, forecast: Forecast) -> Refusals:
     """Refuse shared storage with a ledger that only one machine can see."""
     budget = forecast.api_budget
-    shared = data.storage_root.startswith("gs://") and forecast.backend == "nixtla"
+    in_buckets = [at for at in (data.storage_root, forecast.cache_dir) if at.startswith(GS)]
+    shared = bool(in_buckets) and forecast.backend == "nixtla"
     if shared and not budget.single_writer and not (budget.ledger_url or "").startswith("postgresql"):
         remedy = "Set a postgresql:// address, or forecast.api_budget.single_writer=true if one machine writes."
-        yield Refusal("forecast.api_budget.ledger_url", "PostgreSQL when data.storage_root is gs://", remedy)
+        yield Refusal(
+            "forecast.api_budget.ledger_url", "PostgreSQL when data.storage_root or forecast.cache_dir is gs://", remedy
+        )
+    elif shared and forecast.cache_dir.startswith(GS) and not budget.ledger_url:
+        remedy = "Set a sqlite:/// file of this machine, or a postgresql:// address."
+        yield Refusal("forecast.api_budget.ledger_url", "an address when forecast.cache_dir is gs://", remedy)
     if not forecast.batch_multi_series:
         remedy = "Set it to true: a snapshot is paid for once, for all symbols."
         yield Refusal("forecast.batch_multi_series", "true", remedy)
+
+
+def places(data: Data) -> Refusals:
+    """Refuse a gs:// address without a bucket, and Dagster's own records in one."""
+    for key, place in (("storage_root", data.storage_root), ("artifacts_root", data.artifacts_root)):
+        if place.startswith(GS) and not place.removeprefix(GS).partition("/")[0]:
+            yield Refusal(f"data.{key}", "a folder or gs://bucket/prefix", "Name the bucket after gs://.")
+    if data.dagster_home.startswith(GS):
+        yield Refusal("data.dagster_home", "a folder of this machine", "Keep Dagster's records on a disk.")
 
 
 def dates(data: Data, forecast: Forecast) -> Refusals:
@@ -188,13 +203,6 @@ def liquidity(features: Features) -> Refusals:
         yield Refusal("features.liquidity.low", "less than features.liquidity.high", remedy)
 
 
-def built(calibration: Calibration) -> Refusals:
-    """Refuse a calibration method that is known but not built."""
-    if calibration.method not in BUILT_METHODS:
-        remedy = f"{calibration.method} is not built yet; set calibration.method=conformal until it is."
-        yield Refusal("calibration.method", " | ".join(BUILT_METHODS), remedy)
-
-
 def costs(backtest: Backtest, gates: Gates) -> Refusals:
     """Refuse gates that read a cost multiple which is not measured."""
     wanted = {"sharpe_cost_multiplier", "pnl_cost_multiplier"}
@@ -221,6 +229,7 @@ REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (modes, ("profile", "data", "forecast")),
     (addresses, ("forecast",)),
     (storage, ("data", "forecast")),
+    (places, ("data",)),
     (dates, ("data", "forecast")),
     (symbols, ("universe",)),
     (whole_levels, ("forecast",)),
@@ -229,7 +238,6 @@ REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (possible_snapshots, ("forecast", "in_grid")),
     (event_names, ("events", "forecast", "trading")),
     (liquidity, ("features",)),
-    (built, ("calibration",)),
     (costs, ("backtest", "gates")),
     (rules, ("trading",)),
 )

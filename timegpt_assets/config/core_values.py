@@ -12,13 +12,15 @@ import polars as pl
 
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
-from timegpt_assets.core.bars import QualityPolicy
+from timegpt_assets.core.calibration.methods import Recipe
+from timegpt_assets.core.contract import Reading
 from timegpt_assets.core.events import EARNINGS, EventCalendar
-from timegpt_assets.core.features.recipe import Recipe
+from timegpt_assets.core.features.recipe import Recipe as FeatureRecipe
 from timegpt_assets.core.forecasts import levels_of
 from timegpt_assets.core.gates import Eligibility, ForecastGate, Promotion, TradingGate
 from timegpt_assets.core.liquidity import Filters
 from timegpt_assets.core.metrics.trading import Account
+from timegpt_assets.core.quality_rules import QualityPolicy
 from timegpt_assets.core.snapshots import Preset
 from timegpt_assets.core.targets import Target
 from timegpt_assets.core.trading import Costs, Risk, Rules
@@ -35,10 +37,22 @@ def quality_policy(settings: Settings) -> QualityPolicy:
         sustained_fill_run=policy.sustained_ffill_run,
         max_fill_share=policy.max_fill_share,
         outlier_z=policy.outlier_z,
+        max_minute_move=policy.max_minute_move,
         max_zero_volume_share=policy.max_zero_volume_share,
+        max_minute_volume=policy.max_minute_volume,
+        split_ratios=policy.split_ratios,
+        split_tolerance=policy.split_tolerance,
+        splits={(split.symbol, split.day): split.ratio for split in settings.events.splits},
         auction_open=policy.auction_open,
+        auction_close=policy.auction_close,
+        max_offenders=policy.max_offenders,
         severity=policy.severity.model_dump(),
     )
+
+
+def reading(settings: Settings) -> Reading:
+    """Return how the source's stamps are read."""
+    return Reading(stamp=settings.data.stamp, zone=settings.data.timezone)
 
 
 def target(settings: Settings) -> Target:
@@ -63,6 +77,25 @@ def preset(settings: Settings) -> Preset:
         max_per_day=chosen.max_snapshots_per_day,
         horizon_min=chosen.horizon_min,
     )
+
+
+def schedule(settings: Settings, events: EventCalendar) -> dict[str, Any]:
+    """Return the keyword arguments of core.snapshots.snapshots beside its days."""
+    forecast = settings.forecast
+    return {
+        "preset": preset(settings),
+        "horizon_min": forecast.horizon_min,
+        "calendar": events,
+        "skip_events": forecast.skip_events,
+        "max_total": forecast.max_snapshots_total,
+        "since": settings.data.start_date,
+    }
+
+
+def least_rows(settings: Settings) -> int:
+    """Return the fewest rows of a symbol that may be sent."""
+    framing = settings.forecast.framing
+    return max(framing.min_history_samples, framing.provider_min_samples or 0)
 
 
 def snapshots_per_day(settings: Settings) -> int:
@@ -90,11 +123,11 @@ def event_calendar(settings: Settings) -> EventCalendar:
     return EventCalendar(named | dict(events.dates), times, {EARNINGS: {}} if events.earnings_path else {})
 
 
-def recipe(settings: Settings, events: EventCalendar) -> Recipe:
+def feature_recipe(settings: Settings, events: EventCalendar) -> FeatureRecipe:
     """Return what features are made of; columns that scaling and trading stand on are made whichever groups are off."""
     features, filters = settings.features, settings.trading.filters
     needed = {settings.trading.sigma_column, settings.forecast.target.volatility_column}
-    return Recipe(
+    return FeatureRecipe(
         groups=features.groups,
         horizon_min=settings.forecast.horizon_min,
         sessions=features.warmup_sessions,
@@ -128,21 +161,28 @@ def levels(settings: Settings) -> tuple[int, ...]:
     return levels_of(settings.forecast.quantiles, settings.forecast.levels)
 
 
-def conformal(settings: Settings) -> dict[str, Any]:
-    """Return the keyword arguments of core.calibration.conformal.models beside outcomes, day and keys."""
-    calibration = settings.calibration
-    delta = calibration.conformal.delta_quantile
-    return {
-        "levels": levels(settings),
-        "window_days": calibration.window_days,
-        "embargo_days": calibration.embargo_days,
-        "min_samples_cell": calibration.min_samples_cell,
-        "min_samples": calibration.min_samples,
-        "score": calibration.conformal.score,
-        "max_width_multiple": calibration.max_width_multiple,
-        "method": calibration.method,
-        "delta_quantile": None if delta == "nominal" else delta,
-    }
+def recipe(settings: Settings) -> Recipe:
+    """Return how calibration models are fitted."""
+    asked = settings.calibration
+    delta = asked.conformal.delta_quantile
+    return Recipe(
+        method=asked.method,
+        window_days=asked.window_days,
+        embargo_days=asked.embargo_days,
+        min_samples=asked.min_samples,
+        min_samples_cell=asked.min_samples_cell,
+        max_width_multiple=asked.max_width_multiple,
+        score=asked.conformal.score,
+        delta_quantile=None if delta == "nominal" else delta,
+        recent_samples=asked.affine.recent_samples,
+        recent_days=asked.affine.recent_days,
+        slope_spread=asked.affine.slope_spread,
+        offset_spread=asked.affine.offset_spread,
+        fit_share=asked.isotonic.fit_share,
+        step=asked.adaptive.step,
+        validation_share=asked.validation_share,
+        pit_deviation_threshold=asked.pit_deviation_threshold,
+    )
 
 
 def backtest(settings: Settings) -> dict[str, Any]:

@@ -117,10 +117,14 @@ class Forecast(Section):
     baseline: Baseline
     api_budget: Annotated[ApiBudget, PLACE]
     batch_multi_series: bool
+    max_bytes_per_call: Annotated[Count, PLACE]
+    history_mode: Literal["single", "cross_validation"]
     cache_dir: Annotated[str, Field(min_length=1), PLACE]
     timeout_s: Annotated[Positive, PLACE]
     max_attempts: Annotated[Count, PLACE]
+    max_failed_calls: Annotated[Count, PLACE]
     on_ambiguous: Annotated[Literal["retry", "fail"], PLACE]
+    on_doubt: Annotated[Literal["refuse", "keep"], PLACE]
 
     @property
     def preset(self) -> SnapshotPreset:
@@ -133,8 +137,29 @@ class Forecast(Section):
         return (urlsplit(self.base_url).hostname or "") if self.base_url else PROVIDER_HOST
 
 
+class Affine(Section):
+    """A line through the forecasts, and bands of its residuals in widths of the forecast's own narrowest band."""
+
+    recent_samples: Count
+    recent_days: Count
+    slope_spread: Positive
+    offset_spread: Positive
+
+
+class Isotonic(Section):
+    """A rising curve through the forecasts."""
+
+    fit_share: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Adaptive(Section):
+    """A conformal level that follows its own misses."""
+
+    step: Annotated[float, Field(gt=0, lt=1)]
+
+
 class Conformal(Section):
-    """Split-conformal widening."""
+    """Split-conformal bands."""
 
     delta_quantile: Literal["nominal"] | Quantile
     score: Literal["sigma", "absolute"]
@@ -151,6 +176,10 @@ class Calibration(Section):
     pit_deviation_threshold: Annotated[float, Field(ge=0, le=0.5)]
     max_width_multiple: Annotated[float, Field(ge=1)]
     model_path: Annotated[str, Field(min_length=1), PLACE]
+    validation_share: Annotated[float, Field(gt=0, lt=1)]
+    affine: Affine
+    isotonic: Isotonic
+    adaptive: Adaptive
     conformal: Conformal
 
 

@@ -79,15 +79,27 @@ Severity = Literal["fail", "quarantine", "warn", "ignore"]
 class Severities(Section):
     """What breaking each rule does to a (day, symbol)."""
 
+    unreadable: Severity
+    columns: Severity
+    foreign: Severity
+    timeless: Severity
+    other_month: Severity
+    holiday: Severity
+    shifted: Severity
     incomplete: Severity
     impossible: Severity
+    absurd_volume: Severity
     conflicts: Severity
     off_minute: Severity
+    jump: Severity
+    split: Severity
     sustained_fill: Severity
     too_filled: Severity
     duplicates: Severity
+    unsorted: Severity
     outliers: Severity
     zero_volume: Severity
+    auction: Severity
     outside: Severity
 
 
@@ -98,8 +110,14 @@ class DqPolicy(Section):
     sustained_ffill_run: CountOrZero = Field(validation_alias=AliasChoices("sustained_ffill_run", "sustained_fill_run"))
     max_fill_share: Share
     outlier_z: Positive
+    max_minute_move: Positive
     max_zero_volume_share: Share
+    max_minute_volume: Positive
+    split_ratios: tuple[Annotated[float, Field(gt=1)], ...]
+    split_tolerance: Annotated[float, Field(gt=0, lt=0.2)]
     auction_open: Literal["merge", "keep", "drop"]
+    auction_close: Literal["merge", "keep", "drop"]
+    max_offenders: CountOrZero
     late_after_min: CountOrZero
     severity: Severities = Field(validation_alias=AliasChoices("severity", "severities"))
 
@@ -113,7 +131,7 @@ class Universe(Section):
 
 
 class Split(Section):
-    """One share split: prices before ``day`` are divided by ``ratio``."""
+    """One share split: prices before ``day`` are divided by ``ratio``; 1 says that the jump of that day is real."""
 
     symbol: Name
     day: date

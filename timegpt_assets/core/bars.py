@@ -1,94 +1,66 @@
 """Raw bars -> facts, verdicts and the gapless session grid.
 
-Belongs here: what becomes of each delivered row, the facts counted per (day, symbol), the rules that turn facts into a
-verdict, and the grid. Reading bars belongs to adapters/market_data.py, session times to core/calendar.py.
+Belongs here: the facts counted per (day, symbol), the verdict they lead to, and the grid. What becomes of each row is
+core/fates.py, the rules are core/quality_rules.py, reading bars is adapters/, session times are core/calendar.py.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+import math
+from collections.abc import Iterable
+from datetime import date
 
 import polars as pl
 
+from timegpt_assets.core import calendar, fates
+from timegpt_assets.core.contract import PRICES
+from timegpt_assets.core.fates import KEY, MINUTE, USABLE
+from timegpt_assets.core.quality_rules import OF_FILE, REAL_JUMP, QualityPolicy, judged
 from timegpt_assets.core.tables import BARS, QUALITY
 
-Severity: TypeAlias = Literal["fail", "quarantine", "warn", "ignore"]
-AUCTION_POLICIES = ("merge", "drop", "keep")
-SEVERITIES = ("fail", "quarantine", "warn", "ignore")
-KEY = ("day", "symbol")
-MINUTE = pl.duration(minutes=1)
-PRICES = ("open", "high", "low", "close")
-DEFAULT_SEVERITY: Mapping[str, Severity] = {
-    "incomplete": "quarantine",
-    "impossible": "quarantine",
-    "conflicts": "quarantine",
-    "off_minute": "quarantine",
-    "sustained_fill": "quarantine",
-    "too_filled": "quarantine",
-    "duplicates": "warn",
-    "outliers": "warn",
-    "zero_volume": "warn",
-    "outside": "ignore",
-}
-"""What each rule does to a key. Prints outside the session are no fault: most feeds carry extended hours."""
+FAULTS = pl.Schema(
+    {"day": pl.Date(), "symbol": pl.String(), "rule": pl.String(), "rows": pl.Int64(), "detail": pl.String()}
+)
+"""What is wrong with the file a (day, symbol) comes from: a rule, its offending rows (0: the file itself), words."""
+CLOSES = pl.Schema({"day": pl.Date(), "symbol": pl.String(), "previous_close": pl.Float64()})
+SHIFTS = (-60, 60)
+"""Minutes by which a session may lie off: an hour, when clocks changed and stamps did not."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QualityPolicy:
-    """The limits of the quality rules and what breaking each one means.
+def quality(
+    raw: pl.DataFrame,
+    *,
+    keys: pl.DataFrame,
+    sessions: pl.DataFrame,
+    policy: QualityPolicy,
+    faults: pl.DataFrame | None = None,
+    closes: pl.DataFrame | None = None,
+    late_day: date | None = None,
+) -> pl.DataFrame:
+    """Return exactly one QUALITY row per key: its facts, a verdict, the rules broken, and the reason in words.
 
-    ``min_completeness``: least share of the session's own minutes (half days: fewer) that must have a usable row.
-    ``sustained_fill_run``: longest run of minutes without a print, in minutes, that is still no rule broken.
-    ``max_fill_share``: largest share of the session's minutes without a print.
-    ``outlier_z``: a one-minute close return beyond this many robust standard deviations (1.4826 x MAD) is an outlier.
-    ``max_zero_volume_share``: largest share of printed minutes that may show no volume.
-    ``auction_open``: what a print one minute before the open (the opening cross) does. ``merge``: it joins the first
-    minute: its open becomes the bar's, high and low widen, volumes add. ``keep``: the same for the prices, its volume
-    is left out. ``drop``: it counts as outside the session. Where 09:30 has no row, the cross stands for it.
-    ``severity``: rule -> fail, quarantine, warn or ignore, on top of the defaults; fail and quarantine store the same
-    verdict (a failed blocking check is the caller's affair).
-    Raises ValueError for an unknown rule, severity or auction policy.
-    """
-
-    min_completeness: float = 0.95
-    sustained_fill_run: int = 5
-    max_fill_share: float = 0.05
-    outlier_z: float = 20.0
-    max_zero_volume_share: float = 0.05
-    auction_open: str = "merge"
-    severity: Mapping[str, Severity] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuse names that no rule knows."""
-        if self.auction_open not in AUCTION_POLICIES:
-            raise ValueError(f"auction_open {self.auction_open!r} is unknown; write one of {AUCTION_POLICIES}.")
-        for rule, severity in self.severity.items():
-            if rule not in DEFAULT_SEVERITY or severity not in SEVERITIES:
-                raise ValueError(
-                    f"severity {rule}: {severity} is unknown; write one of {tuple(DEFAULT_SEVERITY)} with one of "
-                    f"{SEVERITIES}."
-                )
-
-    def severity_of(self, rule: str) -> str:
-        """Return what breaking the rule does to a key."""
-        return self.severity.get(rule, DEFAULT_SEVERITY[rule])
-
-
-def quality(raw: pl.DataFrame, *, keys: pl.DataFrame, sessions: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
-    """Return exactly one QUALITY row per key: its facts, a verdict and the reason in words.
-
-    ``raw`` RAW_BARS, rows of other keys are not looked at; ``keys`` [day, symbol]; ``sessions`` [day, open, close].
-    A key without any row in ``raw`` is no_data. Every delivered row is counted once: rows_raw = rows_session + auction
-    + duplicates + conflicts + outside + off_minute + broken_ohlc.
+    ``raw`` RAW_BARS, rows of other keys are not looked at; ``keys`` [day, symbol]; ``sessions`` [day, open, close];
+    ``faults`` FAULTS of the files; ``closes`` CLOSES (without one, no split is seen). A key without any row in ``raw``
+    is no_data, or late on ``late_day``, unless its file is at fault. Every delivered row is counted once: rows_raw =
+    rows_session + auction + duplicates + conflicts + outside + off_minute + broken_ohlc.
     Raises ValueError for a key whose day is no session.
     """
     wanted = _with_session(keys.select(KEY).unique(), sessions)
-    placed = _placed(raw.join(wanted, on=KEY, how="semi"), sessions, policy)
-    counted = placed.group_by(KEY).agg(pl.len().alias("rows_raw"), *_fate_counts())
+    rows = fates.placed(raw.join(wanted, on=KEY, how="semi"), sessions, policy)
+    facts = _facts(wanted, rows, policy)
+    facts = _with_gap(facts, pl.DataFrame(schema=CLOSES) if closes is None else closes, policy)
+    facts = _with_faults(facts, pl.DataFrame(schema=FAULTS) if faults is None else faults)
+    verdicts = judged(facts, policy, late_day=late_day)
+    blamed = fates.offenders(rows, verdicts, policy)
+    found = verdicts.join(blamed, on=KEY, how="left").with_columns(pl.col("offending").fill_null("[]"))
+    return QUALITY.conformed(found.drop("open", "close"))
+
+
+def _facts(wanted: pl.DataFrame, rows: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
+    """Return the wanted keys with everything that is counted from rows."""
+    counted = rows.group_by(KEY).agg(pl.len().alias("rows_raw"), *_fate_counts(policy), *_shifted_counts())
     facts = (
         wanted.join(counted, on=KEY, how="left")
-        .join(_gaps(placed), on=KEY, how="left")
-        .join(_outliers(placed, policy), on=KEY, how="left")
+        .join(_gaps(rows), on=KEY, how="left")
+        .join(_moves(rows, policy), on=KEY, how="left")
         .with_columns(pl.col("longest_fill").fill_null(pl.col("rows_expected")))
         .with_columns(pl.selectors.integer().fill_null(0).cast(pl.Int64))
         .with_columns(
@@ -96,7 +68,51 @@ def quality(raw: pl.DataFrame, *, keys: pl.DataFrame, sessions: pl.DataFrame, po
             filled=pl.col("rows_expected") - pl.col("rows_session"),
         )
     )
-    return QUALITY.conformed(_judged(facts, policy).drop("open", "close"))
+    enough = [pl.col(f"shifted_{n}") >= policy.min_completeness * pl.col("rows_expected") for n in range(len(SHIFTS))]
+    shifted = pl.coalesce(*(pl.when(fits).then(pl.lit(m)) for fits, m in zip(enough, SHIFTS, strict=True)), pl.lit(0))
+    return facts.with_columns(shifted_min=shifted.cast(pl.Int64)).drop(f"shifted_{n}" for n in range(len(SHIFTS)))
+
+
+def _with_gap(facts: pl.DataFrame, closes: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
+    """Return the facts with previous_close, split (the ratio known), gap (log of the opening over that close, the split
+    taken out) and split_like: 1 where the gap is near a ratio and nobody said that it is real.
+    """
+    named = [(day, symbol, float(ratio)) for (symbol, day), ratio in policy.splits.items()]
+    splits = pl.DataFrame(named, schema={"day": pl.Date, "symbol": pl.String, "split": pl.Float64}, orient="row")
+    known = facts.join(closes, on=KEY, how="left").join(splits, on=KEY, how="left")
+    expected = pl.col("previous_close") / pl.col("split").fill_null(1.0)
+    known = known.with_columns(gap=(pl.col("first_price") / expected).log()).drop("first_price")
+    ratios = [side * math.log(ratio) for ratio in policy.split_ratios for side in (-1, 1)]
+    near = pl.any_horizontal(pl.lit(False), *((pl.col("gap") - log).abs() <= policy.split_tolerance for log in ratios))
+    is_real = (pl.col("split") == REAL_JUMP).fill_null(False)
+    return known.with_columns(split_like=(near.fill_null(False) & ~is_real).cast(pl.Int64))
+
+
+def _with_faults(facts: pl.DataFrame, faults: pl.DataFrame) -> pl.DataFrame:
+    """Return the facts with the rows each file rule counts (a fault of the file itself counts 1) and ``detail``."""
+    counts = [
+        pl.when(pl.col("rule") == rule).then(pl.max_horizontal("rows", pl.lit(1))).sum().cast(pl.Int64).alias(rule)
+        for rule in OF_FILE
+    ]
+    by_key = faults.group_by(KEY).agg(*counts, detail=pl.col("detail").sort().str.join("; "))
+    return facts.join(by_key, on=KEY, how="left").with_columns(
+        pl.col(*OF_FILE).fill_null(0), pl.col("detail").fill_null("")
+    )
+
+
+def previous_closes(raw: pl.DataFrame, *, days: Iterable[date]) -> pl.DataFrame:
+    """Return CLOSES: for each of the days and each symbol the last usable close of the session before it, as delivered.
+
+    Keys whose previous session has no usable row in ``raw`` are absent.
+    """
+    earlier = {calendar.shifted(day, -1): day for day in days}
+    wanted = raw.filter(pl.col("day").is_in(list(earlier)))
+    rows = fates.placed(wanted, calendar.sessions_frame(wanted["day"].unique()), QualityPolicy())
+    last = rows.filter(pl.col("fate") == "session").group_by(KEY).agg(previous_close=pl.col("close").last())
+    following = pl.DataFrame(
+        {"day": list(earlier), "next": list(earlier.values())}, schema={"day": pl.Date, "next": pl.Date}
+    )
+    return last.join(following, on="day", how="inner").select(pl.col("next").alias("day"), "symbol", "previous_close")
 
 
 def grid(raw: pl.DataFrame, quality: pl.DataFrame, *, sessions: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
@@ -107,7 +123,7 @@ def grid(raw: pl.DataFrame, quality: pl.DataFrame, *, sessions: pl.DataFrame, po
     impossible rows are left out (of rows that conflict the first delivered stays).
     """
     good = quality.filter(pl.col("verdict").is_in(["ok", "warned"])).select(KEY)
-    printed = _printed(_placed(raw.join(good, on=KEY, how="semi"), sessions, policy), policy)
+    printed = fates.printed(fates.placed(raw.join(good, on=KEY, how="semi"), sessions, policy), policy)
     minutes = _with_session(good, sessions).with_columns(ts=pl.datetime_ranges("open", "close", "1m", closed="left"))
     rows = minutes.select(*KEY, "ts").explode("ts").join(printed, on=[*KEY, "ts"], how="left").sort(*KEY, "ts")
     last_close = pl.col("close").forward_fill().over(KEY)
@@ -125,66 +141,35 @@ def _with_session(keys: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     return joined.with_columns(rows_expected=(pl.col("close") - pl.col("open")).dt.total_minutes())
 
 
-def _placed(raw: pl.DataFrame, sessions: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
-    """Return the raw rows with ``minute`` (where they go on the grid) and ``fate``, in the order delivered.
-
-    fate: session, auction (the opening cross), duplicate, conflict, outside, off_minute or broken; the grid is made of
-    the first two.
-    """
-    merges = pl.lit(policy.auction_open != "drop")
-    is_cross = merges & (pl.col("ts") == pl.col("open_time") - MINUTE)
-    inside = (pl.col("ts") >= pl.col("open_time")) & (pl.col("ts") < pl.col("close_time"))
-    times = sessions.select("day", open_time="open", close_time="close")
-    rows = raw.join(times, on="day", how="left").sort(*KEY, "ts", "row")
-    rows = rows.with_columns(
-        fate=pl.when(~(inside | is_cross).fill_null(False)).then(pl.lit("outside"))
-        .when(pl.col("ts").dt.truncate("1m") != pl.col("ts")).then(pl.lit("off_minute"))
-        .when(_impossible()).then(pl.lit("broken"))
-        .when(is_cross).then(pl.lit("auction"))
-        .otherwise(pl.lit("session")),
-        minute=pl.when(is_cross).then("open_time").otherwise("ts"),
-    )  # fmt: skip
-    return _repeats_marked(rows)
-
-
-def _impossible() -> pl.Expr:
-    """Return whether a row cannot be: a price missing, not finite or not positive, OHLC out of order, volume < 0."""
-    numbers = [*(pl.col(p) for p in PRICES), pl.col("volume")]
-    unusable = pl.any_horizontal(*(n.is_null() | ~n.is_finite() for n in numbers)).fill_null(True)
-    low, high = pl.min_horizontal("open", "close", "high"), pl.max_horizontal("open", "close", "low")
-    out_of_order = (pl.col("low") > low) | (pl.col("high") < high) | (pl.col("low") <= 0) | (pl.col("volume") < 0)
-    return unusable | out_of_order.fill_null(True)
-
-
-def _repeats_marked(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows, usable ones after the first of their minute marked duplicate (identical) or conflict."""
-    usable = pl.col("fate").is_in(["session", "auction"])
-    same_minute = pl.all_horizontal(pl.col(c) == pl.col(c).shift(1) for c in (*KEY, "ts", "fate"))
-    candidates = rows.filter(usable)
-    if not candidates.select(same_minute.any()).item():  # the usual case: nothing repeats, nothing to compare
-        return rows
-    place = [*KEY, "ts"]
-    identical = pl.all_horizontal(pl.col(c) == pl.col(c).first().over(place) for c in (*PRICES, "volume"))
-    repeats = candidates.with_columns(
-        repeat=pl.when(pl.col("row") != pl.col("row").first().over(place)).then(
-            pl.when(identical).then(pl.lit("duplicate")).otherwise(pl.lit("conflict"))
-        )
-    ).select(*place, "row", "repeat")
-    joined = rows.join(repeats, on=[*place, "row"], how="left", maintain_order="left")
-    return joined.with_columns(fate=pl.coalesce("repeat", "fate")).drop("repeat")
-
-
-def _fate_counts() -> list[pl.Expr]:
+def _fate_counts(policy: QualityPolicy) -> list[pl.Expr]:
     """Return the facts counted from fates; the first minute counts once, whether printed, crossed or both."""
-    usable = pl.col("fate").is_in(["session", "auction"])
+    usable = pl.col("fate").is_in(USABLE)
     minutes = pl.col("minute").filter(usable).n_unique()
     names = {"duplicate": "duplicates", "conflict": "conflicts", "broken": "broken_ohlc"}
     others = [
         (pl.col("fate") == fate).sum().alias(names.get(fate, fate))
         for fate in ("duplicate", "conflict", "outside", "off_minute", "broken")
     ]
-    zero = ((pl.col("volume") == 0) & usable).sum().alias("zero_volume")
-    return [minutes.alias("rows_session"), (usable.sum() - minutes).alias("auction"), *others, zero]
+    return [
+        minutes.alias("rows_session"),
+        (pl.col("fate") == "auction").sum().alias("crosses"),
+        (usable.sum() - minutes).alias("auction"),
+        *others,
+        ((pl.col("volume") == 0) & usable).sum().alias("zero_volume"),
+        ((pl.col("volume") > policy.max_minute_volume) & usable).sum().alias("absurd_volume"),
+        (pl.col("row").diff() < 0).sum().alias("unsorted"),
+        pl.col("open").filter(usable).first().alias("first_price"),
+    ]
+
+
+def _shifted_counts() -> list[pl.Expr]:
+    """Return how many minutes of rows lie inside the session moved by each of SHIFTS."""
+    inside = [
+        (pl.col("ts") >= pl.col("open_time") + pl.duration(minutes=shift))
+        & (pl.col("ts") < pl.col("close_time") + pl.duration(minutes=shift))
+        for shift in SHIFTS
+    ]
+    return [within.sum().alias(f"shifted_{n}") for n, within in enumerate(inside)]
 
 
 def _gaps(placed: pl.DataFrame) -> pl.DataFrame:
@@ -192,89 +177,14 @@ def _gaps(placed: pl.DataFrame) -> pl.DataFrame:
 
     Keys without a usable row are absent.
     """
-    printed = placed.filter(pl.col("fate").is_in(["session", "auction"]))
+    printed = placed.filter(pl.col("fate").is_in(USABLE))
     before_open, close = pl.col("open_time").first() - MINUTE, pl.col("close_time").first()
     edges = pl.concat([before_open, pl.col("minute"), close]).diff().dt.total_minutes()
     return printed.group_by(KEY).agg(longest_fill=(edges.max() - 1).clip(lower_bound=0))
 
 
-def _outliers(placed: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
-    """Return [day, symbol, outliers]: one-minute close returns beyond outlier_z x 1.4826 x MAD of the key's own.
-
-    A key whose MAD is zero has none.
-    """
-    move = (pl.col("close").log().diff() - pl.col("close").log().diff().median()).abs()
-    limit = policy.outlier_z * 1.4826 * move.median()
-    printed = placed.filter(pl.col("fate") == "session")
-    return printed.group_by(KEY).agg(outliers=((move > limit) & (limit > 0)).sum())
-
-
-def _rules(policy: QualityPolicy) -> dict[str, tuple[pl.Expr, str, tuple[str, ...]]]:
-    """Return rule -> (broken, words, columns the words quote)."""
-    share = pl.col("filled") * (1.0 / pl.col("rows_expected"))
-    zero_share = pl.col("zero_volume") / pl.col("rows_session")
-    return {
-        "incomplete": (
-            pl.col("completeness") < policy.min_completeness,
-            f"{{}} of {{}} minutes, under {policy.min_completeness:.1%}",
-            ("rows_session", "rows_expected"),
-        ),
-        "impossible": (pl.col("broken_ohlc") > 0, "{} rows of impossible prices or volume", ("broken_ohlc",)),
-        "conflicts": (pl.col("conflicts") > 0, "{} rows contradict another of their minute", ("conflicts",)),
-        "off_minute": (pl.col("off_minute") > 0, "{} rows do not begin on a minute", ("off_minute",)),
-        "sustained_fill": (
-            pl.col("longest_fill") > policy.sustained_fill_run,
-            f"{{}} minutes in a row without a print, over {policy.sustained_fill_run}",
-            ("longest_fill",),
-        ),
-        "too_filled": (
-            share > policy.max_fill_share,
-            f"{{}} minutes without a print, over {policy.max_fill_share:.1%}",
-            ("filled",),
-        ),
-        "duplicates": (pl.col("duplicates") > 0, "{} identical rows dropped", ("duplicates",)),
-        "outliers": (pl.col("outliers") > 0, f"{{}} returns beyond {policy.outlier_z:g} robust sigma", ("outliers",)),
-        "zero_volume": (
-            zero_share > policy.max_zero_volume_share,
-            f"{{}} printed minutes without volume, over {policy.max_zero_volume_share:.1%}",
-            ("zero_volume",),
-        ),
-        "outside": (pl.col("outside") > 0, "{} rows outside the session dropped", ("outside",)),
-    }
-
-
-def _judged(facts: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
-    """Return the facts with verdict (the gravest of the rules broken) and reason (those that count, in table order)."""
-    heard = {name: rule for name, rule in _rules(policy).items() if policy.severity_of(name) != "ignore"}
-    broken = {name: rule[0].fill_null(False) for name, rule in heard.items()}
-    grave = [broken[name] for name in heard if policy.severity_of(name) in ("fail", "quarantine")]
-    reasons = [pl.when(broken[name]).then(pl.format(words, *columns)) for name, (_, words, columns) in heard.items()]
-    is_empty = pl.col("rows_raw") == 0
-    return facts.with_columns(
-        verdict=pl.when(is_empty).then(pl.lit("no_data"))
-        .when(pl.any_horizontal(pl.lit(False), *grave)).then(pl.lit("quarantined"))
-        .when(pl.any_horizontal(pl.lit(False), *broken.values())).then(pl.lit("warned"))
-        .otherwise(pl.lit("ok")),
-        reason=pl.when(is_empty).then(pl.lit("the source has no rows"))
-        .otherwise(pl.concat_str(pl.lit(""), *reasons, separator="; ", ignore_nulls=True).str.strip_prefix("; ")),
-    )  # fmt: skip
-
-
-def _printed(placed: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
-    """Return one bar per printed minute [day, symbol, ts, open, high, low, close, volume], the cross joined."""
-    rows = placed.filter(pl.col("fate").is_in(["session", "auction"]))
-    in_first = (pl.col("fate") == "auction") | (pl.col("ts") == pl.col("open_time"))
-    counts = pl.lit(policy.auction_open == "merge") | (pl.col("fate") == "session")
-    columns = [*KEY, "minute", *PRICES, "volume"]
-    joined = (
-        rows.filter(in_first)
-        .group_by(*KEY, "minute")
-        .agg(
-            pl.col("open").first(),
-            pl.col("high").max(),
-            pl.col("low").min(),
-            pl.col("close").last(),
-            pl.col("volume").filter(counts).sum(),
-        )
-    )
-    return pl.concat([joined.select(columns), rows.filter(~in_first).select(columns)]).rename({"minute": "ts"})
+def _moves(placed: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
+    """Return [day, symbol, outliers, jumps]: one-minute close returns that are far out, and those beyond any move."""
+    session = placed.filter(pl.col("fate") == "session")
+    jumps = (fates.move().abs() > policy.max_minute_move).sum()
+    return session.group_by(KEY).agg(outliers=fates.is_outlier(policy).sum(), jumps=jumps)

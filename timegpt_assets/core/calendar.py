@@ -119,6 +119,18 @@ def has_closed(day: date, now: datetime) -> bool:
     return now >= session(day).close
 
 
+def last_closed_session(at: datetime) -> date:
+    """Return the newest session that has closed at ``at``, which must carry a time zone."""
+    earlier = sessions(at.date() - timedelta(days=14), at.date())
+    return next(s.day for s in reversed(earlier) if has_closed(s.day, at))
+
+
+def late_session(at: datetime, after_min: int) -> date | None:
+    """Return the newest session that has closed, once ``after_min`` minutes have passed since; before that None."""
+    newest = last_closed_session(at)
+    return newest if at >= session(newest).close + timedelta(minutes=after_min) else None
+
+
 def month_sessions(month: str) -> tuple[date, ...]:
     """Return the session days of a calendar month given as YYYY-MM. Raises ValueError for another format."""
     try:

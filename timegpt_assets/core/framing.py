@@ -5,8 +5,8 @@ became known; the day of the snapshot is cut at the snapshot before anything is 
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -42,6 +42,7 @@ class Frame:
     ``y * target_scale`` is a log return, ``sigma`` the volatility of that moment in its scale (null: not known),
     ``minute`` counts from the open, ``past_<k>m`` are log returns over the last k minutes.
     ``sigma``: symbol, sigma, target_scale at the snapshot. ``left_out``: symbol -> reason, both disjoint.
+    ``windows``: the snapshots of one session that this frame, known at its last target_ts, asks about in bulk.
     """
 
     day: date
@@ -50,6 +51,25 @@ class Frame:
     history: pl.DataFrame
     sigma: pl.DataFrame
     left_out: Mapping[str, str]
+    windows: "tuple[Frame, ...]" = ()
+
+    @property
+    def windows_asked(self) -> int:
+        """Return how many windows of one horizon each lie between the first snapshot in bulk and the last target."""
+        return int((self.snapshot_ts - self.windows[0].snapshot_ts) / timedelta(minutes=self.horizon_min))
+
+    def of(self, symbols: Collection[str]) -> "Frame":
+        """Return the frame of some of its symbols."""
+        if {*self.sigma["symbol"], *self.left_out} <= set(symbols):
+            return self
+        ours = pl.col("symbol").is_in(sorted(symbols))
+        return replace(
+            self,
+            history=self.history.filter(ours),
+            sigma=self.sigma.filter(ours),
+            left_out={symbol: why for symbol, why in self.left_out.items() if symbol in symbols},
+            windows=tuple(window.of(symbols) for window in self.windows),
+        )
 
 
 def frames(

@@ -74,22 +74,41 @@ QUALITY = Table(
     | SYMBOL
     | {
         "verdict": Column(pl.String, "ok, warned, quarantined, no_data, late"),
+        "rules": Column(pl.String, "rules broken that are not ignored, by name, joined by commas"),
         "reason": Column(pl.String, "rules broken, in words; empty when ok"),
+        "offending": Column(pl.String, "rows to blame as JSON, the first of each rule: rule, row, ts (UTC)"),
+        "detail": Column(pl.String, "what is wrong with the source's file, naming it; empty when nothing is"),
         "rows_raw": Column(pl.Int64, "rows delivered"),
-        "rows_session": Column(pl.Int64, "rows inside the session, duplicates removed"),
+        "rows_session": Column(pl.Int64, "minutes of the session with a usable row"),
         "rows_expected": Column(pl.Int64, "minutes of the session"),
         "completeness": Column(pl.Float64, "rows_session / rows_expected"),
         "filled": Column(pl.Int64, "minutes without a print"),
         "longest_fill": Column(pl.Int64, "longest run of minutes without a print"),
+        "crosses": Column(pl.Int64, "prints of the opening or closing cross"),
+        "auction": Column(pl.Int64, "prints of a cross beside a row of its minute"),
         "duplicates": Column(pl.Int64, "identical rows dropped"),
         "conflicts": Column(pl.Int64, "rows of one minute that differ"),
         "outside": Column(pl.Int64, "rows outside the session, dropped"),
+        "off_minute": Column(pl.Int64, "rows that do not begin on a minute"),
+        "unsorted": Column(pl.Int64, "rows that are delivered after a later one"),
         "broken_ohlc": Column(pl.Int64, "rows whose OHLC or volume is impossible"),
         "outliers": Column(pl.Int64, "rows flagged by the robust outlier rule"),
+        "jumps": Column(pl.Int64, "one-minute moves that are no price move"),
         "zero_volume": Column(pl.Int64, "printed minutes without volume"),
+        "absurd_volume": Column(pl.Int64, "minutes of more shares than can be"),
+        "shifted_min": Column(pl.Int64, "minutes by which another session's hours would fit; 0: none does"),
+        "previous_close": Column(pl.Float64, "last close of the session before, USD, as delivered", nullable=True),
+        "split": Column(pl.Float64, "ratio of the split that events.splits names for the day", nullable=True),
+        "gap": Column(pl.Float64, "log of the opening over the previous close divided by split", nullable=True),
+        "split_like": Column(pl.Int64, "1: the gap is near the ratio of a split that nobody named"),
+        "unreadable": Column(pl.Int64, "1: the file cannot be read"),
+        "columns": Column(pl.Int64, "1: the file has other columns than it must"),
+        "foreign": Column(pl.Int64, "rows of the day that are of another ticker, left out"),
+        "timeless": Column(pl.Int64, "rows of the whole file without a time, left out"),
+        "other_month": Column(pl.Int64, "rows of the whole file that are of other months, left out"),
+        "holiday": Column(pl.Int64, "rows on days without a session just before this one, left out"),
     },
     key=("day", "symbol"),
-    open=True,
 )
 
 MARKET_CONTEXT = Table(
@@ -220,12 +239,28 @@ CALIBRATION_MODELS = Table(
     | {
         "snapshot_time": Column(pl.String, "New York time of the snapshot, HH:MM"),
         "level": Column(pl.Int64, "band, percent"),
-        "method": Column(pl.String, "conformal, ... or none"),
-        "half_width": Column(
-            pl.Float64, "conformal half-width in units of score; null when it cannot be promised", True
-        ),
+        "method": Column(pl.String, "affine, isotonic, conformal, widen, adaptive or none"),
+        "half_width": Column(pl.Float64, "a band's reach from the centre, in units of score; null: not promised", True),
         "rank": Column(pl.Int64, "ceil((n+1)p)", nullable=True),
-        "score": Column(pl.String, "what half_width is measured in: sigma, or absolute (log return)"),
+        "rank_n": Column(pl.Int64, "scores the rank was taken among", nullable=True),
+        "tracked_level": Column(
+            pl.Float64, "percent the rank was taken for: the level, unless adaptive", nullable=True
+        ),
+        "score": Column(
+            pl.String, "unit of errors: sigma, absolute (log return), band_<level> (its width), own (its sides)"
+        ),
+        "slope": Column(pl.Float64, "centre = slope x q50 + offset x unit"),
+        "offset": Column(pl.Float64, "centre = slope x q50 + offset x unit"),
+        "fitted_slope": Column(pl.Float64, "least-squares slope before it was shrunk or refused", nullable=True),
+        "knots_x": Column(pl.List(pl.Float64), "isotonic curve, places: q50 / unit", nullable=True),
+        "knots_y": Column(pl.List(pl.Float64), "isotonic curve, heights: centre / unit", nullable=True),
+        "note": Column(pl.String, "what was refused, shrunk or replaced in the fit; empty: nothing"),
+        "validation_deviation": Column(
+            pl.Float64, "|coverage - nominal| of the narrowest band, fitted before the window's newest sessions", True
+        ),
+        "validation_n": Column(pl.Int64, "outcomes of those newest sessions"),
+        "fitted_on": Column(pl.String, "digest of the pool's outcomes"),
+        "last_target_ts": Column(TIME, "when the pool's last outcome became known", nullable=True),
         "max_width_multiple": Column(pl.Float64, "widest calibrated band, in raw band widths"),
         "window_first": Column(pl.Date, "first session of the window"),
         "window_last": Column(pl.Date, "last session of the window"),
@@ -238,7 +273,14 @@ CALIBRATION_MODELS = Table(
 
 FORECASTS = Table(
     name="forecasts",
-    columns=_FORECAST | _POOL | {f"raw_{q}": _return(f"{q} before calibration") for q in QUANTILES},
+    columns=_FORECAST
+    | _POOL
+    | {
+        "calibration_crossings": Column(
+            pl.Int64, "quantile pairs that crossed before the calibrated ones were sorted", True
+        )
+    }
+    | {f"raw_{q}": _return(f"{q} before calibration") for q in QUANTILES},
     key=("day", "symbol", "snapshot_ts"),
     rules=_ASCENDING,
     open=True,

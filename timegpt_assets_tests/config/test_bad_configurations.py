@@ -44,8 +44,9 @@ BAD_FILES = [
     ("data", "synthetic: {missing_rate: .nan}", "data.synthetic.missing_rate", "'.nan'", "e.g. 0.0001"),
     ("calibration", "embargo_days: 0", "calibration.embargo_days", "0", "e.g. 1"),
     ("calibration", "window_days: -30", "calibration.window_days", "-30", "e.g. 30"),
-    ("calibration", "method: affine", "calibration.method", "'affine'", "set calibration.method=conformal"),
-    ("calibration", "method: isotonic", "calibration.method", "'isotonic'", "set calibration.method=conformal"),
+    ("calibration", "method: quadratic", "calibration.method", "'quadratic'", 'e.g. "affine"'),
+    ("calibration", "isotonic: {fit_share: 1.0}", "calibration.isotonic.fit_share", "1.0", "e.g. 0.5"),
+    ("calibration", "affine: {slope_spread: 0}", "calibration.affine.slope_spread", "0", "e.g. 0.25"),
     ("calibration", "conformal: {delta_quantile: 1.5}", "calibration.conformal.delta_quantile", "1.5", '"nominal"'),
     ("trading", "k_sigma: [0.5, 1.0]", "trading.k_sigma", "[0.5, 1.0]", "trading.trading_grid.<name>.k_sigma"),
     ("trading", "fees_bps: -1", "trading.fees_bps.default", "-1", "e.g. 0.5"),
@@ -99,6 +100,16 @@ BAD_OVERRIDES = [
         "None",
         "single_writer=true",
     ),
+    (
+        "prod",
+        ["forecast.cache_dir=gs://b/x", "forecast.api_budget.single_writer=true"],
+        "configs/forecast.yaml",
+        "forecast.api_budget.ledger_url",
+        "None",
+        "sqlite:///",
+    ),
+    ("demo", ["data.storage_root=gs:///x"], "--set", "data.storage_root", "'gs:///x'", "Name the bucket"),
+    ("demo", ["data.dagster_home=gs://b/x"], "--set", "data.dagster_home", "'gs://b/x'", "on a disk"),
     ("staging", [], "configs/profiles/staging.yaml", "profile", "'staging'", "Choose one of these with --profile"),
 ]
 

@@ -40,7 +40,7 @@ def test_every_entry_says_what_is_allowed_and_what_it_means() -> None:
     assert found["trading.fees_bps.default"].aliases == ("fee_bps",)
     assert found["data.storage_root"].place
     assert found["forecast.api_budget.per_run"].place
-    assert found["calibration.method"].allowed == "none | affine | isotonic | conformal | widen"
+    assert found["calibration.method"].allowed == "none | affine | isotonic | conformal | widen | adaptive"
 
 
 def test_comments_are_found_beside_and_above() -> None:

@@ -43,7 +43,7 @@ def loaded(folder: Path, *overrides: str) -> Settings:
 
 
 def test_the_forecast_file_of_seed_000_loads_with_its_calibration_block(tmp_path: Path) -> None:
-    (tmp_path / "forecast.yaml").write_text(SEED_FORECAST.replace("METHOD", "conformal"))
+    (tmp_path / "forecast.yaml").write_text(SEED_FORECAST.replace("METHOD", "affine"))
     settings = loaded(tmp_path)
     assert settings.forecast.snapshot_preset == "baseline"
     assert "noon" in settings.forecast.snapshot_presets
@@ -53,8 +53,8 @@ def test_the_forecast_file_of_seed_000_loads_with_its_calibration_block(tmp_path
     assert settings.origins["calibration.window_days"] == written
 
 
-def test_its_affine_calibration_is_refused_where_the_seed_wrote_it(tmp_path: Path) -> None:
-    (tmp_path / "forecast.yaml").write_text(SEED_FORECAST.replace("METHOD", "affine"))
+def test_a_calibration_method_nobody_knows_is_refused_where_it_was_written(tmp_path: Path) -> None:
+    (tmp_path / "forecast.yaml").write_text(SEED_FORECAST.replace("METHOD", "quadratic"))
     with pytest.raises(ConfigError, match=r"forecast.yaml \(as forecast.calibration.method\): calibration.method"):
         loaded(tmp_path)
 

@@ -44,7 +44,7 @@ def test_defaults_are_the_reconciled_ones() -> None:
     assert prod.forecast.levels == (50, 80, 95)
     assert (prod.forecast.api_budget.per_run, prod.forecast.api_budget.per_day) == (25, 100)
     assert (prod.calibration.method, prod.calibration.window_days, prod.calibration.embargo_days) == (
-        "conformal",
+        "affine",
         30,
         1,
     )

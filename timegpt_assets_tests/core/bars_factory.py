@@ -10,12 +10,13 @@ import polars as pl
 import pytest
 
 from timegpt_assets.core import bars, calendar
+from timegpt_assets.core.quality_rules import DEFAULT_SEVERITY, QualityPolicy
 from timegpt_assets.core.schema import TIME
 
 DAYS = (date(2024, 11, 26), date(2024, 11, 27), date(2024, 11, 29), date(2024, 12, 2))
 """Four sessions in a row; 11-28 is a holiday and 11-29 a half day of 210 minutes."""
 SYMBOLS = ("AAA", "BBB", "SPY")
-LENIENT = bars.QualityPolicy(severity=dict.fromkeys(bars.DEFAULT_SEVERITY, "warn"))
+LENIENT = QualityPolicy(severity=dict.fromkeys(DEFAULT_SEVERITY, "warn"))
 
 REAL_DATA = os.environ.get("TIMEGPT_ASSETS_REAL_DATA", "")
 needs_real_data = pytest.mark.skipif(
@@ -51,7 +52,7 @@ def keys_of(raw: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame({"day": days}).join(raw.select(pl.col("symbol").unique()), how="cross")
 
 
-def grid_of(raw: pl.DataFrame, policy: bars.QualityPolicy = LENIENT) -> pl.DataFrame:
+def grid_of(raw: pl.DataFrame, policy: QualityPolicy = LENIENT) -> pl.DataFrame:
     """Return BARS of the raw rows; the default policy lets everything through that is a bar at all."""
     sessions = calendar.sessions_frame(raw["day"].unique())
     verdicts = bars.quality(raw, keys=keys_of(raw), sessions=sessions, policy=policy)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.core import bars, calendar
+from timegpt_assets.core.quality_rules import DEFAULT_SEVERITY, QualityPolicy
 from timegpt_assets.core.tables import BARS, QUALITY
 from timegpt_assets_tests.core.bars_factory import (
     DAYS,
@@ -23,10 +24,10 @@ from timegpt_assets_tests.core.bars_factory import (
 
 DAY, HALF_DAY = DAYS[1], DAYS[2]
 FATES = ("rows_session", "auction", "duplicates", "conflicts", "outside", "off_minute", "broken_ohlc")
-DEFAULT = bars.QualityPolicy()
+DEFAULT = QualityPolicy()
 
 
-def verdicts(raw: pl.DataFrame, policy: bars.QualityPolicy = DEFAULT, keys: pl.DataFrame | None = None) -> pl.DataFrame:
+def verdicts(raw: pl.DataFrame, policy: QualityPolicy = DEFAULT, keys: pl.DataFrame | None = None) -> pl.DataFrame:
     keys = keys_of(raw) if keys is None else keys
     return bars.quality(raw, keys=keys, sessions=calendar.sessions_frame(keys["day"]), policy=policy)
 
@@ -129,14 +130,16 @@ def test_identical_duplicates_are_dropped_with_a_warning_and_conflicts_quarantin
     assert (row["verdict"], row["conflicts"], row["reason"]) == (
         "quarantined",
         1,
-        "1 rows contradict another of their minute",
+        "1 rows contradict another of their minute; 1 rows out of time order",
     )
     assert_frame_equal(grid_of(pl.concat([other, raw])), grid_of(raw))
 
 
 def test_rows_outside_the_session_are_dropped_and_are_no_fault():
     raw = raw_bars()
-    night = raw.filter(pl.col("day") == HALF_DAY).with_columns(ts=pl.col("ts") + timedelta(hours=5))
+    night = raw.filter(pl.col("day") == HALF_DAY).with_columns(
+        ts=pl.col("ts") + timedelta(hours=5), row=pl.col("row") + 10_000
+    )
     row = row_of(verdicts(pl.concat([raw, night])), "AAA", HALF_DAY)
     assert (row["verdict"], row["outside"]) == ("ok", 210)
     assert_frame_equal(grid_of(pl.concat([raw, night])), grid_of(raw))
@@ -162,7 +165,7 @@ def test_several_broken_rules_are_all_named_and_the_gravest_decides():
     assert row["verdict"] == "quarantined"
     assert str(row["reason"]).startswith("349 of 390 minutes, under 95.0%; 1 rows of impossible")
     assert row_of(verdicts(raw, LENIENT), "AAA", DAY)["verdict"] == "warned"
-    ignoring = bars.QualityPolicy(severity=dict.fromkeys(bars.DEFAULT_SEVERITY, "ignore"))
+    ignoring = QualityPolicy(severity=dict.fromkeys(DEFAULT_SEVERITY, "ignore"))
     assert row_of(verdicts(raw, ignoring), "AAA", DAY)["reason"] == ""
 
 
@@ -181,10 +184,10 @@ def test_keep_takes_the_price_of_the_cross_and_drop_nothing():
     raw = raw_bars()
     crossed = pl.concat([raw, cross(raw, price=150.0, volume=5000.0)])
     plain = grid_of(raw)
-    kept = grid_of(crossed, bars.QualityPolicy(auction_open="keep"))
+    kept = grid_of(crossed, QualityPolicy(auction_open="keep"))
     assert_frame_equal(kept.select("ts", "symbol", "volume", "close"), plain.select("ts", "symbol", "volume", "close"))
     assert kept.filter(pl.col("open") == 150.0).height == 1
-    dropping = bars.QualityPolicy(auction_open="drop")
+    dropping = QualityPolicy(auction_open="drop")
     assert_frame_equal(grid_of(crossed, dropping), plain)
     assert row_of(verdicts(crossed, dropping), "AAA", DAY)["outside"] == 1
 
@@ -261,7 +264,7 @@ def test_a_day_that_is_no_session_names_the_day_and_the_remedy():
 )
 def test_a_policy_of_unknown_names_is_refused_with_the_names_known(values: dict[str, object]):
     with pytest.raises(ValueError, match="is unknown; write one of"):
-        bars.QualityPolicy(**values)
+        QualityPolicy(**values)
 
 
 @needs_real_data

@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.core import calendar, tables
-from timegpt_assets.core.calibration import conformal
+from timegpt_assets.core.calibration import applied, methods, samples
+from timegpt_assets.core.calibration import models as fitted
+from timegpt_assets.core.calibration.methods import Recipe
 
 DAY = date(2025, 2, 21)
 TIMES = ("10:00", "14:30")
 QUANTILES = tables.QUANTILES
+LEVELS = (50, 80, 95)
 SETTINGS = {
-    "levels": (50, 80, 95),
+    "method": "conformal",
     "window_days": 5,
     "embargo_days": 1,
     "min_samples_cell": 25,
@@ -89,7 +92,8 @@ def models(outcomes: pl.DataFrame, day: date = DAY, **changes: object) -> pl.Dat
     keys = pl.DataFrame(
         [(s, t) for s in ("AAA", "BBB") for t in TIMES], schema=["symbol", "snapshot_time"], orient="row"
     )
-    return conformal.models(outcomes, **({"day": day, "keys": keys} | SETTINGS | changes))  # type: ignore[arg-type]
+    recipe = Recipe(**(SETTINGS | changes))  # type: ignore[arg-type]
+    return fitted.models(outcomes, days=[day], keys=keys, levels=LEVELS, recipe=recipe)
 
 
 def clerk(outcomes: pl.DataFrame, day: date, symbol: str, clock: str, level: int) -> tuple[str, int, float | None]:
@@ -147,11 +151,11 @@ def test_the_symbols_own_pool_comes_second() -> None:
     [(19, 95, 19), (18, 95, 19), (99, 80, 80), (24, 80, 20), (3, 50, 2), (4, 50, 3), (1, 50, 1)],
 )
 def test_the_rank_is_the_ceiling_of_n_plus_one_times_p(n: int, level: int, expected: int) -> None:
-    assert conformal.rank(n, level=level) == expected
+    assert methods.rank(n, level=level) == expected
 
 
 def test_the_literal_quantile_of_the_seed_can_be_chosen() -> None:
-    assert conformal.rank(99, level=50, delta_quantile=0.25) == 25
+    assert methods.rank(99, level=50, delta_quantile=0.25) == 25
 
 
 def test_a_band_that_needs_more_samples_than_there_are_is_null_with_a_reason() -> None:
@@ -160,7 +164,7 @@ def test_a_band_that_needs_more_samples_than_there_are_is_null_with_a_reason() -
     assert found.filter(pl.col("level") == 95)["half_width"].null_count() == 2
     assert found.filter(pl.col("level") == 95)["calibration_reason"].unique().to_list() == ["95 %: rank 19 > n 18"]
     assert found.filter(pl.col("level") == 80)["half_width"].null_count() == 0
-    row = conformal.calibrated(raw(forecasts([DAY], ("AAA",))), found).row(0, named=True)
+    row = applied.calibrated(raw(forecasts([DAY], ("AAA",))), found).row(0, named=True)
     assert row["q025"] is row["lo_95"] is row["q975"] is None
     assert row["calibration"] == "conformal"
     assert row["calibration_reason"] == "95 %: rank 19 > n 18"
@@ -178,7 +182,7 @@ def test_too_few_outcomes_leave_the_raw_quantiles_and_say_so() -> None:
     assert set(found["method"]) == {"none"}
     assert found["calibration_reason"].str.starts_with("insufficient_history: 6 outcomes").all()
     today = raw(forecasts([DAY]))
-    calibrated = conformal.calibrated(today, found)
+    calibrated = applied.calibrated(today, found)
     assert_frame_equal(calibrated.select(QUANTILES), today.select(QUANTILES))
     assert set(calibrated["calibration"]) == {"none"}
     assert calibrated["calibration_reason"].str.starts_with("insufficient_history").all()
@@ -199,26 +203,28 @@ def test_the_window_ends_one_embargo_before_the_day() -> None:
     outcomes = forecasts(_sessions(12), tuple("ABCDEF"))
     changed = outcomes.with_columns(y=pl.when(pl.col("day") == last).then(1e6).otherwise("y"))
     assert not models(changed).equals(models(outcomes))
-    assert conformal.window(DAY, window_days=5, embargo_days=1) == (calendar.shifted(DAY, -6), last)
+    assert samples.window(DAY, window_days=5, embargo_days=1) == (calendar.shifted(DAY, -6), last)
 
 
 def test_the_window_counts_sessions_across_holidays() -> None:
-    first, last = conformal.window(date(2025, 1, 10), window_days=2, embargo_days=1)
+    first, last = samples.window(date(2025, 1, 10), window_days=2, embargo_days=1)
     assert (first, last) == (date(2025, 1, 6), date(2025, 1, 7))
 
 
 @pytest.mark.parametrize("embargo", [0, -1])
 def test_an_embargo_of_less_than_one_session_is_refused_with_the_dates(embargo: int) -> None:
     with pytest.raises(
-        conformal.CalibrationError, match=r"2025-02-2\d of 2025-02-21 leaves .* Set calibration\.embargo_days"
+        samples.CalibrationError, match=r"2025-02-2\d of 2025-02-21 leaves .* Set calibration\.embargo_days"
     ):
         models(forecasts(_sessions(3)), embargo_days=embargo)
 
 
 def test_unknown_methods_and_scores_are_refused_with_the_remedy() -> None:
-    with pytest.raises(conformal.CalibrationError, match=r"affine.*Use one of conformal, none"):
-        models(forecasts(_sessions(3)), method="affine")
-    with pytest.raises(conformal.CalibrationError, match="Use one of sigma, absolute"):
+    with pytest.raises(
+        samples.CalibrationError, match=r"quadratic.*Use one of affine, isotonic, conformal, widen, adaptive, none"
+    ):
+        models(forecasts(_sessions(3)), method="quadratic")
+    with pytest.raises(samples.CalibrationError, match="Use one of sigma, absolute"):
         models(forecasts(_sessions(3)), score="z")
 
 
@@ -230,10 +236,13 @@ def test_day_by_day_equals_all_at_once_and_symbol_by_symbol() -> None:
         assert_frame_equal(models(outcomes, day), models(own, day))
         assert_frame_equal(models(outcomes.sample(fraction=1, shuffle=True, seed=1), day), models(own, day))
         single = [
-            conformal.models(
+            fitted.models(
                 own,
-                **(SETTINGS | {"day": day, "keys": pl.DataFrame({"symbol": [s] * 2, "snapshot_time": list(TIMES)})}),
-            )  # type: ignore[arg-type]
+                days=[day],
+                keys=pl.DataFrame({"symbol": [s] * 2, "snapshot_time": list(TIMES)}),
+                levels=LEVELS,
+                recipe=Recipe(**SETTINGS),  # type: ignore[arg-type]
+            )
             for s in ("AAA", "BBB")
         ]
         assert_frame_equal(pl.concat(single), models(own, day))
@@ -243,7 +252,7 @@ def test_day_by_day_equals_all_at_once_and_symbol_by_symbol() -> None:
 def test_bands_stand_symmetrically_around_the_kept_median() -> None:
     outcomes = forecasts(_sessions(12), tuple("ABCDEF"))
     found = models(outcomes)
-    row = conformal.calibrated(raw(forecasts([DAY], ("AAA",))), found).row(0, named=True)
+    row = applied.calibrated(raw(forecasts([DAY], ("AAA",))), found).row(0, named=True)
     for level, (low, high) in tables.BANDS.items():
         key = (pl.col("symbol") == "AAA") & (pl.col("snapshot_time") == "10:00") & (pl.col("level") == level)
         half = found.filter(key)["half_width"].item() * row["sigma"]
@@ -260,7 +269,7 @@ def test_bands_stand_symmetrically_around_the_kept_median() -> None:
 
 def test_a_row_without_sigma_stays_raw() -> None:
     today = raw(forecasts([DAY], sigma=None))
-    calibrated = conformal.calibrated(today, models(forecasts(_sessions(12), tuple("ABCDEF"))))
+    calibrated = applied.calibrated(today, models(forecasts(_sessions(12), tuple("ABCDEF"))))
     assert_frame_equal(calibrated.select(QUANTILES), today.select(QUANTILES))
     assert calibrated["calibration_reason"].unique().to_list() == ["no_variance: sigma is null"]
     assert set(calibrated["calibration"]) == {"none"}
@@ -268,39 +277,36 @@ def test_a_row_without_sigma_stays_raw() -> None:
 
 def test_absolute_scores_are_applied_in_log_returns_and_need_no_sigma() -> None:
     found = models(forecasts(_sessions(12), tuple("ABCDEF")), score="absolute")
-    row = conformal.calibrated(raw(forecasts([DAY], ("AAA",), sigma=None)), found).row(0, named=True)
+    row = applied.calibrated(raw(forecasts([DAY], ("AAA",), sigma=None)), found).row(0, named=True)
     half = found.filter((pl.col("symbol") == "AAA") & (pl.col("level") == 80))["half_width"][0]
     assert row["q90"] == pytest.approx(row["q50"] + half, abs=1e-15)
 
 
 def test_no_band_grows_beyond_the_multiple_of_its_raw_width() -> None:
     found = models(forecasts(_sessions(12), tuple("ABCDEF")), max_width_multiple=5.0)
-    row = conformal.calibrated(raw(forecasts([DAY], ("AAA",))), found).row(0, named=True)
+    row = applied.calibrated(raw(forecasts([DAY], ("AAA",))), found).row(0, named=True)
     assert row["q75"] - row["q25"] == pytest.approx(5 * (row["raw_q75"] - row["raw_q25"]))
     assert "50 %: width held at 5.0 x raw" in row["calibration_reason"]
 
 
 def test_a_forecast_without_a_model_says_so() -> None:
-    calibrated = conformal.calibrated(raw(forecasts([DAY])), tables.CALIBRATION_MODELS.empty())
+    calibrated = applied.calibrated(raw(forecasts([DAY])), tables.CALIBRATION_MODELS.empty())
     assert calibrated["calibration_reason"].str.starts_with("no_model").all()
     assert calibrated.height == 4
 
 
 def test_method_none_leaves_everything_raw() -> None:
     found = models(forecasts(_sessions(12), tuple("ABCDEF")), method="none")
-    calibrated = conformal.calibrated(raw(forecasts([DAY])), found)
+    calibrated = applied.calibrated(raw(forecasts([DAY])), found)
     assert set(calibrated["calibration_reason"]) == {"calibration.method is none"}
 
 
 def test_an_empty_day_gives_empty_tables() -> None:
     empty = tables.RAW_FORECASTS.empty()
-    assert conformal.calibrated(empty, tables.CALIBRATION_MODELS.empty()).height == 0
-    assert (
-        conformal.models(
-            tables.OUTCOMES.empty(), **(SETTINGS | {"day": DAY, "keys": conformal.snapshot_times(empty)})
-        ).height
-        == 0
-    )  # type: ignore[arg-type]
+    assert applied.calibrated(empty, tables.CALIBRATION_MODELS.empty()).height == 0
+    recipe = Recipe(**SETTINGS)  # type: ignore[arg-type]
+    keys = samples.snapshot_times(empty)
+    assert fitted.models(tables.OUTCOMES.empty(), days=[DAY], keys=keys, levels=LEVELS, recipe=recipe).is_empty()
 
 
 @settings(max_examples=40, deadline=None)
@@ -321,7 +327,7 @@ def test_quantiles_never_cross_and_the_median_is_kept(
         ),
         max_width_multiple=multiple,
     )
-    for row in conformal.calibrated(today, found).iter_rows(named=True):
+    for row in applied.calibrated(today, found).iter_rows(named=True):
         present = [row[q] for q in QUANTILES if row[q] is not None]
         assert all(low <= high for low, high in pairwise(present))
         assert row["q50"] == quantiles[3]
@@ -331,11 +337,11 @@ def test_exchangeable_coverage_lies_in_the_binomial_band_of_the_promise() -> Non
     days = _sessions(46)
     symbols = tuple("ABCDEFGH")
     outcomes = forecasts(days, symbols, seed=7)
-    keys = conformal.snapshot_times(outcomes)
+    keys = samples.snapshot_times(outcomes)
     calibrated = pl.concat(
-        conformal.calibrated(
+        applied.calibrated(
             raw(outcomes.filter(pl.col("day") == day)),
-            conformal.models(outcomes, **(SETTINGS | {"day": day, "keys": keys})),  # type: ignore[arg-type]
+            fitted.models(outcomes, days=[day], keys=keys, levels=LEVELS, recipe=Recipe(**SETTINGS)),  # type: ignore[arg-type]
         )
         for day in days[8:]
     ).join(outcomes.select("day", "symbol", "snapshot_ts", "y"), on=["day", "symbol", "snapshot_ts"])

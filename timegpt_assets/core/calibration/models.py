@@ -1,0 +1,178 @@
+"""The models of a day, from exactly its own window: one row per symbol, snapshot time and level.
+
+Belongs here: which pool a key learns from, whether what it learnt holds on later outcomes, and the rows. Many days at
+once take the same road as one: they share nothing but the sorted outcomes.
+"""
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from timegpt_assets.core import tables
+from timegpt_assets.core.calibration import isotonic, methods
+from timegpt_assets.core.calibration.methods import METHODS, Fit, Recipe
+from timegpt_assets.core.calibration.samples import POOLS, Samples, pools, samples, window
+from timegpt_assets.core.metrics import significance
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def models(
+    outcomes: pl.DataFrame, *, days: Iterable[date], keys: pl.DataFrame, levels: Collection[int], recipe: Recipe
+) -> pl.DataFrame:
+    """Return CALIBRATION_MODELS of ``days``: one row per day, key (symbol, snapshot_time) and level.
+
+    ``outcomes`` may hold any days; only those asked and known inside a day's own window are read for it. The pools
+    cell, symbol, time, all are tried in this order; a cell needs ``min_samples_cell`` outcomes (``min_samples`` where
+    the method estimates more than ranks), the others ``min_samples``. Raises CalibrationError for a window that comes
+    too near its day, and for an unknown method or score.
+    """
+    methods.refuse_unknown("method", recipe.method, (*METHODS, "none"))
+    methods.refuse_unknown("conformal.score", recipe.score, methods.SCORES)
+    everything = samples(outcomes, list(levels))
+    asked = keys.select("symbol", "snapshot_time").unique().sort("symbol", "snapshot_time").rows()
+    rows = [row for day in sorted(set(days)) for row in _day_rows(everything, day, asked, recipe)]
+    return tables.CALIBRATION_MODELS.conformed(pl.DataFrame(rows, schema=tables.CALIBRATION_MODELS.schema))
+
+
+def _day_rows(
+    everything: Samples, day: date, keys: Sequence[tuple[str, str]], recipe: Recipe
+) -> list[dict[str, object]]:
+    first, last = window(day, window_days=recipe.window_days, embargo_days=recipe.embargo_days)
+    dated = {"day": day, "window_first": first, "window_last": last, "embargo_days": recipe.embargo_days}
+    shared = dated | {"max_width_multiple": recipe.max_width_multiple}
+    own = _usable(everything.within(first, last), recipe)
+    found, learnt = pools(own), dict[tuple[str, tuple[str, ...]], dict[str, object]]()
+    rows = []
+    for symbol, time in keys:
+        name, key = _pool(found, {"symbol": symbol, "snapshot_time": time}, recipe)
+        if (name, key) not in learnt:
+            learnt[name, key] = _learnt(own.of(found[name, key]) if name else own, name, recipe)
+        fit = learnt[name, key]
+        named = {"symbol": symbol, "snapshot_time": time}
+        rows += [shared | named | {"level": level} | _promised(fit, level) for level in everything.levels]
+    return rows
+
+
+def _usable(own: Samples, recipe: Recipe) -> Samples:
+    """Return the outcomes whose error has a unit: those of no width, no variance or an infinite band teach nothing."""
+    if recipe.method == "none" or len(own) == 0:
+        return own
+    unit = own.unit(methods.unit_name(recipe.method, recipe, own.levels))
+    return own.of(np.isfinite(unit) & (unit > 0))
+
+
+def _pool(
+    found: Mapping[tuple[str, tuple[str, ...]], np.ndarray], values: dict[str, str], recipe: Recipe
+) -> tuple[str, tuple[str, ...]]:
+    """Return the first pool that is large enough; no name when none is."""
+    of_cell = max(recipe.min_samples_cell, recipe.min_samples if recipe.method in methods.SHAPED else 0)
+    for name, by in POOLS:
+        key = tuple(values[column] for column in by)
+        if (name, key) in found and found[name, key].size >= (of_cell if name == "cell" else recipe.min_samples):
+            return name, key
+    return "", ()
+
+
+def _learnt(pool: Samples, name: str, recipe: Recipe) -> dict[str, object]:
+    """Return what the rows of a pool share: the fit, or why there is none, and what it was fitted on."""
+    evidence: dict[str, object] = {
+        "calibration_pool": name,
+        "calibration_n": len(pool),
+        "fit": None,
+        "reason": "",
+        "fitted_on": pool.digest(),
+        "last_target_ts": EPOCH + timedelta(microseconds=int(pool.target_ts.max())) if len(pool) else None,
+        "validation_deviation": None,
+        "validation_n": 0,
+    }
+    if recipe.method == "none":
+        return evidence | {"calibration_pool": "", "reason": "calibration.method is none"}
+    if not name:
+        return evidence | {
+            "reason": f"insufficient_history: {len(pool)} outcomes in the window, {recipe.min_samples} needed"
+        }
+    deviation, n, fails = _validation(pool, recipe)
+    judged: dict[str, object] = {"validation_deviation": deviation, "validation_n": n}
+    if not fails:
+        return evidence | judged | {"fit": _fit(pool, recipe)}
+    latest = pool.recent(recipe.recent_samples, recipe.recent_days)
+    fit = _fit(latest, replace(recipe, method="conformal"))
+    words = f"{recipe.method} missed by {deviation:.3f} in validation ({n} outcomes): conformal instead"
+    return evidence | judged | {"fit": replace(fit, note=words)}
+
+
+def _fit(pool: Samples, recipe: Recipe) -> Fit:
+    chosen = pool.recent(recipe.recent_samples, recipe.recent_days) if recipe.method == "affine" else pool
+    if recipe.method == "conformal":
+        unit = chosen.unit(recipe.score)
+        chosen = chosen.of(np.isfinite(unit) & (unit > 0))
+    return METHODS[recipe.method](chosen, recipe)
+
+
+def _validation(pool: Samples, recipe: Recipe) -> tuple[float | None, int, bool]:
+    """Return how far the narrowest band's coverage of the newest sessions is off, on how many, and whether it fails.
+
+    The method is fitted on the sessions before them, embargo kept. It fails when it is off by more than
+    ``pit_deviation_threshold`` and the nominal share lies outside the day-clustered 95 % interval: less is noise.
+    """
+    if recipe.method not in ("affine", "isotonic"):
+        return None, 0, False
+    sessions = np.unique(pool.known)
+    newest = max(math.ceil(sessions.size * recipe.validation_share), 1)
+    before = sessions.size - newest - recipe.embargo_days
+    if before < 1:
+        return None, 0, False
+    older, newer = pool.of(pool.known <= sessions[before - 1]), pool.of(pool.known >= sessions[sessions.size - newest])
+    if len(older) < recipe.min_samples:
+        return None, 0, False
+    level, inside = pool.levels[0], _inside(_fit(older, recipe), newer)
+    if inside is None:
+        return None, 0, False
+    days = np.unique(newer.known, return_inverse=True)[1]
+    found = significance.ratio(np.bincount(days, weights=inside), np.bincount(days).astype(float))
+    if found.value is None or found.low is None or found.high is None:
+        return None, len(newer), False
+    deviation, told = abs(found.value - level / 100), not found.low <= level / 100 <= found.high
+    return deviation, len(newer), deviation > recipe.pit_deviation_threshold and told
+
+
+def _inside(fit: Fit, newer: Samples) -> np.ndarray | None:
+    """Return which outcomes the fit's narrowest band holds; None when it promises none."""
+    half = fit.promises[newer.levels[0]].half_width
+    if half is None:
+        return None
+    unit = newer.unit(fit.score)
+    centre = isotonic.at(fit.knots, newer.q50 / unit) if fit.method == "isotonic" else None
+    middle = centre * unit if centre is not None else fit.slope * newer.q50 + fit.offset * unit
+    return (np.abs(newer.y - middle) <= half * unit).astype(float)
+
+
+def _promised(learnt: dict[str, object], level: int) -> dict[str, object]:
+    """Return what a model row can say about one level: its half-width, or why there is none."""
+    shared = {name: value for name, value in learnt.items() if name not in ("fit", "reason")}
+    nothing: dict[str, object] = {"method": "none", "score": "", "slope": 1.0, "offset": 0.0, "note": ""}
+    fit = learnt["fit"]
+    if not isinstance(fit, Fit):
+        return shared | nothing | {"calibration_reason": learnt["reason"]}
+    promise = fit.promises[level]
+    row: dict[str, object] = {
+        "method": "none" if promise.half_width is None else fit.method,
+        "score": fit.score,
+        "slope": fit.slope,
+        "offset": fit.offset,
+        "fitted_slope": fit.fitted_slope,
+        "knots_x": fit.knots[0].tolist(),
+        "knots_y": fit.knots[1].tolist(),
+        "rank": promise.rank,
+        "rank_n": fit.n,
+        "tracked_level": promise.level,
+        "half_width": promise.half_width,
+        "note": fit.note,
+        "calibration_reason": promise.reason,
+    }
+    return shared | row

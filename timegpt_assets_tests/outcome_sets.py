@@ -1,0 +1,85 @@
+"""Outcomes to calibrate on: the baseline walked forward over a set of bars at the dense preset, synthetic or real.
+
+Belongs here: the road from bars to outcomes without Dagster, as calibration benchmarks and their tests need it.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from timegpt_assets.adapters.baseline import Baseline
+from timegpt_assets.adapters.market_data import LocalMarketData
+from timegpt_assets.adapters.synthetic_market import SyntheticMarket
+from timegpt_assets.config import core_values
+from timegpt_assets.config.settings import Settings, load_settings
+from timegpt_assets.core import bars, calendar, forecasts, framing, snapshots, targets
+from timegpt_assets.core.features import matrix
+from timegpt_assets.core.features.context import market_context
+from timegpt_assets.resources import MarketData
+
+DENSE = ("forecast.snapshot_preset=dense", "forecast.history_days=10")
+REAL = {
+    "mag7_spy_2025": (date(2025, 1, 2), date(2025, 2, 28)),
+    "us_large_cap_2018": (date(2018, 2, 1), date(2018, 4, 30)),
+}
+"""Folder of a real set -> the span its bars lie in."""
+
+
+def settings(*overrides: str) -> Settings:
+    """Return the demo's settings with the dense preset: what every set here is forecast under."""
+    return load_settings(profile="demo", config_dir=None, overrides=[*DENSE, *overrides], environment={})
+
+
+def real(folder: Path, name: str, *, symbols: Sequence[str] = (), last: date | None = None) -> pl.DataFrame:
+    """Return the outcomes of a real set, of all its symbols unless some are named, up to ``last``."""
+    first, end = REAL[name]
+    found = sorted(path.name for path in (folder / name / "stocks" / "1m").iterdir())
+    return outcomes(LocalMarketData(folder / name), symbols or found, first, last or end)
+
+
+def synthetic(
+    seed: int, *, symbols: Sequence[str], first: date, last: date, predictability: float = 0.0
+) -> pl.DataFrame:
+    """Return the outcomes of the synthetic market of ``seed``."""
+    market = SyntheticMarket(symbols=tuple(symbols), context=("SPY",), seed=seed, predictability=predictability)
+    return outcomes(market, symbols, first, last)
+
+
+def outcomes(market: MarketData, symbols: Sequence[str], first: date, last: date, batch: int = 8) -> pl.DataFrame:
+    """Return OUTCOMES of every session from ``first`` to ``last`` that the baseline can forecast."""
+    parts = [symbols[i : i + batch] for i in range(0, len(symbols), batch)]
+    return pl.concat([_outcomes(market, part, first, last) for part in parts]).sort("day", "symbol", "snapshot_ts")
+
+
+def _outcomes(market: MarketData, symbols: Sequence[str], first: date, last: date) -> pl.DataFrame:
+    under = settings()
+    days = [session.day for session in calendar.sessions(first, last)]
+    raw = market.bars(list(symbols), days)
+    policy, sessions = core_values.quality_policy(under), calendar.sessions_frame(pl.Series(days))
+    keys = pl.DataFrame({"day": days}).join(pl.DataFrame({"symbol": list(symbols)}), how="cross")
+    quality = bars.quality(raw, keys=keys, sessions=sessions, policy=policy)
+    grid = bars.grid(raw, quality, sessions=sessions, policy=policy)
+    context = market_context(grid, days=days, context=())
+    horizon, target = under.forecast.horizon_min, core_values.target(under)
+    panel = matrix.panel(matrix.features(grid, context, days=days, horizon_min=horizon), grid, days=days)
+    calendar_of = core_values.event_calendar(under)
+    asked = snapshots.snapshots(
+        days, preset=core_values.preset(under), horizon_min=horizon, calendar=calendar_of, skip_events=()
+    )
+    shown = core_values.framing(under) | {"symbols": tuple(symbols)}
+    made = [
+        Baseline(**core_values.baseline(under)).answers(
+            framing.frames(panel, asked, day=day, **shown), budget_run_id=""
+        )
+        for day in days
+    ]
+    raw_forecasts = forecasts.raw_forecasts(
+        pl.concat([one.rows for one in made]),
+        asked,
+        target=target,
+        quantiles=under.forecast.quantiles,
+        levels=under.forecast.levels,
+    )
+    return forecasts.outcomes(raw_forecasts, targets.labels(grid, horizons=[horizon]), target=target)
