@@ -139,7 +139,13 @@ def daily_files(around: Surroundings) -> DailyFiles:
 
 def size(settings: Settings) -> Size:
     """Return what one request may weigh."""
-    return Size(max_bytes=settings.forecast.max_bytes_per_call, least_rows=core_values.least_rows(settings))
+    forecast, extra = settings.forecast, core_values.exogenous(settings)
+    return Size(
+        max_bytes=forecast.max_bytes_per_call,
+        least_rows=core_values.least_rows(settings),
+        columns=1 + len(extra.names),
+        ahead=forecast.horizon_min if extra.future else 0,
+    )
 
 
 def forecast_cache(around: Surroundings) -> ForecastCache:
@@ -211,6 +217,7 @@ SHAPES_A_BODY = (
     "forecast.framing",
     "forecast.history_days",
     "forecast.history_mode",
+    "forecast.exogenous",
 )
 """Settings that shape a request beside model, horizon and levels: with others of them a snapshot is another one."""
 

@@ -70,11 +70,12 @@ def features(house: House) -> dg.AssetsDefinition:
 
 def _noted(context: dg.AssetExecutionContext, made: Iterator[matrix.Made]) -> Iterator[tuple[Sequence[str], Stored]]:
     """Yield each block as it is stored, its rows and dropped rows noted beside the partitions' materialisations."""
+    asked = list(context.partition_keys)
     for block in made:
         days = [str(day) for day in block.days]
         dropped = {f"{day}|{symbol}": n for day, symbol, n in block.dropped.iter_rows()}
-        keys = [key for key in context.partition_keys if key[:10] in days]
-        note_rows(context, block.frame, keys=keys, dropped={key: dropped.get(key, 0) for key in keys})
+        keys = [key for key in asked if key[:10] in days]
+        note_rows(context, block.frame, of=keys, dropped={key: dropped.get(key, 0) for key in keys})
         yield days, Stored(block.frame)
 
 
@@ -98,7 +99,7 @@ def panel(house: House) -> dg.AssetsDefinition:
             for days in in_blocks(days_of(context.partition_keys)):
                 keys = [str(day) for day in days]
                 frame = matrix.panel(features.of(days).filter(tickers), bars.of(days).filter(tickers), days=days)
-                note_rows(context, frame, keys=keys)
+                note_rows(context, frame, of=keys)
                 yield keys, Stored(frame)
 
         return Blocks(parts())

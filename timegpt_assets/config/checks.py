@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from timegpt_assets.config.forecasting import PROVIDER_HOST, Forecast, ForecastGrid
 from timegpt_assets.config.market import Data, Events, Features, Universe
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
+from timegpt_assets.core.exogenous import CLOCK
 
 OPEN, CLOSE = time(9, 30), time(16, 0)
 GS = "gs://"
@@ -90,6 +91,26 @@ def places(data: Data) -> Refusals:
             yield Refusal(f"data.{key}", "a folder or gs://bucket/prefix", "Name the bucket after gs://.")
     if data.dagster_home.startswith(GS):
         yield Refusal("data.dagster_home", "a folder of this machine", "Keep Dagster's records on a disk.")
+
+
+def exogenous(forecast: Forecast, events: Events) -> Refusals:
+    """Refuse columns that nobody knows beforehand, and columns that are said to be both."""
+    known = (*CLOCK, *sorted(events.dates))
+    if unknown := [name for name in forecast.exogenous.future if name not in known]:
+        remedy = f"Take out {', '.join(unknown)}; features of the panel belong in forecast.exogenous.historic."
+        yield Refusal("forecast.exogenous.future", " | ".join(known), remedy)
+    if both := sorted(set(forecast.exogenous.future) & set(forecast.exogenous.historic)):
+        yield Refusal("forecast.exogenous.historic", "columns that are not in future", f"Take out {', '.join(both)}.")
+
+
+def request_size(forecast: Forecast) -> Refusals:
+    """Refuse a limit that not even one symbol with its shortest history fits into."""
+    least = max(forecast.framing.min_history_samples, forecast.framing.provider_min_samples or 0)
+    columns = 1 + len(forecast.exogenous.future) + len(forecast.exogenous.historic)
+    needed = 1024 + 64 + 16 * columns * (least + forecast.horizon_min)
+    if forecast.max_bytes_per_call < needed:
+        remedy = f"Raise it, or lower forecast.framing.provider_min_samples = {least}."
+        yield Refusal("forecast.max_bytes_per_call", f"at least {needed}", remedy)
 
 
 def dates(data: Data, forecast: Forecast) -> Refusals:
@@ -228,6 +249,8 @@ def rules(trading: Trading) -> Refusals:
 REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (modes, ("profile", "data", "forecast")),
     (addresses, ("forecast",)),
+    (exogenous, ("forecast", "events")),
+    (request_size, ("forecast",)),
     (storage, ("data", "forecast")),
     (places, ("data",)),
     (dates, ("data", "forecast")),

@@ -15,6 +15,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.calibration.methods import Recipe
 from timegpt_assets.core.contract import Reading
 from timegpt_assets.core.events import EARNINGS, EventCalendar
+from timegpt_assets.core.exogenous import Exogenous
 from timegpt_assets.core.features.recipe import Recipe as FeatureRecipe
 from timegpt_assets.core.forecasts import levels_of
 from timegpt_assets.core.gates import Eligibility, ForecastGate, Promotion, TradingGate
@@ -153,7 +154,17 @@ def framing(settings: Settings) -> dict[str, Any]:
         "min_history_samples": forecast.framing.min_history_samples,
         "provider_min_samples": needs,
         "max_stale_min": forecast.framing.max_stale_min,
+        "exogenous": exogenous(settings),
     }
+
+
+def exogenous(settings: Settings) -> Exogenous:
+    """Return what is sent beside y; nothing to the local forecaster, which reads the clock by itself."""
+    asked = settings.forecast.exogenous
+    if settings.forecast.backend != "nixtla":
+        return Exogenous()
+    events = {name: days for name, days in settings.events.dates.items() if name in asked.future}
+    return Exogenous(future=asked.future, historic=asked.historic, events=events)
 
 
 def levels(settings: Settings) -> tuple[int, ...]:
