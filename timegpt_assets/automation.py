@@ -4,16 +4,19 @@ Belongs here: triggers only. What a day means is stages.py, how it runs is jobs.
 session under the same run key, and the rectangle skips what is there, so a day is never made twice.
 """
 
+from collections.abc import Sequence
 from datetime import date
 
 import dagster as dg
 
+from timegpt_assets import pending
 from timegpt_assets.assets.declare import House
 from timegpt_assets.core import calendar
-from timegpt_assets.jobs import Engine, RunFailed, shapes
+from timegpt_assets.jobs import Engine, Outcome, RunFailed, shapes
 from timegpt_assets.partitions import grid
+from timegpt_assets.prices import purse
 from timegpt_assets.resources import Surroundings
-from timegpt_assets.stages import last_closed_session, rectangle, sessions_asked
+from timegpt_assets.stages import EVERYDAY, last_closed_session, rectangle, sessions_asked
 
 CLOSE_OF_BUSINESS = "30 18 * * 1-5"
 """18:30 New York time: after the close of every session, early ones included."""
@@ -34,21 +37,79 @@ def daily_refresh(around: Surroundings) -> dg.JobDefinition:
         """Run the rectangle of one session and every symbol; nothing that is there is made again."""
         day = date.fromisoformat(config.day)
         days = sessions_asked(house, day, day, at=around.clock())
-        engine = Engine(repository=context.repository_def, instance=context.instance)
-        try:
-            outcome = engine.run(rectangle(house, shapes(context.repository_def), days=days))
-        except RunFailed as failure:
-            raise dg.Failure(
-                f"{failure.asset}: {failure}", metadata={"run": failure.run_id}, allow_retries=False
-            ) from failure
+        outcome = _made(context, around, house, days)
         context.log.info("%s: %d partitions made, %d already there", day, outcome.made, outcome.there)
-        context.add_output_metadata({"made": outcome.made, "already_there": outcome.there})
+        notes = {"made": outcome.made, "already_there": outcome.there}
+        context.add_output_metadata(notes | ({"waits": outcome.why} if outcome.pending else {}))
 
     @dg.job(name="daily_refresh", description="One session, from bars to report, through the rectangle.")
     def job() -> None:
         run_rectangle()
 
     return job
+
+
+def _made(
+    context: dg.OpExecutionContext,
+    around: Surroundings,
+    house: House,
+    days: Sequence[date],
+    *,
+    assets: Sequence[str] = EVERYDAY,
+    symbols: Sequence[str] = (),
+) -> Outcome:
+    """Return what came of running a rectangle of days; what could not be paid for is noted to be resumed."""
+    engine = Engine(repository=context.repository_def, instance=context.instance, purse=purse(around))
+    graph = shapes(context.repository_def)
+    try:
+        outcome = engine.run(rectangle(house, graph, days=days, assets=assets, symbols=symbols))
+    except RunFailed as failure:
+        message = f"{failure.asset}: {failure}"
+        raise dg.Failure(message, metadata={"run": failure.run_id}, allow_retries=False) from failure
+    pending.note(context.instance, days, outcome, assets=assets, symbols=symbols)
+    return outcome
+
+
+def resume_pending(around: Surroundings) -> dg.JobDefinition:
+    """Return the job that takes up every range that outran its budget, as far as today's budget goes."""
+    house = House(settings=around.settings, grid=grid(around.settings))
+
+    @dg.op(name="resume")
+    def resume(context: dg.OpExecutionContext) -> None:
+        """Run what waits, earliest asked first; what is paid for already costs nothing."""
+        made = 0
+        for entry in pending.waiting(context.instance):
+            days = sessions_asked(house, entry.first, entry.last, at=around.clock())
+            made += _made(context, around, house, days, assets=entry.assets, symbols=entry.symbols).made
+        left = sum(len(calendar.sessions(p.first, p.last)) for p in pending.waiting(context.instance))
+        context.add_output_metadata({"made": made, "sessions_still_waiting": left})
+
+    @dg.job(name="resume_pending", description="Ranges that outran the call budget, taken up again.")
+    def job() -> None:
+        resume()
+
+    return job
+
+
+def resume_backfill(around: Surroundings) -> dg.SensorDefinition:
+    """Return the sensor that takes up a range that waits for money once its next session can be paid for."""
+
+    @dg.sensor(
+        name="resume_backfill",
+        job_name="resume_pending",
+        minimum_interval_seconds=300,
+        description="Resumes ranges that outran the call budget, when the budget day has turned.",
+    )
+    def resume_backfill(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        entries, wallet = pending.waiting(context.instance), purse(around)
+        if not entries or wallet is None:
+            return dg.SkipReason("nothing waits for the call budget.")
+        first = entries[0].first
+        if (bill := wallet.bill([first])).pending:
+            return dg.SkipReason(f"{first} still waits: {bill.why}")
+        return dg.RunRequest(run_key=f"resume-{first}-{wallet.today}")
+
+    return resume_backfill
 
 
 def after_the_close(around: Surroundings) -> dg.ScheduleDefinition:

@@ -8,17 +8,19 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, time
 from functools import wraps
-from typing import Annotated, Any, ParamSpec
+from typing import Any, ParamSpec
 
 import orjson
 import typer
 from rich.console import Console
 
+from timegpt_assets import cli_bars, cli_calls, pending
 from timegpt_assets import console as view
 from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.market_data import MarketDataError
-from timegpt_assets.adapters.parquet_store import StoreError
+from timegpt_assets.adapters.parquet_files import StoreError
 from timegpt_assets.adapters.places import PlaceError
+from timegpt_assets.cli_options import Assets, Day, End, Force, Json, MaybeDay, Profile, Reask, Set, Start, Symbols
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.core import calendar
 from timegpt_assets.definitions import PROJECT, surroundings
@@ -34,7 +36,7 @@ app = typer.Typer(
     help="Minute bars to honest, budgeted TimeGPT forecasts, backtests and gates.",
 )
 messages = Console(stderr=True)
-FAILED, GATES_FAILED = 1, 3
+FAILED, GATES_FAILED, DATA_FAILED = 1, 3, 4
 EXPECTED = (
     ConfigError,
     Refused,
@@ -46,17 +48,6 @@ EXPECTED = (
     CallError,
     calendar.NotASession,
 )
-
-Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="session, YYYY-MM-DD")]
-Start = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="first day, YYYY-MM-DD")]
-End = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="last day, YYYY-MM-DD")]
-MaybeDay = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="YYYY-MM-DD; default: the grid's own")]
-Symbols = Annotated[str, typer.Option(help="comma-separated; default: the whole universe")]
-Assets = Annotated[str, typer.Option(help="comma-separated asset names; default: all that are made every day")]
-Force = Annotated[bool, typer.Option("--force", help="make again what is there")]
-Json = Annotated[bool, typer.Option("--json", help="one JSON object on standard output, messages on standard error")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over every file; repeatable")]
-Profile = Annotated[str | None, typer.Option("--profile", help="demo, dev, offline or prod")]
 
 P = ParamSpec("P")
 
@@ -88,19 +79,28 @@ def make(
     symbols: str = "",
     assets: Sequence[str] = EVERYDAY,
     force: bool = False,
+    reask: bool = False,
     as_json: bool = False,
+    data_quality: bool = False,
 ) -> dict[str, Any]:
     """Materialise assets over a range of sessions, print what came of it, and return the figures."""
     progress = view.Progress(messages)
     with opened(around, report=progress.heard) as desk:
         days = sessions_asked(desk.house, start.date(), end.date(), at=around.clock())
-        graph = shapes(desk.engine.repository)
-        wanted = rectangle(desk.house, graph, days=days, symbols=_names(symbols), assets=assets, force=force)
+        if reask:
+            cli_calls.reasked(around, days, messages)
+        graph, chosen = shapes(desk.engine.repository), _names(symbols)
+        wanted = rectangle(desk.house, graph, days=days, symbols=chosen, assets=assets, force=force, reask=reask)
         outcome = desk.engine.run(wanted)
+        pending.note(desk.engine.instance, days, outcome, assets=assets, symbols=chosen)
         figures = view.figures(desk, days, outcome, progress)
+        if data_quality:
+            figures["data_quality"] = cli_bars.reported(desk, days, wanted.symbols)
     if as_json:
         sys.stdout.write(orjson.dumps(figures, default=str).decode() + "\n")
     else:
+        if data_quality:
+            cli_bars.shown(figures["data_quality"], Console())
         view.show(figures, messages)
     return figures
 
@@ -152,7 +152,14 @@ def run_day(
     make(surroundings(settings or (), profile=profile), day, day, symbols=symbols, force=force, as_json=json)
 
 
-def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = False) -> None:
+def _span(around: Surroundings, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
+    """Return the range asked for, the whole grid where nothing is said."""
+    data = around.settings.data
+    last = end or _at_midnight(data.end_date or last_closed_session(around.clock()))
+    return start or _at_midnight(data.start_date), last
+
+
+def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = False, of_data: bool = False) -> None:
     def command(
         start: MaybeDay = None,
         end: MaybeDay = None,
@@ -163,10 +170,13 @@ def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = 
         profile: Profile = None,
     ) -> None:
         around = surroundings(settings or (), profile=profile)
-        data = around.settings.data
-        first = start or _at_midnight(data.start_date)
-        last = end or _at_midnight(data.end_date or last_closed_session(around.clock()))
-        figures = make(around, first, last, symbols=symbols, assets=assets, force=force, as_json=json)
+        first, last = _span(around, start, end)
+        figures = make(
+            around, first, last, symbols=symbols, assets=assets, force=force, as_json=json, data_quality=of_data
+        )
+        if of_data and not figures["data_quality"]["passed"]:
+            messages.print("a rule of severity fail is broken: see the table, or configs/dq_policy.yaml.", markup=False)
+            raise typer.Exit(DATA_FAILED)
         if judged and figures["gates_failed"]:
             messages.print(f"gates failed: {', '.join(figures['gates_failed'])}", markup=False, soft_wrap=True)
             raise typer.Exit(GATES_FAILED)
@@ -175,9 +185,33 @@ def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = 
     verb(name)(command)
 
 
-_stage_verb("check-data", STAGES["bars"], "Read bars and judge their quality.")
+_stage_verb(
+    "check-data",
+    STAGES["bars"],
+    "Read bars and judge their quality, rule by rule; exits non-zero when a rule of severity fail is broken.",
+    of_data=True,
+)
 _stage_verb("build-features", STAGES["features"], "Build features and labels.")
-_stage_verb("forecast", STAGES["forecasts"], "Ask for forecasts, within the call budget.")
+
+
+@verb()
+def forecast(
+    start: MaybeDay = None,
+    end: MaybeDay = None,
+    symbols: Symbols = "",
+    force: Force = False,
+    reask: Reask = False,
+    json: Json = False,
+    settings: Set = None,
+    profile: Profile = None,
+) -> None:
+    """Ask for forecasts, within the call budget; days that cannot be paid for yet wait for the next budget day."""
+    around = surroundings(settings or (), profile=profile)
+    first, last = _span(around, start, end)
+    assets = STAGES["forecasts"]
+    make(around, first, last, symbols=symbols, assets=assets, force=force, reask=reask, as_json=json)
+
+
 _stage_verb("calibrate", STAGES["calibration"], "Fit calibration and apply it.")
 _stage_verb("backtest", STAGES["backtest"], "Trade the calibrated forecasts, after costs.")
 _stage_verb(
@@ -211,6 +245,10 @@ def ui(port: int = 3000, settings: Set = None, profile: Profile = None) -> None:
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-p", str(port)]
     os.execve(command[0], command, environment)  # noqa: S606 - our own interpreter, no shell
 
+
+verb()(cli_calls.plan)
+verb()(cli_calls.budget)
+verb()(cli_calls.cache)
 
 if __name__ == "__main__":
     app()

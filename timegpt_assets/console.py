@@ -62,6 +62,8 @@ def figures(desk: Desk, days: Sequence[date], outcome: Outcome, progress: Progre
         "partitions_made": outcome.made,
         "partitions_there": outcome.there,
         "seconds": round(progress.seconds, 1),
+        "days_waiting": [str(day) for day in outcome.pending],
+        "why_waiting": outcome.why,
         "incomplete": {name: sorted(set(skipped)) for name, skipped in outcome.incomplete.items()},
         "verdicts": _verdicts(desk, days),
         "summary": {f"{row['section']}: {row['name']}": row["value"] for row in report.iter_rows(named=True)},
@@ -90,6 +92,13 @@ def show(found: dict[str, Any], messages: Console) -> None:
         out.print(_gate_table(found["gates"]))
     for name, skipped in found["incomplete"].items():
         out.print(f"{name} left out on {len(skipped)} days: not every symbol is there. Run without --symbols.")
+    if found["days_waiting"]:
+        out.print(
+            f"{len(found['days_waiting'])} days from {found['days_waiting'][0]} to {found['days_waiting'][-1]} wait: "
+            f"{found['why_waiting']} Run the same again on the next budget day, or let the sensor resume_backfill.",
+            soft_wrap=True,
+            highlight=False,
+        )
     out.print(
         f"{found['partitions_made']} partitions made in {found['runs']} runs, {found['partitions_there']} already "
         f"there, {found['seconds']} s. Data verdicts: {found['verdicts'] or 'none'}."

@@ -115,9 +115,9 @@ def _definitions(around: Surroundings, overriding: Mapping[str, Any]) -> dg.Defi
         assets=assets,
         asset_checks=checks.checks(house, assets),
         resources=standing | dict(overriding),
-        jobs=[automation.daily_refresh(around)],
+        jobs=[automation.daily_refresh(around), automation.resume_pending(around)],
         schedules=[automation.after_the_close(around)],
-        sensors=[automation.new_session(around)],
+        sensors=[automation.new_session(around), automation.resume_backfill(around)],
         executor=dg.in_process_executor,  # a range is one step and never splits; a process per step costs seconds
     )
 

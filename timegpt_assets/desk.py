@@ -20,6 +20,7 @@ from timegpt_assets.definitions import PROJECT, build_definitions
 from timegpt_assets.jobs import Engine
 from timegpt_assets.partitions import grid
 from timegpt_assets.plans import Launch
+from timegpt_assets.prices import purse
 from timegpt_assets.resources import Surroundings
 
 EVENT_BATCH = "1000"
@@ -55,7 +56,7 @@ def opened(around: Surroundings, *, report: Callable[[Launch, bool], None]) -> I
         yield Desk(
             around=around,
             house=House(settings=around.settings, grid=grid(around.settings)),
-            engine=Engine(repository=repository, instance=instance, report=report),
+            engine=Engine(repository=repository, instance=instance, report=report, purse=purse(around)),
             store=ParquetStore(around.storage),
             lineage=LineageBook(around.storage),
         )

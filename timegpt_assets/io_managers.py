@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.parquet_store import WHOLE, ParquetStore, Stored, StoreError
+from timegpt_assets.adapters.parquet_files import WHOLE, StoreError
+from timegpt_assets.adapters.parquet_store import ParquetStore, Stored
 from timegpt_assets.core.schema import Table, TableError
 
 Slot: TypeAlias = tuple[str, str]
@@ -53,6 +54,15 @@ class TableIOManager(dg.IOManager):
         for file, keys in sorted(_files(slots).items()):
             facts = {symbol: stored.facts[key] for symbol, key in keys.items() if key in stored.facts}
             self._store.write(asset, file, parts.get(file, frame.clear()), keys=keys.keys(), facts=facts)
+
+    def keep(self, key: dg.AssetKey, metadata: Mapping[str, Any], frame: pl.DataFrame, *, days: Iterable[str]) -> None:
+        """Store these days of a day asset outside Dagster's output, for a run that fails after they were made."""
+        asset = key.to_user_string()
+        checked = _conformed(asset, self._table(asset, metadata), frame)
+        stamped = checked.with_columns(pl.lit(self._lineage(key), dtype=pl.String).alias(LINEAGE))
+        parts = {str(day): part for (day,), part in stamped.partition_by("day", as_dict=True).items()}
+        for day in sorted(days):
+            self._store.write(asset, day, parts.get(day, stamped.clear()), keys=[WHOLE])
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame | Stored:
         """Return the rows of all partitions asked for, by day and symbol; an empty frame when none is asked for.

@@ -11,8 +11,10 @@ from datetime import date
 import dagster as dg
 from dagster import AssetKey
 
+from timegpt_assets.assets.declare import REASK
 from timegpt_assets.core import calendar
 from timegpt_assets.plans import Cell, Launch, Shape, closures, launches
+from timegpt_assets.prices import Bill, Purse
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 GATE_CHECK = "gates__promotion_gates_passed"
@@ -35,7 +37,8 @@ class Rectangle:
     ``whole`` assets are needed for every symbol whatever ``symbols`` says: the batch is never altered by a choice of
     symbols. ``history`` names assets wanted for that many sessions before the first day (warm-up, never paid for or
     forced).
-    ``paid`` is asked in launches of at most ``paid_days`` days, each a run with a call budget of its own.
+    ``paid`` is launched for the days that can be paid for now, in runs with a call budget each; what stands on it is
+    not made for the others. ``reask`` has its stored answers given up and paid for again.
     """
 
     days: Sequence[date]
@@ -47,28 +50,37 @@ class Rectangle:
     history: Sequence[tuple[frozenset[AssetKey], int]] = ()
     first_day: date
     paid: AssetKey | None = None
-    paid_days: int | None = None
+    reask: bool = False
     block_days: int = 40
 
 
 @dataclass
 class Outcome:
-    """What a rectangle did: the launches in order, partitions materialised, partitions already there, days left out."""
+    """What a rectangle did: the launches in order, partitions materialised, partitions already there, days left out.
+
+    ``pending`` days wait until they can be paid for, ``why`` says what is in the way.
+    """
 
     launches: list[Launch] = field(default_factory=list)
     made: int = 0
     there: int = 0
     incomplete: dict[str, list[str]] = field(default_factory=dict)
+    pending: list[date] = field(default_factory=list)
+    why: str = ""
 
 
 @dataclass(kw_only=True)
 class Engine:
-    """Runs rectangles of a repository's assets on an instance; ``report`` hears of every launch, before and after."""
+    """Runs rectangles of a repository's assets on an instance; ``report`` hears of every launch, before and after.
+
+    ``purse`` says which days of the paid asset can be paid for; without one, all of them.
+    """
 
     repository: dg.RepositoryDefinition
     instance: dg.DagsterInstance
     report: Callable[[Launch, bool], None] = lambda launch, done: None
     tags: dict[str, str] = field(default_factory=dict)
+    purse: Purse | None = None
 
     def run(self, rectangle: Rectangle) -> Outcome:
         """Materialise the rectangle and return what was done; raises RunFailed at the first launch that fails."""
@@ -105,6 +117,8 @@ class _Work:
         self.there: dict[AssetKey, set[str]] = {}
         self.ran: dict[AssetKey, set[Cell]] = {}
         self.outcome = Outcome()
+        self.unpaid_from: date | None = None
+        self.paid_for = _standing_on(rectangle.paid, self.shapes)
 
     def make(
         self,
@@ -120,9 +134,37 @@ class _Work:
             needed: dict[AssetKey, set[Cell]] = {}
             for key in closure:
                 needed[key] = self._needed(key, days, symbols, needed, forced=key in forced)
-            chunk = self.rectangle.paid_days if paid in closure else None
-            for launch in launches(closure, needed, symbols=self.rectangle.all_symbols, max_days=chunk):
+            if paid is not None and paid in closure:
+                self._pay(paid, needed[paid])
+                continue
+            for launch in launches(closure, needed, symbols=self.rectangle.all_symbols):
                 self._launch(launch)
+
+    def _pay(self, key: AssetKey, cells: set[Cell]) -> None:
+        """Launch the days that can be paid for, a budget run each block; the first that cannot ends the paying."""
+        days = sorted(cell.day for cell in cells)
+        purse, reask = self.engine.purse, self.rectangle.reask
+        bill = purse.bill(days, reask=reask) if purse else Bill(blocks=(tuple(days),))
+        for block in bill.blocks:
+            own = {key: {Cell(day) for day in block}}
+            for launch in launches((key,), own, symbols=self.rectangle.all_symbols):
+                self._launch(launch, {REASK: "true"} if reask else {})
+        if bill.pending:
+            self.unpaid_from, self.outcome.why = bill.pending[0], bill.why
+            self.outcome.pending += bill.pending
+
+    def _payable(self, key: AssetKey, wanted: set[Cell]) -> set[Cell]:
+        """Return the cells that do not stand on a day that is still to be paid for, or on a later one."""
+        if self.unpaid_from is None or key not in self.paid_for:
+            return wanted
+        first = self.unpaid_from
+        if self.shapes[key].kind == "month":
+            months = {day.replace(day=1) for day in self.rectangle.days if day < first}
+            return {cell for cell in wanted if cell.day in months}
+        if key == self.rectangle.paid:
+            there = self._there(key)
+            self.outcome.pending += sorted(c.day for c in wanted if c.day >= first and c.key not in there)
+        return {cell for cell in wanted if cell.day < first}
 
     def _needed(
         self,
@@ -136,6 +178,7 @@ class _Work:
         """Return the cells to run: forced, not there yet, or made from what ran just now or is ``coming`` before it."""
         shape = self.shapes[key]
         wanted = shape.cells(days, self.rectangle.all_symbols if key in self.rectangle.whole else symbols)
+        wanted = self._payable(key, wanted)
         if shape.kind == "trading_day":
             wanted = {cell for cell in wanted if self._upstream_complete(key, cell, coming)}
         there = self._there(key)
@@ -164,12 +207,12 @@ class _Work:
         fresh = (cells.get(dep, set()) for dep in self.shapes[key].deps for cells in (self.ran, coming))
         return any(cell.touches(cells) for cells in fresh)
 
-    def _launch(self, launch: Launch) -> None:
+    def _launch(self, launch: Launch, tags: Mapping[str, str] | None = None) -> None:
         self.engine.report(launch, False)
         result = self.job.execute_in_process(
             instance=self.engine.instance,
             asset_selection=list(launch.assets),
-            tags={RANGE_START: launch.first, RANGE_END: launch.last, **self.engine.tags},
+            tags={RANGE_START: launch.first, RANGE_END: launch.last, **self.engine.tags, **(tags or {})},
             run_config=QUIET,
             raise_on_error=False,
         )
@@ -190,6 +233,17 @@ def shapes(repository: dg.RepositoryDefinition) -> dict[AssetKey, Shape]:
         key: Shape(kind=_kind(graph.get(key).partitions_def), deps=frozenset(graph.get(key).parent_keys))
         for key in graph.get_all_asset_keys()
     }
+
+
+def _standing_on(key: AssetKey | None, shapes: Mapping[AssetKey, Shape]) -> frozenset[AssetKey]:
+    """Return the asset and everything that reads it, at any remove; none for None."""
+    found = {key} if key in shapes else set()
+    grown = bool(found)
+    while grown:
+        more = {name for name, shape in shapes.items() if name not in found and shape.deps & found}
+        found |= more
+        grown = bool(more)
+    return frozenset(name for name in found if name is not None)
 
 
 def _kind(partitions: dg.PartitionsDefinition[str] | None) -> str:

@@ -18,9 +18,11 @@ from timegpt_assets.adapters.answered import Forecaster
 from timegpt_assets.adapters.baseline import Baseline
 from timegpt_assets.adapters.budget_ledger import Account, BudgetLedger
 from timegpt_assets.adapters.forecast_cache import ForecastCache
+from timegpt_assets.adapters.hosts import PROVIDER_URL, host
 from timegpt_assets.adapters.lineage_book import LineageBook
-from timegpt_assets.adapters.market_data import LocalMarketData, MarketDataError
+from timegpt_assets.adapters.market_data import LocalMarketData
 from timegpt_assets.adapters.places import Folder, Place
+from timegpt_assets.adapters.questions import Index, Size
 from timegpt_assets.adapters.synthetic_market import SyntheticMarket
 from timegpt_assets.config import core_values
 from timegpt_assets.config.settings import Settings
@@ -102,10 +104,40 @@ def market_data(around: Surroundings) -> MarketData:
         )
     if data.source == "local":
         return LocalMarketData(around.place(data.required_root), data.template, core_values.reading(around.settings))
-    raise MarketDataError(
-        f"data.source {data.source!r} cannot be read by this version. Copy the bars to a folder and set "
-        "data.source=local and data.root."
+    from timegpt_assets.adapters.bucket_market import BucketMarketData
+
+    place = around.keep(f"{GS}{data.required_bucket.removeprefix(GS)}")
+    return BucketMarketData(place, data.template, core_values.reading(around.settings))
+
+
+def answer_index(around: Surroundings, books: BudgetLedger) -> Index:
+    """Return the stored answers by snapshot."""
+    settings = around.settings
+    return Index(
+        host=account(settings).host,
+        model=settings.forecast.model,
+        levels=core_values.levels(settings),
+        settings_digest=settings.digest(SHAPES_A_BODY),
+        size=size(settings),
+        cache=forecast_cache(around),
+        ledger=books,
     )
+
+
+def size(settings: Settings) -> Size:
+    """Return what one request may weigh."""
+    forecast, extra = settings.forecast, core_values.exogenous(settings)
+    return Size(
+        max_bytes=forecast.max_bytes_per_call,
+        least_rows=core_values.least_rows(settings),
+        columns=1 + len(extra.names),
+        ahead=forecast.horizon_min if extra.future else 0,
+    )
+
+
+def forecast_cache(around: Surroundings) -> ForecastCache:
+    """Return the paid answers, shared by all profiles."""
+    return ForecastCache(around.keep(around.settings.forecast.cache_dir))
 
 
 def forecaster(around: Surroundings) -> Forecaster:
@@ -117,33 +149,37 @@ def forecaster(around: Surroundings) -> Forecaster:
 
 def _timegpt(around: Surroundings) -> Forecaster:
     """Return TimeGPT with its cache and ledger, both outside the profiles: one key, one budget."""
-    from timegpt_assets.adapters.timegpt import PROVIDER_URL, TimeGPT, host
+    from timegpt_assets.adapters.timegpt import TimeGPT
 
     settings, forecast = around.settings, around.settings.forecast
-    base_url = forecast.base_url or PROVIDER_URL
     return TimeGPT(
         api_key=lambda: around.environment.get("TIMEGPT_API_KEY") or around.environment.get("NIXTLA_API_KEY"),
         model=forecast.model,
         levels=core_values.levels(settings),
         settings_digest=settings.digest(SHAPES_A_BODY),
         profile=settings.profile,
-        account=_account(settings, host(base_url)),
-        cache=ForecastCache(around.keep(forecast.cache_dir)),
+        account=account(settings),
+        cache=forecast_cache(around),
         ledger=ledger(around),
         clock=around.clock,
-        base_url=base_url,
+        base_url=forecast.base_url or PROVIDER_URL,
         api_mode=forecast.api_mode,
         trusted_hosts=forecast.trusted_hosts,
         timeout_sec=forecast.timeout_s,
+        size=size(settings),
         max_attempts=forecast.max_attempts,
+        max_failed_calls=forecast.max_failed_calls,
         on_ambiguous=forecast.on_ambiguous,
+        on_doubt=forecast.on_doubt,
+        artifacts=around.artifacts,
     )
 
 
-def _account(settings: Settings, host: str) -> Account:
+def account(settings: Settings) -> Account:
+    """Return whose money is spent, and its limits."""
     budget = settings.forecast.api_budget
     return Account(
-        host=host,
+        host=host(settings.forecast.base_url or PROVIDER_URL),
         name=budget.account,
         per_run=budget.per_run,
         per_day=budget.per_day,
@@ -161,7 +197,15 @@ def ledger(around: Surroundings) -> BudgetLedger:
     return BudgetLedger(forecast.api_budget.ledger_url or f"sqlite:///{file}", clock=around.clock)
 
 
-SHAPES_A_BODY = ("data.source", "data.synthetic", "forecast.target", "forecast.framing", "forecast.history_days")
+SHAPES_A_BODY = (
+    "data.source",
+    "data.synthetic",
+    "forecast.target",
+    "forecast.framing",
+    "forecast.history_days",
+    "forecast.history_mode",
+    "forecast.exogenous",
+)
 """Settings that shape a request beside model, horizon and levels: with others of them a snapshot is another one."""
 
 

@@ -9,8 +9,6 @@ from datetime import date, datetime
 from dagster import AssetKey
 
 from timegpt_assets.assets.declare import House
-from timegpt_assets.config import core_values
-from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
 from timegpt_assets.jobs import Rectangle
 from timegpt_assets.partitions import symbols as all_symbols
@@ -55,10 +53,12 @@ def rectangle(
     symbols: Sequence[str] = (),
     assets: Sequence[str] = EVERYDAY,
     force: bool = False,
+    reask: bool = False,
 ) -> Rectangle:
     """Return what has to run so that these assets exist for days x symbols (all of the universe when empty).
 
-    Whatever the assets stand on is included and made where it is missing; ``force`` makes the named ones again.
+    Whatever the assets stand on is included and made where it is missing; ``force`` makes the named ones again,
+    ``reask`` the answers, paying for them once more.
     """
     settings, everyone = house.settings, all_symbols(house.settings)
     by_name = {key.path[-1]: key for key in shapes}
@@ -79,7 +79,7 @@ def rectangle(
         symbols=tuple(symbols) or everyone,
         all_symbols=everyone,
         assets=tuple(wanted),
-        forced=frozenset(named) if force else frozenset(),
+        forced=frozenset(named if force else ()) | frozenset({answers} if reask else ()),
         whole=frozenset(_with_upstream([answers], shapes)) if asked else frozenset(),
         history=(
             (frozenset({by_name["raw_bars"], by_name["bars"]}), warmup + (history if asked else 0)),
@@ -87,13 +87,8 @@ def rectangle(
         ),
         first_day=house.grid.first_day,
         paid=answers if settings.forecast.backend == "nixtla" else None,
-        paid_days=_paid_days(settings),
+        reask=reask,
     )
-
-
-def _paid_days(settings: Settings) -> int:
-    """Return how many days one run may pay for; one call is kept for the model's parameters, asked once per host."""
-    return max(1, (settings.forecast.api_budget.per_run - 1) // core_values.snapshots_per_day(settings))
 
 
 def _with_upstream(keys: Sequence[AssetKey], shapes: dict[AssetKey, Shape]) -> list[AssetKey]:

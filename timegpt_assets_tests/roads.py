@@ -23,6 +23,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.jobs import Engine, Outcome, shapes
 from timegpt_assets.partitions import grid
+from timegpt_assets.prices import purse
 from timegpt_assets.resources import Surroundings
 from timegpt_assets.stages import EVERYDAY, rectangle
 
@@ -136,7 +137,7 @@ def road(
             patched.setattr(shown, "fans", lambda *_: {"fan": {}})
             patched.setattr(shown, "of_months", lambda *_: None)
             patched.setattr(report_page, "page", lambda _: "")
-        yield Road(around=around, engine=Engine(repository=repository, instance=instance))
+        yield Road(around=around, engine=Engine(repository=repository, instance=instance, purse=purse(around)))
 
 
 def non_null(frame: pl.DataFrame) -> int:

@@ -9,7 +9,8 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from timegpt_assets.adapters.parquet_store import MissingPartition, ParquetStore, Stored, StoreError
+from timegpt_assets.adapters.parquet_files import StoreError
+from timegpt_assets.adapters.parquet_store import MissingPartition, ParquetStore, Stored
 from timegpt_assets.adapters.places import Folder
 from timegpt_assets.core.schema import TIME, Column, Table, TableError
 from timegpt_assets.io_managers import TableIOManager

@@ -17,24 +17,27 @@ class Answered:
     sent: int = 0
     cached: int = 0
     left_out: Mapping[str, str] = field(default_factory=dict)
+    bytes_sent: int = 0
+    price_per_call: float | None = None
 
     @property
     def notes(self) -> dict[str, Any]:
         """Return what a person should see beside the day's materialisation."""
         asked = self.sent + self.cached
         hits = f"{self.cached / asked:.0%}" if asked else "nothing was asked"
-        counts = {"calls_sent": self.sent, "calls_cached": self.cached}
-        return counts | {"cache_hits": hits, "left_out": dict(self.left_out)}
+        counts = {"calls_sent": self.sent, "calls_cached": self.cached, "bytes_sent": self.bytes_sent}
+        spent = "unknown: no price_per_call" if self.price_per_call is None else self.sent * self.price_per_call
+        return counts | {"cache_hits": hits, "money_spent": spent, "left_out": dict(self.left_out)}
 
 
-NOTES = ("calls_sent", "calls_cached", "cache_hits", "left_out")
+NOTES = ("calls_sent", "calls_cached", "bytes_sent", "cache_hits", "money_spent", "left_out")
 
 
 class Forecaster(Protocol):
     """Answers a day's frames; TimeGPT and the local baseline are the ones there are."""
 
-    def answers(self, frames: Sequence[Frame], *, budget_run_id: str) -> Answered:
-        """Return the answers to the frames of one day, sending nothing that was answered before."""
+    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> Answered:
+        """Return the answers to the frames of one day, sending nothing that was answered before unless ``reask``."""
         ...
 
 

@@ -25,7 +25,7 @@ class Baseline:
     residual_window_min: int
     run_source: str
 
-    def answers(self, frames: Sequence[Frame], *, budget_run_id: str) -> Answered:
+    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> Answered:
         """Return ANSWERS rows of one day's frames."""
         ridge, window = self.ridge, self.residual_window_min
         rows = baselines.answers(frames, levels=self.levels, ridge=ridge, residual_window_min=window)

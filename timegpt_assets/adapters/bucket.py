@@ -4,12 +4,12 @@ Belongs here: the real client's calls and what their failures mean. Every write 
 a machine that read an older one is refused (412) and begins again. Reading is pinned to one generation.
 """
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO, cast
 
-import pyarrow as pa
 import requests
 from google.api_core.exceptions import GoogleAPICallError, NotFound, PreconditionFailed, RetryError
 from google.auth.exceptions import GoogleAuthError
@@ -18,7 +18,7 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from timegpt_assets.adapters.places import Bytes, Current, Found, PlaceError
+from timegpt_assets.adapters.places import Bytes, Current, Found, PlaceError, Replaced
 from timegpt_assets.adapters.ranged import RangedObject
 
 ABSENT = 0
@@ -62,12 +62,12 @@ class Bucket:
                 return None
         return Found(data, str(blob.generation))
 
-    def opened(self, name: str) -> "pa.NativeFile | None":
+    def opened(self, name: str) -> BinaryIO | None:
         """Return the object, whole in memory, None when there is none."""
         found = self.read(name)
-        return None if found is None else pa.BufferReader(found.data)
+        return None if found is None else io.BytesIO(found.data)
 
-    def ranged(self, name: str) -> "pa.NativeFile | None":
+    def ranged(self, name: str) -> BinaryIO | None:
         """Return the object as a file of which only the parts that are asked for are fetched; None when absent."""
         with self._remedied(name, "read"):
             found = self._bucket.get_blob(self._key(name), **self._patience)
@@ -77,9 +77,12 @@ class Bucket:
 
         def fetch(first: int, last: int) -> bytes:
             with self._remedied(name, "read"):
-                return bytes(pinned.download_as_bytes(start=first, end=last, checksum=None, **self._patience))
+                try:
+                    return bytes(pinned.download_as_bytes(start=first, end=last, checksum=None, **self._patience))
+                except NotFound as error:
+                    raise Replaced(f"{self.shown(name)} was replaced while it was read. Run again.") from error
 
-        return pa.PythonFile(RangedObject(int(found.size), fetch), mode="r")
+        return cast("BinaryIO", RangedObject(int(found.size), fetch))
 
     def write_new(self, name: str, data: Bytes) -> bool:
         """Store the object unless it exists; return whether it was stored."""
@@ -109,10 +112,10 @@ class Bucket:
     def _update_once(self, name: str, change: Callable[[Current], Bytes]) -> None:
         seen: list[int] = []
 
-        def current() -> "pa.NativeFile | None":
+        def current() -> BinaryIO | None:
             found = self.read(name)
             seen.append(ABSENT if found is None else int(found.generation))
-            return None if found is None else pa.BufferReader(found.data)
+            return None if found is None else io.BytesIO(found.data)
 
         data = change(current)
         self._upload(name, data, over=seen[-1] if seen else None)

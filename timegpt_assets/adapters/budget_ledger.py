@@ -6,12 +6,10 @@ the cooldown are real seconds, because they are about real processes.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -34,6 +32,7 @@ from timegpt_assets.adapters.ledger_tables import (
     LedgerStore,
 )
 from timegpt_assets.adapters.owners import is_known_dead, owner
+from timegpt_assets.adapters.places import Place
 
 _LIMIT_REMEDY = {
     "per_run": "Launch the rest as another run, or raise forecast.api_budget.per_run.",
@@ -169,11 +168,37 @@ class BudgetLedger:
             rows = connection.execute(wanted).mappings().all()
         return {row["snapshot_key"]: (row["request_hash"], json.loads(row["record"])) for row in rows}
 
+    def all_records(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Return request hash and record of every snapshot, by snapshot key."""
+        with self.store.reading() as connection:
+            rows = connection.execute(sa.select(SNAPSHOTS).order_by(SNAPSHOTS.c.snapshot_key)).mappings().all()
+        return {row["snapshot_key"]: (row["request_hash"], json.loads(row["record"])) for row in rows}
+
     def has_answer(self, request_hash: str) -> bool:
         """Return whether an answer to the request was paid for and not given up."""
         answered = (CALLS.c.request_hash == request_hash) & (CALLS.c.state == ANSWERED) & ~CALLS.c.void
         with self.store.reading() as connection:
             return connection.execute(sa.select(CALLS.c.id).where(answered).limit(1)).first() is not None
+
+    def answered_hashes(self, request_hashes: Collection[str]) -> set[str]:
+        """Return those of the requests whose answer was paid for and not given up."""
+        answered = CALLS.c.request_hash.in_(request_hashes) & (CALLS.c.state == ANSWERED) & ~CALLS.c.void
+        with self.store.reading() as connection:
+            return set(connection.execute(sa.select(CALLS.c.request_hash).where(answered)).scalars())
+
+    def adopt(self, snapshot_key: str, request_hash: str, record: Mapping[str, Any]) -> bool:
+        """Let a stored answer stand for its snapshot where none does yet (a lost ledger, another machine's cache)."""
+        with self.store.writing() as connection:
+            there = sa.select(SNAPSHOTS.c.snapshot_key).where(SNAPSHOTS.c.snapshot_key == snapshot_key)
+            if connection.execute(there).first():
+                return False
+            self._write_record(connection, Ask("adopted", request_hash, snapshot_key, record))
+            return True
+
+    def frozen(self) -> str | None:
+        """Return why sending is frozen, None when it is not."""
+        with self.store.reading() as connection:
+            return connection.execute(sa.select(SWITCHES.c.why).where(SWITCHES.c.name == "frozen")).scalar()
 
     def give_up(self, snapshot_keys: Collection[str], request_hashes: Collection[str]) -> None:
         """Let the snapshots be asked again (--reask): what was spent stays spent."""
@@ -218,12 +243,10 @@ class BudgetLedger:
             "by_run": _counts(call["budget_run_id"] for call in spent),
         }
 
-    def export(self, account: Account, path: Path) -> None:
-        """Write the account's figures to ``path`` as JSON; readers never see half a file."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_name(f".{path.name}.{os.getpid()}")
-        half.write_text(json.dumps(self.view(account), indent=2, sort_keys=True) + "\n")
-        half.replace(path)
+    def export(self, account: Account, place: Place, name: str = "api_budget.json") -> None:
+        """Write the account's figures into a place as JSON; readers never see half a file."""
+        text = json.dumps(self.view(account), indent=2, sort_keys=True) + "\n"
+        place.update(name, lambda _: text.encode())
 
     def _day(self, account: Account) -> str:
         return self.clock().astimezone(ZoneInfo(account.timezone)).date().isoformat()

@@ -41,6 +41,14 @@ class CacheDamaged(CallError):
     """Raised when a paid answer's stored bytes are damaged or gone; it is never fetched again by itself."""
 
 
+class RequestTooLarge(CallError):
+    """Raised before anything is sent for a request of more bytes than one may have."""
+
+
+class CircuitOpen(CallError):
+    """Raised when so many calls of a day failed that the rest of it is not paid for."""
+
+
 class InvalidAnswer(CallError):
     """Raised when the provider answered 200 with nonsense: spent, kept, not asked again by itself."""
 

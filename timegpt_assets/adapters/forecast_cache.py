@@ -53,6 +53,11 @@ class ForecastCache:
             what = f"is damaged ({error}); set aside as {self.place.shown(aside)}"
             raise CacheDamaged(f"The paid answer {request_hash} {what}. {remedy}") from None
 
+    def has(self, host: str, request_hash: str) -> bool:
+        """Return whether an answer is stored, be it damaged."""
+        names = (_name(host, request_hash), _aside(host, request_hash))
+        return any(self.place.generation(name) is not None for name in names)
+
     def write(self, host: str, request_hash: str, record: Mapping[str, Any], body: bytes) -> None:
         """Store an answer durably before returning; the first one stored stays."""
         self.place.write_new(_name(host, request_hash), _packed(record, body, request_hash))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -90,6 +90,19 @@ class LocalMarketData:
         if found.faults.height:
             raise MarketDataError(found.faults["detail"][0])
         return found.bars
+
+    def states(self, symbols: Sequence[str], firsts: Sequence[date]) -> dict[tuple[str, date], str]:
+        """Return modification time and size of every file there is of these symbols and months.
+
+        Raises MarketDataError for a missing root.
+        """
+        if not self.root.is_dir():
+            raise MarketDataError(f"{self.root} is no folder of bars. Set data.root to the folder above stocks/.")
+        found = {}
+        for symbol, first in product(symbols, firsts):
+            if state := _state(self.root / template_path(self.template, symbol, first)):
+                found[symbol, first] = f"{state[2]}-{state[1]}"
+        return found
 
     def _month(self, symbol: str, month: date, days: list[date]) -> Delivery:
         path = self.root / template_path(self.template, symbol, month)

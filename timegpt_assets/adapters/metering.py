@@ -19,6 +19,7 @@ from timegpt_assets.adapters.budget_ledger import Account, Ask, BudgetLedger, Ca
 from timegpt_assets.adapters.call_errors import (
     AnswerLost,
     CallError,
+    CircuitOpen,
     KeyRefused,
     NotSent,
     QuotaExhausted,
@@ -55,7 +56,7 @@ class _Reply:
 
 @dataclass(kw_only=True)
 class Meter:
-    """Sends questions for one budget run; every attempt is a ledger row of its own. ``sent`` counts them."""
+    """Sends one day's questions; every attempt is a ledger row of its own. ``sent`` counts them, ``failed`` the bad."""
 
     tls: Callable[[], ssl.SSLContext] = field(repr=False)
     api_key: Callable[[], str] = field(repr=False)
@@ -65,9 +66,12 @@ class Meter:
     budget_run_id: str
     timeout_sec: float
     max_attempts: int
+    max_failed_calls: int
     on_ambiguous: Literal["retry", "fail"]
     sleep: Callable[[float], None] = time.sleep
     sent: int = 0
+    failed: int = 0
+    bytes_sent: int = 0
 
     def fetch(self, question: Question, call: Call) -> None:
         """Send until the answer is stored, or until somebody else is found to be at it.
@@ -92,11 +96,22 @@ class Meter:
             while (wait := self.ledger.send(call, self.account)) > 0:
                 self.sleep(wait)
             self.sent += 1
+            self.bytes_sent += len(question.request.content)
             failure = self._exchange(question, call)
         finally:
             self.ledger.release((call,))
         if failure:
-            raise failure
+            self.failed += 1
+            raise self._opened(failure) if self.failed >= self.max_failed_calls else failure
+
+    def _opened(self, failure: CallError) -> CallError:
+        """Return the failure that no attempt follows: a provider that fails this often is not paid to go on failing."""
+        if not isinstance(failure, RetryableFailure):
+            return failure
+        return CircuitOpen(
+            f"{self.failed} of {self.sent} calls of the day failed, the last one so: {failure} Sending stopped at "
+            f"forecast.max_failed_calls = {self.max_failed_calls}; answers that came are kept. {_RERUN}"
+        )
 
     def _reserved(self, question: Question) -> Call | None:
         granted = self.ledger.reserve((question.ask,), self.account, budget_run_id=self.budget_run_id)

@@ -1,36 +1,26 @@
-"""One parquet file per asset and trading day: symbols are row groups, merged without losing another writer's.
+"""One parquet file per asset and trading day, all symbols in it: many days are read in one scan.
 
-Belongs here: what a file holds, wherever it lies. Folders and buckets are places.py, tables and partitions the IO
-manager's business.
-The footer holds the facts of every partition in the file, so that "empty on purpose" differs from "never written".
+Belongs here: which files a question means, in folders and buckets alike (places.py). What a file holds is
+parquet_files.py; tables and partitions are the IO manager's business.
 """
 
-import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import io
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import date
-from typing import Literal, TypeAlias
+from itertools import groupby
+from typing import IO, BinaryIO, Literal
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from timegpt_assets.adapters import parquet_files as files
+from timegpt_assets.adapters.parquet_files import WHOLE, Day, Facts, StoreError
 from timegpt_assets.adapters.places import Current, Place
 
-JSON: TypeAlias = "bool | int | float | str | Collection[JSON] | Mapping[str, JSON] | None"
-Facts: TypeAlias = Mapping[str, JSON]
-Day: TypeAlias = date | str
-"""A trading day; also ``YYYY-MM`` for a month and ``all`` for what is not partitioned: the file's name."""
-
-WHOLE = "*"
-"""The one partition of a file that is not divided by symbol."""
-
-FOOTER = b"timegpt_assets.partitions"
-
-
-class StoreError(RuntimeError):
-    """Raised when stored files cannot be read or written; names the file or asset, and the remedy."""
+AT_ONCE = 256
+"""Files scanned together: enough to be fast, few enough for the system's limit of open files."""
 
 
 class MissingPartition(StoreError):
@@ -46,12 +36,21 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class _Contents:
-    """What a file holds: the rows of each symbol that has any, and the facts of every symbol."""
+class _Part:
+    """One file of a question: its place in words, its bytes or open file, the facts asked for.
 
-    schema: pa.Schema
-    groups: Mapping[str, pa.Table]
+    ``only`` names the symbols asked for where the file has others too.
+    """
+
+    shown: str
+    source: bytes | BinaryIO
     facts: Mapping[str, Facts]
+    only: frozenset[str] | None
+
+    @property
+    def height(self) -> int:
+        """Return how many of its rows are asked for."""
+        return sum(files.row_count(fact) for fact in self.facts.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +75,11 @@ class ParquetStore:
         """
         name = file_name(asset, day)
         shown = self.place.shown(name)
-        written = _written(shown, frame, keys, facts or {})
+        new = files.written(shown, frame, keys, facts or {})
 
         def change(current: Current) -> pa.Buffer:
-            return _bytes(shown, written if WHOLE in keys else _merged(shown, _kept(shown, current(), keys), written))
+            old = None if WHOLE in keys else files.kept(shown, current(), keys)
+            return files.encoded(shown, files.merged(shown, old, new))
 
         self.place.update(name, change)
 
@@ -122,22 +122,44 @@ class ParquetStore:
     ) -> tuple[pl.DataFrame, dict[tuple[str, str], Facts]]:
         """Return rows and facts of day -> symbols, as ``read`` and ``read_facts`` do; each file is opened once."""
         absent: list[tuple[str, str | None]] = []
-        tables: dict[str, pa.Table] = {}
         facts: dict[tuple[str, str], Facts] = {}
-        for day, symbols in sorted(wanted.items()):
-            shown = self.place.shown(name := file_name(asset, day))
-            if (source := self.place.opened(name)) is None:
-                absent += [(day, symbol) for symbol in (sorted(symbols) if symbols else [None])]
-                continue
-            with _opened(shown, source) as (file, footer):
-                found = sorted(footer.keys() if symbols is None else footer.keys() & set(symbols))
-                absent += [(day, symbol) for symbol in sorted(set(symbols or ()) - footer.keys())]
-                facts |= {(day, symbol): footer[symbol] for symbol in found}
+        frames: list[pl.DataFrame] = []
+        schemas: list[pl.DataFrame] = []
+        days = sorted(wanted)
+        for start in range(0, len(days), AT_ONCE):
+            with ExitStack() as opened:
+                parts = []
+                for day in days[start : start + AT_ONCE]:
+                    part, lacking = self._part(file_name(asset, day), wanted[day], opened)
+                    absent += [(day, symbol) for symbol in lacking]
+                    if part is not None:
+                        parts.append(part)
+                        facts |= {(day, symbol): fact for symbol, fact in part.facts.items()}
                 if columns is None or columns:
-                    tables[shown] = _rows(shown, file, footer, found, columns)
+                    filled = [part for part in parts if part.height]
+                    frames += [_scanned(list(run), only, columns) for only, run in groupby(filled, lambda p: p.only)]
+                    schemas += [] if filled or frames else [_no_rows(part) for part in parts]
         if absent and missing == "error":
             raise missing_partition(asset, absent)
-        return _joined(tables, pl.DataFrame() if empty is None else _selected(empty, columns)), facts
+        if frames:
+            return _under_each_other(frames), facts
+        nothing = max(schemas, key=lambda frame: (frame.width, frame.columns), default=empty)
+        return pl.DataFrame() if nothing is None else _selected(nothing, columns), facts
+
+    def _part(
+        self, name: str, symbols: Collection[str] | None, opened: ExitStack
+    ) -> tuple[_Part | None, Sequence[str | None]]:
+        """Return what is asked for of one file, and the symbols that are not in it (None: there is no file)."""
+        file = self.place.opened(name)
+        if file is None:
+            return None, sorted(symbols) if symbols else [None]
+        opened.callback(file.close)
+        shown = self.place.shown(name)
+        source = files.loaded(file)
+        found = files.footer(shown, source)
+        chosen = {key: found[key] for key in sorted(found) if symbols is None or key in symbols}
+        only = frozenset(symbols or ()) if len(chosen) < len(found) else None
+        return _Part(shown, source, chosen, only), sorted(set(symbols or ()) - found.keys())
 
 
 def file_name(asset: str, day: Day) -> str:
@@ -145,142 +167,72 @@ def file_name(asset: str, day: Day) -> str:
     return f"{asset}/{day}.parquet"
 
 
-def _written(shown: str, frame: pl.DataFrame, keys: Collection[str], facts: Mapping[str, Facts]) -> _Contents:
-    """Return the frame cut into one table per symbol, with its facts. Raises StoreError for rows or facts of others."""
-    if WHOLE in keys:
-        parts = {WHOLE: frame}
-    else:
-        parts = {str(key): part for (key,), part in frame.partition_by("symbol", as_dict=True).items()}
-    if others := sorted((parts.keys() | facts.keys()) - set(keys)):
-        raise StoreError(
-            f"{shown}: rows or facts of {', '.join(others)} are not among the partitions being written "
-            f"({', '.join(sorted(keys))}). Keep to the partitions asked for."
-        )
-    schema = frame.head(0).to_arrow().schema
-    groups = {key: part.to_arrow().combine_chunks() for key, part in parts.items() if part.height}
-    counted = {key: {**facts.get(key, {}), "rows": parts[key].height if key in parts else 0} for key in keys}
-    return _Contents(schema, groups, counted)
-
-
-def _kept(shown: str, source: pa.NativeFile | None, replaced: Collection[str]) -> _Contents | None:
-    """Return what the file holds of other symbols; reads no rows when there are none."""
-    if source is None:
-        return None
-    with _opened(shown, source) as (file, footer):
-        facts = {key: fact for key, fact in footer.items() if key not in replaced}
-        groups = {
-            key: file.read_row_group(index).replace_schema_metadata(None).combine_chunks()
-            for index, key in enumerate(_grouped(footer))
-            if key in facts
-        }
-        return _Contents(file.schema_arrow.remove_metadata(), groups, facts) if facts else None
-
-
-def _merged(shown: str, kept: _Contents | None, written: _Contents) -> _Contents:
-    """Return both together. A side without rows takes the other's columns; sides with rows must have the same."""
-    if kept is None:
-        return written
-    if WHOLE in kept.facts:
-        raise StoreError(f"{shown} is not divided by symbol. Delete the file, and materialise the whole day.")
-    if kept.groups and written.groups and _columns(kept.schema) != _columns(written.schema):
-        raise StoreError(
-            f"{shown} holds {', '.join(sorted(kept.facts))} with other columns than are written now "
-            f"({_difference(kept.schema, written.schema)}). Materialise all symbols of that day in one run, or delete "
-            "the file first."
-        )
-    schemas = [side.schema for side in (written, kept) if side.groups]
-    schema = schemas[0] if schemas else max(written.schema, kept.schema, key=lambda schema: (len(schema), schema.names))
-    return _Contents(schema, {**kept.groups, **written.groups}, {**kept.facts, **written.facts})
-
-
-def _bytes(shown: str, contents: _Contents) -> pa.Buffer:
-    strings = [field.name for field in contents.schema if pa.types.is_large_string(field.type)]
-    sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(
-        sink, contents.schema, compression="lz4", use_dictionary=strings, write_statistics=False
-    ) as writer:
-        for _, table in sorted(contents.groups.items()):
-            writer.write_table(table.select(contents.schema.names), row_group_size=table.num_rows)
-        writer.add_key_value_metadata({FOOTER: _json(shown, contents.facts)})
-    return sink.getvalue()
-
-
-def _json(shown: str, facts: Mapping[str, Facts]) -> bytes:
+def _scanned(parts: Sequence[_Part], only: frozenset[str] | None, columns: Collection[str] | None) -> pl.DataFrame:
+    """Return the rows asked for of files that have some. Raises StoreError, naming the file that is at fault."""
+    sources: list[IO[bytes]] = [
+        io.BytesIO(part.source) if isinstance(part.source, bytes) else part.source for part in parts
+    ]
     try:
-        return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
-        raise StoreError(f"{shown}: facts must be plain finite JSON ({error}). Mend the asset's facts.") from error
+        scan = pl.scan_parquet(sources, extra_columns="raise" if columns is None else "ignore")
+        if only is not None:
+            scan = scan.filter(pl.col("symbol").is_in(sorted(only)))
+        if columns is not None:
+            known = scan.collect_schema().names()
+            if set(columns) - set(known):
+                raise pl.exceptions.ColumnNotFoundError
+            scan = scan.select(name for name in known if name in columns)
+        frame = scan.collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _culprit(parts, columns, error) from error
+    if frame.height != sum(part.height for part in parts):
+        raise _culprit(parts, columns, "its rows do not match its footer")
+    return frame
 
 
-@contextmanager
-def _opened(shown: str, source: pa.NativeFile) -> Iterator[tuple[pq.ParquetFile, dict[str, Facts]]]:
-    """Yield the open file and its footer. Raises StoreError when it is torn or foreign."""
-    try:
-        with source, pq.ParquetFile(source) as file:
-            footer: dict[str, Facts] = json.loads((file.metadata.metadata or {})[FOOTER])
-            if len(_grouped(footer)) != file.num_row_groups:
-                raise KeyError("row groups do not match the footer")
-            yield file, footer
-    except (pa.ArrowException, OSError, KeyError, json.JSONDecodeError) as error:
-        raise StoreError(
-            f"{shown} is torn, or not a file of this store: {error}. "
-            "Delete it, and materialise that asset's day again, all symbols."
-        ) from error
-
-
-def _grouped(footer: Mapping[str, Facts]) -> list[str]:
-    """Return the symbols that have a row group, in the order of the row groups."""
-    return sorted(key for key, facts in footer.items() if facts["rows"])
-
-
-def _rows(
-    shown: str,
-    file: pq.ParquetFile,
-    footer: Mapping[str, Facts],
-    symbols: Collection[str],
-    columns: Collection[str] | None,
-) -> pa.Table:
-    names = file.schema_arrow.names
-    groups = [index for index, key in enumerate(_grouped(footer)) if key in symbols]
-    if groups and (lacking := sorted(set(columns or ()) - set(names))):
-        raise StoreError(f"{shown} has no column {', '.join(lacking)}. Ask for others, or materialise that day again.")
-    chosen = None if columns is None else [name for name in names if name in columns]
-    if len(groups) == file.num_row_groups:
-        return file.read(chosen)
-    return file.read_row_groups(groups, chosen)
-
-
-def _joined(tables: Mapping[str, pa.Table], empty: pl.DataFrame) -> pl.DataFrame:
-    """Return the tables under each other. One without rows gives no columns, unless all are without."""
-    filled = {shown: table for shown, table in tables.items() if table.num_rows}
-    if not filled:
-        schemas = [table.schema for table in tables.values()]
-        widest = max(schemas, key=lambda schema: (len(schema), schema.names), default=None)
-        return empty if widest is None else pl.DataFrame(widest.empty_table())
-    first, *others = filled
-    schema = filled[first].schema
-    for other in others:
-        if _columns(filled[other].schema) != _columns(schema):
-            raise StoreError(
-                f"{first} and {other} have other columns ({_difference(schema, filled[other].schema)}). "
+def _culprit(parts: Sequence[_Part], columns: Collection[str] | None, cause: object) -> StoreError:
+    """Return the error of the file that the others cannot be read with."""
+    schemas: dict[str, pa.Schema] = {}
+    for part in parts:
+        try:
+            metadata = pq.ParquetFile(io.BytesIO(part.source) if isinstance(part.source, bytes) else part.source)
+            schemas[part.shown] = metadata.schema_arrow
+            if part.only is None and metadata.metadata.num_rows != part.height:
+                return files.torn(part.shown, "its rows do not match its footer")
+        except (pa.ArrowException, OSError) as error:
+            return files.torn(part.shown, error)
+    for shown, schema in schemas.items():
+        if lacking := sorted(set(columns or ()) - set(schema.names)):
+            return StoreError(
+                f"{shown} has no column {', '.join(lacking)}. Ask for others, or materialise that day again."
+            )
+    first = parts[0].shown
+    for shown, schema in schemas.items():
+        if other := files.difference(schemas[first], schema):
+            return StoreError(
+                f"{first} and {shown} have other columns ({other}). "
                 "Materialise the older one again, or ask for columns that both have."
             )
-    return pl.DataFrame(
-        pa.concat_tables([table.select(schema.names).replace_schema_metadata(None) for table in filled.values()])
-    )
+    return files.torn(", ".join(part.shown for part in parts[:5]), cause)
+
+
+def _no_rows(part: _Part) -> pl.DataFrame:
+    return pl.read_parquet(part.source, n_rows=0)
+
+
+def _under_each_other(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return the frames as one. Raises StoreError when blocks of files have other columns."""
+    first = frames[0]
+    for frame in frames[1:]:
+        if pairs := set(first.schema.items()) ^ set(frame.schema.items()):
+            raise StoreError(
+                f"stored days have other columns ({', '.join(sorted({name for name, _ in pairs}))}). "
+                "Materialise the older ones again, or ask for columns that all have."
+            )
+    return pl.concat([frame.select(first.columns) for frame in frames], rechunk=False) if len(frames) > 1 else first
 
 
 def _selected(frame: pl.DataFrame, columns: Collection[str] | None) -> pl.DataFrame:
     return frame if columns is None else frame.select(name for name in frame.columns if name in columns)
-
-
-def _columns(schema: pa.Schema) -> dict[str, pa.DataType]:
-    return {field.name: field.type for field in schema}
-
-
-def _difference(one: pa.Schema, other: pa.Schema) -> str:
-    pairs = set(_columns(one).items()) ^ set(_columns(other).items())
-    return ", ".join(sorted({name for name, _ in pairs}))
 
 
 def missing_partition(asset: str, absent: Sequence[tuple[str, str | None]]) -> MissingPartition:

@@ -4,24 +4,29 @@ Belongs here: what a place promises, and the folder. A name is relative, its par
 is said by whoever writes it. Readers see what was there before a write or what is there after it, never a part.
 """
 
+import fcntl
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import BinaryIO, Protocol, TypeAlias, cast
 
 import pyarrow as pa
-from filelock import FileLock, Timeout
 
 Bytes: TypeAlias = "bytes | bytearray | memoryview | pa.Buffer"
-Current: TypeAlias = Callable[[], "pa.NativeFile | None"]
+Current: TypeAlias = Callable[[], BinaryIO | None]
 """Opens what lies under a name at the moment, None when nothing does; not calling it saves the reading."""
 
 
-class PlaceError(OSError):
+class PlaceError(RuntimeError):
     """Raised when a place cannot be read or written; names what lies there, the cause and the remedy."""
+
+
+class Replaced(PlaceError):
+    """Raised when what is read in parts was replaced in between: the parts would be of two generations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,11 @@ class Place(Protocol):
         """Return the bytes and their generation, None when nothing lies there."""
         ...
 
-    def opened(self, name: str) -> "pa.NativeFile | None":
+    def opened(self, name: str) -> BinaryIO | None:
         """Return what lies there as one seekable file of one generation, None when nothing does."""
         ...
 
-    def ranged(self, name: str) -> "pa.NativeFile | None":
+    def ranged(self, name: str) -> BinaryIO | None:
         """Return the same as ``opened``, fetching no more of it than is asked for: for large files read in part."""
         ...
 
@@ -110,14 +115,14 @@ class Folder:
         except FileNotFoundError:
             return None
 
-    def opened(self, name: str) -> "pa.NativeFile | None":
+    def opened(self, name: str) -> BinaryIO | None:
         """Return the open file, None when there is none; a later replacement does not touch it."""
         try:
-            return pa.OSFile(str(self.path(name)))
+            return cast("BinaryIO", self.path(name).open("rb", buffering=0))
         except FileNotFoundError:
             return None
 
-    def ranged(self, name: str) -> "pa.NativeFile | None":
+    def ranged(self, name: str) -> BinaryIO | None:
         """Return the open file: a disk gives parts of it for nothing."""
         return self.opened(name)
 
@@ -129,29 +134,31 @@ class Folder:
         half = _beside(path, f"{os.getpid()}.{threading.get_ident()}.half")
         with _remedied(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_synced(half, data)
             try:
+                with half.open("wb") as file:
+                    _write_synced(file.fileno(), data)
                 os.link(half, path)  # unlike a rename, a link refuses to replace what another process just stored
             except FileExistsError:
                 return False
             finally:
-                half.unlink()
+                half.unlink(missing_ok=True)
             _sync_folder(path.parent)
             return True
 
     def update(self, name: str, change: Callable[[Current], Bytes]) -> None:
-        """Replace the file under its lock: write beside it, sync, rename. Raises PlaceError, and leaves the old file.
+        """Replace the file: lock the one beside it, write, sync, rename. Raises PlaceError, and leaves the old file.
 
-        The name beside it is fixed: the lock's next holder overwrites what a killed one left.
+        The name beside it is fixed: the next writer overwrites what a killed one left.
         """
         path = self.path(name)
         beside = _beside(path, "tmp")
         with _remedied(path, self.lock_timeout_s):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(_beside(path, "lock"), timeout=self.lock_timeout_s, poll_interval=0.01):
-                data = change(lambda: self.opened(name))
+            if not path.parent.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+            with _claimed(beside, self.lock_timeout_s) as handle, ExitStack() as opened:
                 try:
-                    _write_synced(beside, data)
+                    data = change(lambda: (file := self.opened(name)) and opened.enter_context(file))
+                    _write_synced(handle, data)
                     beside.replace(path)
                 except BaseException:
                     beside.unlink(missing_ok=True)
@@ -185,18 +192,54 @@ def _remedied(path: Path, lock_timeout_s: float = 0.0) -> Iterator[None]:
     """Turn what the disk refuses, and a lock that is not given, into a PlaceError with the remedy."""
     try:
         yield
-    except Timeout as error:
+    except TimeoutError as error:
         raise PlaceError(
             f"{path}: another process has held its lock for {lock_timeout_s:g} s. "
-            "See what it does (fuser on the .lock file), end it if it hangs, and run again."
+            "See what it does (fuser on the .tmp file beside it), end it if it hangs, and run again."
         ) from error
-    except PlaceError:
-        raise
     except OSError as error:
         raise PlaceError(
             f"{path} cannot be written: {error}. What was there is untouched. Make the folder writable, or set "
             "data.storage_root or data.artifacts_root to another one, and run again."
         ) from error
+
+
+@contextmanager
+def _claimed(path: Path, timeout_s: float) -> Iterator[int]:
+    """Yield the handle of an empty file at ``path`` that nobody else writes, or raise TimeoutError.
+
+    The file is its own lock, which the system lets go of when the process dies. Whoever waited for it may find that it
+    has been renamed to what it was written for meanwhile, and then begins again.
+    """
+    give_up = time.monotonic() + timeout_s
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            while not _taken(handle):
+                if time.monotonic() > give_up:
+                    raise TimeoutError(path)
+                time.sleep(0.01)
+            if _is(path, handle):
+                os.ftruncate(handle, 0)
+                yield handle
+                return
+        finally:
+            os.close(handle)
+
+
+def _is(path: Path, handle: int) -> bool:
+    try:
+        return path.stat().st_ino == os.fstat(handle).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _beside(path: Path, suffix: str) -> Path:
@@ -207,11 +250,11 @@ def _generation(found: os.stat_result) -> str:
     return f"{found.st_mtime_ns}-{found.st_size}"
 
 
-def _write_synced(path: Path, data: Bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+def _write_synced(handle: int, data: Bytes) -> None:
+    left = memoryview(data)
+    while left.nbytes:
+        left = left[os.write(handle, left) :]
+    os.fsync(handle)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -38,6 +38,40 @@ def rows(body: bytes, request: Request, *, about: str) -> pl.DataFrame:
     return frame
 
 
+def windows(body: bytes, request: Request, n_windows: int, *, about: str) -> list[pl.DataFrame]:
+    """Return one frame as of ``rows`` per window of a cross-validation, earliest first.
+
+    Raises InvalidAnswer too when the windows are not the last ``n_windows`` of every series, one horizon apart.
+    """
+    answer = _document(body, about)
+    n, h = len(request.symbols), len(request.steps)
+    sizes, idxs = answer.get("sizes"), answer.get("idxs")
+    if sizes != [n_windows * h] * n or not isinstance(idxs, list) or len(idxs) != n * n_windows * h:
+        raise InvalidAnswer(f"{about}: the windows answered are not the {n_windows} asked for. {_REMEDY}")
+    per_series = n_windows * h
+    for i in range(n):
+        own = idxs[i * per_series : (i + 1) * per_series]
+        if own != list(range(own[0], own[0] + per_series)):
+            raise InvalidAnswer(f"{about}: the windows of series {i + 1} do not follow each other. {_REMEDY}")
+    columns = {"mean": answer.get("mean")} | _bands(answer.get("intervals"))
+    wanted = ["mean", *(f"{side}_{level}" for level in request.levels for side in ("lo", "hi"))]
+    data = {name: _numbers(columns.get(name), n * per_series, name, about) for name in wanted}
+    frame = pl.DataFrame(
+        {
+            "window": [w for _ in range(n) for w in range(n_windows) for _ in range(h)],
+            "symbol": [symbol for symbol in request.symbols for _ in range(per_series)],
+            "step": list(request.steps) * (n * n_windows),
+        }
+        | data,
+        schema_overrides={"step": pl.Int64},
+    )
+    parts = [frame.filter(pl.col("window") == w).drop("window") for w in range(n_windows)]
+    for w, part in enumerate(parts):
+        if errors := violations(part, request):
+            raise InvalidAnswer(f"{about}, window {w + 1}: the answer is unusable: {'; '.join(errors)}. {_REMEDY}")
+    return parts
+
+
 def model_params(body: bytes, *, about: str) -> tuple[int, int]:
     """Return the model's input size and horizon, in rows. Raises InvalidAnswer naming ``about``."""
     try:

@@ -6,8 +6,10 @@ Belongs here: which ranges to ask for. Who fetches them, and of which generation
 import io
 from collections.abc import Callable
 
-BLOCK = 1 << 16
-"""The least that is fetched at once: a parquet footer, the first thing anybody asks for, fits."""
+BLOCK = 1 << 15
+"""The least that is fetched at once: most parquet footers, the first thing anybody asks for, fit."""
+WHOLE_BLOCKS = 4
+"""An object of at most this many blocks is fetched at once."""
 
 
 class RangedObject(io.RawIOBase):
@@ -18,7 +20,7 @@ class RangedObject(io.RawIOBase):
         super().__init__()
         self.size, self._fetch, self._block = size, fetch, block
         self._position = 0
-        self._kept: list[tuple[int, bytes]] = []
+        self._kept: dict[int, bytes] = {}
 
     def readable(self) -> bool:
         """Return True."""
@@ -53,14 +55,20 @@ class RangedObject(io.RawIOBase):
         return len(data)
 
     def _part(self, start: int, end: int) -> bytes:
-        for first, data in self._kept:
-            if first <= start and end <= first + len(data):
-                return data[start - first : end - first]
-        low, high = start, max(end, min(self.size, start + self._block))
-        if end == self.size:
-            low = max(0, min(start, end - self._block))
+        """Return the bytes from ``start`` to before ``end``; blocks that are missing are fetched in one go."""
+        first, last = start // self._block, (end - 1) // self._block
+        if self.size <= WHOLE_BLOCKS * self._block:
+            first, last = 0, (self.size - 1) // self._block
+        missing = [block for block in range(first, last + 1) if block not in self._kept]
+        if missing:
+            self._keep(missing[0], missing[-1])
+        data = b"".join(self._kept[block] for block in range(first, last + 1))
+        return data[start - first * self._block : end - first * self._block]
+
+    def _keep(self, first: int, last: int) -> None:
+        low, high = first * self._block, min(self.size, (last + 1) * self._block)
         data = self._fetch(low, high - 1)
         if len(data) != high - low:
             raise OSError(f"{len(data)} bytes came where {high - low} were asked for")
-        self._kept.append((low, data))
-        return data[start - low : end - low]
+        for block in range(first, last + 1):
+            self._kept[block] = data[(block - first) * self._block :][: self._block]

@@ -6,20 +6,20 @@ the stored record alone, so that a fresh answer and a replayed one are the same 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
 
 import polars as pl
 
 from timegpt_assets.adapters import provider_answer
 from timegpt_assets.adapters.budget_ledger import Ask, BudgetLedger
-from timegpt_assets.adapters.call_errors import CacheDamaged
+from timegpt_assets.adapters.call_errors import CacheDamaged, InvalidAnswer
 from timegpt_assets.adapters.forecast_cache import ForecastCache
-from timegpt_assets.core import tables
+from timegpt_assets.core import doubts, tables
 from timegpt_assets.core.forecasts import Request
 from timegpt_assets.core.schema import TIME
 
-BACKEND = "nixtla"
+BACKEND, BULK_BACKEND = "nixtla", "nixtla_cross_validation"
 _MOMENT = ("asked_at", *tables.SOURCES)
 
 
@@ -41,7 +41,8 @@ def known(ask: Ask, *, cache: ForecastCache, ledger: BudgetLedger, host: str) ->
     """
     by_snapshot, record = ledger.records((ask.snapshot_key,)).get(ask.snapshot_key, ("", {}))
     for request_hash in dict.fromkeys(filter(None, (by_snapshot, ask.request_hash))):
-        entry, is_paid = cache.read(host, request_hash), ledger.has_answer(request_hash)
+        is_paid = ledger.has_answer(request_hash)  # asked first: whoever is answering now stores the bytes before
+        entry = cache.read(host, request_hash)
         if entry is None and is_paid:
             what = f"The answer {request_hash} was paid for, but is not in {cache.place.shown('')}; nothing was sent."
             raise CacheDamaged(f"{what} Restore the cache from a backup, or pay again with --reask.")
@@ -56,10 +57,11 @@ def known(ask: Ask, *, cache: ForecastCache, ledger: BudgetLedger, host: str) ->
     return None
 
 
-def rows(answer: Known) -> pl.DataFrame:
+def rows(answer: Known, *, on_doubt: Literal["refuse", "keep"] = "refuse") -> pl.DataFrame:
     """Return the answer as ANSWERS rows (without lineage), step in minutes, values in scaled target units.
 
-    Raises InvalidAnswer when the provider's body is not what was asked for.
+    Raises InvalidAnswer when the provider's body is not what was asked for, and, unless doubts are kept, when it
+    cannot well be about the series that were sent.
     """
     record = answer.record
     asked = Request(
@@ -69,19 +71,55 @@ def rows(answer: Known) -> pl.DataFrame:
         model=record["model"],
         body=b"",
     )
-    said = provider_answer.rows(answer.body, asked, about=f"snapshot {record['snapshot_ts']} of {record['day']}")
+    about = f"snapshot {record['snapshot_ts']} of {record['day']}"
+    if "windows" in record:
+        return _bulk_rows(answer, asked, about, on_doubt)
+    said = provider_answer.rows(answer.body, asked, about=about)
+    _check_doubts(said, record, about, on_doubt)
+    return _stamped(said, answer, asked, record, record["snapshot_ts"], BACKEND)
+
+
+def _bulk_rows(answer: Known, asked: Request, about: str, on_doubt: str) -> pl.DataFrame:
+    """Return the windows that begin at a snapshot that was asked, each as its own snapshot's rows."""
+    record = answer.record
+    found = provider_answer.windows(answer.body, asked, record["n_windows"], about=about)
+    first, step = datetime.fromisoformat(record["windows"][0]["snapshot_ts"]), timedelta(minutes=record["horizon_min"])
+    parts = []
+    for window in record["windows"]:
+        said = found[round((datetime.fromisoformat(window["snapshot_ts"]) - first) / step)]
+        _check_doubts(said, record, about, on_doubt)
+        own = said.filter(pl.col("symbol").is_in(window["symbols"]))
+        parts.append(_stamped(own, answer, asked, window, window["snapshot_ts"], BULK_BACKEND))
+    return pl.concat(parts)
+
+
+def _stamped(
+    said: pl.DataFrame, answer: Known, asked: Request, scaled: Mapping[str, Any], snapshot_ts: str, backend: str
+) -> pl.DataFrame:
+    record = answer.record
     scales = {
-        "symbol": asked.symbols,
-        "sigma": pl.Series(record["sigma"], dtype=pl.Float64),
-        "target_scale": pl.Series(record["target_scale"], dtype=pl.Float64),
+        "symbol": scaled["symbols"],
+        "sigma": pl.Series(scaled["sigma"], dtype=pl.Float64),
+        "target_scale": pl.Series(scaled["target_scale"], dtype=pl.Float64),
     }
-    return said.join(pl.DataFrame(scales), on="symbol", maintain_order="left").with_columns(
+    beside = pl.DataFrame(scales, schema_overrides={"symbol": pl.String})
+    return said.join(beside, on="symbol", maintain_order="left").with_columns(
         day=pl.lit(date.fromisoformat(record["day"])),
-        snapshot_ts=pl.lit(datetime.fromisoformat(record["snapshot_ts"]), TIME),
+        snapshot_ts=pl.lit(datetime.fromisoformat(snapshot_ts), TIME),
         asked_at=pl.lit(datetime.fromisoformat(record["asked_at"]), TIME),
         request_hash=pl.lit(answer.request_hash),
-        backend=pl.lit(BACKEND),
+        backend=pl.lit(backend),
         model=pl.lit(asked.model),
         stale_input=pl.lit(answer.stale),
         **{name: pl.lit(record[name]) for name in tables.SOURCES},
     )
+
+
+def _check_doubts(said: pl.DataFrame, record: Mapping[str, Any], about: str, on_doubt: str) -> None:
+    """Raise InvalidAnswer for numbers that cannot well be about the series sent; records of old say too little."""
+    if on_doubt == "keep" or "reach" not in record:
+        return
+    sent = pl.DataFrame({"symbol": record["symbols"], "reach": record["reach"], "spread": record["spread"]})
+    if found := doubts.doubts(said, sent):
+        remedy = "It is spent and kept. Compare it with the series sent; forecast.on_doubt=keep uses it as it is."
+        raise InvalidAnswer(f"{about}: the provider's answer is doubted: {'; '.join(found)}. {remedy}")

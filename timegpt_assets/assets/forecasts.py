@@ -1,32 +1,41 @@
 """Forecasts: when to ask, what was answered, and what became of it."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.answered import NOTES, Answered, Forecaster
+from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.parquet_store import Stored
-from timegpt_assets.assets.declare import House, declared, note_rows, of_partitions, stored_in, with_own
+from timegpt_assets.assets.declare import (
+    REASK,
+    House,
+    declared,
+    keep_days,
+    note_rows,
+    of_partitions,
+    stored_in,
+    with_own,
+)
 from timegpt_assets.config import core_values
+from timegpt_assets.core import blocks, framing, tables
 from timegpt_assets.core import forecasts as core
-from timegpt_assets.core import framing, tables
 from timegpt_assets.core import snapshots as schedule
+from timegpt_assets.io_managers import TableIOManager
 from timegpt_assets.partitions import by_day, day_window, days_of
 
 
 def snapshots(house: House) -> dg.AssetsDefinition:
     """Return the asset of the day's snapshot times."""
-    settings = house.settings
-    preset, events = core_values.preset(settings), core_values.event_calendar(settings)
+    asked_when = core_values.schedule(house.settings)
 
     @declared(tables.SNAPSHOTS, group="forecasts", partitions=house.grid.trading_day)
     def snapshots(context: dg.AssetExecutionContext) -> pl.DataFrame:
         """When a forecast is asked today; times that are skipped or dropped are rows too, with the reason."""
         frame = schedule.snapshots(
             days_of(context.partition_keys),
-            preset=preset,
-            horizon_min=settings.forecast.horizon_min,
-            calendar=events,
-            skip_events=settings.forecast.skip_events,
+            **asked_when,
         )
         asked = frame.group_by("day").agg(pl.col("asked").sum())
         note_rows(context, frame, asked={str(day): n for day, n in asked.iter_rows()})
@@ -38,6 +47,7 @@ def snapshots(house: House) -> dg.AssetsDefinition:
 def answers(house: House) -> dg.AssetsDefinition:
     """Return the asset of what the forecaster said: the paid step, partitioned by day alone."""
     history = house.settings.forecast.history_days
+    make = framing.frames if house.settings.forecast.history_mode == "single" else blocks.frames
     framed, nothing = core_values.framing(house.settings), core.no_answers(core_values.levels(house.settings))
 
     @declared(
@@ -55,18 +65,27 @@ def answers(house: House) -> dg.AssetsDefinition:
         panel: Stored,
         snapshots: pl.DataFrame,
         forecaster: dg.ResourceParam[Forecaster],
+        io_manager: dg.ResourceParam[TableIOManager],
     ) -> pl.DataFrame:
         """What the forecaster answered, one request per snapshot for all symbols, never asked twice."""
         found: dict[str, Answered] = {}
         known = with_own(context, panel, "features/panel")
-        for day in days_of(context.partition_keys):
-            frames = framing.frames(known, snapshots, day=day, **framed)
-            found[str(day)] = forecaster.answers(frames, budget_run_id=context.run.run_id)
-        rows = pl.concat([nothing, *(a.rows for a in found.values())], how="diagonal")
+        asking = {"budget_run_id": context.run.run_id, "reask": context.run.tags.get(REASK) == "true"}
+        try:
+            for day in days_of(context.partition_keys):
+                found[str(day)] = forecaster.answers(make(known, snapshots, day=day, **framed), **asking)
+        except CallError:
+            keep_days(context, io_manager, _rows(nothing, found), {k: a.notes for k, a in found.items()})
+            raise
+        rows = _rows(nothing, found)
         note_rows(context, rows, **{name: {k: a.notes[name] for k, a in found.items()} for name in NOTES})
         return rows
 
     return answers
+
+
+def _rows(nothing: pl.DataFrame, found: Mapping[str, Answered]) -> pl.DataFrame:
+    return pl.concat([nothing, *(answered.rows for answered in found.values())], how="diagonal")
 
 
 def raw_forecasts(house: House) -> dg.AssetsDefinition:

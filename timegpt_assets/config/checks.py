@@ -15,8 +15,10 @@ from zoneinfo import ZoneInfo
 from timegpt_assets.config.forecasting import PROVIDER_HOST, Forecast, ForecastGrid
 from timegpt_assets.config.market import Data, Events, Universe
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
+from timegpt_assets.core.exogenous import CLOCK
 
 OPEN, CLOSE = time(9, 30), time(16, 0)
+GS = "gs://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +69,48 @@ def addresses(forecast: Forecast) -> Refusals:
 def storage(data: Data, forecast: Forecast) -> Refusals:
     """Refuse shared storage with a ledger that only one machine can see."""
     budget = forecast.api_budget
-    shared = data.storage_root.startswith("gs://") and forecast.backend == "nixtla"
+    in_buckets = [at for at in (data.storage_root, forecast.cache_dir) if at.startswith(GS)]
+    shared = bool(in_buckets) and forecast.backend == "nixtla"
     if shared and not budget.single_writer and not (budget.ledger_url or "").startswith("postgresql"):
         remedy = "Set a postgresql:// address, or forecast.api_budget.single_writer=true if one machine writes."
-        yield Refusal("forecast.api_budget.ledger_url", "PostgreSQL when data.storage_root is gs://", remedy)
+        yield Refusal(
+            "forecast.api_budget.ledger_url", "PostgreSQL when data.storage_root or forecast.cache_dir is gs://", remedy
+        )
+    elif shared and forecast.cache_dir.startswith(GS) and not budget.ledger_url:
+        remedy = "Set a sqlite:/// file of this machine, or a postgresql:// address."
+        yield Refusal("forecast.api_budget.ledger_url", "an address when forecast.cache_dir is gs://", remedy)
     if not forecast.batch_multi_series:
         remedy = "Set it to true: a snapshot is paid for once, for all symbols."
         yield Refusal("forecast.batch_multi_series", "true", remedy)
+
+
+def places(data: Data) -> Refusals:
+    """Refuse a gs:// address without a bucket, and Dagster's own records in one."""
+    for key, place in (("storage_root", data.storage_root), ("artifacts_root", data.artifacts_root)):
+        if place.startswith(GS) and not place.removeprefix(GS).partition("/")[0]:
+            yield Refusal(f"data.{key}", "a folder or gs://bucket/prefix", "Name the bucket after gs://.")
+    if data.dagster_home.startswith(GS):
+        yield Refusal("data.dagster_home", "a folder of this machine", "Keep Dagster's records on a disk.")
+
+
+def exogenous(forecast: Forecast, events: Events) -> Refusals:
+    """Refuse columns that nobody knows beforehand, and columns that are said to be both."""
+    known = (*CLOCK, *sorted(events.dates))
+    if unknown := [name for name in forecast.exogenous.future if name not in known]:
+        remedy = f"Take out {', '.join(unknown)}; features of the panel belong in forecast.exogenous.historic."
+        yield Refusal("forecast.exogenous.future", " | ".join(known), remedy)
+    if both := sorted(set(forecast.exogenous.future) & set(forecast.exogenous.historic)):
+        yield Refusal("forecast.exogenous.historic", "columns that are not in future", f"Take out {', '.join(both)}.")
+
+
+def request_size(forecast: Forecast) -> Refusals:
+    """Refuse a limit that not even one symbol with its shortest history fits into."""
+    least = max(forecast.framing.min_history_samples, forecast.framing.provider_min_samples or 0)
+    columns = 1 + len(forecast.exogenous.future) + len(forecast.exogenous.historic)
+    needed = 1024 + 64 + 16 * columns * (least + forecast.horizon_min)
+    if forecast.max_bytes_per_call < needed:
+        remedy = f"Raise it, or lower forecast.framing.provider_min_samples = {least}."
+        yield Refusal("forecast.max_bytes_per_call", f"at least {needed}", remedy)
 
 
 def dates(data: Data, forecast: Forecast) -> Refusals:
@@ -204,7 +241,10 @@ def rules(trading: Trading) -> Refusals:
 REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (modes, ("profile", "data", "forecast")),
     (addresses, ("forecast",)),
+    (exogenous, ("forecast", "events")),
+    (request_size, ("forecast",)),
     (storage, ("data", "forecast")),
+    (places, ("data",)),
     (dates, ("data", "forecast")),
     (symbols, ("universe",)),
     (whole_levels, ("forecast",)),

@@ -15,6 +15,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.calibration.methods import Recipe
 from timegpt_assets.core.contract import Reading
 from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.core.exogenous import Exogenous
 from timegpt_assets.core.forecasts import levels_of
 from timegpt_assets.core.gates import Eligibility, ForecastGate, Promotion, TradingGate
 from timegpt_assets.core.liquidity import Filters
@@ -78,6 +79,25 @@ def preset(settings: Settings) -> Preset:
     )
 
 
+def schedule(settings: Settings) -> dict[str, Any]:
+    """Return the keyword arguments of core.snapshots.snapshots beside its days."""
+    forecast = settings.forecast
+    return {
+        "preset": preset(settings),
+        "horizon_min": forecast.horizon_min,
+        "calendar": event_calendar(settings),
+        "skip_events": forecast.skip_events,
+        "max_total": forecast.max_snapshots_total,
+        "since": settings.data.start_date,
+    }
+
+
+def least_rows(settings: Settings) -> int:
+    """Return the fewest rows of a symbol that may be sent."""
+    framing = settings.forecast.framing
+    return max(framing.min_history_samples, framing.provider_min_samples or 0)
+
+
 def snapshots_per_day(settings: Settings) -> int:
     """Return how many snapshots a full session can ask for."""
     chosen = preset(settings)
@@ -111,7 +131,17 @@ def framing(settings: Settings) -> dict[str, Any]:
         "min_history_samples": forecast.framing.min_history_samples,
         "provider_min_samples": needs,
         "max_stale_min": forecast.framing.max_stale_min,
+        "exogenous": exogenous(settings),
     }
+
+
+def exogenous(settings: Settings) -> Exogenous:
+    """Return what is sent beside y; nothing to the local forecaster, which reads the clock by itself."""
+    asked = settings.forecast.exogenous
+    if settings.forecast.backend != "nixtla":
+        return Exogenous()
+    events = {name: days for name, days in settings.events.dates.items() if name in asked.future}
+    return Exogenous(future=asked.future, historic=asked.historic, events=events)
 
 
 def levels(settings: Settings) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from datetime import time
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, Field
 
 from timegpt_assets.config.base import (
     PLACE,
@@ -27,6 +27,7 @@ from timegpt_assets.config.base import (
     SigmaColumn,
     TargetMode,
     Times,
+    _unique,
 )
 
 PROVIDER_HOST = "api.nixtla.io"
@@ -69,6 +70,13 @@ class Framing(Section):
     min_history_samples: Count
     provider_min_samples: Count | None
     max_stale_min: CountOrZero
+
+
+class Exogenous(Section):
+    """What is sent beside y: columns known ahead, and columns of the panel whose past alone is known."""
+
+    future: Annotated[tuple[Name, ...], AfterValidator(_unique)]
+    historic: Annotated[tuple[Name, ...], AfterValidator(_unique)]
 
 
 class Baseline(Section):
@@ -114,13 +122,18 @@ class Forecast(Section):
     levels: Levels
     target: Target
     framing: Framing
+    exogenous: Exogenous
     baseline: Baseline
     api_budget: Annotated[ApiBudget, PLACE]
     batch_multi_series: bool
+    max_bytes_per_call: Annotated[Count, PLACE]
+    history_mode: Literal["single", "cross_validation"]
     cache_dir: Annotated[str, Field(min_length=1), PLACE]
     timeout_s: Annotated[Positive, PLACE]
     max_attempts: Annotated[Count, PLACE]
+    max_failed_calls: Annotated[Count, PLACE]
     on_ambiguous: Annotated[Literal["retry", "fail"], PLACE]
+    on_doubt: Annotated[Literal["refuse", "keep"], PLACE]
 
     @property
     def preset(self) -> SnapshotPreset:

@@ -36,14 +36,20 @@ def snapshots(
     calendar: EventCalendar,
     skip_events: Collection[str],
     max_total: int | None = None,
+    since: date | None = None,
 ) -> pl.DataFrame:
     """Return the SNAPSHOTS rows of the days, one per distinct time of the preset, earliest first.
 
-    Times are taken in order until ``max_per_day`` are asked on a day and ``max_total`` over the days given.
-    Raises NotASession, UnknownEvent.
+    Times are taken in order until ``max_per_day`` are asked on a day and ``max_total`` in all, counted over every
+    session from ``since`` on (the days given alone when it is None), so that a day is the same asked alone or in a
+    range. Raises NotASession, UnknownEvent.
     """
     rows, total = [], 0
-    for day in sorted(set(days)):
+    wanted = sorted(set(days))
+    counted = wanted
+    if max_total is not None and since is not None and wanted:
+        counted = sorted({*wanted, *(s.day for s in trading_calendar.sessions(since, wanted[-1]))})
+    for day in counted:
         session, today = trading_calendar.session(day), 0
         skipped = skip_reason(calendar, day, skip_events)
         for at in sorted(set(preset.times)):
@@ -56,7 +62,8 @@ def snapshots(
             today, total = today + (not reason), total + (not reason)
             rows.append((day, _utc(day, at), _utc(day, at) + timedelta(minutes=horizon_min), horizon_min, reason))
     columns = ["day", "snapshot_ts", "target_ts", "horizon_min", "reason"]
-    frame = pl.DataFrame(rows, schema={name: tables.SNAPSHOTS.schema[name] for name in columns}, orient="row")
+    schema = {name: tables.SNAPSHOTS.schema[name] for name in columns}
+    frame = pl.DataFrame(rows, schema=schema, orient="row").filter(pl.col("day").is_in(wanted))
     return tables.SNAPSHOTS.conformed(frame.with_columns(preset=pl.lit(preset.name), asked=pl.col("reason") == ""))
 
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from timegpt_assets.adapters.budget_ledger import Account, Ask, BudgetLedger, Call
 from timegpt_assets.adapters.call_errors import BudgetExceeded, Frozen, NotSent
 from timegpt_assets.adapters.ledger_tables import CALLS
+from timegpt_assets.adapters.places import Folder
 
 POSTGRES = "postgresql+psycopg2://postgres@127.0.0.1:5432/test"
 NOW = datetime(2024, 7, 1, 20, tzinfo=UTC)
@@ -292,13 +293,13 @@ def test_an_answer_given_up_stays_spent_and_may_be_asked_again(ledger: BudgetLed
 
 def test_the_exported_view_shows_limits_money_and_what_was_spent(ledger: BudgetLedger, tmp_path: Path) -> None:
     answered(ledger, "a", "b", run="one")
-    ledger.export(account(price_per_call=0.25), tmp_path / "artifacts" / "api_budget.json")
+    ledger.export(account(price_per_call=0.25), Folder(tmp_path / "artifacts"))
     shown = json.loads((tmp_path / "artifacts" / "api_budget.json").read_text())
     assert shown["spent"] == 2
     assert shown["spent_money"] == 0.5
     assert shown["by_run"] == {"one": 2}
     assert shown["limits"] == {"per_run": 3, "per_day": 5, "per_month": None, "cooldown_sec": 0.0}
-    assert len(list((tmp_path / "artifacts").iterdir())) == 1
+    assert [p.name for p in (tmp_path / "artifacts").iterdir() if p.suffix == ".json"] == ["api_budget.json"]
 
 
 RACER = """

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from timegpt_assets.adapters.call_errors import CacheDamaged
 from timegpt_assets.adapters.forecast_cache import Entry, ForecastCache
-from timegpt_assets.adapters.places import Folder
+from timegpt_assets.adapters.places import Folder, PlaceError
 
 HOST = "127.0.0.1:8080"
 HASH = hashlib.sha256(b"request").hexdigest()
@@ -126,6 +126,6 @@ def test_a_crash_while_writing_leaves_no_answer(tmp_path: Path, monkeypatch: pyt
         raise OSError("no space left on device")
 
     monkeypatch.setattr(os, "fsync", crash)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(PlaceError, match="no space"):
         stored(tmp_path)
     assert ForecastCache(Folder(tmp_path)).read(HOST, HASH) is None

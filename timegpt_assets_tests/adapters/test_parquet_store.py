@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.adapters.parquet_store import FOOTER, MissingPartition, ParquetStore, StoreError, file_name
+from timegpt_assets.adapters.parquet_files import FOOTER, StoreError
+from timegpt_assets.adapters.parquet_store import MissingPartition, ParquetStore, file_name
 from timegpt_assets.adapters.places import Folder, PlaceError
 
 ASSET = "bars/bars"
@@ -61,11 +62,16 @@ def test_what_was_written_is_read_by_day_and_symbol(tmp_path: Path) -> None:
     assert_frame_equal(store.read(ASSET, [later, DAY]), pl.concat([rows("A", "C"), rows("B", day=later)]))
     assert_frame_equal(store.read(ASSET, [DAY], ["C"]), rows("C"))
     assert store.read(ASSET, [DAY], columns=["close", "symbol"]).columns == ["symbol", "close"]
-    assert pq.ParquetFile(file(store)).num_row_groups == 2
 
 
-def test_each_symbol_is_one_row_group_and_an_undivided_table_is_one(tmp_path: Path) -> None:
+def test_neighbouring_symbols_share_row_groups_and_an_undivided_table_is_one(tmp_path: Path) -> None:
+    """Eleven symbols of 390 rows fill the first group; the twelfth begins another, and one symbol is still found."""
     store = ParquetStore(Folder(tmp_path))
+    symbols = [f"S{i:02d}" for i in range(12)]
+    store.write(ASSET, DAY, rows(*symbols), keys=symbols)
+    groups = pq.ParquetFile(file(store)).metadata
+    assert [groups.row_group(i).num_rows for i in range(groups.num_row_groups)] == [11 * MINUTES, MINUTES]
+    assert_frame_equal(store.read(ASSET, [DAY], ["S10", "S11"]), rows("S10", "S11"))
     store.write("features/panel", "2025-01", rows("A", "B"), facts={"*": {"symbols": 2}})
     assert pq.ParquetFile(tmp_path / "features" / "panel" / "2025-01.parquet").num_row_groups == 1
     assert store.read_facts("features/panel", ["2025-01"]) == {("2025-01", "*"): {"rows": 780, "symbols": 2}}
@@ -213,7 +219,7 @@ def test_a_lock_that_is_never_released_is_reported(tmp_path: Path) -> None:
     store = ParquetStore(Folder(tmp_path, lock_timeout_s=0.05))
     store.write(ASSET, DAY, rows("A"), keys=["A"])
     with (
-        FileLock(tmp_path / ASSET / f".{DAY}.parquet.lock"),
+        FileLock(tmp_path / ASSET / f".{DAY}.parquet.tmp"),
         pytest.raises(PlaceError, match=r"held its lock for 0\.05 s"),
     ):
         store.write(ASSET, DAY, rows("B"), keys=["B"])
@@ -328,7 +334,7 @@ def test_writing_a_whole_day_again_reads_no_rows(tmp_path: Path, monkeypatch: py
     def refused(*_: object, **__: object) -> None:
         raise AssertionError("rows were read")
 
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", refused)
+    monkeypatch.setattr(pq.ParquetFile, "read", refused)
     store.write(ASSET, DAY, rows("A", "B", seed=1), keys=["A", "B"])
     with pytest.raises(AssertionError, match="rows were read"):
         store.write(ASSET, DAY, rows("A"), keys=["A"])

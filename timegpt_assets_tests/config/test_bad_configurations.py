@@ -100,6 +100,16 @@ BAD_OVERRIDES = [
         "None",
         "single_writer=true",
     ),
+    (
+        "prod",
+        ["forecast.cache_dir=gs://b/x", "forecast.api_budget.single_writer=true"],
+        "configs/forecast.yaml",
+        "forecast.api_budget.ledger_url",
+        "None",
+        "sqlite:///",
+    ),
+    ("demo", ["data.storage_root=gs:///x"], "--set", "data.storage_root", "'gs:///x'", "Name the bucket"),
+    ("demo", ["data.dagster_home=gs://b/x"], "--set", "data.dagster_home", "'gs://b/x'", "on a disk"),
     ("staging", [], "configs/profiles/staging.yaml", "profile", "'staging'", "Choose one of these with --profile"),
 ]
 

@@ -1,0 +1,20 @@
+"""The options that several verbs take, each with the help it prints."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="session, YYYY-MM-DD")]
+Start = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="first day, YYYY-MM-DD")]
+End = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="last day, YYYY-MM-DD")]
+MaybeDay = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="YYYY-MM-DD; default: the grid's own")]
+Symbols = Annotated[str, typer.Option(help="comma-separated; default: the whole universe")]
+Assets = Annotated[str, typer.Option(help="comma-separated asset names; default: all that are made every day")]
+Force = Annotated[bool, typer.Option("--force", help="make again what is there")]
+Reask = Annotated[
+    bool, typer.Option("--reask", help="pay again for answers that are there, after showing what it costs")
+]
+Json = Annotated[bool, typer.Option("--json", help="one JSON object on standard output, messages on standard error")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over every file; repeatable")]
+Profile = Annotated[str | None, typer.Option("--profile", help="demo, dev, offline or prod")]

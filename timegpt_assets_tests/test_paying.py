@@ -1,0 +1,279 @@
+"""Paying for a range: the price is known beforehand, a range that outruns the budget stops cleanly and is resumed.
+
+The provider is the local server; what it received is what was sent. Days are asked by the product's own engine,
+sensor and verbs, with a clock that is moved by hand.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+from dagster._core.code_pointer import CustomPointer, ModuleCodePointer
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+
+from timegpt_assets import automation, pending
+from timegpt_assets.core import calendar
+from timegpt_assets.definitions import build_definitions
+from timegpt_assets.jobs import RANGE_END, RANGE_START, RunFailed
+from timegpt_assets.prices import Purse, purse
+from timegpt_assets_tests.markets import DAYS
+from timegpt_assets_tests.roads import TINY, Road, road, sessions, surroundings
+from timegpt_assets_tests.servers.timegpt import TimeGPTServer
+
+pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
+
+FORECAST, PARAMS = "/v2/forecast", "/model_params"
+ASKED = [day for day in DAYS if day != date(2025, 1, 29)]
+"""Sessions on which something is asked: not that of a rate decision."""
+SIX = list(DAYS[:6])
+FIVE = ASKED[:5]
+ANSWERS, RAW = dg.AssetKey(["forecasts", "answers"]), dg.AssetKey(["forecasts", "raw_forecasts"])
+OPTIONS: dict[str, Any] = {"profile": "dev", "base": TINY, "environment": {"TIMEGPT_API_KEY": "a-key"}}
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.at = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def next_day(self) -> None:
+        self.at += timedelta(days=1)
+
+
+@pytest.fixture
+def server() -> Iterator[TimeGPTServer]:
+    with TimeGPTServer(input_size=60) as running:
+        yield running
+
+
+@contextmanager
+def house(
+    folder: Path, server: TimeGPTServer, *overrides: str, clock: Clock | None = None, **options: Any
+) -> Iterator[Road]:
+    """Yield a small house that asks the local server, two snapshots a day, within a budget."""
+    with road(
+        folder, *modest(server.url), *overrides, pictures=False, clock=clock or Clock(), **OPTIONS, **options
+    ) as built:
+        yield built
+
+
+def modest(url: str) -> tuple[str, ...]:
+    return (
+        "data.source=synthetic",
+        "universe.context=[SPY]",
+        "forecast.backend=nixtla",
+        f"forecast.base_url={url}",
+        "forecast.snapshot_preset=baseline",
+        "forecast.framing.provider_min_samples=100",
+        "forecast.api_budget.cooldown_sec=0",
+        "forecast.api_budget.per_run=5",
+    )
+
+
+def wallet(built: Road) -> Purse:
+    found = purse(built.around)
+    assert found is not None
+    return found
+
+
+def made(built: Road, key: dg.AssetKey) -> set[str]:
+    return set(built.engine.instance.get_materialized_partitions(key))
+
+
+def keys(days: list[date]) -> set[str]:
+    return {day.isoformat() for day in days}
+
+
+def test_the_price_is_known_before_there_are_bars_and_is_what_is_sent(server: TimeGPTServer, tmp_path: Path) -> None:
+    with house(tmp_path, server) as built:
+        before = wallet(built)
+        prices = before.prices(DAYS)
+        assert [price.needed for price in prices] == [2, 0, 2, 2, 2, 2, 2, 2]
+        assert before.params_needed == 1
+        assert server.received == []
+        built.run(FIVE, assets=["answers"])
+        assert server.counts == {FORECAST: 10, PARAMS: 1}
+        after = wallet(built)
+        assert [(p.needed, p.cached) for p in after.prices(ASKED)] == [(0, 2)] * 5 + [(2, 0)] * 2
+        assert after.params_needed == 0
+        assert all(len(one.body) <= prices[0].max_bytes for one in server.received)
+        assert [p.needed for p in after.prices(FIVE, reask=True)] == [2] * 5
+
+
+def test_a_run_never_holds_more_calls_than_per_run(server: TimeGPTServer, tmp_path: Path) -> None:
+    with house(tmp_path, server) as built:
+        assert [len(block) for block in wallet(built).bill(SIX).blocks] == [3, 2, 1]
+        built.run(SIX, assets=["answers"])
+        view = wallet(built).ledger.view(wallet(built).account)
+        assert sorted(view["by_run"].values()) == [2, 4, 5]
+
+
+def test_a_backfill_that_outruns_the_day_stops_cleanly_and_the_sensor_resumes_it(
+    server: TimeGPTServer, tmp_path: Path
+) -> None:
+    clock = Clock()
+    with house(tmp_path, server, "forecast.api_budget.per_day=5", clock=clock) as built:
+        outcome = built.run(SIX, assets=["raw_forecasts"])
+        pending.note(built.engine.instance, SIX, outcome, assets=["raw_forecasts"])
+        assert outcome.pending == SIX[3:]
+        assert "2 calls needed for the next session, 0 left" in outcome.why
+        assert made(built, ANSWERS) == keys(SIX[:3])
+        assert {key.split("|")[0] for key in made(built, RAW)} == keys(SIX[:3])
+        assert sum(server.counts.values()) == 5
+        assert "still waits" in str(sensed(built).skip_message), "the day has not turned"
+        days_taken = 1
+        while not isinstance(asked_again := sensed_after_midnight(built, clock), dg.SkipReason):
+            assert asked_again.run_key == f"resume-{pending.waiting(built.engine.instance)[0].first}-{clock.at.date()}"
+            resumed(built, clock)
+            days_taken += 1
+        assert days_taken == 3
+        assert "nothing waits" in str(asked_again.skip_message)
+        assert made(built, ANSWERS) == keys(SIX)
+        assert server.counts == {FORECAST: 10, PARAMS: 1}
+
+
+def sensed(built: Road) -> dg.RunRequest | dg.SkipReason:
+    return automation.resume_backfill(built.around)(dg.build_sensor_context(instance=built.engine.instance))
+
+
+def sensed_after_midnight(built: Road, clock: Clock) -> dg.RunRequest | dg.SkipReason:
+    clock.next_day()
+    return sensed(built)
+
+
+def resumed(built: Road, clock: Clock) -> None:
+    """Run the job the sensor asks for as the daemon would, loaded with its repository, in this process."""
+    options = [str(built.around.root), str(built.around.settings.forecast.base_url), clock.at.isoformat()]
+    pointer = CustomPointer(ModuleCodePointer(__name__, "repository", working_directory=None), options, [])
+    job = ReconstructableRepository(pointer).get_reconstructable_job("resume_pending")
+    assert dg.execute_job(job, instance=built.engine.instance, run_config=QUIET, raise_on_error=False).success
+
+
+def repository(folder: str, url: str, at: str) -> dg.RepositoryDefinition:
+    """Return the repository of the house in a folder at a moment: what a code location would load."""
+    chosen = (*modest(url), "forecast.api_budget.per_day=5")
+    around = surroundings(Path(folder), *chosen, **OPTIONS, clock=lambda: datetime.fromisoformat(at))
+    return build_definitions(around).get_repository_def()
+
+
+def test_a_month_at_five_a_day_under_a_hundred_calls_a_day_takes_two_days(
+    server: TimeGPTServer, tmp_path: Path
+) -> None:
+    month = [session.day for session in calendar.sessions(date(2025, 3, 1), date(2025, 3, 31))]
+    five = ("data.end_date=2025-03-31", "forecast.snapshot_preset=liquidity_profile", "forecast.api_budget.per_day=100")
+    with house(tmp_path, server, *five, "forecast.skip_events=[]", "forecast.api_budget.per_run=25") as built:
+        found = wallet(built)
+        prices = found.prices(month)
+        assert sum(price.needed for price in prices) == 105
+        assert found.finish(prices) == date(2026, 6, 2)
+        assert [len(block) for block in found.bill(month).blocks] == [4, 5, 5, 5]
+        assert len(found.bill(month).pending) == 2
+
+
+def test_a_range_from_the_ui_that_outruns_its_run_keeps_each_paid_day_and_fails_with_the_remedy(
+    server: TimeGPTServer, tmp_path: Path
+) -> None:
+    with house(tmp_path, server) as built:
+        built.run([*sessions(date(2025, 1, 21), date(2025, 1, 27)), *SIX], assets=["snapshots", "panel"])
+        assert not launched(built, SIX)
+        assert made(built, ANSWERS) == keys(SIX[:3]), "paid days are marked, unpaid ones are not"
+        kept = built.tables()["forecasts/answers"]
+        assert kept["day"].unique().sort().to_list() == [SIX[0], SIX[2]]
+        assert kept["lineage_id"].null_count() == 0
+        assert server.counts == {FORECAST: 4, PARAMS: 1}
+        assert not launched(built, SIX)
+        assert server.counts == {FORECAST: 8, PARAMS: 1}, "its re-run pays for the next days alone"
+        assert launched(built, SIX)
+        assert server.counts == {FORECAST: 10, PARAMS: 1}
+        assert made(built, ANSWERS) == keys(SIX)
+        again = built.tables()["forecasts/answers"]
+        assert again.filter(pl.col("day").is_in(SIX[:3])).equals(kept)
+
+
+def launched(built: Road, days: list[date]) -> bool:
+    """Run the range as the UI does and return whether it succeeded; a failure must say what to do."""
+    job = built.engine.repository.get_implicit_global_asset_job_def()
+    tags = {RANGE_START: min(days).isoformat(), RANGE_END: max(days).isoformat()}
+    result = job.execute_in_process(
+        instance=built.engine.instance, asset_selection=[ANSWERS], tags=tags, run_config=QUIET, raise_on_error=False
+    )
+    if not result.success:
+        (failure,) = [e for e in result.all_events if e.event_type_value == "STEP_FAILURE"]
+        error = failure.step_failure_data.error
+        while error.cause:
+            error = error.cause
+        assert "left under per_run; nothing was sent. Launch the rest as another run" in error.message
+    return result.success
+
+
+def test_a_frozen_ledger_leaves_days_waiting_and_a_thawed_one_takes_them_up(
+    server: TimeGPTServer, tmp_path: Path
+) -> None:
+    with house(tmp_path, server) as built:
+        wallet(built).ledger.freeze("a bill looks wrong")
+        outcome = built.run(FIVE[:1], assets=["answers"])
+        assert (outcome.pending, server.received) == (FIVE[:1], [])
+        assert "a bill looks wrong" in outcome.why
+        wallet(built).ledger.thaw()
+        assert built.run(FIVE[:1], assets=["answers"]).pending == []
+        assert server.counts == {FORECAST: 2, PARAMS: 1}
+
+
+def test_a_session_that_no_budget_day_could_pay_says_so_and_never_finishes(
+    server: TimeGPTServer, tmp_path: Path
+) -> None:
+    with house(tmp_path, server, "forecast.api_budget.per_day=1") as built:
+        assert wallet(built).finish(wallet(built).prices(FIVE)) is None
+        assert "per_day allows 1. Raise it." in wallet(built).bill(FIVE).why
+
+
+def test_a_symbol_added_to_the_universe_is_a_request_of_its_own_in_the_plan_and_on_the_wire(
+    server: TimeGPTServer, tmp_path: Path
+) -> None:
+    with house(tmp_path, server) as built:
+        built.run(FIVE[:1], assets=["answers"])
+    with house(tmp_path, server, "universe.tickers=[AAPL, META, NVDA, MSFT]", "data.storage_root=data/4") as larger:
+        assert [(p.needed, p.cached) for p in wallet(larger).prices(FIVE[:2])] == [(2, 2), (2, 0)]
+        larger.run(FIVE[:1], assets=["answers"])
+        rows = larger.tables()["forecasts/answers"]
+    assert server.counts == {FORECAST: 4, PARAMS: 1}
+    assert [len(body["series"]["sizes"]) for body in server.bodies()] == [3, 3, 1, 1]
+    assert rows["symbol"].unique().sort().to_list() == ["AAPL", "META", "MSFT", "NVDA"]
+    assert not rows["stale_input"].any()
+
+
+def test_asking_again_pays_again_within_the_budget_and_only_when_told_to(server: TimeGPTServer, tmp_path: Path) -> None:
+    from timegpt_assets.assets.declare import House
+    from timegpt_assets.jobs import shapes
+    from timegpt_assets.partitions import grid
+    from timegpt_assets.stages import rectangle
+
+    with house(tmp_path, server) as built:
+        built.run(FIVE[:1], assets=["answers"])
+        own = House(settings=built.around.settings, grid=grid(built.around.settings))
+        again = rectangle(own, shapes(built.engine.repository), days=FIVE[:1], assets=["answers"], reask=True)
+        built.engine.run(again)
+        assert server.counts == {FORECAST: 4, PARAMS: 1}
+        built.run(FIVE[:1], assets=["answers"], force=True)
+        assert server.counts == {FORECAST: 4, PARAMS: 1}
+
+
+def test_a_fault_in_the_middle_keeps_the_days_before_it(server: TimeGPTServer, tmp_path: Path) -> None:
+    from timegpt_assets_tests.servers.timegpt import status
+
+    with house(tmp_path, server, "forecast.api_budget.per_run=50") as built:
+        built.run(SIX, assets=["snapshots", "panel"])
+        server.faults.extend([*[None] * 4, status(401)])  # type: ignore[list-item]
+        with pytest.raises(RunFailed, match="TIMEGPT_API_KEY"):
+            built.run(SIX, assets=["answers"])
+        assert made(built, ANSWERS) == keys(SIX[:3])
