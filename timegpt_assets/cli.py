@@ -14,7 +14,7 @@ import orjson
 import typer
 from rich.console import Console
 
-from timegpt_assets import cli_calls, pending
+from timegpt_assets import cli_bars, cli_calls, pending
 from timegpt_assets import console as view
 from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.market_data import MarketDataError
@@ -50,7 +50,7 @@ app = typer.Typer(
     help="Minute bars to honest, budgeted TimeGPT forecasts, backtests and gates.",
 )
 messages = Console(stderr=True)
-FAILED, GATES_FAILED = 1, 3
+FAILED, GATES_FAILED, DATA_FAILED = 1, 3, 4
 EXPECTED = (
     ConfigError,
     Refused,
@@ -96,6 +96,7 @@ def make(
     reask: bool = False,
     stale: bool = False,
     as_json: bool = False,
+    data_quality: bool = False,
 ) -> dict[str, Any]:
     """Materialise assets over a range of sessions, print what came of it, and return the figures."""
     progress = view.Progress(messages)
@@ -108,9 +109,13 @@ def make(
         outcome = desk.engine.run(only_stale(desk.engine, around, wanted) if stale else wanted)
         pending.note(desk.engine.instance, days, outcome, assets=assets, symbols=chosen)
         figures = view.figures(desk, days, outcome, progress) | {"stale": view.named(outdated(desk.engine, wanted))}
+        if data_quality:
+            figures["data_quality"] = cli_bars.reported(desk, days, wanted.symbols)
     if as_json:
         sys.stdout.write(orjson.dumps(figures, default=str).decode() + "\n")
     else:
+        if data_quality:
+            cli_bars.shown(figures["data_quality"], Console())
         view.show(figures, messages)
     return figures
 
@@ -171,7 +176,7 @@ def _span(around: Surroundings, start: datetime | None, end: datetime | None) ->
     return start or _at_midnight(data.start_date), last
 
 
-def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = False) -> None:
+def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = False, of_data: bool = False) -> None:
     def command(
         start: MaybeDay = None,
         end: MaybeDay = None,
@@ -183,7 +188,12 @@ def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = 
     ) -> None:
         around = surroundings(settings or (), profile=profile)
         first, last = _span(around, start, end)
-        figures = make(around, first, last, symbols=symbols, assets=assets, force=force, as_json=json)
+        figures = make(
+            around, first, last, symbols=symbols, assets=assets, force=force, as_json=json, data_quality=of_data
+        )
+        if of_data and not figures["data_quality"]["passed"]:
+            messages.print("a rule of severity fail is broken: see the table, or configs/dq_policy.yaml.", markup=False)
+            raise typer.Exit(DATA_FAILED)
         if judged and figures["gates_failed"]:
             messages.print(f"gates failed: {', '.join(figures['gates_failed'])}", markup=False, soft_wrap=True)
             raise typer.Exit(GATES_FAILED)
@@ -192,7 +202,12 @@ def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = 
     verb(name)(command)
 
 
-_stage_verb("check-data", STAGES["bars"], "Read bars and judge their quality.")
+_stage_verb(
+    "check-data",
+    STAGES["bars"],
+    "Read bars and judge their quality, rule by rule; exits non-zero when a rule of severity fail is broken.",
+    of_data=True,
+)
 _stage_verb("build-features", STAGES["features"], "Build features and labels.")
 
 

@@ -1,5 +1,6 @@
 """The batched event log against Dagster's own, row by row in every table of every database."""
 
+import json
 import random
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -127,6 +128,20 @@ def replayed(
     return rows(folder)
 
 
+def without_lists(tables: Tables) -> Tables:
+    """Return the rows with the list of a check's planned partitions, which stock repeats in each of them, taken out."""
+
+    def plain(cell: Any) -> Any:
+        if not (isinstance(cell, str) and '"AssetCheckEvaluationPlanned"' in cell):
+            return cell
+        event = json.loads(cell)
+        event["dagster_event"]["event_specific_data"]["partitions_subset"] = None
+        return json.dumps(event, sort_keys=True)
+
+    executions = "index.asset_check_executions"
+    return tables | {executions: [tuple(map(plain, row)) for row in tables[executions]]}
+
+
 def test_every_row_of_every_table_equals_the_stock_storages(tmp_path: Path, batches: list[list[EventLogEntry]]) -> None:
     stock = replayed(tmp_path / "stock", SqliteEventLogStorage, batches)
     batched = replayed(tmp_path / "batched", BatchedSqliteEventLogStorage, batches)
@@ -138,8 +153,11 @@ def test_every_row_of_every_table_equals_the_stock_storages(tmp_path: Path, batc
     assert len(stock["index.asset_keys"]) == 3
     assert stock["index.asset_check_executions"]
     assert batched.keys() == stock.keys()
-    for table, expected in stock.items():
-        assert batched[table] == expected, table
+    lists = [cell for row in stock["index.asset_check_executions"] for cell in row if "2025-01-03|C" in str(cell)]
+    assert len(lists) > 10, "stock repeats the range in every row"
+    assert not [row for row in batched["index.asset_check_executions"] if "PartitionsSubset" in str(row)]
+    for table, expected in without_lists(stock).items():
+        assert without_lists(batched)[table] == expected, table
 
 
 def test_batches_of_mixed_assets_types_and_runs_leave_the_same_rows_too(
@@ -158,7 +176,7 @@ def test_batches_of_mixed_assets_types_and_runs_leave_the_same_rows_too(
     stock = replayed(tmp_path / "stock", SqliteEventLogStorage, mixed)
     batched = replayed(tmp_path / "batched", BatchedSqliteEventLogStorage, mixed)
     assert len(mixed) > 10
-    assert batched == stock
+    assert without_lists(batched) == without_lists(stock)
 
 
 def test_a_batch_that_fails_in_the_index_leaves_nothing_there(

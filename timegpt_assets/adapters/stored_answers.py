@@ -41,7 +41,8 @@ def known(ask: Ask, *, cache: ForecastCache, ledger: BudgetLedger, host: str) ->
     """
     by_snapshot, record = ledger.records((ask.snapshot_key,)).get(ask.snapshot_key, ("", {}))
     for request_hash in dict.fromkeys(filter(None, (by_snapshot, ask.request_hash))):
-        entry, is_paid = cache.read(host, request_hash), ledger.has_answer(request_hash)
+        is_paid = ledger.has_answer(request_hash)  # asked first: whoever is answering now stores the bytes before
+        entry = cache.read(host, request_hash)
         if entry is None and is_paid:
             what = f"The answer {request_hash} was paid for, but is not in {cache.place.shown('')}; nothing was sent."
             raise CacheDamaged(f"{what} Restore the cache from a backup, or pay again with --reask.")

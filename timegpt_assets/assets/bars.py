@@ -1,6 +1,6 @@
 """Bars: from the source's rows to a gapless session grid that can be trusted, with a verdict per day and symbol."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -9,7 +9,7 @@ import polars as pl
 
 from timegpt_assets.adapters.market_data import Delivering
 from timegpt_assets.adapters.month_file import Delivery
-from timegpt_assets.adapters.parquet_store import Stored
+from timegpt_assets.adapters.parquet_store import Facts, Stored
 from timegpt_assets.assets.declare import House, declared, note_rows, stored_in
 from timegpt_assets.config import core_values
 from timegpt_assets.core import bars as core
@@ -116,17 +116,22 @@ def quality_report(house: House) -> dg.AssetsDefinition:
     )
     def quality_report(context: dg.AssetExecutionContext, bars: Stored) -> pl.DataFrame:
         """One verdict per symbol of the day with the facts behind it, read from what was stored with the bars."""
-        rows = [
-            {"day": day, "symbol": symbol} | {k: v for k, v in fact.items() if k in tables.QUALITY.columns}
-            for (day, symbol), fact in ((tuple(key.split("|")), fact) for key, fact in bars.facts.items())
-        ]
-        frame = pl.DataFrame(rows, schema=tables.QUALITY.schema | {"day": pl.String}).with_columns(
-            pl.col("day").str.to_date()
-        )
+        frame = verdicts(bars.facts)
         note_rows(context, frame, verdicts=_verdict_counts(frame))
         return frame
 
     return quality_report
+
+
+def verdicts(facts: Mapping[str, Facts]) -> pl.DataFrame:
+    """Return QUALITY from the facts stored with the bars, by partition key."""
+    columns = tables.QUALITY.columns
+    rows = [
+        dict(zip(("day", "symbol"), key.split("|"), strict=True)) | {k: v for k, v in fact.items() if k in columns}
+        for key, fact in facts.items()
+    ]
+    frame = pl.DataFrame(rows, schema=tables.QUALITY.schema | {"day": pl.String})
+    return frame.with_columns(pl.col("day").str.to_date()).sort(tables.QUALITY.key)
 
 
 def _verdict_counts(frame: pl.DataFrame) -> dict[str, str]:

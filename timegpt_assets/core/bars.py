@@ -56,7 +56,7 @@ def quality(
 
 def _facts(wanted: pl.DataFrame, rows: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
     """Return the wanted keys with everything that is counted from rows."""
-    counted = rows.group_by(KEY).agg(pl.len().alias("rows_raw"), *_fate_counts(policy), *_shifted_counts())
+    counted = rows.group_by(KEY).agg(pl.len().alias("rows_raw"), *_fate_counts(policy))
     facts = (
         wanted.join(counted, on=KEY, how="left")
         .join(_gaps(rows), on=KEY, how="left")
@@ -68,9 +68,22 @@ def _facts(wanted: pl.DataFrame, rows: pl.DataFrame, policy: QualityPolicy) -> p
             filled=pl.col("rows_expected") - pl.col("rows_session"),
         )
     )
-    enough = [pl.col(f"shifted_{n}") >= policy.min_completeness * pl.col("rows_expected") for n in range(len(SHIFTS))]
-    shifted = pl.coalesce(*(pl.when(fits).then(pl.lit(m)) for fits, m in zip(enough, SHIFTS, strict=True)), pl.lit(0))
-    return facts.with_columns(shifted_min=shifted.cast(pl.Int64)).drop(f"shifted_{n}" for n in range(len(SHIFTS)))
+    short = facts.filter(pl.col("completeness") < policy.min_completeness)
+    shifted = _shifted(rows.join(short, on=KEY, how="semi"), policy)
+    return facts.join(shifted, on=KEY, how="left").with_columns(pl.col("shifted_min").fill_null(0))
+
+
+def _shifted(rows: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
+    """Return [day, symbol, shifted_min]: the first of SHIFTS by which the session, moved, would hold enough rows."""
+    length = (pl.col("close_time").first() - pl.col("open_time").first()).dt.total_minutes()
+    fits = []
+    for shift in SHIFTS:
+        since_open = pl.col("ts") - pl.col("open_time") - pl.duration(minutes=shift)
+        until_close = pl.col("close_time") + pl.duration(minutes=shift) - pl.col("ts")
+        inside = (since_open >= pl.duration(minutes=0)) & (until_close > pl.duration(minutes=0))
+        enough = pl.col("ts").filter(inside).n_unique() >= policy.min_completeness * length
+        fits.append(pl.when(enough).then(pl.lit(shift, pl.Int64)))
+    return rows.group_by(KEY).agg(shifted_min=pl.coalesce(*fits, pl.lit(0, pl.Int64)))
 
 
 def _with_gap(facts: pl.DataFrame, closes: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
@@ -160,16 +173,6 @@ def _fate_counts(policy: QualityPolicy) -> list[pl.Expr]:
         (pl.col("row").diff() < 0).sum().alias("unsorted"),
         pl.col("open").filter(usable).first().alias("first_price"),
     ]
-
-
-def _shifted_counts() -> list[pl.Expr]:
-    """Return how many minutes of rows lie inside the session moved by each of SHIFTS."""
-    inside = [
-        (pl.col("ts") >= pl.col("open_time") + pl.duration(minutes=shift))
-        & (pl.col("ts") < pl.col("close_time") + pl.duration(minutes=shift))
-        for shift in SHIFTS
-    ]
-    return [within.sum().alias(f"shifted_{n}") for n, within in enumerate(inside)]
 
 
 def _gaps(placed: pl.DataFrame) -> pl.DataFrame:

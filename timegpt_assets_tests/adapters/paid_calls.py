@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,13 @@ def frame(hour: int = 14, *, symbols: Sequence[str] = SYMBOLS, rows: int = 120, 
     n = len(symbols)
     sigma = pl.DataFrame({"symbol": sorted(symbols), "sigma": [1e-3] * n, "target_scale": [1.0] * n})
     return Frame(day=day, snapshot_ts=snapshot, horizon_min=15, history=history, sigma=sigma, left_out={})
+
+
+def lively(hour: int = 14) -> Frame:
+    """Return a frame whose last symbol moves eight times as much as its first: a change of their order shows."""
+    made = frame(hour)
+    grown = pl.when(pl.col("symbol") == SYMBOLS[-1]).then(pl.col("y") * 8).otherwise("y")
+    return replace(made, history=made.history.with_columns(y=grown))
 
 
 def frames(*, day: date = DAY) -> list[Frame]:

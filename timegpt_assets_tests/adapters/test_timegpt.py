@@ -5,11 +5,11 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 import pytest
@@ -25,7 +25,9 @@ from timegpt_assets.adapters.call_errors import (
     UntrustedHost,
     UnusableInput,
 )
+from timegpt_assets.adapters.forecast_cache import Entry, ForecastCache
 from timegpt_assets.adapters.places import Folder
+from timegpt_assets.adapters.questions import Size, params_key
 from timegpt_assets.core import tables
 from timegpt_assets_tests.adapters.paid_calls import KEY, SYMBOLS, account, frame, frames, timegpt
 from timegpt_assets_tests.servers.timegpt import Fault, TimeGPTServer
@@ -156,6 +158,73 @@ def test_the_rows_are_what_the_sdk_itself_returns(server: TimeGPTServer, tmp_pat
     assert {k: v for k, v in mine.headers.items() if k != "connection"} == {
         k: v for k, v in direct.headers.items() if k != "connection"
     }
+
+
+def test_bulk_rows_are_what_the_sdk_itself_returns(server: TimeGPTServer, tmp_path: Path) -> None:
+    from nixtla import NixtlaClient
+
+    whole = frame(14)
+    windows = tuple(replace(whole, snapshot_ts=whole.snapshot_ts - timedelta(minutes=m)) for m in (45, 15))
+    ours = timegpt(server.url, tmp_path).answers([replace(whole, windows=windows)], budget_run_id="run").rows
+    naive = whole.history.select(unique_id="symbol", ds=pl.col("ds").dt.replace_time_zone(None), y="y").to_pandas()
+    client = NixtlaClient(api_key=KEY, base_url=server.url)
+    asked = {"h": 15, "freq": "min", "level": [50, 80, 95], "model": "timegpt-1", "n_windows": 3, "step_size": 15}
+    theirs = pl.from_pandas(client.cross_validation(naive, **asked))
+    for window in windows:
+        mine = ours.filter(pl.col("snapshot_ts") == window.snapshot_ts)
+        same = theirs.filter(pl.col("cutoff") == window.snapshot_ts.replace(tzinfo=None))
+        assert mine.height == same.height == 3 * 15
+        assert mine["symbol"].to_list() == same["unique_id"].to_list()
+        assert mine["mean"].to_list() == same["TimeGPT"].to_list()
+        assert mine["lo_80"].to_list() == same["TimeGPT-lo-80"].to_list()
+    bodies = [one.body for one in server.received if one.path == "/v2/cross_validation"]
+    assert bodies[0] == bodies[1]
+
+
+SMALL = 60_000
+"""Bytes of one request: three series of 500 rows fit, of two with 1,900 rows not even at the most they may take."""
+
+
+def test_too_large_a_request_loses_its_oldest_history_first(server: TimeGPTServer, tmp_path: Path) -> None:
+    roomy = TimeGPTServer(key=KEY, input_size=5000)
+    with roomy:
+        small = timegpt(roomy.url, tmp_path, size=Size(max_bytes=SMALL, least_rows=500))
+        assert small.answers([frame(14, rows=3000)], budget_run_id="a").sent == 2
+        (body,) = roomy.bodies()
+        assert len(set(body["series"]["sizes"])) == 1
+        assert 500 < body["series"]["sizes"][0] < 3000
+        assert len(roomy.received[-1].body) <= SMALL
+
+
+def test_only_then_are_the_symbols_split_each_part_a_request_reserved_with_the_others(tmp_path: Path) -> None:
+    with TimeGPTServer(key=KEY, input_size=5000) as roomy:
+        size = Size(max_bytes=SMALL, least_rows=1900)
+        with pytest.raises(BudgetExceeded, match="4 TimeGPT calls needed, 3 left"):
+            timegpt(roomy.url, tmp_path, size=size, limits={"per_run": 3}).answers(
+                [frame(14, rows=3000)], budget_run_id="a"
+            )
+        answered = timegpt(roomy.url, tmp_path, size=size).answers([frame(14, rows=3000)], budget_run_id="a")
+        assert [len(body["series"]["sizes"]) for body in roomy.bodies()] == [1, 1, 1]
+        assert all(n >= 1900 for body in roomy.bodies() for n in body["series"]["sizes"])
+        assert all(len(one.body) <= SMALL for one in roomy.received)
+        assert answered.rows["symbol"].unique().sort().to_list() == list(SYMBOLS)
+        assert timegpt(roomy.url, tmp_path, size=size).answers([frame(14, rows=3000)], budget_run_id="b").sent == 0
+
+
+def test_a_symbol_added_later_is_asked_for_alone_and_once(server: TimeGPTServer, tmp_path: Path) -> None:
+    forecaster = timegpt(server.url, tmp_path)
+    forecaster.answers([frame(14)], budget_run_id="a")
+    for sent, run in ((1, "b"), (0, "c")):
+        again = forecaster.answers([frame(14, symbols=(*SYMBOLS, "ZM"))], budget_run_id=run)
+        assert again.sent == sent
+        assert again.rows["symbol"].n_unique() == 4
+        assert not again.rows["stale_input"].any()
+    assert [len(body["series"]["sizes"]) for body in server.bodies()] == [3, 1]
+
+
+def test_the_parameters_are_known_by_the_hash_of_what_the_sdk_sends(server: TimeGPTServer, tmp_path: Path) -> None:
+    forecaster = timegpt(server.url, tmp_path)
+    assert params_key(server.host, "timegpt-1") == forecaster.params_question.ask.request_hash
 
 
 def test_what_is_sent_is_one_unpartitioned_body_with_levels_and_no_key_check(
@@ -414,3 +483,27 @@ def test_every_error_says_what_to_do(server: TimeGPTServer, tmp_path: Path) -> N
         offline.answers([frame(14, day=date(2024, 7, 2))], budget_run_id="a")
     assert "2024-07-02" in str(missed.value)
     assert str(missed.value).endswith("Ask for them online first.")
+
+
+class AnsweredInBetween(ForecastCache):
+    """A cache in which another process stores the answer right after it was looked for in vain."""
+
+    meanwhile: ClassVar[list[Callable[[], object]]] = []
+
+    def read(self, host: str, request_hash: str) -> Entry | None:
+        found = super().read(host, request_hash)
+        if found is None and self.meanwhile:
+            self.meanwhile.pop()()
+        return found
+
+
+def test_an_answer_that_another_process_stores_in_between_is_not_taken_for_a_damaged_one(
+    server: TimeGPTServer, tmp_path: Path
+) -> None:
+    timegpt(server.url, tmp_path).answers([frame(14)], budget_run_id="a")
+    other = timegpt(server.url, tmp_path)
+    AnsweredInBetween.meanwhile[:] = [lambda: other.answers([frame(15)], budget_run_id="other")]
+    ours = timegpt(server.url, tmp_path, cache=AnsweredInBetween(Folder(tmp_path / "cache")))
+    assert ours.answers([frame(15)], budget_run_id="ours").rows.height == 3 * 15
+    assert AnsweredInBetween.meanwhile == []
+    assert posts(server) == 2

@@ -11,6 +11,7 @@ from timegpt_assets.adapters.call_errors import (
     AnswerLost,
     BudgetExceeded,
     CallError,
+    CircuitOpen,
     Frozen,
     InvalidAnswer,
     KeyRefused,
@@ -21,7 +22,7 @@ from timegpt_assets.adapters.call_errors import (
     TooManyRequests,
 )
 from timegpt_assets.adapters.timegpt import TimeGPT
-from timegpt_assets_tests.adapters.paid_calls import KEY, frame, timegpt
+from timegpt_assets_tests.adapters.paid_calls import KEY, frame, lively, timegpt
 from timegpt_assets_tests.servers.timegpt import Fault, TimeGPTServer, status, too_many
 
 RESET_BEFORE, RESET_AFTER = Fault(kind="reset_before"), Fault(kind="reset_after")
@@ -135,6 +136,40 @@ def test_nonsense_is_spent_kept_and_not_asked_again(server: TimeGPTServer, forec
     assert states(forecaster) == {"ANSWERED": 1}
     again = forecaster.answers([frame(15)], budget_run_id="b", reask=True)
     assert (again.sent, again.rows.height) == (1, 3 * 15)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("swapped", "NVDA moves 7 times as much as"), ("demo", "AAPL is said to be 437.84")]
+)
+def test_an_answer_about_something_else_is_spent_and_used_only_when_doubts_are_kept(
+    server: TimeGPTServer, forecaster: TimeGPT, kind: str, said: str
+) -> None:
+    server.faults.append(Fault(kind=kind))
+    for _ in range(2):
+        with pytest.raises(InvalidAnswer, match=rf"{said}.*forecast\.on_doubt=keep"):
+            forecaster.answers([lively(15)], budget_run_id="a")
+    assert sent(server) == 1
+    forecaster.on_doubt = "keep"
+    assert forecaster.answers([lively(15)], budget_run_id="a").rows.height == 3 * 15
+    assert sent(server) == 1
+
+
+def test_nonsense_ends_the_day_before_the_next_snapshot_is_paid_for(server: TimeGPTServer, forecaster: TimeGPT) -> None:
+    server.faults.append(Fault(kind="html"))
+    with pytest.raises(InvalidAnswer):
+        forecaster.answers([frame(15), frame(16), frame(17)], budget_run_id="a")
+    assert sent(server) == 1
+    assert states(forecaster) == {"ANSWERED": 1, "REFUNDED": 2}
+
+
+def test_a_day_that_keeps_failing_opens_the_circuit_and_says_so(server: TimeGPTServer, forecaster: TimeGPT) -> None:
+    well = [None, None]
+    server.faults.extend([status(503), *well[:1], status(503), status(502), *well[:1], status(504), status(503)])
+    with pytest.raises(CircuitOpen, match=r"5 of 7 calls of the day failed.*max_failed_calls = 5.*Run again later"):
+        forecaster.answers([frame(15), frame(16), frame(17), frame(18)], budget_run_id="a")
+    assert sent(server) == 7
+    assert states(forecaster) == {"ANSWERED": 2, "REFUNDED": 1, "UNKNOWN": 5}
+    assert forecaster.answers([frame(15), frame(16), frame(17), frame(18)], budget_run_id="b").sent == 2
 
 
 def test_nonsense_for_model_parameters_is_mended_by_asking_again_on_purpose(

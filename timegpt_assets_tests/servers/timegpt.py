@@ -5,10 +5,13 @@ serves until interrupted and prints its URL. Answers depend on the request alone
 """
 
 import argparse
+import hashlib
 import json
 import math
+import queue
 import socket
 import struct
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -30,7 +33,7 @@ class Fault:
     """What to do to one request instead of answering it well.
 
     ``kind``: status, reset_before, reset_after, truncated, html, bad_json, nan, null, crossed, missing_band,
-    wrong_rows, missing_series, demo, slow, drip.
+    wrong_rows, missing_series, swapped, demo, slow, drip.
     """
 
     kind: str
@@ -102,15 +105,55 @@ def spoilt(kind: str, good: dict[str, Any], sizes: Sequence[int]) -> bytes:
         case "missing_series":
             keep = n - n // len(sizes)
             good |= {"mean": good["mean"][:keep], "intervals": {k: v[:keep] for k, v in bands.items()}}
+        case "swapped":
+            good |= {"mean": _reversed(good["mean"], len(sizes))}
+            good["intervals"] = {name: _reversed(values, len(sizes)) for name, values in bands.items()}
         case "demo":
-            good["mean"] = [437.84] * n
+            good |= {"mean": [437.84] * n, "intervals": {name: [437.84] * n for name in bands}}
     return json.dumps(good).encode()
+
+
+def _reversed(values: list[float], series: int) -> list[float]:
+    """Return the values with the series in the opposite order."""
+    return np.asarray(values).reshape(series, -1)[::-1].ravel().tolist()
+
+
+def cross_validation(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the windows of a request body, each forecast from what lies before it alone, with their row numbers."""
+    series, h, n_windows, step = body["series"], body["h"], body["n_windows"], body["step_size"]
+    parts = np.split(np.asarray(series["y"], dtype=np.float64), np.cumsum(series["sizes"])[:-1])
+    mean: list[float] = []
+    idxs: list[int] = []
+    bands: dict[str, list[float]] = {}
+    offset = 0
+    for y in parts:
+        for window in range(n_windows):
+            cut = len(y) - h - step * (n_windows - 1 - window)
+            said = answer(dict(body) | {"series": {"y": y[:cut].tolist(), "sizes": [cut]}})
+            mean += said["mean"]
+            for name, values in (said["intervals"] or {}).items():
+                bands.setdefault(name, []).extend(values)
+            idxs += range(offset + cut, offset + cut + h)
+        offset += len(y)
+    tokens = {"input_tokens": len(series["y"]), "output_tokens": len(mean), "finetune_tokens": 0}
+    sizes = [n_windows * h] * len(parts)
+    return tokens | {"mean": mean, "intervals": bands or None, "weights_x": None, "sizes": sizes, "idxs": idxs}
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that left: being killed is what tests do to it."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class TimeGPTServer:
     """Serves in a thread inside ``with``; counts requests by path, keeps their bodies, takes faults from a queue.
 
-    ``faults`` strike POST /v2/forecast one by one, ``params_faults`` GET /model_params.
+    ``faults`` strike POSTs one by one (None: answered well), ``params_faults`` GET /model_params. ``events`` tells of
+    every request "received" and "replied" as it happens.
     """
 
     def __init__(
@@ -120,11 +163,11 @@ class TimeGPTServer:
         self.key, self.params, self.delay_sec = key, {"input_size": input_size, "horizon": horizon}, delay_sec
         self.received: list[Received] = []
         self.worked = 0
-        self.faults: deque[Fault] = deque()
-        self.params_faults: deque[Fault] = deque()
+        self.events: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.faults: deque[Fault | None] = deque()
+        self.params_faults: deque[Fault | None] = deque()
         self._lock = threading.Lock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"owner": self}))
-        self._http.daemon_threads = True
+        self._http = _Http(("127.0.0.1", port), type("Handler", (_Handler,), {"owner": self}))
         self.host = f"127.0.0.1:{self._http.server_address[1]}"
         self.url = f"http://{self.host}"
 
@@ -145,6 +188,12 @@ class TimeGPTServer:
         self._http.serve_forever()
 
     @property
+    def digests(self) -> Counter[str]:
+        """Return how often each request was received: sha256 of path and body."""
+        with self._lock:
+            return Counter(hashlib.sha256(one.path.encode() + one.body).hexdigest() for one in self.received)
+
+    @property
     def counts(self) -> Counter[str]:
         """Return the requests received so far, by path."""
         with self._lock:
@@ -157,8 +206,9 @@ class TimeGPTServer:
     def _take(self, received: Received) -> Fault | None:
         with self._lock:
             self.received.append(received)
-            queue = {"/v2/forecast": self.faults, "/model_params": self.params_faults}.get(received.path)
-            return queue.popleft() if queue else None
+            self.events.put("received")
+            waiting = {"/model_params": self.params_faults}.get(received.path, self.faults)
+            return waiting.popleft() if waiting else None
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -184,12 +234,13 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.owner._take(Received(self.path, body, self._safe_headers()))
         if not self._is_let_in():
             return None
-        if self.path != "/v2/forecast":
+        answering = {"/v2/forecast": answer, "/v2/cross_validation": cross_validation}.get(self.path)
+        if answering is None:
             return self._reply(404, {"detail": "Not Found"})
         if fault and fault.kind in ("status", "reset_before"):
             return self._strike(fault, {}, [])
         asked = json.loads(body)
-        good = answer(asked)
+        good = answering(asked)
         self.owner.worked += 1
         time.sleep(self.owner.delay_sec)
         return self._reply(200, good) if fault is None else self._strike(fault, good, asked["series"]["sizes"])
@@ -241,6 +292,7 @@ class _Handler(BaseHTTPRequestHandler):
             for part in [body[: len(body) - cut]] if not pause else [body[i : i + 1] for i in range(len(body))]:
                 self.wfile.write(part)
                 time.sleep(pause)
+            self.owner.events.put("replied")
         except OSError:
             self.close_connection = True
         if cut:
