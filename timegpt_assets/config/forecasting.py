@@ -174,6 +174,14 @@ class Conformal(Section):
     score: Literal["sigma", "absolute"]
 
 
+class Evaluation(Section):
+    """How surely scores are told apart, and when coverage has drifted."""
+
+    bootstrap_draws: Annotated[int, Field(ge=100)]
+    block_days: Count
+    drift_days: Annotated[int, Field(ge=2)]
+
+
 class Calibration(Section):
     """How raw quantiles are corrected from earlier outcomes."""
 
@@ -190,6 +198,7 @@ class Calibration(Section):
     isotonic: Isotonic
     adaptive: Adaptive
     conformal: Conformal
+    evaluation: Evaluation
 
 
 class ForecastGrid(Section):
