@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.parquet_store import Stored
+from timegpt_assets.adapters.parquet_store import Shelf, Stored
 from timegpt_assets.assets.declare import House
 from timegpt_assets.core import tables
+from timegpt_assets.core.calibration import samples
 from timegpt_assets.core.schema import Table
 
 USABLE = ("ok", "warned")
@@ -22,7 +23,13 @@ BY_NAME = {table.name: table for table in tables.ALL}
 
 def checks(house: House, assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:
     """Return every check of the graph: one against its table per asset, bar quality, and the gate on promotion."""
-    return [*(matches_table(asset) for asset in assets), bars_quality(house), gates_passed(house)]
+    return [
+        *(matches_table(asset) for asset in assets),
+        bars_quality(house),
+        embargo_kept(house),
+        coverage_holds(house),
+        gates_passed(house),
+    ]
 
 
 def matches_table(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
@@ -36,9 +43,12 @@ def matches_table(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
         partitions_def=asset.partitions_def,
         description=f"Columns, key and row rules of {table.name} as declared in core/tables.py.",
     )
-    def matches_table(stored: pl.DataFrame) -> dg.AssetCheckResult:
-        errors = table.errors(stored)
-        return dg.AssetCheckResult(passed=not errors, metadata={"rows": len(stored), "errors": errors})
+    def matches_table(stored: Shelf) -> dg.AssetCheckResult:
+        rows, errors = 0, list[str]()
+        for frame in stored.blocks():
+            rows += len(frame)
+            errors += [error for error in table.errors(frame) if error not in errors]
+        return dg.AssetCheckResult(passed=not errors, metadata={"rows": rows, "errors": errors})
 
     return matches_table
 
@@ -64,6 +74,47 @@ def bars_quality(house: House) -> dg.AssetChecksDefinition:
         return dg.AssetCheckResult(passed=not bad, severity=severity, metadata={"unusable": shown, "count": len(bad)})
 
     return quality
+
+
+def embargo_kept(house: House) -> dg.AssetChecksDefinition:
+    """Return the blocking check of calibration's windows: nothing was learnt inside the embargo."""
+    settings = house.settings.calibration
+
+    @dg.asset_check(
+        asset=dg.AssetKey(["calibration", "calibration_models"]),
+        name="embargo_kept",
+        blocking=True,
+        partitions_def=house.grid.day_symbol,
+        description="Every model's window, and the newest outcome it was fitted on, end before the embargo of its day.",
+    )
+    def embargo_kept(models: pl.DataFrame) -> dg.AssetCheckResult:
+        spans = {"window_days": settings.window_days, "embargo_days": settings.embargo_days}
+        found = samples.breaches(models, **spans)
+        return dg.AssetCheckResult(passed=not found, metadata={"rows": models.height, "breaches": found[:SHOWN]})
+
+    return embargo_kept
+
+
+def coverage_holds(house: House) -> dg.AssetChecksDefinition:
+    """Return the drift alarm as a warning: rolling coverage, all symbols pooled, has left what was promised."""
+
+    @dg.asset_check(
+        asset=dg.AssetKey(["evaluation", "coverage_drift"]),
+        name="coverage_holds",
+        partitions_def=house.grid.month,
+        description="On the month's last session no band's rolling coverage, all symbols pooled, has drifted.",
+    )
+    def coverage_holds(drift: pl.DataFrame) -> dg.AssetCheckResult:
+        last = drift.filter(pl.col("symbol") == "*", pl.col("day") == pl.col("day").max())
+        ringing = [
+            f"{row['level']} % band: {row['coverage']:.3f} of {row['n']} outcomes, {row['score_source']}"
+            for row in last.filter("alarm").iter_rows(named=True)
+        ]
+        return dg.AssetCheckResult(
+            passed=not ringing, severity=dg.AssetCheckSeverity.WARN, metadata={"drifted": ringing}
+        )
+
+    return coverage_holds
 
 
 def gates_passed(house: House) -> dg.AssetChecksDefinition:

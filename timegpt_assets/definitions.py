@@ -20,6 +20,7 @@ from timegpt_assets.adapters.lineage_book import LineageBook
 from timegpt_assets.adapters.parquet_store import ParquetStore
 from timegpt_assets.assets import backtest, bars, calibration, evaluation, features, forecasts, gates, reports
 from timegpt_assets.assets.declare import House
+from timegpt_assets.config import core_values
 from timegpt_assets.config.settings import Settings, load_settings
 from timegpt_assets.core import lineage
 from timegpt_assets.io_managers import TableIOManager
@@ -49,6 +50,9 @@ ASSETS = (
     backtest.portfolio,
     evaluation.forecast_diagnostics,
     evaluation.pit_reliability,
+    evaluation.coverage_report,
+    evaluation.interval_widths,
+    evaluation.coverage_drift,
     evaluation.trading_scores,
     evaluation.cost_sensitivity,
     evaluation.oos_summary,
@@ -128,6 +132,7 @@ def defs() -> dg.Definitions:
 def lineage_records(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> dict[dg.AssetKey, lineage.Lineage]:
     """Return what each asset's rows are made under, by asset key; the digest covers all that shapes the stage."""
     records: dict[dg.AssetKey, lineage.Lineage] = {}
+    features_made = core_values.feature_recipe(settings, core_values.event_calendar(settings))
     waiting = {asset.key: asset for asset in assets}
     while waiting:
         key = next(k for k, a in waiting.items() if not a.dependency_keys & waiting.keys())
@@ -140,7 +145,8 @@ def lineage_records(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -
             config_digest=settings.digest(SHAPED_BY[asset.group_names_by_key[key]]),
             data_version=settings.data.source,
             feature_payload_schema_version=lineage.FEATURE_PAYLOAD_SCHEMA_VERSION,
-            feature_version=settings.digest(("features",))[:12],
+            feature_version=features_made.feature_version,
+            features_hash=features_made.features_hash,
             model_name=settings.forecast.model if settings.forecast.backend == "nixtla" else "ridge",
             model_version=settings.forecast.model if settings.forecast.backend == "nixtla" else "1",
             parents=parents,

@@ -10,10 +10,11 @@ from html import escape
 
 import polars as pl
 
-from timegpt_assets.core.tables import BANDS
+from timegpt_assets.core.tables import BANDS, COVERAGE_DRIFT, INTERVAL_WIDTHS
 from timegpt_assets.pictures.coverage import coverage, reliability
 from timegpt_assets.pictures.fan import fan
 from timegpt_assets.pictures.gates import judged, strip
+from timegpt_assets.pictures.intervals import drift, histogram, widths
 from timegpt_assets.pictures.pnl import dollars, pnl
 from timegpt_assets.pictures.quality import quality
 from timegpt_assets.pictures.render import data_uri, svg
@@ -55,6 +56,8 @@ class Report:
     portfolio: pl.DataFrame
     costs: pl.DataFrame
     gates: pl.DataFrame
+    drift: pl.DataFrame = field(default_factory=COVERAGE_DRIFT.empty)
+    widths: pl.DataFrame = field(default_factory=INTERVAL_WIDTHS.empty)
     lineage: Sequence[Lineage] = field(default_factory=tuple)
     fan_day: date | None = None
 
@@ -72,7 +75,14 @@ def page(report: Report) -> str:
         _section("Headline", _pairs(rows, "headline")),
         _section("Data quality", _png(quality(report.quality)), _pairs(rows, "data quality"), _faults(report)),
         _section("Forecasts", _svg(_fan(report))),
-        _section("Calibration", _svg(coverage(report.diagnostics)), _svg(reliability(report.reliability))),
+        _section(
+            "Calibration",
+            _svg(coverage(report.diagnostics)),
+            _svg(reliability(report.reliability)),
+            _svg(histogram(report.reliability)),
+            _svg(drift(report.drift)),
+            _svg(widths(report.widths)),
+        ),
         _section("Backtest", _svg(pnl(report.portfolio, days=report.days)), _cost_table(report.costs)),
         _section("Gates", _svg(strip(report.gates)), _gate_table(report.gates)),
         _section("Lineage", _lineage_table(report.lineage)),

@@ -17,6 +17,7 @@ import polars as pl
 from timegpt_assets.adapters.answered import Forecaster
 from timegpt_assets.adapters.baseline import Baseline
 from timegpt_assets.adapters.budget_ledger import Account, BudgetLedger
+from timegpt_assets.adapters.daily_files import DailyFiles, earnings, macro_events, vix_closes
 from timegpt_assets.adapters.forecast_cache import ForecastCache
 from timegpt_assets.adapters.hosts import PROVIDER_URL, host
 from timegpt_assets.adapters.lineage_book import LineageBook
@@ -124,9 +125,27 @@ def answer_index(around: Surroundings, books: BudgetLedger) -> Index:
     )
 
 
+def daily_files(around: Surroundings) -> DailyFiles:
+    """Return what the daily files say that settings name, and the event calendar with what they add to it."""
+    settings, events = around.settings, around.settings.events
+    vix = settings.data.vix_path
+    calendar = core_values.event_calendar(settings)
+    if events.calendar_path:
+        calendar = macro_events(around.place(events.calendar_path), events.calendar_names, calendar)
+    if events.earnings_path:
+        calendar = earnings(around.place(events.earnings_path), calendar)
+    return DailyFiles(vix_closes(around.place(vix)) if vix else None, calendar)
+
+
 def size(settings: Settings) -> Size:
     """Return what one request may weigh."""
-    return Size(max_bytes=settings.forecast.max_bytes_per_call, least_rows=core_values.least_rows(settings))
+    forecast, extra = settings.forecast, core_values.exogenous(settings)
+    return Size(
+        max_bytes=forecast.max_bytes_per_call,
+        least_rows=core_values.least_rows(settings),
+        columns=1 + len(extra.names),
+        ahead=forecast.horizon_min if extra.future else 0,
+    )
 
 
 def forecast_cache(around: Surroundings) -> ForecastCache:
@@ -198,6 +217,7 @@ SHAPES_A_BODY = (
     "forecast.framing",
     "forecast.history_days",
     "forecast.history_mode",
+    "forecast.exogenous",
 )
 """Settings that shape a request beside model, horizon and levels: with others of them a snapshot is another one."""
 
@@ -205,6 +225,7 @@ SHAPES_A_BODY = (
 def resources(around: Surroundings) -> dict[str, Any]:
     """Return the resource definitions of the outside world, each made when a run first needs it."""
     return {
+        "daily_files": dg.ResourceDefinition(lambda _: daily_files(around)),
         "clock": dg.ResourceDefinition(lambda _: around.clock),
         "market_data": dg.ResourceDefinition(lambda _: market_data(around)),
         "forecaster": dg.ResourceDefinition(lambda _: forecaster(around)),

@@ -48,6 +48,8 @@ TINY = (
     "forecast.history_days=3",
     "calibration.window_days=2",
     "calibration.min_samples_cell=2",
+    "calibration.evaluation.drift_days=2",
+    "calibration.evaluation.bootstrap_draws=100",
     "trading.filters.lookback_sessions=2",
     "trading.risk.position_limit=1",
     "trading.daily_trade_cap=6",
@@ -133,6 +135,7 @@ def road(
     with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patched:
         if not pictures:
             patched.setattr(shown, "fans", lambda *_: {"fan": {}})
+            patched.setattr(shown, "of_months", lambda *_: None)
             patched.setattr(report_page, "page", lambda _: "")
         yield Road(around=around, engine=Engine(repository=repository, instance=instance, purse=purse(around)))
 

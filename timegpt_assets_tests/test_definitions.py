@@ -113,7 +113,7 @@ def test_the_text_shows_the_windows_and_the_embargo():
     text = graph_text()
     assert "<- forecasts/outcomes: day [-31..-2], symbol all, may be absent" in text
     assert "<- features/panel: [-10..0], may be absent" in text
-    assert text.count("\ncheck ") == len(ASSETS) + 2
+    assert text.count("\ncheck ") == len(ASSETS) + 4
 
 
 def test_no_forecast_stands_on_labels_and_nothing_of_a_day_stands_on_what_came_after():

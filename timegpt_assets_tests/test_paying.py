@@ -57,9 +57,13 @@ def server() -> Iterator[TimeGPTServer]:
 
 
 @contextmanager
-def house(folder: Path, server: TimeGPTServer, *overrides: str, clock: Clock | None = None) -> Iterator[Road]:
+def house(
+    folder: Path, server: TimeGPTServer, *overrides: str, clock: Clock | None = None, **options: Any
+) -> Iterator[Road]:
     """Yield a small house that asks the local server, two snapshots a day, within a budget."""
-    with road(folder, *modest(server.url), *overrides, pictures=False, clock=clock or Clock(), **OPTIONS) as built:
+    with road(
+        folder, *modest(server.url), *overrides, pictures=False, clock=clock or Clock(), **OPTIONS, **options
+    ) as built:
         yield built
 
 

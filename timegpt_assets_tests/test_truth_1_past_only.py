@@ -66,7 +66,16 @@ CLOCKS: Mapping[str, pl.Expr] = {
     **dict.fromkeys(TRADED, ENTERED),
     **{
         f"evaluation/{name}": closed(pl.col("as_of"))
-        for name in ("forecast_diagnostics", "pit_reliability", "trading_scores", "cost_sensitivity", "oos_summary")
+        for name in (
+            "forecast_diagnostics",
+            "pit_reliability",
+            "coverage_report",
+            "interval_widths",
+            "coverage_drift",
+            "trading_scores",
+            "cost_sensitivity",
+            "oos_summary",
+        )
     },
     "gates/forecast_gate": closed(pl.col("as_of")),
     "gates/trading_gate": closed(pl.col("as_of")),

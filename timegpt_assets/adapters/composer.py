@@ -45,10 +45,23 @@ class Composer:
         return self._composed(lambda: self._client._get_model_params(model, FREQ))
 
     def forecast(
-        self, sent: pl.DataFrame, *, h: int, model: str, levels: tuple[int, ...], params: tuple[int, int]
+        self,
+        sent: pl.DataFrame,
+        *,
+        h: int,
+        model: str,
+        levels: tuple[int, ...],
+        params: tuple[int, int],
+        ahead: pl.DataFrame | None = None,
+        historic: tuple[str, ...] = (),
     ) -> httpx.Request:
-        """Return the SDK's request for h steps of every series in ``sent`` (symbol, ds, y), without the API key."""
-        asked = self._asked(h, model, levels, params)
+        """Return the SDK's request for h steps of every series in ``sent`` (symbol, ds, y, ...), without the API key.
+
+        ``ahead``: symbol, ds of the h steps and the columns known there; ``historic``: columns of the past alone.
+        """
+        asked = self._asked(h, model, levels, params) | {"hist_exog_list": list(historic) or None}
+        if ahead is not None:
+            asked["X_df"] = _naive(ahead)
         return self._composed(lambda: self._client.forecast(df=_naive(sent), **asked))
 
     def cross_validation(
@@ -60,9 +73,11 @@ class Composer:
         model: str,
         levels: tuple[int, ...],
         params: tuple[int, int],
+        historic: tuple[str, ...] = (),
     ) -> httpx.Request:
         """Return the SDK's request for the last ``n_windows`` windows of h steps inside every series in ``sent``."""
         asked = self._asked(h, model, levels, params) | {"n_windows": n_windows, "step_size": h}
+        asked["hist_exog_list"] = list(historic) or None
         return self._composed(lambda: self._client.cross_validation(df=_naive(sent), **asked))
 
     def _asked(self, h: int, model: str, levels: tuple[int, ...], params: tuple[int, int]) -> dict[str, Any]:

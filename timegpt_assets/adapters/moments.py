@@ -74,9 +74,10 @@ def composed(
 ) -> httpx.Request:
     """Return the SDK's request for the rows, without the API key."""
     asked: dict[str, Any] = {"h": frame.horizon_min, "model": model, "levels": levels, "params": params}
+    asked["historic"] = frame.exogenous.historic
     if frame.windows:
         return composer.cross_validation(sent, n_windows=frame.windows_asked, **asked)
-    return composer.forecast(sent, **asked)
+    return composer.forecast(sent, ahead=frame.ahead if frame.exogenous.future else None, **asked)
 
 
 def remembered(share: Share, sent: pl.DataFrame) -> dict[str, Any]:

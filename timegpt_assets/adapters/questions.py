@@ -41,11 +41,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """What one request may weigh: ``max_bytes`` of JSON; no series is cut below ``least_rows``."""
+    """What one request may weigh: ``max_bytes`` of JSON; no series is cut below ``least_rows``.
+
+    ``columns`` numbers a row holds, ``ahead`` rows per series beyond its history (exogenous columns known ahead).
+    """
 
     max_bytes: int
     least_rows: int
     columns: int = 1
+    ahead: int = 0
 
     @property
     def batch(self) -> int:
@@ -54,7 +58,7 @@ class Size:
 
     def rows(self, series: int) -> int:
         """Return how many rows of each of so many series fit into one request."""
-        left = (self.max_bytes - BYTES_PER_REQUEST) // max(1, series) - BYTES_PER_SERIES
+        left = (self.max_bytes - BYTES_PER_REQUEST) // max(1, series) - self._series(0)
         return max(0, left // (BYTES_PER_VALUE * self.columns))
 
     def bytes(self, series: int, rows: int) -> int:
@@ -62,7 +66,7 @@ class Size:
         return BYTES_PER_REQUEST + series * self._series(rows)
 
     def _series(self, rows: int) -> int:
-        return BYTES_PER_SERIES + rows * BYTES_PER_VALUE * self.columns
+        return BYTES_PER_SERIES + (rows + self.ahead) * BYTES_PER_VALUE * self.columns
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,15 @@
 """Calibration: what earlier outcomes say about the width of bands, and forecasts with those widths."""
 
+from pathlib import PurePosixPath
+
 import dagster as dg
 import polars as pl
 
+from timegpt_assets.adapters.places import Current, Place
 from timegpt_assets.assets.declare import House, declared, note_rows, stored_in
 from timegpt_assets.config import core_values
 from timegpt_assets.core import tables
-from timegpt_assets.core.calibration import applied, models
+from timegpt_assets.core.calibration import applied, export, models
 from timegpt_assets.partitions import all_symbols_window, days_of, symbols_of
 
 
@@ -16,6 +19,8 @@ def calibration_models(house: House) -> dg.AssetsDefinition:
     last = -(1 + settings.embargo_days)
     first = -(settings.window_days + settings.embargo_days)
     times, recipe = core_values.snapshot_times(house.settings), core_values.recipe(house.settings)
+    path = PurePosixPath(settings.model_path)
+    exported = (path.parent / house.settings.profile / path.name).as_posix()
     levels, tickers = core_values.levels(house.settings), set(house.settings.universe.tickers)
 
     @declared(
@@ -24,16 +29,32 @@ def calibration_models(house: House) -> dg.AssetsDefinition:
         partitions=house.grid.day_symbol,
         ins={"outcomes": stored_in("forecasts", all_symbols_window(first, last), name="outcomes", missing="ok")},
     )
-    def calibration_models(context: dg.AssetExecutionContext, outcomes: pl.DataFrame) -> pl.DataFrame:
-        """Band widths per symbol, snapshot time and level, or the reason why none can be promised."""
+    def calibration_models(
+        context: dg.AssetExecutionContext, artifacts: dg.ResourceParam[Place], outcomes: pl.DataFrame
+    ) -> pl.DataFrame:
+        """What to do with each raw band per symbol, snapshot time and level, or why nothing can be promised."""
         symbols = [s for s in symbols_of(context.partition_keys) if s in tickers]
         keys = pl.DataFrame({"symbol": symbols}, schema={"symbol": pl.String}).join(times, how="cross")
         days = days_of(context.partition_keys)
         frame = models.models(outcomes, days=days, keys=keys, levels=levels, recipe=recipe)
         note_rows(context, frame)
+        _export(artifacts, exported, frame, house.settings.profile)
         return frame
 
     return calibration_models
+
+
+def _export(artifacts: Place, name: str, models: pl.DataFrame, profile: str) -> None:
+    """Put the newest day's models where readers outside look; symbols made by another run of that day stay in it."""
+    if models.is_empty():
+        return
+    day = max(models["day"])
+
+    def changed(current: Current) -> bytes:
+        there = current()
+        return export.merged(there.read() if there else None, models, day=day, profile=profile)
+
+    artifacts.update(name, changed)
 
 
 def forecasts(house: House) -> dg.AssetsDefinition:

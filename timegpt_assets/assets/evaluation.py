@@ -11,7 +11,7 @@ from timegpt_assets.assets import shown
 from timegpt_assets.assets.declare import House, declared, judged_months, note_rows, stored_in, trailing
 from timegpt_assets.config import core_values
 from timegpt_assets.core import tables
-from timegpt_assets.core.metrics import forecast, trading
+from timegpt_assets.core.metrics import diagnostics, forecast, intervals, trading
 from timegpt_assets.core.schema import Table
 from timegpt_assets.partitions import by_day
 
@@ -69,54 +69,78 @@ def day_scores(house: House) -> dg.AssetsDefinition:
 
 def forecast_diagnostics(house: House) -> dg.AssetsDefinition:
     """Return the asset of losses, ratios and coverage over the sessions up to a month's end."""
-    gates = house.settings.gates
-
-    @declared(
+    gates, asked = house.settings.gates, house.settings.calibration.evaluation
+    doc = "Losses, bands and coverage against persistence, zero return, climatology and uncalibrated, by symbol."
+    return _forecast_asset(
+        house,
         tables.FORECAST_DIAGNOSTICS,
-        group="evaluation",
-        partitions=house.grid.month,
-        ins={"day_scores": trailing(house, "evaluation", "day_scores")},
+        diagnostics.diagnostics,
+        doc,
+        lookback_sessions=gates.lookback_sessions,
+        climatology_days=gates.climatology_days,
+        draws=asked.bootstrap_draws,
+        block=asked.block_days,
     )
-    def forecast_diagnostics(context: dg.AssetExecutionContext, day_scores: Stored) -> pl.DataFrame:
-        """MAE, RMSE, pinball loss and coverage against persistence, zero return and climatology, by symbol."""
-        return judged_months(
-            context,
-            tables.FORECAST_DIAGNOSTICS,
-            day_scores,
-            lambda span: forecast.diagnostics(
-                day_scores.frame,
-                month=span.month,
-                as_of=span.as_of,
-                lookback_sessions=gates.lookback_sessions,
-                climatology_days=gates.climatology_days,
-            ),
-        )
-
-    return forecast_diagnostics
 
 
 def pit_reliability(house: House) -> dg.AssetsDefinition:
     """Return the asset of how often outcomes fall below each quantile."""
     lookback = house.settings.gates.lookback_sessions
+    doc = "Observed against nominal probability of every stored quantile, and between them, raw and calibrated."
+    return _forecast_asset(house, tables.PIT_RELIABILITY, forecast.reliability, doc, lookback_sessions=lookback)
+
+
+def coverage_report(house: House) -> dg.AssetsDefinition:
+    """Return the asset of a month's scores by symbol and snapshot time."""
+    days = house.settings.gates.climatology_days
+    doc = "The month's own losses, bands and coverage by symbol and snapshot time, before and after calibration."
+    return _forecast_asset(house, tables.COVERAGE_REPORT, intervals.coverage_report, doc, climatology_days=days)
+
+
+def interval_widths(house: House) -> dg.AssetsDefinition:
+    """Return the asset of band widths by volatility."""
+    lookback = house.settings.gates.lookback_sessions
+    doc = "Mean band widths and coverage in each tenth of a symbol's volatility: wide where it is wild."
+    return _forecast_asset(house, tables.INTERVAL_WIDTHS, intervals.widths, doc, lookback_sessions=lookback)
+
+
+def coverage_drift(house: House) -> dg.AssetsDefinition:
+    """Return the asset of rolling coverage with its alarm."""
+    settings = house.settings.calibration
+    doc = "Coverage of the sessions up to each one of the month, and whether it has drifted from what was promised."
+    return _forecast_asset(
+        house,
+        tables.COVERAGE_DRIFT,
+        intervals.drift,
+        doc,
+        sessions=settings.evaluation.drift_days,
+        tolerance=settings.pit_deviation_threshold,
+    )
+
+
+def _forecast_asset(
+    house: House, table: Table, measured: Callable[..., pl.DataFrame], doc: str, **options: Any
+) -> dg.AssetsDefinition:
+    """Return a month asset about forecasts: all read the scores of the days they look back on."""
 
     @declared(
-        tables.PIT_RELIABILITY,
+        table,
         group="evaluation",
         partitions=house.grid.month,
         ins={"day_scores": trailing(house, "evaluation", "day_scores")},
+        description=doc,
     )
-    def pit_reliability(context: dg.AssetExecutionContext, day_scores: Stored) -> pl.DataFrame:
-        """Observed against nominal probability of every stored quantile, before and after calibration."""
-        return judged_months(
+    def asset(context: dg.AssetExecutionContext, day_scores: Stored) -> pl.DataFrame:
+        frame = judged_months(
             context,
-            tables.PIT_RELIABILITY,
+            table,
             day_scores,
-            lambda span: forecast.reliability(
-                day_scores.frame, month=span.month, as_of=span.as_of, lookback_sessions=lookback
-            ),
+            lambda span: measured(day_scores.frame, month=span.month, as_of=span.as_of, **options),
         )
+        shown.of_months(context, frame, table.name)
+        return frame
 
-    return pit_reliability
+    return asset
 
 
 def _trading_asset(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from timegpt_assets.report_page import Lineage, Report
 
 MONTHLY = {
-    "evaluation": ("forecast_diagnostics", "pit_reliability", "cost_sensitivity"),
+    "evaluation": ("forecast_diagnostics", "pit_reliability", "coverage_drift", "interval_widths", "cost_sensitivity"),
     "gates": ("forecast_gate", "trading_gate"),
 }
 
@@ -78,6 +78,8 @@ def reported(
         bars=shown.price_path(recent["panel"]),
         diagnostics=span.of(frames["forecast_diagnostics"]),
         reliability=span.of(frames["pit_reliability"]),
+        drift=span.of(frames["coverage_drift"]),
+        widths=span.of(frames["interval_widths"]),
         portfolio=recent["portfolio"],
         costs=span.of(frames["cost_sensitivity"]),
         gates=span.of(pl.concat([frames["forecast_gate"], frames["trading_gate"]])),

@@ -50,3 +50,25 @@ def fans(
             picture = fan(own, path.filter(pl.col("day") == day), day=day, symbols=symbols)
             pictures[str(day)] = dg.MetadataValue.md(markdown(picture, f"forecast fans of {day}"))
     return {"fan": pictures}
+
+
+def of_months(context: dg.AssetExecutionContext, frame: pl.DataFrame, table: str) -> None:
+    """Put the pictures of a month table beside the run's newest month that has rows, as Markdown the UI shows."""
+    from timegpt_assets.pictures import coverage, intervals  # altair takes a second to import
+    from timegpt_assets.pictures.render import markdown
+
+    drawn = {
+        "forecast_diagnostics": {"coverage": coverage.coverage},
+        "pit_reliability": {"reliability": coverage.reliability, "histogram": intervals.histogram},
+        "interval_widths": {"widths": intervals.widths},
+        "coverage_drift": {"drift": intervals.drift},
+    }
+    if frame.is_empty():
+        return
+    month = max(frame["month"])
+    key = next(key for key in context.partition_keys if key.startswith(month))
+    pictures = {
+        name: dg.MetadataValue.md(markdown(picture(frame.filter(month=month)), f"{name} of {month}"))
+        for name, picture in drawn.get(table, {}).items()
+    }
+    context.add_asset_metadata(pictures, partition_key=key)

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from timegpt_assets.config.forecasting import PROVIDER_HOST, Forecast, ForecastGrid
-from timegpt_assets.config.market import Data, Events, Universe
+from timegpt_assets.config.market import Data, Events, Features, Universe
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
+from timegpt_assets.core.exogenous import CLOCK
 
 OPEN, CLOSE = time(9, 30), time(16, 0)
 GS = "gs://"
@@ -90,6 +91,26 @@ def places(data: Data) -> Refusals:
             yield Refusal(f"data.{key}", "a folder or gs://bucket/prefix", "Name the bucket after gs://.")
     if data.dagster_home.startswith(GS):
         yield Refusal("data.dagster_home", "a folder of this machine", "Keep Dagster's records on a disk.")
+
+
+def exogenous(forecast: Forecast, events: Events) -> Refusals:
+    """Refuse columns that nobody knows beforehand, and columns that are said to be both."""
+    known = (*CLOCK, *sorted(events.dates))
+    if unknown := [name for name in forecast.exogenous.future if name not in known]:
+        remedy = f"Take out {', '.join(unknown)}; features of the panel belong in forecast.exogenous.historic."
+        yield Refusal("forecast.exogenous.future", " | ".join(known), remedy)
+    if both := sorted(set(forecast.exogenous.future) & set(forecast.exogenous.historic)):
+        yield Refusal("forecast.exogenous.historic", "columns that are not in future", f"Take out {', '.join(both)}.")
+
+
+def request_size(forecast: Forecast) -> Refusals:
+    """Refuse a limit that not even one symbol with its shortest history fits into."""
+    least = max(forecast.framing.min_history_samples, forecast.framing.provider_min_samples or 0)
+    columns = 1 + len(forecast.exogenous.future) + len(forecast.exogenous.historic)
+    needed = 1024 + 64 + 16 * columns * (least + forecast.horizon_min)
+    if forecast.max_bytes_per_call < needed:
+        remedy = f"Raise it, or lower forecast.framing.provider_min_samples = {least}."
+        yield Refusal("forecast.max_bytes_per_call", f"at least {needed}", remedy)
 
 
 def dates(data: Data, forecast: Forecast) -> Refusals:
@@ -188,11 +209,19 @@ def _listed(times: list[time]) -> str:
 
 def event_names(events: Events, forecast: Forecast, trading: Trading) -> Refusals:
     """Refuse to skip an event the calendar does not hold."""
-    known = " | ".join(events.dates) or "no event is known"
+    names = {**events.dates, **(events.calendar_names if events.calendar_path else {})}
+    known = " | ".join(names) or "no event is known"
     for section, skipped in (("forecast", forecast.skip_events), ("trading", trading.skip_events)):
-        if unknown := [name for name in skipped if name not in events.dates]:
+        if unknown := [name for name in skipped if name not in names]:
             remedy = f"Give {', '.join(unknown)} its days under events.dates, or take it out."
             yield Refusal(f"{section}.skip_events", known, remedy)
+
+
+def liquidity(features: Features) -> Refusals:
+    """Refuse percentiles of a normal liquidity that leave nothing between them."""
+    if features.liquidity.low >= features.liquidity.high:
+        remedy = "Write the lower percentile first, for example low: 0.2 and high: 0.8."
+        yield Refusal("features.liquidity.low", "less than features.liquidity.high", remedy)
 
 
 def costs(backtest: Backtest, gates: Gates) -> Refusals:
@@ -220,6 +249,8 @@ def rules(trading: Trading) -> Refusals:
 REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (modes, ("profile", "data", "forecast")),
     (addresses, ("forecast",)),
+    (exogenous, ("forecast", "events")),
+    (request_size, ("forecast",)),
     (storage, ("data", "forecast")),
     (places, ("data",)),
     (dates, ("data", "forecast")),
@@ -229,6 +260,7 @@ REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (snapshot_times, ("forecast",)),
     (possible_snapshots, ("forecast", "in_grid")),
     (event_names, ("events", "forecast", "trading")),
+    (liquidity, ("features",)),
     (costs, ("backtest", "gates")),
     (rules, ("trading",)),
 )

@@ -8,7 +8,7 @@ from datetime import time
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, Field
 
 from timegpt_assets.config.base import (
     PLACE,
@@ -27,6 +27,7 @@ from timegpt_assets.config.base import (
     SigmaColumn,
     TargetMode,
     Times,
+    _unique,
 )
 
 PROVIDER_HOST = "api.nixtla.io"
@@ -69,6 +70,13 @@ class Framing(Section):
     min_history_samples: Count
     provider_min_samples: Count | None
     max_stale_min: CountOrZero
+
+
+class Exogenous(Section):
+    """What is sent beside y: columns known ahead, and columns of the panel whose past alone is known."""
+
+    future: Annotated[tuple[Name, ...], AfterValidator(_unique)]
+    historic: Annotated[tuple[Name, ...], AfterValidator(_unique)]
 
 
 class Baseline(Section):
@@ -114,6 +122,7 @@ class Forecast(Section):
     levels: Levels
     target: Target
     framing: Framing
+    exogenous: Exogenous
     baseline: Baseline
     api_budget: Annotated[ApiBudget, PLACE]
     batch_multi_series: bool
@@ -165,6 +174,14 @@ class Conformal(Section):
     score: Literal["sigma", "absolute"]
 
 
+class Evaluation(Section):
+    """How surely scores are told apart, and when coverage has drifted."""
+
+    bootstrap_draws: Annotated[int, Field(ge=100)]
+    block_days: Count
+    drift_days: Annotated[int, Field(ge=2)]
+
+
 class Calibration(Section):
     """How raw quantiles are corrected from earlier outcomes."""
 
@@ -181,6 +198,7 @@ class Calibration(Section):
     isotonic: Isotonic
     adaptive: Adaptive
     conformal: Conformal
+    evaluation: Evaluation
 
 
 class ForecastGrid(Section):

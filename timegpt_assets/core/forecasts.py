@@ -69,11 +69,12 @@ def bands(levels: Iterable[int]) -> dict[int, tuple[str, str]]:
 
 
 def series(frame: Frame, *, input_rows: int | None = None) -> pl.DataFrame:
-    """Return what is sent: symbol, ds, y (Float32, scaled target), symbols sorted, oldest first.
+    """Return what is sent: symbol, ds, y (Float32, scaled target) and the exogenous columns, by symbol, oldest first.
 
     ``input_rows``: only the last rows of each symbol, where the provider reads no more (equal inputs, equal request).
     """
-    sent = frame.history.select("symbol", "ds", pl.col("y").cast(pl.Float32)).sort("symbol", "ds")
+    numbers = (pl.col(name).cast(pl.Float32) for name in ("y", *frame.exogenous.names))
+    sent = frame.history.select("symbol", "ds", *numbers).sort("symbol", "ds")
     return sent if input_rows is None else sent.group_by("symbol", maintain_order=True).tail(input_rows)
 
 

@@ -14,6 +14,7 @@ import polars as pl
 
 from timegpt_assets.core import calendar as trading_calendar
 from timegpt_assets.core import targets
+from timegpt_assets.core.exogenous import NOTHING, Exogenous
 from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.targets import Target
 
@@ -42,6 +43,7 @@ class Frame:
     ``y * target_scale`` is a log return, ``sigma`` the volatility of that moment in its scale (null: not known),
     ``minute`` counts from the open, ``past_<k>m`` are log returns over the last k minutes.
     ``sigma``: symbol, sigma, target_scale at the snapshot. ``left_out``: symbol -> reason, both disjoint.
+    ``exogenous`` names further columns of ``history``.
     ``windows``: the snapshots of one session that this frame, known at its last target_ts, asks about in bulk.
     """
 
@@ -52,6 +54,13 @@ class Frame:
     sigma: pl.DataFrame
     left_out: Mapping[str, str]
     windows: "tuple[Frame, ...]" = ()
+    exogenous: Exogenous = NOTHING
+
+    @property
+    def ahead(self) -> pl.DataFrame:
+        """Return symbol, ds and what is known beforehand of the minutes of the horizon."""
+        symbols = self.history["symbol"].unique().to_list()
+        return self.exogenous.ahead(self.day, self.snapshot_ts, self.horizon_min, symbols)
 
     @property
     def windows_asked(self) -> int:
@@ -84,6 +93,7 @@ def frames(
     min_history_samples: int = 25,
     provider_min_samples: int | None = None,
     max_stale_min: int = 5,
+    exogenous: Exogenous = NOTHING,
 ) -> tuple[Frame, ...]:
     """Return one frame per asked snapshot of ``day``, earliest first, from PANEL rows known at its snapshot_ts.
 
@@ -94,10 +104,10 @@ def frames(
     """
     asked = snapshots.filter((pl.col("day") == day) & pl.col("asked")).sort("snapshot_ts")
     first = trading_calendar.shifted(day, -history_days)
-    ours = _read(panel, target, sigma_column).filter(
+    ours = _read(panel, target, sigma_column, exogenous).filter(
         pl.col("symbol").is_in(sorted(symbols)) & pl.col("day").is_between(first, day)
     )
-    moments = partial(_moments, target=target, sigma_column=sigma_column)
+    moments = partial(_moments, target=target, sigma_column=sigma_column, exogenous=exogenous)
     earlier, today = moments(ours.filter(pl.col("day") < day)), ours.filter(pl.col("day") == day)
     least = max(min_history_samples, provider_min_samples or 0)
     reason = partial(_reason, least=least, max_stale_min=max_stale_min, sigma_column=sigma_column)
@@ -106,12 +116,19 @@ def frames(
         known = today.filter(pl.col("known_at") <= snapshot_ts)
         history = _on_axis(pl.concat([earlier, moments(known)]), snapshot_ts)
         left_out = {f["symbol"]: why for f in _facts(known, history, symbols, snapshot_ts) if (why := reason(f))}
-        made.append(_frame(history, left_out, day=day, snapshot_ts=snapshot_ts, horizon_min=horizon_min))
+        asked_at = {"day": day, "snapshot_ts": snapshot_ts, "horizon_min": horizon_min}
+        made.append(_frame(history, left_out, **asked_at, exogenous=exogenous))
     return tuple(made)
 
 
 def _frame(
-    history: pl.DataFrame, left_out: Mapping[str, str], *, day: date, snapshot_ts: datetime, horizon_min: int
+    history: pl.DataFrame,
+    left_out: Mapping[str, str],
+    *,
+    day: date,
+    snapshot_ts: datetime,
+    horizon_min: int,
+    exogenous: Exogenous,
 ) -> Frame:
     kept = history.filter(~pl.col("symbol").is_in(list(left_out)))
     return Frame(
@@ -121,10 +138,11 @@ def _frame(
         history=kept,
         sigma=kept.filter(pl.col("known_at") == snapshot_ts).select("symbol", "sigma", "target_scale"),
         left_out=left_out,
+        exogenous=exogenous,
     )
 
 
-def _read(panel: pl.DataFrame, target: Target, sigma_column: str) -> pl.DataFrame:
+def _read(panel: pl.DataFrame, target: Target, sigma_column: str, exogenous: Exogenous) -> pl.DataFrame:
     """Return the columns of the panel that a frame is made of; a panel may carry dozens more."""
     named = {sigma_column, *targets.target_scale(target).meta.root_names()}
     if missing := sorted(named - set(panel.columns)):
@@ -132,12 +150,17 @@ def _read(panel: pl.DataFrame, target: Target, sigma_column: str) -> pl.DataFram
             f"the panel has no column {', '.join(missing)}. Name a volatility feature in trading.sigma_column and "
             "forecast.target.volatility_column, for example sigma_60m or vol_ewm_60m."
         )
-    return panel.select("day", "symbol", "ts", "known_at", "clock_price", "clock_open", "is_filled", *sorted(named))
+    if missing := sorted(set(exogenous.historic) - set(panel.columns)):
+        raise ValueError(
+            f"the panel has no column {', '.join(missing)}. Name features of the panel in forecast.exogenous.historic."
+        )
+    read = ("day", "symbol", "ts", "known_at", "clock_price", "clock_open", "is_filled")
+    return panel.select(*read, *sorted((named | set(exogenous.historic)) - set(read)))
 
 
-def _moments(panel: pl.DataFrame, *, target: Target, sigma_column: str) -> pl.DataFrame:
-    """Return HISTORY without ds of the panel rows whose y is known and finite, sorted by symbol and known_at."""
-    opens = trading_calendar.sessions_frame(panel["day"].unique()).select("day", "open")
+def _moments(panel: pl.DataFrame, *, target: Target, sigma_column: str, exogenous: Exogenous) -> pl.DataFrame:
+    """Return HISTORY without ds of the panel rows whose numbers are all known and finite, by symbol and known_at."""
+    opens = trading_calendar.sessions_frame(panel["day"].unique()).select("day", "open", "close")
     returns = targets.known_returns(panel, horizon_min=target.label_horizon_min)
     prices = panel.sort(_KEY).with_columns(
         _past_return(k).over("symbol", "day").alias(f"past_{k}m") for k in PAST_MINUTES
@@ -151,8 +174,14 @@ def _moments(panel: pl.DataFrame, *, target: Target, sigma_column: str) -> pl.Da
             minute=(pl.col("known_at") - pl.col("open")).dt.total_minutes(),
         )
     )
-    scaled = rows.with_columns(y=pl.col("y") / pl.col("target_scale"))
-    return scaled.filter(pl.col("y").is_finite()).select(name for name in HISTORY if name != "ds").sort(_KEY)
+    scaled = rows.with_columns(
+        *exogenous.known(),
+        *(pl.col(name).cast(pl.Float64) for name in exogenous.historic),
+        y=pl.col("y") / pl.col("target_scale"),
+    )
+    numbers = pl.all_horizontal(pl.col(name).is_finite().fill_null(False) for name in ("y", *exogenous.names))
+    kept = [name for name in HISTORY if name != "ds"]
+    return scaled.filter(numbers).select(*kept, *(n for n in exogenous.names if n not in kept)).sort(_KEY)
 
 
 def _past_return(minutes: int) -> pl.Expr:
@@ -167,7 +196,7 @@ def _on_axis(moments: pl.DataFrame, snapshot_ts: datetime) -> pl.DataFrame:
     placed = moments.sort("symbol", maintain_order=True).with_columns(
         ds=(pl.lit(snapshot_ts, TIME) - pl.duration(minutes=back)).cast(TIME)
     )
-    return placed.select(*HISTORY)
+    return placed.select(*HISTORY, *(name for name in placed.columns if name not in HISTORY))
 
 
 def _facts(

@@ -289,6 +289,8 @@ FORECASTS = Table(
 _SCORES = {
     "abs_error": Column(pl.Float64, "|y - q50|"),
     "sq_error": Column(pl.Float64, "(y - q50)^2"),
+    "raw_abs_error": Column(pl.Float64, "|y - q50| before calibration", nullable=True),
+    "raw_sq_error": Column(pl.Float64, "(y - q50)^2 before calibration", nullable=True),
     "abs_error_last": Column(pl.Float64, "|y - y_last|, persistence", nullable=True),
     "sq_error_last": Column(pl.Float64, "(y - y_last)^2, persistence", nullable=True),
     "abs_error_zero": Column(pl.Float64, "|y|, zero-return forecast"),
@@ -316,6 +318,7 @@ FORECAST_SCORES = Table(
 DAY_SCORES = Table(
     name="day_scores",
     columns={**FORECAST_SCORES.columns}
+    | {"sigma": ANSWERS.columns["sigma"]}
     | {q: _return(f"{q} quantile") for q in QUANTILES}
     | {f"raw_{q}": _return(f"{q} before calibration") for q in QUANTILES},
     key=("day", "symbol", "snapshot_ts"),
@@ -389,8 +392,11 @@ RELATIVE = {
     "rrmse": "rmse / rmse of persistence",
     "rmae_zero": "mae / mae of the zero-return forecast",
     "rmae_climatology": "mae / mae of climatology (the last y at this snapshot time)",
+    "rrmse_zero": "rmse / rmse of the zero-return forecast",
+    "rrmse_climatology": "rmse / rmse of climatology",
     "rpinball_zero": "pinball / pinball of the zero-return forecast",
     "rpinball_climatology": "pinball / pinball of climatology",
+    "rpinball_raw": "pinball / pinball before calibration",
 }
 """Loss against a reference forecast -> what it is; below 1 is better than the reference."""
 _RELATIVE = {
@@ -401,8 +407,28 @@ _RELATIVE = {
         ("_low", pl.Float64, "lower end of the 95 % interval of {}"),
         ("_high", pl.Float64, "upper end of the 95 % interval of {}"),
         ("_n", pl.Int64, "forecasts behind {}"),
-        ("_p", pl.Float64, "one-sided Diebold-Mariano p, days as blocks, of {}"),
+        ("_p", pl.Float64, "one-sided Diebold-Mariano p, daily losses, Newey-West variance, of {}"),
     )
+}
+_BANDS_SCORED = {
+    f"{name}_{level}": Column(pl.Float64, meaning.format(level), nullable=True)
+    for level in BANDS
+    for name, meaning in (
+        ("width", "mean width of the {} % band, log return"),
+        ("winkler", "mean Winkler score of the {} % band: width + 2 / alpha x what lies outside"),
+    )
+} | {"wis": Column(pl.Float64, "mean weighted interval score of q50 and the bands", nullable=True)}
+_DIFFERENCES = {
+    f"{name}_diff{end}": Column(pl.Float64, f"{words} mean loss less the reference's, of {text}", nullable=True)
+    for name, text in RELATIVE.items()
+    for end, words in (("", ""), ("_low", "2.5 % point over day-block samples:"), ("_high", "97.5 % point:"))
+}
+_DAY_BLOCK_ENDS = {
+    f"coverage_{level}_day_{end}": Column(
+        pl.Float64, f"{end} end of the 95 % day-block interval of coverage_{level}", True
+    )
+    for level in BANDS
+    for end in ("low", "high")
 }
 _COVERAGE_ENDS = {
     f"coverage_{level}_{end}": Column(pl.Float64, f"{end} end of the 95 % Wilson interval of coverage_{level}", True)
@@ -428,11 +454,69 @@ FORECAST_DIAGNOSTICS = Table(
         "pit_deviation": Column(pl.Float64, "|coverage_50 - 0.5|", nullable=True),
     }
     | _RELATIVE
-    | _COVERAGE_ENDS,
+    | _COVERAGE_ENDS
+    | _BANDS_SCORED
+    | _DIFFERENCES
+    | _DAY_BLOCK_ENDS,
     key=("month", "symbol", "score_source", "run_source", "data_regime", "stage"),
     open=True,
 )
 """``symbol`` is ``*`` for all symbols pooled."""
+
+_COVERAGES = {f"coverage_{level}": FORECAST_DIAGNOSTICS.columns[f"coverage_{level}"] for level in BANDS}
+COVERAGE_REPORT = Table(
+    name="coverage_report",
+    columns=MONTH
+    | SYMBOL
+    | {"snapshot_time": Column(pl.String, "New York time of the snapshot, HH:MM; * for all")}
+    | SOURCES
+    | {
+        name: FORECAST_DIAGNOSTICS.columns[name]
+        for name in ("stage", "n", "calibrated_share", "mae", "rmse", "pinball")
+    }
+    | _COVERAGES
+    | {"pit_deviation": FORECAST_DIAGNOSTICS.columns["pit_deviation"]}
+    | _COVERAGE_ENDS
+    | _BANDS_SCORED
+    | {name: _RELATIVE[name] for name in RELATIVE},
+    key=("month", "symbol", "snapshot_time", "score_source", "run_source", "data_regime", "stage"),
+)
+"""The month's own sessions; ``symbol`` is ``*`` for all symbols pooled."""
+
+INTERVAL_WIDTHS = Table(
+    name="interval_widths",
+    columns=MONTH
+    | SYMBOL
+    | SOURCES
+    | {
+        "stage": FORECAST_DIAGNOSTICS.columns["stage"],
+        "decile": Column(pl.Int64, "tenth of the symbol's own volatilities at the snapshot, 1 the calmest"),
+        "n": Column(pl.Int64, "forecasts in it"),
+        "sigma": Column(pl.Float64, "their mean volatility, log return over the horizon"),
+        "mae_zero": Column(pl.Float64, "their mean |y|"),
+    }
+    | _COVERAGES
+    | _BANDS_SCORED,
+    key=("month", "symbol", "score_source", "run_source", "data_regime", "stage", "decile"),
+)
+
+COVERAGE_DRIFT = Table(
+    name="coverage_drift",
+    columns=MONTH
+    | DAY
+    | SYMBOL
+    | SOURCES
+    | {
+        "stage": FORECAST_DIAGNOSTICS.columns["stage"],
+        "level": Column(pl.Int64, "band, percent"),
+        "n": Column(pl.Int64, "forecasts of the sessions up to this one"),
+        "coverage": Column(pl.Float64, "share of their y inside the band", nullable=True),
+        "low": Column(pl.Float64, "lower end of the day-clustered 95 % interval", nullable=True),
+        "high": Column(pl.Float64, "upper end of the day-clustered 95 % interval", nullable=True),
+        "alarm": Column(pl.Boolean, "too far from nominal, and told apart from it"),
+    },
+    key=("day", "symbol", "score_source", "run_source", "data_regime", "stage", "level"),
+)
 
 PIT_RELIABILITY = Table(
     name="pit_reliability",
@@ -444,6 +528,8 @@ PIT_RELIABILITY = Table(
         "quantile": Column(pl.Float64, "nominal probability"),
         "observed": Column(pl.Float64, "share of y at or below the quantile"),
         "n": Column(pl.Int64, "forecasts with an outcome"),
+        "bin_share": Column(pl.Float64, "share of y between this quantile and the next lower one", nullable=True),
+        "uniform_p": Column(pl.Float64, "chi-square p of all bin shares being nominal, forecasts as independent", True),
     },
     key=("month", "symbol", "score_source", "run_source", "data_regime", "stage", "quantile"),
 )
@@ -516,6 +602,7 @@ REPORT = Table(
 ALL = (
     RAW_BARS, BARS, QUALITY, MARKET_CONTEXT, FEATURES, PANEL, LABELS, SNAPSHOTS, ANSWERS, RAW_FORECASTS, OUTCOMES,
     CALIBRATION_MODELS, FORECASTS, FORECAST_SCORES, DAY_SCORES, SYMBOL_GATES, TRADES, BOOK, PORTFOLIO,
-    FORECAST_DIAGNOSTICS, PIT_RELIABILITY, TRADING_SCORES, COST_SENSITIVITY, OOS_SUMMARY, GATES, REPORT,
+    FORECAST_DIAGNOSTICS, PIT_RELIABILITY, COVERAGE_REPORT, INTERVAL_WIDTHS, COVERAGE_DRIFT,
+    TRADING_SCORES, COST_SENSITIVITY, OOS_SUMMARY, GATES, REPORT,
 )  # fmt: skip
 """Every declaration, in the order of the graph."""

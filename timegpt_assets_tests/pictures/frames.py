@@ -13,9 +13,11 @@ from timegpt_assets.core.tables import (
     BANDS,
     BARS,
     COST_SENSITIVITY,
+    COVERAGE_DRIFT,
     FORECAST_DIAGNOSTICS,
     FORECASTS,
     GATES,
+    INTERVAL_WIDTHS,
     PIT_RELIABILITY,
     PORTFOLIO,
     QUALITY,
@@ -132,11 +134,39 @@ def reliability(month: str = "2024-03") -> pl.DataFrame:
     nominal = (0.025, 0.10, 0.25, 0.50, 0.75, 0.90, 0.975)
     seen = {"raw": (0.06, 0.15, 0.29, 0.49, 0.70, 0.85, 0.94), "calibrated": (0.03, 0.11, 0.25, 0.50, 0.76, 0.9, 0.97)}
     rows = [
-        {"month": month, "as_of": DAY, "symbol": "*", "stage": stage, "quantile": q, "observed": o, "n": 1240} | SOURCE
+        {"month": month, "as_of": DAY, "symbol": "*", "stage": stage, "quantile": q, "observed": o, "n": 1240}
+        | SOURCE
+        | share
         for stage, shares in seen.items()
-        for q, o in zip(nominal, shares, strict=True)
+        for q, o, before in zip(nominal, shares, (0.0, *shares), strict=False)
+        for share in [{"bin_share": o - before, "uniform_p": 0.4}]
     ]
     return framed(PIT_RELIABILITY, rows)
+
+
+def drift(month: str = "2024-03") -> pl.DataFrame:
+    """Return twelve sessions of rolling coverage of every band; the 50 % band's last ones ring the alarm."""
+    rows = [
+        {"month": month, "as_of": DAY, "day": day, "symbol": "*", "stage": "calibrated", "level": level, "n": 400}
+        | {"coverage": c, "low": c - 0.03, "high": c + 0.03, "alarm": level == 50 and at > 9}
+        | SOURCE
+        for at, day in enumerate(sessions(12))
+        for level in BANDS
+        for c in [level / 100 - (0.005 * at if level == 50 else 0.0)]
+    ]
+    return framed(COVERAGE_DRIFT, rows)
+
+
+def widths(month: str = "2024-03") -> pl.DataFrame:
+    """Return bands that widen with volatility, all symbols pooled."""
+    rows = [
+        {"month": month, "as_of": DAY, "symbol": "*", "stage": stage, "decile": tenth, "n": 60, "sigma": 4e-4 * tenth}
+        | {f"width_{level}": 1e-5 * level * tenth for level in BANDS}
+        | SOURCE
+        for stage in ("raw", "calibrated")
+        for tenth in range(1, 11)
+    ]
+    return framed(INTERVAL_WIDTHS, rows)
 
 
 def costs(month: str = "2024-03") -> pl.DataFrame:

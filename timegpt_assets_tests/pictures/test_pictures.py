@@ -13,9 +13,11 @@ import pytest
 
 from timegpt_assets.core.tables import (
     BARS,
+    COVERAGE_DRIFT,
     FORECAST_DIAGNOSTICS,
     FORECASTS,
     GATES,
+    INTERVAL_WIDTHS,
     PIT_RELIABILITY,
     PORTFOLIO,
     QUALITY,
@@ -24,6 +26,7 @@ from timegpt_assets.pictures import render
 from timegpt_assets.pictures.coverage import coverage, reliability
 from timegpt_assets.pictures.fan import MOST_PANELS, fan
 from timegpt_assets.pictures.gates import judged, strip
+from timegpt_assets.pictures.intervals import drift, histogram, widths
 from timegpt_assets.pictures.pixels import COLOURS, PngError, packed
 from timegpt_assets.pictures.pnl import cumulative, dollars, pnl
 from timegpt_assets.pictures.quality import quality
@@ -41,6 +44,9 @@ DRAWN: dict[str, Callable[[], Picture]] = {
     "fans": lambda: fan(_forecasts(), _bars(), frames.portfolio(SYMBOLS, DAYS), day=frames.DAY),
     "coverage": lambda: coverage(frames.diagnostics(SYMBOLS)),
     "reliability": lambda: reliability(frames.reliability()),
+    "histogram": lambda: histogram(frames.reliability()),
+    "drift": lambda: drift(frames.drift()),
+    "widths": lambda: widths(frames.widths()),
     "pnl": lambda: pnl(frames.portfolio(SYMBOLS, DAYS), days=DAYS),
     "quality": lambda: quality(frames.quality(SYMBOLS, DAYS)),
     "gates": lambda: strip(frames.gates(SYMBOLS)),
@@ -49,6 +55,9 @@ EMPTY: dict[str, Callable[[], Picture]] = {
     "fan": lambda: fan(FORECASTS.empty(), BARS.empty(), PORTFOLIO.empty(), day=frames.DAY),
     "coverage": lambda: coverage(FORECAST_DIAGNOSTICS.empty()),
     "reliability": lambda: reliability(PIT_RELIABILITY.empty()),
+    "histogram": lambda: histogram(PIT_RELIABILITY.empty()),
+    "drift": lambda: drift(COVERAGE_DRIFT.empty()),
+    "widths": lambda: widths(INTERVAL_WIDTHS.empty()),
     "pnl": lambda: pnl(PORTFOLIO.empty(), days=[]),
     "quality": lambda: quality(QUALITY.empty()),
     "gates": lambda: strip(GATES.empty()),

@@ -47,6 +47,24 @@ def window(day: date, *, window_days: int, embargo_days: int) -> tuple[date, dat
     return first, last
 
 
+def breaches(models: pl.DataFrame, *, window_days: int, embargo_days: int) -> list[str]:
+    """Return one sentence per day whose models saw more than their window, with the dates; none: all kept it.
+
+    Judged are the window a row states and the newest outcome it was fitted on. Raises CalibrationError as ``window``.
+    """
+    found = []
+    for (day,), rows in sorted(models.partition_by(["day"], as_dict=True).items()):
+        first, last = window(day, window_days=window_days, embargo_days=embargo_days)
+        newest = new_york("last_target_ts").dt.date().max()
+        stated, until, seen = rows.select(pl.col("window_first").min(), pl.col("window_last").max(), newest).row(0)
+        if stated < first or until > last or (seen is not None and seen > last):
+            found.append(
+                f"models of {day} state the window {stated}..{until} and saw outcomes up to {seen}; allowed are "
+                f"{first}..{last}. Make calibration_models of {day} again."
+            )
+    return found
+
+
 def new_york(column: str) -> pl.Expr:
     """Return a UTC time column in New York time."""
     return pl.col(column).cast(TIME).dt.convert_time_zone(calendar.ZONE)

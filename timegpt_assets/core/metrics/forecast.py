@@ -26,10 +26,13 @@ _LOSSES = {
     "rrmse": ("sq_error", "sq_error_last"),
     "rmae_zero": ("abs_error", "abs_error_zero"),
     "rmae_climatology": ("abs_error", "abs_error_climatology"),
+    "rrmse_zero": ("sq_error", "sq_error_zero"),
+    "rrmse_climatology": ("sq_error", "sq_error_climatology"),
     "rpinball_zero": ("pinball", "pinball_zero"),
     "rpinball_climatology": ("pinball", "pinball_climatology"),
+    "rpinball_raw": ("pinball", "raw_pinball"),
 }
-"""Column of tables.RELATIVE -> the loss and the reference's loss; q50 is calibration's fixed point, pinball is not."""
+"""Column of tables.RELATIVE -> the loss and the reference's loss."""
 
 
 def scores(made: pl.DataFrame, labels: pl.DataFrame, *, target: Target) -> pl.DataFrame:
@@ -42,6 +45,8 @@ def scores(made: pl.DataFrame, labels: pl.DataFrame, *, target: Target) -> pl.Da
     scored = frame.with_columns(
         abs_error=error.abs(),
         sq_error=error**2,
+        raw_abs_error=(pl.col("y") - pl.col("raw_q50")).abs(),
+        raw_sq_error=(pl.col("y") - pl.col("raw_q50")) ** 2,
         abs_error_last=last.abs(),
         sq_error_last=last**2,
         abs_error_zero=pl.col("y").abs(),
@@ -60,39 +65,41 @@ def day_scores(scores: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
     """Return DAY_SCORES: the scores with the quantiles they were computed from, raw and calibrated."""
     key = list(tables.DAY_SCORES.key)
     quantiles = [f"{prefix}{q}" for prefix in STAGES.values() for q in tables.QUANTILES]
-    joined = scores.drop("lineage_id", strict=False).join(made.select(*key, *quantiles), on=key)
+    joined = scores.drop("lineage_id", strict=False).join(made.select(*key, "sigma", *quantiles), on=key)
     return tables.DAY_SCORES.conformed(joined.select(*tables.DAY_SCORES.columns))
-
-
-def diagnostics(
-    day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_sessions: int, climatology_days: int
-) -> pl.DataFrame:
-    """Return FORECAST_DIAGNOSTICS of the ``lookback_sessions`` up to ``as_of``: by symbol and pooled (``*``).
-
-    Each source triple apart, stages raw and calibrated apart. Frames may hold any days.
-    """
-    window = with_references(_window(day_scores, as_of, lookback_sessions), climatology_days=climatology_days)
-    rows = [
-        {"month": month, "as_of": as_of, "symbol": symbol, "stage": stage, **sources, **summary(part, stage)}
-        for symbol, sources, part in _groups(window)
-        for stage in STAGES
-    ]
-    return tables.FORECAST_DIAGNOSTICS.conformed(pl.DataFrame(rows, schema=tables.FORECAST_DIAGNOSTICS.schema))
 
 
 def reliability(day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_sessions: int) -> pl.DataFrame:
     """Return PIT_RELIABILITY: for each stored quantile the share of y at or below it; nothing is interpolated."""
     rows = []
-    for symbol, sources, part in _groups(_window(day_scores, as_of, lookback_sessions)):
+    for symbol, sources, part in groups(window(day_scores, as_of, lookback_sessions)):
         for stage, prefix in STAGES.items():
+            bins, p = _histogram(part, prefix)
             for name in tables.QUANTILES:
                 known = part.filter(pl.col(f"{prefix}{name}").is_not_null())
                 if known.is_empty():
                     continue
                 observed = known.select((pl.col("y") <= pl.col(f"{prefix}{name}")).mean()).item()
                 row = {"stage": stage, "quantile": _probability(name), "observed": observed, "n": known.height}
+                row |= {"bin_share": bins.get(name), "uniform_p": p}
                 rows.append({"month": month, "as_of": as_of, "symbol": symbol, **sources, **row})
     return tables.PIT_RELIABILITY.conformed(pl.DataFrame(rows, schema=tables.PIT_RELIABILITY.schema))
+
+
+def _histogram(part: pl.DataFrame, prefix: str) -> tuple[dict[str, float], float | None]:
+    """Return quantile -> share of y between it and the next lower one, and the p of the shares being nominal.
+
+    Of the rows that have every quantile; y above the highest one is the rest. The bins lie between stored quantiles.
+    """
+    names = [f"{prefix}{q}" for q in tables.QUANTILES]
+    known = part.drop_nulls(names)
+    if known.is_empty():
+        return {}, None
+    above = (known["y"].to_numpy()[:, None] > known.select(names).to_numpy()).sum(axis=1)
+    counts = np.bincount(above, minlength=len(names) + 1).astype(float)
+    nominal = np.diff([0.0, *(_probability(q) for q in tables.QUANTILES), 1.0])
+    shares = dict(zip(tables.QUANTILES, (counts / counts.sum()).tolist(), strict=False))
+    return shares, significance.uniformity(counts, nominal)
 
 
 def summary(frame: pl.DataFrame, stage: str) -> dict[str, object]:
@@ -107,8 +114,8 @@ def summary(frame: pl.DataFrame, stage: str) -> dict[str, object]:
     row: dict[str, object] = {
         "n": frame.height,
         "calibrated_share": calibrated / frame.height if frame.height else 0.0,
-        "mae": _mean(frame["abs_error"]),
-        "rmse": math.sqrt(_mean(frame["sq_error"])),
+        "mae": _mean(frame[f"{prefix}abs_error"]),
+        "rmse": math.sqrt(_mean(frame[f"{prefix}sq_error"])),
         "pinball": _mean(frame[f"{prefix}pinball"]),
     }
     for level in tables.BANDS:
@@ -117,10 +124,14 @@ def summary(frame: pl.DataFrame, stage: str) -> dict[str, object]:
     coverage = row["coverage_50"]
     row["pit_deviation"] = abs(coverage - 0.5) if isinstance(coverage, float) else None
     _, days = np.unique(frame["day"].to_numpy(), return_inverse=True)
-    for name, (loss, reference) in _LOSSES.items():
-        column = f"{prefix}{loss}" if loss == "pinball" else loss
-        row |= _relative(name, days, frame[column].to_numpy(), frame[reference].to_numpy())
+    for name, (loss, reference) in losses(stage).items():
+        row |= _relative(name, days, frame[loss].to_numpy(), frame[reference].to_numpy())
     return row
+
+
+def losses(stage: str) -> dict[str, tuple[str, str]]:
+    """Return for each column of tables.RELATIVE the columns of the stage's own loss and of the reference's."""
+    return {name: (f"{STAGES[stage]}{loss}", reference) for name, (loss, reference) in _LOSSES.items()}
 
 
 def with_references(scores: pl.DataFrame, *, climatology_days: int) -> pl.DataFrame:
@@ -132,7 +143,9 @@ def with_references(scores: pl.DataFrame, *, climatology_days: int) -> pl.DataFr
     time = pl.col("snapshot_ts").dt.convert_time_zone(calendar.ZONE).dt.strftime("%H:%M")
     by = ["symbol", "_time", *SOURCES]
     # half of |y|: what the symmetric quantiles of PROBABILITIES lose on average when all of them are zero
-    frame = scores.with_columns(time.alias("_time"), pinball_zero=pl.col("y").abs() / 2).sort(*by, "day")
+    frame = scores.with_columns(
+        time.alias("_time"), pinball_zero=pl.col("y").abs() / 2, sq_error_zero=pl.col("y") ** 2
+    ).sort(*by, "day")
     parts = [
         part.with_columns(_climatology(part["y"].to_numpy(), climatology_days)) for part in frame.partition_by(by)
     ] or [frame.with_columns(_climatology(np.empty(0), climatology_days))]
@@ -141,13 +154,14 @@ def with_references(scores: pl.DataFrame, *, climatology_days: int) -> pl.DataFr
 
 def _climatology(y: np.ndarray, days: int) -> list[pl.Series]:
     """Return the absolute error and pinball loss of the quantiles of the ``days`` values before each one."""
-    names = ("abs_error_climatology", "pinball_climatology")
-    losses = np.full((2, y.size), np.nan)
+    names = ("abs_error_climatology", "pinball_climatology", "sq_error_climatology")
+    losses = np.full((3, y.size), np.nan)
     if y.size > days:
         probabilities = np.array(list(PROBABILITIES.values()))[:, None]
         past = np.lib.stride_tricks.sliding_window_view(y, days)[:-1]
         errors = y[days:] - np.quantile(past, probabilities[:, 0], axis=1)
         losses[0, days:] = np.abs(errors[list(PROBABILITIES).index("q50")])
+        losses[2, days:] = errors[list(PROBABILITIES).index("q50")] ** 2
         losses[1, days:] = np.maximum(probabilities * errors, (probabilities - 1) * errors).mean(axis=0)
     return [pl.Series(name, loss, nan_to_null=True) for name, loss in zip(names, losses, strict=True)]
 
@@ -168,7 +182,7 @@ def _relative(name: str, days: np.ndarray, loss: np.ndarray, reference: np.ndarr
     days = np.unique(days[known], return_inverse=True)[1]
     top, bottom = (np.bincount(days, weights=values[known]) for values in (loss, reference))
     estimate = significance.ratio(top, bottom)
-    if name == "rrmse":
+    if name.startswith("rrmse"):
         estimate = significance.Estimate(*(map(_root, (estimate.value, estimate.low, estimate.high))))
     p = significance.diebold_mariano(top, bottom)
     return _named(name, estimate) | {f"{name}_n": int(known.sum()), f"{name}_p": p}
@@ -190,12 +204,13 @@ def _probability(quantile: str) -> float:
     return float(f"0.{quantile[1:]}")
 
 
-def _window(frame: pl.DataFrame, as_of: date, lookback_sessions: int) -> pl.DataFrame:
+def window(frame: pl.DataFrame, as_of: date, lookback_sessions: int) -> pl.DataFrame:
+    """Return the rows of the sessions that end with ``as_of``, in order."""
     first = calendar.shifted(as_of, 1 - lookback_sessions)
     return frame.filter(pl.col("day").is_between(first, as_of)).sort("day", "symbol", "snapshot_ts")
 
 
-def _groups(frame: pl.DataFrame) -> Iterator[tuple[str, dict[str, str], pl.DataFrame]]:
+def groups(frame: pl.DataFrame) -> Iterator[tuple[str, dict[str, str], pl.DataFrame]]:
     """Yield symbol, source triple and rows; every triple's rows once more under ``*``."""
     for sources, pooled in sorted(frame.partition_by(SOURCES, as_dict=True, maintain_order=True).items()):
         named = dict(zip(SOURCES, map(str, sources), strict=True))

@@ -1,7 +1,7 @@
-"""How sure a measured number is: 95 % intervals and one-sided tests, all in closed form, hence reproducible.
+"""How sure a measured number is: 95 % intervals and one-sided tests, in closed form or of fixed draws: reproducible.
 
 Belongs here: Wilson's interval for shares, day-clustered intervals for ratios and sums, Lo's interval for Sharpe
-ratios and the Diebold-Mariano test. Days are the blocks: forecasts and trades of one day are not independent.
+ratios, the Diebold-Mariano test and day-block samples. Days are the blocks: those of one day are not independent.
 """
 
 import math
@@ -67,13 +67,104 @@ def sharpe(returns: np.ndarray, *, periods: float) -> Estimate:
     return Estimate(*(bound * math.sqrt(periods) for bound in (step, step - half, step + half)))
 
 
-def diebold_mariano(losses: np.ndarray, reference: np.ndarray) -> float | None:
+def diebold_mariano(losses: np.ndarray, reference: np.ndarray, *, lags: int | None = None) -> float | None:
     """Return the one-sided p of "loses less than the reference" from daily losses; None without variance.
 
-    Diebold and Mariano (1995) on day blocks: days are taken as independent, so no long-run variance is needed.
+    Diebold and Mariano (1995) on day blocks: days may depend on each other over ``lags`` of them (Newey and West's
+    variance; by their rule of thumb when None), with the small-sample correction and Student's t of Harvey, Leybourne
+    and Newbold (1997).
     """
+    statistic = dm_statistic(losses, reference, lags=lags)
+    return None if statistic is None else student_t(statistic, losses.size - 1)
+
+
+def dm_statistic(losses: np.ndarray, reference: np.ndarray, *, lags: int | None = None) -> float | None:
+    """Return the corrected statistic behind ``diebold_mariano``; negative: the reference loses more."""
     differences = losses - reference
-    if differences.size < 2 or float(np.ptp(differences)) == 0.0:
+    n = differences.size
+    if n < 2 or float(np.ptp(differences)) == 0.0:
         return None
-    error = float(np.std(differences, ddof=1)) / math.sqrt(differences.size)
-    return NormalDist().cdf(float(np.mean(differences)) / error)
+    variance = long_run_variance(differences, lags=newey_west_lags(n) if lags is None else lags)
+    return float(np.mean(differences)) / math.sqrt(variance / n) * math.sqrt((n - 1) / n)
+
+
+def newey_west_lags(n: int) -> int:
+    """Return floor(4 (n / 100)^(2/9)), Newey and West's (1994) rule for Bartlett weights."""
+    return int(4 * (n / 100) ** (2 / 9))
+
+
+def long_run_variance(values: np.ndarray, *, lags: int) -> float:
+    """Return the variance of a mean of dependent values times n: Newey and West (1987), never negative."""
+    centred, n = values - np.mean(values), values.size
+    total = float(np.einsum("i,i->", centred, centred)) / n
+    for lag in range(1, min(lags, n - 1) + 1):
+        weight = 1 - lag / (lags + 1)
+        total += 2 * weight * float(np.einsum("i,i->", centred[lag:], centred[:-lag])) / n
+    return total
+
+
+def day_blocks(days: int, *, draws: int, block: int = 1) -> np.ndarray:
+    """Return how often each day is drawn in each of ``draws`` samples of blocks of neighbouring days: [draws, days].
+
+    Blocks wrap around the end (circular bootstrap, Politis and Romano 1992). The seed is fixed: same days, same draws.
+    """
+    starts = np.random.default_rng(days).integers(0, days, size=(draws, -(-days // block)))
+    drawn = ((starts[:, :, None] + np.arange(block)) % days).reshape(draws, -1)[:, :days]
+    flat = drawn + np.arange(draws)[:, None] * days
+    return np.bincount(flat.ravel(), minlength=draws * days).reshape(draws, days).astype(float)
+
+
+def bootstrap(top: np.ndarray, bottom: np.ndarray, *, draws: int, block: int = 1) -> Estimate:
+    """Return sum(top) / sum(bottom) of daily sums with the 2.5 and 97.5 % points over day-block samples."""
+    total = float(np.sum(bottom))
+    if top.size == 0 or total <= 0:
+        return Estimate()
+    value = float(np.sum(top)) / total
+    if top.size < 2:
+        return Estimate(value)
+    weights = day_blocks(top.size, draws=draws, block=block)
+    tops, bottoms = np.einsum("dn,n->d", weights, top), np.einsum("dn,n->d", weights, bottom)
+    low, high = np.quantile(tops[bottoms > 0] / bottoms[bottoms > 0], [0.025, 0.975])
+    return Estimate(value, float(low), float(high))
+
+
+def uniformity(counts: np.ndarray, shares: np.ndarray) -> float | None:
+    """Return Pearson's chi-square p of counts against expected shares; None below five expected in a bin."""
+    n = float(counts.sum())
+    expected = n * shares
+    if n == 0 or float(expected.min()) < 5:
+        return None
+    return chi_square(float(np.sum((counts - expected) ** 2 / expected)), counts.size - 1)
+
+
+def chi_square(value: float, freedom: int) -> float:
+    """Return the share of a chi-square distribution above ``value``, by its closed form for whole degrees."""
+    half = value / 2
+    if freedom % 2 == 0:
+        terms = [half**k / math.factorial(k) for k in range(freedom // 2)]
+        return math.exp(-half) * math.fsum(terms)
+    terms = [half ** (k + 0.5) / math.gamma(k + 1.5) for k in range((freedom - 1) // 2)]
+    return math.erfc(math.sqrt(half)) + math.exp(-half) * math.fsum(terms)
+
+
+def student_t(value: float, freedom: int) -> float:
+    """Return the share of Student's t below ``value``, by its closed form for whole degrees (A&S 26.7.3-4)."""
+    angle = math.atan(value / math.sqrt(freedom))
+    cosine, odd = math.cos(angle), freedom % 2 == 1
+    term = math.fsum(_t_terms(cosine, freedom))
+    if odd:
+        inner = angle + math.sin(angle) * term
+        return 0.5 + inner / math.pi
+    return 0.5 + math.sin(angle) * term / 2
+
+
+def _t_terms(cosine: float, freedom: int) -> list[float]:
+    if freedom == 1:
+        return []
+    odd = freedom % 2 == 1
+    terms, factor = [], cosine if odd else 1.0
+    for k in range((freedom - 1) // 2 if odd else freedom // 2):
+        if k:
+            factor *= cosine**2 * ((2 * k) / (2 * k + 1) if odd else (2 * k - 1) / (2 * k))
+        terms.append(factor)
+    return terms

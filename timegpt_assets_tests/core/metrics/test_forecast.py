@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.core import calendar, tables
-from timegpt_assets.core.metrics import forecast
+from timegpt_assets.core.metrics import diagnostics, forecast
 from timegpt_assets.core.targets import Target
 
 AS_OF = date(2025, 2, 21)
@@ -130,7 +130,7 @@ def test_a_band_that_was_not_promised_is_neither_covered_nor_missed() -> None:
 
 
 def found(frame: pl.DataFrame, **changes: Any) -> pl.DataFrame:
-    return forecast.diagnostics(frame, **(WINDOW | {"climatology_days": 3} | changes))
+    return diagnostics.diagnostics(frame, **(WINDOW | {"climatology_days": 3, "draws": 100} | changes))
 
 
 def test_diagnostics_equal_plain_sums_over_the_window() -> None:

@@ -1,0 +1,49 @@
+"""Everything said about a window of forecasts, in one row per symbol, source triple and stage.
+
+Belongs here: putting together what forecast.py and intervals.py measure.
+"""
+
+from datetime import date
+
+import polars as pl
+
+from timegpt_assets.core import tables
+from timegpt_assets.core.metrics import forecast, intervals
+
+
+def diagnostics(
+    day_scores: pl.DataFrame,
+    *,
+    month: str,
+    as_of: date,
+    lookback_sessions: int,
+    climatology_days: int,
+    draws: int,
+    block: int = 1,
+) -> pl.DataFrame:
+    """Return FORECAST_DIAGNOSTICS of the ``lookback_sessions`` up to ``as_of``: by symbol and pooled (``*``).
+
+    Each source triple apart, stages raw and calibrated apart. Frames may hold any days. ``draws`` day-block samples
+    of ``block`` neighbouring sessions give the intervals of differences and coverages.
+    """
+    known = forecast.window(day_scores, as_of, lookback_sessions)
+    window = forecast.with_references(known, climatology_days=climatology_days)
+    rows = [
+        {
+            "month": month,
+            "as_of": as_of,
+            "symbol": symbol,
+            "stage": stage,
+            **sources,
+            **_measured(part, stage, draws, block),
+        }
+        for symbol, sources, part in forecast.groups(window)
+        for stage in forecast.STAGES
+    ]
+    return tables.FORECAST_DIAGNOSTICS.conformed(pl.DataFrame(rows, schema=tables.FORECAST_DIAGNOSTICS.schema))
+
+
+def _measured(part: pl.DataFrame, stage: str, draws: int, block: int) -> dict[str, object]:
+    found = forecast.summary(part, stage) | intervals.means(part, stage)
+    found |= intervals.differences(part, stage, draws=draws, block=block)
+    return found | intervals.coverages(part, stage, draws=draws, block=block)

@@ -1,0 +1,132 @@
+"""What leaves the house: the bodies of requests, as the local server received them from the product's own run."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from timegpt_assets.config.errors import ConfigError
+from timegpt_assets.core import calendar, framing
+from timegpt_assets.core.framing import Frame
+from timegpt_assets.resources import MarketData
+from timegpt_assets_tests.markets import DAYS
+from timegpt_assets_tests.roads import surroundings
+from timegpt_assets_tests.servers.timegpt import TimeGPTServer
+from timegpt_assets_tests.test_paying import OPTIONS, Clock, house, modest
+
+DAY = [DAYS[2]]
+BESIDE = (
+    "forecast.exogenous.future=[minutes_to_close, event_fomc]",
+    "forecast.exogenous.historic=[sigma_60m]",
+)
+
+
+@pytest.fixture
+def server() -> Iterator[TimeGPTServer]:
+    with TimeGPTServer(input_size=60) as running:
+        yield running
+
+
+def test_exogenous_columns_go_out_known_ahead_first_with_exactly_the_horizon(
+    server: TimeGPTServer, tmp_path: Path
+) -> None:
+    with house(tmp_path, server, *BESIDE) as built:
+        built.run(DAY, assets=["answers"])
+        rows = built.tables()["forecasts/answers"]
+        panel = built.tables()["features/panel"]
+    assert rows.height == 2 * 3 * 15
+    body = server.bodies()[0]["series"]
+    per_series = body["sizes"][0]
+    to_close, fomc, sigma = body["X"]
+    ahead_to_close, ahead_fomc = body["X_future"]
+    snapshot = rows["snapshot_ts"].min()
+    left = int((calendar.session(DAY[0]).close - snapshot).total_seconds()) // 60
+    assert to_close[per_series - 1] == left
+    assert ahead_to_close[:15] == [left - k for k in range(1, 16)]
+    assert len(ahead_to_close) == 3 * 15
+    assert ahead_fomc == [0.0] * 45
+    assert set(fomc) == {0.0, 1.0}, "the day before was one of a rate decision"
+    known = panel.filter((pl.col("symbol") == "AAPL") & (pl.col("known_at") == snapshot))
+    assert sigma[per_series - 1] == pytest.approx(known["sigma_60m"].item())
+
+
+def test_other_columns_are_another_question(server: TimeGPTServer, tmp_path: Path) -> None:
+    for overrides in ((), BESIDE, ()):
+        with house(tmp_path, server, *overrides) as built:
+            built.run(DAY, assets=["answers"], force=True)
+    assert server.counts["/v2/forecast"] == 4
+
+
+def test_exogenous_columns_go_out_in_bulk_too(server: TimeGPTServer, tmp_path: Path) -> None:
+    bulk = ("forecast.history_mode=cross_validation", "forecast.snapshot_preset=liquidity_profile")
+    with house(tmp_path, server, *bulk, *BESIDE) as built:
+        built.run(DAY, assets=["answers"])
+        assert built.tables()["forecasts/answers"].height == 5 * 3 * 15
+    (body,) = server.bodies("/v2/cross_validation")
+    assert len(body["series"]["X"]) == 3
+    assert body["hist_exog"] == [2]
+
+
+class Bent:
+    """A market whose prices after a moment are others."""
+
+    def __init__(self, market: MarketData, after: datetime) -> None:
+        self.market, self.after = market, after
+
+    def bars(self, symbols: Any, days: Any) -> pl.DataFrame:
+        found = self.market.bars(symbols, days)
+        return found.with_columns(
+            pl.when(pl.col("ts") >= self.after).then(pl.col(name) * 1.01).otherwise(name).alias(name)
+            for name in ("open", "high", "low", "close")
+        )
+
+
+def bodies(folder: Path, *overrides: str, bent: bool = False) -> list[dict[str, Any]]:
+    """Return what the first snapshot's request holds, in a market that may be another afterwards."""
+    from timegpt_assets import resources
+
+    with TimeGPTServer(input_size=200) as server:
+        around = surroundings(folder, *modest(server.url), *overrides, clock=Clock(), **OPTIONS)
+        market = resources.market_data(around)
+        first = calendar.session(DAY[0]).open + timedelta(minutes=30)
+        given = Bent(market, first) if bent else market
+        with house(folder, server, *overrides, overriding={"market_data": given}) as built:
+            built.run(DAY, assets=["answers"])
+        return server.bodies()
+
+
+@pytest.mark.parametrize("overrides", [(), BESIDE], ids=["y alone", "with exogenous columns"])
+def test_the_bytes_of_a_request_do_not_change_when_later_bars_do(tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    told, bent = bodies(tmp_path / "a", *overrides), bodies(tmp_path / "b", *overrides, bent=True)
+    assert json.dumps(told[0]) == json.dumps(bent[0])
+    assert told[1]["series"]["y"] != bent[1]["series"]["y"], "the later snapshot sees them"
+
+
+def test_the_forward_label_planted_in_y_is_seen_by_that_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = framing.frames
+
+    def leaking(panel: pl.DataFrame, asked: pl.DataFrame, **given: Any) -> tuple[Frame, ...]:
+        """Return frames whose y at each minute is the return that begins there, made from the whole day's prices."""
+        ahead = pl.col("clock_price").shift(-15).over("symbol", "day")
+        return honest(panel.with_columns(clock_price=pl.coalesce(ahead, "clock_price")), asked, **given)
+
+    monkeypatch.setattr(framing, "frames", leaking)
+    told, bent = bodies(tmp_path / "a"), bodies(tmp_path / "b", bent=True)
+    assert json.dumps(told[0]) != json.dumps(bent[0])
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("forecast.exogenous.future=[close]", "minutes_since_open | minutes_to_close"),
+        ("forecast.max_bytes_per_call=1000", "at least"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_at_load(override: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        surroundings(tmp_path, *modest("http://127.0.0.1:9"), override, **OPTIONS)
+    assert says in str(refused.value)
