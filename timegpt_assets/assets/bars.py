@@ -15,6 +15,7 @@ from timegpt_assets.assets.declare import House, declared, note_rows, stored_in
 from timegpt_assets.config import core_values
 from timegpt_assets.core import bars as core
 from timegpt_assets.core import calendar, tables
+from timegpt_assets.core.arrivals import content_hashes
 from timegpt_assets.partitions import by_day, days_of, symbols_of
 from timegpt_assets.resources import Clock, MarketData
 
@@ -25,13 +26,25 @@ def raw_bars(house: House) -> dg.AssetsDefinition:
     @declared(tables.RAW_BARS, group="bars", partitions=house.grid.day_symbol)
     def raw_bars(context: dg.AssetExecutionContext, market_data: dg.ResourceParam[MarketData]) -> Stored:
         """Minute bars as the source delivered them, in our names and UTC; nothing dropped, nothing repaired."""
-        days, symbols = days_of(context.partition_keys), symbols_of(context.partition_keys)
-        found = delivered(market_data, symbols, sorted({*days, *(calendar.shifted(day, -1) for day in days)}))
-        frame = found.bars.filter(pl.col("day").is_in(days))
-        note_rows(context, frame)
-        return Stored(frame, _door_facts(context.partition_keys, found, core.previous_closes(found.bars, days=days)))
+        found = arrived(market_data, context.partition_keys)
+        note_rows(context, found.frame)
+        return found
 
     return raw_bars
+
+
+def arrived(source: MarketData, keys: Sequence[str]) -> Stored:
+    """Return the rows of these partitions as the source has them now, with what is known of each at the door.
+
+    The fact ``content`` changes whenever anything does that the partition is made from.
+    """
+    days = days_of(keys)
+    found = delivered(source, symbols_of(keys), sorted({*days, *(calendar.shifted(day, -1) for day in days)}))
+    frame = found.bars.filter(pl.col("day").is_in(days))
+    facts = _door_facts(keys, found, core.previous_closes(found.bars, days=days))
+    for key, content in content_hashes(frame, keys, facts).items():
+        facts[key]["content"] = content
+    return Stored(frame, facts)
 
 
 def delivered(source: MarketData, symbols: Sequence[str], days: Sequence[date]) -> Delivery:
