@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 from dotenv import dotenv_values
 
-from timegpt_assets import automation, checks, resources
+from timegpt_assets import automation, automation_source, checks, resources
 from timegpt_assets.adapters.lineage_book import LineageBook
 from timegpt_assets.adapters.parquet_store import ParquetStore
 from timegpt_assets.assets import backtest, bars, calibration, evaluation, features, forecasts, gates, reports
@@ -116,9 +116,17 @@ def _definitions(around: Surroundings, overriding: Mapping[str, Any]) -> dg.Defi
         assets=assets,
         asset_checks=checks.checks(house, assets),
         resources=standing | dict(overriding),
-        jobs=[automation.daily_refresh(around), automation.resume_pending(around)],
+        jobs=[
+            automation.daily_refresh(around),
+            automation.resume_pending(around),
+            automation_source.refresh_bars(around),
+        ],
         schedules=[automation.after_the_close(around)],
-        sensors=[automation.new_session(around), automation.resume_backfill(around)],
+        sensors=[
+            automation.new_session(around),
+            automation.resume_backfill(around),
+            automation_source.revised_source(around),
+        ],
         executor=dg.in_process_executor,  # a range is one step and never splits; a process per step costs seconds
     )
 

@@ -5,7 +5,7 @@ and are never kept in a resource's configuration.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -49,11 +49,14 @@ def now() -> datetime:
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What a process finds around it: settings, folder that relative places start from, environment, clock."""
+    """What a process finds around it: settings, folder that relative places start from, environment, clock.
+
+    The environment holds keys, so it is in no repr.
+    """
 
     settings: Settings
     root: Path
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     clock: Clock = now
 
     def place(self, path: str) -> Path:
