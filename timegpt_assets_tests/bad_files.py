@@ -310,3 +310,5 @@ BAD: tuple[Bad, ...] = (
         rows=90, verdict="quarantined", on=EVERY,
         frame=lambda f: f.with_columns(pl.col("ts").dt.convert_time_zone(ZONE).dt.replace_time_zone(None))),
 )  # fmt: skip
+
+CASES_BY_NAME = {bad.name: bad for bad in BAD}

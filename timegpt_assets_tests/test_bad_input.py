@@ -153,11 +153,11 @@ def test_a_folder_of_bars_that_is_not_there_or_not_set_is_named(tmp_path):
         assert house.bytes() == {}
 
 
-def test_a_bucket_is_refused_with_the_remedy(tmp_path):
+def test_a_bucket_that_nobody_named_is_refused_with_the_remedy(tmp_path):
     with road(tmp_path, *TWO, profile="prod") as house:
         said = str(failure(house, JANUARY, assets=("bars",)))
-    assert "data.source 'gcs' cannot be read" in said
-    assert said.endswith("set data.source=local and data.root.")
+    assert "data.bucket = None is refused" in said
+    assert said.endswith("Set data.bucket, e.g. --set data.bucket=my-bars.")
 
 
 def test_a_storage_root_that_cannot_be_written_is_named(tmp_path):
