@@ -14,7 +14,7 @@ import orjson
 import typer
 from rich.console import Console
 
-from timegpt_assets import cli_bars, cli_calls, pending
+from timegpt_assets import cli_bars, cli_calls, cli_import, pending
 from timegpt_assets import console as view
 from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.market_data import MarketDataError
@@ -263,6 +263,7 @@ def ui(port: int = 3000, settings: Set = None, profile: Profile = None) -> None:
     os.execve(command[0], command, environment)  # noqa: S606 - our own interpreter, no shell
 
 
+verb("import-bars")(cli_import.import_bars)
 verb()(cli_calls.plan)
 verb()(cli_calls.budget)
 verb()(cli_calls.cache)

@@ -102,7 +102,7 @@ class Purse:
                 f"one session needs {cost} calls, forecast.api_budget.per_day allows {self.account.per_day}. Raise it."
             )
         if cost > left:
-            return f"{cost} calls needed for the next session, {left} left on this budget day."
+            return f"{cost} calls needed for the next session, {left} left of this budget day or month."
         return ""
 
     def finish(self, prices: Sequence[DayPrice]) -> date | None:

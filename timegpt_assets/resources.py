@@ -210,7 +210,8 @@ def ledger(around: Surroundings) -> BudgetLedger:
     """Return the call ledger: ``forecast.api_budget.ledger_url``, or a SQLite file beside the forecast cache."""
     forecast = around.settings.forecast
     file = around.place(forecast.cache_dir).parent / "call_ledger.sqlite"  # a bucket's ledger has an address
-    return BudgetLedger(forecast.api_budget.ledger_url or f"sqlite:///{file}", clock=around.clock)
+    url = forecast.api_budget.ledger_url or f"sqlite:///{file}"
+    return BudgetLedger(url.replace("postgresql://", "postgresql+psycopg2://", 1), clock=around.clock)
 
 
 SHAPES_A_BODY = (

@@ -10,6 +10,7 @@ import polars as pl
 from timegpt_assets.adapters.market_data import Delivering
 from timegpt_assets.adapters.month_file import Delivery
 from timegpt_assets.adapters.parquet_store import Facts, Stored
+from timegpt_assets.assets import shown
 from timegpt_assets.assets.declare import House, declared, note_rows, stored_in
 from timegpt_assets.config import core_values
 from timegpt_assets.core import bars as core
@@ -81,7 +82,12 @@ def bars(house: House) -> dg.AssetsDefinition:
         quality = core.quality(raw_bars.frame, **known)
         frame = core.grid(raw_bars.frame, quality, sessions=known["sessions"], policy=policy)
         facts = {f"{row['day']}|{row['symbol']}": _plain(row) for row in quality.iter_rows(named=True)}
-        note_rows(context, frame, verdict={key: fact["verdict"] for key, fact in facts.items()})
+        charts = shown.day_charts(
+            context,
+            quality,
+            lambda usable: core.grid(raw_bars.frame, usable, sessions=known["sessions"], policy=policy),
+        )
+        note_rows(context, frame, verdict={key: fact["verdict"] for key, fact in facts.items()}, **charts)
         return Stored(frame, facts)
 
     return bars
@@ -117,7 +123,7 @@ def quality_report(house: House) -> dg.AssetsDefinition:
     def quality_report(context: dg.AssetExecutionContext, bars: Stored) -> pl.DataFrame:
         """One verdict per symbol of the day with the facts behind it, read from what was stored with the bars."""
         frame = verdicts(bars.facts)
-        note_rows(context, frame, verdicts=_verdict_counts(frame))
+        note_rows(context, frame, verdicts=_verdict_counts(frame), **shown.verdict_map(context, frame))
         return frame
 
     return quality_report

@@ -123,7 +123,8 @@ def _minute_frame(days: Collection[date], context: pl.DataFrame, recipe: Recipe)
 
     ``_gaps`` counts the market's missing features, ``_asked`` how many count; neither does when context_missing.
     """
-    made = clock(days).join(context.drop("known_at", "lineage_id", strict=False), on=["day", "ts"], how="left")
+    own = context.filter(pl.col("day").is_in(list(days)))
+    made = clock(days).join(own.drop("known_at", "lineage_id", strict=False), on=["day", "ts"], how="left")
     made = made.sort("ts").with_columns(pl.col("context_missing").fill_null(True))
     market_features = [f for f in recipe.features if f.name in context.columns and f.counts]
     asked = pl.when("context_missing").then(0).otherwise(len(market_features))
@@ -211,18 +212,19 @@ def _assembled(grid: Grid, made: Mapping[str, npt.NDArray[np.generic]], around: 
     of_minute, of_session = _places(grid, cells)
     usable = _usable(cells, made, around[["_gaps", "_asked"]], of_minute, recipe)
     shared = around[of_minute[usable]]
+    kept, kept_session = cells[usable], of_session[usable]
     flags = events.columns(recipe.calendar, grid.days, grid.symbols) if recipe.has("events") else {}
     columns = []
     for feature in recipe.features:
         if feature.name in made:
-            columns.append(_series(feature, made[feature.name].reshape(-1)[cells[usable]]))
+            columns.append(_series(feature, made[feature.name].reshape(-1).take(kept)))
         elif feature.name in flags:
-            columns.append(_series(feature, flags[feature.name].reshape(-1)[of_session[usable]]))
+            columns.append(_series(feature, flags[feature.name].reshape(-1).take(kept_session)))
         elif feature.name in shared.columns:
             columns.append(shared[feature.name].cast(feature.dtype))
         else:
             columns.append(pl.Series(feature.name, [None] * shared.height, dtype=feature.dtype))
-    keys = grid.bars.filter(pl.Series(usable)).select("day", "symbol", "ts", known_at=KNOWN_AT)
+    keys = grid.bars.select("day", "symbol", "ts", known_at=KNOWN_AT).filter(pl.Series(usable))
     frame = keys.with_columns(columns).select(*FEATURES.columns, *(f.name for f in recipe.features))
     return Made(grid.days, frame, _dropped(grid, of_session, usable))
 

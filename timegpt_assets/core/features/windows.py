@@ -63,14 +63,14 @@ class Grid:
 def grid_of(bars: pl.DataFrame, days: Iterable[date], symbols: Sequence[str]) -> Grid:
     """Return the bars of ``days`` x ``symbols`` on a grid; every session must be gapless from its open, as BARS are.
 
-    ``bars`` may hold others, which are not looked at. Raises BrokenGrid for a session with a hole or a repeated bar.
+    ``bars`` may hold other days, which are not looked at. Raises BrokenGrid for a session with a hole or a repeat.
     """
     chosen = tuple(sorted(set(days)))
     sessions = [calendar.session(day) for day in chosen]
     minutes = np.array([s.minutes for s in sessions], dtype=np.int64)
     length = int(minutes.max(initial=FULL_SESSION))
     names = tuple(sorted(set(symbols)))
-    own = bars.filter(pl.col("day").is_in(chosen), pl.col("symbol").is_in(names))
+    own = _of_days(bars, chosen)
     opens = np.array([s.open.timestamp() * 1e6 for s in sessions], dtype=np.int64)
     day = np.searchsorted(np.array(chosen, dtype="datetime64[D]"), own["day"].to_numpy())
     symbol = own["symbol"].cast(pl.Enum(names)).to_physical().to_numpy().astype(np.int64)
@@ -82,6 +82,16 @@ def grid_of(bars: pl.DataFrame, days: Iterable[date], symbols: Sequence[str]) ->
     _refuse_holes(own, cells, cells % length)
     size = len(chosen) * len(names) * length
     return Grid(chosen, names, minutes, length, own, None if len(cells) == size else cells)
+
+
+def _of_days(bars: pl.DataFrame, days: tuple[date, ...]) -> pl.DataFrame:
+    """Return the bars of some days: a slice when they are sorted by day, so that many blocks do not scan them all."""
+    stood = bars["day"]
+    if not (days and stood.is_sorted()):
+        return bars.filter(stood.is_in(days))
+    start, stop = stood.search_sorted(days[0], "left"), stood.search_sorted(days[-1], "right")
+    found = bars.slice(start, stop - start)
+    return found if found["day"].n_unique() <= len(days) else found.filter(pl.col("day").is_in(days))
 
 
 def _refuse_holes(bars: pl.DataFrame, cells: Ints, minutes: Ints) -> None:
@@ -111,7 +121,7 @@ def sums(values: Floats, *windows: int) -> tuple[Floats, ...]:
     Sums over 1, 2, 4, ... minutes are made from each other and joined to each window: no running sum, which would
     remember in its last bits what has left the window, and all windows share the work.
     """
-    power = np.nan_to_num(values)
+    power = zero_for_nan(values)
     joined: list[Floats | None] = [None] * len(windows)
     covered, size = [0] * len(windows), 1
     while True:
@@ -122,7 +132,7 @@ def sums(values: Floats, *windows: int) -> tuple[Floats, ...]:
         size *= 2
         if size > max(windows):
             return tuple(total for total in joined if total is not None)
-        power = _added(power.copy(), power, size // 2)
+        power = _joined(power, power, size // 2)
 
 
 def _added(total: Floats | None, values: Floats, lag: int) -> Floats:
@@ -133,18 +143,28 @@ def _added(total: Floats | None, values: Floats, lag: int) -> Floats:
     return total
 
 
+def _joined(now: Floats, past: Floats, lag: int) -> Floats:
+    """Return ``now`` with ``past`` of ``lag`` minutes ago added, in new memory."""
+    if lag >= now.shape[-1]:
+        return now.copy()
+    total = np.empty_like(now)
+    total[..., :lag] = now[..., :lag]
+    np.add(now[..., lag:], past[..., : now.shape[-1] - lag], out=total[..., lag:])
+    return total
+
+
 def decayed_sums(values: Floats, decay: float) -> Floats:
     """Return sum over k >= 0 of decay^k x the value k minutes ago, since the open; NaN counts nothing."""
-    total, size = np.nan_to_num(values), 1
+    total, size = zero_for_nan(values), 1
     while size < values.shape[-1]:
-        total = _added(total.copy(), total * decay**size, size)
+        total = _joined(total, total[..., :-size] * decay**size, size)
         size *= 2
     return total
 
 
 def so_far(values: Floats) -> Floats:
     """Return the sum since the open; NaN counts nothing."""
-    return np.cumsum(np.nan_to_num(values), axis=-1)
+    return np.cumsum(zero_for_nan(values), axis=-1)
 
 
 def elapsed(shape: tuple[int, ...]) -> Floats:
@@ -165,6 +185,11 @@ def variance(n: Floats, total: Floats, squares: Floats) -> Floats:
     """Return the sum of squared deviations from sums of values and squares; NaN when it is but rounding."""
     spread = squares - total * total / n
     return np.where(spread > NO_VARIANCE * squares, spread, np.nan)
+
+
+def zero_for_nan(values: Floats) -> Floats:
+    """Return a copy with 0 for NaN."""
+    return np.where(np.isnan(values), 0.0, values)
 
 
 def where(condition: Bools, values: Floats) -> Floats:
