@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.parquet_store import Stored
+from timegpt_assets.adapters.parquet_store import Shelf, Stored
 from timegpt_assets.assets.declare import House
 from timegpt_assets.core import tables
 from timegpt_assets.core.calibration import samples
@@ -43,9 +43,12 @@ def matches_table(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
         partitions_def=asset.partitions_def,
         description=f"Columns, key and row rules of {table.name} as declared in core/tables.py.",
     )
-    def matches_table(stored: pl.DataFrame) -> dg.AssetCheckResult:
-        errors = table.errors(stored)
-        return dg.AssetCheckResult(passed=not errors, metadata={"rows": len(stored), "errors": errors})
+    def matches_table(stored: Shelf) -> dg.AssetCheckResult:
+        rows, errors = 0, list[str]()
+        for frame in stored.blocks():
+            rows += len(frame)
+            errors += [error for error in table.errors(frame) if error not in errors]
+        return dg.AssetCheckResult(passed=not errors, metadata={"rows": rows, "errors": errors})
 
     return matches_table
 

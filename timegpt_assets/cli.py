@@ -14,19 +14,33 @@ import orjson
 import typer
 from rich.console import Console
 
-from timegpt_assets import cli_bars, cli_calls, pending
+from timegpt_assets import cli_bars, cli_calls, cli_import, pending
 from timegpt_assets import console as view
 from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.market_data import MarketDataError
 from timegpt_assets.adapters.parquet_files import StoreError
 from timegpt_assets.adapters.places import PlaceError
-from timegpt_assets.cli_options import Assets, Day, End, Force, Json, MaybeDay, Profile, Reask, Set, Start, Symbols
+from timegpt_assets.cli_options import (
+    Assets,
+    Day,
+    End,
+    Force,
+    Json,
+    MaybeDay,
+    Profile,
+    Reask,
+    Set,
+    Stale,
+    Start,
+    Symbols,
+)
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.core import calendar
 from timegpt_assets.definitions import PROJECT, surroundings
 from timegpt_assets.desk import EVENT_BATCH, HomeError, dagster_home, opened
 from timegpt_assets.jobs import RunFailed, shapes
 from timegpt_assets.resources import Surroundings
+from timegpt_assets.revisions import only_stale, outdated
 from timegpt_assets.stages import EVERYDAY, STAGES, Refused, last_closed_session, rectangle, sessions_asked
 
 app = typer.Typer(
@@ -80,6 +94,7 @@ def make(
     assets: Sequence[str] = EVERYDAY,
     force: bool = False,
     reask: bool = False,
+    stale: bool = False,
     as_json: bool = False,
     data_quality: bool = False,
 ) -> dict[str, Any]:
@@ -91,9 +106,9 @@ def make(
             cli_calls.reasked(around, days, messages)
         graph, chosen = shapes(desk.engine.repository), _names(symbols)
         wanted = rectangle(desk.house, graph, days=days, symbols=chosen, assets=assets, force=force, reask=reask)
-        outcome = desk.engine.run(wanted)
+        outcome = desk.engine.run(only_stale(desk.engine, around, wanted) if stale else wanted)
         pending.note(desk.engine.instance, days, outcome, assets=assets, symbols=chosen)
-        figures = view.figures(desk, days, outcome, progress)
+        figures = view.figures(desk, days, outcome, progress) | {"stale": view.named(outdated(desk.engine, wanted))}
         if data_quality:
             figures["data_quality"] = cli_bars.reported(desk, days, wanted.symbols)
     if as_json:
@@ -130,13 +145,15 @@ def backfill(
     symbols: Symbols = "",
     assets: Assets = "",
     force: Force = False,
+    stale: Stale = False,
     json: Json = False,
     settings: Set = None,
     profile: Profile = None,
 ) -> None:
     """Make a window of sessions, skipping what is there."""
     around = surroundings(settings or (), profile=profile)
-    make(around, start, end, symbols=symbols, assets=_names(assets) or EVERYDAY, force=force, as_json=json)
+    named = _names(assets) or EVERYDAY
+    make(around, start, end, symbols=symbols, assets=named, force=force, stale=stale, as_json=json)
 
 
 @verb("run-day")
@@ -246,6 +263,7 @@ def ui(port: int = 3000, settings: Set = None, profile: Profile = None) -> None:
     os.execve(command[0], command, environment)  # noqa: S606 - our own interpreter, no shell
 
 
+verb("import-bars")(cli_import.import_bars)
 verb()(cli_calls.plan)
 verb()(cli_calls.budget)
 verb()(cli_calls.cache)

@@ -83,7 +83,7 @@ def planned(around: Surroundings, days: Sequence[date], *, reask: bool = False) 
 
 def _calls_a_year(wallet: Purse) -> dict[str, int]:
     """Return the calls a year of history takes in either history mode, event days not counted."""
-    asked = core_values.schedule(wallet.settings) | {"skip_events": (), "max_total": None}
+    asked = core_values.schedule(wallet.settings, wallet.events) | {"skip_events": (), "max_total": None}
     rows = schedule.snapshots([FULL_SESSION], **asked).filter("asked")
     horizon = wallet.settings.forecast.horizon_min
     return blocks.calls_a_year(rows["snapshot_ts"].to_list(), horizon_min=horizon)

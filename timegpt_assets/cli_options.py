@@ -15,6 +15,9 @@ Force = Annotated[bool, typer.Option("--force", help="make again what is there")
 Reask = Annotated[
     bool, typer.Option("--reask", help="pay again for answers that are there, after showing what it costs")
 ]
+Stale = Annotated[
+    bool, typer.Option("--stale", help="make again just what is there and older than what it was made from")
+]
 Json = Annotated[bool, typer.Option("--json", help="one JSON object on standard output, messages on standard error")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over every file; repeatable")]
 Profile = Annotated[str | None, typer.Option("--profile", help="demo, dev, offline or prod")]

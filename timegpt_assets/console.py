@@ -5,12 +5,13 @@ Belongs here: words and tables for people. The figures themselves are the report
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import orjson
 import polars as pl
+from dagster import AssetKey
 from rich.console import Console
 from rich.table import Table
 
@@ -18,7 +19,7 @@ from timegpt_assets.config.settings import Settings, resolved
 from timegpt_assets.core import tables
 from timegpt_assets.desk import Desk
 from timegpt_assets.jobs import Outcome, RunFailed
-from timegpt_assets.plans import Launch
+from timegpt_assets.plans import Cell, Launch
 
 
 class Progress:
@@ -73,6 +74,11 @@ def figures(desk: Desk, days: Sequence[date], outcome: Outcome, progress: Progre
     }
 
 
+def named(stale: Mapping[AssetKey, Collection[Cell]]) -> dict[str, list[str]]:
+    """Return partition keys by asset name, sorted."""
+    return {key.path[-1]: sorted(cell.key for cell in cells) for key, cells in sorted(stale.items())}
+
+
 def _verdicts(desk: Desk, days: Sequence[date]) -> dict[str, int]:
     quality = desk.table("bars/quality_report", days)
     if quality.is_empty():
@@ -96,6 +102,14 @@ def show(found: dict[str, Any], messages: Console) -> None:
         out.print(
             f"{len(found['days_waiting'])} days from {found['days_waiting'][0]} to {found['days_waiting'][-1]} wait: "
             f"{found['why_waiting']} Run the same again on the next budget day, or let the sensor resume_backfill.",
+            soft_wrap=True,
+            highlight=False,
+        )
+    if stale := found.get("stale"):
+        out.print(
+            f"{sum(map(len, stale.values()))} partitions are older than what they were made from: "
+            f"{', '.join(f'{len(keys)} of {name}' for name, keys in stale.items())}. Make them again: "
+            f"timegpt-assets backfill --stale --start {found['first_day']} --end {found['last_day']}",
             soft_wrap=True,
             highlight=False,
         )

@@ -15,11 +15,12 @@ from typing import Any
 import dagster as dg
 from dotenv import dotenv_values
 
-from timegpt_assets import automation, checks, resources
+from timegpt_assets import automation, automation_source, checks, resources
 from timegpt_assets.adapters.lineage_book import LineageBook
 from timegpt_assets.adapters.parquet_store import ParquetStore
 from timegpt_assets.assets import backtest, bars, calibration, evaluation, features, forecasts, gates, reports
 from timegpt_assets.assets.declare import House
+from timegpt_assets.config import core_values
 from timegpt_assets.config.settings import Settings, load_settings
 from timegpt_assets.core import lineage
 from timegpt_assets.io_managers import TableIOManager
@@ -115,9 +116,17 @@ def _definitions(around: Surroundings, overriding: Mapping[str, Any]) -> dg.Defi
         assets=assets,
         asset_checks=checks.checks(house, assets),
         resources=standing | dict(overriding),
-        jobs=[automation.daily_refresh(around), automation.resume_pending(around)],
+        jobs=[
+            automation.daily_refresh(around),
+            automation.resume_pending(around),
+            automation_source.refresh_bars(around),
+        ],
         schedules=[automation.after_the_close(around)],
-        sensors=[automation.new_session(around), automation.resume_backfill(around)],
+        sensors=[
+            automation.new_session(around),
+            automation.resume_backfill(around),
+            automation_source.revised_source(around),
+        ],
         executor=dg.in_process_executor,  # a range is one step and never splits; a process per step costs seconds
     )
 
@@ -131,6 +140,7 @@ def defs() -> dg.Definitions:
 def lineage_records(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> dict[dg.AssetKey, lineage.Lineage]:
     """Return what each asset's rows are made under, by asset key; the digest covers all that shapes the stage."""
     records: dict[dg.AssetKey, lineage.Lineage] = {}
+    features_made = core_values.feature_recipe(settings, core_values.event_calendar(settings))
     waiting = {asset.key: asset for asset in assets}
     while waiting:
         key = next(k for k, a in waiting.items() if not a.dependency_keys & waiting.keys())
@@ -143,7 +153,8 @@ def lineage_records(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -
             config_digest=settings.digest(SHAPED_BY[asset.group_names_by_key[key]]),
             data_version=settings.data.source,
             feature_payload_schema_version=lineage.FEATURE_PAYLOAD_SCHEMA_VERSION,
-            feature_version=settings.digest(("features",))[:12],
+            feature_version=features_made.feature_version,
+            features_hash=features_made.features_hash,
             model_name=settings.forecast.model if settings.forecast.backend == "nixtla" else "ridge",
             model_version=settings.forecast.model if settings.forecast.backend == "nixtla" else "1",
             parents=parents,

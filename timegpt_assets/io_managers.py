@@ -5,14 +5,15 @@ adapters/parquet_store.py; what a partition holds is said by the asset (``contex
 because metadata that an IO manager adds in a range run lands on every partition.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.parquet_files import WHOLE, StoreError
-from timegpt_assets.adapters.parquet_store import ParquetStore, Stored
+from timegpt_assets.adapters.parquet_store import Blocks, ParquetStore, Shelf, Stored
 from timegpt_assets.core.schema import Table, TableError
 
 Slot: TypeAlias = tuple[str, str]
@@ -40,15 +41,33 @@ class TableIOManager(dg.IOManager):
         self._tables = tables
         self._lineage = lineage
 
-    def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame | Stored) -> None:
-        """Store every partition of the run. Raises TypeError, TableError or StoreError before anything is stored."""
+    def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame | Stored | Blocks) -> None:
+        """Store every partition of the run; ``Blocks`` as they come, each before the next one is made.
+
+        Raises TypeError, TableError or StoreError, of a block before anything of it is stored.
+        """
+        asset, slots = context.asset_key.to_user_string(), _slots(context)
+        if isinstance(obj, Blocks):
+            left = dict(slots)
+            for files, stored in obj.parts:
+                self._store_part(
+                    context, stored, {key: left.pop(key) for key, slot in slots.items() if slot[0] in files}
+                )
+            if left:
+                raise StoreError(
+                    f"asset {asset} gave no block for {', '.join(sorted(left)[:5])}. Mend the asset's blocks."
+                )
+        elif isinstance(obj, pl.DataFrame | Stored):
+            self._store_part(context, Stored(obj) if isinstance(obj, pl.DataFrame) else obj, slots)
+        else:
+            raise TypeError(
+                f"asset {asset} returned {type(obj).__name__}. Return a polars DataFrame, Stored or Blocks."
+            )
+
+    def _store_part(self, context: dg.OutputContext, stored: Stored, slots: Mapping[str, Slot]) -> None:
         asset = context.asset_key.to_user_string()
-        stored = Stored(obj) if isinstance(obj, pl.DataFrame) else obj
-        if not isinstance(stored, Stored):
-            raise TypeError(f"asset {asset} returned {type(obj).__name__}. Return a polars DataFrame, or Stored.")
         frame = _conformed(asset, self._table(asset, context.definition_metadata), stored.frame)
         frame = frame.with_columns(pl.lit(self._lineage(context.asset_key), dtype=pl.String).alias(LINEAGE))
-        slots = _slots(context)
         parts = _by_file(frame, context)
         _refuse_strangers(asset, parts, slots, stored.facts)
         for file, keys in sorted(_files(slots).items()):
@@ -64,26 +83,35 @@ class TableIOManager(dg.IOManager):
         for day in sorted(days):
             self._store.write(asset, day, parts.get(day, stamped.clear()), keys=[WHOLE])
 
-    def load_input(self, context: dg.InputContext) -> pl.DataFrame | Stored:
+    def load_input(self, context: dg.InputContext) -> pl.DataFrame | Stored | Shelf:
         """Return the rows of all partitions asked for, by day and symbol; an empty frame when none is asked for.
 
-        Raises MissingPartition for one that was never stored, unless the input says ``{"missing": "ok"}``.
+        An input annotated ``Shelf`` reads them later, a few days at a time. Raises MissingPartition for one that was
+        never stored, unless the input says ``{"missing": "ok"}``.
         """
         asset = context.asset_key.to_user_string()
         upstream = context.upstream_output
         table = self._table(asset, upstream.definition_metadata if upstream else {})
         slots = _slots(context)
-        frame, facts = self._store.contents(
+        read = partial(
+            self._store.contents,
             asset,
-            _files(slots),
             missing=_choice(asset, context, "missing", ("error", "ok")),
-            columns=context.definition_metadata.get("columns"),
             empty=table.empty(),
         )
+        wanted, columns = _files(slots), context.definition_metadata.get("columns")
+        is_shelf = context.dagster_type.typing_type is Shelf
+        frame, facts = read(wanted, columns=() if is_shelf else columns)
+        known = {key: facts[slot] for key, slot in sorted(slots.items()) if slot in facts}
+        if is_shelf:
+
+            def rows(files: Collection[str]) -> pl.DataFrame:
+                found, _ = read({file: wanted[file] for file in files if file in wanted}, columns=columns)
+                return found.drop(LINEAGE, strict=False)
+
+            return Shelf(rows, sorted(wanted), known)
         frame = frame.drop(LINEAGE, strict=False)  # what is made from it is stamped with a lineage of its own
-        if context.dagster_type.typing_type is not Stored:
-            return frame
-        return Stored(frame, {key: facts[slot] for key, slot in sorted(slots.items()) if slot in facts})
+        return Stored(frame, known) if context.dagster_type.typing_type is Stored else frame
 
     def _table(self, asset: str, metadata: Mapping[str, Any]) -> Table:
         name = str(metadata.get("table"))

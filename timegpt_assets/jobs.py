@@ -38,7 +38,8 @@ class Rectangle:
     symbols. ``history`` names assets wanted for that many sessions before the first day (warm-up, never paid for or
     forced).
     ``paid`` is launched for the days that can be paid for now, in runs with a call budget each; what stands on it is
-    not made for the others. ``reask`` has its stored answers given up and paid for again.
+    not made for the others. ``reask`` has its stored answers given up and paid for again. ``stale`` partitions are
+    made again, and without ``missing`` no others than what is there.
     """
 
     days: Sequence[date]
@@ -51,6 +52,8 @@ class Rectangle:
     first_day: date
     paid: AssetKey | None = None
     reask: bool = False
+    stale: Mapping[AssetKey, frozenset[Cell]] = field(default_factory=dict)
+    missing: bool = True
     block_days: int = 40
 
 
@@ -182,8 +185,12 @@ class _Work:
         if shape.kind == "trading_day":
             wanted = {cell for cell in wanted if self._upstream_complete(key, cell, coming)}
         there = self._there(key)
+        outdated = self.rectangle.stale.get(key, frozenset())
         needed = {
-            cell for cell in wanted if forced or cell.key not in there or self._made_from_fresh(key, cell, coming)
+            cell
+            for cell in wanted
+            if (cell.key in there or self.rectangle.missing)
+            and (forced or cell.key not in there or cell in outdated or self._made_from_fresh(key, cell, coming))
         }
         needed -= self.ran.get(key, set())
         self.outcome.there += len(wanted) - len(needed)

@@ -16,7 +16,8 @@ from timegpt_assets.config import core_values
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import blocks
 from timegpt_assets.core import snapshots as schedule
-from timegpt_assets.resources import Surroundings, account, answer_index, ledger
+from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.resources import Surroundings, account, answer_index, daily_files, ledger
 
 MINUTES_OF_A_SESSION = 390
 
@@ -46,6 +47,7 @@ class Purse:
     """Prices of days, and which of them can be paid for now."""
 
     settings: Settings
+    events: EventCalendar
     index: Index
     ledger: BudgetLedger
     account: Account
@@ -100,7 +102,7 @@ class Purse:
                 f"one session needs {cost} calls, forecast.api_budget.per_day allows {self.account.per_day}. Raise it."
             )
         if cost > left:
-            return f"{cost} calls needed for the next session, {left} left on this budget day."
+            return f"{cost} calls needed for the next session, {left} left of this budget day or month."
         return ""
 
     def finish(self, prices: Sequence[DayPrice]) -> date | None:
@@ -126,7 +128,7 @@ class Purse:
 
     def _moments(self, days: Sequence[date]) -> dict[date, list[tuple[int, Moment]]]:
         """Return what is asked on each day: how many snapshots each request answers, and its moment."""
-        rows = schedule.snapshots(days, **core_values.schedule(self.settings))
+        rows = schedule.snapshots(days, **core_values.schedule(self.settings, self.events))
         found: dict[date, list[tuple[int, Moment]]] = {day: [] for day in days}
         if self.settings.forecast.history_mode == "cross_validation":
             for block in blocks.blocks(rows):
@@ -180,6 +182,7 @@ def purse(around: Surroundings) -> Purse | None:
     budget_day = around.clock().astimezone(ZoneInfo(account(around.settings).timezone)).date()
     return Purse(
         settings=around.settings,
+        events=daily_files(around).calendar,
         index=answer_index(around, books),
         ledger=books,
         account=account(around.settings),

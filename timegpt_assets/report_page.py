@@ -12,13 +12,14 @@ import polars as pl
 
 from timegpt_assets.core.tables import BANDS, COVERAGE_DRIFT, INTERVAL_WIDTHS
 from timegpt_assets.pictures.coverage import coverage, reliability
+from timegpt_assets.pictures.day_bars import day_bars
 from timegpt_assets.pictures.fan import fan
 from timegpt_assets.pictures.gates import judged, strip
 from timegpt_assets.pictures.intervals import drift, histogram, widths
 from timegpt_assets.pictures.pnl import dollars, pnl
 from timegpt_assets.pictures.quality import quality
 from timegpt_assets.pictures.render import data_uri, svg
-from timegpt_assets.pictures.style import Picture, by_source, latest, sources
+from timegpt_assets.pictures.style import Picture, by_source, latest, nothing, sources
 
 Row = tuple[str, str, str]
 """Section, name and value as printed: a row of the report table and of the command line's summary."""
@@ -73,7 +74,13 @@ def page(report: Report) -> str:
     parts = [
         _section("What this is", _notice(report), _pairs(rows, "about")),
         _section("Headline", _pairs(rows, "headline")),
-        _section("Data quality", _png(quality(report.quality)), _pairs(rows, "data quality"), _faults(report)),
+        _section(
+            "Data quality",
+            _png(quality(report.quality)),
+            _svg(_worst_day(report)),
+            _pairs(rows, "data quality"),
+            _faults(report),
+        ),
         _section("Forecasts", _svg(_fan(report))),
         _section(
             "Calibration",
@@ -173,6 +180,17 @@ def _fan(report: Report) -> Picture:
     last = report.forecasts["day"].max() if report.forecasts.height else None
     day = report.fan_day or (last if isinstance(last, date) else date.fromisoformat(f"{report.month}-01"))
     return fan(report.forecasts, report.bars, report.portfolio, day=day)
+
+
+def _worst_day(report: Report) -> Picture:
+    """Return the chart of the usable day with the most filled minutes, of equal ones the last; blamed rows in it."""
+    drawn = report.bars.select("day", "symbol").unique()
+    own = report.quality.join(drawn, on=["day", "symbol"], how="semi").sort("filled", "day", "symbol")
+    if own.is_empty():
+        return nothing("The day with the most filled minutes")
+    worst = own.row(-1, named=True)
+    about = {"verdict": worst["verdict"], "offending": worst["offending"]}
+    return day_bars(report.bars, day=worst["day"], symbol=worst["symbol"], **about)
 
 
 def _notice(report: Report) -> str:

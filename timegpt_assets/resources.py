@@ -5,7 +5,7 @@ and are never kept in a resource's configuration.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ import polars as pl
 from timegpt_assets.adapters.answered import Forecaster
 from timegpt_assets.adapters.baseline import Baseline
 from timegpt_assets.adapters.budget_ledger import Account, BudgetLedger
+from timegpt_assets.adapters.daily_files import DailyFiles, earnings, macro_events, vix_closes
 from timegpt_assets.adapters.forecast_cache import ForecastCache
 from timegpt_assets.adapters.hosts import PROVIDER_URL, host
 from timegpt_assets.adapters.lineage_book import LineageBook
@@ -48,11 +49,14 @@ def now() -> datetime:
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What a process finds around it: settings, folder that relative places start from, environment, clock."""
+    """What a process finds around it: settings, folder that relative places start from, environment, clock.
+
+    The environment holds keys, so it is in no repr.
+    """
 
     settings: Settings
     root: Path
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     clock: Clock = now
 
     def place(self, path: str) -> Path:
@@ -122,6 +126,18 @@ def answer_index(around: Surroundings, books: BudgetLedger) -> Index:
         cache=forecast_cache(around),
         ledger=books,
     )
+
+
+def daily_files(around: Surroundings) -> DailyFiles:
+    """Return what the daily files say that settings name, and the event calendar with what they add to it."""
+    settings, events = around.settings, around.settings.events
+    vix = settings.data.vix_path
+    calendar = core_values.event_calendar(settings)
+    if events.calendar_path:
+        calendar = macro_events(around.place(events.calendar_path), events.calendar_names, calendar)
+    if events.earnings_path:
+        calendar = earnings(around.place(events.earnings_path), calendar)
+    return DailyFiles(vix_closes(around.place(vix)) if vix else None, calendar)
 
 
 def size(settings: Settings) -> Size:
@@ -194,7 +210,8 @@ def ledger(around: Surroundings) -> BudgetLedger:
     """Return the call ledger: ``forecast.api_budget.ledger_url``, or a SQLite file beside the forecast cache."""
     forecast = around.settings.forecast
     file = around.place(forecast.cache_dir).parent / "call_ledger.sqlite"  # a bucket's ledger has an address
-    return BudgetLedger(forecast.api_budget.ledger_url or f"sqlite:///{file}", clock=around.clock)
+    url = forecast.api_budget.ledger_url or f"sqlite:///{file}"
+    return BudgetLedger(url.replace("postgresql://", "postgresql+psycopg2://", 1), clock=around.clock)
 
 
 SHAPES_A_BODY = (
@@ -212,6 +229,7 @@ SHAPES_A_BODY = (
 def resources(around: Surroundings) -> dict[str, Any]:
     """Return the resource definitions of the outside world, each made when a run first needs it."""
     return {
+        "daily_files": dg.ResourceDefinition(lambda _: daily_files(around)),
         "clock": dg.ResourceDefinition(lambda _: around.clock),
         "market_data": dg.ResourceDefinition(lambda _: market_data(around)),
         "forecaster": dg.ResourceDefinition(lambda _: forecaster(around)),

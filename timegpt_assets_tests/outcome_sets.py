@@ -4,6 +4,7 @@ Belongs here: the road from bars to outcomes without Dagster, as calibration ben
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -63,8 +64,9 @@ def _outcomes(market: MarketData, symbols: Sequence[str], first: date, last: dat
     grid = bars.grid(raw, quality, sessions=sessions, policy=policy)
     context = market_context(grid, days=days, context=())
     horizon, target = under.forecast.horizon_min, core_values.target(under)
-    panel = matrix.panel(matrix.features(grid, context, days=days, horizon_min=horizon), grid, days=days)
     calendar_of = core_values.event_calendar(under)
+    recipe = replace(core_values.feature_recipe(under, calendar_of), context=())
+    panel = matrix.panel(matrix.features(grid, context, days=days, recipe=recipe).frame, grid, days=days)
     asked = snapshots.snapshots(
         days, preset=core_values.preset(under), horizon_min=horizon, calendar=calendar_of, skip_events=()
     )

@@ -18,11 +18,14 @@ import dagster as dg
 import typer
 
 from timegpt_assets import cli
+from timegpt_assets.config import core_values
 from timegpt_assets.config.layers import file_layer
 from timegpt_assets.config.reference import comments, entries
 from timegpt_assets.config.schema import dotted
 from timegpt_assets.config.settings import PROFILES, SHIPPED, load_settings
 from timegpt_assets.core import tables
+from timegpt_assets.core.features import clock, context, events, price, volatility, volume
+from timegpt_assets.core.features.recipe import VERSIONS
 from timegpt_assets.core.schema import TIME, Table
 from timegpt_assets.definitions import PROJECT, build_definitions
 from timegpt_assets.resources import Surroundings
@@ -39,6 +42,7 @@ def pages() -> dict[str, str]:
     """Return every reference page: file name -> Markdown."""
     made: dict[str, Callable[[], Iterable[str]]] = {
         "tables.md": table_lines,
+        "features.md": feature_lines,
         "config.md": config_lines,
         "assets.md": asset_lines,
         "cli.md": cli_lines,
@@ -111,6 +115,48 @@ def _assets_of_tables() -> dict[str, list[str]]:
         if isinstance(asset, dg.AssetsDefinition):
             found.setdefault(asset.metadata_by_key[asset.key]["table"], []).append(asset.key.to_user_string())
     return found
+
+
+def feature_lines() -> Iterator[str]:
+    """Yield the page of the features, group by group, from the catalogue beside the formulas."""
+    settings = load_settings(profile=PROFILE, config_dir=None, environment={"HOME": "."}, overrides=VIX)
+    recipe = core_values.feature_recipe(settings, core_values.event_calendar(settings))
+    yield "# Features"
+    yield ""
+    yield f"What is known of a symbol at `known_at`, the end of each minute: {len(recipe.features)} columns in six"
+    yield "groups that `features.groups` switches on and off. P(t) is the clock price, the close of the bar that ends"
+    yield "at t; r is a one-minute log return of it. A window never reaches past the session's open, unless it says so."
+    yield "What cannot be known is null, never NaN; rows with more than `features.max_nan_row_frac` of them missing are"
+    yield "dropped, and counted in the materialisation's metadata. The panel keeps the prices of dropped rows."
+    yield ""
+    yield f"The context symbols shown are those of profile {PROFILE}; VIX has columns when `data.vix_path` is set, and"
+    yield "`event_earnings` is there when `events.earnings_path` is. Pictures: the made-up market; how to draw a real"
+    yield "day stands in [Add a feature](../how-to/add-a-feature.md)."
+    yield ""
+    for group, features in recipe.by_group.items():
+        yield f"## {group}"
+        yield ""
+        yield f"Version {VERSIONS[group]}. {MODULES[group].__doc__.splitlines()[0]}"
+        yield ""
+        yield f"![The features of {group} on one day of the made-up market](../pictures/features-{group}.png)"
+        yield ""
+        yield from _rows(
+            ("feature", "formula", "window", "unit", "source", "type"),
+            [(_code(f.name), f.formula, f.window, f.unit, f.source, str(f.dtype())) for f in features],
+        )
+        yield ""
+
+
+VIX = ("data.vix_path=vix.parquet", "events.earnings_path=earnings.csv")
+"""Files that add columns; the page names them, nothing is read."""
+MODULES = {
+    "price": price,
+    "volatility": volatility,
+    "volume": volume,
+    "clock": clock,
+    "context": context,
+    "events": events,
+}
 
 
 def config_lines() -> Iterator[str]:

@@ -135,6 +135,8 @@ def road(
     with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patched:
         if not pictures:
             patched.setattr(shown, "fans", lambda *_: {"fan": {}})
+            patched.setattr(shown, "verdict_map", lambda *_: {})
+            patched.setattr(shown, "day_charts", lambda *_: {})
             patched.setattr(shown, "of_months", lambda *_: None)
             patched.setattr(report_page, "page", lambda _: "")
         yield Road(around=around, engine=Engine(repository=repository, instance=instance, purse=purse(around)))

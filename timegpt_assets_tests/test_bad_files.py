@@ -16,9 +16,9 @@ from timegpt_assets.core.contract import Reading
 from timegpt_assets.core.quality_rules import RULES, QualityPolicy
 from timegpt_assets.core.tables import QUALITY
 from timegpt_assets_tests.bad_files import BAD, DAY, DAYS, Bad, month
+from timegpt_assets_tests.bad_files import CASES_BY_NAME as CASES
 
 POLICY = QualityPolicy()
-CASES = {bad.name: bad for bad in BAD}
 
 
 def place(root: Path, symbol: str, month: object) -> Path:

@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from timegpt_assets.adapters.parquet_store import ParquetStore
+from timegpt_assets.adapters.parquet_store import ParquetStore, Shelf
 from timegpt_assets.adapters.synthetic_market import SyntheticMarket
 from timegpt_assets.assets.declare import House
 from timegpt_assets.checks import SHOWN, checks, matches_table
@@ -111,7 +111,8 @@ def test_a_stored_table_with_a_broken_rule_fails_its_check_in_the_rule_s_words(f
 def test_a_missing_column_is_named_by_the_check():
     house = _house()
     asset = next(a for a in _assets() if a.key == BARS)
-    result = matches_table(asset)(pl.DataFrame({"day": [DAY]}))
+    stored = Shelf(lambda files: pl.DataFrame({"day": [DAY]}), [str(DAY)], {})
+    result = matches_table(asset)(stored)
     assert not result.passed
     assert "column symbol is missing" in result.metadata["errors"].value
     assert len(checks(house, _assets())) == len(_assets()) + 4

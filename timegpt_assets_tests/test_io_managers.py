@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import polars as pl
 import pytest
 
 from timegpt_assets.adapters.parquet_files import StoreError
-from timegpt_assets.adapters.parquet_store import MissingPartition, ParquetStore, Stored
+from timegpt_assets.adapters.parquet_store import Blocks, MissingPartition, ParquetStore, Shelf, Stored
 from timegpt_assets.adapters.places import Folder
 from timegpt_assets.core.schema import TIME, Column, Table, TableError
 from timegpt_assets.io_managers import TableIOManager
@@ -102,7 +103,7 @@ def source(
 
 
 def windowed(
-    seen: list[Any], metadata: Mapping[str, Any], *, annotation: type[pl.DataFrame | Stored] = pl.DataFrame
+    seen: list[Any], metadata: Mapping[str, Any], *, annotation: type[pl.DataFrame | Stored | Shelf] = pl.DataFrame
 ) -> dg.AssetsDefinition:
     """Return an asset that reads the two sessions before its own as that type, and notes what it was handed."""
     window = dg.TimeWindowPartitionMapping(start_offset=-2, end_offset=-1)
@@ -323,3 +324,53 @@ def test_a_stored_asset_can_be_loaded_outside_a_run(instance: dg.DagsterInstance
         dg.AssetKey(["bars", "source"]), instance=instance, partition_key=f"{DAYS[0]}|BBB"
     )
     assert keys_of(frame) == {f"{DAYS[0]}|BBB"}
+
+
+def in_blocks(keys: Sequence[str], *, without: date | None = None) -> Blocks:
+    """Return the bars of the keys one day at a time."""
+    days = sorted({key[:10] for key in keys} - {str(without)})
+    return Blocks(([day], Stored(bars([key for key in keys if key[:10] == day]))) for day in days)
+
+
+def test_blocks_store_the_same_bytes_as_all_rows_at_once(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    found = []
+    for name, made in (("whole", bars), ("blocks", in_blocks)):
+        own = ParquetStore(Folder(tmp_path / name))
+        Graph(instance, own, source(made)).run("bars/source", first=f"{DAYS[1]}|AAA", last=f"{DAYS[3]}|BBB")
+        files = sorted((tmp_path / name).rglob("*.parquet"))
+        found.append({file.name: file.read_bytes() for file in files})
+    assert found[0] == found[1]
+    assert len(found[0]) == 3
+
+
+def test_a_block_is_stored_before_the_next_one_is_made(instance: dg.DagsterInstance, store: ParquetStore) -> None:
+    seen: list[int] = []
+
+    def made(keys: Sequence[str]) -> Blocks:
+        def parts() -> Iterator[tuple[Sequence[str], Stored]]:
+            for day in sorted({key[:10] for key in keys}):
+                seen.append(len(store.read_facts("bars/source", DAYS, missing="ok")))
+                yield [day], Stored(bars([key for key in keys if key[:10] == day]))
+
+        return Blocks(parts())
+
+    Graph(instance, store, source(made)).run("bars/source", first=f"{DAYS[1]}|AAA", last=f"{DAYS[3]}|BBB")
+    assert seen == [0, 2, 4]
+
+
+def test_a_day_without_a_block_is_an_error_that_names_it(instance: dg.DagsterInstance, store: ParquetStore) -> None:
+    made = partial(in_blocks, without=DAYS[2])
+    with pytest.raises(StoreError, match=f"gave no block for {DAYS[2]}.AAA, {DAYS[2]}.BBB. Mend the asset's blocks"):
+        Graph(instance, store, source(made)).run("bars/source", first=f"{DAYS[1]}|AAA", last=f"{DAYS[3]}|BBB")
+
+
+def test_a_shelf_reads_a_day_when_it_is_asked_for(instance: dg.DagsterInstance, store: ParquetStore) -> None:
+    seen: list[Any] = []
+    graph = Graph(instance, store, source(), windowed(seen, {"missing": "ok"}, annotation=Shelf))
+    graph.run("bars/source", first=f"{DAYS[0]}|AAA", last=f"{DAYS[2]}|BBB")
+    graph.run("features/windowed", first=f"{DAYS[2]}|AAA")
+    (shelf,) = seen
+    assert keys_of(shelf.of([DAYS[1]])) == {f"{DAYS[1]}|AAA"}
+    assert set(shelf.facts) == {f"{DAYS[0]}|AAA", f"{DAYS[1]}|AAA"}
+    assert pl.concat(shelf.blocks(1)).height == 4
+    assert "lineage_id" not in shelf.of([DAYS[0]]).columns

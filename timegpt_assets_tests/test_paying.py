@@ -4,7 +4,7 @@ The provider is the local server; what it received is what was sent. Days are as
 sensor and verbs, with a clock that is moved by hand.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,6 @@ from dagster._core.code_pointer import CustomPointer, ModuleCodePointer
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from timegpt_assets import automation, pending
-from timegpt_assets.core import calendar
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.jobs import RANGE_END, RANGE_START, RunFailed
 from timegpt_assets.prices import Purse, purse
@@ -136,6 +135,7 @@ def test_a_backfill_that_outruns_the_day_stops_cleanly_and_the_sensor_resumes_it
             assert asked_again.run_key == f"resume-{pending.waiting(built.engine.instance)[0].first}-{clock.at.date()}"
             resumed(built, clock)
             days_taken += 1
+            assert days_taken < 9, "it never ends"
         assert days_taken == 3
         assert "nothing waits" in str(asked_again.skip_message)
         assert made(built, ANSWERS) == keys(SIX)
@@ -151,33 +151,58 @@ def sensed_after_midnight(built: Road, clock: Clock) -> dg.RunRequest | dg.SkipR
     return sensed(built)
 
 
-def resumed(built: Road, clock: Clock) -> None:
+def resumed(built: Road, clock: Clock, *overrides: str) -> None:
     """Run the job the sensor asks for as the daemon would, loaded with its repository, in this process."""
-    options = [str(built.around.root), str(built.around.settings.forecast.base_url), clock.at.isoformat()]
+    options = [str(built.around.root), str(built.around.settings.forecast.base_url), clock.at.isoformat(), *overrides]
     pointer = CustomPointer(ModuleCodePointer(__name__, "repository", working_directory=None), options, [])
     job = ReconstructableRepository(pointer).get_reconstructable_job("resume_pending")
     assert dg.execute_job(job, instance=built.engine.instance, run_config=QUIET, raise_on_error=False).success
 
 
-def repository(folder: str, url: str, at: str) -> dg.RepositoryDefinition:
+def repository(folder: str, url: str, at: str, *overrides: str) -> dg.RepositoryDefinition:
     """Return the repository of the house in a folder at a moment: what a code location would load."""
-    chosen = (*modest(url), "forecast.api_budget.per_day=5")
+    chosen = (*modest(url), "forecast.api_budget.per_day=5", *overrides)
     around = surroundings(Path(folder), *chosen, **OPTIONS, clock=lambda: datetime.fromisoformat(at))
     return build_definitions(around).get_repository_def()
 
 
-def test_a_month_at_five_a_day_under_a_hundred_calls_a_day_takes_two_days(
+MONTH = sessions(date(2025, 3, 1), date(2025, 3, 31))
+AT_FIVE = ("data.end_date=2025-03-31", "forecast.snapshot_preset=liquidity_profile", "forecast.skip_events=[]")
+
+
+def test_a_month_at_five_a_day_under_a_hundred_calls_a_day_is_planned_over_two_days(
     server: TimeGPTServer, tmp_path: Path
 ) -> None:
-    month = [session.day for session in calendar.sessions(date(2025, 3, 1), date(2025, 3, 31))]
-    five = ("data.end_date=2025-03-31", "forecast.snapshot_preset=liquidity_profile", "forecast.api_budget.per_day=100")
-    with house(tmp_path, server, *five, "forecast.skip_events=[]", "forecast.api_budget.per_run=25") as built:
+    with house(
+        tmp_path, server, *AT_FIVE, "forecast.api_budget.per_day=100", "forecast.api_budget.per_run=25"
+    ) as built:
         found = wallet(built)
-        prices = found.prices(month)
+        prices = found.prices(MONTH)
         assert sum(price.needed for price in prices) == 105
         assert found.finish(prices) == date(2026, 6, 2)
-        assert [len(block) for block in found.bill(month).blocks] == [4, 5, 5, 5]
-        assert len(found.bill(month).pending) == 2
+        assert [len(block) for block in found.bill(MONTH).blocks] == [4, 5, 5, 5]
+        assert len(found.bill(MONTH).pending) == 2
+
+
+@pytest.mark.soak
+def test_a_month_is_paid_in_as_many_days_as_were_planned(
+    server: TimeGPTServer, tmp_path: Path, repetitions: Callable[[int], int]
+) -> None:
+    days = MONTH[: repetitions(40)]
+    per_day = 100 if len(days) == len(MONTH) else 6
+    limits = (f"forecast.api_budget.per_day={per_day}", "forecast.api_budget.per_run=25")
+    clock, taken = Clock(), 1
+    with house(tmp_path, server, *AT_FIVE, *limits, clock=clock) as built:
+        planned = wallet(built).finish(wallet(built).prices(days))
+        outcome = built.run(days, assets=["answers"])
+        pending.note(built.engine.instance, days, outcome, assets=["answers"])
+        while not isinstance(sensed_after_midnight(built, clock), dg.SkipReason):
+            resumed(built, clock, *AT_FIVE, *limits)
+            taken += 1
+            assert taken < 9, "it never ends"
+        assert made(built, ANSWERS) == keys(days)
+    assert server.counts == {FORECAST: 5 * len(days), PARAMS: 1}
+    assert (taken, planned) == (2, date(2026, 6, 2))
 
 
 def test_a_range_from_the_ui_that_outruns_its_run_keeps_each_paid_day_and_fails_with_the_remedy(

@@ -199,6 +199,9 @@ def test_what_was_asked_for_as_dev_stays_so_when_offline_reads_it(server: TimeGP
     ("profile", "overrides"),
     [
         ("prod", ("forecast.backend=baseline",)),
+        ("prod", ("forecast.base_url=http://127.0.0.1:9", "data.source=local", "data.root=.")),
+        ("prod", ("forecast.api_mode=simulate",)),
+        ("prod", ("data.source=synthetic",)),
         ("offline", ("forecast.backend=baseline",)),
         ("offline", ("forecast.api_mode=online",)),
         ("demo", ("forecast.backend=nixtla", "forecast.api_mode=online")),

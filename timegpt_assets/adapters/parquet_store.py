@@ -5,7 +5,7 @@ parquet_files.py; tables and partitions are the IO manager's business.
 """
 
 import io
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -33,6 +33,31 @@ class Stored:
 
     frame: pl.DataFrame
     facts: Mapping[str, Facts] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Rows of many days, made and stored a few days at a time: (files, their rows and facts), each file once."""
+
+    parts: Iterable[tuple[Collection[str], Stored]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Stored rows that are read when asked for, by ``files`` (days); ``facts`` as in ``Stored``."""
+
+    rows: Callable[[Collection[str]], pl.DataFrame]
+    files: Sequence[str]
+    facts: Mapping[str, Facts]
+
+    def of(self, days: Iterable[Day]) -> pl.DataFrame:
+        """Return the rows of these days; MissingPartition if one was never stored and must be."""
+        return self.rows([str(day) for day in days])
+
+    def blocks(self, size: int = 5) -> Iterator[pl.DataFrame]:
+        """Yield all rows, a few files at a time; one frame without rows when there are none."""
+        for start in range(0, max(1, len(self.files)), size):
+            yield self.rows(self.files[start : start + size])
 
 
 @dataclass(frozen=True, slots=True)

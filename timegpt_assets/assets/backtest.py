@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from timegpt_assets.adapters.daily_files import DailyFiles
 from timegpt_assets.adapters.parquet_store import Stored
 from timegpt_assets.assets.declare import House, declared, note_rows, stored_in, with_own
 from timegpt_assets.config import core_values
@@ -39,11 +40,13 @@ def trades(house: House) -> dg.AssetsDefinition:
         bars: pl.DataFrame,
         symbol_gates: pl.DataFrame,
         features: Stored,
+        daily_files: dg.ResourceParam[DailyFiles],
     ) -> pl.DataFrame:
         """Trades the rules take on calibrated forecasts, after costs; entries one bar after the snapshot."""
         past = with_own(context, features, "features/features")
         illiquid = liquidity.illiquid(forecasts, past, filters=filters) if filters else None
-        frame = event_loop.trades(forecasts, bars, symbol_gates, illiquid=illiquid, **traded)
+        event_days = core_values.event_days(house.settings, daily_files.calendar)
+        frame = event_loop.trades(forecasts, bars, symbol_gates, illiquid=illiquid, event_days=event_days, **traded)
         note_rows(context, frame)
         return frame
 

@@ -10,10 +10,12 @@ import polars as pl
 from timegpt_assets.adapters.market_data import Delivering
 from timegpt_assets.adapters.month_file import Delivery
 from timegpt_assets.adapters.parquet_store import Facts, Stored
+from timegpt_assets.assets import shown
 from timegpt_assets.assets.declare import House, declared, note_rows, stored_in
 from timegpt_assets.config import core_values
 from timegpt_assets.core import bars as core
 from timegpt_assets.core import calendar, tables
+from timegpt_assets.core.arrivals import content_hashes
 from timegpt_assets.partitions import by_day, days_of, symbols_of
 from timegpt_assets.resources import Clock, MarketData
 
@@ -24,13 +26,25 @@ def raw_bars(house: House) -> dg.AssetsDefinition:
     @declared(tables.RAW_BARS, group="bars", partitions=house.grid.day_symbol)
     def raw_bars(context: dg.AssetExecutionContext, market_data: dg.ResourceParam[MarketData]) -> Stored:
         """Minute bars as the source delivered them, in our names and UTC; nothing dropped, nothing repaired."""
-        days, symbols = days_of(context.partition_keys), symbols_of(context.partition_keys)
-        found = delivered(market_data, symbols, sorted({*days, *(calendar.shifted(day, -1) for day in days)}))
-        frame = found.bars.filter(pl.col("day").is_in(days))
-        note_rows(context, frame)
-        return Stored(frame, _door_facts(context.partition_keys, found, core.previous_closes(found.bars, days=days)))
+        found = arrived(market_data, context.partition_keys)
+        note_rows(context, found.frame)
+        return found
 
     return raw_bars
+
+
+def arrived(source: MarketData, keys: Sequence[str]) -> Stored:
+    """Return the rows of these partitions as the source has them now, with what is known of each at the door.
+
+    The fact ``content`` changes whenever anything does that the partition is made from.
+    """
+    days = days_of(keys)
+    found = delivered(source, symbols_of(keys), sorted({*days, *(calendar.shifted(day, -1) for day in days)}))
+    frame = found.bars.filter(pl.col("day").is_in(days))
+    facts = _door_facts(keys, found, core.previous_closes(found.bars, days=days))
+    for key, content in content_hashes(frame, keys, facts).items():
+        facts[key]["content"] = content
+    return Stored(frame, facts)
 
 
 def delivered(source: MarketData, symbols: Sequence[str], days: Sequence[date]) -> Delivery:
@@ -68,7 +82,12 @@ def bars(house: House) -> dg.AssetsDefinition:
         quality = core.quality(raw_bars.frame, **known)
         frame = core.grid(raw_bars.frame, quality, sessions=known["sessions"], policy=policy)
         facts = {f"{row['day']}|{row['symbol']}": _plain(row) for row in quality.iter_rows(named=True)}
-        note_rows(context, frame, verdict={key: fact["verdict"] for key, fact in facts.items()})
+        charts = shown.day_charts(
+            context,
+            quality,
+            lambda usable: core.grid(raw_bars.frame, usable, sessions=known["sessions"], policy=policy),
+        )
+        note_rows(context, frame, verdict={key: fact["verdict"] for key, fact in facts.items()}, **charts)
         return Stored(frame, facts)
 
     return bars
@@ -104,7 +123,7 @@ def quality_report(house: House) -> dg.AssetsDefinition:
     def quality_report(context: dg.AssetExecutionContext, bars: Stored) -> pl.DataFrame:
         """One verdict per symbol of the day with the facts behind it, read from what was stored with the bars."""
         frame = verdicts(bars.facts)
-        note_rows(context, frame, verdicts=_verdict_counts(frame))
+        note_rows(context, frame, verdicts=_verdict_counts(frame), **shown.verdict_map(context, frame))
         return frame
 
     return quality_report

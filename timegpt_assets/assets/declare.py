@@ -4,7 +4,7 @@ Belongs here: the decorator and input helpers every asset module uses, what is n
 span of sessions a month asset looks back over.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -20,6 +20,8 @@ from timegpt_assets.core.schema import Table
 from timegpt_assets.io_managers import TableIOManager
 from timegpt_assets.partitions import Grid, month_window, months_of
 
+BLOCK_DAYS = 5
+"""Days that day-wise assets of a range hold at once."""
 REASK = "timegpt_assets/reask"
 """The run tag under which the paid asset gives stored answers up and pays again."""
 SESSIONS_A_MONTH = 19
@@ -136,9 +138,22 @@ def of_partitions(context: dg.AssetExecutionContext, frame: pl.DataFrame) -> pl.
     return frame.filter(keys.is_in(list(context.partition_keys)))
 
 
-def note_rows(context: dg.AssetExecutionContext, frame: pl.DataFrame, **facts: Mapping[str, Any]) -> None:
-    """Put row counts, span and further facts (name -> partition key -> value) beside each materialisation."""
-    keys = list(context.partition_keys)  # the context works them out anew each time it is asked
+def in_blocks(days: Sequence[date]) -> Iterator[Sequence[date]]:
+    """Yield the days a few at a time: what is held at once is bounded by them, not by the run."""
+    return (days[start : start + BLOCK_DAYS] for start in range(0, len(days), BLOCK_DAYS))
+
+
+def note_rows(
+    context: dg.AssetExecutionContext,
+    frame: pl.DataFrame,
+    of: Sequence[str] | None = None,
+    **facts: Mapping[str, Any],
+) -> None:
+    """Put row counts, span and further facts (name -> partition key -> value) beside each materialisation.
+
+    ``of``: the partitions the frame is of; all of the run's when it is not cut into blocks.
+    """
+    keys = list(context.partition_keys if of is None else of)  # the context works them out anew each time it is asked
     notes = _counted(frame, ["day", "symbol"] if "|" in keys[0] else ["day"])
     noted(
         context,

@@ -1,10 +1,13 @@
 """Features: what is known at each minute, the market around it, and (apart) the labels of what came after."""
 
+from collections.abc import Iterator, Sequence
+
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.parquet_store import Stored
-from timegpt_assets.assets.declare import House, declared, note_rows, stored_in, with_own
+from timegpt_assets.adapters.daily_files import DailyFiles
+from timegpt_assets.adapters.parquet_store import Blocks, Shelf, Stored
+from timegpt_assets.assets.declare import House, declared, in_blocks, note_rows, stored_in, with_own
 from timegpt_assets.config import core_values
 from timegpt_assets.core import tables, targets
 from timegpt_assets.core.features import context as market
@@ -22,9 +25,15 @@ def market_context(house: House) -> dg.AssetsDefinition:
         partitions=house.grid.trading_day,
         ins={"bars": stored_in("bars", by_day(), name="bars")},
     )
-    def market_context(context: dg.AssetExecutionContext, bars: pl.DataFrame) -> pl.DataFrame:
-        """Context symbols' returns and volatility and the cross-section's dispersion, lagged one minute."""
-        frame = market.market_context(bars, days=days_of(context.partition_keys), context=symbols)
+    def market_context(
+        context: dg.AssetExecutionContext, bars: Shelf, daily_files: dg.ResourceParam[DailyFiles]
+    ) -> pl.DataFrame:
+        """Context symbols' moves, the cross-section's dispersion, regimes and VIX, lagged one minute."""
+        made = [
+            market.market_context(bars.of(days), days=days, context=symbols, vix=daily_files.vix)
+            for days in in_blocks(days_of(context.partition_keys))
+        ]
+        frame = pl.concat(made)
         note_rows(context, frame)
         return frame
 
@@ -33,7 +42,7 @@ def market_context(house: House) -> dg.AssetsDefinition:
 
 def features(house: House) -> dg.AssetsDefinition:
     """Return the asset of past-only features."""
-    warmup, horizon = house.settings.features.warmup_sessions, house.settings.forecast.horizon_min
+    warmup = house.settings.features.warmup_sessions
 
     @declared(
         tables.FEATURES,
@@ -44,15 +53,30 @@ def features(house: House) -> dg.AssetsDefinition:
             "market_context": stored_in("features", by_day(), name="market_context"),
         },
     )
-    def features(context: dg.AssetExecutionContext, bars: Stored, market_context: pl.DataFrame) -> pl.DataFrame:
+    def features(
+        context: dg.AssetExecutionContext,
+        bars: Stored,
+        market_context: pl.DataFrame,
+        daily_files: dg.ResourceParam[DailyFiles],
+    ) -> Blocks:
         """Features of each minute from bars that ended by then; earlier sessions serve as warm-up only."""
-        days = days_of(context.partition_keys)
+        recipe = core_values.feature_recipe(house.settings, daily_files.calendar)
         known = with_own(context, bars, "bars/bars")
-        frame = matrix.features(known, market_context, days=days, horizon_min=horizon)
-        note_rows(context, frame)
-        return frame
+        made = matrix.blocks(known, market_context, days=days_of(context.partition_keys), recipe=recipe)
+        return Blocks(_noted(context, made))
 
     return features
+
+
+def _noted(context: dg.AssetExecutionContext, made: Iterator[matrix.Made]) -> Iterator[tuple[Sequence[str], Stored]]:
+    """Yield each block as it is stored, its rows and dropped rows noted beside the partitions' materialisations."""
+    asked = list(context.partition_keys)
+    for block in made:
+        days = [str(day) for day in block.days]
+        dropped = {f"{day}|{symbol}": n for day, symbol, n in block.dropped.iter_rows()}
+        keys = [key for key in asked if key[:10] in days]
+        note_rows(context, block.frame, of=keys, dropped={key: dropped.get(key, 0) for key in keys})
+        yield days, Stored(block.frame)
 
 
 def panel(house: House) -> dg.AssetsDefinition:
@@ -68,12 +92,17 @@ def panel(house: House) -> dg.AssetsDefinition:
             "bars": stored_in("bars", by_day(), name="bars"),
         },
     )
-    def panel(context: dg.AssetExecutionContext, features: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
+    def panel(context: dg.AssetExecutionContext, features: Shelf, bars: Shelf) -> Blocks:
         """Every forecast symbol of the day with its clock price: the door to the batch."""
-        days = days_of(context.partition_keys)
-        frame = matrix.panel(features.filter(tickers), bars.filter(tickers), days=days)
-        note_rows(context, frame)
-        return frame
+
+        def parts() -> Iterator[tuple[Sequence[str], Stored]]:
+            for days in in_blocks(days_of(context.partition_keys)):
+                keys = [str(day) for day in days]
+                frame = matrix.panel(features.of(days).filter(tickers), bars.of(days).filter(tickers), days=days)
+                note_rows(context, frame, of=keys)
+                yield keys, Stored(frame)
+
+        return Blocks(parts())
 
     return panel
 

@@ -7,6 +7,7 @@ import polars as pl
 
 from timegpt_assets.adapters.answered import NOTES, Answered, Forecaster
 from timegpt_assets.adapters.call_errors import CallError
+from timegpt_assets.adapters.daily_files import DailyFiles
 from timegpt_assets.adapters.parquet_store import Stored
 from timegpt_assets.assets.declare import (
     REASK,
@@ -28,15 +29,12 @@ from timegpt_assets.partitions import by_day, day_window, days_of
 
 def snapshots(house: House) -> dg.AssetsDefinition:
     """Return the asset of the day's snapshot times."""
-    asked_when = core_values.schedule(house.settings)
 
     @declared(tables.SNAPSHOTS, group="forecasts", partitions=house.grid.trading_day)
-    def snapshots(context: dg.AssetExecutionContext) -> pl.DataFrame:
+    def snapshots(context: dg.AssetExecutionContext, daily_files: dg.ResourceParam[DailyFiles]) -> pl.DataFrame:
         """When a forecast is asked today; times that are skipped or dropped are rows too, with the reason."""
-        frame = schedule.snapshots(
-            days_of(context.partition_keys),
-            **asked_when,
-        )
+        asked_when = core_values.schedule(house.settings, daily_files.calendar)
+        frame = schedule.snapshots(days_of(context.partition_keys), **asked_when)
         asked = frame.group_by("day").agg(pl.col("asked").sum())
         note_rows(context, frame, asked={str(day): n for day, n in asked.iter_rows()})
         return frame

@@ -1,5 +1,6 @@
 """What people see beside a day's materialisation: coverage and the picture of fans against what happened."""
 
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
@@ -10,15 +11,15 @@ from timegpt_assets.partitions import days_of
 PATH = ("day", "symbol", "ts", "clock_price", "clock_open", "is_filled")
 """Columns of the panel that a price path is drawn from."""
 DRAWN_SYMBOLS = 4
-DRAWN_DAYS = 10
+DRAWN_DAYS = DRAWN_BARS = 10
 """A range run draws its newest days only: a picture takes longer than the day's scores."""
 
 
 def price_path(panel: pl.DataFrame) -> pl.DataFrame:
-    """Return the panel's clock prices as the bars the fan is drawn over: symbol, ts, open, close."""
+    """Return the panel's clock prices as the bars pictures are drawn over: day, symbol, ts, is_filled, open, close."""
     opened = pl.when(pl.col("ts") == pl.col("ts").min().over("day", "symbol"))
     return panel.select(
-        "day", "symbol", "ts", open=opened.then("clock_open").otherwise("clock_price"), close="clock_price"
+        "day", "symbol", "ts", "is_filled", open=opened.then("clock_open").otherwise("clock_price"), close="clock_price"
     )
 
 
@@ -72,3 +73,39 @@ def of_months(context: dg.AssetExecutionContext, frame: pl.DataFrame, table: str
         for name, picture in drawn.get(table, {}).items()
     }
     context.add_asset_metadata(pictures, partition_key=key)
+
+
+def verdict_map(context: dg.AssetExecutionContext, report: pl.DataFrame) -> dict[str, dict[str, dg.MetadataValue]]:
+    """Return the heat map of every day and symbol of the run, beside the run's last day."""
+    from timegpt_assets.pictures.quality import quality
+    from timegpt_assets.pictures.render import markdown
+
+    days = days_of(context.partition_keys)
+    words = f"verdicts of {days[0]} to {days[-1]}" if len(days) > 1 else f"verdicts of {days[0]}"
+    return {"verdict_map": {str(days[-1]): dg.MetadataValue.md(markdown(quality(report), words))}}
+
+
+def day_charts(
+    context: dg.AssetExecutionContext, quality: pl.DataFrame, grid: Callable[[pl.DataFrame], pl.DataFrame]
+) -> dict[str, dict[str, dg.MetadataValue]]:
+    """Return the chart of a partition made alone, or of the first days of a range that are warned or quarantined.
+
+    ``grid`` gives the bars of verdicts as if all of them were usable: what is quarantined is drawn too.
+    """
+    alone = len(context.partition_keys) == 1
+    drawn = quality if alone else quality.filter(pl.col("verdict").is_in(["warned", "quarantined"]))
+    drawn = drawn.filter(pl.col("rows_session") > 0).head(DRAWN_BARS)
+    if drawn.is_empty():
+        return {}
+    from timegpt_assets.pictures.day_bars import day_bars
+    from timegpt_assets.pictures.render import markdown
+
+    bars = grid(drawn.with_columns(verdict=pl.lit("ok")))
+    charts = {}
+    for row in drawn.iter_rows(named=True):
+        about = {"day": row["day"], "symbol": row["symbol"]}
+        words = f"{row['verdict']}{', ' if row['rules'] else ''}{row['rules'].replace(',', ', ')}"
+        picture = day_bars(bars, **about, verdict=words, offending=row["offending"])
+        name = f"{row['day']}|{row['symbol']}"
+        charts[name] = dg.MetadataValue.md(markdown(picture, f"bars of {row['symbol']} on {row['day']}"))
+    return {"bars": charts}

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from timegpt_assets.config.forecasting import PROVIDER_HOST, Forecast, ForecastGrid
-from timegpt_assets.config.market import Data, Events, Universe
+from timegpt_assets.config.market import Data, Events, Features, Universe
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 from timegpt_assets.core.exogenous import CLOCK
 
@@ -209,11 +209,19 @@ def _listed(times: list[time]) -> str:
 
 def event_names(events: Events, forecast: Forecast, trading: Trading) -> Refusals:
     """Refuse to skip an event the calendar does not hold."""
-    known = " | ".join(events.dates) or "no event is known"
+    names = {**events.dates, **(events.calendar_names if events.calendar_path else {})}
+    known = " | ".join(names) or "no event is known"
     for section, skipped in (("forecast", forecast.skip_events), ("trading", trading.skip_events)):
-        if unknown := [name for name in skipped if name not in events.dates]:
+        if unknown := [name for name in skipped if name not in names]:
             remedy = f"Give {', '.join(unknown)} its days under events.dates, or take it out."
             yield Refusal(f"{section}.skip_events", known, remedy)
+
+
+def liquidity(features: Features) -> Refusals:
+    """Refuse percentiles of a normal liquidity that leave nothing between them."""
+    if features.liquidity.low >= features.liquidity.high:
+        remedy = "Write the lower percentile first, for example low: 0.2 and high: 0.8."
+        yield Refusal("features.liquidity.low", "less than features.liquidity.high", remedy)
 
 
 def costs(backtest: Backtest, gates: Gates) -> Refusals:
@@ -252,6 +260,7 @@ REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (snapshot_times, ("forecast",)),
     (possible_snapshots, ("forecast", "in_grid")),
     (event_names, ("events", "forecast", "trading")),
+    (liquidity, ("features",)),
     (costs, ("backtest", "gates")),
     (rules, ("trading",)),
 )

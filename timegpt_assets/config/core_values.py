@@ -14,8 +14,9 @@ from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.calibration.methods import Recipe
 from timegpt_assets.core.contract import Reading
-from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.core.events import EARNINGS, EventCalendar
 from timegpt_assets.core.exogenous import Exogenous
+from timegpt_assets.core.features.recipe import Recipe as FeatureRecipe
 from timegpt_assets.core.forecasts import levels_of
 from timegpt_assets.core.gates import Eligibility, ForecastGate, Promotion, TradingGate
 from timegpt_assets.core.liquidity import Filters
@@ -79,13 +80,13 @@ def preset(settings: Settings) -> Preset:
     )
 
 
-def schedule(settings: Settings) -> dict[str, Any]:
+def schedule(settings: Settings, events: EventCalendar) -> dict[str, Any]:
     """Return the keyword arguments of core.snapshots.snapshots beside its days."""
     forecast = settings.forecast
     return {
         "preset": preset(settings),
         "horizon_min": forecast.horizon_min,
-        "calendar": event_calendar(settings),
+        "calendar": events,
         "skip_events": forecast.skip_events,
         "max_total": forecast.max_snapshots_total,
         "since": settings.data.start_date,
@@ -110,13 +111,35 @@ def snapshot_times(settings: Settings) -> pl.DataFrame:
 
 
 def event_calendar(settings: Settings) -> EventCalendar:
-    """Return the dated events, and the moment of those whose time of day is configured."""
+    """Return the dated events, and the moment of those whose time of day is configured.
+
+    Events of the files are there by name; their days are added when the files are read (resources.py).
+    """
     events, zone = settings.events, ZoneInfo(calendar.ZONE)
     times = {
         name: tuple(datetime.combine(day, at, tzinfo=zone).astimezone(UTC) for day in events.dates.get(name, ()))
         for name, at in events.times.items()
     }
-    return EventCalendar(dict(events.dates), times)
+    named = dict.fromkeys(events.calendar_names if events.calendar_path else (), ())
+    return EventCalendar(named | dict(events.dates), times, {EARNINGS: {}} if events.earnings_path else {})
+
+
+def feature_recipe(settings: Settings, events: EventCalendar) -> FeatureRecipe:
+    """Return what features are made of; columns that scaling and trading stand on are made whichever groups are off."""
+    features, filters = settings.features, settings.trading.filters
+    needed = {settings.trading.sigma_column, settings.forecast.target.volatility_column}
+    return FeatureRecipe(
+        groups=features.groups,
+        horizon_min=settings.forecast.horizon_min,
+        sessions=features.warmup_sessions,
+        max_missing=features.max_nan_row_frac,
+        context=settings.universe.context,
+        vix=settings.data.vix_path is not None,
+        calendar=events,
+        low=features.liquidity.low,
+        high=features.liquidity.high,
+        needed=frozenset(needed | ({"volume_norm_5m", "range_pct"} if filters.enabled else set())),
+    )
 
 
 def framing(settings: Settings) -> dict[str, Any]:
@@ -174,13 +197,12 @@ def recipe(settings: Settings) -> Recipe:
 
 
 def backtest(settings: Settings) -> dict[str, Any]:
-    """Return the keyword arguments of core.backtest.event_loop.trades beside its frames."""
+    """Return the keyword arguments of core.backtest.event_loop.trades beside its frames and event_days."""
     return {
         "rules": rules(settings),
         "costs": costs(settings),
         "capital": settings.trading.capital,
         "bootstrap": settings.gates.bootstrap,
-        "event_days": event_days(settings),
     }
 
 
@@ -232,10 +254,9 @@ def _named(per_symbol: Mapping[str, float]) -> dict[str, float]:
     return {("*" if symbol == "default" else symbol): value for symbol, value in per_symbol.items()}
 
 
-def event_days(settings: Settings) -> tuple[date, ...]:
+def event_days(settings: Settings, events: EventCalendar) -> tuple[date, ...]:
     """Return the days on which nothing is entered because of an event."""
-    dates = settings.events.dates
-    return tuple(sorted({day for name in settings.trading.skip_events for day in dates.get(name, ())}))
+    return tuple(sorted({day for name in settings.trading.skip_events for day in events.days.get(name, ())}))
 
 
 def risk(settings: Settings) -> Risk:

@@ -143,11 +143,21 @@ class Events(Section):
 
     dates: Mapping[EventName, tuple[date, ...]]
     times: Mapping[EventName, time]
+    calendar_path: OptionalPlace
+    calendar_names: Mapping[EventName, Name]
+    earnings_path: OptionalPlace
     no_trade_buffer_min: CountOrZero
     splits: tuple[Split, ...]
 
 
 FeatureGroup = Literal["price", "volatility", "volume", "clock", "context", "events"]
+
+
+class Liquidity(Section):
+    """The percentiles that bound a normal liquidity."""
+
+    low: Share
+    high: Share
 
 
 class Features(Section):
@@ -156,3 +166,4 @@ class Features(Section):
     groups: Annotated[tuple[FeatureGroup, ...], Field(min_length=1)]
     warmup_sessions: Count
     max_nan_row_frac: Share
+    liquidity: Liquidity

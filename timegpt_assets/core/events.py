@@ -5,11 +5,16 @@ Belongs here: what is known about an event beforehand (its date and time), never
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from timegpt_assets.core import calendar as trading_calendar
+from timegpt_assets.core.calendar import ZONE
 from timegpt_assets.core.schema import TIME
+
+EARNINGS = "event_earnings"
 
 
 class UnknownEvent(ValueError):
@@ -18,10 +23,14 @@ class UnknownEvent(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class EventCalendar:
-    """Event name (event_fomc, event_cpi, ...) -> its New York dates, and where known its aware times."""
+    """Event name (event_fomc, event_cpi, ...) -> its New York dates, and where known its aware times.
+
+    ``symbols``: events of one company (event_earnings) -> symbol -> the sessions they concern.
+    """
 
     days: Mapping[str, tuple[date, ...]]
     times: Mapping[str, tuple[datetime, ...]] = field(default_factory=dict)
+    symbols: Mapping[str, Mapping[str, tuple[date, ...]]] = field(default_factory=dict)
 
     def flags(self, days: Iterable[date]) -> pl.DataFrame:
         """Return one row per distinct day, sorted: ``day`` and a boolean column per event, names sorted."""
@@ -29,6 +38,38 @@ class EventCalendar:
         return asked.with_columns(
             pl.col("day").is_in(sorted(self.days[name])).alias(name) for name in sorted(self.days)
         )
+
+
+def with_dates(calendar: EventCalendar, dated: Mapping[str, Iterable[tuple[date, time | None]]]) -> EventCalendar:
+    """Return the calendar with further dates of its events, each with its New York time of day or None.
+
+    A date that is there already keeps the time it has.
+    """
+    days, times = dict(calendar.days), dict(calendar.times)
+    zone = ZoneInfo(ZONE)
+    for name, entries in dated.items():
+        new = {day: at for day, at in entries if day not in days.get(name, ())}
+        days[name] = tuple(sorted({*days.get(name, ()), *new}))
+        moments = {datetime.combine(day, at, tzinfo=zone).astimezone(UTC) for day, at in new.items() if at is not None}
+        if moments or name in times:
+            times[name] = tuple(sorted({*times.get(name, ()), *moments}))
+    return EventCalendar(days, times, calendar.symbols)
+
+
+def with_earnings(calendar: EventCalendar, reports: Iterable[tuple[str, date, bool]]) -> EventCalendar:
+    """Return the calendar with event_earnings from (symbol, New York date, whether after the close).
+
+    The date is concerned when it is a session; after the close (or on a day without one) so is the next session.
+    """
+    found: dict[str, set[date]] = {}
+    for symbol, day, after_close in reports:
+        if not trading_calendar.FIRST_DAY <= day < trading_calendar.LAST_DAY - timedelta(days=14):
+            continue
+        near = [s.day for s in trading_calendar.sessions(day, day + timedelta(days=10))]
+        concerned = near[:2] if after_close and near[0] == day else near[:1]
+        found.setdefault(symbol, set()).update(concerned)
+    own = {symbol: tuple(sorted(days)) for symbol, days in sorted(found.items())}
+    return EventCalendar(calendar.days, calendar.times, {**calendar.symbols, EARNINGS: own})
 
 
 def skip_reason(calendar: EventCalendar, day: date, skip_events: Collection[str]) -> str:
@@ -40,7 +81,8 @@ def skip_reason(calendar: EventCalendar, day: date, skip_events: Collection[str]
         if name not in calendar.days:
             raise UnknownEvent(
                 f"skip_events names {name}, the event calendar holds {sorted(calendar.days) or 'nothing'}. "
-                f"Give {name} its dates in configs/calendar/events.yaml, or take it out of forecast.skip_events."
+                f"Give {name} its dates in configs/events.yaml or the file events.calendar_path names, "
+                "or take it out of forecast.skip_events."
             )
     return ", ".join(name for name in sorted(skip_events) if day in calendar.days[name])
 

@@ -24,6 +24,7 @@ class Lineage:
     data_version: str
     feature_payload_schema_version: str
     feature_version: str
+    features_hash: str
     model_name: str
     model_version: str
     parents: Mapping[str, str]

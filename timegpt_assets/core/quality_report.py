@@ -72,7 +72,7 @@ def dq_report(quality: pl.DataFrame, policy: QualityPolicy) -> dict[str, Any]:
         "last_day": str(quality["day"].max()),
         "symbols": quality["symbol"].n_unique(),
         "symbol_days": quality.height,
-        "passed": hard_violations(quality, policy).is_empty(),
+        "passed": bool(quality.height) and hard_violations(quality, policy).is_empty(),  # nothing judged is no pass
         "verdicts": dict(counts.iter_rows()),
         "rules": rule_counts(quality, policy).to_dicts(),
         "absences": runs.to_dicts(),

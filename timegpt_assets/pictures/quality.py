@@ -8,7 +8,7 @@ from timegpt_assets.pictures.style import INK, MUTED, VERMILION, WIDTH, Picture,
 VERDICTS = {"ok": "#cfe3f1", "warned": "#f0c95c", "late": "#cc79a7", "quarantined": VERMILION, "no_data": "#52606d"}
 """Verdict -> colour, light to dark as it gets worse, so that lightness alone tells them apart."""
 
-_CELL = 20
+_CELL, _TALLEST = 20, 640
 _MOST_NUMBERS = 14
 
 
@@ -27,7 +27,8 @@ def quality(report: pl.DataFrame) -> Picture:
     layers = [_cells(rows, x, y), _means(rows, y)]
     if len(days) <= _MOST_NUMBERS:
         layers.append(_numbers(rows, x, y))
-    height = max(3, rows["symbol"].n_unique()) * _CELL
+    symbols = max(3, rows["symbol"].n_unique())
+    height = min(symbols * _CELL, max(_TALLEST, symbols * _CELL // 2))
     return alt.layer(*layers).properties(title=_title(rows), width=WIDTH - 60, height=height)
 
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from timegpt_assets.adapters.call_errors import CacheDamaged
 from timegpt_assets.adapters.forecast_cache import Entry, ForecastCache
 from timegpt_assets.adapters.places import Folder, PlaceError
+from timegpt_assets_tests.adapters.buckets import BUCKET, Opened
+from timegpt_assets_tests.servers.gcs import GCSServer
 
 HOST = "127.0.0.1:8080"
 HASH = hashlib.sha256(b"request").hexdigest()
@@ -129,3 +131,23 @@ def test_a_crash_while_writing_leaves_no_answer(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(PlaceError, match="no space"):
         stored(tmp_path)
     assert ForecastCache(Folder(tmp_path)).read(HOST, HASH) is None
+
+
+def test_paid_answers_lie_in_a_bucket_as_they_do_on_a_disk(bucket: Opened, server: GCSServer) -> None:
+    """Stored once, read whole, set aside when damaged, given up and stored anew: all of it as objects."""
+    cache = ForecastCache(bucket())
+    cache.write(HOST, HASH, {"symbols": ["AAPL"]}, b"first")
+    cache.write(HOST, HASH, {"symbols": ["AAPL"]}, b"second")
+    entry = cache.read(HOST, HASH)
+    assert entry == Entry({"symbols": ["AAPL"]}, b"first")
+    assert cache.read(HOST, OTHER) is None
+    assert list(cache.hashes(HOST)) == [HASH]
+    name = next(iter(server.objects[BUCKET]))
+    server.put(BUCKET, name, server.objects[BUCKET][name].data[:-3])
+    for _ in range(2):
+        with pytest.raises(CacheDamaged, match=rf"damaged.*gs://{BUCKET}/.*Nothing was sent.*--reask"):
+            cache.read(HOST, HASH)
+    cache.give_up(HOST, HASH)
+    assert cache.read(HOST, HASH) is None
+    cache.write(HOST, HASH, {}, b"third")
+    assert [name.split("/")[-2] for name in sorted(server.objects[BUCKET])] == [HASH[:2], "replaced"]

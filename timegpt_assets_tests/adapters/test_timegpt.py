@@ -507,3 +507,14 @@ def test_an_answer_that_another_process_stores_in_between_is_not_taken_for_a_dam
     assert ours.answers([frame(15)], budget_run_id="ours").rows.height == 3 * 15
     assert AnsweredInBetween.meanwhile == []
     assert posts(server) == 2
+
+
+def test_a_snapshot_at_which_everybody_is_left_out_is_not_asked_and_not_an_error(
+    server: TimeGPTServer, tmp_path: Path
+) -> None:
+    nobody = replace(
+        frame(14), history=frame(14).history.clear(), sigma=frame(14).sigma.clear(), left_out={"AAPL": "short history"}
+    )
+    answered = timegpt(server.url, tmp_path).answers([nobody], budget_run_id="a")
+    assert (answered.rows.height, answered.sent, answered.left_out) == (0, 0, {"AAPL": "short history"})
+    assert not server.counts

@@ -119,3 +119,20 @@ def test_the_window_at_once_equals_day_by_day_and_whatever_is_asked_fits_the_ses
     horizon = timedelta(minutes=horizon_min)
     for row in whole.join(trading_calendar.sessions_frame(days), on="day").filter("asked").iter_rows(named=True):
         assert row["open"] + horizon <= row["snapshot_ts"] <= row["close"] - horizon
+
+
+def test_a_total_is_counted_from_the_first_day_on_so_that_a_day_is_the_same_alone_and_in_a_range() -> None:
+    asked = {
+        "preset": Preset(name="p", times=(time(10), time(11))),
+        "horizon_min": 15,
+        "calendar": EventCalendar({}),
+        "skip_events": (),
+        "max_total": 5,
+        "since": date(2025, 1, 13),
+    }
+    days = [date(2025, 1, 13), date(2025, 1, 14), date(2025, 1, 15), date(2025, 1, 16)]
+    together = snapshots(days, **asked)
+    assert together.group_by("day", maintain_order=True).agg(pl.col("asked").sum())["asked"].to_list() == [2, 2, 1, 0]
+    assert together.filter(~pl.col("asked"))["reason"].unique().to_list() == ["over max_total 5"]
+    for day in days:
+        assert snapshots([day], **asked).equals(together.filter(pl.col("day") == day))

@@ -12,18 +12,17 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.features.context import market_context
-from timegpt_assets.core.features.matrix import features, panel
+from timegpt_assets.core.features.matrix import panel
 from timegpt_assets.core.tables import LABELS
 from timegpt_assets.core.targets import Target, clock_prices, known_returns, labels, scaled, target_scale, unscaled
 from timegpt_assets_tests.core.bars_factory import DAYS, grid_of, perturbed, raw_bars, troubled_bars
+from timegpt_assets_tests.core.features.made import made
 
 DAY, HALF_DAY = DAYS[1], DAYS[2]
 
 
 def panel_of(bars: pl.DataFrame) -> pl.DataFrame:
-    context = market_context(bars, days=DAYS, context=["SPY"])
-    return panel(features(bars, context, days=DAYS, horizon_min=15), bars, days=DAYS)
+    return panel(made(bars).frame, bars, days=DAYS)
 
 
 def at(clock: str, day: date = DAY) -> datetime:

@@ -112,7 +112,14 @@ def quality(symbols: Sequence[str], days: Sequence[date]) -> pl.DataFrame:
             verdict = dice.choices(("ok", "warned", "quarantined", "no_data"), (90, 5, 3, 2))[0]
             share = {"ok": 1.0, "warned": 0.97, "quarantined": 0.71, "no_data": 0.0}[verdict] - dice.choice((0, 0.002))
             words = "" if verdict == "ok" else f"completeness {share:.3f} below 0.98"
-            row = {"day": day, "symbol": symbol, "verdict": verdict, "reason": words, "rows_expected": 390}
+            row = {
+                "day": day,
+                "symbol": symbol,
+                "verdict": verdict,
+                "reason": words,
+                "rows_expected": 390,
+                "offending": "[]",
+            }
             rows.append(row | {"completeness": max(share, 0.0), "rows_session": round(390 * max(share, 0.0))})
     return framed(QUALITY, rows)
 

@@ -1,5 +1,6 @@
 """Pictures by their structure: what is drawn, from which numbers, and that rendering is deterministic and small."""
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from timegpt_assets.core.tables import (
 )
 from timegpt_assets.pictures import render
 from timegpt_assets.pictures.coverage import coverage, reliability
+from timegpt_assets.pictures.day_bars import blamed, day_bars
 from timegpt_assets.pictures.fan import MOST_PANELS, fan
 from timegpt_assets.pictures.gates import judged, strip
 from timegpt_assets.pictures.intervals import drift, histogram, widths
@@ -49,6 +51,10 @@ DRAWN: dict[str, Callable[[], Picture]] = {
     "widths": lambda: widths(frames.widths()),
     "pnl": lambda: pnl(frames.portfolio(SYMBOLS, DAYS), days=DAYS),
     "quality": lambda: quality(frames.quality(SYMBOLS, DAYS)),
+    "quality of a large universe": lambda: quality(
+        frames.quality([f"S{n:02d}" for n in range(64)], frames.sessions(44))
+    ),
+    "day": lambda: day_bars(_holed(), day=frames.DAY, symbol="MSFT", verdict="warned", offending=BLAMED),
     "gates": lambda: strip(frames.gates(SYMBOLS)),
 }
 EMPTY: dict[str, Callable[[], Picture]] = {
@@ -60,6 +66,7 @@ EMPTY: dict[str, Callable[[], Picture]] = {
     "widths": lambda: widths(INTERVAL_WIDTHS.empty()),
     "pnl": lambda: pnl(PORTFOLIO.empty(), days=[]),
     "quality": lambda: quality(QUALITY.empty()),
+    "day": lambda: day_bars(BARS.empty(), day=frames.DAY, symbol="MSFT"),
     "gates": lambda: strip(GATES.empty()),
 }
 
@@ -67,6 +74,18 @@ EMPTY: dict[str, Callable[[], Picture]] = {
 @cache
 def _forecasts() -> pl.DataFrame:
     return frames.forecasts(SYMBOLS)
+
+
+BLAMED = json.dumps([
+    {"rule": rule, "row": row, "ts": f"{frames.opened(frames.DAY) + timedelta(minutes=row):%Y-%m-%dT%H:%M:%SZ}"}
+    for rule, row in (("outliers", 100), ("outliers", 101), ("duplicates", 200))
+])  # fmt: skip
+
+
+def _holed() -> pl.DataFrame:
+    """Return bars of which every tenth minute from the 50th to the 99th is filled."""
+    minute = (pl.col("ts") - frames.opened(frames.DAY)).dt.total_minutes()
+    return _bars().with_columns(is_filled=minute.is_between(50, 99) & (minute % 10 == 0))
 
 
 @cache
@@ -298,3 +317,34 @@ def test_rendering_leaves_altair_as_it_was() -> None:
     render.spec(DRAWN["gates"]())
     assert (alt.data_transformers.active, alt.data_transformers.options) == before
     assert frames.opened(frames.DAY).tzinfo is UTC
+
+
+def test_a_day_shades_each_filled_minute_and_points_at_each_blamed_row() -> None:
+    spec = render.spec(DRAWN["day"]())
+    assert _marks(spec) == ["rect", "rule", "line", "point"]
+    filled, ranges, closes, points = (_data(layer, spec) for layer in spec["layer"])
+    assert [row["at"][11:16] for row in filled] == ["10:20", "10:30", "10:40", "10:50", "11:00"]
+    assert [row["to"][11:16] for row in filled] == ["10:21", "10:31", "10:41", "10:51", "11:01"]
+    assert len(ranges) == 385
+    assert len(closes) == 390
+    walk = frames.prices("MSFT")
+    assert [(row["rule"], row["at"][11:16], row["close"]) for row in points] == [
+        ("outliers", "11:10", pytest.approx(walk[101])),
+        ("outliers", "11:11", pytest.approx(walk[102])),
+        ("duplicates", "12:50", pytest.approx(walk[201])),
+    ]
+    assert "5 of 390 minutes filled (shaded); rows blamed: 1 duplicates, 2 outliers" in str(spec["title"])
+
+
+def test_a_row_blamed_before_the_first_print_stands_at_the_nearest_price() -> None:
+    early = [{"rule": "outside", "row": 0, "ts": "2024-03-14T13:29:00Z"}]
+    assert blamed(json.dumps(early), _bars().filter(symbol="MSFT"))["close"].to_list() == [
+        pytest.approx(frames.prices("MSFT")[1])
+    ]
+
+
+def test_the_heat_map_of_a_window_has_a_cell_for_every_day_and_symbol() -> None:
+    symbols, days = [f"S{n:02d}" for n in range(64)], frames.sessions(44)
+    spec = render.spec(quality(frames.quality(symbols, days)))
+    cells = {(row["day"], row["symbol"]) for row in _data(spec["layer"][0], spec)}
+    assert cells == {(str(day), symbol) for day in days for symbol in symbols}

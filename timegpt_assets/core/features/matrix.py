@@ -1,88 +1,273 @@
 """All features of the day in one table, and the panel that forecasters read.
 
-Belongs here: which features there are, in which order, and their joining. Formulas live beside this module.
+Belongs here: computing what the recipe lists, block by block of days so that memory is bounded, and its joining.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.features import price, volatility, volume
+from timegpt_assets.core.features import context as market
+from timegpt_assets.core.features import events, price, volatility, volume
 from timegpt_assets.core.features.clock import clock
-from timegpt_assets.core.features.windows import Ints, Sessions, change, log_clock_prices, sessions_of
+from timegpt_assets.core.features.feature import Feature
+from timegpt_assets.core.features.minutes import Minutes
+from timegpt_assets.core.features.recipe import Recipe
+from timegpt_assets.core.features.volatility import EwmState
+from timegpt_assets.core.features.volume import Measured
+from timegpt_assets.core.features.windows import Floats, Grid, Ints, grid_of
+from timegpt_assets.core.schema import TableError
 from timegpt_assets.core.tables import FEATURES, PANEL
 
 KNOWN_AT = pl.col("ts") + pl.duration(minutes=1)
+BLOCK_DAYS, BLOCK_CELLS, CACHED_CELLS = 20, 1_000_000, 80_000
+"""Days and minutes made at a time, to bound memory; minutes computed at a time, to fit the processor's cache."""
+DROPPED = {"day": pl.Date, "symbol": pl.String, "dropped": pl.Int64}
 
 
-def features(bars: pl.DataFrame, context: pl.DataFrame, *, days: Collection[date], horizon_min: int) -> pl.DataFrame:
-    """Return FEATURES: one row per bar of ``days`` with everything known of it at ``known_at``.
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Features of ``days``, and [day, symbol, dropped]: rows left out because too much was missing in them."""
 
-    ``bars`` BARS of ``days`` and, for the starting value of vol_ewm_*, of the session before each (others are not
-    looked at); ``context`` MARKET_CONTEXT, its columns joined by minute. Float32, but sigma_* and vol_ewm_* (scale of
-    y: x sqrt(horizon_min)) Float64. ``vol_ewm_warm``: the previous session was there to start from. Nothing is NaN or
-    infinite: what cannot be known is null.
+    days: tuple[date, ...]
+    frame: pl.DataFrame
+    dropped: pl.DataFrame
+
+
+def features(bars: pl.DataFrame, context: pl.DataFrame, *, days: Collection[date], recipe: Recipe) -> Made:
+    """Return FEATURES of ``days``: everything known of each bar at ``known_at``, less rows with too much missing.
+
+    ``bars`` BARS of ``days`` and of the ``recipe.sessions`` sessions before each (others are not looked at);
+    ``context`` MARKET_CONTEXT of ``days``. Nothing is NaN or infinite: what cannot be known is null.
     """
-    earlier = {day: calendar.shifted(day, -1) for day in days}
-    sessions = sessions_of(bars.filter(pl.col("day").is_in([*earlier, *earlier.values()])))
-    frame = sessions.bars.select("day", "symbol", "ts", KNOWN_AT.alias("known_at"))
-    frame = frame.with_columns(_columns(sessions, _previous(sessions, earlier), horizon_min))
-    frame = frame.filter(pl.col("day").is_in(list(days)))
-    return FEATURES.conformed(_with_context(_with_clock(frame), context))
+    made = list(blocks(bars, context, days=days, recipe=recipe))
+    return Made(tuple(sorted(set(days))), pl.concat([m.frame for m in made]), pl.concat([m.dropped for m in made]))
+
+
+def blocks(bars: pl.DataFrame, context: pl.DataFrame, *, days: Collection[date], recipe: Recipe) -> Iterator[Made]:
+    """Yield ``features`` a few days at a time, oldest first: the same rows, without holding them all.
+
+    Without any day one empty block is yielded.
+    """
+    symbols = tuple(sorted(bars["symbol"].unique()))
+    size = max(1, min(BLOCK_DAYS, BLOCK_CELLS // max(1, len(symbols) * 390)))
+    for run in _runs(sorted(set(days))) or [[]]:
+        past = _warmed_up(bars, run, symbols, recipe)
+        for start in range(0, max(1, len(run)), size):
+            block = run[start : start + size]
+            grid = grid_of(bars, block, symbols)
+            around = _minute_frame(block, context, recipe)
+            made, past = _own_columns(grid, past, around, recipe)
+            yield _assembled(grid, made, around, recipe)
 
 
 def panel(features: pl.DataFrame, bars: pl.DataFrame, *, days: Collection[date]) -> pl.DataFrame:
-    """Return PANEL: the features of ``days`` with clock_price = P(known_at), clock_open = P(open) and is_filled.
+    """Return PANEL: every bar of ``days`` with clock_price = P(known_at), clock_open = P(open), and its features.
 
-    Prices stay Float64: a forecaster's y is made of them. A row of features without its bar raises TableError.
+    Prices stay Float64: a forecaster's y is made of them. Features of a bar whose row was dropped are null; features
+    without their bar raise TableError.
     """
     wanted = pl.col("day").is_in(list(days))
     prices = bars.filter(wanted).sort("day", "symbol", "ts").select(
         "day", "symbol", "ts", "is_filled",
+        known_at=KNOWN_AT,
         clock_price=pl.col("close"),
         clock_open=pl.col("open").first().over("day", "symbol"),
     )  # fmt: skip
-    return PANEL.conformed(features.filter(wanted).join(prices, on=["day", "symbol", "ts"], how="left"))
+    own = features.filter(wanted).drop("known_at")
+    joined = prices.join(own.with_columns(_=pl.lit(True)), on=["day", "symbol", "ts"], how="left")
+    if joined["_"].sum() != own.height:
+        raise TableError(
+            f"panel: {own.height - joined['_'].sum()} rows of features have no bar. Materialise bars and features of "
+            "these days again."
+        )
+    return PANEL.conformed(joined.drop("_"))
 
 
-def _columns(sessions: Sessions, previous: Ints, horizon_min: int) -> list[pl.Series]:
-    """Return every feature made from the symbol's own bars, in table order."""
-    log_prices = log_clock_prices(sessions)
-    one_minute = change(log_prices, 1)
-    scaled = volatility.sigmas(one_minute, horizon_min=horizon_min)
-    scaled |= volatility.ewms(one_minute, previous, horizon_min=horizon_min)
-    small = {
-        "vwap_30m_z": volume.vwap_z(sessions),
-        "range_pct": price.range_pct(sessions),
-        "volume_norm_5m": volume.volume_norm(sessions),
-        "signed_volume": volume.signed_volume(sessions, one_minute),
-    }
-    return [
-        *(sessions.series(name, values) for name, values in price.returns(log_prices).items()),
-        *(sessions.series(name, values) for name, values in volatility.realised(one_minute).items()),
-        *(sessions.series(name, values, pl.Float64) for name, values in scaled.items()),
-        pl.Series("vol_ewm_warm", previous[sessions.column] >= 0),
-        *(sessions.series(name, values) for name, values in small.items()),
-    ]
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What the sessions before a block leave to it."""
+
+    measured: Measured
+    ewm: EwmState
 
 
-def _previous(sessions: Sessions, earlier: dict[date, date]) -> Ints:
-    """Return for each session the column of the same symbol's session before it, -1 when its bars are absent."""
-    columns = {key: column for column, key in enumerate(sessions.keys.iter_rows())}
-    found = (columns.get((earlier.get(day), symbol), -1) for day, symbol in sessions.keys.iter_rows())
-    return np.fromiter(found, dtype=np.intp, count=len(columns))
+def _runs(days: list[date]) -> list[list[date]]:
+    """Return the days cut where a session between them is not asked for."""
+    runs: list[list[date]] = []
+    for day in days:
+        if runs and calendar.shifted(runs[-1][-1], 1) == day:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return runs
 
 
-def _with_clock(frame: pl.DataFrame) -> pl.DataFrame:
-    times = calendar.sessions_frame(frame["day"].unique())
-    stamped = frame.join(times, on="day", how="left")
-    return stamped.with_columns(**{name: e.cast(pl.Float32) for name, e in clock().items()}).drop("open", "close")
+def _warmed_up(bars: pl.DataFrame, run: list[date], symbols: tuple[str, ...], recipe: Recipe) -> _Past:
+    """Return what the sessions before the run's first day leave to it, from bars alone."""
+    before = [calendar.shifted(run[0], -back) for back in range(recipe.sessions, 0, -1)] if run else []
+    minutes = Minutes(grid_of(bars, before, symbols))
+    last = Minutes(grid_of(bars, before[-1:], symbols))
+    with np.errstate(all="ignore"):
+        _, state = volatility.ewms(last, EwmState.empty(len(symbols)), horizon_min=recipe.horizon_min)
+        return _Past(volume.measured(minutes), state)
 
 
-def _with_context(frame: pl.DataFrame, context: pl.DataFrame) -> pl.DataFrame:
-    """Return the frame with the columns of the context; a minute it does not know is ``context_missing``."""
-    joined = frame.join(context.drop("known_at", "lineage_id", strict=False), on=["day", "ts"], how="left")
-    return joined.with_columns(pl.col("context_missing").fill_null(True))
+def _minute_frame(days: Collection[date], context: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
+    """Return one row per minute of the sessions with what is the same for all symbols: clock, market, gaps in it.
+
+    ``_gaps`` counts the market's missing features, ``_asked`` how many count; neither does when context_missing.
+    """
+    own = context.filter(pl.col("day").is_in(list(days)))
+    made = clock(days).join(own.drop("known_at", "lineage_id", strict=False), on=["day", "ts"], how="left")
+    made = made.sort("ts").with_columns(pl.col("context_missing").fill_null(True))
+    market_features = [f for f in recipe.features if f.name in context.columns and f.counts]
+    asked = pl.when("context_missing").then(0).otherwise(len(market_features))
+    gaps = pl.sum_horizontal(pl.lit(0), *(pl.col(f.name).is_null() for f in market_features))
+    return made.with_columns(_gaps=pl.when("context_missing").then(0).otherwise(gaps), _asked=asked)
+
+
+def _own_columns(
+    grid: Grid, past: _Past, around: pl.DataFrame, recipe: Recipe
+) -> tuple[dict[str, npt.NDArray[np.generic]], _Past]:
+    """Return every feature of the symbols' own bars on the grid, and what this block leaves to the next."""
+    minutes = Minutes(grid)
+    lagged = _lagged_returns(grid, around, recipe)
+    wanted = {f.name: f for f in recipe.features}
+    out: dict[str, npt.NDArray[np.generic]] = {}
+    states, seen = [], []
+    step = max(1, CACHED_CELLS // max(1, grid.shape[0] * grid.length))
+    for start in range(0, max(1, grid.shape[1]), step):
+        part = slice(start, start + step)
+        with np.errstate(all="ignore"):
+            found, state, own = _part(minutes.part(part), past, part, lagged, recipe)
+        for name in found.keys() & wanted.keys():
+            if name not in out:
+                out[name] = np.empty(grid.shape, dtype=_stored(wanted[name]))
+            out[name][:, part] = found[name]
+        states.append(state)
+        seen.append(own)
+    return out, _Past(_kept(past, seen, recipe), _side_by_side(states))
+
+
+def _part(
+    minutes: Minutes, past: _Past, part: slice, lagged: Mapping[str, Floats], recipe: Recipe
+) -> tuple[dict[str, Floats], EwmState, Measured]:
+    """Return the features of some symbols, the state they end in, and what later days will be compared with."""
+    found: dict[str, Floats] = {}
+    before = EwmState(past.ewm.seen[part], past.ewm.total[:, part], past.ewm.squares[:, part])
+    state, own = before, volume.measured(minutes)
+    if recipe.has("price"):
+        found |= price.columns(minutes)
+    if recipe.has("volatility"):
+        found |= volatility.columns(minutes, horizon_min=recipe.horizon_min)
+        weighted, state = volatility.ewms(minutes, before, horizon_min=recipe.horizon_min)
+        found |= weighted
+    if recipe.has("volume"):
+        history = Measured.joined(past.measured.days(0, part), own)
+        found |= volume.columns(minutes, own, history, low=recipe.low, high=recipe.high)
+    if recipe.has("context"):
+        found |= market.relations(minutes, lagged)
+    return found, state, own
+
+
+def _lagged_returns(grid: Grid, around: pl.DataFrame, recipe: Recipe) -> dict[str, Floats]:
+    """Return <sym>_ret_1m of each context symbol on the grid, of shape (days, 1, minutes)."""
+    stood = np.arange(grid.length) < grid.minutes[:, None]
+    found = {}
+    for name in (symbol.lower() for symbol in recipe.context):
+        values = np.full((len(grid.days), 1, grid.length), np.nan)
+        if f"{name}_ret_1m" in around.columns:
+            values[:, 0][stood] = around[f"{name}_ret_1m"].cast(pl.Float64).to_numpy()
+        found[name] = values
+    return found
+
+
+def _kept(past: _Past, seen: list[Measured], recipe: Recipe) -> Measured:
+    """Return the last ``recipe.sessions`` sessions of what is compared, this block's included."""
+    own = Measured(*(np.concatenate(v, axis=1) for v in zip(*((m.volume, m.norm, m.span) for m in seen), strict=True)))
+    return Measured.joined(past.measured, own).days(-recipe.sessions)
+
+
+def _side_by_side(states: list[EwmState]) -> EwmState:
+    return EwmState(
+        np.concatenate([s.seen for s in states]),
+        np.concatenate([s.total for s in states], axis=1),
+        np.concatenate([s.squares for s in states], axis=1),
+    )
+
+
+def _stored(feature: Feature) -> type[np.floating]:
+    return np.float64 if feature.dtype == pl.Float64 else np.float32
+
+
+def _assembled(grid: Grid, made: Mapping[str, npt.NDArray[np.generic]], around: pl.DataFrame, recipe: Recipe) -> Made:
+    """Return the block's rows with every feature in table order, rows with too much missing left out and counted."""
+    cells = np.arange(np.prod(grid.shape)) if grid.cells is None else grid.cells
+    of_minute, of_session = _places(grid, cells)
+    usable = _usable(cells, made, around[["_gaps", "_asked"]], of_minute, recipe)
+    shared = around[of_minute[usable]]
+    kept, kept_session = cells[usable], of_session[usable]
+    flags = events.columns(recipe.calendar, grid.days, grid.symbols) if recipe.has("events") else {}
+    columns = []
+    for feature in recipe.features:
+        if feature.name in made:
+            columns.append(_series(feature, made[feature.name].reshape(-1).take(kept)))
+        elif feature.name in flags:
+            columns.append(_series(feature, flags[feature.name].reshape(-1).take(kept_session)))
+        elif feature.name in shared.columns:
+            columns.append(shared[feature.name].cast(feature.dtype))
+        else:
+            columns.append(pl.Series(feature.name, [None] * shared.height, dtype=feature.dtype))
+    keys = grid.bars.select("day", "symbol", "ts", known_at=KNOWN_AT).filter(pl.Series(usable))
+    frame = keys.with_columns(columns).select(*FEATURES.columns, *(f.name for f in recipe.features))
+    return Made(grid.days, frame, _dropped(grid, of_session, usable))
+
+
+def _places(grid: Grid, cells: Ints) -> tuple[Ints, Ints]:
+    """Return for each bar the row of its minute in the minute frame, and its session counted over days and symbols."""
+    sessions = cells // grid.length
+    begins = np.concatenate([[0], np.cumsum(grid.minutes)])[:-1] if len(grid.days) else np.zeros(1, dtype=np.int64)
+    return begins[sessions // max(1, grid.shape[1])] + cells % grid.length, sessions
+
+
+def _usable(
+    cells: Ints, made: Mapping[str, npt.NDArray[np.generic]], market_gaps: pl.DataFrame, of_minute: Ints, recipe: Recipe
+) -> npt.NDArray[np.bool_]:
+    """Return which bars have no more missing features than ``recipe.max_missing`` allows."""
+    counted = {f.name for f in recipe.features if f.counts}
+    own = [values for name, values in made.items() if name in counted]
+    missing = np.zeros(own[0].size if own else int(cells.max(initial=-1)) + 1, dtype=np.int16)
+    for values in own:
+        missing += np.isnan(values).reshape(-1)
+    always = sum(1 for f in recipe.features if f.counts and f.name not in made and f.name not in _market(recipe))
+    asked = len(own) + always + market_gaps["_asked"].to_numpy()[of_minute]
+    gaps = missing[cells] + market_gaps["_gaps"].to_numpy()[of_minute]
+    usable: npt.NDArray[np.bool_] = gaps <= asked * recipe.max_missing + 1e-9
+    return usable
+
+
+def _market(recipe: Recipe) -> set[str]:
+    return {f.name for f in market.features_of(recipe.context, vix=recipe.vix)}
+
+
+def _series(feature: Feature, values: npt.NDArray[np.generic]) -> pl.Series:
+    """Return one value per bar; whatever is not finite becomes null."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        values = np.where(finite, values, np.nan)
+    return pl.Series(feature.name, values, nan_to_null=True).cast(feature.dtype)
+
+
+def _dropped(grid: Grid, of_session: Ints, usable: npt.NDArray[np.bool_]) -> pl.DataFrame:
+    """Return how many rows of each session were left out; sessions that lost none are absent."""
+    counts = np.bincount(of_session[~usable], minlength=len(grid.days) * len(grid.symbols))
+    sessions = np.flatnonzero(counts)
+    width = max(1, len(grid.symbols))
+    rows = [(grid.days[n // width], grid.symbols[n % width], int(counts[n])) for n in sessions]
+    return pl.DataFrame(rows, schema=DROPPED, orient="row")

@@ -1,20 +1,30 @@
 """Features of price alone: returns and the minute's range.
 
-Belongs here: formulas on arrays of shape (minutes, sessions); see windows.py for the layout.
+Belongs here: formulas on arrays of shape (days, symbols, minutes); see windows.py for the layout.
 """
 
-import polars as pl
-
-from timegpt_assets.core.features.windows import Floats, Sessions, change
+from timegpt_assets.core.features.feature import Feature
+from timegpt_assets.core.features.minutes import Minutes, change, since_open
+from timegpt_assets.core.features.windows import Floats
 
 RETURN_WINDOWS = (1, 5, 15, 30)
+VERSION = 1
+FEATURES = (
+    *(
+        Feature(f"ret_{n}m", f"ln P(t) - ln P(t - {n} min)", f"{n} min, null before", "log return", "clock price")
+        for n in RETURN_WINDOWS
+    ),
+    Feature("ret_open", "ln P(t) - ln P(open)", "since the open", "log return", "clock price"),
+    Feature("range_pct", "(high - low) / close; 0 on filled minutes", "1 min", "share of the price", "bar range"),
+)
 
 
-def returns(log_prices: Floats) -> dict[str, Floats]:
-    """Return ret_Nm = ln P(t) - ln P(t - N min), N in 1, 5, 15, 30: log return; null before open + N."""
-    return {f"ret_{n}m": change(log_prices, n) for n in RETURN_WINDOWS}
-
-
-def range_pct(sessions: Sessions) -> Floats:
-    """Return (high - low) / close of the minute: share of the price; 0 on filled minutes."""
-    return sessions.array(pl.col("high") - pl.col("low")) / sessions.array(pl.col("close"))
+def columns(minutes: Minutes) -> dict[str, Floats]:
+    """Return ret_Nm, ret_open and range_pct."""
+    log_prices = minutes.log_prices
+    return {
+        "ret_1m": minutes.returns,
+        **{f"ret_{n}m": change(log_prices, n) for n in RETURN_WINDOWS if n > 1},
+        "ret_open": since_open(log_prices),
+        "range_pct": minutes.base("range_pct"),
+    }

@@ -1,0 +1,161 @@
+"""The store in a bucket under writers that are killed, and under two machines that write one day at the same time."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from timegpt_assets.adapters.parquet_store import ParquetStore
+from timegpt_assets_tests.adapters.buckets import BUCKET, Opened
+from timegpt_assets_tests.servers.gcs import GCSServer
+
+ASSET, DAY, MINUTES = "bars/bars", date(2025, 1, 21), 390
+
+SPAWNER = """
+import os, sys
+from functools import cache
+import polars as pl
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from timegpt_assets.adapters.bucket import Bucket
+from timegpt_assets.adapters.parquet_store import ParquetStore
+
+url, bucket, base, asset, day = sys.argv[1:]
+
+def write(rounds, seed, symbols):
+    options = {"api_endpoint": url}
+    client = storage.Client(project="test", credentials=AnonymousCredentials(), client_options=options)
+    store = ParquetStore(Bucket(lambda: client, bucket, "tables"))
+    frames = {symbol: pl.read_parquet(f"{base}/{symbol}") for symbol in symbols}
+    for i in range(rounds):
+        for symbol in symbols:
+            frame = frames[symbol].with_columns(pl.col("close") + seed + i)
+            store.write(asset, day, frame, keys=[symbol], facts={symbol: {"round": i}})
+
+for line in sys.stdin:
+    rounds, seed, *symbols = line.split()
+    pid = os.fork()
+    if not pid:
+        write(int(rounds), int(seed), symbols)
+        os._exit(0)
+    print(pid, flush=True)
+    while True:
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                break
+        except ChildProcessError:
+            break
+"""
+"""Forks a writer for every line it reads: what takes seconds to import is imported once, before any thread runs."""
+
+
+def rows(*symbols: str, seed: int = 0) -> pl.DataFrame:
+    """Return the minutes of these symbols, different for each symbol and seed."""
+    minute = pl.int_range(MINUTES, dtype=pl.Int64)
+    parts = [
+        pl.select(
+            day=pl.repeat(DAY, MINUTES),
+            symbol=pl.repeat(symbol, MINUTES),
+            close=(minute + sum(map(ord, symbol)) * 1000 + seed).cast(pl.Float64),
+        )
+        for symbol in symbols
+    ]
+    return pl.concat(parts)
+
+
+Spawn = Callable[..., int]
+
+
+@pytest.fixture
+def spawn(server: GCSServer, tmp_path: Path) -> Iterator[Spawn]:
+    """Yield what starts a writer of so many rounds of these symbols and returns its process id."""
+    for symbol in "ABCD":
+        rows(symbol).write_parquet(tmp_path / symbol)
+    arguments = [server.url, BUCKET, str(tmp_path), ASSET, str(DAY)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SPAWNER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    begun: list[int] = []
+
+    def spawned(rounds: int, *symbols: str, seed: int = 0) -> int:
+        process.stdin.write(f"{rounds} {seed} {' '.join(symbols)}\n")
+        process.stdin.flush()
+        begun.append(int(process.stdout.readline()))
+        return begun[-1]
+
+    yield spawned
+    for pid in begun:
+        if alive(pid):
+            os.kill(pid, signal.SIGKILL)
+    process.communicate()
+
+
+def alive(pid: int) -> bool:
+    """Return whether the process runs; one that ended and was not asked after yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except FileNotFoundError:
+        return False
+
+
+def until(happened: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait for something to happen."""
+    give_up = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < give_up, "it never happened"
+        time.sleep(0.0005)
+
+
+@pytest.mark.parametrize("kills", [10, pytest.param(200, marks=pytest.mark.soak)])
+def test_a_writer_killed_at_any_moment_leaves_a_whole_object(
+    server: GCSServer, bucket: Opened, spawn: Spawn, kills: int
+) -> None:
+    """The other symbol survives every kill; the killed writer's is its last round or the one before. No row is lost."""
+    store = ParquetStore(bucket())
+    store.write(ASSET, DAY, rows("KEPT", "A"), keys=["KEPT", "A"], facts={"A": {"round": -1}})
+    server.pause_s = 0.004
+    moments, in_a_write = random.Random(7), 0
+    for i in range(kills):
+        before = server.counts["write"]
+        pid = spawn(100_000, "A", seed=1000 * (i + 1))
+        until(lambda before=before: server.counts["write"] > before + 1)
+        time.sleep(moments.uniform(0.0, 0.05))
+        if i == 0:
+            until(lambda: server.writing)  # at least one kill falls into a write, however few there are
+        in_a_write += server.writing > 0
+        os.kill(pid, signal.SIGKILL)
+        until(lambda pid=pid: not alive(pid) and not server.writing)
+        assert_frame_equal(store.read(ASSET, [DAY], ["KEPT"]), rows("KEPT"))
+        last = store.read_facts(ASSET, [DAY], ["A"])[str(DAY), "A"]["round"]
+        assert isinstance(last, int)
+        assert last >= 0, "the writer never wrote, so nothing was tried"
+        assert_frame_equal(store.read(ASSET, [DAY], ["A"]), rows("A", seed=1000 * (i + 1) + last))
+    assert in_a_write > 0, "no kill fell into a write, so nothing was tried"
+    print(f"{kills} kills, {in_a_write} in a write, {server.torn} cut in the body: rows lost 0, torn objects 0")  # noqa: T201
+    assert [name for name, _ in store.place.names()] == [f"{ASSET}/{DAY}.parquet"]
+
+
+def test_two_machines_writing_different_symbols_of_a_day_lose_nothing(
+    server: GCSServer, bucket: Opened, spawn: Spawn
+) -> None:
+    """Ten rounds of two symbols each, at the same time: 40 merges into one object, some of them refused and redone."""
+    server.pause_s = 0.002
+    writers = [spawn(10, "A", "C"), spawn(10, "B", "D", seed=500)]
+    until(lambda: not any(alive(pid) for pid in writers))
+    store = ParquetStore(bucket())
+    expected = pl.concat([rows(s, seed=9 if s in "AC" else 509) for s in "ABCD"])
+    assert_frame_equal(store.read(ASSET, [DAY]), expected)
+    facts = store.read_facts(ASSET, [DAY])
+    assert {symbol: fact["round"] for (_, symbol), fact in facts.items()} == dict.fromkeys("ABCD", 9)
+    assert server.counts["write"] > 40, "nobody came in between, so nothing was tried"

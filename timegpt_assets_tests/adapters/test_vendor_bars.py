@@ -1,0 +1,202 @@
+"""Whatever shape a vendor gives bars, the same files come of it; and importing again adds nothing."""
+
+import gzip
+import json
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from typer.testing import CliRunner
+
+from timegpt_assets import cli
+from timegpt_assets.adapters.market_data import LocalMarketData, MarketDataError
+from timegpt_assets.adapters.places import Folder
+from timegpt_assets.adapters.vendor_bars import Importer, files
+from timegpt_assets.core import calendar
+from timegpt_assets.core.contract import Reading
+from timegpt_assets_tests.bad_files import month
+
+DAYS = tuple(s.day for s in calendar.sessions(date(2025, 1, 30), date(2025, 2, 4)))
+NEW_YORK = Reading(zone="America/New_York")
+
+
+def bars() -> pl.DataFrame:
+    """Return four sessions over a month's end of two symbols, one with a share class."""
+    return pl.concat([month("AAA", DAYS), month("BRK.B", DAYS)])
+
+
+def local(form: str, shift: str = "0m") -> pl.Expr:
+    return pl.col("ts").dt.offset_by(shift).dt.convert_time_zone(calendar.ZONE).dt.strftime(form)
+
+
+def csv(frame: pl.DataFrame, path: Path, **options: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.write_csv(path, **options)  # type: ignore[arg-type]
+
+
+def by_symbol(write: Callable[[pl.DataFrame, Path], None], name: str) -> Callable[[Path], None]:
+    """Return the writer of one file per symbol, without a column of it."""
+    return lambda folder: (
+        [write(part.drop("symbol"), folder / name.format(symbol)) for (symbol,), part in bars().group_by("symbol")]
+        and None
+    )
+
+
+def alpaca(folder: Path) -> None:
+    csv(
+        bars()
+        .with_columns(timestamp=pl.col("ts").dt.strftime("%Y-%m-%dT%H:%M:%SZ"), trade_count=7, vwap=1.0)
+        .drop("ts"),
+        folder / "all.csv",
+    )
+
+
+def polygon(folder: Path) -> None:
+    """Write one gzipped file a day, nanosecond epochs, in a folder for each month."""
+    for day in DAYS:
+        rows = bars().filter(pl.col("ts").dt.convert_time_zone(calendar.ZONE).dt.date() == day)
+        rows = rows.select(
+            pl.col("symbol").str.replace(".", "/", literal=True).alias("ticker"), "volume", "open", "close", "high",
+            "low", pl.col("ts").dt.epoch("ns").alias("window_start"), transactions=1,
+        )  # fmt: skip
+        path = folder / f"{day:%Y/%m}" / f"{day}.csv.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(rows.write_csv().encode()))
+
+
+def short_names(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    short = {"symbol": "sym", "ts": "t", "open": "o", "high": "h", "low": "l", "close": "c", "volume": "v"}
+    frame = bars().with_columns(pl.col("symbol").str.to_lowercase(), pl.col("ts").dt.epoch("ms"), n=1)
+    frame.rename(short).write_parquet(folder / "bars.parquet")
+
+
+def naive_parquet(frame: pl.DataFrame, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    naive = pl.col("ts").dt.convert_time_zone(calendar.ZONE).dt.replace_time_zone(None).dt.cast_time_unit("ns")
+    frame.with_columns(datetime=naive).drop("ts").write_parquet(path)
+
+
+SHAPES: dict[str, tuple[Callable[[Path], None], Reading]] = {
+    "all in one csv, ISO with a Z, extra columns": (alpaca, Reading()),
+    "gzipped csv a day, epochs in ns": (polygon, Reading()),
+    "parquet with one-letter names, epochs in ms": (short_names, Reading()),
+    "a csv per symbol, naive New York times": (
+        by_symbol(lambda f, p: csv(f.with_columns(timestamp=local("%Y-%m-%d %H:%M:%S")).drop("ts"), p), "{}_1min.csv"),
+        NEW_YORK,
+    ),
+    "date and time apart, American dates": (
+        by_symbol(
+            lambda f, p: csv(
+                f.select(local("%m/%d/%Y").alias("Date"), local("%H:%M").alias("Time"), "*").drop("ts"), p
+            ),
+            "{}.txt",
+        ),
+        NEW_YORK,
+    ),
+    "semicolons and stamps at the end": (
+        by_symbol(
+            lambda f, p: csv(f.with_columns(time=local("%Y-%m-%d %H:%M", "1m")).drop("ts"), p, separator=";"), "{}.csv"
+        ),
+        Reading(zone="America/New_York", stamp="end"),
+    ),
+    "a naive parquet per symbol in ns": (by_symbol(naive_parquet, "x/{}-2025.parquet"), NEW_YORK),
+    "stamps with the offset of New York": (
+        lambda folder: csv(bars().with_columns(ts=local("%Y-%m-%d %H:%M:%S%z")), folder / "bars.csv"),
+        Reading(),
+    ),
+}
+
+
+def delivered(root: Path) -> pl.DataFrame:
+    found = LocalMarketData(root).delivery(["AAA", "BRK.B"], DAYS)
+    assert found.faults.is_empty()
+    return found.bars
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_shape_becomes_the_same_files_and_importing_again_adds_nothing(tmp_path: Path, name: str) -> None:
+    write, reading = SHAPES[name]
+    write(tmp_path / "vendor")
+    root = tmp_path / "root"
+    importer = Importer(place=Folder(root), reading=reading)
+    told = [importer.imported(file) for file in files(tmp_path / "vendor")]
+    assert [one.wrong for one in told] == [""] * len(told)
+    assert sum(one.new for one in told) == bars().height
+    assert_frame_equal(
+        delivered(root).select(bars().columns).sort("ts", "symbol"),
+        bars().sort("ts", "symbol"),
+        rel_tol=1e-12,
+    )
+    written = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in root.rglob("*.parquet")}
+    assert len(written) == 4, "two symbols, two months"
+    again = [importer.imported(file) for file in files(tmp_path / "vendor")]
+    assert (sum(one.new for one in again), sum(one.known for one in again)) == (0, bars().height)
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in root.rglob("*.parquet")} == written
+
+
+def test_files_that_overlap_add_what_is_new_and_a_contradiction_stays_for_the_verdict(tmp_path: Path) -> None:
+    rows = month("AAA", DAYS)
+    importer = Importer(place=Folder(tmp_path / "root"))
+    csv(rows.head(800), tmp_path / "early.csv")
+    csv(rows.tail(1160), tmp_path / "late.csv")
+    csv(rows.head(3).with_columns(close=pl.col("close") * 1.0001, high=pl.col("high") * 1.01), tmp_path / "other.csv")
+    told = [importer.imported(tmp_path / name) for name in ("early.csv", "late.csv", "other.csv")]
+    assert [(one.new, one.known) for one in told] == [(800, 0), (760, 400), (3, 0)]
+    assert LocalMarketData(tmp_path / "root").delivery(["AAA"], DAYS).bars.height == 1563
+
+
+def test_a_vendors_own_repetitions_are_kept_once_each_time_he_gives_them(tmp_path: Path) -> None:
+    rows = month("AAA", DAYS[:1]).head(10)
+    csv(pl.concat([rows, rows]), tmp_path / "AAA.csv")
+    importer = Importer(place=Folder(tmp_path / "root"))
+    assert [importer.imported(tmp_path / "AAA.csv").new for _ in range(2)] == [20, 0]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("symbol,ts,open,high,low,close\nAAA,2025-01-30 14:30,1,1,1,1\n", "column volume is missing"),
+        ("", "empty"),
+        ("ts,date,time\n", "is missing"),
+    ],
+)
+def test_a_file_that_holds_no_bars_is_told_and_writes_nothing(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "AAA.csv").write_text(content)
+    told = Importer(place=Folder(tmp_path / "root")).imported(tmp_path / "AAA.csv")
+    assert said in told.wrong
+    assert not (tmp_path / "root").exists()
+
+
+def test_rows_without_a_time_or_ticker_are_left_out_and_counted_and_bad_numbers_become_null(tmp_path: Path) -> None:
+    rows = month("AAA", DAYS[:1]).head(5).cast(pl.String)
+    rows[0, "ts"], rows[1, "symbol"], rows[2, "symbol"], rows[3, "close"] = "soon", None, "../x", "n/a"
+    csv(rows, tmp_path / "AAA.csv")
+    told = Importer(place=Folder(tmp_path / "root")).imported(tmp_path / "AAA.csv")
+    assert (told.read, told.timeless, told.nameless, told.new) == (5, 1, 2, 2)
+    assert delivered(tmp_path / "root")["close"].null_count() == 1
+    assert sorted(p.name for p in tmp_path.rglob("*.parquet")) == ["AAA_2025_01.parquet"]
+
+
+def test_a_folder_without_bars_names_what_it_looks_for(tmp_path: Path) -> None:
+    with pytest.raises(MarketDataError, match=r"holds no bars.*\.csv.*Name another path"):
+        files(tmp_path)
+
+
+def test_the_verb_prints_verdicts_fails_on_a_bad_file_and_what_it_wrote_can_be_checked(tmp_path: Path) -> None:
+    polygon(tmp_path / "vendor")
+    root = tmp_path / "root"
+    command = ["import-bars", str(tmp_path / "vendor"), "--into", str(root), "--profile", "dev", "--json"]
+    done = CliRunner().invoke(cli.app, command)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert sum(row["new"] for row in found["files"]) == bars().height
+    assert [(row["symbol"], row["ok"], row["no_data"]) for row in found["verdicts"]] == [("AAA", 4, 0), ("BRK.B", 4, 0)]
+    (tmp_path / "vendor" / "ZZZ.csv").write_text("a,b\n1,2\n")
+    again = CliRunner().invoke(cli.app, command[:-1])
+    assert again.exit_code == 1
+    assert "0 new" in again.stdout
+    assert "ZZZ.csv" in again.stdout

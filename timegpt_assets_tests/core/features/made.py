@@ -1,0 +1,46 @@
+"""Features as the assets make them, from seeded bars: every group on, a VIX of its own, events on known days."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+
+from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.core.features.context import market_context
+from timegpt_assets.core.features.matrix import Made, features
+from timegpt_assets.core.features.recipe import Recipe
+from timegpt_assets_tests.core.bars_factory import DAYS, SYMBOLS
+
+CALENDAR = EventCalendar(
+    {"event_cpi": (DAYS[1],), "event_fomc": (DAYS[2],)}, symbols={"event_earnings": {"AAA": (DAYS[3],)}}
+)
+RECIPE = Recipe(horizon_min=15, sessions=2, context=("SPY",), vix=True, calendar=CALENDAR)
+"""Two sessions to compare with: the days of the factory are four."""
+NAMES = tuple(feature.name for feature in RECIPE.features)
+
+
+def vix(last: date = DAYS[-1], days: int = 40) -> pl.DataFrame:
+    """Return daily closes up to ``last``, weekends and all: a day has no bars, but may have a VIX."""
+    dates = [last - timedelta(days=back) for back in range(days)][::-1]
+    closes = 15.0 + np.random.default_rng(3).normal(0.0, 1.0, days)
+    return pl.DataFrame({"date": dates, "close": closes})
+
+
+def made(
+    bars: pl.DataFrame,
+    days: Sequence[date] = DAYS,
+    symbols: Sequence[str] = SYMBOLS,
+    *,
+    recipe: Recipe = RECIPE,
+    closes: pl.DataFrame | None = None,
+) -> Made:
+    """Return the features of these days and symbols; the market around them is made of all symbols."""
+    daily = vix() if closes is None else closes
+    context = market_context(bars, days=days, context=recipe.context, vix=daily if recipe.vix else None)
+    return features(bars.filter(pl.col("symbol").is_in(list(symbols))), context, days=days, recipe=recipe)
+
+
+def values_of(frame: pl.DataFrame) -> int:
+    """Return how many numbers a frame of features holds."""
+    return int(frame.select(pl.selectors.float().count()).sum_horizontal().item())

@@ -1,0 +1,118 @@
+"""A picture of each group of features on one day: of the made-up market for the docs, of real bars for your own eyes.
+
+``python -m timegpt_assets_tests.feature_pictures`` writes docs/pictures/features-<group>.png. With ``--root FOLDER
+--symbol AAPL --day 2025-01-29 --context SPY --to FOLDER`` it draws real minute bars (the layout of data.template)
+into a folder of yours: bars that are not ours to pass on stay out of the repository.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+
+import altair as alt
+import numpy as np
+import polars as pl
+
+from timegpt_assets.adapters.market_data import LocalMarketData
+from timegpt_assets.adapters.synthetic_market import SyntheticMarket
+from timegpt_assets.core import bars as quality
+from timegpt_assets.core import calendar
+from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.core.features.context import market_context
+from timegpt_assets.core.features.matrix import features
+from timegpt_assets.core.features.recipe import Recipe
+from timegpt_assets.definitions import PROJECT
+from timegpt_assets.pictures import render
+from timegpt_assets.pictures.style import BLUE, INK, Picture, panels, titled, wall_clock
+
+PICTURES = PROJECT / "docs" / "pictures"
+LIQUIDITY = "liquidity_bucket"
+SHOWN: Mapping[str, Sequence[str]] = {
+    "price": ("ret_1m", "ret_15m", "ret_open", "range_pct"),
+    "volatility": ("rv_15m", "sigma_60m", "vol_ewm_60m", "atr_14m", "garman_klass_30m", "kurt_60m"),
+    "volume": (
+        "vwap_30m_z",
+        "vwap_trend_5m",
+        "volume_norm_5m",
+        "volume_percentile",
+        "signed_volume",
+        "liquidity_bucket",
+    ),
+    "clock": ("session_progress", "fourier_sin_1", "fourier_cos_2", "session_bucket"),
+    "context": ("spy_ret_15m", "dispersion", "beta_spy_60m", "corr_spy_60m", "regime_up", "regime_volatile"),
+    "events": ("event_fomc", "event_cpi"),
+}
+DAY, SYMBOL, CONTEXT = date(2025, 1, 29), "AAPL", "SPY"
+EVENTS = EventCalendar({"event_fomc": (date(2025, 1, 29),), "event_cpi": (date(2025, 1, 15), date(2025, 2, 12))})
+SESSIONS = 20
+
+
+def day_of(market: SyntheticMarket | LocalMarketData, symbol: str, day: date, context: str) -> pl.DataFrame:
+    """Return the features of one symbol on one day."""
+    first = calendar.shifted(day, -SESSIONS)
+    days = [session.day for session in calendar.sessions(first, day)]
+    raw, names = market.bars(sorted({symbol, context}), days), sorted({symbol, context})
+    policy, sessions = quality.QualityPolicy(), calendar.sessions_frame(days)
+    keys = pl.DataFrame({"day": days}).join(pl.DataFrame({"symbol": names}), how="cross")
+    grid = quality.grid(
+        raw, quality.quality(raw, keys=keys, sessions=sessions, policy=policy), sessions=sessions, policy=policy
+    )
+    vix = pl.DataFrame({"date": days, "close": 16.0 + np.random.default_rng(5).normal(0, 1, len(days))})
+    recipe = Recipe(context=(context,), vix=True, calendar=EVENTS, sessions=SESSIONS)
+    around = market_context(grid, days=[day], context=recipe.context, vix=vix)
+    return features(grid.filter(pl.col("symbol") == symbol), around, days=[day], recipe=recipe).frame
+
+
+def picture(frame: pl.DataFrame, group: str, context: str) -> Picture:
+    """Return the group's columns as small charts over the session, in their own units."""
+    shown = [name.replace("spy", context.lower()) for name in SHOWN[group]]
+    charts = [_line(frame, name) for name in shown]
+    return panels(charts, titled(f"Features of {group}", f"{frame['symbol'][0]}, {frame['day'][0]}"), columns=2)
+
+
+def _line(frame: pl.DataFrame, name: str) -> alt.Chart:
+    own = frame.select(time=wall_clock("known_at"), value=pl.col(name).cast(pl.Float64))
+    x = alt.X("time:T", scale=alt.Scale(type="utc"), title=None, axis=alt.Axis(format="%H:%M", tickCount=4))
+    y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=3, format="~g"))
+    drawn = alt.Chart(own).mark_line(color=BLUE, strokeWidth=1, interpolate="step-after").encode(x=x, y=y)
+    return drawn.properties(width=280, height=80, title=alt.Title(name, fontSize=11, color=INK, fontWeight="normal"))
+
+
+def event_days(symbol: str) -> alt.Chart:
+    """Return the flags of a month of sessions: an event's flag is the same all day."""
+    days = [s.day for s in calendar.sessions(DAY - timedelta(days=20), DAY + timedelta(days=16))]
+    flags = EVENTS.flags(days).unpivot(index="day", variable_name="event", value_name="on").filter("on")
+    asked = pl.DataFrame({"day": days})
+    x = alt.X("day:T", title=None, scale=alt.Scale(domain=[str(days[0]), str(days[-1])]), axis=alt.Axis(format="%d %b"))
+    marks = alt.Chart(flags.with_columns(pl.col("day").cast(pl.String))).mark_point(color=BLUE, filled=True, size=70)
+    base = alt.Chart(asked.with_columns(pl.col("day").cast(pl.String))).mark_tick(color="#cbd2d9").encode(x=x)
+    title = titled("Features of events", f"{symbol}: the days on which a flag is 1; sessions as ticks")
+    return (base + marks.encode(x=x, y=alt.Y("event:N", title=None))).properties(width=560, height=70, title=title)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write one PNG per group."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--root", type=Path)
+    options.add_argument("--symbol", default=SYMBOL)
+    options.add_argument("--day", type=date.fromisoformat, default=DAY)
+    options.add_argument("--context", default=CONTEXT)
+    options.add_argument("--to", type=Path, default=PICTURES)
+    asked = options.parse_args(arguments)
+    if asked.root and asked.to.resolve().is_relative_to(PROJECT):
+        sys.exit(
+            f"{asked.to} lies in the project: pictures of real bars stay out of it. Give another folder with --to."
+        )
+    made_up = SyntheticMarket(symbols=(SYMBOL,), context=(CONTEXT,), seed=7, predictability=0.3, missing_rate=0.0001)
+    market = LocalMarketData(asked.root) if asked.root else made_up
+    frame = day_of(market, asked.symbol, asked.day, asked.context)
+    for group in SHOWN:
+        drawn = event_days(asked.symbol) if group == "events" else picture(frame, group, asked.context)
+        asked.to.mkdir(parents=True, exist_ok=True)
+        (asked.to / f"features-{group}.png").write_bytes(render.png(drawn))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,227 @@
+"""The verbs about money, worked through in one house as a person would, and the key that must be nowhere afterwards.
+
+One story, told once (``story``); each test reads a part of it. The last ones search everything the story left behind:
+files, databases, event logs, printed text, log lines, exceptions, and what the local server recorded.
+"""
+
+import json
+import logging
+import re
+import sqlite3
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from timegpt_assets import cli
+from timegpt_assets.definitions import surroundings
+from timegpt_assets.desk import opened
+from timegpt_assets.jobs import RANGE_END, RANGE_START
+from timegpt_assets_tests.roads import TINY
+from timegpt_assets_tests.servers.timegpt import Fault, TimeGPTServer, status
+from timegpt_assets_tests.test_paying import QUIET, modest
+
+KEY = "nixak-THE-SECRET-9f8e7d6c5b4a"
+ROTATED = "nixak-ROTATED-1a2b3c4d5e6f"
+WRONG = "nixak-WRONG-00ff00ff00ff"
+FIRST, LAST = "2025-01-30", "2025-02-04"
+FORECAST, PARAMS = "/v2/forecast", "/model_params"
+
+
+@dataclass(kw_only=True)
+class Story:
+    """What was said and done: results by name, counts of requests after each step, everything that was shown."""
+
+    folder: Path
+    results: dict[str, Result] = field(default_factory=dict)
+    sent: dict[str, int] = field(default_factory=dict)
+    shown: list[str] = field(default_factory=list)
+
+    def figures(self, name: str) -> dict[str, Any]:
+        return json.loads(self.results[name].stdout)
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """Tell the story and return it."""
+    told = Story(folder=tmp_path_factory.mktemp("money"))
+    (told.folder / "configs").mkdir()
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage() + str(record.exc_info or ""))  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    with pytest.MonkeyPatch.context() as patched, TimeGPTServer(input_size=60) as server:
+        for name in ("DAGSTER_HOME", "DAGSTER_EVENT_BATCH_SIZE", "TIMEGPT_ASSETS_SET", "NIXTLA_API_KEY"):
+            patched.setenv(name, "")
+            patched.delenv(name)
+        patched.setenv("TIMEGPT_ASSETS_CONFIG_DIR", str(told.folder / "configs"))
+        patched.setenv("TIMEGPT_API_KEY", KEY)
+        _tell(told, server, patched)
+        told.shown += lines
+        told.shown += [repr(one) for one in server.received]
+    logging.getLogger().removeHandler(handler)
+    return told
+
+
+def _tell(told: Story, server: TimeGPTServer, patched: pytest.MonkeyPatch) -> None:
+    house = ("--profile", "dev", *(w for o in (*TINY, *modest(server.url)) for w in ("--set", o)))
+    tight = ("--set", "forecast.api_budget.per_day=5", "--set", "forecast.api_budget.price_per_call=0.5")
+
+    def run(name: str, *words: str) -> None:
+        result = CliRunner().invoke(cli.app, [*words, *house])
+        told.results[name], told.sent[name] = result, sum(server.counts.values())
+        told.shown += [result.output, result.stdout, result.stderr, repr(result.exception), repr(result.exc_info)]
+
+    span, answers = ("--start", FIRST, "--end", LAST), ("--assets", "answers")
+    run("plan", "plan", *span, "--json", *tight)
+    run("plan for people", "plan", *span, *tight)
+    run("freeze", "budget", "freeze", "--why", "a bill looks wrong", "--json")
+    run("frozen", "backfill", *span, *answers, "--json")
+    run("thaw", "budget", "thaw", "--json")
+    run("first day", "backfill", *span, *answers, "--json", *tight)
+    run("budget", "budget", "--json", *tight)
+    run("rest", "backfill", *span, *answers, "--json")
+    run("again", "backfill", *span, *answers, "--force", "--json")
+    run("forget", "budget", "forget", "--json")
+    patched.setenv("TIMEGPT_API_KEY", ROTATED)
+    run("rotated", "backfill", *span, *answers, "--force", "--json")
+    run("reask", "forecast", "--start", FIRST, "--end", FIRST, "--reask", "--json")
+    run("stats", "cache", "stats", "--json")
+    run("export", "cache", "export", str(told.folder / "elsewhere"), "--json")
+    run("verify", "cache", "verify", "--json")
+    run("nonsense", "cache", "burn")
+    _from_the_ui(told, server)
+    patched.setenv("TIMEGPT_API_KEY", WRONG)
+    server.key = ROTATED
+    run("wrong key", "backfill", "--start", "2025-02-05", "--end", "2025-02-05", *answers)
+    patched.setenv("TIMEGPT_API_KEY", ROTATED)
+    for kind in (status(422, body={"detail": f"not for {ROTATED}"}), Fault(kind="html"), Fault(kind="reset_after")):
+        server.faults.extend([kind] * 3)
+        run(f"fault {kind.kind}", "backfill", "--start", "2025-02-05", "--end", "2025-02-05", *answers)
+        server.faults.clear()
+    (one,) = list((told.folder / "artifacts" / "forecast_cache").glob("*/[0-9a-f][0-9a-f]/*.zst"))[:1]
+    one.write_bytes(b"damaged")
+    run("damaged", "cache", "verify")
+    run("import", "cache", "import", str(told.folder / "elsewhere"), "--json")
+
+
+def _from_the_ui(told: Story, server: TimeGPTServer) -> None:
+    """Materialise the days once more the way the UI does: a range run of the asset on the same instance."""
+    around = surroundings([*TINY, *modest(server.url)], profile="dev")
+    with opened(around, report=lambda launch, done: None) as desk:
+        job = desk.engine.repository.get_implicit_global_asset_job_def()
+        result = job.execute_in_process(
+            instance=desk.engine.instance,
+            asset_selection=[dg.AssetKey(["forecasts", "answers"])],
+            tags={RANGE_START: FIRST, RANGE_END: LAST},
+            run_config=QUIET,
+        )
+        told.shown += [repr(around.settings), repr(desk), *(repr(event) for event in result.all_events)]
+    told.sent["from the ui"] = sum(server.counts.values())
+
+
+def test_a_plan_tells_requests_money_and_the_day_the_last_call_is_payable(story: Story) -> None:
+    found = story.figures("plan")
+    assert (found["days"], found["snapshots"], found["requests_needed"], found["calls_needed"]) == (4, 8, 8, 9)
+    assert (found["money"], found["calls_left"]["per_day"]) == (4.5, 5)
+    assert (found["days_payable_now"], found["days_waiting"]) == (2, 2)
+    today = date.fromisoformat(story.figures("budget")["today"])
+    assert found["finished_on"] == str(today + timedelta(days=1))
+    assert found["calls_a_year"] == {"single": 504, "cross_validation": 252}
+    assert 0 < found["max_bytes_per_request"] < 100_000
+    assert story.sent["plan"] == 0
+    assert "9 calls needed, 4.5 in money" in story.results["plan for people"].stdout
+
+
+def test_a_frozen_ledger_stops_every_send_and_says_why(story: Story) -> None:
+    assert story.figures("freeze")["frozen"] == "a bill looks wrong"
+    assert story.results["frozen"].exit_code == 0
+    assert len(story.figures("frozen")["days_waiting"]) == 4
+    assert "a bill looks wrong" in story.figures("frozen")["why_waiting"]
+    assert story.sent["frozen"] == 0
+    assert story.figures("thaw")["frozen"] is None
+
+
+def test_a_backfill_that_outruns_the_budget_ends_well_and_says_what_waits(story: Story) -> None:
+    assert story.results["first day"].exit_code == 0
+    assert story.figures("first day")["days_waiting"] == ["2025-02-03", "2025-02-04"]
+    assert story.sent["first day"] == 5
+    budget = story.figures("budget")
+    assert (budget["spent"], budget["spent_money"], budget["left"]["per_day"]) == (5, 2.5, 0)
+    assert [entry["first"] for entry in budget["waiting"]] == ["2025-02-03"]
+    assert story.figures("forget")["waiting"] == []
+
+
+def test_nothing_is_sent_twice_by_command_line_or_ui_or_with_another_key(story: Story) -> None:
+    assert story.sent["rest"] == 9
+    assert story.sent["again"] == story.sent["rotated"] == 9
+    assert story.sent["from the ui"] == story.sent["nonsense"]
+
+
+def test_asking_again_shows_the_price_and_then_pays_it(story: Story) -> None:
+    assert "--reask: 2 calls for 2 snapshots on 1 days will be paid again" in story.results["reask"].stderr
+    assert story.sent["reask"] == 11
+
+
+def test_the_cache_is_counted_checked_and_carried_elsewhere(story: Story) -> None:
+    assert story.figures("stats")["by_kind"] == {"forecast": 8, "model_params": 1}
+    assert story.figures("export")["copied"] == 9
+    assert story.figures("verify")["damaged"] == []
+    assert story.results["damaged"].exit_code == 1
+    assert "is damaged" in story.results["damaged"].stderr
+    assert story.results["nonsense"].exit_code == 1
+    assert "Say stats, verify, export or import" in story.results["nonsense"].stderr
+    assert story.figures("import")["copied"] == 0, "a damaged answer is not replaced behind anybody's back"
+
+
+def test_the_ledger_s_figures_are_exported_beside_the_reports(story: Story) -> None:
+    exported = json.loads((story.folder / "artifacts" / "api_budget.json").read_text())
+    assert exported["spent"] >= 11
+    assert exported["by_state"]["ANSWERED"] >= 9
+
+
+def test_faults_are_told_with_their_remedy(story: Story) -> None:
+    assert "Set TIMEGPT_API_KEY to a valid key" in story.results["wrong key"].stderr
+    assert "not for [key]" in story.results["fault status"].stderr
+    assert "may have been billed" in story.results["fault reset_after"].stderr + story.results["fault html"].stderr
+    assert all(story.results[f"fault {kind}"].exit_code == 1 for kind in ("status", "html", "reset_after"))
+
+
+def test_no_key_is_in_anything_that_was_printed_logged_raised_or_recorded(story: Story) -> None:
+    assert len(story.shown) > 100
+    assert [text[:200] for text in story.shown if re.search(r"nixak-(THE-SECRET|ROTATED|WRONG)", text)] == []
+
+
+def test_no_key_is_in_any_file_the_story_left(story: Story) -> None:
+    files = [path for path in story.folder.rglob("*") if path.is_file()]
+    kinds = {path.suffix for path in files}
+    assert {".zst", ".parquet", ".db", ".sqlite", ".json"} <= kinds
+    assert [path for path in files if b"nixak-" in _unpacked(path)] == []
+    assert any(b"RESERVED" in path.read_bytes() or b"ANSWERED" in path.read_bytes() for path in files)
+
+
+def _unpacked(path: Path) -> bytes:
+    """Return a file's bytes, what is compressed or in a database as text beside them."""
+    raw = path.read_bytes()
+    if path.suffix == ".zst" and raw != b"damaged":
+        import zstandard
+
+        raw += zstandard.ZstdDecompressor().decompress(raw)
+    if raw.startswith(b"SQLite format 3"):
+        with sqlite3.connect(path) as database:
+            raw += "\n".join(database.iterdump()).encode()
+    return raw
+
+
+def test_that_search_finds_a_key_that_is_there(story: Story, tmp_path: Path) -> None:
+    database = tmp_path / "leak.db"
+    with sqlite3.connect(database) as leaking:
+        leaking.execute("create table calls (note text)")
+        leaking.execute("insert into calls values (?)", (f"Bearer {KEY}",))
+    assert b"nixak-" in _unpacked(database)
+    assert re.search(r"nixak-(THE-SECRET|ROTATED|WRONG)", f"Authorization: Bearer {ROTATED}")
