@@ -248,6 +248,7 @@ BAD: tuple[Bad, ...] = (
     _impossible("price of zero", low=0.0),
     _impossible("high below low", high=1.0),
     _impossible("close above high", close=1e6),
+    _impossible("low above the close", low=pl.col("high")),
     _impossible("negative volume", volume=-1.0),
     _impossible("NaN volume", volume=float("nan")),
     Bad(name="absurd volume", frame=put(minute(100), volume=5e9), rules="absurd_volume", counted="absurd_volume",

@@ -2,16 +2,19 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pytest
 
 from timegpt_assets.adapters.synthetic_market import SyntheticMarket
+from timegpt_assets.core import calendar
 from timegpt_assets.jobs import RunFailed
 from timegpt_assets_tests.roads import Road, road, sessions
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer, status
+from timegpt_assets_tests.test_checks import run
 
 pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
 
@@ -42,6 +45,26 @@ def bars(market: Path, tmp_path: Path) -> Path:
 
 def monthly(root: Path, symbol: str, day: date) -> Path:
     return root / "stocks" / "1m" / symbol / f"{day:%Y}" / f"{symbol}_{day:%Y_%m}.parquet"
+
+
+BOTH = (dg.AssetKey(["bars", "raw_bars"]), dg.AssetKey(["bars", "bars"]))
+
+
+def half_the_price(file: Path) -> None:
+    """Halve the prices from FEBRUARY on: a split nobody named, on one day."""
+    day = pl.col("ts").dt.convert_time_zone(calendar.ZONE).dt.date()
+    prices = [
+        pl.when(day >= FEBRUARY).then(pl.col(c) / 2).otherwise(c).alias(c) for c in ("open", "high", "low", "close")
+    ]
+    pl.read_parquet(file).with_columns(prices).write_parquet(file)
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:5000])
+
+
+def other_symbol(file: Path) -> None:
+    pl.read_parquet(file).with_columns(symbol=pl.lit("TSLA")).write_parquet(file)
 
 
 def on_files(folder: Path, bars: Path):
@@ -83,8 +106,39 @@ def test_a_missing_month_is_a_verdict_and_the_road_goes_on(tmp_path, bars):
     assert tables["calibration/forecasts"]["symbol"].unique().to_list() == ["AAPL"]
 
 
-def cut(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:5000])
+@pytest.mark.parametrize("spoil", [cut, other_symbol, half_the_price])
+def test_one_partition_at_a_time_a_range_and_the_engine_store_the_same_bytes_of_bad_bars(tmp_path, bars, spoil):
+    spoil(monthly(bars, "NVDA", FEBRUARY))
+    days, symbols = (FEBRUARY, date(2025, 2, 5)), ("AAPL", "NVDA", "SPY")
+    made = {}
+    for name in ("alone", "range", "engine"):
+        with on_files(tmp_path / name, bars) as house:
+            if name == "engine":
+                house.run(days, assets=("bars",))
+            elif name == "range":
+                run(house, *BOTH, span=(f"{days[0]}|AAPL", f"{days[1]}|SPY"))
+            else:
+                done = [run(house, *BOTH, partition=f"{day}|{symbol}").success for symbol in symbols for day in days]
+                assert done.count(False) in (1, 2), "the check of what is bad is red, and nobody else's"
+            tables = {key: file for key, file in house.bytes().items() if key.startswith("bars/")}
+            made[name] = tables
+    assert len(made["alone"]) == 4
+    assert made["alone"] == made["range"] == made["engine"]
+
+
+@pytest.mark.parametrize(("minutes", "verdict"), [(119, "no_data"), (120, "late")])
+def test_the_newest_session_without_rows_is_late_from_the_deadline_on(tmp_path, bars, minutes, verdict):
+    newest = date(2025, 2, 7)
+    for symbol in ("AAPL", "NVDA", "SPY"):
+        path = monthly(bars, symbol, newest)
+        kept = pl.col("ts").dt.convert_time_zone(calendar.ZONE).dt.date() < newest
+        pl.read_parquet(path).filter(kept | (pl.lit(symbol) == "AAPL")).write_parquet(path)
+    at = calendar.session(newest).close + timedelta(minutes=minutes)
+    house_of = road(tmp_path / "house", *TWO, f"data.root={bars}", profile="dev", clock=lambda: at)
+    with house_of as house:
+        house.run([newest], assets=("quality_report",))
+        verdicts = house.tables()["bars/quality_report"].filter(day=newest).select("symbol", "verdict").rows()
+    assert verdicts == [("AAPL", "ok"), ("NVDA", verdict), ("SPY", verdict)]
 
 
 def no_parquet(file: Path) -> None:
@@ -97,10 +151,6 @@ def without_close(file: Path) -> None:
 
 def text_volume(file: Path) -> None:
     pl.read_parquet(file).with_columns(pl.col("volume").cast(pl.String)).write_parquet(file)
-
-
-def other_symbol(file: Path) -> None:
-    pl.read_parquet(file).with_columns(symbol=pl.lit("TSLA")).write_parquet(file)
 
 
 @pytest.mark.parametrize(
@@ -198,8 +248,8 @@ def test_a_rejected_key_is_told_and_never_repeated(tmp_path, capfd, caplog):
 
 
 def _events(house: Road) -> Iterator[object]:
-    for run in house.engine.instance.get_runs():
-        yield from house.engine.instance.all_logs(run.run_id)
+    for found in house.engine.instance.get_runs():
+        yield from house.engine.instance.all_logs(found.run_id)
 
 
 def test_a_key_refused_half_way_leaves_what_was_answered_to_the_next_run(tmp_path):
