@@ -143,12 +143,9 @@ def run_child(name: str, folder: Path, days: int) -> None:
 
 
 def figure(name: str, value: float, unit: str, goal: float | None = None, baseline: float | None = None) -> None:
-    """Print one figure."""
-    rounded = None if baseline is None else round(baseline, 4)
-    print(
-        json.dumps({"name": name, "value": round(value, 4), "unit": unit, "goal": goal, "baseline": rounded}),
-        flush=True,
-    )
+    """Print one figure to four digits."""
+    said = {"name": name, "value": float(f"{value:.4g}"), "unit": unit, "goal": goal}
+    print(json.dumps(said | {"baseline": None if baseline is None else float(f"{baseline:.4g}")}), flush=True)
 
 
 def against_the_disk() -> None:

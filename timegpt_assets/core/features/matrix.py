@@ -224,7 +224,7 @@ def _assembled(grid: Grid, made: Mapping[str, npt.NDArray[np.generic]], around: 
             columns.append(shared[feature.name].cast(feature.dtype))
         else:
             columns.append(pl.Series(feature.name, [None] * shared.height, dtype=feature.dtype))
-    keys = grid.bars.filter(pl.Series(usable)).select("day", "symbol", "ts", known_at=KNOWN_AT)
+    keys = grid.bars.select("day", "symbol", "ts", known_at=KNOWN_AT).filter(pl.Series(usable))
     frame = keys.with_columns(columns).select(*FEATURES.columns, *(f.name for f in recipe.features))
     return Made(grid.days, frame, _dropped(grid, of_session, usable))
 
