@@ -265,3 +265,19 @@ def test_the_command_line_names_what_is_stale_with_the_remedy_and_the_remedy_men
     mended = said("--stale")
     assert mended["partitions_made"] == sum(map(len, left["stale"].values()))
     assert mended["stale"] == {}
+
+
+def test_a_day_that_was_never_made_is_the_schedule_s_business(tmp_path):
+    """New days in a month file ask for nothing here, so that schedule and sensor never make a day twice."""
+    with house(tmp_path, made=()) as of:
+        of.run(DAYS[:2], assets=("bars",))
+        deliver(tmp_path / "source", revise=at(DAYS[2], 100, 0.5))
+        assert isinstance(tick(of, None)[0], dg.SkipReason)
+
+
+def test_days_inserted_before_a_day_in_its_file_change_nothing_of_it(tmp_path):
+    with house(tmp_path, made=("raw_bars",)) as of:
+        file = tmp_path / "source" / template_path(TEMPLATE, "AAPL", REVISED.replace(day=1))
+        earlier = pl.read_parquet(file).with_columns(pl.col("ts") - timedelta(days=14)).head(100)
+        pl.concat([earlier, pl.read_parquet(file)]).write_parquet(file)
+        assert isinstance(tick(of, None)[0], dg.SkipReason)
