@@ -129,10 +129,11 @@ def test_a_revised_last_close_asks_for_the_next_session_too(tmp_path):
         assert asked(tick(of, None)[0]) == [f"{REVISED}|AAPL", f"{DAYS[2]}|AAPL"]
 
 
-def test_the_last_close_of_a_month_reaches_into_the_next_month_s_file(tmp_path):
+def test_the_last_close_of_a_month_reaches_into_the_next_month_whose_own_file_is_old(tmp_path):
     with house(tmp_path, made=("raw_bars", "bars")) as of:
+        _, cursor = tick(of, None)
         deliver(tmp_path / "source", revise=at(DAYS[2], 389, 0.5))
-        assert asked(tick(of, None)[0]) == [f"{DAYS[2]}|AAPL", f"{DAYS[3]}|AAPL"]
+        assert asked(tick(of, cursor)[0]) == [f"{DAYS[2]}|AAPL", f"{DAYS[3]}|AAPL"]
 
 
 def test_a_file_written_again_with_the_same_content_asks_for_nothing(tmp_path):
