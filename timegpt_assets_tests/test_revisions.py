@@ -26,7 +26,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.jobs import Rectangle, shapes
 from timegpt_assets.partitions import grid
 from timegpt_assets.plans import Cell
-from timegpt_assets.revisions import outdated, refresh, revised
+from timegpt_assets.revisions import only_stale, outdated, refresh, revised
 from timegpt_assets.stages import rectangle
 from timegpt_assets_tests.roads import TINY, Road, road
 
@@ -282,3 +282,14 @@ def test_days_inserted_before_a_day_in_its_file_change_nothing_of_it(tmp_path):
         earlier = pl.read_parquet(file).with_columns(pl.col("ts") - timedelta(days=14)).head(100)
         pl.concat([earlier, pl.read_parquet(file)]).write_parquet(file)
         assert isinstance(tick(of, None)[0], dg.SkipReason)
+
+
+def test_making_the_stale_makes_nothing_that_is_missing(tmp_path):
+    """Two of four days are there and one of them is revised: that one is made, the two absent ones are not."""
+    with house(tmp_path, made=()) as of:
+        of.run(DAYS[:2], assets=("bars",))
+        deliver(tmp_path / "source", revise=at(REVISED, 100, 0.5))
+        around = House(settings=of.around.settings, grid=grid(of.around.settings))
+        wanted = rectangle(around, shapes(of.engine.repository), days=DAYS, assets=("bars",))
+        made = of.engine.run(only_stale(of.engine, of.around, wanted))
+        assert [sorted(cell.key for cell in launch.cells) for launch in made.launches] == [[f"{REVISED}|AAPL"]]
