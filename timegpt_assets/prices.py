@@ -4,9 +4,8 @@ Belongs here: counting over the ledger and the index by snapshot. No bars are re
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from timegpt_assets.adapters import provider_answer
@@ -30,7 +29,7 @@ class DayPrice:
     snapshots: int
     needed: int
     cached: int
-    max_bytes: int
+    max_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,31 +55,32 @@ class Purse:
     def prices(self, days: Sequence[date], *, reask: bool = False) -> list[DayPrice]:
         """Return what each day takes, earliest first; ``reask``: as if nothing were there."""
         universe = self.settings.universe.tickers
-        moments = self._moments(days)
+        moments, most = self._moments(days), self._bytes()
         parts = self.index.parts([m for own in moments.values() for _, m in own], universe)
-        return [self._price(day, moments[day], parts, reask) for day in sorted(set(days))]
+        found = [self._price(day, moments[day], parts, reask) for day in sorted(set(days))]
+        return [replace(price, max_bytes=most if price.needed else 0) for price in found]
 
     @property
     def left(self) -> dict[str, int]:
         """Return the calls each limit still allows to a new run."""
         return self.ledger.left(self.account, "")
 
-    @cached_property
+    @property
     def params_needed(self) -> int:
         """Return 1 while the model's parameters were never asked for, else 0."""
-        return int(self._params is None)
+        return int(self._params() is None)
 
     def bill(self, days: Sequence[date], *, reask: bool = False) -> Bill:
         """Return the days from the first on that can be paid for now, cut into runs; later days wait for these."""
         if self.settings.forecast.api_mode == "offline" or not days:
             return Bill(blocks=(tuple(days),) if days else ())
-        frozen, left, run = self.ledger.frozen(), self.left, self.account.per_run
+        frozen, left, run, params = self.ledger.frozen(), self.left, self.account.per_run, self.params_needed
         in_all = min(n for name, n in left.items() if name != "per_run")
         made: list[list[date]] = []
         spent, in_run = 0, 0
         prices = self.prices(days, reask=reask)
         for i, price in enumerate(prices):
-            cost = price.needed + (self.params_needed if price.needed and not spent else 0)
+            cost = price.needed + (params if price.needed and not spent else 0)
             if cost and (why := self._refusal(cost, in_all - spent, frozen)):
                 return Bill(blocks=tuple(map(tuple, made)), pending=tuple(p.day for p in prices[i:]), why=why)
             if not made or in_run + cost > run:
@@ -107,10 +107,10 @@ class Purse:
 
     def finish(self, prices: Sequence[DayPrice]) -> date | None:
         """Return the budget day on which the last of these is paid for; None when the limits never allow it."""
-        left, day = self.left, self.today
+        left, day, params = self.left, self.today, self.params_needed
         budgets: dict[str, int] = {day.isoformat(): left["per_day"], day.isoformat()[:7]: left.get("per_month", 10**9)}
         for i, price in enumerate(p for p in prices if p.needed):
-            cost = price.needed + (self.params_needed if i == 0 else 0)
+            cost = price.needed + (params if i == 0 else 0)
             limits = (self.account.per_run, self.account.per_day, self.account.per_month or cost)
             if cost > min(limits):
                 return None
@@ -153,7 +153,6 @@ class Purse:
             snapshots=sum(n for n, _ in moments),
             needed=needed,
             cached=cached,
-            max_bytes=self._bytes() if needed else 0,
         )
 
     def _bytes(self) -> int:
@@ -161,14 +160,13 @@ class Purse:
         forecast, size = self.settings.forecast, self.index.size
         series = min(len(self.settings.universe.tickers), max(1, size.batch))
         rows = (forecast.history_days + 1) * MINUTES_OF_A_SESSION
-        if self._params:
-            input_size, horizon = self._params
+        if params := self._params():
+            input_size, horizon = params
             read = 3 * input_size + max(horizon, forecast.horizon_min) if self.index.levels else input_size
             bulk = MINUTES_OF_A_SESSION if forecast.history_mode == "cross_validation" else 0
             rows = min(rows, read + bulk)
         return size.bytes(series, min(rows, size.rows(series)))
 
-    @cached_property
     def _params(self) -> tuple[int, int] | None:
         entry = self.index.cache.read(self.index.host, params_key(self.index.host, self.index.model))
         return None if entry is None else provider_answer.model_params(entry.body, about="model parameters")

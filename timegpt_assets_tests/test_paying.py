@@ -241,19 +241,6 @@ def launched(built: Road, days: list[date]) -> bool:
     return result.success
 
 
-def test_a_frozen_ledger_leaves_days_waiting_and_a_thawed_one_takes_them_up(
-    server: TimeGPTServer, tmp_path: Path
-) -> None:
-    with house(tmp_path, server) as built:
-        wallet(built).ledger.freeze("a bill looks wrong")
-        outcome = built.run(FIVE[:1], assets=["answers"])
-        assert (outcome.pending, server.received) == (FIVE[:1], [])
-        assert "a bill looks wrong" in outcome.why
-        wallet(built).ledger.thaw()
-        assert built.run(FIVE[:1], assets=["answers"]).pending == []
-        assert server.counts == {FORECAST: 2, PARAMS: 1}
-
-
 def test_a_session_that_no_budget_day_could_pay_says_so_and_never_finishes(
     server: TimeGPTServer, tmp_path: Path
 ) -> None:
@@ -275,22 +262,6 @@ def test_a_symbol_added_to_the_universe_is_a_request_of_its_own_in_the_plan_and_
     assert [len(body["series"]["sizes"]) for body in server.bodies()] == [3, 3, 1, 1]
     assert rows["symbol"].unique().sort().to_list() == ["AAPL", "META", "MSFT", "NVDA"]
     assert not rows["stale_input"].any()
-
-
-def test_asking_again_pays_again_within_the_budget_and_only_when_told_to(server: TimeGPTServer, tmp_path: Path) -> None:
-    from timegpt_assets.assets.declare import House
-    from timegpt_assets.jobs import shapes
-    from timegpt_assets.partitions import grid
-    from timegpt_assets.stages import rectangle
-
-    with house(tmp_path, server) as built:
-        built.run(FIVE[:1], assets=["answers"])
-        own = House(settings=built.around.settings, grid=grid(built.around.settings))
-        again = rectangle(own, shapes(built.engine.repository), days=FIVE[:1], assets=["answers"], reask=True)
-        built.engine.run(again)
-        assert server.counts == {FORECAST: 4, PARAMS: 1}
-        built.run(FIVE[:1], assets=["answers"], force=True)
-        assert server.counts == {FORECAST: 4, PARAMS: 1}
 
 
 def test_a_fault_in_the_middle_keeps_the_days_before_it(server: TimeGPTServer, tmp_path: Path) -> None:

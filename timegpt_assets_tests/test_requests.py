@@ -12,6 +12,7 @@ import pytest
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.core import calendar, framing
 from timegpt_assets.core.framing import Frame
+from timegpt_assets.prices import purse
 from timegpt_assets.resources import MarketData
 from timegpt_assets_tests.markets import DAYS
 from timegpt_assets_tests.roads import surroundings
@@ -38,6 +39,8 @@ def test_exogenous_columns_go_out_known_ahead_first_with_exactly_the_horizon(
         built.run(DAY, assets=["answers"])
         rows = built.tables()["forecasts/answers"]
         panel = built.tables()["features/panel"]
+    with house(tmp_path, server) as plain:
+        assert [price.needed for price in purse(plain.around).prices(DAY)] == [2], "without them it is another question"
     assert rows.height == 2 * 3 * 15
     body = server.bodies()[0]["series"]
     per_series = body["sizes"][0]
@@ -52,13 +55,6 @@ def test_exogenous_columns_go_out_known_ahead_first_with_exactly_the_horizon(
     assert set(fomc) == {0.0, 1.0}, "the day before was one of a rate decision"
     known = panel.filter((pl.col("symbol") == "AAPL") & (pl.col("known_at") == snapshot))
     assert sigma[per_series - 1] == pytest.approx(known["sigma_60m"].item())
-
-
-def test_other_columns_are_another_question(server: TimeGPTServer, tmp_path: Path) -> None:
-    for overrides in ((), BESIDE, ()):
-        with house(tmp_path, server, *overrides) as built:
-            built.run(DAY, assets=["answers"], force=True)
-    assert server.counts["/v2/forecast"] == 4
 
 
 def test_exogenous_columns_go_out_in_bulk_too(server: TimeGPTServer, tmp_path: Path) -> None:
@@ -99,9 +95,8 @@ def bodies(folder: Path, *overrides: str, bent: bool = False) -> list[dict[str, 
         return server.bodies()
 
 
-@pytest.mark.parametrize("overrides", [(), BESIDE], ids=["y alone", "with exogenous columns"])
-def test_the_bytes_of_a_request_do_not_change_when_later_bars_do(tmp_path: Path, overrides: tuple[str, ...]) -> None:
-    told, bent = bodies(tmp_path / "a", *overrides), bodies(tmp_path / "b", *overrides, bent=True)
+def test_the_bytes_of_a_request_do_not_change_when_later_bars_do(tmp_path: Path) -> None:
+    told, bent = bodies(tmp_path / "a", *BESIDE), bodies(tmp_path / "b", *BESIDE, bent=True)
     assert json.dumps(told[0]) == json.dumps(bent[0])
     assert told[1]["series"]["y"] != bent[1]["series"]["y"], "the later snapshot sees them"
 

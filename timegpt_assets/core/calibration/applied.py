@@ -83,7 +83,7 @@ def _centred(frame: pl.DataFrame, levels: Sequence[int]) -> pl.DataFrame:
     unit = pl.when(pl.col("_score") == "absolute").then(1.0).when(pl.col("_score") == "sigma").then("sigma")
     for level in levels:
         width = pl.col(f"hi_{level}") - pl.col(f"lo_{level}")
-        unit = unit.when(pl.col("_score") == f"band_{level}").then(pl.when(width > 0).then(width))
+        unit = unit.when(pl.col("_score") == f"band_{level}").then(pl.when((width > 0) & width.is_finite()).then(width))
     frame = frame.with_columns(unit.otherwise(pl.when(pl.col("_score") == "own").then(1.0)).alias("_unit"))
     moved = (pl.col("_slope") != 1.0) | (pl.col("_offset") != 0.0)
     line = pl.when(moved).then(pl.col("_slope") * pl.col("q50") + pl.col("_offset") * pl.col("_unit")).otherwise("q50")
@@ -171,7 +171,7 @@ def _reason(bands: Mapping[int, tuple[str, str]]) -> pl.Expr:
         .when(promised & pl.col("_unit").is_null() & (pl.col("_score") == "sigma"))
         .then(pl.lit("no_variance: sigma is null"))
         .when(promised & pl.col("_unit").is_null())
-        .then(pl.lit("no_width: the raw band that errors are measured in has no width"))
+        .then(pl.lit("no_width: the raw band that errors are measured in has no finite width"))
         .when(promised)
         .then(pl.lit("no_median: q50 is null"))
         .otherwise(pl.coalesce(reasons))

@@ -12,6 +12,10 @@ Knots = tuple[Floats, Floats]
 """Places x, ascending, and the curve's heights there; straight between them, level beyond them."""
 
 
+_BLOCK = 1 << 15
+"""Outcomes fitted at a time by ``fitted``: fresh memory costs more than the arithmetic, so little of it is used."""
+
+
 def curve(x: Floats, y: Floats) -> Knots:
     """Return the rising curve of y on x with the least squared error; no knots for no outcomes."""
     order = np.argsort(x, kind="stable")
@@ -30,6 +34,13 @@ def at(knots: Knots, x: Floats) -> Floats:
 
 def fitted(x: Floats, y: Floats) -> Floats:
     """Return the rising fit at each outcome of cells that are the rows of x and y: [cells, outcomes], no NaN."""
+    found, step = np.empty(x.shape), max(_BLOCK // max(x.shape[1], 1), 1)
+    for start in range(0, x.shape[0], step):
+        found[start : start + step] = _fitted(x[start : start + step], y[start : start + step])
+    return found
+
+
+def _fitted(x: Floats, y: Floats) -> Floats:
     order = np.argsort(x, axis=1)
     order += np.arange(0, x.size, x.shape[1])[:, None]
     flat = order.ravel()
@@ -60,15 +71,21 @@ def _pooled(y: Floats, starts: Floats, cells: Floats) -> Floats:
         return y
     first = np.flatnonzero(starts)
     sums = y if first.size == y.size else np.add.reduceat(y, first)
-    counts, means = np.diff(first, append=y.size), y
-    if first.size != y.size:
-        means = sums / counts
+    new, counts = cells[first], _counts(first, y.size)
+    means = y if first.size == y.size else sums / counts
     while True:
-        opens = cells[first]
+        opens = new.copy()
         opens[1:] |= means[1:] > means[:-1]
         block = np.flatnonzero(opens)
         if block.size == means.size:
             return np.repeat(means, counts)
-        first, sums = first[block], np.add.reduceat(sums, block)
-        counts = np.diff(first, append=y.size)
+        first, sums, new = first[block], np.add.reduceat(sums, block), new[block]
+        counts = _counts(first, y.size)
         means = sums / counts
+
+
+def _counts(first: Floats, size: int) -> Floats:
+    counts = np.empty_like(first)
+    counts[:-1], counts[-1] = first[1:], size
+    counts -= first
+    return counts

@@ -1,7 +1,10 @@
 """Intervals and tests: textbook figures, and coverage of what they promise."""
 
+import random
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from timegpt_assets.core.metrics import significance
 
@@ -53,3 +56,88 @@ def test_diebold_mariano_is_small_for_the_better_forecast_and_large_for_the_wors
     assert p < 0.001
     assert p + q == pytest.approx(1)
     assert significance.diebold_mariano(reference, reference) is None
+
+
+def test_diebold_mariano_equals_a_published_example() -> None:
+    """The example of github.com/johntwk/Diebold-Mariano-Test: three shuffles of 0..99 by Python 2's random.sample."""
+    dice = random.Random(123)
+
+    def sample() -> np.ndarray:
+        left, drawn = list(range(100)), []
+        for i in range(100):
+            j = int(dice.random() * (100 - i))
+            drawn.append(left[j])
+            left[j] = left[99 - i]
+        return np.array(drawn, dtype=float)
+
+    actual, first, second = sample(), sample(), sample()
+    published = {1: (1.3275742446369585, 0.18737195617455585), 2: (1.2112523589452902, 0.22868210381769466)}
+    published[4] = (0.9124498079287283, 0.36374861695187799)
+    for power, (statistic, two_sided) in published.items():
+        losses = [np.abs(actual - made) ** power for made in (first, second)]
+        assert significance.dm_statistic(*losses, lags=0) == pytest.approx(statistic, rel=1e-12)
+        p = significance.diebold_mariano(*losses, lags=0)
+        assert p is not None
+        assert 2 * (1 - p) == pytest.approx(two_sided, rel=1e-12)
+
+
+def test_the_long_run_variance_equals_a_clerks_double_loop() -> None:
+    values = np.cumsum(np.random.default_rng(3).normal(size=60)) / 5
+    centred = values - values.mean()
+    for lags in (0, 1, 4):
+        total = 0.0
+        for i in range(60):
+            for j in range(60):
+                total += max(0.0, 1 - abs(i - j) / (lags + 1)) * centred[i] * centred[j] / 60
+        assert significance.long_run_variance(values, lags=lags) == pytest.approx(total)
+    assert [significance.newey_west_lags(n) for n in (5, 25, 60, 252)] == [2, 2, 3, 4]
+
+
+def test_dependent_days_make_the_test_less_sure() -> None:
+    rng = np.random.default_rng(5)
+    noise = np.convolve(rng.normal(size=130), np.ones(6), mode="valid") / 6
+    difference = noise - 0.1
+    zero = np.zeros_like(difference)
+    careless = significance.diebold_mariano(difference, zero, lags=0)
+    careful = significance.diebold_mariano(difference, zero)
+    assert careless is not None
+    assert careful is not None
+    assert careless < careful
+
+
+def test_tails_equal_those_of_scipy() -> None:
+    for freedom in (1, 2, 3, 7, 30, 251):
+        for value in (-3.0, -0.4, 0.0, 1.1, 4.0):
+            assert significance.student_t(value, freedom) == pytest.approx(stats.t.cdf(value, freedom), abs=1e-12)
+        if freedom < 31:
+            for value in (0.3, 5.0, 20.0):
+                assert significance.chi_square(value, freedom) == pytest.approx(
+                    stats.chi2.sf(value, freedom), abs=1e-12
+                )
+
+
+def test_day_block_intervals_cover_the_truth_about_as_often_as_promised() -> None:
+    rng, hits = np.random.default_rng(6), 0
+    for _ in range(200):
+        counts = np.full(40, 8.0)
+        found = significance.bootstrap(rng.binomial(8, 0.8, 40).astype(float), counts, draws=200)
+        assert found.low is not None
+        assert found.high is not None
+        hits += found.low <= 0.8 <= found.high
+    assert 0.88 <= hits / 200 <= 0.99
+
+
+def test_day_blocks_draw_whole_neighbouring_days_and_always_the_same() -> None:
+    weights = significance.day_blocks(12, draws=50, block=3)
+    assert (weights.sum(axis=1) == 12).all()
+    assert np.array_equal(weights, significance.day_blocks(12, draws=50, block=3))
+    assert ((weights > 0).sum(axis=1) >= 3).all()
+    assert significance.bootstrap(np.array([1.0]), np.array([2.0]), draws=100) == significance.Estimate(0.5)
+
+
+def test_uniformity_wants_five_outcomes_in_each_bin() -> None:
+    shares = np.array([0.1, 0.4, 0.5])
+    assert significance.uniformity(np.array([4.0, 18.0, 22.0]), shares) is None
+    observed = np.array([14.0, 36.0, 50.0])
+    theirs = stats.chisquare(observed, 100 * shares).pvalue
+    assert significance.uniformity(observed, shares) == pytest.approx(theirs)

@@ -1,0 +1,134 @@
+"""Scores of bands against scoringrules and a clerk; drift, widths by volatility, the report by time of day."""
+
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+import scoringrules
+
+from timegpt_assets.core import tables
+from timegpt_assets.core.metrics import diagnostics, forecast, intervals
+from timegpt_assets_tests.core.metrics.test_forecast import AS_OF, WINDOW, days, scored
+
+MONTH = {"month": "2025-02", "as_of": AS_OF}
+
+
+def test_winkler_and_weighted_interval_scores_equal_those_of_scoringrules() -> None:
+    frame = scored(days(6))
+    for prefix in forecast.STAGES.values():
+        found = frame.select(**intervals.row_scores(prefix))
+        y, q50 = frame["y"].to_numpy(), frame[f"{prefix}q50"].to_numpy()
+        lower = np.stack([frame[f"{prefix}{low}"].to_numpy() for low, _ in tables.BANDS.values()], axis=1)
+        upper = np.stack([frame[f"{prefix}{high}"].to_numpy() for _, high in tables.BANDS.values()], axis=1)
+        alpha = np.array([1 - level / 100 for level in tables.BANDS])
+        for at, level in enumerate(tables.BANDS):
+            theirs = scoringrules.interval_score(y, lower[:, at], upper[:, at], alpha[at])
+            assert found[f"winkler_{level}"].to_numpy() == pytest.approx(theirs)
+        # scoringrules 0.8.0 adds half the median itself where half of its distance from y is meant
+        theirs = scoringrules.weighted_interval_score(y, np.abs(y - q50), lower, upper, alpha)
+        assert found["wis"].to_numpy() == pytest.approx(theirs)
+
+
+def test_pinball_equals_that_of_scoringrules() -> None:
+    frame = scored(days(4))
+    theirs = [
+        scoringrules.quantile_score(frame["y"].to_numpy(), frame[q].to_numpy(), p)
+        for q, p in forecast.PROBABILITIES.items()
+    ]
+    assert frame["pinball"].to_numpy() == pytest.approx(np.mean(theirs, axis=0))
+
+
+def test_a_band_that_was_not_promised_counts_in_no_mean() -> None:
+    frame = scored(days(3)).with_columns(q025=pl.lit(None, pl.Float64), q975=pl.lit(None, pl.Float64))
+    found = intervals.means(frame, "calibrated")
+    assert found["width_95"] is None
+    two = {50: ("q25", "q75"), 80: ("q10", "q90")}
+    parts = [(frame["y"] - frame["q50"]).abs().to_numpy() / 2]
+    for level, (low, high) in two.items():
+        alpha = 1 - level / 100
+        score = scoringrules.interval_score(frame["y"].to_numpy(), frame[low].to_numpy(), frame[high].to_numpy(), alpha)
+        parts.append(alpha / 2 * score)
+    assert found["wis"] == pytest.approx(np.mean(np.sum(parts, axis=0) / 2.5))
+
+
+def test_the_histogram_is_a_clerks_count_between_the_stored_quantiles() -> None:
+    frame = scored(days(10))
+    rows = forecast.reliability(frame, **WINDOW).filter(symbol="*", stage="calibrated")
+    edges = [-np.inf, *tables.QUANTILES]
+    for i, row in enumerate(rows.iter_rows(named=True)):
+        count = 0
+        for one in frame.iter_rows(named=True):
+            low = -np.inf if i == 0 else one[edges[i]]
+            count += low < one["y"] <= one[edges[i + 1]]
+        assert row["bin_share"] == pytest.approx(count / frame.height)
+    assert rows["uniform_p"].null_count() == rows.height  # forty outcomes: a bin of one is no evidence
+    many = pl.concat([frame.with_columns(day=pl.col("day")) for _ in range(6)])
+    p = forecast.reliability(many, **WINDOW).filter(symbol="*", stage="calibrated")["uniform_p"][0]
+    assert 0 <= p < 1e-3
+
+
+def test_the_report_by_time_of_day_reads_the_months_own_sessions_only() -> None:
+    frame = scored(days(30))
+    found = intervals.coverage_report(frame, **MONTH, climatology_days=3)
+    own = frame.filter(pl.col("day") >= date(2025, 2, 1))
+    assert set(found["snapshot_time"]) == {"*", "10:00", "14:30"}
+    row = found.filter(symbol="AAA", snapshot_time="10:00", stage="calibrated").row(0, named=True)
+    at_ten = own.filter(pl.col("symbol") == "AAA", pl.col("snapshot_ts").dt.hour() == 15)
+    assert row["n"] == at_ten.height == own["day"].n_unique()
+    assert row["coverage_80"] == pytest.approx(at_ten["covered_80"].mean())
+    assert row["width_50"] == pytest.approx((at_ten["q75"] - at_ten["q25"]).mean())
+    assert found.filter(symbol="*", snapshot_time="*", stage="raw")["n"].item() == own.height
+
+
+def test_tenths_of_volatility_are_each_symbols_own() -> None:
+    frame = (
+        scored(days(10))
+        .with_row_index()
+        .with_columns(sigma=pl.when(pl.col("symbol") == "AAA").then(1.0).otherwise(100.0) * (1 + pl.col("index")))
+    )
+    found = intervals.widths(frame.drop("index"), **WINDOW)
+    for symbol, n in (("AAA", 2), ("BBB", 2), ("*", 4)):
+        own = found.filter(symbol=symbol, stage="calibrated")
+        assert own["decile"].to_list() == list(range(1, 11))
+        assert set(own["n"]) == {n}
+        assert own["sigma"].is_sorted()
+    assert found["width_50"].to_numpy() == pytest.approx(np.where(found["stage"] == "raw", 0.001, 0.002))
+
+
+def test_the_drift_alarm_rings_when_coverage_leaves_its_promise_and_not_before() -> None:
+    sessions = days(40)
+    frame = scored(sessions)
+    rng = np.random.default_rng(4)
+    broken = sessions[30]
+    share = np.where(frame["day"].to_numpy() >= np.datetime64(broken), 0.1, 0.5)
+    frame = frame.with_columns(covered_50=pl.Series(rng.random(frame.height) < share))
+    found = intervals.drift(frame, **MONTH, sessions=5, tolerance=0.03).filter(symbol="*", level=50)
+    assert found["day"].min() == date(2025, 2, 3)
+    last = found.filter(pl.col("day") == AS_OF)
+    assert last["alarm"].item()
+    assert last["n"].item() == 5 * frame.filter(pl.col("day") == AS_OF).height
+    before = found.filter(pl.col("day") < broken)
+    assert before["alarm"].mean() < 0.3
+    own = frame.filter(pl.col("day").is_in(days(5)))
+    assert last["coverage"].item() == pytest.approx(own["covered_50"].mean())
+
+
+def test_differences_and_coverages_carry_day_block_intervals() -> None:
+    row = (
+        diagnostics.diagnostics(scored(days(14)), **WINDOW, climatology_days=3, draws=200)
+        .filter(symbol="*", stage="calibrated")
+        .row(0, named=True)
+    )
+    for name in tables.RELATIVE:
+        assert row[f"{name}_diff_low"] <= row[f"{name}_diff"] <= row[f"{name}_diff_high"], name
+    own = scored(days(14)).filter(pl.col("day") >= days(10)[0])
+    assert row["rpinball_raw_diff"] == pytest.approx((own["pinball"] - own["raw_pinball"]).mean())
+    assert row["coverage_50_day_low"] <= row["coverage_50"] <= row["coverage_50_day_high"]
+
+
+def test_nothing_scored_gives_empty_band_tables() -> None:
+    empty = tables.DAY_SCORES.empty()
+    assert intervals.coverage_report(empty, **MONTH, climatology_days=3).is_empty()
+    assert intervals.widths(empty, **WINDOW).is_empty()
+    assert intervals.drift(empty, **MONTH, sessions=5, tolerance=0.03).is_empty()
