@@ -17,6 +17,7 @@ from rich.console import Console
 from timegpt_assets import cli_bars, cli_calls, cli_import, pending
 from timegpt_assets import console as view
 from timegpt_assets.adapters.call_errors import CallError
+from timegpt_assets.adapters.daily_files import DailyFileError
 from timegpt_assets.adapters.market_data import MarketDataError
 from timegpt_assets.adapters.parquet_files import StoreError
 from timegpt_assets.adapters.places import PlaceError
@@ -59,6 +60,7 @@ EXPECTED = (
     PlaceError,
     HomeError,
     MarketDataError,
+    DailyFileError,
     CallError,
     calendar.NotASession,
 )

@@ -76,7 +76,7 @@ class Clairvoyant:
         prices = bars.select("symbol", known_at=pl.col("ts") + MINUTE, price="close").sort("known_at")
         return cls(prices=prices, levels=levels, run_source=run_source)
 
-    def answers(self, frames: Sequence[Frame], *, budget_run_id: str) -> Answered:
+    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> Answered:
         """Return the answers to one day's frames; nothing is sent."""
         rows = [row for frame in frames for row in self._rows(frame)]
         if not rows:
@@ -119,9 +119,9 @@ class Tangled:
 
     honest: Forecaster
 
-    def answers(self, frames: Sequence[Frame], *, budget_run_id: str) -> Answered:
+    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> Answered:
         """Return the honest answers, every second one tangled."""
-        found = self.honest.answers(frames, budget_run_id=budget_run_id)
+        found = self.honest.answers(frames, budget_run_id=budget_run_id, reask=reask)
         swap = {"lo_50": "hi_95", "hi_95": "lo_50", "hi_50": "mean", "mean": "hi_50"}
         second = pl.int_range(pl.len()) % 2 == 1
         rows = found.rows.with_columns(

@@ -192,3 +192,9 @@ def test_epochs_of_any_unit_are_the_same_bars(tmp_path: Path, unit: str, dtype: 
     frame.with_columns(pl.col("ts").dt.epoch(unit).cast(dtype)).write_parquet(place(tmp_path, "AAA", DAY))
     found = LocalMarketData(tmp_path).delivery(["AAA"], DAYS)
     assert found.bars["ts"].to_list() == frame["ts"].to_list()
+
+
+def test_rows_of_another_ticker_are_left_out_even_where_they_only_warn(tmp_path: Path) -> None:
+    source = laid_out(tmp_path, CASES["one row of another ticker"])
+    quality = judged(source, DAYS, QualityPolicy(severity={"foreign": "warn"})).filter(symbol="AAA", day=DAY)
+    assert quality.select("verdict", "foreign", "rows_raw", "rows_session").rows() == [("warned", 1, 389, 389)]

@@ -10,7 +10,8 @@ import pytest
 from timegpt_assets.adapters.parquet_store import ParquetStore, Shelf
 from timegpt_assets.adapters.synthetic_market import SyntheticMarket
 from timegpt_assets.assets.declare import House
-from timegpt_assets.checks import SHOWN, checks, matches_table
+from timegpt_assets.checks import SHOWN, checks, coverage_holds, embargo_kept, matches_table
+from timegpt_assets.core import calendar, tables
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.jobs import RANGE_END, RANGE_START
 from timegpt_assets.partitions import grid
@@ -179,3 +180,40 @@ def _assets() -> list[dg.AssetsDefinition]:
 
     house = _house()
     return [make(house) for make in ASSETS]
+
+
+def test_a_model_that_saw_the_embargo_fails_the_check_with_its_dates() -> None:
+    last = calendar.shifted(DAY, -2)
+    row = {
+        "day": DAY,
+        "window_first": calendar.shifted(DAY, -31),
+        "window_last": last,
+        "last_target_ts": calendar.session(last).close,
+    }
+    kept = pl.DataFrame([row], schema={**tables.CALIBRATION_MODELS.schema})
+    check = embargo_kept(_house())
+    assert check(kept).passed
+    peeked = kept.with_columns(last_target_ts=pl.lit(calendar.session(calendar.shifted(DAY, -1)).close))
+    result = check(peeked)
+    assert not result.passed
+    assert str(calendar.shifted(DAY, -1)) in result.metadata["breaches"].value[0]
+    assert check.check_specs_by_output_name.popitem()[1].blocking
+
+
+def test_the_drift_alarm_is_a_warning_on_the_months_last_session() -> None:
+    row = {
+        "day": DAY,
+        "symbol": "*",
+        "level": 80,
+        "coverage": 0.61,
+        "n": 400,
+        "score_source": "baseline",
+        "alarm": True,
+    }
+    ringing = pl.DataFrame([row], schema={**tables.COVERAGE_DRIFT.schema})
+    check = coverage_holds(_house())
+    assert not check(ringing).passed
+    assert check(ringing).severity == dg.AssetCheckSeverity.WARN
+    assert check(ringing.with_columns(symbol=pl.lit("AAPL"))).passed
+    later = ringing.with_columns(day=pl.lit(calendar.shifted(DAY, 1)), alarm=pl.lit(False))
+    assert check(pl.concat([ringing, later])).passed

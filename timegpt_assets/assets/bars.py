@@ -75,8 +75,7 @@ def bars(house: House) -> dg.AssetsDefinition:
     )
     def bars(context: dg.AssetExecutionContext, raw_bars: Stored, clock: dg.ResourceParam[Clock]) -> Stored:
         """Gapless regular-session minute grid with filled minutes flagged; zero rows where quality forbids use."""
-        keys = pl.DataFrame([key.split("|") for key in context.partition_keys], schema=["day", "symbol"], orient="row")
-        keys = keys.with_columns(pl.col("day").str.to_date())
+        keys = _keys(context.partition_keys)
         known = {"keys": keys, "sessions": calendar.sessions_frame(keys["day"]), "policy": policy}
         known |= _known_at_the_door(raw_bars) | {"late_day": calendar.late_session(clock(), late_after)}
         quality = core.quality(raw_bars.frame, **known)
@@ -87,7 +86,8 @@ def bars(house: House) -> dg.AssetsDefinition:
             quality,
             lambda usable: core.grid(raw_bars.frame, usable, sessions=known["sessions"], policy=policy),
         )
-        note_rows(context, frame, verdict={key: fact["verdict"] for key, fact in facts.items()}, **charts)
+        said = {name: {key: fact[name] for key, fact in facts.items() if fact[name]} for name in ("verdict", "reason")}
+        note_rows(context, frame, **said, **charts)
         return Stored(frame, facts)
 
     return bars
@@ -105,6 +105,12 @@ def _known_at_the_door(raw_bars: Stored) -> dict[str, pl.DataFrame]:
         "faults": pl.DataFrame(faults, schema=core.FAULTS, orient="row"),
         "closes": pl.DataFrame(closes, schema=core.CLOSES, orient="row"),
     }
+
+
+def _keys(partitions: Sequence[str]) -> pl.DataFrame:
+    """Return [day, symbol] of the partition keys."""
+    keys = pl.DataFrame([key.split("|") for key in partitions], schema=["day", "symbol"], orient="row")
+    return keys.with_columns(pl.col("day").str.to_date())
 
 
 def _plain(row: dict[str, object]) -> dict[str, object]:
