@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -23,22 +24,29 @@ class Baseline:
     levels: tuple[int, ...]
     ridge: float
     residual_window_min: int
+    min_residuals: int
     run_source: str
 
     def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> Answered:
         """Return ANSWERS rows of one day's frames."""
-        ridge, window = self.ridge, self.residual_window_min
-        rows = baselines.answers(frames, levels=self.levels, ridge=ridge, residual_window_min=window)
-        refused = baselines.refusals(frames, ridge=ridge, residual_window_min=window)
+        rows = baselines.answers(frames, levels=self.levels, **self._fit)
+        refused = baselines.refusals(frames, **self._fit)
         moments = [self._moment(frame) for frame in frames]
         known = rows.join(pl.concat(moments), on=["snapshot_ts", "symbol"]) if moments else rows.clear()
         short = dict(refused.select("symbol", "reason").iter_rows())
         return Answered(rows=self._marked(known), left_out=left_out(frames) | short)
 
+    @property
+    def _fit(self) -> dict[str, Any]:
+        return {
+            "ridge": self.ridge,
+            "residual_window_min": self.residual_window_min,
+            "min_residuals": self.min_residuals,
+        }
+
     def _moment(self, frame: Frame) -> pl.DataFrame:
         """Return what stands beside each symbol's answer: day, request hash, sigma and scale at the snapshot."""
-        parameters = {"ridge": self.ridge, "residual_window_min": self.residual_window_min}
-        request = forecasts.request(frame, model=MODEL, levels=self.levels, parameters=parameters)
+        request = forecasts.request(frame, model=MODEL, levels=self.levels, parameters=self._fit)
         key = forecasts.fingerprint(request, host="local", endpoint=BACKEND)
         return frame.sigma.with_columns(
             day=pl.lit(frame.day, dtype=pl.Date),

@@ -310,6 +310,7 @@ def baseline(settings: Settings) -> dict[str, Any]:
         "levels": levels(settings),
         "ridge": asked.ridge,
         "residual_window_min": asked.residual_window_min,
+        "min_residuals": asked.min_residuals,
         "run_source": settings.run_source,
     }
 

@@ -1,4 +1,4 @@
-"""Sections of the TSFM runner (seed 004), which has its own provider, and of structured logs.
+"""Sections of the TSFM runner, which has its own provider, and of structured logs.
 
 Belongs here: tsfm, logging. What each key means stands in configs/<section>.yaml.
 """

@@ -28,7 +28,7 @@ REFERENCES = ("rmae_zero", "rmae_climatology", "rpinball_zero", "rpinball_climat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Eligibility:
-    """What a symbol must show before it is traded (decisions C-08: rmae and rrmse below 1)."""
+    """What a symbol must show before it is traded."""
 
     lookback_sessions: int
     min_forecasts: int

@@ -50,7 +50,7 @@ class Target:
 
     @property
     def label_aligned(self) -> bool:
-        """Return whether y covers the forecast's horizon; where it does not, nothing is traded (decision C-19)."""
+        """Return whether y covers the forecast's horizon; where it does not, nothing is traded."""
         return self.label_horizon_min == self.horizon_min
 
 

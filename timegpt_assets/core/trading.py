@@ -111,7 +111,7 @@ class Levels:
 
 
 def side(rules: Rules) -> pl.Expr:
-    """Return +1, -1 or 0 for each row of q25, q50, q75, sigma and round_trip (log returns). Decisions C-01."""
+    """Return +1, -1 or 0 for each row of q25, q50, q75, sigma and round_trip (log returns)."""
     reach = rules.k_sigma * pl.col("sigma")
     if rules.rule_set == "budget_sprint":
         cost = pl.col("round_trip")

@@ -1,0 +1,20 @@
+"""The local forecaster as the settings make it."""
+
+from timegpt_assets.adapters.baseline import Baseline
+from timegpt_assets.config import core_values
+from timegpt_assets.config.settings import load_settings
+from timegpt_assets_tests.core.test_baselines import SYMBOLS, usual_frames
+
+
+def forecaster(*overrides: str) -> Baseline:
+    settings = load_settings(profile="demo", config_dir=None, environment={}, overrides=overrides)
+    return Baseline(**core_values.baseline(settings))
+
+
+def test_it_asks_for_as_many_residuals_as_the_settings_say() -> None:
+    frames = usual_frames()
+    assert forecaster().answers(frames, budget_run_id="").rows.height > 0
+    strict = forecaster("forecast.baseline.min_residuals=100000").answers(frames, budget_run_id="")
+    assert strict.rows.height == 0
+    assert set(strict.left_out) == set(SYMBOLS)
+    assert all("at least 100000" in reason for reason in strict.left_out.values())
