@@ -321,3 +321,11 @@ def test_the_report_s_figures_are_those_of_the_table(first):
     table = house.store.read("reports/report", ["2025-01"])
     summary = json.loads(ran.stdout)["summary"]
     assert summary.keys() == set(table.select(pl.format("{}: {}", "section", "name")).to_series())
+
+
+def test_a_daily_file_that_is_not_there_is_one_message_with_the_setting(run, elsewhere):
+    result = run(elsewhere, "run-day", DAY, "--set", "events.calendar_path=/nowhere/macro.csv")
+    assert result.exit_code == 1
+    assert "/nowhere/macro.csv is no file. Set events.calendar_path to the file, or to null" in " ".join(
+        result.stderr.split()
+    )

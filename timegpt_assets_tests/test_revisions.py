@@ -26,7 +26,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.jobs import Rectangle, shapes
 from timegpt_assets.partitions import grid
 from timegpt_assets.plans import Cell
-from timegpt_assets.revisions import outdated, refresh, revised
+from timegpt_assets.revisions import only_stale, outdated, refresh, revised
 from timegpt_assets.stages import rectangle
 from timegpt_assets_tests.roads import TINY, Road, road
 
@@ -129,10 +129,11 @@ def test_a_revised_last_close_asks_for_the_next_session_too(tmp_path):
         assert asked(tick(of, None)[0]) == [f"{REVISED}|AAPL", f"{DAYS[2]}|AAPL"]
 
 
-def test_the_last_close_of_a_month_reaches_into_the_next_month_s_file(tmp_path):
+def test_the_last_close_of_a_month_reaches_into_the_next_month_whose_own_file_is_old(tmp_path):
     with house(tmp_path, made=("raw_bars", "bars")) as of:
+        _, cursor = tick(of, None)
         deliver(tmp_path / "source", revise=at(DAYS[2], 389, 0.5))
-        assert asked(tick(of, None)[0]) == [f"{DAYS[2]}|AAPL", f"{DAYS[3]}|AAPL"]
+        assert asked(tick(of, cursor)[0]) == [f"{DAYS[2]}|AAPL", f"{DAYS[3]}|AAPL"]
 
 
 def test_a_file_written_again_with_the_same_content_asks_for_nothing(tmp_path):
@@ -281,3 +282,14 @@ def test_days_inserted_before_a_day_in_its_file_change_nothing_of_it(tmp_path):
         earlier = pl.read_parquet(file).with_columns(pl.col("ts") - timedelta(days=14)).head(100)
         pl.concat([earlier, pl.read_parquet(file)]).write_parquet(file)
         assert isinstance(tick(of, None)[0], dg.SkipReason)
+
+
+def test_making_the_stale_makes_nothing_that_is_missing(tmp_path):
+    """Two of four days are there and one of them is revised: that one is made, the two absent ones are not."""
+    with house(tmp_path, made=()) as of:
+        of.run(DAYS[:2], assets=("bars",))
+        deliver(tmp_path / "source", revise=at(REVISED, 100, 0.5))
+        around = House(settings=of.around.settings, grid=grid(of.around.settings))
+        wanted = rectangle(around, shapes(of.engine.repository), days=DAYS, assets=("bars",))
+        made = of.engine.run(only_stale(of.engine, of.around, wanted))
+        assert [sorted(cell.key for cell in launch.cells) for launch in made.launches] == [[f"{REVISED}|AAPL"]]

@@ -1,13 +1,8 @@
-"""The store under two writers, under kill -9, in any order of merging, and with files it did not write."""
+"""The store in any order of merging, and with files it did not write. Killed and racing writers: test_store_crashes."""
 
 import json
 import os
-import random
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -223,108 +218,6 @@ def test_a_lock_that_is_never_released_is_reported(tmp_path: Path) -> None:
         pytest.raises(PlaceError, match=r"held its lock for 0\.05 s"),
     ):
         store.write(ASSET, DAY, rows("B"), keys=["B"])
-
-
-WRITER = """
-import sys
-from pathlib import Path
-import polars as pl
-from timegpt_assets.adapters.parquet_store import ParquetStore
-from timegpt_assets.adapters.places import Folder
-
-root, asset, day, rounds, seed, *symbols = sys.argv[1:]
-store = ParquetStore(Folder(Path(root)))
-base = {symbol: pl.read_parquet(Path(root) / "base" / symbol) for symbol in symbols}
-print("ready", flush=True)
-sys.stdin.readline()
-for i in range(int(rounds)):
-    for symbol in symbols:
-        frame = base[symbol].with_columns(pl.col("close") + int(seed) + i)
-        store.write(asset, day, frame, keys=[symbol], facts={symbol: {"round": i}})
-"""
-"""Writes rows(symbol, seed=seed + i) in round i; imports no test module, which would take half a second more."""
-
-
-Writer = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> Iterator[Writer]:
-    """Yield what starts a process that waits for ``start`` when it has imported everything; kills what is left."""
-    (tmp_path / "base").mkdir()
-    for symbol in "ABCDEFGH":
-        rows(symbol).write_parquet(tmp_path / "base" / symbol)
-    begun = []
-
-    def begin(rounds: int, *symbols: str, seed: int = 0) -> subprocess.Popen[str]:
-        arguments = [str(tmp_path), ASSET, str(DAY), str(rounds), str(seed), *symbols]
-        process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        begun.append(process)
-        return process
-
-    yield begin
-    for process in begun:
-        if process.poll() is None:
-            process.kill()
-            close(process)
-
-
-def start(*processes: subprocess.Popen[str]) -> None:
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-
-
-def close(process: subprocess.Popen[str]) -> int:
-    process.communicate()
-    return process.returncode
-
-
-def test_two_processes_writing_different_symbols_of_a_day_lose_nothing(tmp_path: Path, writer: Writer) -> None:
-    """Twenty rounds of four symbols each, at the same time: 160 merges into one file."""
-    store = ParquetStore(Folder(tmp_path))
-    processes = [writer(20, "A", "C", "E", "G"), writer(20, "B", "D", "F", "H", seed=500)]
-    start(*processes)
-    assert [close(process) for process in processes] == [0, 0]
-
-    expected = pl.concat([rows(s, seed=19 if s in "ACEG" else 519) for s in "ABCDEFGH"])
-    assert_frame_equal(store.read(ASSET, [DAY]), expected)
-    facts = store.read_facts(ASSET, [DAY])
-    assert {symbol: fact["round"] for (_, symbol), fact in facts.items()} == dict.fromkeys("ABCDEFGH", 19)
-
-
-@pytest.mark.parametrize("rounds", [10, pytest.param(200, marks=pytest.mark.soak)])
-def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path, writer: Writer, rounds: int) -> None:
-    """The other symbol survives every kill, the killed writer's is old or new, and leftovers go with the next write."""
-    store = ParquetStore(Folder(tmp_path))
-    store.write(ASSET, DAY, rows("KEPT", "A"), keys=["KEPT", "A"], facts={"A": {"round": -1}})
-    random_moment = random.Random(7)
-    killed_mid_write = 0
-    upcoming = writer(100_000, "A")
-    for i in range(rounds):
-        process, upcoming = upcoming, writer(100_000, "A", seed=1000 * (i + 1))
-        before = file(store).stat().st_mtime_ns
-        start(process)
-        while file(store).stat().st_mtime_ns == before:  # a loaded machine may be slow to begin
-            time.sleep(0.001)
-        time.sleep(random_moment.uniform(0.0, 0.05))
-        process.send_signal(signal.SIGKILL)
-        assert close(process) == -signal.SIGKILL
-        killed_mid_write += bool(list(tmp_path.rglob("*.tmp")))
-        assert_frame_equal(store.read(ASSET, [DAY], ["KEPT"]), rows("KEPT"))
-        last = store.read_facts(ASSET, [DAY], ["A"])[str(DAY), "A"]["round"]
-        assert isinstance(last, int)
-        assert last >= 0, "the writer never wrote, so nothing was tried"
-        assert_frame_equal(store.read(ASSET, [DAY], ["A"]), rows("A", seed=1000 * i + last))
-        store.write(ASSET, DAY, rows("A"), keys=["A"], facts={"A": {"round": -1}})
-        assert not list(tmp_path.rglob("*.tmp"))
-    assert killed_mid_write > 0, "no kill fell into a write, so nothing was tried"
 
 
 def test_writing_a_whole_day_again_reads_no_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

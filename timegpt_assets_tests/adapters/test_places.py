@@ -56,6 +56,26 @@ def test_the_first_bytes_written_under_a_name_stay(place: Place) -> None:
     assert [name for name, _ in place.names()] == [NAME]
 
 
+def test_of_writers_that_all_believe_to_be_the_first_one_is(place: Place) -> None:
+    """Four writers, forty names: exactly one is told that its bytes were stored, and those are there."""
+    stored: list[tuple[str, bytes]] = []
+    together = threading.Barrier(4)
+
+    def write(writer: int) -> None:
+        for i in range(40):
+            together.wait()
+            if place.write_new(f"answers/{i}", data := b"%d" % writer * 1000):
+                stored.append((f"answers/{i}", data))
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(stored) == 40
+    assert {name: found.data for name, _ in place.names() if (found := place.read(name))} == dict(stored)
+
+
 def test_names_are_listed_by_prefix_sorted_over_all_pages(place: Place) -> None:
     names = ["a/1", "a/2", "a/3/x", "ab/1", "b"]
     for name in reversed(names):
