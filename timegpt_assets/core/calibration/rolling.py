@@ -31,7 +31,10 @@ def half_widths(scores: Floats, *, level: int, window_days: int, embargo_days: i
     whole = ~np.isnan(scores).any(axis=0)
     wait = 1 + embargo_days
     if window_days >= min_samples and rank(window_days, level=level) <= window_days:
-        found[wait:, whole] = _rolled(scores[:, whole], window_days, level)[:-wait]
+        columns: slice | Floats = (
+            slice(None) if whole.all() else whole
+        )  # picking columns copies: not where all are whole
+        found[wait:, columns] = _rolled(scores[:, columns], window_days, level)[:-wait]
     seats = np.array([rank(n, level=level) for n in range(window_days + 1)])
     for t in range(wait, scores.shape[0] if not whole.all() else min(wait + window_days, scores.shape[0])):
         rows = scores[max(t - window_days - embargo_days, 0) : t - embargo_days]
