@@ -11,14 +11,14 @@ import polars as pl
 
 from timegpt_assets.adapters.parquet_store import Shelf, Stored
 from timegpt_assets.assets.declare import House
-from timegpt_assets.core import tables
 from timegpt_assets.core.calibration import samples
 from timegpt_assets.core.schema import Table
+from timegpt_assets.core.tables.every import ALL
 
 USABLE = ("ok", "warned")
 SHOWN = 50
 """Offenders listed in a check's metadata; all are counted."""
-BY_NAME = {table.name: table for table in tables.ALL}
+BY_NAME = {table.name: table for table in ALL}
 
 
 def checks(house: House, assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:
@@ -41,7 +41,7 @@ def matches_table(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
         name="matches_table",
         blocking=True,
         partitions_def=asset.partitions_def,
-        description=f"Columns, key and row rules of {table.name} as declared in core/tables.py.",
+        description=f"Columns, key and row rules of {table.name} as declared in core/tables/.",
     )
     def matches_table(stored: Shelf) -> dg.AssetCheckResult:
         rows, errors = 0, list[str]()

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from timegpt_assets.config.settings import Settings, resolved
-from timegpt_assets.core import tables
+from timegpt_assets.core.tables.gates import GATES
 from timegpt_assets.desk import Desk
 from timegpt_assets.jobs import Outcome, RunFailed
 from timegpt_assets.plans import Cell, Launch
@@ -52,7 +52,7 @@ def figures(desk: Desk, days: Sequence[date], outcome: Outcome, progress: Progre
     months = sorted({f"{day:%Y-%m}" for day in days})
     report = desk.table("reports/report", months[-1:])
     stored = [desk.table(f"gates/{name}", months[-1:]) for name in ("forecast_gate", "trading_gate", "promotion")]
-    gates = pl.concat([tables.GATES.empty(), *(t.select(*tables.GATES.columns) for t in stored if t.height)])
+    gates = pl.concat([GATES.empty(), *(t.select(*GATES.columns) for t in stored if t.height)])
     failed = gates.filter(~pl.col("passed"))
     return {
         "profile": desk.house.settings.profile,

@@ -119,7 +119,7 @@ class TableIOManager(dg.IOManager):
             return table
         raise TableError(
             f"asset {asset} names the table {name}, which is not declared. "
-            'Give the asset metadata={"table": ...}, naming a table of core/tables.py.'
+            'Give the asset metadata={"table": ...}, naming a table of core/tables/.'
         )
 
 

@@ -10,7 +10,8 @@ from html import escape
 
 import polars as pl
 
-from timegpt_assets.core.tables import BANDS, COVERAGE_DRIFT, INTERVAL_WIDTHS
+from timegpt_assets.core.tables.columns import BANDS
+from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT, INTERVAL_WIDTHS
 from timegpt_assets.pictures.coverage import coverage, reliability
 from timegpt_assets.pictures.day_bars import day_bars
 from timegpt_assets.pictures.fan import fan
@@ -36,7 +37,7 @@ class Lineage:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a report is about: frames as declared in core/tables.py, of the report's period, each possibly empty.
+    """What a report is about: frames as declared in core/tables/, of the report's period, each possibly empty.
 
     ``planted_predictability`` is null for real bars, else the correlation of neighbouring 15-minute returns that the
     synthetic market plants.

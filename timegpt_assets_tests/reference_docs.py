@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from importlib import import_module
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,11 @@ from timegpt_assets.config.layers import file_layer
 from timegpt_assets.config.reference import comments, entries
 from timegpt_assets.config.schema import dotted
 from timegpt_assets.config.settings import PROFILES, SHIPPED, load_settings
-from timegpt_assets.core import tables
 from timegpt_assets.core.features import clock, context, events, price, volatility, volume
 from timegpt_assets.core.features.recipe import VERSIONS
 from timegpt_assets.core.schema import TIME, Table
+from timegpt_assets.core.tables import columns
+from timegpt_assets.core.tables.every import ALL
 from timegpt_assets.definitions import PROJECT, build_definitions
 from timegpt_assets.resources import Surroundings
 from timegpt_assets.stages import STAGES
@@ -69,7 +71,7 @@ def table_lines() -> Iterator[str]:
     yield "[what it was made from](../explanation/where-a-row-comes-from.md). Times are UTC."
     yield ""
     notes, stored_by = declared_notes(), _assets_of_tables()
-    for table in tables.ALL:
+    for table in ALL:
         yield from _table(table, notes.get(table.name, ""), stored_by.get(table.name, []))
 
 
@@ -96,16 +98,17 @@ def _dtype(dtype: object) -> str:
 
 
 def declared_notes() -> dict[str, str]:
-    """Return table name -> the sentence that stands below its declaration in core/tables.py."""
-    statements = ast.parse(Path(tables.__file__).read_text(encoding="utf-8")).body
+    """Return table name -> the sentence that stands below its declaration in core/tables/."""
     notes = {}
-    for declaration, below in pairwise(statements):
-        if not isinstance(declaration, ast.Assign) or not isinstance(below, ast.Expr):
-            continue
-        target = declaration.targets[0]
-        table = getattr(tables, target.id, None) if isinstance(target, ast.Name) else None
-        if isinstance(table, Table):
-            notes[table.name] = " ".join(ast.literal_eval(below.value).replace("``", "`").split())
+    for file in Path(columns.__file__).parent.glob("*.py"):
+        module = import_module(f"{columns.__package__}.{file.stem}")
+        for declaration, below in pairwise(ast.parse(file.read_text(encoding="utf-8")).body):
+            if not isinstance(declaration, ast.Assign) or not isinstance(below, ast.Expr):
+                continue
+            target = declaration.targets[0]
+            table = getattr(module, target.id, None) if isinstance(target, ast.Name) else None
+            if isinstance(table, Table):
+                notes[table.name] = " ".join(ast.literal_eval(below.value).replace("``", "`").split())
     return notes
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from timegpt_assets.adapters.answered import Answered, Forecaster, left_out
-from timegpt_assets.core import tables
 from timegpt_assets.core.framing import Frame
+from timegpt_assets.core.tables.forecasts import ANSWERS
 from timegpt_assets.resources import MarketData
 
 MINUTE = timedelta(minutes=1)
@@ -80,7 +80,7 @@ class Clairvoyant:
         """Return the answers to one day's frames; nothing is sent."""
         rows = [row for frame in frames for row in self._rows(frame)]
         if not rows:
-            return Answered(rows=tables.ANSWERS.empty(), left_out=left_out(frames))
+            return Answered(rows=ANSWERS.empty(), left_out=left_out(frames))
         schema = {"sigma": pl.Float64, "step": pl.Int64, "snapshot_ts": pl.Datetime("us", "UTC")}
         table = pl.DataFrame(rows, schema_overrides=schema).with_columns(
             asked_at=pl.col("snapshot_ts"),

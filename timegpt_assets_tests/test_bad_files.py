@@ -14,7 +14,7 @@ from timegpt_assets.adapters.month_file import MonthFile
 from timegpt_assets.core import bars, calendar
 from timegpt_assets.core.contract import Reading
 from timegpt_assets.core.quality_rules import RULES, QualityPolicy
-from timegpt_assets.core.tables import QUALITY
+from timegpt_assets.core.tables.bars import QUALITY
 from timegpt_assets_tests.bad_files import BAD, DAY, DAYS, Bad, month
 from timegpt_assets_tests.bad_files import CASES_BY_NAME as CASES
 

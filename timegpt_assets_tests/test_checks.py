@@ -11,7 +11,9 @@ from timegpt_assets.adapters.parquet_store import ParquetStore, Shelf
 from timegpt_assets.adapters.synthetic_market import SyntheticMarket
 from timegpt_assets.assets.declare import House
 from timegpt_assets.checks import SHOWN, checks, coverage_holds, embargo_kept, matches_table
-from timegpt_assets.core import calendar, tables
+from timegpt_assets.core import calendar
+from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS
+from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.jobs import RANGE_END, RANGE_START
 from timegpt_assets.partitions import grid
@@ -190,7 +192,7 @@ def test_a_model_that_saw_the_embargo_fails_the_check_with_its_dates() -> None:
         "window_last": last,
         "last_target_ts": calendar.session(last).close,
     }
-    kept = pl.DataFrame([row], schema={**tables.CALIBRATION_MODELS.schema})
+    kept = pl.DataFrame([row], schema={**CALIBRATION_MODELS.schema})
     check = embargo_kept(_house())
     assert check(kept).passed
     peeked = kept.with_columns(last_target_ts=pl.lit(calendar.session(calendar.shifted(DAY, -1)).close))
@@ -210,7 +212,7 @@ def test_the_drift_alarm_is_a_warning_on_the_months_last_session() -> None:
         "score_source": "baseline",
         "alarm": True,
     }
-    ringing = pl.DataFrame([row], schema={**tables.COVERAGE_DRIFT.schema})
+    ringing = pl.DataFrame([row], schema={**COVERAGE_DRIFT.schema})
     check = coverage_holds(_house())
     assert not check(ringing).passed
     assert check(ringing).severity == dg.AssetCheckSeverity.WARN

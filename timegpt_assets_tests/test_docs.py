@@ -106,7 +106,7 @@ def resolves(name: str) -> bool:
 
 
 def test_a_name_that_does_not_exist_is_noticed():
-    assert resolves("timegpt_assets.core.tables.BARS")
+    assert resolves("timegpt_assets.core.tables.bars.BARS")
     assert not resolves("timegpt_assets.core.tables.NOTHING")
     assert not resolves("timegpt_assets.nothing")
 

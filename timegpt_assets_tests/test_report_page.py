@@ -8,16 +8,11 @@ from html.parser import HTMLParser
 import polars as pl
 import pytest
 
-from timegpt_assets.core.tables import (
-    BARS,
-    COST_SENSITIVITY,
-    FORECAST_DIAGNOSTICS,
-    FORECASTS,
-    GATES,
-    PIT_RELIABILITY,
-    PORTFOLIO,
-    QUALITY,
-)
+from timegpt_assets.core.tables.backtest import PORTFOLIO
+from timegpt_assets.core.tables.bars import BARS, QUALITY
+from timegpt_assets.core.tables.calibration import FORECASTS
+from timegpt_assets.core.tables.evaluation import COST_SENSITIVITY, FORECAST_DIAGNOSTICS, PIT_RELIABILITY
+from timegpt_assets.core.tables.gates import GATES
 from timegpt_assets.report_page import Lineage, Report, page, summary_rows
 from timegpt_assets_tests.pictures import frames
 

@@ -8,7 +8,8 @@ import pytest
 
 from timegpt_assets.assets.declare import House
 from timegpt_assets.config.settings import load_settings
-from timegpt_assets.core import calendar, tables
+from timegpt_assets.core import calendar
+from timegpt_assets.core.tables.every import ALL
 from timegpt_assets.definitions import ASSETS, build_definitions
 from timegpt_assets.jobs import shapes
 from timegpt_assets.partitions import grid
@@ -150,4 +151,4 @@ def test_a_session_is_open_to_requests_from_its_close_on(day, closing, before):
 
 def test_every_stage_names_declared_tables():
     gates = {"forecast_gate", "trading_gate", "promotion"}
-    assert {name for stage in STAGES.values() for name in stage} - gates <= {table.name for table in tables.ALL}
+    assert {name for stage in STAGES.values() for name in stage} - gates <= {table.name for table in ALL}

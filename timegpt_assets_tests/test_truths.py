@@ -12,8 +12,8 @@ import pytest
 from timegpt_assets.adapters.baseline import Baseline
 from timegpt_assets.adapters.lineage_book import LineageBook
 from timegpt_assets.config import core_values
-from timegpt_assets.core import tables
 from timegpt_assets.core.lineage import path_to_bars
+from timegpt_assets.core.tables.columns import BANDS, QUANTILES
 from timegpt_assets.stages import EVERYDAY, STAGES
 from timegpt_assets_tests import markets
 from timegpt_assets_tests.markets import DAYS, Market
@@ -97,11 +97,11 @@ def test_the_same_road_in_another_folder_and_by_force_over_what_is_there_gives_t
 def test_quantiles_never_cross_in_any_stored_forecast(whole: Road) -> None:
     stored = whole.tables()
     for asset in FORECASTS:
-        assert_in_order(stored[asset], tables.QUANTILES)
+        assert_in_order(stored[asset], QUANTILES)
         if asset != "evaluation/day_scores":
             assert_bands_are_their_quantiles(stored[asset])
     for asset in ("calibration/forecasts", "evaluation/day_scores"):
-        assert_in_order(stored[asset], [f"raw_{name}" for name in tables.QUANTILES])
+        assert_in_order(stored[asset], [f"raw_{name}" for name in QUANTILES])
 
 
 def assert_in_order(frame: pl.DataFrame, quantiles: Sequence[str]) -> None:
@@ -115,7 +115,7 @@ def assert_in_order(frame: pl.DataFrame, quantiles: Sequence[str]) -> None:
 
 def assert_bands_are_their_quantiles(frame: pl.DataFrame) -> None:
     """Assert that lo_<level> and hi_<level> say what the quantiles at the ends of the band say, null for null."""
-    for level, ends in tables.BANDS.items():
+    for level, ends in BANDS.items():
         for side, quantile in zip(("lo", "hi"), ends, strict=True):
             assert frame[f"{side}_{level}"].equals(frame[quantile].alias(f"{side}_{level}"), null_equal=True)
 
@@ -135,7 +135,7 @@ def test_a_forecaster_whose_bands_cross_is_put_in_order_and_counted(tmp_path_fac
     assert raw.filter(pl.col("crossings") == 0).height >= 30
     for asset in FORECASTS:
         assert stored[asset].height >= 60
-        for low, high in combinations(tables.QUANTILES, 2):
+        for low, high in combinations(QUANTILES, 2):
             assert stored[asset].filter(pl.col(low) > pl.col(high)).is_empty(), f"{asset}: {low} > {high}"
 
 

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from timegpt_assets.config.errors import ConfigError
-from timegpt_assets.core import tables
+from timegpt_assets.core.tables.columns import SOURCES
 from timegpt_assets.jobs import RunFailed
 from timegpt_assets.stages import EVERYDAY
 from timegpt_assets_tests.markets import DAYS
@@ -144,7 +144,7 @@ def assert_made_by(stored: dict[str, pl.DataFrame], *, backend: str, model: str,
             assert frame[name].unique().to_list() == [value], f"{asset} {name}"
     assert sum(non_null(stored[asset]) for asset in FROM_ANSWERS_TO_TRADES) >= 1000
     for asset in ("evaluation/forecast_diagnostics", "evaluation/trading_scores"):
-        assert set(stored[asset].select(*tables.SOURCES).unique().rows()) <= {tuple(sources[s] for s in tables.SOURCES)}
+        assert set(stored[asset].select(*SOURCES).unique().rows()) <= {tuple(sources[s] for s in SOURCES)}
 
 
 def assert_no_gate_is_passed(stored: dict[str, pl.DataFrame]) -> None:
@@ -190,7 +190,7 @@ def test_what_was_asked_for_as_dev_stays_so_when_offline_reads_it(server: TimeGP
     assert stored["forecasts/answers"].height == 15 * 5 * 3
     for asset in ("forecasts/answers", "forecasts/raw_forecasts"):
         frame = stored[asset]
-        assert frame.select(*tables.SOURCES).unique().rows() == [tuple(SIMULATED[s] for s in tables.SOURCES)]
+        assert frame.select(*SOURCES).unique().rows() == [tuple(SIMULATED[s] for s in SOURCES)]
         assert frame["backend"].unique().to_list() == ["nixtla"]
         assert frame["asked_at"].unique().to_list() == [LATER]
 

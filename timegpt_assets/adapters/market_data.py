@@ -15,7 +15,7 @@ import polars as pl
 
 from timegpt_assets.adapters.month_file import Delivery, MonthFile
 from timegpt_assets.core.contract import Reading
-from timegpt_assets.core.tables import RAW_BARS
+from timegpt_assets.core.tables.bars import RAW_BARS
 
 TEMPLATE = "stocks/1m/{ticker}/{yyyy}/{ticker}_{yyyy_mm}.parquet"
 ATTEMPTS = 3

@@ -20,7 +20,7 @@ from timegpt_assets.core import calendar, contract
 from timegpt_assets.core.bars import FAULTS
 from timegpt_assets.core.contract import NUMBERS, Reading
 from timegpt_assets.core.schema import TIME
-from timegpt_assets.core.tables import RAW_BARS
+from timegpt_assets.core.tables.bars import RAW_BARS
 
 REMEDY = "Write the file with ts, open, high, low, close and volume (numbers), under these names or their usual aliases"
 DAMAGE = (OSError, ValueError, pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException)

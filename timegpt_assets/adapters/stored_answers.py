@@ -15,12 +15,13 @@ from timegpt_assets.adapters import provider_answer
 from timegpt_assets.adapters.budget_ledger import Ask, BudgetLedger
 from timegpt_assets.adapters.call_errors import CacheDamaged, InvalidAnswer
 from timegpt_assets.adapters.forecast_cache import ForecastCache
-from timegpt_assets.core import doubts, tables
+from timegpt_assets.core import doubts
 from timegpt_assets.core.forecasts import Request
 from timegpt_assets.core.schema import TIME
+from timegpt_assets.core.tables.columns import SOURCES
 
 BACKEND, BULK_BACKEND = "nixtla", "nixtla_cross_validation"
-_MOMENT = ("asked_at", *tables.SOURCES)
+_MOMENT = ("asked_at", *SOURCES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +112,7 @@ def _stamped(
         backend=pl.lit(backend),
         model=pl.lit(asked.model),
         stale_input=pl.lit(answer.stale),
-        **{name: pl.lit(record[name]) for name in tables.SOURCES},
+        **{name: pl.lit(record[name]) for name in SOURCES},
     )
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from timegpt_assets.adapters.market_data import MarketDataError
 from timegpt_assets.core.calendar import FIRST_DAY, LAST_DAY, Session, sessions
 from timegpt_assets.core.schema import TIME
-from timegpt_assets.core.tables import RAW_BARS
+from timegpt_assets.core.tables.bars import RAW_BARS
 
 Vector = NDArray[np.float64]
 

@@ -26,9 +26,9 @@ from timegpt_assets.adapters.metering import Meter, Question
 from timegpt_assets.adapters.places import Place
 from timegpt_assets.adapters.questions import Index, Moment, Size, batches
 from timegpt_assets.adapters.stored_answers import Known
-from timegpt_assets.core import tables
 from timegpt_assets.core.forecasts import Request, fingerprint
 from timegpt_assets.core.framing import Frame
+from timegpt_assets.core.tables.forecasts import ANSWERS
 
 _POLL_SEC = 0.05
 """How often a process looks whether the one that is asking has its answer."""
@@ -90,7 +90,7 @@ class TimeGPT:
                 self.ledger.export(self.account, self.artifacts)
         rows = [self._rows(answer) for answer in found]
         return Answered(
-            rows=tables.ANSWERS.conformed(pl.concat([tables.ANSWERS.empty(), *rows], how="diagonal")),
+            rows=ANSWERS.conformed(pl.concat([ANSWERS.empty(), *rows], how="diagonal")),
             sent=meter.sent,
             cached=cached,
             left_out=left_out(frames),

@@ -7,9 +7,10 @@ from timegpt_assets.adapters.daily_files import DailyFiles
 from timegpt_assets.adapters.parquet_store import Stored
 from timegpt_assets.assets.declare import House, declared, note_rows, stored_in, with_own
 from timegpt_assets.config import core_values
-from timegpt_assets.core import liquidity, tables
+from timegpt_assets.core import liquidity
 from timegpt_assets.core.backtest import event_loop
 from timegpt_assets.core.backtest import portfolio as limits
+from timegpt_assets.core.tables.backtest import BOOK, PORTFOLIO, TRADES
 from timegpt_assets.partitions import by_day, day_window, days_of, own_symbol_window
 
 LIQUIDITY = ("day", "symbol", "known_at", "volume_norm_5m", "range_pct")
@@ -22,7 +23,7 @@ def trades(house: House) -> dg.AssetsDefinition:
     lookback = filters.lookback_sessions if filters else 0
 
     @declared(
-        tables.TRADES,
+        TRADES,
         group="backtest",
         partitions=house.grid.day_symbol,
         ins={
@@ -57,7 +58,7 @@ def book(house: House) -> dg.AssetsDefinition:
     """Return the asset of every symbol's trades of the day."""
 
     @declared(
-        tables.BOOK,
+        BOOK,
         group="backtest",
         partitions=house.grid.trading_day,
         ins={"trades": stored_in("backtest", by_day(), name="trades")},
@@ -76,7 +77,7 @@ def portfolio(house: House) -> dg.AssetsDefinition:
     lookback = house.settings.trading.risk.lookback_sessions
 
     @declared(
-        tables.PORTFOLIO,
+        PORTFOLIO,
         group="backtest",
         partitions=house.grid.trading_day,
         ins={"book": stored_in("backtest", day_window(-lookback), name="book", missing="ok")},

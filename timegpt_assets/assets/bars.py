@@ -14,8 +14,9 @@ from timegpt_assets.assets import shown
 from timegpt_assets.assets.declare import House, declared, note_rows, stored_in
 from timegpt_assets.config import core_values
 from timegpt_assets.core import bars as core
-from timegpt_assets.core import calendar, tables
+from timegpt_assets.core import calendar
 from timegpt_assets.core.arrivals import content_hashes
+from timegpt_assets.core.tables.bars import BARS, QUALITY, RAW_BARS
 from timegpt_assets.partitions import by_day, days_of, symbols_of
 from timegpt_assets.resources import Clock, MarketData
 
@@ -23,7 +24,7 @@ from timegpt_assets.resources import Clock, MarketData
 def raw_bars(house: House) -> dg.AssetsDefinition:
     """Return the asset of the rows as the source delivered them."""
 
-    @declared(tables.RAW_BARS, group="bars", partitions=house.grid.day_symbol)
+    @declared(RAW_BARS, group="bars", partitions=house.grid.day_symbol)
     def raw_bars(context: dg.AssetExecutionContext, market_data: dg.ResourceParam[MarketData]) -> Stored:
         """Minute bars as the source delivered them, in our names and UTC; nothing dropped, nothing repaired."""
         found = arrived(market_data, context.partition_keys)
@@ -68,7 +69,7 @@ def bars(house: House) -> dg.AssetsDefinition:
     policy, late_after = core_values.quality_policy(house.settings), house.settings.dq_policy.late_after_min
 
     @declared(
-        tables.BARS,
+        BARS,
         group="bars",
         partitions=house.grid.day_symbol,
         ins={"raw_bars": stored_in("bars", name="raw_bars")},
@@ -121,7 +122,7 @@ def quality_report(house: House) -> dg.AssetsDefinition:
     """Return the asset of every symbol's verdict of the day."""
 
     @declared(
-        tables.QUALITY,
+        QUALITY,
         group="bars",
         partitions=house.grid.trading_day,
         ins={"bars": stored_in("bars", by_day(), name="bars")},
@@ -137,13 +138,13 @@ def quality_report(house: House) -> dg.AssetsDefinition:
 
 def verdicts(facts: Mapping[str, Facts]) -> pl.DataFrame:
     """Return QUALITY from the facts stored with the bars, by partition key."""
-    columns = tables.QUALITY.columns
+    columns = QUALITY.columns
     rows = [
         dict(zip(("day", "symbol"), key.split("|"), strict=True)) | {k: v for k, v in fact.items() if k in columns}
         for key, fact in facts.items()
     ]
-    frame = pl.DataFrame(rows, schema=tables.QUALITY.schema | {"day": pl.String})
-    return frame.with_columns(pl.col("day").str.to_date()).sort(tables.QUALITY.key)
+    frame = pl.DataFrame(rows, schema=QUALITY.schema | {"day": pl.String})
+    return frame.with_columns(pl.col("day").str.to_date()).sort(QUALITY.key)
 
 
 def _verdict_counts(frame: pl.DataFrame) -> dict[str, str]:

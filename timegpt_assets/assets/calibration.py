@@ -8,8 +8,8 @@ import polars as pl
 from timegpt_assets.adapters.places import Current, Place
 from timegpt_assets.assets.declare import House, declared, note_rows, stored_in
 from timegpt_assets.config import core_values
-from timegpt_assets.core import tables
 from timegpt_assets.core.calibration import applied, export, models
+from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS, FORECASTS
 from timegpt_assets.partitions import all_symbols_window, days_of, symbols_of
 
 
@@ -24,7 +24,7 @@ def calibration_models(house: House) -> dg.AssetsDefinition:
     levels, tickers = core_values.levels(house.settings), set(house.settings.universe.tickers)
 
     @declared(
-        tables.CALIBRATION_MODELS,
+        CALIBRATION_MODELS,
         group="calibration",
         partitions=house.grid.day_symbol,
         ins={"outcomes": stored_in("forecasts", all_symbols_window(first, last), name="outcomes", missing="ok")},
@@ -61,7 +61,7 @@ def forecasts(house: House) -> dg.AssetsDefinition:
     """Return the asset of calibrated forecasts."""
 
     @declared(
-        tables.FORECASTS,
+        FORECASTS,
         group="calibration",
         partitions=house.grid.day_symbol,
         ins={

@@ -10,9 +10,20 @@ from timegpt_assets.adapters.parquet_store import Stored
 from timegpt_assets.assets import shown
 from timegpt_assets.assets.declare import House, declared, judged_months, note_rows, stored_in, trailing
 from timegpt_assets.config import core_values
-from timegpt_assets.core import tables
 from timegpt_assets.core.metrics import diagnostics, forecast, intervals, trading
 from timegpt_assets.core.schema import Table
+from timegpt_assets.core.tables.evaluation import (
+    COST_SENSITIVITY,
+    COVERAGE_DRIFT,
+    COVERAGE_REPORT,
+    DAY_SCORES,
+    FORECAST_DIAGNOSTICS,
+    FORECAST_SCORES,
+    INTERVAL_WIDTHS,
+    OOS_SUMMARY,
+    PIT_RELIABILITY,
+    TRADING_SCORES,
+)
 from timegpt_assets.partitions import by_day
 
 
@@ -21,7 +32,7 @@ def forecast_scores(house: House) -> dg.AssetsDefinition:
     target = core_values.target(house.settings)
 
     @declared(
-        tables.FORECAST_SCORES,
+        FORECAST_SCORES,
         group="evaluation",
         partitions=house.grid.day_symbol,
         ins={
@@ -44,7 +55,7 @@ def day_scores(house: House) -> dg.AssetsDefinition:
     """Return the asset of every symbol's scores and forecasts of the day; its picture is the day's fan."""
 
     @declared(
-        tables.DAY_SCORES,
+        DAY_SCORES,
         group="evaluation",
         partitions=house.grid.trading_day,
         ins={
@@ -73,7 +84,7 @@ def forecast_diagnostics(house: House) -> dg.AssetsDefinition:
     doc = "Losses, bands and coverage against persistence, zero return, climatology and uncalibrated, by symbol."
     return _forecast_asset(
         house,
-        tables.FORECAST_DIAGNOSTICS,
+        FORECAST_DIAGNOSTICS,
         diagnostics.diagnostics,
         doc,
         lookback_sessions=gates.lookback_sessions,
@@ -87,21 +98,21 @@ def pit_reliability(house: House) -> dg.AssetsDefinition:
     """Return the asset of how often outcomes fall below each quantile."""
     lookback = house.settings.gates.lookback_sessions
     doc = "Observed against nominal probability of every stored quantile, and between them, raw and calibrated."
-    return _forecast_asset(house, tables.PIT_RELIABILITY, forecast.reliability, doc, lookback_sessions=lookback)
+    return _forecast_asset(house, PIT_RELIABILITY, forecast.reliability, doc, lookback_sessions=lookback)
 
 
 def coverage_report(house: House) -> dg.AssetsDefinition:
     """Return the asset of a month's scores by symbol and snapshot time."""
     days = house.settings.gates.climatology_days
     doc = "The month's own losses, bands and coverage by symbol and snapshot time, before and after calibration."
-    return _forecast_asset(house, tables.COVERAGE_REPORT, intervals.coverage_report, doc, climatology_days=days)
+    return _forecast_asset(house, COVERAGE_REPORT, intervals.coverage_report, doc, climatology_days=days)
 
 
 def interval_widths(house: House) -> dg.AssetsDefinition:
     """Return the asset of band widths by volatility."""
     lookback = house.settings.gates.lookback_sessions
     doc = "Mean band widths and coverage in each tenth of a symbol's volatility: wide where it is wild."
-    return _forecast_asset(house, tables.INTERVAL_WIDTHS, intervals.widths, doc, lookback_sessions=lookback)
+    return _forecast_asset(house, INTERVAL_WIDTHS, intervals.widths, doc, lookback_sessions=lookback)
 
 
 def coverage_drift(house: House) -> dg.AssetsDefinition:
@@ -110,7 +121,7 @@ def coverage_drift(house: House) -> dg.AssetsDefinition:
     doc = "Coverage of the sessions up to each one of the month, and whether it has drifted from what was promised."
     return _forecast_asset(
         house,
-        tables.COVERAGE_DRIFT,
+        COVERAGE_DRIFT,
         intervals.drift,
         doc,
         sessions=settings.evaluation.drift_days,
@@ -182,14 +193,14 @@ def _trading_asset(
 def trading_scores(house: House) -> dg.AssetsDefinition:
     """Return the asset of P&L, Sharpe, drawdown and hit rate, by symbol and for the account."""
     doc = "P&L after costs, Sharpe, drawdown and hit rate of admitted trades, by symbol and for the account."
-    return _trading_asset(house, tables.TRADING_SCORES, trading.trading_scores, doc)
+    return _trading_asset(house, TRADING_SCORES, trading.trading_scores, doc)
 
 
 def cost_sensitivity(house: House) -> dg.AssetsDefinition:
     """Return the asset of the account's figures at multiples of the costs."""
     doc = "The account's figures had each cost been a multiple of what it was."
     multipliers = house.settings.backtest.cost_multipliers
-    return _trading_asset(house, tables.COST_SENSITIVITY, trading.cost_sensitivity, doc, multipliers=multipliers)
+    return _trading_asset(house, COST_SENSITIVITY, trading.cost_sensitivity, doc, multipliers=multipliers)
 
 
 def oos_summary(house: House) -> dg.AssetsDefinition:
@@ -198,7 +209,7 @@ def oos_summary(house: House) -> dg.AssetsDefinition:
     settings = house.settings
     return _trading_asset(
         house,
-        tables.OOS_SUMMARY,
+        OOS_SUMMARY,
         trading.oos_summary,
         doc,
         oos_start=settings.gates.oos_start,

@@ -9,9 +9,10 @@ from timegpt_assets.adapters.daily_files import DailyFiles
 from timegpt_assets.adapters.parquet_store import Blocks, Shelf, Stored
 from timegpt_assets.assets.declare import House, declared, in_blocks, note_rows, stored_in, with_own
 from timegpt_assets.config import core_values
-from timegpt_assets.core import tables, targets
+from timegpt_assets.core import targets
 from timegpt_assets.core.features import context as market
 from timegpt_assets.core.features import matrix
+from timegpt_assets.core.tables.features import FEATURES, LABELS, MARKET_CONTEXT, PANEL
 from timegpt_assets.partitions import by_day, days_of, own_symbol_window
 
 
@@ -20,7 +21,7 @@ def market_context(house: House) -> dg.AssetsDefinition:
     symbols = house.settings.universe.context
 
     @declared(
-        tables.MARKET_CONTEXT,
+        MARKET_CONTEXT,
         group="features",
         partitions=house.grid.trading_day,
         ins={"bars": stored_in("bars", by_day(), name="bars")},
@@ -45,7 +46,7 @@ def features(house: House) -> dg.AssetsDefinition:
     warmup = house.settings.features.warmup_sessions
 
     @declared(
-        tables.FEATURES,
+        FEATURES,
         group="features",
         partitions=house.grid.day_symbol,
         ins={
@@ -84,7 +85,7 @@ def panel(house: House) -> dg.AssetsDefinition:
     tickers = pl.col("symbol").is_in(list(house.settings.universe.tickers))
 
     @declared(
-        tables.PANEL,
+        PANEL,
         group="features",
         partitions=house.grid.trading_day,
         ins={
@@ -113,7 +114,7 @@ def labels(house: House) -> dg.AssetsDefinition:
     horizons = sorted({target.horizon_min, target.label_horizon_min})
 
     @declared(
-        tables.LABELS,
+        LABELS,
         group="features",
         partitions=house.grid.day_symbol,
         ins={"bars": stored_in("bars", name="bars")},

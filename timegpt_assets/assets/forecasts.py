@@ -20,9 +20,10 @@ from timegpt_assets.assets.declare import (
     with_own,
 )
 from timegpt_assets.config import core_values
-from timegpt_assets.core import blocks, framing, tables
+from timegpt_assets.core import blocks, framing
 from timegpt_assets.core import forecasts as core
 from timegpt_assets.core import snapshots as schedule
+from timegpt_assets.core.tables.forecasts import ANSWERS, OUTCOMES, RAW_FORECASTS, SNAPSHOTS
 from timegpt_assets.io_managers import TableIOManager
 from timegpt_assets.partitions import by_day, day_window, days_of
 
@@ -30,7 +31,7 @@ from timegpt_assets.partitions import by_day, day_window, days_of
 def snapshots(house: House) -> dg.AssetsDefinition:
     """Return the asset of the day's snapshot times."""
 
-    @declared(tables.SNAPSHOTS, group="forecasts", partitions=house.grid.trading_day)
+    @declared(SNAPSHOTS, group="forecasts", partitions=house.grid.trading_day)
     def snapshots(context: dg.AssetExecutionContext, daily_files: dg.ResourceParam[DailyFiles]) -> pl.DataFrame:
         """When a forecast is asked today; times that are skipped or dropped are rows too, with the reason."""
         asked_when = core_values.schedule(house.settings, daily_files.calendar)
@@ -49,7 +50,7 @@ def answers(house: House) -> dg.AssetsDefinition:
     framed, nothing = core_values.framing(house.settings), core.no_answers(core_values.levels(house.settings))
 
     @declared(
-        tables.ANSWERS,
+        ANSWERS,
         group="forecasts",
         partitions=house.grid.trading_day,
         ins={
@@ -92,7 +93,7 @@ def raw_forecasts(house: House) -> dg.AssetsDefinition:
     forecast = house.settings.forecast
 
     @declared(
-        tables.RAW_FORECASTS,
+        RAW_FORECASTS,
         group="forecasts",
         partitions=house.grid.day_symbol,
         ins={
@@ -119,7 +120,7 @@ def outcomes(house: House) -> dg.AssetsDefinition:
     target = core_values.target(house.settings)
 
     @declared(
-        tables.OUTCOMES,
+        OUTCOMES,
         group="forecasts",
         partitions=house.grid.day_symbol,
         ins={

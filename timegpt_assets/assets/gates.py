@@ -7,7 +7,7 @@ from timegpt_assets.adapters.parquet_store import Stored
 from timegpt_assets.assets.declare import House, declared, judged_months, note_rows, stored_in, trailing
 from timegpt_assets.config import core_values
 from timegpt_assets.core import gates as core
-from timegpt_assets.core import tables
+from timegpt_assets.core.tables.gates import GATES, SYMBOL_GATES
 from timegpt_assets.partitions import days_of, own_symbol_window, symbols_of
 
 
@@ -18,7 +18,7 @@ def symbol_gates(house: House) -> dg.AssetsDefinition:
     window = own_symbol_window(-eligibility.lookback_sessions, -1)
 
     @declared(
-        tables.SYMBOL_GATES,
+        SYMBOL_GATES,
         group="gates",
         partitions=house.grid.day_symbol,
         ins={"forecast_scores": stored_in("evaluation", window, name="forecast_scores", missing="ok")},
@@ -42,7 +42,7 @@ def forecast_gate(house: House) -> dg.AssetsDefinition:
     symbols = house.settings.universe.tickers
 
     @declared(
-        tables.GATES,
+        GATES,
         name="forecast_gate",
         group="gates",
         partitions=house.grid.month,
@@ -57,7 +57,7 @@ def forecast_gate(house: House) -> dg.AssetsDefinition:
         """Each symbol's forecasts against the thresholds; prod, model and prod_live rows only."""
         return judged_months(
             context,
-            tables.GATES,
+            GATES,
             day_scores,
             lambda span: core.forecast_gate(
                 span.of(forecast_diagnostics),
@@ -78,7 +78,7 @@ def trading_gate(house: House) -> dg.AssetsDefinition:
     lookback = house.settings.gates.lookback_sessions
 
     @declared(
-        tables.GATES,
+        GATES,
         name="trading_gate",
         group="gates",
         partitions=house.grid.month,
@@ -99,7 +99,7 @@ def trading_gate(house: House) -> dg.AssetsDefinition:
         """The account's trading against the thresholds; prod, model and prod_live rows only."""
         return judged_months(
             context,
-            tables.GATES,
+            GATES,
             portfolio,
             lambda span: core.trading_gate(
                 *(span.of(frame) for frame in (trading_scores, cost_sensitivity, oos_summary)),
@@ -118,7 +118,7 @@ def promotion(house: House) -> dg.AssetsDefinition:
     """Return the asset of the month's promotion verdict; made by ``evaluate`` and ``promote`` alone."""
 
     @declared(
-        tables.GATES,
+        GATES,
         name="promotion",
         group="gates",
         partitions=house.grid.month,
@@ -137,6 +137,6 @@ def promotion(house: House) -> dg.AssetsDefinition:
             core.promotion(*(gate.filter(month=month) for gate in gates), month=month, as_of=as_of)
             for month, as_of in judged.iter_rows()
         ]
-        return pl.concat([tables.GATES.empty(), *frames])
+        return pl.concat([GATES.empty(), *frames])
 
     return promotion

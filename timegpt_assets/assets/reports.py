@@ -12,7 +12,7 @@ from timegpt_assets.adapters.places import Place
 from timegpt_assets.assets import shown
 from timegpt_assets.assets.declare import House, Span, declared, judged_months, stored_in, trailing
 from timegpt_assets.config.settings import Settings
-from timegpt_assets.core import tables
+from timegpt_assets.core.tables.reports import REPORT
 from timegpt_assets.partitions import month_window
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def report(house: House) -> dg.AssetsDefinition:
         "panel": stored_in("features", month_window(0), name="panel", missing="ok", columns=shown.PATH),
     }
 
-    @declared(tables.REPORT, group="reports", partitions=house.grid.month, ins=ins)
+    @declared(REPORT, group="reports", partitions=house.grid.month, ins=ins)
     def report(
         context: dg.AssetExecutionContext,
         artifacts: dg.ResourceParam[Place],
@@ -47,7 +47,7 @@ def report(house: House) -> dg.AssetsDefinition:
         read = frames | {"day_scores": day_scores.frame, "portfolio": portfolio.frame}
         return judged_months(
             context,
-            tables.REPORT,
+            REPORT,
             portfolio,
             lambda span: _published(
                 artifacts, reported(house.settings, span, read, lineage_entries(lineage_book)), span
@@ -108,4 +108,4 @@ def _published(artifacts: Place, found: "Report", span: Span) -> pl.DataFrame:
         for position, (section, name, value) in enumerate(summary_rows(found))
     ]
     about = {"month": span.month, "as_of": span.as_of, "path": name}
-    return pl.DataFrame([about | row for row in rows], schema=tables.REPORT.schema)
+    return pl.DataFrame([about | row for row in rows], schema=REPORT.schema)

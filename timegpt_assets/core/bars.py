@@ -14,7 +14,7 @@ from timegpt_assets.core import calendar, fates
 from timegpt_assets.core.contract import PRICES
 from timegpt_assets.core.fates import KEY, MINUTE, USABLE
 from timegpt_assets.core.quality_rules import OF_FILE, REAL_JUMP, QualityPolicy, judged
-from timegpt_assets.core.tables import BARS, QUALITY
+from timegpt_assets.core.tables.bars import BARS, QUALITY
 
 FAULTS = pl.Schema(
     {"day": pl.Date(), "symbol": pl.String(), "rule": pl.String(), "rows": pl.Int64(), "detail": pl.String()}

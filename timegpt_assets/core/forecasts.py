@@ -14,14 +14,15 @@ import numpy as np
 import orjson
 import polars as pl
 
-from timegpt_assets.core import tables
 from timegpt_assets.core.framing import Frame
+from timegpt_assets.core.tables.columns import BANDS, QUANTILES, SOURCES
+from timegpt_assets.core.tables.forecasts import ANSWERS, OUTCOMES, RAW_FORECASTS, SNAPSHOT_TIMES
 from timegpt_assets.core.targets import Target
 
 FRAMING_VERSION = "1"
 """Raised when the same bars are framed differently: old answers then no longer fit the question."""
 FREQ = "min"
-_PASSED_ON = ("asked_at", "sigma", "backend", "model", *tables.SOURCES, "request_hash", "stale_input")
+_PASSED_ON = ("asked_at", "sigma", "backend", "model", *SOURCES, "request_hash", "stale_input")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +141,7 @@ def violations(answers: pl.DataFrame, request: Request) -> list[str]:
 def no_answers(levels: Iterable[int]) -> pl.DataFrame:
     """Return ANSWERS without rows but with the columns of every level: all that a day without a question holds."""
     bands_asked = {f"{side}_{level}": pl.Float64() for side in ("lo", "hi") for level in levels_of((), levels)}
-    return pl.DataFrame(schema={**tables.ANSWERS.schema, **bands_asked})
+    return pl.DataFrame(schema={**ANSWERS.schema, **bands_asked})
 
 
 def raw_forecasts(
@@ -162,17 +163,17 @@ def raw_forecasts(
     values = {"q50": pl.col("mean")}
     for level, (low, high) in held.items():
         values |= {low: pl.col(f"lo_{level}"), high: pl.col(f"hi_{level}")}
-    ascending = sorted({*tables.QUANTILES, *values}, key=_probability)
+    ascending = sorted({*QUANTILES, *values}, key=_probability)
     scaled = rows.with_columns(
         (values[name] * pl.col("target_scale") if name in values else pl.lit(None, pl.Float64)).alias(name)
         for name in ascending
     )
     crossed = [pl.col(a) > pl.col(b) for i, a in enumerate(ascending) for b in ascending[i + 1 :]]
     counted = scaled.with_columns(crossings=pl.sum_horizontal(c.cast(pl.Int64) for c in crossed))
-    return tables.RAW_FORECASTS.conformed(
+    return RAW_FORECASTS.conformed(
         monotone(counted, ascending).select(
-            *("day", "symbol", *tables.SNAPSHOT_TIMES, *_PASSED_ON, "crossings", *ascending),
-            *_band_columns({**tables.BANDS, **held}),
+            *("day", "symbol", *SNAPSHOT_TIMES, *_PASSED_ON, "crossings", *ascending),
+            *_band_columns({**BANDS, **held}),
             label_aligned=pl.lit(target.label_aligned),
             calibration=pl.lit("none"),
         )
@@ -191,7 +192,7 @@ def outcomes(raw_forecasts: pl.DataFrame, labels: pl.DataFrame, *, target: Targe
     # a stored lineage_id says how the forecasts were made, not the outcomes: it is stamped anew when these are stored
     made = raw_forecasts.drop("lineage_id", strict=False)
     joined = made.join(truth, on=[*key, "target_ts"]).join(last, on=[*key, "snapshot_ts"], how="left")
-    return tables.OUTCOMES.conformed(joined)
+    return OUTCOMES.conformed(joined)
 
 
 _BLOCK = 4096
@@ -279,7 +280,7 @@ def _steps_at_target(
 ) -> pl.DataFrame:
     if missing := [c for level in held for c in (f"lo_{level}", f"hi_{level}") if c not in answers.columns]:
         raise ValueError(f"answers lack {', '.join(missing)}. Ask again with the configured levels (--reask).")
-    asked = snapshots.filter("asked").select("day", *tables.SNAPSHOT_TIMES)
+    asked = snapshots.filter("asked").select("day", *SNAPSHOT_TIMES)
     rows = answers.join(asked, left_on=["day", "snapshot_ts", "step"], right_on=["day", "snapshot_ts", "horizon_min"])
     key = ["day", "snapshot_ts", "symbol"]
     lost = answers.select(key).unique().join(rows, on=key, how="anti").sort(key)

@@ -13,12 +13,14 @@ from typing import Any
 
 import polars as pl
 
-from timegpt_assets.core import calendar, criteria, tables
+from timegpt_assets.core import calendar, criteria
 from timegpt_assets.core.criteria import INSUFFICIENT, Evidence
 from timegpt_assets.core.metrics import forecast
 from timegpt_assets.core.metrics.significance import Estimate
+from timegpt_assets.core.tables.columns import SOURCES as SOURCE_COLUMNS
+from timegpt_assets.core.tables.gates import GATES, SYMBOL_GATES
 
-SOURCES = tuple(tables.SOURCES)
+SOURCES = tuple(SOURCE_COLUMNS)
 ALL = "*"
 LIVE = {"score_source": "model", "run_source": "prod", "data_regime": "prod_live"}
 """The only source triple that monthly gates and promotion count."""
@@ -88,7 +90,7 @@ def symbol_gates(
     own = forecast.with_references(own, climatology_days=eligibility.climatology_days)
     rows = [row for symbol in sorted(set(symbols)) for row in _symbol_rows(own, symbol, eligibility)]
     stamped = [row | {"day": day, "bootstrap": eligibility.bootstrap} for row in rows]
-    return tables.SYMBOL_GATES.conformed(pl.DataFrame(stamped, schema=tables.SYMBOL_GATES.schema))
+    return SYMBOL_GATES.conformed(pl.DataFrame(stamped, schema=SYMBOL_GATES.schema))
 
 
 def forecast_gate(
@@ -176,7 +178,7 @@ def promotion(forecast_gate: pl.DataFrame, trading_gate: pl.DataFrame, *, month:
     The account is promoted when every ``*`` row passed; a symbol when the account is and all its own rows passed.
     ``value`` counts the criteria passed, ``threshold`` all of them; the reason names the others.
     """
-    columns = list(tables.GATES.columns)
+    columns = list(GATES.columns)
     judged = pl.concat([forecast_gate.select(columns), trading_gate.select(columns)])
     rows = []
     for symbol in [ALL, *sorted(set(judged["symbol"]) - {ALL})]:
@@ -293,4 +295,4 @@ def _at(frame: pl.DataFrame, multiplier: float) -> dict[str, Any] | None:
 
 def _gates(rows: Sequence[Mapping[str, Any]], month: str, as_of: date) -> pl.DataFrame:
     stamped = [{**LIVE, **row, "month": month, "as_of": as_of} for row in rows]
-    return tables.GATES.conformed(pl.DataFrame(stamped, schema=tables.GATES.schema))
+    return GATES.conformed(pl.DataFrame(stamped, schema=GATES.schema))

@@ -1,6 +1,6 @@
 """How a table is declared: its columns with units, its key and its row rules.
 
-Belongs here: the declaration classes and what is derived from them. The declarations are in tables.py.
+Belongs here: the declaration classes and what is derived from them. The declarations are in tables/.
 """
 
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ class Table:
         if errors := self.errors(frame):
             raise TableError(
                 f"table {self.name}: {'; '.join(errors)}. Mend the code that made the frame, "
-                "or the declaration in core/tables.py."
+                "or the declaration in core/tables/."
             )
         further = [c for c in frame.columns if c not in self.columns] if self.open else []
         return frame.select(*self.columns, *further).sort(self.key)

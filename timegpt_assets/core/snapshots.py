@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from timegpt_assets.core import calendar as trading_calendar
-from timegpt_assets.core import tables
 from timegpt_assets.core.calendar import ZONE, Session
 from timegpt_assets.core.events import EventCalendar, skip_reason
+from timegpt_assets.core.tables.forecasts import SNAPSHOTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +62,9 @@ def snapshots(
             today, total = today + (not reason), total + (not reason)
             rows.append((day, _utc(day, at), _utc(day, at) + timedelta(minutes=horizon_min), horizon_min, reason))
     columns = ["day", "snapshot_ts", "target_ts", "horizon_min", "reason"]
-    schema = {name: tables.SNAPSHOTS.schema[name] for name in columns}
+    schema = {name: SNAPSHOTS.schema[name] for name in columns}
     frame = pl.DataFrame(rows, schema=schema, orient="row").filter(pl.col("day").is_in(wanted))
-    return tables.SNAPSHOTS.conformed(frame.with_columns(preset=pl.lit(preset.name), asked=pl.col("reason") == ""))
+    return SNAPSHOTS.conformed(frame.with_columns(preset=pl.lit(preset.name), asked=pl.col("reason") == ""))
 
 
 def _impossible(session: Session, at: time, preset: Preset, horizon_min: int) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from timegpt_assets.core.tables import LABELS
+from timegpt_assets.core.tables.features import LABELS
 
 KEY = ("day", "symbol")
 _OWN_HORIZON = re.compile(r"log_return_(\d+)m")

@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from timegpt_assets.core.tables import BANDS
+from timegpt_assets.core.tables.columns import BANDS
 from timegpt_assets.pictures.style import (
     HEIGHT,
     INK,

@@ -6,7 +6,7 @@ from datetime import date
 import altair as alt
 import polars as pl
 
-from timegpt_assets.core.tables import BANDS
+from timegpt_assets.core.tables.columns import BANDS
 from timegpt_assets.pictures.style import (
     BLUE,
     HEIGHT,

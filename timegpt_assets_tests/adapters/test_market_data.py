@@ -15,7 +15,7 @@ import pytest
 
 from timegpt_assets.adapters.market_data import LocalMarketData, MarketDataError
 from timegpt_assets.core.calendar import minutes, month_sessions
-from timegpt_assets.core.tables import RAW_BARS
+from timegpt_assets.core.tables.bars import RAW_BARS
 
 JANUARY, FEBRUARY = month_sessions("2025-01"), month_sessions("2025-02")
 

@@ -15,7 +15,7 @@ from timegpt_assets.adapters import synthetic_market
 from timegpt_assets.adapters.market_data import MarketDataError
 from timegpt_assets.adapters.synthetic_market import HORIZON, MAX_PREDICTABILITY, SyntheticMarket, drift_share
 from timegpt_assets.core.calendar import minutes, sessions
-from timegpt_assets.core.tables import RAW_BARS
+from timegpt_assets.core.tables.bars import RAW_BARS
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
 DAYS = [s.day for s in sessions(date(2025, 1, 2), date(2025, 2, 28))]

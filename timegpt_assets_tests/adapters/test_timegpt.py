@@ -28,7 +28,8 @@ from timegpt_assets.adapters.call_errors import (
 from timegpt_assets.adapters.forecast_cache import Entry, ForecastCache
 from timegpt_assets.adapters.places import Folder
 from timegpt_assets.adapters.questions import Size, params_key
-from timegpt_assets.core import tables
+from timegpt_assets.core.tables.columns import SOURCES
+from timegpt_assets.core.tables.forecasts import ANSWERS
 from timegpt_assets_tests.adapters.paid_calls import KEY, SYMBOLS, account, frame, frames, timegpt
 from timegpt_assets_tests.servers.timegpt import Fault, TimeGPTServer
 
@@ -68,7 +69,7 @@ def test_ten_symbols_cost_one_request_per_snapshot_and_one_for_the_model_paramet
     assert server.counts == {"/model_params": 1, "/v2/forecast": 5}
     assert (answered.sent, answered.cached) == (6, 0)
     assert answered.rows.height == 5 * 10 * 15
-    assert tables.ANSWERS.errors(answered.rows) == []
+    assert ANSWERS.errors(answered.rows) == []
     assert {"lo_50", "hi_50", "lo_80", "hi_80", "lo_95", "hi_95"} <= set(answered.rows.columns)
 
 
@@ -436,7 +437,7 @@ def test_where_an_answer_comes_from_is_fixed_when_it_is_asked(
     trusted = (server.host,) if is_trusted else ()
     asking = timegpt(server.url, tmp_path, profile=profile, trusted_hosts=trusted, clock=clock)
     rows = asking.answers([frame(14)], budget_run_id="a").rows
-    assert rows.select(*tables.SOURCES).unique().row(0) == sources
+    assert rows.select(*SOURCES).unique().row(0) == sources
     assert rows["asked_at"].unique().to_list() == [clock()]
     later = timegpt(server.url, tmp_path, api_mode="offline", profile="offline", clock=clock_at(2025, 1))
     assert later.answers([frame(14)], budget_run_id="b").rows.equals(rows)
@@ -473,7 +474,7 @@ def test_importing_the_sdk_leaves_logging_as_it_was(tmp_path: Path) -> None:
 def test_no_frames_make_no_rows_and_no_calls(server: TimeGPTServer, tmp_path: Path) -> None:
     answered = timegpt(server.url, tmp_path).answers([], budget_run_id="a")
     assert answered.rows.is_empty()
-    assert tables.ANSWERS.errors(answered.rows) == []
+    assert ANSWERS.errors(answered.rows) == []
     assert not server.counts
 
 

@@ -17,15 +17,16 @@ import polars as pl
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.config import core_values
-from timegpt_assets.core import tables
 from timegpt_assets.core.calibration import applied, models, samples
 from timegpt_assets.core.calibration.methods import METHODS, Recipe
 from timegpt_assets.core.metrics import diagnostics, forecast
+from timegpt_assets.core.tables.calibration import FORECASTS
+from timegpt_assets.core.tables.columns import BANDS
 from timegpt_assets_tests import outcome_sets
 
 COUNTED = 25
 """Sessions judged: 600 forecasts a symbol."""
-LEVELS = tuple(tables.BANDS)
+LEVELS = tuple(BANDS)
 
 
 def outcomes(name: str) -> pl.DataFrame:
@@ -108,7 +109,7 @@ def same_road(own: pl.DataFrame, rule: Recipe) -> int:
         seen = own.filter(pl.col("day").is_between(first, day))
         apart.append(walked(seen, rule).filter(pl.col("day") == day))
     together = walked(own, rule)
-    assert_frame_equal(together, pl.concat(apart).sort(tables.FORECASTS.key), check_exact=True)
+    assert_frame_equal(together, pl.concat(apart).sort(FORECASTS.key), check_exact=True)
     return together.height
 
 

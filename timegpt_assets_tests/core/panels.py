@@ -6,7 +6,8 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from timegpt_assets.core import calendar, tables
+from timegpt_assets.core import calendar
+from timegpt_assets.core.tables.features import PANEL
 
 HORIZON = 15
 
@@ -26,7 +27,7 @@ def panel(days: Iterable[date], symbols: Iterable[str], *, seed: int = 7, moment
     session = ["symbol", "day"]
     minute_return = pl.col("clock_price").log().diff()
     sigma = minute_return.rolling_std(60, min_samples=10).over(session) * HORIZON**0.5
-    return tables.PANEL.conformed(
+    return PANEL.conformed(
         pl.concat(parts).with_columns(
             clock_open=pl.lit(100.0), is_filled=pl.lit(False), sigma_60m=sigma, vol_ewm_60m=sigma * 1.1
         )

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from timegpt_assets.core.arrivals import content_hashes
-from timegpt_assets.core.tables import RAW_BARS
+from timegpt_assets.core.tables.bars import RAW_BARS
 
 DAY, KEY = date(2025, 1, 21), "2025-01-21|AAPL"
 FAULTS = [["duplicates", 2, "file: said in words"]]

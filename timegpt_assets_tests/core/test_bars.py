@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 
 from timegpt_assets.core import bars, calendar
 from timegpt_assets.core.quality_rules import DEFAULT_SEVERITY, QualityPolicy
-from timegpt_assets.core.tables import BARS, QUALITY
+from timegpt_assets.core.tables.bars import BARS, QUALITY
 from timegpt_assets_tests.core.bars_factory import (
     DAYS,
     LENIENT,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core import forecasts, tables
+from timegpt_assets.core import forecasts
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.forecasts import (
     bands,
@@ -27,7 +27,11 @@ from timegpt_assets.core.forecasts import (
     violations,
 )
 from timegpt_assets.core.framing import Frame, frames
+from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.snapshots import Preset, snapshots
+from timegpt_assets.core.tables.columns import BANDS
+from timegpt_assets.core.tables.features import LABELS
+from timegpt_assets.core.tables.forecasts import ANSWERS
 from timegpt_assets.core.targets import Target
 from timegpt_assets_tests.core.panels import panel
 
@@ -59,7 +63,7 @@ def answered(steps: int = 15, *, seed: int = 3, scale: float = 1.0) -> pl.DataFr
         **{f"lo_{v}": mean - width * v for v in LEVELS},
         **{f"hi_{v}": mean + width * v for v in LEVELS},
     }
-    return tables.ANSWERS.conformed(
+    return ANSWERS.conformed(
         rows.with_columns(pl.Series(name, v * scale) for name, v in values.items()).with_columns(
             request_hash=pl.lit("abc"),
             asked_at=pl.lit(ASKED_AT, pl.Datetime("us", "UTC")),
@@ -102,7 +106,7 @@ def test_a_quantile_is_named_by_its_percent_in_two_digits_and_its_tenth(quantile
 
 
 def test_the_bands_of_the_declared_levels_are_the_declared_ones() -> None:
-    assert bands(LEVELS) == tables.BANDS
+    assert bands(LEVELS) == BANDS
     assert bands([90, 60]) == {60: ("q20", "q80"), 90: ("q05", "q95")}
 
 
@@ -214,7 +218,7 @@ def test_a_local_forecaster_s_fingerprint_covers_what_a_provider_never_sees() ->
 
 def test_only_the_rows_the_provider_reads_are_sent_and_older_ones_then_change_nothing() -> None:
     sent = series(FRAME, input_rows=20)
-    assert sent.schema == {"symbol": pl.String, "ds": tables.TIME, "y": pl.Float32}
+    assert sent.schema == {"symbol": pl.String, "ds": TIME, "y": pl.Float32}
     assert_frame_equal(sent, pl.concat(part.tail(20) for part in series(FRAME).partition_by("symbol")))
     today = framed(history_days=0, min_history_samples=1)
     road = {"model": "m", "levels": LEVELS}
@@ -264,7 +268,7 @@ def test_a_forecast_is_the_step_at_target_ts_with_bands_equal_to_their_quantiles
         ).to_dicts()
         assert row["target_ts"] == row["snapshot_ts"] + timedelta(minutes=15)
         assert row["q50"] == said["mean"]
-        for level, (low, high) in tables.BANDS.items():
+        for level, (low, high) in BANDS.items():
             assert row[low] == row[f"lo_{level}"] == said[f"lo_{level}"]
             assert row[high] == row[f"hi_{level}"] == said[f"hi_{level}"]
         assert {row["crossings"], row["calibration"], row["label_aligned"]} == {0, "none", True}
@@ -325,7 +329,7 @@ def test_no_answers_give_no_forecasts_and_symbol_by_symbol_is_all_at_once() -> N
 def labelled(horizon: int = 15) -> pl.DataFrame:
     ends = pl.concat([SNAPSHOTS["target_ts"], SNAPSHOTS["snapshot_ts"]])
     rows = pl.DataFrame({"target_ts": ends}).join(pl.DataFrame({"symbol": SYMBOLS}), how="cross")
-    return tables.LABELS.conformed(
+    return LABELS.conformed(
         rows.with_columns(
             day=pl.lit(DAY),
             ts=pl.col("target_ts") - pl.duration(minutes=horizon + 1),

@@ -10,7 +10,16 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core import calendar, gates, tables
+from timegpt_assets.core import calendar, gates
+from timegpt_assets.core.tables.evaluation import (
+    COST_SENSITIVITY,
+    FORECAST_DIAGNOSTICS,
+    FORECAST_SCORES,
+    OOS_SUMMARY,
+    RELATIVE,
+    TRADING_SCORES,
+)
+from timegpt_assets.core.tables.gates import GATES
 
 DAY = date(2025, 2, 21)
 MONTH = {"month": "2025-02", "as_of": date(2025, 2, 28)}
@@ -72,7 +81,7 @@ def scores(
                 }
                 | sources
             )  # fmt: skip
-    return tables.FORECAST_SCORES.conformed(pl.DataFrame(rows, schema=tables.FORECAST_SCORES.schema))
+    return FORECAST_SCORES.conformed(pl.DataFrame(rows, schema=FORECAST_SCORES.schema))
 
 
 def judged(frame: pl.DataFrame, symbols: Sequence[str] = ("AAA",), **changes: Any) -> pl.DataFrame:
@@ -162,10 +171,10 @@ def diagnostics(
             "pinball": 0.0005, "coverage_50": 0.51, "coverage_50_low": 0.48, "coverage_50_high": 0.54,
             "pit_deviation": 0.01,
         }  # fmt: skip
-        for name in tables.RELATIVE:
+        for name in RELATIVE:
             row |= {name: 0.65, f"{name}_low": 0.6, f"{name}_high": 0.7, f"{name}_n": n, f"{name}_p": 0.01}
         rows.append(row | MONTH | sources | changes)
-    return tables.FORECAST_DIAGNOSTICS.conformed(pl.DataFrame(rows, schema=tables.FORECAST_DIAGNOSTICS.schema))
+    return FORECAST_DIAGNOSTICS.conformed(pl.DataFrame(rows, schema=FORECAST_DIAGNOSTICS.schema))
 
 
 def forecast_rows(frame: pl.DataFrame, symbols: Sequence[str] = ("AAA", "BBB")) -> pl.DataFrame:
@@ -236,9 +245,9 @@ def trading_rows(
     runs: int = 60,
 ) -> pl.DataFrame:
     return gates.trading_gate(
-        figures(tables.TRADING_SCORES) if scored is None else scored,
-        figures(tables.COST_SENSITIVITY) if stressed is None else stressed,
-        figures(tables.OOS_SUMMARY) if oos is None else oos,
+        figures(TRADING_SCORES) if scored is None else scored,
+        figures(COST_SENSITIVITY) if stressed is None else stressed,
+        figures(OOS_SUMMARY) if oos is None else oos,
         **MONTH,  # type: ignore[arg-type]
         completed_runs=runs,
         gate=TRADING,
@@ -251,7 +260,7 @@ def test_a_good_account_passes() -> None:
 
 
 def test_fewer_than_sixty_days_are_insufficient_observation() -> None:
-    frame = trading_rows(figures(tables.TRADING_SCORES, days=59), oos=figures(tables.OOS_SUMMARY, days=59))
+    frame = trading_rows(figures(TRADING_SCORES, days=59), oos=figures(OOS_SUMMARY, days=59))
     assert {c for _, _, c in failures(frame)} == {
         "observation_days",
         "hit_rate",
@@ -265,17 +274,17 @@ def test_fewer_than_sixty_days_are_insufficient_observation() -> None:
 
 
 def test_the_gate_allows_a_stressed_pnl_of_zero_and_promotion_does_not() -> None:
-    frame = trading_rows(stressed=figures(tables.COST_SENSITIVITY, net_pnl=0.0))
+    frame = trading_rows(stressed=figures(COST_SENSITIVITY, net_pnl=0.0))
     assert failures(frame) == {("promotion", "*", "pnl_at_1.5x_costs")}
 
 
 def test_a_null_sharpe_never_passes() -> None:
-    frame = trading_rows(oos=figures(tables.OOS_SUMMARY, sharpe_daily=None, vol_floor_applied=True))
+    frame = trading_rows(oos=figures(OOS_SUMMARY, sharpe_daily=None, vol_floor_applied=True))
     assert {c for _, _, c in failures(frame)} == {"oos_sharpe", "oos_sharpe_at_1.5x_costs"}
 
 
 def test_replayed_trading_is_named_and_does_not_count() -> None:
-    tables_ = (tables.TRADING_SCORES, tables.COST_SENSITIVITY, tables.OOS_SUMMARY)
+    tables_ = (TRADING_SCORES, COST_SENSITIVITY, OOS_SUMMARY)
     frame = trading_rows(*(figures(table, sources=SMOKE) for table in tables_))
     assert set(frame.filter("passed")["criterion"]) == {"completed_runs"}
     assert "found baseline+smoke+maintenance_replay" in frame.filter(criterion="hit_rate")["reason"].item()
@@ -283,7 +292,7 @@ def test_replayed_trading_is_named_and_does_not_count() -> None:
 
 def test_a_cost_multiplier_that_was_not_computed_is_an_error_with_the_remedy() -> None:
     with pytest.raises(ValueError, match=r"no figures at 1\.5x costs\. Add 1\.5 to backtest\.cost_multipliers"):
-        trading_rows(stressed=figures(tables.COST_SENSITIVITY).filter(cost_multiplier=1.0))
+        trading_rows(stressed=figures(COST_SENSITIVITY).filter(cost_multiplier=1.0))
 
 
 def promoted(forecast: pl.DataFrame, trading: pl.DataFrame) -> dict[str, bool]:
@@ -296,17 +305,15 @@ def test_promotion_needs_the_account_and_the_symbol() -> None:
     assert promoted(good, trading_rows()) == {"*": True, "AAA": True, "BBB": True}
     weak = forecast_rows(pl.concat([diagnostics("AAA", "*"), diagnostics("BBB", rrmse=0.98)]))
     assert promoted(weak, trading_rows()) == {"*": True, "AAA": True, "BBB": False}
-    poor = trading_rows(figures(tables.TRADING_SCORES, hit_rate=0.47))
+    poor = trading_rows(figures(TRADING_SCORES, hit_rate=0.47))
     assert promoted(good, poor) == {"*": False, "AAA": False, "BBB": False}
     reason = gates.promotion(good, poor, **MONTH)["reason"]  # type: ignore[arg-type]
     assert set(reason) == {"not passed: trading_gate.hit_rate"}
 
 
 def test_nothing_measured_promotes_nothing() -> None:
-    empty = forecast_rows(tables.FORECAST_DIAGNOSTICS.empty())
-    nothing = trading_rows(
-        tables.TRADING_SCORES.empty(), tables.COST_SENSITIVITY.empty(), tables.OOS_SUMMARY.empty(), runs=0
-    )
+    empty = forecast_rows(FORECAST_DIAGNOSTICS.empty())
+    nothing = trading_rows(TRADING_SCORES.empty(), COST_SENSITIVITY.empty(), OOS_SUMMARY.empty(), runs=0)
     assert not empty["passed"].any()
     assert promoted(empty, nothing) == {"*": False, "AAA": False, "BBB": False}
-    assert promoted(tables.GATES.empty(), tables.GATES.empty()) == {"*": False}
+    assert promoted(GATES.empty(), GATES.empty()) == {"*": False}

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from timegpt_assets.core import calendar as trading_calendar
-from timegpt_assets.core import tables
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.snapshots import Preset, snapshots
+from timegpt_assets.core.tables.forecasts import SNAPSHOTS
 
 LIQUIDITY = Preset(
     name="liquidity_profile",
@@ -101,7 +101,7 @@ def test_a_time_given_twice_is_one_snapshot_and_order_does_not_matter() -> None:
 
 def test_no_days_give_no_rows_and_a_holiday_is_refused() -> None:
     empty = snapshots([], preset=LIQUIDITY, horizon_min=15, calendar=NO_EVENTS, skip_events=())
-    assert empty.schema == tables.SNAPSHOTS.schema
+    assert empty.schema == SNAPSHOTS.schema
     with pytest.raises(trading_calendar.NotASession, match="2025-07-04"):
         asked([date(2025, 7, 4)])
 

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 
 from timegpt_assets.core import calendar
 from timegpt_assets.core.features.matrix import panel
-from timegpt_assets.core.tables import LABELS
+from timegpt_assets.core.tables.features import LABELS
 from timegpt_assets.core.targets import Target, clock_prices, known_returns, labels, scaled, target_scale, unscaled
 from timegpt_assets_tests.core.bars_factory import DAYS, grid_of, perturbed, raw_bars, troubled_bars
 from timegpt_assets_tests.core.features.made import made

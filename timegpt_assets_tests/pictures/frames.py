@@ -9,20 +9,18 @@ from typing import Any
 import polars as pl
 
 from timegpt_assets.core.schema import Table
-from timegpt_assets.core.tables import (
-    BANDS,
-    BARS,
+from timegpt_assets.core.tables.backtest import PORTFOLIO
+from timegpt_assets.core.tables.bars import BARS, QUALITY
+from timegpt_assets.core.tables.calibration import FORECASTS
+from timegpt_assets.core.tables.columns import BANDS, QUANTILES
+from timegpt_assets.core.tables.evaluation import (
     COST_SENSITIVITY,
     COVERAGE_DRIFT,
     FORECAST_DIAGNOSTICS,
-    FORECASTS,
-    GATES,
     INTERVAL_WIDTHS,
     PIT_RELIABILITY,
-    PORTFOLIO,
-    QUALITY,
-    QUANTILES,
 )
+from timegpt_assets.core.tables.gates import GATES
 
 DAY = date(2024, 3, 14)
 SNAPSHOTS = (30, 60, 150, 240, 330)

@@ -12,17 +12,11 @@ import altair as alt
 import polars as pl
 import pytest
 
-from timegpt_assets.core.tables import (
-    BARS,
-    COVERAGE_DRIFT,
-    FORECAST_DIAGNOSTICS,
-    FORECASTS,
-    GATES,
-    INTERVAL_WIDTHS,
-    PIT_RELIABILITY,
-    PORTFOLIO,
-    QUALITY,
-)
+from timegpt_assets.core.tables.backtest import PORTFOLIO
+from timegpt_assets.core.tables.bars import BARS, QUALITY
+from timegpt_assets.core.tables.calibration import FORECASTS
+from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT, FORECAST_DIAGNOSTICS, INTERVAL_WIDTHS, PIT_RELIABILITY
+from timegpt_assets.core.tables.gates import GATES
 from timegpt_assets.pictures import render
 from timegpt_assets.pictures.coverage import coverage, reliability
 from timegpt_assets.pictures.day_bars import blamed, day_bars

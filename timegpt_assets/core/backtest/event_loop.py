@@ -12,11 +12,13 @@ from typing import Any
 
 import polars as pl
 
-from timegpt_assets.core import calendar, tables, trading
+from timegpt_assets.core import calendar, trading
+from timegpt_assets.core.tables.backtest import TRADES
+from timegpt_assets.core.tables.columns import SOURCES as SOURCE_COLUMNS
 from timegpt_assets.core.trading import Costs, Rules, TradingError
 
 MINUTE = timedelta(minutes=1)
-SOURCES = tuple(tables.SOURCES)
+SOURCES = tuple(SOURCE_COLUMNS)
 UNSEEN = "insufficient_observation"
 BOOTSTRAPS = ("trade", "block")
 
@@ -75,7 +77,7 @@ def trades(
         for key, own in sorted(entries.partition_by("day", "symbol", as_dict=True).items())
         for row in _session_trades(own, _Tape.of(grids[key]), rules=rules, costs=costs, capital=capital)
     ]
-    return tables.TRADES.conformed(pl.DataFrame(rows, schema=tables.TRADES.schema, orient="row"))
+    return TRADES.conformed(pl.DataFrame(rows, schema=TRADES.schema, orient="row"))
 
 
 def _signals(

@@ -11,7 +11,8 @@ from datetime import date, datetime
 import numpy as np
 import polars as pl
 
-from timegpt_assets.core import calendar, tables
+from timegpt_assets.core import calendar
+from timegpt_assets.core.tables.backtest import PORTFOLIO
 from timegpt_assets.core.trading import Risk
 
 
@@ -36,7 +37,7 @@ def portfolio(
     halted = set(_ids(own.filter(pl.col("exit_ts").is_null())))
     reasons = ["halted" if key in halted else refused.get(key, "") for key in _ids(own)]
     marked = own.with_columns(refused_by=pl.Series(reasons, dtype=pl.String))
-    return tables.PORTFOLIO.conformed(marked.with_columns(admitted=pl.col("refused_by") == ""))
+    return PORTFOLIO.conformed(marked.with_columns(admitted=pl.col("refused_by") == ""))
 
 
 def daily_returns(

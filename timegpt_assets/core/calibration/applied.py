@@ -9,9 +9,10 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
-from timegpt_assets.core import forecasts, tables
+from timegpt_assets.core import forecasts
 from timegpt_assets.core.calibration import isotonic
 from timegpt_assets.core.calibration.samples import snapshot_time
+from timegpt_assets.core.tables.calibration import FORECASTS
 
 _OF_LEVEL = ("half_width", "score", "method", "max_width_multiple", "calibration_reason", "calibration_pool",
              "calibration_n", "slope", "offset", "knots_x", "knots_y")  # fmt: skip
@@ -47,7 +48,7 @@ def calibrated(raw_forecasts: pl.DataFrame, models: pl.DataFrame) -> pl.DataFram
         pl.when("_applies").then("_method").otherwise(pl.lit("none")).alias("calibration"),
         _reason(bands).alias("calibration_reason"),
     )
-    return tables.FORECASTS.conformed(frame.select(~cs.starts_with("_") - cs.by_name("snapshot_time")))
+    return FORECASTS.conformed(frame.select(~cs.starts_with("_") - cs.by_name("snapshot_time")))
 
 
 def _of_level(models: pl.DataFrame, level: int) -> pl.DataFrame:

@@ -12,11 +12,11 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from timegpt_assets.core import tables
 from timegpt_assets.core.calibration import isotonic, methods
 from timegpt_assets.core.calibration.methods import METHODS, Fit, Recipe
 from timegpt_assets.core.calibration.samples import POOLS, Samples, pools, samples, window
 from timegpt_assets.core.metrics import significance
+from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -36,7 +36,7 @@ def models(
     everything = samples(outcomes, list(levels))
     asked = keys.select("symbol", "snapshot_time").unique().sort("symbol", "snapshot_time").rows()
     rows = [row for day in sorted(set(days)) for row in _day_rows(everything, day, asked, recipe)]
-    return tables.CALIBRATION_MODELS.conformed(pl.DataFrame(rows, schema=tables.CALIBRATION_MODELS.schema))
+    return CALIBRATION_MODELS.conformed(pl.DataFrame(rows, schema=CALIBRATION_MODELS.schema))
 
 
 def _day_rows(

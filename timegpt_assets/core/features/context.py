@@ -25,7 +25,7 @@ from timegpt_assets.core.features.windows import (
     variance,
     where,
 )
-from timegpt_assets.core.tables import MARKET_CONTEXT
+from timegpt_assets.core.tables.features import MARKET_CONTEXT
 
 VERSION = 1
 RETURN_WINDOWS, VOL_WINDOWS, BETA_WINDOW = (1, 5, 15), (15, 60), 60

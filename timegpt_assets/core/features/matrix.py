@@ -22,7 +22,7 @@ from timegpt_assets.core.features.volatility import EwmState
 from timegpt_assets.core.features.volume import Measured
 from timegpt_assets.core.features.windows import Floats, Grid, Ints, grid_of
 from timegpt_assets.core.schema import TableError
-from timegpt_assets.core.tables import FEATURES, PANEL
+from timegpt_assets.core.tables.features import FEATURES, PANEL
 
 KNOWN_AT = pl.col("ts") + pl.duration(minutes=1)
 BLOCK_DAYS, BLOCK_CELLS, CACHED_CELLS = 20, 1_000_000, 80_000

@@ -7,8 +7,8 @@ from datetime import date
 
 import polars as pl
 
-from timegpt_assets.core import tables
 from timegpt_assets.core.metrics import forecast, intervals
+from timegpt_assets.core.tables.evaluation import FORECAST_DIAGNOSTICS
 
 
 def diagnostics(
@@ -40,7 +40,7 @@ def diagnostics(
         for symbol, sources, part in forecast.groups(window)
         for stage in forecast.STAGES
     ]
-    return tables.FORECAST_DIAGNOSTICS.conformed(pl.DataFrame(rows, schema=tables.FORECAST_DIAGNOSTICS.schema))
+    return FORECAST_DIAGNOSTICS.conformed(pl.DataFrame(rows, schema=FORECAST_DIAGNOSTICS.schema))
 
 
 def _measured(part: pl.DataFrame, stage: str, draws: int, block: int) -> dict[str, object]:

@@ -11,11 +11,14 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from timegpt_assets.core import calendar, forecasts, tables
+from timegpt_assets.core import calendar, forecasts
 from timegpt_assets.core.metrics import significance
+from timegpt_assets.core.tables.columns import BANDS, QUANTILES
+from timegpt_assets.core.tables.columns import SOURCES as SOURCE_COLUMNS
+from timegpt_assets.core.tables.evaluation import DAY_SCORES, FORECAST_SCORES, PIT_RELIABILITY
 from timegpt_assets.core.targets import Target
 
-SOURCES = tuple(tables.SOURCES)
+SOURCES = tuple(SOURCE_COLUMNS)
 POOLED = "*"
 PROBABILITIES = {"q10": 0.10, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q90": 0.90}
 """Quantiles whose pinball losses are averaged."""
@@ -32,7 +35,7 @@ _LOSSES = {
     "rpinball_climatology": ("pinball", "pinball_climatology"),
     "rpinball_raw": ("pinball", "raw_pinball"),
 }
-"""Column of tables.RELATIVE -> the loss and the reference's loss."""
+"""Column of RELATIVE -> the loss and the reference's loss."""
 
 
 def scores(made: pl.DataFrame, labels: pl.DataFrame, *, target: Target) -> pl.DataFrame:
@@ -55,18 +58,18 @@ def scores(made: pl.DataFrame, labels: pl.DataFrame, *, target: Target) -> pl.Da
         **{
             f"{prefix}covered_{level}": pl.col("y").is_between(f"{prefix}{low}", f"{prefix}{high}")
             for prefix in STAGES.values()
-            for level, (low, high) in tables.BANDS.items()
+            for level, (low, high) in BANDS.items()
         },
     )
-    return tables.FORECAST_SCORES.conformed(scored.select(*tables.FORECAST_SCORES.columns))
+    return FORECAST_SCORES.conformed(scored.select(*FORECAST_SCORES.columns))
 
 
 def day_scores(scores: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
     """Return DAY_SCORES: the scores with the quantiles they were computed from, raw and calibrated."""
-    key = list(tables.DAY_SCORES.key)
-    quantiles = [f"{prefix}{q}" for prefix in STAGES.values() for q in tables.QUANTILES]
+    key = list(DAY_SCORES.key)
+    quantiles = [f"{prefix}{q}" for prefix in STAGES.values() for q in QUANTILES]
     joined = scores.drop("lineage_id", strict=False).join(made.select(*key, "sigma", *quantiles), on=key)
-    return tables.DAY_SCORES.conformed(joined.select(*tables.DAY_SCORES.columns))
+    return DAY_SCORES.conformed(joined.select(*DAY_SCORES.columns))
 
 
 def reliability(day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_sessions: int) -> pl.DataFrame:
@@ -75,7 +78,7 @@ def reliability(day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_s
     for symbol, sources, part in groups(window(day_scores, as_of, lookback_sessions)):
         for stage, prefix in STAGES.items():
             bins, p = _histogram(part, prefix)
-            for name in tables.QUANTILES:
+            for name in QUANTILES:
                 known = part.filter(pl.col(f"{prefix}{name}").is_not_null())
                 if known.is_empty():
                     continue
@@ -83,7 +86,7 @@ def reliability(day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_s
                 row = {"stage": stage, "quantile": _probability(name), "observed": observed, "n": known.height}
                 row |= {"bin_share": bins.get(name), "uniform_p": p}
                 rows.append({"month": month, "as_of": as_of, "symbol": symbol, **sources, **row})
-    return tables.PIT_RELIABILITY.conformed(pl.DataFrame(rows, schema=tables.PIT_RELIABILITY.schema))
+    return PIT_RELIABILITY.conformed(pl.DataFrame(rows, schema=PIT_RELIABILITY.schema))
 
 
 def _histogram(part: pl.DataFrame, prefix: str) -> tuple[dict[str, float], float | None]:
@@ -91,14 +94,14 @@ def _histogram(part: pl.DataFrame, prefix: str) -> tuple[dict[str, float], float
 
     Of the rows that have every quantile; y above the highest one is the rest. The bins lie between stored quantiles.
     """
-    names = [f"{prefix}{q}" for q in tables.QUANTILES]
+    names = [f"{prefix}{q}" for q in QUANTILES]
     known = part.drop_nulls(names)
     if known.is_empty():
         return {}, None
     above = (known["y"].to_numpy()[:, None] > known.select(names).to_numpy()).sum(axis=1)
     counts = np.bincount(above, minlength=len(names) + 1).astype(float)
-    nominal = np.diff([0.0, *(_probability(q) for q in tables.QUANTILES), 1.0])
-    shares = dict(zip(tables.QUANTILES, (counts / counts.sum()).tolist(), strict=False))
+    nominal = np.diff([0.0, *(_probability(q) for q in QUANTILES), 1.0])
+    shares = dict(zip(QUANTILES, (counts / counts.sum()).tolist(), strict=False))
     return shares, significance.uniformity(counts, nominal)
 
 
@@ -118,7 +121,7 @@ def summary(frame: pl.DataFrame, stage: str) -> dict[str, object]:
         "rmse": math.sqrt(_mean(frame[f"{prefix}sq_error"])),
         "pinball": _mean(frame[f"{prefix}pinball"]),
     }
-    for level in tables.BANDS:
+    for level in BANDS:
         covered = frame[f"{prefix}covered_{level}"].drop_nulls()
         row |= _named(f"coverage_{level}", significance.share(int(covered.sum()), covered.len()))
     coverage = row["coverage_50"]
@@ -130,7 +133,7 @@ def summary(frame: pl.DataFrame, stage: str) -> dict[str, object]:
 
 
 def losses(stage: str) -> dict[str, tuple[str, str]]:
-    """Return for each column of tables.RELATIVE the columns of the stage's own loss and of the reference's."""
+    """Return for each column of RELATIVE the columns of the stage's own loss and of the reference's."""
     return {name: (f"{STAGES[stage]}{loss}", reference) for name, (loss, reference) in _LOSSES.items()}
 
 

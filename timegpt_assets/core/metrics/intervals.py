@@ -9,8 +9,10 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from timegpt_assets.core import calendar, tables
+from timegpt_assets.core import calendar
 from timegpt_assets.core.metrics import forecast, significance
+from timegpt_assets.core.tables.columns import BANDS
+from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT, COVERAGE_REPORT, INTERVAL_WIDTHS
 
 DECILES = 10
 
@@ -23,7 +25,7 @@ def row_scores(prefix: str) -> dict[str, pl.Expr]:
     """
     y, named = pl.col("y"), dict[str, pl.Expr]()
     parts, kept = [(y - pl.col(f"{prefix}q50")).abs() / 2], [pl.lit(0.5)]
-    for level, (low, high) in tables.BANDS.items():
+    for level, (low, high) in BANDS.items():
         alpha, lower, upper = 1 - level / 100, pl.col(f"{prefix}{low}"), pl.col(f"{prefix}{high}")
         outside = (lower - y).clip(lower_bound=0) + (y - upper).clip(lower_bound=0)
         named[f"width_{level}"] = upper - lower
@@ -40,7 +42,7 @@ def means(part: pl.DataFrame, stage: str) -> dict[str, object]:
 
 
 def differences(part: pl.DataFrame, stage: str, *, draws: int, block: int) -> dict[str, object]:
-    """Return for each reference of tables.RELATIVE the mean loss less the reference's, with day-block intervals."""
+    """Return for each reference of RELATIVE the mean loss less the reference's, with day-block intervals."""
     days = np.unique(part["day"].to_numpy(), return_inverse=True)[1]
     row: dict[str, object] = {}
     for name, (loss, reference) in forecast.losses(stage).items():
@@ -56,7 +58,7 @@ def differences(part: pl.DataFrame, stage: str, *, draws: int, block: int) -> di
 def coverages(part: pl.DataFrame, stage: str, *, draws: int, block: int) -> dict[str, object]:
     """Return the ends of each band's coverage over day-block samples."""
     row: dict[str, object] = {}
-    for level in tables.BANDS:
+    for level in BANDS:
         name = f"{forecast.STAGES[stage]}covered_{level}"
         daily = part.drop_nulls(name).group_by("day", maintain_order=True).agg(pl.col(name).sum(), pl.len())
         hits, counts = daily[name].to_numpy().astype(float), daily["len"].to_numpy().astype(float)
@@ -78,9 +80,7 @@ def coverage_report(day_scores: pl.DataFrame, *, month: str, as_of: date, climat
         for named, part in _by_time(own)
         for stage in forecast.STAGES
     ]
-    return tables.COVERAGE_REPORT.conformed(
-        pl.DataFrame(rows, schema=tables.COVERAGE_REPORT.schema).select(*tables.COVERAGE_REPORT.columns)
-    )
+    return COVERAGE_REPORT.conformed(pl.DataFrame(rows, schema=COVERAGE_REPORT.schema).select(*COVERAGE_REPORT.columns))
 
 
 def widths(day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_sessions: int) -> pl.DataFrame:
@@ -101,7 +101,7 @@ def widths(day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_sessio
                 found |= _shares(within, stage) | means(within, stage)
                 named = {"month": month, "as_of": as_of, "symbol": symbol, "stage": stage, "decile": decile}
                 rows.append(named | sources | found)
-    table = tables.INTERVAL_WIDTHS
+    table = INTERVAL_WIDTHS
     return table.conformed(pl.DataFrame(rows, schema=table.schema).select(*table.columns))
 
 
@@ -116,13 +116,13 @@ def drift(
     known = day_scores.filter(pl.col("day") <= as_of).sort("day", "symbol", "snapshot_ts")
     rows = []
     for symbol, sources, part in forecast.groups(known):
-        for level in tables.BANDS:
+        for level in BANDS:
             name = f"{forecast.STAGES[stage]}covered_{level}"
             daily = part.drop_nulls(name).group_by("day", maintain_order=True).agg(pl.col(name).sum(), pl.len())
             named = {"month": month, "as_of": as_of, "symbol": symbol, "stage": stage, "level": level, **sources}
             rows += [named | row for row in _rolling(daily, name, level, sessions, tolerance)]
-    own = pl.DataFrame(rows, schema=tables.COVERAGE_DRIFT.schema)
-    return tables.COVERAGE_DRIFT.conformed(own.filter(pl.col("day").dt.strftime("%Y-%m") == month))
+    own = pl.DataFrame(rows, schema=COVERAGE_DRIFT.schema)
+    return COVERAGE_DRIFT.conformed(own.filter(pl.col("day").dt.strftime("%Y-%m") == month))
 
 
 def _rolling(
@@ -149,7 +149,7 @@ def _rolling(
 
 
 def _shares(part: pl.DataFrame, stage: str) -> dict[str, object]:
-    columns = {f"coverage_{level}": f"{forecast.STAGES[stage]}covered_{level}" for level in tables.BANDS}
+    columns = {f"coverage_{level}": f"{forecast.STAGES[stage]}covered_{level}" for level in BANDS}
     return {name: part[column].drop_nulls().cast(pl.Float64).mean() for name, column in columns.items()}
 
 

@@ -11,10 +11,12 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from timegpt_assets.core import calendar, tables
+from timegpt_assets.core import calendar
 from timegpt_assets.core.metrics import significance
+from timegpt_assets.core.tables.columns import SOURCES as SOURCE_COLUMNS
+from timegpt_assets.core.tables.evaluation import COST_SENSITIVITY, OOS_SUMMARY, TRADING_SCORES
 
-SOURCES = tuple(tables.SOURCES)
+SOURCES = tuple(SOURCE_COLUMNS)
 POOLED = "*"
 SHARPE_METHOD = "daily_agg_v1"
 
@@ -63,7 +65,7 @@ def trading_scores(
         for sources, days, own in _groups(portfolio, day_scores, window)
         for symbol, part, scope in _by_symbol(own, account)
     ]
-    return tables.TRADING_SCORES.conformed(pl.DataFrame(rows, schema=tables.TRADING_SCORES.schema))
+    return TRADING_SCORES.conformed(pl.DataFrame(rows, schema=TRADING_SCORES.schema))
 
 
 def cost_sensitivity(
@@ -88,7 +90,7 @@ def cost_sensitivity(
         for sources, days, own in _groups(portfolio, day_scores, window)
         for multiplier in multipliers
     ]
-    return tables.COST_SENSITIVITY.conformed(pl.DataFrame(rows, schema=tables.COST_SENSITIVITY.schema))
+    return COST_SENSITIVITY.conformed(pl.DataFrame(rows, schema=COST_SENSITIVITY.schema))
 
 
 def oos_summary(
@@ -114,7 +116,7 @@ def oos_summary(
         for sources, days, own in _groups(portfolio, day_scores, window)
         for multiplier in multipliers
     ]
-    return tables.OOS_SUMMARY.conformed(pl.DataFrame(rows, schema=tables.OOS_SUMMARY.schema))
+    return OOS_SUMMARY.conformed(pl.DataFrame(rows, schema=OOS_SUMMARY.schema))
 
 
 def summary(portfolio: pl.DataFrame, sessions: Sequence[date], *, account: Account) -> dict[str, object]:

@@ -13,8 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core import calendar, tables, trading
+from timegpt_assets.core import calendar, trading
 from timegpt_assets.core.backtest import event_loop
+from timegpt_assets.core.tables.backtest import TRADES
+from timegpt_assets.core.tables.bars import BARS
+from timegpt_assets.core.tables.calibration import FORECASTS
+from timegpt_assets.core.tables.gates import SYMBOL_GATES
 
 DAY = date(2025, 1, 2)
 EARLY = date(2025, 7, 3)
@@ -40,7 +44,7 @@ RULES = trading.Rules(
 )
 COSTS = trading.Costs(fees_bps={"*": 0.5}, half_spread_ticks={"*": 1.0}, tick_size=0.01)
 FREE = trading.Costs(fees_bps={"*": 0.0}, half_spread_ticks={"*": 0.0}, tick_size=0.01)
-NO_GATES = tables.SYMBOL_GATES.empty()
+NO_GATES = SYMBOL_GATES.empty()
 TAKE, STOP = 100 * math.exp(SIGMA), 100 * math.exp(-SIGMA)
 LONG = {"q25": 0.008, "q50": 0.010, "q75": 0.012}
 SHORT = {"q25": -0.012, "q50": -0.010, "q75": -0.008}
@@ -71,7 +75,7 @@ def bars(
         present = [row["open"], row["close"]]
         row["high"] = max(*present, change.get("high", -math.inf))
         row["low"] = min(*present, change.get("low", math.inf))
-    return tables.BARS.conformed(pl.DataFrame(rows, schema=tables.BARS.schema))
+    return BARS.conformed(pl.DataFrame(rows, schema=BARS.schema))
 
 
 def forecasts(*rows: Mapping[str, Any]) -> pl.DataFrame:
@@ -102,7 +106,7 @@ def forecasts(*rows: Mapping[str, Any]) -> pl.DataFrame:
             "calibration_reason": "none",
         }
         full.append(base | LONG | {k: v for k, v in row.items() if k != "clock"})
-    return tables.FORECASTS.conformed(pl.DataFrame(full, schema=tables.FORECASTS.schema))
+    return FORECASTS.conformed(pl.DataFrame(full, schema=FORECASTS.schema))
 
 
 def traded(
@@ -237,7 +241,7 @@ def test_the_daily_cap_counts_filled_entries_of_one_symbol_and_day() -> None:
 def test_a_session_without_bars_has_no_trades() -> None:
     made = forecasts({"symbol": "AAA"}, {"symbol": "BBB"})
     assert traded(made, bars(symbol="BBB"))["symbol"].to_list() == ["BBB"]
-    assert traded(made, tables.BARS.empty()).is_empty()
+    assert traded(made, BARS.empty()).is_empty()
 
 
 def test_event_days_and_no_trade_windows_are_kept_clear() -> None:
@@ -278,7 +282,7 @@ def gate(verdict: str, *, source: str = "baseline", bootstrap: str = "block", sy
         "bootstrap": bootstrap,
     }
     rows = [row | {"criterion": name} for name in ("eligibility", "rmae")]
-    return tables.SYMBOL_GATES.conformed(pl.DataFrame(rows, schema=tables.SYMBOL_GATES.schema))
+    return SYMBOL_GATES.conformed(pl.DataFrame(rows, schema=SYMBOL_GATES.schema))
 
 
 @pytest.mark.parametrize(
@@ -338,7 +342,7 @@ def walk(seed: int, symbols: Sequence[str], days: Sequence[date]) -> pl.DataFram
                     pl.Series("is_filled", filled),
                 )
             )
-    return tables.BARS.conformed(pl.concat(frames))
+    return BARS.conformed(pl.concat(frames))
 
 
 def signals(seed: int, symbols: Sequence[str], days: Sequence[date]) -> pl.DataFrame:
@@ -385,7 +389,7 @@ def test_day_by_day_and_symbol_by_symbol_equal_all_at_once_in_any_order(seed: in
         for day in DAYS
         for symbol in symbols
     ]
-    assert_frame_equal(tables.TRADES.conformed(pl.concat(parts)), whole)
+    assert_frame_equal(TRADES.conformed(pl.concat(parts)), whole)
     shuffled = [frame.sample(fraction=1, shuffle=True, seed=seed) for frame in (made, market)]
     assert_frame_equal(traded(*shuffled, rules=EAGER), whole)
     assert whole.height > 5

@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core import calendar, tables
+from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import portfolio
+from timegpt_assets.core.tables.backtest import BOOK
 from timegpt_assets.core.trading import Risk
 
 DAY = date(2025, 2, 21)
@@ -53,7 +54,7 @@ def book(*rows: Mapping[str, Any]) -> pl.DataFrame:
             "data_regime": "maintenance_replay",
         }
         full.append(base | {k: v for k, v in row.items() if k != "minute"})
-    return tables.BOOK.conformed(pl.DataFrame(full, schema=tables.BOOK.schema))
+    return BOOK.conformed(pl.DataFrame(full, schema=BOOK.schema))
 
 
 def judged(frame: pl.DataFrame, risk: Risk = OFF, **changes: Any) -> pl.DataFrame:
@@ -148,6 +149,6 @@ def test_one_day_equals_the_same_day_handed_the_union_of_all_days_in_any_order()
     assert seen == {"", "position_limit", "drawdown_stop"}
 
 
-@pytest.mark.parametrize("frame", [tables.BOOK.empty(), book({"day": back(1)})])
+@pytest.mark.parametrize("frame", [BOOK.empty(), book({"day": back(1)})])
 def test_a_day_without_trades_has_no_rows(frame: pl.DataFrame) -> None:
     assert judged(frame).is_empty()

@@ -6,7 +6,7 @@ import numpy as np
 
 from timegpt_assets.core.calibration.methods import Recipe
 from timegpt_assets.core.calibration.samples import Samples
-from timegpt_assets.core.tables import BANDS
+from timegpt_assets.core.tables.columns import BANDS
 
 LEVELS = tuple(BANDS)
 REACH = np.array([0.6745, 1.2816, 1.96])

@@ -13,14 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core import calendar, tables
+from timegpt_assets.core import calendar
 from timegpt_assets.core.calibration import applied, methods, samples
 from timegpt_assets.core.calibration import models as fitted
 from timegpt_assets.core.calibration.methods import Recipe
+from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS
+from timegpt_assets.core.tables.columns import BANDS, QUANTILES
+from timegpt_assets.core.tables.forecasts import OUTCOMES, RAW_FORECASTS
 
 DAY = date(2025, 2, 21)
 TIMES = ("10:00", "14:30")
-QUANTILES = tables.QUANTILES
 LEVELS = (50, 80, 95)
 SETTINGS = {
     "method": "conformal",
@@ -77,11 +79,11 @@ def forecasts(
                 row |= {q: q50 + 1e-4 * step for q, step in steps.items()}
                 row |= {
                     f"{side}_{level}": row[q]
-                    for level, band in tables.BANDS.items()
+                    for level, band in BANDS.items()
                     for side, q in zip(("lo", "hi"), band, strict=True)
                 }
                 rows.append(row)
-    return tables.OUTCOMES.conformed(pl.DataFrame(rows, schema=tables.OUTCOMES.schema))
+    return OUTCOMES.conformed(pl.DataFrame(rows, schema=OUTCOMES.schema))
 
 
 def raw(frame: pl.DataFrame) -> pl.DataFrame:
@@ -253,7 +255,7 @@ def test_bands_stand_symmetrically_around_the_kept_median() -> None:
     outcomes = forecasts(_sessions(12), tuple("ABCDEF"))
     found = models(outcomes)
     row = applied.calibrated(raw(forecasts([DAY], ("AAA",))), found).row(0, named=True)
-    for level, (low, high) in tables.BANDS.items():
+    for level, (low, high) in BANDS.items():
         key = (pl.col("symbol") == "AAA") & (pl.col("snapshot_time") == "10:00") & (pl.col("level") == level)
         half = found.filter(key)["half_width"].item() * row["sigma"]
         assert row[low] == pytest.approx(row["q50"] - half, abs=1e-15)
@@ -290,7 +292,7 @@ def test_no_band_grows_beyond_the_multiple_of_its_raw_width() -> None:
 
 
 def test_a_forecast_without_a_model_says_so() -> None:
-    calibrated = applied.calibrated(raw(forecasts([DAY])), tables.CALIBRATION_MODELS.empty())
+    calibrated = applied.calibrated(raw(forecasts([DAY])), CALIBRATION_MODELS.empty())
     assert calibrated["calibration_reason"].str.starts_with("no_model").all()
     assert calibrated.height == 4
 
@@ -302,11 +304,11 @@ def test_method_none_leaves_everything_raw() -> None:
 
 
 def test_an_empty_day_gives_empty_tables() -> None:
-    empty = tables.RAW_FORECASTS.empty()
-    assert applied.calibrated(empty, tables.CALIBRATION_MODELS.empty()).height == 0
+    empty = RAW_FORECASTS.empty()
+    assert applied.calibrated(empty, CALIBRATION_MODELS.empty()).height == 0
     recipe = Recipe(**SETTINGS)  # type: ignore[arg-type]
     keys = samples.snapshot_times(empty)
-    assert fitted.models(tables.OUTCOMES.empty(), days=[DAY], keys=keys, levels=LEVELS, recipe=recipe).is_empty()
+    assert fitted.models(OUTCOMES.empty(), days=[DAY], keys=keys, levels=LEVELS, recipe=recipe).is_empty()
 
 
 @settings(max_examples=40, deadline=None)
@@ -347,7 +349,7 @@ def test_exchangeable_coverage_lies_in_the_binomial_band_of_the_promise() -> Non
     ).join(outcomes.select("day", "symbol", "snapshot_ts", "y"), on=["day", "symbol", "snapshot_ts"])
     n = calibrated.height
     assert n == 38 * 16
-    for level, (low, high) in tables.BANDS.items():
+    for level, (low, high) in BANDS.items():
         p = level / 100
         covered = calibrated.select(pl.col("y").is_between(low, high).mean()).item()
         raw_covered = calibrated.select(pl.col("y").is_between(f"raw_{low}", f"raw_{high}").mean()).item()

@@ -11,9 +11,11 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.config import core_values
-from timegpt_assets.core import calendar, tables
+from timegpt_assets.core import calendar
 from timegpt_assets.core.calibration import applied, models, rolling, samples
 from timegpt_assets.core.calibration.methods import METHODS, Recipe
+from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS, FORECASTS
+from timegpt_assets.core.tables.columns import QUANTILES
 from timegpt_assets_tests import outcome_sets
 from timegpt_assets_tests.core.calibration.pools import recipe
 
@@ -45,7 +47,7 @@ def by_day(outcomes: pl.DataFrame, days: list[date], rule: Recipe) -> Iterator[t
 def same_road(outcomes: pl.DataFrame, days: list[date], rule: Recipe) -> pl.DataFrame:
     together = walked(outcomes, days, rule)
     apart = [pl.concat(parts) for parts in zip(*by_day(outcomes, days, rule), strict=True)]
-    for one, other, table in zip(together, apart, (tables.CALIBRATION_MODELS, tables.FORECASTS), strict=True):
+    for one, other, table in zip(together, apart, (CALIBRATION_MODELS, FORECASTS), strict=True):
         assert_frame_equal(one, other.sort(table.key), check_exact=True)
     return together[1]
 
@@ -60,7 +62,7 @@ def test_all_days_at_once_equal_day_by_day_row_for_row(method: str, made_up: pl.
     found = same_road(made_up, days, shipped(method))
     assert (found["calibration"] != "none").all()
     shuffled = walked(made_up.sample(fraction=1, shuffle=True, seed=1), days, shipped(method))[1]
-    assert_frame_equal(shuffled.sort(tables.FORECASTS.key), found, check_exact=True)
+    assert_frame_equal(shuffled.sort(FORECASTS.key), found, check_exact=True)
 
 
 def test_they_are_equal_on_real_outcomes_too(real_data: Path) -> None:
@@ -181,10 +183,10 @@ def test_strange_outcomes_leave_finite_ascending_quantiles_or_a_reason(
     found, _ = walked(BAD[bad](made_up), [day], shipped(method))
     raw = made_up.filter(pl.col("day") == day).drop("y", "y_last")
     made = applied.calibrated(raw, found)
-    assert tables.FORECASTS.errors(made) == []
+    assert FORECASTS.errors(made) == []
     plain = (made["calibration"] == "none") & (made["calibration_reason"] == "")
     assert not plain.any()
-    assert made.select(pl.any_horizontal(pl.col(tables.QUANTILES).is_null()).sum()).item() == 0 or "n " in str(
+    assert made.select(pl.any_horizontal(pl.col(QUANTILES).is_null()).sum()).item() == 0 or "n " in str(
         made["calibration_reason"][0]
     )
 

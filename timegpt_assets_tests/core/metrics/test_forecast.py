@@ -9,8 +9,12 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core import calendar, tables
+from timegpt_assets.core import calendar
 from timegpt_assets.core.metrics import diagnostics, forecast
+from timegpt_assets.core.tables.calibration import FORECASTS
+from timegpt_assets.core.tables.columns import QUANTILES
+from timegpt_assets.core.tables.evaluation import DAY_SCORES
+from timegpt_assets.core.tables.features import LABELS
 from timegpt_assets.core.targets import Target
 
 AS_OF = date(2025, 2, 21)
@@ -54,10 +58,10 @@ def forecasts(
                     "calibration_reason": "",
                 }
                 centre = rng.normal(0, 0.001)
-                for i, q in enumerate(tables.QUANTILES):
+                for i, q in enumerate(QUANTILES):
                     row |= {f"raw_{q}": centre + 0.0005 * (i - 3), q: centre + 0.001 * (i - 3)}
                 rows.append(row)
-    return tables.FORECASTS.conformed(pl.DataFrame(rows, schema=tables.FORECASTS.schema))
+    return FORECASTS.conformed(pl.DataFrame(rows, schema=FORECASTS.schema))
 
 
 def labels(sessions: Sequence[date], symbols: Sequence[str] = ("AAA", "BBB")) -> pl.DataFrame:
@@ -78,7 +82,7 @@ def labels(sessions: Sequence[date], symbols: Sequence[str] = ("AAA", "BBB")) ->
         if not (minute == 30 and day == sessions[0])
         for end in [calendar.session(day).open + timedelta(minutes=minute)]
     ]
-    return tables.LABELS.conformed(pl.DataFrame(rows, schema=tables.LABELS.schema))
+    return LABELS.conformed(pl.DataFrame(rows, schema=LABELS.schema))
 
 
 def scored(sessions: Sequence[date], **kwargs: Any) -> pl.DataFrame:
@@ -196,13 +200,13 @@ def test_reliability_is_the_share_at_or_below_each_stored_quantile() -> None:
     rows = forecast.reliability(frame, **WINDOW).filter(symbol="BBB", stage="calibrated")
     assert rows["quantile"].to_list() == [0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975]
     own = frame.filter(symbol="BBB")
-    for name, observed in zip(tables.QUANTILES, rows["observed"], strict=True):
+    for name, observed in zip(QUANTILES, rows["observed"], strict=True):
         assert observed == pytest.approx(sum(y <= q for y, q in own.select("y", name).iter_rows()) / own.height)
     assert rows["observed"].is_sorted()
 
 
 def test_nothing_scored_gives_empty_tables() -> None:
-    empty = tables.DAY_SCORES.empty()
+    empty = DAY_SCORES.empty()
     assert found(empty).is_empty()
     assert forecast.reliability(empty, **WINDOW).is_empty()
-    assert forecast.scores(tables.FORECASTS.empty(), tables.LABELS.empty(), target=TARGET).is_empty()
+    assert forecast.scores(FORECASTS.empty(), LABELS.empty(), target=TARGET).is_empty()

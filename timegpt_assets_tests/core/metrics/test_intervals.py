@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 import scoringrules
 
-from timegpt_assets.core import tables
 from timegpt_assets.core.metrics import diagnostics, forecast, intervals
+from timegpt_assets.core.tables.columns import BANDS, QUANTILES
+from timegpt_assets.core.tables.evaluation import DAY_SCORES, RELATIVE
 from timegpt_assets_tests.core.metrics.test_forecast import AS_OF, WINDOW, days, scored
 
 MONTH = {"month": "2025-02", "as_of": AS_OF}
@@ -19,10 +20,10 @@ def test_winkler_and_weighted_interval_scores_equal_those_of_scoringrules() -> N
     for prefix in forecast.STAGES.values():
         found = frame.select(**intervals.row_scores(prefix))
         y, q50 = frame["y"].to_numpy(), frame[f"{prefix}q50"].to_numpy()
-        lower = np.stack([frame[f"{prefix}{low}"].to_numpy() for low, _ in tables.BANDS.values()], axis=1)
-        upper = np.stack([frame[f"{prefix}{high}"].to_numpy() for _, high in tables.BANDS.values()], axis=1)
-        alpha = np.array([1 - level / 100 for level in tables.BANDS])
-        for at, level in enumerate(tables.BANDS):
+        lower = np.stack([frame[f"{prefix}{low}"].to_numpy() for low, _ in BANDS.values()], axis=1)
+        upper = np.stack([frame[f"{prefix}{high}"].to_numpy() for _, high in BANDS.values()], axis=1)
+        alpha = np.array([1 - level / 100 for level in BANDS])
+        for at, level in enumerate(BANDS):
             theirs = scoringrules.interval_score(y, lower[:, at], upper[:, at], alpha[at])
             assert found[f"winkler_{level}"].to_numpy() == pytest.approx(theirs)
         # scoringrules 0.8.0 adds half the median itself where half of its distance from y is meant
@@ -55,7 +56,7 @@ def test_a_band_that_was_not_promised_counts_in_no_mean() -> None:
 def test_the_histogram_is_a_clerks_count_between_the_stored_quantiles() -> None:
     frame = scored(days(10))
     rows = forecast.reliability(frame, **WINDOW).filter(symbol="*", stage="calibrated")
-    edges = [-np.inf, *tables.QUANTILES]
+    edges = [-np.inf, *QUANTILES]
     for i, row in enumerate(rows.iter_rows(named=True)):
         count = 0
         for one in frame.iter_rows(named=True):
@@ -120,7 +121,7 @@ def test_differences_and_coverages_carry_day_block_intervals() -> None:
         .filter(symbol="*", stage="calibrated")
         .row(0, named=True)
     )
-    for name in tables.RELATIVE:
+    for name in RELATIVE:
         assert row[f"{name}_diff_low"] <= row[f"{name}_diff"] <= row[f"{name}_diff_high"], name
     own = scored(days(14)).filter(pl.col("day") >= days(10)[0])
     assert row["rpinball_raw_diff"] == pytest.approx((own["pinball"] - own["raw_pinball"]).mean())
@@ -128,7 +129,7 @@ def test_differences_and_coverages_carry_day_block_intervals() -> None:
 
 
 def test_nothing_scored_gives_empty_band_tables() -> None:
-    empty = tables.DAY_SCORES.empty()
+    empty = DAY_SCORES.empty()
     assert intervals.coverage_report(empty, **MONTH, climatology_days=3).is_empty()
     assert intervals.widths(empty, **WINDOW).is_empty()
     assert intervals.drift(empty, **MONTH, sessions=5, tolerance=0.03).is_empty()

@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core import calendar, tables
+from timegpt_assets.core import calendar
 from timegpt_assets.core.metrics import trading
+from timegpt_assets.core.tables.backtest import PORTFOLIO
 
 AS_OF = date(2025, 2, 21)
 ACCOUNT = trading.Account(capital=1000.0, symbols=("AAA", "BBB"), annualization_days=252)
@@ -33,7 +34,7 @@ def portfolio(*rows: Mapping[str, Any]) -> pl.DataFrame:
         }  # fmt: skip
         merged = base | LIVE | dict(row)
         full.append(merged | {"net_pnl": merged["gross_pnl"] - merged["cost"]})
-    return tables.PORTFOLIO.conformed(pl.DataFrame(full, schema=tables.PORTFOLIO.schema))
+    return PORTFOLIO.conformed(pl.DataFrame(full, schema=PORTFOLIO.schema))
 
 
 def asked(days: Mapping[date, Mapping[str, str]]) -> pl.DataFrame:

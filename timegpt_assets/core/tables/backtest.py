@@ -1,0 +1,45 @@
+"""Tables of the backtest: trades, the book, the portfolio."""
+
+import polars as pl
+
+from timegpt_assets.core.schema import TIME, Column, Table
+from timegpt_assets.core.tables.columns import DAY, SOURCES, SYMBOL
+from timegpt_assets.core.tables.forecasts import SNAPSHOT_TIMES
+
+_TRADE = (
+    DAY
+    | SYMBOL
+    | {
+        "snapshot_ts": SNAPSHOT_TIMES["snapshot_ts"],
+        "target_ts": SNAPSHOT_TIMES["target_ts"],
+        "entry_ts": Column(TIME, "start of the bar entered at its open"),
+        "entry_price": Column(pl.Float64, "USD", nullable=True),
+        "exit_ts": Column(TIME, "when the exit price is known", nullable=True),
+        "exit_price": Column(pl.Float64, "USD", nullable=True),
+        "side": Column(pl.Int64, "+1 long, -1 short"),
+        "size": Column(pl.Float64, "share of trading.capital, 0..1"),
+        "quantity": Column(pl.Float64, "shares, signed by side; 0 when not filled"),
+        "gross_pnl": Column(pl.Float64, "USD before costs"),
+        "cost": Column(pl.Float64, "USD, both legs, fees and half-spread"),
+        "net_pnl": Column(pl.Float64, "USD after costs"),
+        "ev": Column(pl.Float64, "expected value after costs, log return"),
+        "sigma": Column(pl.Float64, "volatility at the snapshot, scale of y"),
+        "entry_reason": Column(pl.String, "rule that entered, or why there was no fill (halted)"),
+        "exit_reason": Column(pl.String, "stop, take, forecast_ts, time_stop; empty when not filled"),
+        "eligibility": Column(pl.String, "verdict of symbol_gates that let it trade"),
+    }
+    | SOURCES
+)
+
+TRADES = Table(name="trades", columns=_TRADE, key=("day", "symbol", "snapshot_ts"))
+BOOK = Table(name="book", columns=_TRADE, key=("day", "symbol", "snapshot_ts"))
+
+PORTFOLIO = Table(
+    name="portfolio",
+    columns=_TRADE
+    | {
+        "admitted": Column(pl.Boolean, "whether portfolio limits let the trade happen"),
+        "refused_by": Column(pl.String, "limit that refused it; empty when admitted"),
+    },
+    key=("day", "symbol", "snapshot_ts"),
+)

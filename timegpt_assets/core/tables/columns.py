@@ -1,0 +1,35 @@
+"""Columns that tables share: keys, clocks, marks of where a row comes from, quantiles and bands.
+
+Belongs here: declarations only. ``day`` is the trading session (New York date), ``ts`` a bar's start, ``known_at``
+when a row may first be used, ``snapshot_ts`` when a forecast is asked, ``target_ts`` when its truth becomes known.
+"""
+
+import polars as pl
+
+from timegpt_assets.core.schema import TIME, Column
+
+DAY = {"day": Column(pl.Date, "trading session, New York date")}
+SYMBOL = {"symbol": Column(pl.String, "ticker, as in configs/universe.yaml")}
+MONTH = {"month": Column(pl.String, "calendar month, YYYY-MM"), "as_of": Column(pl.Date, "last session counted")}
+BAR_TIME = {"ts": Column(TIME, "bar start, UTC")}
+KNOWN_AT = {"known_at": Column(TIME, "bar start + 1 minute: when the row may first be used")}
+SOURCES = {
+    "score_source": Column(pl.String, "who made the numbers: model, simulated, baseline"),
+    "run_source": Column(pl.String, "which road: prod, maintenance, smoke, async_test"),
+    "data_regime": Column(pl.String, "prod_live, maintenance_replay, mixed (aggregates only)"),
+}
+MADE_BY = {
+    "backend": Column(pl.String, "forecaster that answered: nixtla, baseline"),
+    "model": Column(pl.String, "model name as asked for"),
+}
+QUANTILES = ("q025", "q10", "q25", "q50", "q75", "q90", "q975")
+BANDS = {50: ("q25", "q75"), 80: ("q10", "q90"), 95: ("q025", "q975")}
+"""Interval level in percent -> the quantile columns that bound it (lo_50 = q25, hi_50 = q75, ...)."""
+
+
+def price(name: str) -> Column:
+    return Column(pl.Float64, f"{name} price, USD; null before the session's first print", nullable=True)
+
+
+def log_return(meaning: str) -> Column:
+    return Column(pl.Float64, f"{meaning}, log return over the horizon", nullable=True)

@@ -1,0 +1,238 @@
+"""Tables of the evaluation: scores, diagnostics, coverage, costs."""
+
+import polars as pl
+
+from timegpt_assets.core.schema import Column, Table
+from timegpt_assets.core.tables.columns import BANDS, DAY, MONTH, QUANTILES, SOURCES, SYMBOL, log_return
+from timegpt_assets.core.tables.forecasts import ANSWERS, OUTCOME, RAW_FORECASTS, SNAPSHOT_TIMES
+
+_SCORES = {
+    "abs_error": Column(pl.Float64, "|y - q50|"),
+    "sq_error": Column(pl.Float64, "(y - q50)^2"),
+    "raw_abs_error": Column(pl.Float64, "|y - q50| before calibration", nullable=True),
+    "raw_sq_error": Column(pl.Float64, "(y - q50)^2 before calibration", nullable=True),
+    "abs_error_last": Column(pl.Float64, "|y - y_last|, persistence", nullable=True),
+    "sq_error_last": Column(pl.Float64, "(y - y_last)^2, persistence", nullable=True),
+    "abs_error_zero": Column(pl.Float64, "|y|, zero-return forecast"),
+    "pinball": Column(pl.Float64, "mean pinball loss over q10, q25, q50, q75, q90"),
+    "raw_pinball": Column(pl.Float64, "the same before calibration"),
+} | {
+    f"{prefix}covered_{level}": Column(pl.Boolean, f"y inside the {level} % band", nullable=True)
+    for prefix in ("", "raw_")
+    for level in BANDS
+}
+
+FORECAST_SCORES = Table(
+    name="forecast_scores",
+    columns=DAY
+    | SYMBOL
+    | SNAPSHOT_TIMES
+    | SOURCES
+    | OUTCOME
+    | _SCORES
+    | {"label_aligned": RAW_FORECASTS.columns["label_aligned"], "calibration": RAW_FORECASTS.columns["calibration"]},
+    key=("day", "symbol", "snapshot_ts"),
+    open=True,
+)
+
+DAY_SCORES = Table(
+    name="day_scores",
+    columns={**FORECAST_SCORES.columns}
+    | {"sigma": ANSWERS.columns["sigma"]}
+    | {q: log_return(f"{q} quantile") for q in QUANTILES}
+    | {f"raw_{q}": log_return(f"{q} before calibration") for q in QUANTILES},
+    key=("day", "symbol", "snapshot_ts"),
+    open=True,
+)
+
+RELATIVE = {
+    "rmae": "mae / mae of persistence",
+    "rrmse": "rmse / rmse of persistence",
+    "rmae_zero": "mae / mae of the zero-return forecast",
+    "rmae_climatology": "mae / mae of climatology (the last y at this snapshot time)",
+    "rrmse_zero": "rmse / rmse of the zero-return forecast",
+    "rrmse_climatology": "rmse / rmse of climatology",
+    "rpinball_zero": "pinball / pinball of the zero-return forecast",
+    "rpinball_climatology": "pinball / pinball of climatology",
+    "rpinball_raw": "pinball / pinball before calibration",
+}
+"""Loss against a reference forecast -> what it is; below 1 is better than the reference."""
+_RELATIVE = {
+    f"{name}{suffix}": Column(dtype, meaning.format(text), nullable=True)
+    for name, text in RELATIVE.items()
+    for suffix, dtype, meaning in (
+        ("", pl.Float64, "{}"),
+        ("_low", pl.Float64, "lower end of the 95 % interval of {}"),
+        ("_high", pl.Float64, "upper end of the 95 % interval of {}"),
+        ("_n", pl.Int64, "forecasts behind {}"),
+        ("_p", pl.Float64, "one-sided Diebold-Mariano p, daily losses, Newey-West variance, of {}"),
+    )
+}
+_BANDS_SCORED = {
+    f"{name}_{level}": Column(pl.Float64, meaning.format(level), nullable=True)
+    for level in BANDS
+    for name, meaning in (
+        ("width", "mean width of the {} % band, log return"),
+        ("winkler", "mean Winkler score of the {} % band: width + 2 / alpha x what lies outside"),
+    )
+} | {"wis": Column(pl.Float64, "mean weighted interval score of q50 and the bands", nullable=True)}
+_DIFFERENCES = {
+    f"{name}_diff{end}": Column(pl.Float64, f"{words} mean loss less the reference's, of {text}", nullable=True)
+    for name, text in RELATIVE.items()
+    for end, words in (("", ""), ("_low", "2.5 % point over day-block samples:"), ("_high", "97.5 % point:"))
+}
+_DAY_BLOCK_ENDS = {
+    f"coverage_{level}_day_{end}": Column(
+        pl.Float64, f"{end} end of the 95 % day-block interval of coverage_{level}", True
+    )
+    for level in BANDS
+    for end in ("low", "high")
+}
+_COVERAGE_ENDS = {
+    f"coverage_{level}_{end}": Column(pl.Float64, f"{end} end of the 95 % Wilson interval of coverage_{level}", True)
+    for level in BANDS
+    for end in ("low", "high")
+}
+
+FORECAST_DIAGNOSTICS = Table(
+    name="forecast_diagnostics",
+    columns=MONTH
+    | SYMBOL
+    | SOURCES
+    | {
+        "stage": Column(pl.String, "raw or calibrated"),
+        "n": Column(pl.Int64, "forecasts with an outcome"),
+        "calibrated_share": Column(pl.Float64, "share of forecasts that were calibrated"),
+        "mae": Column(pl.Float64, "mean |y - q50|"),
+        "rmse": Column(pl.Float64, "root mean squared error of q50"),
+        "pinball": Column(pl.Float64, "mean pinball loss"),
+        "coverage_50": Column(pl.Float64, "share of y inside [q25, q75]", nullable=True),
+        "coverage_80": Column(pl.Float64, "share of y inside [q10, q90]", nullable=True),
+        "coverage_95": Column(pl.Float64, "share of y inside [q025, q975]", nullable=True),
+        "pit_deviation": Column(pl.Float64, "|coverage_50 - 0.5|", nullable=True),
+    }
+    | _RELATIVE
+    | _COVERAGE_ENDS
+    | _BANDS_SCORED
+    | _DIFFERENCES
+    | _DAY_BLOCK_ENDS,
+    key=("month", "symbol", "score_source", "run_source", "data_regime", "stage"),
+    open=True,
+)
+"""``symbol`` is ``*`` for all symbols pooled."""
+
+_COVERAGES = {f"coverage_{level}": FORECAST_DIAGNOSTICS.columns[f"coverage_{level}"] for level in BANDS}
+COVERAGE_REPORT = Table(
+    name="coverage_report",
+    columns=MONTH
+    | SYMBOL
+    | {"snapshot_time": Column(pl.String, "New York time of the snapshot, HH:MM; * for all")}
+    | SOURCES
+    | {
+        name: FORECAST_DIAGNOSTICS.columns[name]
+        for name in ("stage", "n", "calibrated_share", "mae", "rmse", "pinball")
+    }
+    | _COVERAGES
+    | {"pit_deviation": FORECAST_DIAGNOSTICS.columns["pit_deviation"]}
+    | _COVERAGE_ENDS
+    | _BANDS_SCORED
+    | {name: _RELATIVE[name] for name in RELATIVE},
+    key=("month", "symbol", "snapshot_time", "score_source", "run_source", "data_regime", "stage"),
+)
+"""The month's own sessions; ``symbol`` is ``*`` for all symbols pooled."""
+
+INTERVAL_WIDTHS = Table(
+    name="interval_widths",
+    columns=MONTH
+    | SYMBOL
+    | SOURCES
+    | {
+        "stage": FORECAST_DIAGNOSTICS.columns["stage"],
+        "decile": Column(pl.Int64, "tenth of the symbol's own volatilities at the snapshot, 1 the calmest"),
+        "n": Column(pl.Int64, "forecasts in it"),
+        "sigma": Column(pl.Float64, "their mean volatility, log return over the horizon"),
+        "mae_zero": Column(pl.Float64, "their mean |y|"),
+    }
+    | _COVERAGES
+    | _BANDS_SCORED,
+    key=("month", "symbol", "score_source", "run_source", "data_regime", "stage", "decile"),
+)
+
+COVERAGE_DRIFT = Table(
+    name="coverage_drift",
+    columns=MONTH
+    | DAY
+    | SYMBOL
+    | SOURCES
+    | {
+        "stage": FORECAST_DIAGNOSTICS.columns["stage"],
+        "level": Column(pl.Int64, "band, percent"),
+        "n": Column(pl.Int64, "forecasts of the sessions up to this one"),
+        "coverage": Column(pl.Float64, "share of their y inside the band", nullable=True),
+        "low": Column(pl.Float64, "lower end of the day-clustered 95 % interval", nullable=True),
+        "high": Column(pl.Float64, "upper end of the day-clustered 95 % interval", nullable=True),
+        "alarm": Column(pl.Boolean, "too far from nominal, and told apart from it"),
+    },
+    key=("day", "symbol", "score_source", "run_source", "data_regime", "stage", "level"),
+)
+
+PIT_RELIABILITY = Table(
+    name="pit_reliability",
+    columns=MONTH
+    | SYMBOL
+    | SOURCES
+    | {
+        "stage": Column(pl.String, "raw or calibrated"),
+        "quantile": Column(pl.Float64, "nominal probability"),
+        "observed": Column(pl.Float64, "share of y at or below the quantile"),
+        "n": Column(pl.Int64, "forecasts with an outcome"),
+        "bin_share": Column(pl.Float64, "share of y between this quantile and the next lower one", nullable=True),
+        "uniform_p": Column(pl.Float64, "chi-square p of all bin shares being nominal, forecasts as independent", True),
+    },
+    key=("month", "symbol", "score_source", "run_source", "data_regime", "stage", "quantile"),
+)
+
+_TRADING = {
+    "observation_days": Column(pl.Int64, "sessions counted, those without a trade included"),
+    "trades": Column(pl.Int64, "admitted trades"),
+    "signals": Column(pl.Int64, "signals, refused ones included"),
+    "reject_rate": Column(pl.Float64, "signals refused by risk limits / signals", nullable=True),
+    "hit_rate": Column(pl.Float64, "share of admitted trades with net_pnl > 0", nullable=True),
+    "gross_pnl": Column(pl.Float64, "USD"),
+    "cost": Column(pl.Float64, "USD"),
+    "net_pnl": Column(pl.Float64, "USD"),
+    "max_drawdown": Column(pl.Float64, "largest fall of cumulative net P&L from its peak / total capital, 0..1"),
+    "sharpe_daily": Column(pl.Float64, "annualised Sharpe of daily net returns", nullable=True),
+    "sharpe_method": Column(pl.String, "daily_agg_v1"),
+    "vol_floor_applied": Column(pl.Boolean, "no variance: the Sharpe ratio is null"),
+    "sharpe_step_raw": Column(pl.Float64, "mean / deviation of net P&L per trade, not annualised: diagnostic", True),
+} | {
+    f"{name}_{end}": Column(pl.Float64, f"{end} end of the 95 % interval of {name}", nullable=True)
+    for name in ("hit_rate", "net_pnl", "sharpe_daily")
+    for end in ("low", "high")
+}
+
+TRADING_SCORES = Table(
+    name="trading_scores",
+    columns=MONTH | SYMBOL | SOURCES | _TRADING,
+    key=("month", "symbol", "score_source", "run_source", "data_regime"),
+    open=True,
+)
+COST_SENSITIVITY = Table(
+    name="cost_sensitivity",
+    columns=MONTH | SOURCES | {"cost_multiplier": Column(pl.Float64, "costs times this")} | _TRADING,
+    key=("month", "score_source", "run_source", "data_regime", "cost_multiplier"),
+    open=True,
+)
+OOS_SUMMARY = Table(
+    name="oos_summary",
+    columns=MONTH
+    | SOURCES
+    | {
+        "oos_start": Column(pl.Date, "gates.oos_start: sessions after it are out of sample"),
+        "cost_multiplier": Column(pl.Float64, "costs times this"),
+    }
+    | _TRADING,
+    key=("month", "score_source", "run_source", "data_regime", "cost_multiplier"),
+    open=True,
+)

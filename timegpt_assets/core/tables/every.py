@@ -1,0 +1,29 @@
+"""Every declared table; checks, reference docs and the UI's column schema derive from it."""
+
+from timegpt_assets.core.tables.backtest import BOOK, PORTFOLIO, TRADES
+from timegpt_assets.core.tables.bars import BARS, QUALITY, RAW_BARS
+from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS, FORECASTS
+from timegpt_assets.core.tables.evaluation import (
+    COST_SENSITIVITY,
+    COVERAGE_DRIFT,
+    COVERAGE_REPORT,
+    DAY_SCORES,
+    FORECAST_DIAGNOSTICS,
+    FORECAST_SCORES,
+    INTERVAL_WIDTHS,
+    OOS_SUMMARY,
+    PIT_RELIABILITY,
+    TRADING_SCORES,
+)
+from timegpt_assets.core.tables.features import FEATURES, LABELS, MARKET_CONTEXT, PANEL
+from timegpt_assets.core.tables.forecasts import ANSWERS, OUTCOMES, RAW_FORECASTS, SNAPSHOTS
+from timegpt_assets.core.tables.gates import GATES, SYMBOL_GATES
+from timegpt_assets.core.tables.reports import REPORT
+
+ALL = (
+    RAW_BARS, BARS, QUALITY, MARKET_CONTEXT, FEATURES, PANEL, LABELS, SNAPSHOTS, ANSWERS, RAW_FORECASTS, OUTCOMES,
+    CALIBRATION_MODELS, FORECASTS, FORECAST_SCORES, DAY_SCORES, SYMBOL_GATES, TRADES, BOOK, PORTFOLIO,
+    FORECAST_DIAGNOSTICS, PIT_RELIABILITY, COVERAGE_REPORT, INTERVAL_WIDTHS, COVERAGE_DRIFT,
+    TRADING_SCORES, COST_SENSITIVITY, OOS_SUMMARY, GATES, REPORT,
+)  # fmt: skip
+"""Every declaration, in the order of the graph."""

@@ -1,0 +1,37 @@
+"""Tables of the gates: by symbol and day, and by month."""
+
+import polars as pl
+
+from timegpt_assets.core.schema import Column, Table
+from timegpt_assets.core.tables.columns import DAY, MONTH, SOURCES, SYMBOL
+
+_CRITERION = {
+    "criterion": Column(pl.String, "what is judged"),
+    "value": Column(pl.Float64, "what was measured", nullable=True),
+    "threshold": Column(pl.Float64, "what is asked", nullable=True),
+    "low": Column(pl.Float64, "lower end of the value's 95 % interval", nullable=True),
+    "high": Column(pl.Float64, "upper end of the value's 95 % interval", nullable=True),
+    "n": Column(pl.Int64, "observations behind the value"),
+    "passed": Column(pl.Boolean, "whether the criterion holds"),
+    "reason": Column(pl.String, "in words"),
+}
+
+SYMBOL_GATES = Table(
+    name="symbol_gates",
+    columns=DAY
+    | SYMBOL
+    | SOURCES
+    | _CRITERION
+    | {
+        "verdict": Column(pl.String, "eligible, ineligible, insufficient_observation"),
+        "bootstrap": Column(pl.String, "what insufficient_observation means for trading: trade or block"),
+    },
+    key=("day", "symbol", "score_source", "run_source", "data_regime", "criterion"),
+)
+
+GATES = Table(
+    name="gates",
+    columns=MONTH | SYMBOL | SOURCES | _CRITERION | {"gate": Column(pl.String, "forecast_gate, trading_gate, ...")},
+    key=("month", "gate", "symbol", "score_source", "run_source", "data_regime", "criterion"),
+)
+"""``symbol`` is ``*`` where a criterion is about all symbols; sources are ``*`` where it is about all rows."""
