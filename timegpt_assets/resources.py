@@ -142,11 +142,11 @@ def daily_files(around: Surroundings) -> DailyFiles:
 
 def size(settings: Settings) -> Size:
     """Return what one request may weigh."""
-    forecast, extra = settings.forecast, core_values.exogenous(settings)
+    forecast, extra = settings.forecast, settings.forecast.exogenous
     return Size(
         max_bytes=forecast.max_bytes_per_call,
         least_rows=core_values.least_rows(settings),
-        columns=1 + len(extra.names),
+        columns=1 + len(extra.future) + len(extra.historic),
         ahead=forecast.horizon_min if extra.future else 0,
     )
 

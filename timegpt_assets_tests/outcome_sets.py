@@ -70,7 +70,7 @@ def _outcomes(market: MarketData, symbols: Sequence[str], first: date, last: dat
     asked = snapshots.snapshots(
         days, preset=core_values.preset(under), horizon_min=horizon, calendar=calendar_of, skip_events=()
     )
-    shown = core_values.framing(under) | {"symbols": tuple(symbols)}
+    shown = core_values.framing(under, calendar_of) | {"symbols": tuple(symbols)}
     made = [
         Baseline(**core_values.baseline(under)).answers(
             framing.frames(panel, asked, day=day, **shown), budget_run_id=""

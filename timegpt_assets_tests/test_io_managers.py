@@ -260,7 +260,7 @@ def test_what_is_no_frame_and_a_table_that_is_not_declared_are_refused(
     def nameless() -> Any:
         return BARS.empty()
 
-    with pytest.raises(TableError, match=r"bars/nameless names the table unheard, which is not declared.*tables\.py"):
+    with pytest.raises(TableError, match=r"bars/nameless names the table unheard, which is not declared.*core/tables/"):
         Graph(instance, store, nameless).run("bars/nameless")
 
 

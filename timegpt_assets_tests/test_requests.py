@@ -57,6 +57,17 @@ def test_exogenous_columns_go_out_known_ahead_first_with_exactly_the_horizon(
     assert sigma[per_series - 1] == pytest.approx(known["sigma_60m"].item())
 
 
+def test_events_of_a_calendar_file_are_flagged_too(server: TimeGPTServer, tmp_path: Path) -> None:
+    others = "2026-01-07,cpi,08:30:00\n2026-01-08,fomc_decision,14:00:00\n"
+    (tmp_path / "macro.csv").write_text(f"date,event,time_et\n{DAYS[1]},payrolls,08:30:00\n{others}")
+    named = (f"events.calendar_path={tmp_path / 'macro.csv'}", "events.calendar_names.event_payrolls=payrolls")
+    with house(tmp_path, server, *named, "forecast.exogenous.future=[event_payrolls]") as built:
+        built.run(DAY, assets=["answers"])
+    body = server.bodies()[0]["series"]
+    assert set(body["X"][0]) == {0.0, 1.0}, "the file's day is among the days before"
+    assert set(body["X_future"][0]) == {0.0}
+
+
 def test_exogenous_columns_go_out_in_bulk_too(server: TimeGPTServer, tmp_path: Path) -> None:
     bulk = ("forecast.history_mode=cross_validation", "forecast.snapshot_preset=liquidity_profile")
     with house(tmp_path, server, *bulk, *BESIDE) as built:

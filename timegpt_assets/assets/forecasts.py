@@ -47,7 +47,7 @@ def answers(house: House) -> dg.AssetsDefinition:
     """Return the asset of what the forecaster said: the paid step, partitioned by day alone."""
     history = house.settings.forecast.history_days
     make = framing.frames if house.settings.forecast.history_mode == "single" else blocks.frames
-    framed, nothing = core_values.framing(house.settings), core.no_answers(core_values.levels(house.settings))
+    nothing = core.no_answers(core_values.levels(house.settings))
 
     @declared(
         ANSWERS,
@@ -64,11 +64,13 @@ def answers(house: House) -> dg.AssetsDefinition:
         panel: Stored,
         snapshots: pl.DataFrame,
         forecaster: dg.ResourceParam[Forecaster],
+        daily_files: dg.ResourceParam[DailyFiles],
         io_manager: dg.ResourceParam[TableIOManager],
     ) -> pl.DataFrame:
         """What the forecaster answered, one request per snapshot for all symbols, never asked twice."""
         found: dict[str, Answered] = {}
         known = with_own(context, panel, "features/panel")
+        framed = core_values.framing(house.settings, daily_files.calendar)
         asking = {"budget_run_id": context.run.run_id, "reask": context.run.tags.get(REASK) == "true"}
         try:
             for day in days_of(context.partition_keys):

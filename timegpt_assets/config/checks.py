@@ -95,7 +95,8 @@ def places(data: Data) -> Refusals:
 
 def exogenous(forecast: Forecast, events: Events) -> Refusals:
     """Refuse columns that nobody knows beforehand, and columns that are said to be both."""
-    known = (*CLOCK, *sorted(events.dates))
+    from_file = events.calendar_names if events.calendar_path else ()
+    known = (*CLOCK, *sorted({*events.dates, *from_file}))
     if unknown := [name for name in forecast.exogenous.future if name not in known]:
         remedy = f"Take out {', '.join(unknown)}; features of the panel belong in forecast.exogenous.historic."
         yield Refusal("forecast.exogenous.future", " | ".join(known), remedy)

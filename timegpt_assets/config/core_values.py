@@ -142,7 +142,7 @@ def feature_recipe(settings: Settings, events: EventCalendar) -> FeatureRecipe:
     )
 
 
-def framing(settings: Settings) -> dict[str, Any]:
+def framing(settings: Settings, events: EventCalendar) -> dict[str, Any]:
     """Return the keyword arguments of core.framing.frames beside its frames and day."""
     forecast = settings.forecast
     needs = forecast.framing.provider_min_samples if forecast.backend == "nixtla" else None
@@ -154,17 +154,17 @@ def framing(settings: Settings) -> dict[str, Any]:
         "min_history_samples": forecast.framing.min_history_samples,
         "provider_min_samples": needs,
         "max_stale_min": forecast.framing.max_stale_min,
-        "exogenous": exogenous(settings),
+        "exogenous": exogenous(settings, events),
     }
 
 
-def exogenous(settings: Settings) -> Exogenous:
+def exogenous(settings: Settings, events: EventCalendar) -> Exogenous:
     """Return what is sent beside y; nothing to the local forecaster, which reads the clock by itself."""
     asked = settings.forecast.exogenous
     if settings.forecast.backend != "nixtla":
         return Exogenous()
-    events = {name: days for name, days in settings.events.dates.items() if name in asked.future}
-    return Exogenous(future=asked.future, historic=asked.historic, events=events)
+    flagged = {name: days for name, days in events.days.items() if name in asked.future}
+    return Exogenous(future=asked.future, historic=asked.historic, events=flagged)
 
 
 def levels(settings: Settings) -> tuple[int, ...]:

@@ -17,12 +17,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import google_crc32c
+
+from timegpt_assets_tests.servers.served import Served
 
 PAGE = 1000
 NO_BUCKET = "The specified bucket does not exist."
@@ -91,7 +92,7 @@ class _Session:
     data: bytearray = field(default_factory=bytearray)
 
 
-class GCSServer:
+class GCSServer(Served):
     """Serves in a thread inside ``with``; ``buckets`` exist from the start.
 
     ``faults[kind]`` strike requests of that kind one by one; ``pause_s`` is how long every write takes between the
@@ -109,24 +110,7 @@ class GCSServer:
         self.sessions: dict[str, _Session] = {}
         self._generations = itertools.count(1_700_000_000_000_000)
         self.lock = threading.Lock()
-        self._http = _Http(("127.0.0.1", port), type("Handler", (_Handler,), {"owner": self}))
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-
-    def __enter__(self) -> "GCSServer":
-        """Start serving."""
-        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop serving and free the port."""
-        self._http.shutdown()
-        self._http.server_close()
-
-    def serve_forever(self) -> None:
-        """Serve in this thread until interrupted."""
-        self._http.serve_forever()
+        super().__init__(_Handler, port)
 
     @property
     def counts(self) -> Counter[str]:
@@ -178,14 +162,6 @@ class GCSServer:
         finally:
             with self.lock:
                 self.writing -= 1
-
-
-class _Http(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that was killed is what the tests are about."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -11,19 +11,19 @@ import math
 import queue
 import socket
 import struct
-import sys
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import zstandard
+
+from timegpt_assets_tests.servers.served import Served
 
 MEAN_ROWS, DAMPING = 390, 0.9
 
@@ -140,16 +140,7 @@ def cross_validation(body: Mapping[str, Any]) -> dict[str, Any]:
     return tokens | {"mean": mean, "intervals": bands or None, "weights_x": None, "sizes": sizes, "idxs": idxs}
 
 
-class _Http(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that left: being killed is what tests do to it."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            super().handle_error(request, client_address)
-
-
-class TimeGPTServer:
+class TimeGPTServer(Served):
     """Serves in a thread inside ``with``; counts requests by path, keeps their bodies, takes faults from a queue.
 
     ``faults`` strike POSTs one by one (None: answered well), ``params_faults`` GET /model_params. ``events`` tells of
@@ -167,25 +158,7 @@ class TimeGPTServer:
         self.faults: deque[Fault | None] = deque()
         self.params_faults: deque[Fault | None] = deque()
         self._lock = threading.Lock()
-        self._http = _Http(("127.0.0.1", port), type("Handler", (_Handler,), {"owner": self}))
-        self.host = f"127.0.0.1:{self._http.server_address[1]}"
-        self.url = f"http://{self.host}"
-
-    def __enter__(self) -> "TimeGPTServer":
-        """Start serving."""
-        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop serving and free the port."""
-        self._http.shutdown()
-        self._http.server_close()
-
-    def serve_forever(self) -> None:
-        """Serve in this thread until interrupted."""
-        self._http.serve_forever()
+        super().__init__(_Handler, port)
 
     @property
     def digests(self) -> Counter[str]:
