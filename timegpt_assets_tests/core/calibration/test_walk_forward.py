@@ -122,7 +122,7 @@ def test_rolling_half_widths_equal_a_clerks_sort_of_each_window(level: int, wind
     rng = np.random.default_rng(level)
     scores = rng.gamma(2, 1, size=(90, 4)).round(2)
     scores[rng.random(90) < 0.2, 3] = np.nan
-    found = rolling.half_widths(scores, level=level, window_days=window_days, embargo_days=1, min_samples=12)
+    found = rolling.half_widths(scores, levels=[level], window_days=window_days, embargo_days=1, min_samples=12)[level]
     for t in range(90):
         for cell in range(4):
             past = [v for v in scores[max(t - window_days - 1, 0) : max(t - 1, 0), cell] if not np.isnan(v)]
@@ -141,8 +141,8 @@ def test_rolling_half_widths_equal_the_models_of_each_day(made_up: pl.DataFrame)
     wide = timed.pivot(["symbol", "snapshot_time"], index="day", values="z").sort("day")
     cells = timed.select("symbol", "snapshot_time").unique(maintain_order=True).rows()
     scores = wide.drop("day").to_numpy()
-    for level in LEVELS:
-        widths = rolling.half_widths(scores, level=level, window_days=12, embargo_days=1, min_samples=5)
+    wide_enough = rolling.half_widths(scores, levels=LEVELS, window_days=12, embargo_days=1, min_samples=5)
+    for level, widths in wide_enough.items():
         own = {
             row[:3]: row[3]
             for row in found.filter(level=level).select("day", "symbol", "snapshot_time", "half_width").rows()
@@ -155,7 +155,7 @@ def test_rolling_half_widths_equal_the_models_of_each_day(made_up: pl.DataFrame)
 
 def test_an_embargo_of_nothing_is_refused_by_the_fast_path_too() -> None:
     with pytest.raises(samples.CalibrationError, match=r"Set calibration\.embargo_days to 1 or more"):
-        rolling.half_widths(np.zeros((5, 2)), level=50, window_days=3, embargo_days=0, min_samples=1)
+        rolling.half_widths(np.zeros((5, 2)), levels=[50], window_days=3, embargo_days=0, min_samples=1)
 
 
 BAD = {
