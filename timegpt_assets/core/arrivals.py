@@ -21,18 +21,23 @@ def content_hashes(bars: pl.DataFrame, keys: Sequence[str], facts: Mapping[str, 
     Counted are times, prices, volumes, the close before, and which rules the file breaks on how many rows. Where in
     the file a row stood, and what an error says in words, are not: a day inserted before it changes nothing of a day.
     """
-    parts = {
-        f"{day}|{symbol}": part for (day, symbol), part in bars.partition_by("day", "symbol", as_dict=True).items()
-    }
-    return {key: _digest(parts.get(key), facts.get(key, {})) for key in keys}
+    ordered = bars.select("day", "symbol", "ts", *NUMBERS).sort("day", "symbol", "ts", *NUMBERS)
+    columns = [ordered["ts"].to_physical(), *(ordered[name].fill_null(_MISSING) for name in NUMBERS)]
+    values = [memoryview(column.to_numpy().tobytes()) for column in columns]
+    spans = _spans(ordered)
+    return {key: _digest(values, spans.get(key), facts.get(key, {})) for key in keys}
 
 
-def _digest(rows: pl.DataFrame | None, facts: Mapping[str, Any]) -> str:
+def _spans(ordered: pl.DataFrame) -> dict[str, tuple[int, int]]:
+    """Return key -> the bytes of its rows in a column of eight bytes a value: first, and one past the last."""
+    runs = ordered.group_by("day", "symbol", maintain_order=True).len().with_columns(end=pl.col("len").cum_sum())
+    return {f"{day}|{symbol}": (8 * (end - rows), 8 * end) for day, symbol, rows, end in runs.iter_rows()}
+
+
+def _digest(values: Sequence[memoryview], span: tuple[int, int] | None, facts: Mapping[str, Any]) -> str:
     broken = sorted([rule, count] for rule, count, *_ in facts.get("faults", ()))
     digest = hashlib.sha256(orjson.dumps([broken, facts.get("previous_close")]))
-    if rows is not None:
-        ordered = rows.select("ts", *NUMBERS).sort("ts", *NUMBERS)
-        digest.update(ordered["ts"].cast(pl.Int64).to_numpy().tobytes())
-        for name in NUMBERS:
-            digest.update(ordered[name].fill_null(_MISSING).to_numpy().tobytes())
+    if span is not None:
+        for column in values:
+            digest.update(column[slice(*span)])
     return digest.hexdigest()[:16]
