@@ -110,7 +110,7 @@ def show(found: dict[str, Any], *, as_json: bool) -> None:
     out.print(
         f"{found['calls_needed']} calls needed{money} ({found['requests_needed']} requests of at most "
         f"{found['max_bytes_per_request']:,} bytes, {found['model_params_needed']} for the model's parameters), "
-        f"{found['requests_cached']} cached. Left: {found['calls_left']}.",
+        f"{found['requests_cached']} cached. Left: {_left(found)}.",
         highlight=False,
     )
     out.print(
@@ -122,6 +122,10 @@ def show(found: dict[str, Any], *, as_json: bool) -> None:
     out.print(
         f"A year of history: {years['single']} calls singly, {years['cross_validation']} in bulk.", highlight=False
     )
+
+
+def _left(found: dict[str, Any]) -> str:
+    return ", ".join(f"{calls} {limit}".replace("_", " ") for limit, calls in found["calls_left"].items())
 
 
 def _grouped(rows: Sequence[dict[str, Any]], by_month: bool) -> dict[str, list[int]]:
@@ -138,7 +142,7 @@ def reasked(around: Surroundings, days: Sequence[date], messages: Console) -> No
     messages.print(
         f"--reask: {found['calls_needed']} calls for {found['snapshots']} snapshots on {found['days']} days will be "
         f"paid again (money: {found['money'] if found['money'] is not None else 'no price_per_call'}), left: "
-        f"{found['calls_left']}.",
+        f"{_left(found)}.",
         highlight=False,
         soft_wrap=True,
     )
@@ -167,8 +171,17 @@ def budget(
         return
     table = Table("what", "value", title=f"account {owner.name} at {owner.host}")
     for name, value in found.items():
-        table.add_row(name, str(value))
+        table.add_row(name.replace("_", " "), _said(value))
     Console().print(table)
+
+
+def _said(value: object) -> str:
+    """Return a figure as a person reads it: one line for each part, what waits by its days, a dash for nothing."""
+    if isinstance(value, dict):
+        return "\n".join(f"{name}: {_said(part)}" for name, part in value.items()) or "-"
+    if isinstance(value, list):
+        return "\n".join(f"{entry['first']} to {entry['last']}: {entry['why']}" for entry in value) or "-"
+    return "-" if value is None else str(value)
 
 
 def cache(

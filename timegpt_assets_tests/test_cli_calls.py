@@ -85,6 +85,7 @@ def _tell(told: Story, server: TimeGPTServer, patched: pytest.MonkeyPatch) -> No
     run("thaw", "budget", "thaw", "--json")
     run("first day", "backfill", *span, *answers, "--json", *tight)
     run("budget", "budget", "--json", *tight)
+    run("budget for people", "budget", *tight)
     run("rest", "backfill", *span, *answers, "--json")
     run("again", "backfill", *span, *answers, "--force", "--json")
     run("forget", "budget", "forget", "--json")
@@ -154,6 +155,10 @@ def test_a_backfill_that_outruns_the_budget_ends_well_and_says_what_waits(story:
     budget = story.figures("budget")
     assert (budget["spent"], budget["spent_money"], budget["left"]["per_day"]) == (5, 2.5, 0)
     assert [entry["first"] for entry in budget["waiting"]] == ["2025-02-03"]
+    said = " ".join(story.results["budget for people"].output.replace("│", " ").split())
+    assert "2025-02-03 to 2025-02-04: 2 calls needed for the next session, 0 left" in said
+    assert "per_day: 0" in said
+    assert "datetime" not in said
     assert story.figures("forget")["waiting"] == []
 
 

@@ -50,7 +50,8 @@ def drift(rows: pl.DataFrame, *, symbol: str = "*") -> Picture:
         return nothing("Coverage over the sessions")
     charts = [_drift_panel(part, source) for source, part in by_source(own)]
     count = int(own["alarm"].sum())
-    words = f"{count} alarms of coverage that left its promise" if count else "Coverage kept its promise all month"
+    alarms = "1 alarm" if count == 1 else f"{count} alarms"
+    words = f"{alarms} of coverage that left its promise" if count else "Coverage kept its promise all month"
     subtitle = f"{own['month'][0]}; shades: 95 % interval; dashes: nominal; dots: alarms; {sources(own)}"
     return panels(charts, titled(words, subtitle), columns=2)
 
