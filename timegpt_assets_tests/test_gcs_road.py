@@ -13,15 +13,12 @@ import pytest
 
 from timegpt_assets import resources
 from timegpt_assets.adapters.parquet_store import ParquetStore
+from timegpt_assets_tests.adapters.buckets import closing
 from timegpt_assets_tests.roads import TINY, Road, road
 from timegpt_assets_tests.servers.gcs import Fault, GCSServer
 from timegpt_assets_tests.test_revisions import DAYS, HOUSE, REVISED, asked, at, deliver, obey, tick
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated"),
-    # the client leaves the socket of an answer that failed to the garbage collector
-    pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
 
 BARS, OURS = "vendor-bars", "our-tables"
 IN_BUCKETS = (
@@ -39,8 +36,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[GCSServer]:
     with GCSServer(BARS, OURS) as running:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", running.url)
         resources.bucket_client.cache_clear()
-        yield running
-        resources.bucket_client().close()
+        with closing(resources.bucket_client()):
+            yield running
         resources.bucket_client.cache_clear()
 
 
