@@ -6,11 +6,29 @@ from pathlib import Path
 import pytest
 
 REAL_DATA = "TIMEGPT_ASSETS_REAL_DATA"
+SKIPS = "TIMEGPT_ASSETS_SKIPS"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --soak: the whole repetition counts instead of a twentieth."""
     parser.addoption("--soak", action="store_true", help="run repetition tests in full")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that skipped a test where TIMEGPT_ASSETS_SKIPS is ``fail``: all that tests ask for is there."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get(SKIPS) == "fail" and reporter and reporter.stats.get("skipped") and not session.exitstatus:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say why a run fails that has no failed test."""
+    skipped = len(terminalreporter.stats.get("skipped", []))
+    if skipped and os.environ.get(SKIPS) == "fail":
+        terminalreporter.line(
+            f"{skipped} skipped, and {SKIPS}=fail: start what they name above, or unset {SKIPS}.", red=True
+        )
 
 
 @pytest.fixture(scope="session")
