@@ -6,7 +6,7 @@ import polars as pl
 from timegpt_assets.adapters.daily_files import DailyFiles
 from timegpt_assets.adapters.parquet_store import Stored
 from timegpt_assets.assets.declare import House, declared, note_rows, stored_in, with_own
-from timegpt_assets.config import core_values
+from timegpt_assets.config import strategy_values
 from timegpt_assets.core import liquidity
 from timegpt_assets.core.backtest import event_loop
 from timegpt_assets.core.backtest import portfolio as limits
@@ -19,7 +19,7 @@ LIQUIDITY = ("day", "symbol", "known_at", "volume_norm_5m", "range_pct")
 
 def trades(house: House) -> dg.AssetsDefinition:
     """Return the asset of each symbol's trades, limits of the portfolio aside."""
-    traded, filters = core_values.backtest(house.settings), core_values.filters(house.settings)
+    traded, filters = strategy_values.backtest(house.settings), strategy_values.filters(house.settings)
     lookback = filters.lookback_sessions if filters else 0
 
     @declared(
@@ -46,7 +46,7 @@ def trades(house: House) -> dg.AssetsDefinition:
         """Trades the rules take on calibrated forecasts, after costs; entries one bar after the snapshot."""
         past = with_own(context, features, "features/features")
         illiquid = liquidity.illiquid(forecasts, past, filters=filters) if filters else None
-        event_days = core_values.event_days(house.settings, daily_files.calendar)
+        event_days = strategy_values.event_days(house.settings, daily_files.calendar)
         frame = event_loop.trades(forecasts, bars, symbol_gates, illiquid=illiquid, event_days=event_days, **traded)
         note_rows(context, frame)
         return frame
@@ -73,7 +73,7 @@ def book(house: House) -> dg.AssetsDefinition:
 
 def portfolio(house: House) -> dg.AssetsDefinition:
     """Return the asset of the day's trades as the portfolio's limits admit them."""
-    risk = core_values.portfolio(house.settings)
+    risk = strategy_values.portfolio(house.settings)
     lookback = house.settings.trading.risk.lookback_sessions
 
     @declared(

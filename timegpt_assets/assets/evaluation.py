@@ -9,7 +9,7 @@ import polars as pl
 from timegpt_assets.adapters.parquet_store import Stored
 from timegpt_assets.assets import shown
 from timegpt_assets.assets.declare import House, declared, judged_months, note_rows, stored_in, trailing
-from timegpt_assets.config import core_values
+from timegpt_assets.config import core_values, strategy_values
 from timegpt_assets.core.metrics import diagnostics, forecast, intervals, trading
 from timegpt_assets.core.schema import Table
 from timegpt_assets.core.tables.evaluation import (
@@ -158,7 +158,7 @@ def _trading_asset(
     house: House, table: Table, measured: Callable[..., pl.DataFrame], doc: str, **options: Any
 ) -> dg.AssetsDefinition:
     """Return a month asset of the account: all read the portfolio and the days on which forecasts were made."""
-    account, lookback = core_values.account(house.settings), house.settings.gates.lookback_sessions
+    account, lookback = strategy_values.account(house.settings), house.settings.gates.lookback_sessions
 
     @declared(
         table,
@@ -213,5 +213,5 @@ def oos_summary(house: House) -> dg.AssetsDefinition:
         trading.oos_summary,
         doc,
         oos_start=settings.gates.oos_start,
-        multipliers=core_values.oos_multipliers(settings),
+        multipliers=strategy_values.oos_multipliers(settings),
     )

@@ -5,7 +5,7 @@ import polars as pl
 
 from timegpt_assets.adapters.parquet_store import Stored
 from timegpt_assets.assets.declare import House, declared, judged_months, note_rows, stored_in, trailing
-from timegpt_assets.config import core_values
+from timegpt_assets.config import strategy_values
 from timegpt_assets.core import gates as core
 from timegpt_assets.core.tables.gates import GATES, SYMBOL_GATES
 from timegpt_assets.partitions import days_of, own_symbol_window, symbols_of
@@ -13,7 +13,7 @@ from timegpt_assets.partitions import days_of, own_symbol_window, symbols_of
 
 def symbol_gates(house: House) -> dg.AssetsDefinition:
     """Return the asset of each symbol's eligibility, from earlier days only."""
-    eligibility = core_values.eligibility(house.settings)
+    eligibility = strategy_values.eligibility(house.settings)
     tickers = set(house.settings.universe.tickers)
     window = own_symbol_window(-eligibility.lookback_sessions, -1)
 
@@ -38,7 +38,7 @@ def symbol_gates(house: House) -> dg.AssetsDefinition:
 
 def forecast_gate(house: House) -> dg.AssetsDefinition:
     """Return the asset of the month's verdict on forecasts."""
-    gate, promotion = core_values.forecast_gate(house.settings), core_values.promotion(house.settings)
+    gate, promotion = strategy_values.forecast_gate(house.settings), strategy_values.promotion(house.settings)
     symbols = house.settings.universe.tickers
 
     @declared(
@@ -74,7 +74,7 @@ def forecast_gate(house: House) -> dg.AssetsDefinition:
 
 def trading_gate(house: House) -> dg.AssetsDefinition:
     """Return the asset of the month's verdict on the account."""
-    gate, promotion = core_values.trading_gate(house.settings), core_values.promotion(house.settings)
+    gate, promotion = strategy_values.trading_gate(house.settings), strategy_values.promotion(house.settings)
     lookback = house.settings.gates.lookback_sessions
 
     @declared(

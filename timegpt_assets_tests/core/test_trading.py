@@ -9,24 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from timegpt_assets.core import calendar, trading
+from timegpt_assets_tests.core.house_rules import RULES
 
-RULES = trading.Rules(
-    rule_set="enhancement",
-    k_sigma=0.5,
-    s_stop=1.0,
-    s_take=1.0,
-    ev_lambda=0.25,
-    max_width_sigma=4.0,
-    cap_per_trade=1.0,
-    daily_trade_cap=3,
-    cooldown_bars=5,
-    time_stop_et=time(15, 55),
-    early_close_margin_min=5,
-    entry_lag_bars=1,
-    exit_at_forecast_ts=True,
-    require_positive_ev=True,
-    suppress_wide=True,
-)
 SPRINT = replace(RULES, rule_set="budget_sprint")
 COSTS = trading.Costs(fees_bps={"AAA": 0.5}, half_spread_ticks={"AAA": 1.0}, tick_size=0.01)
 

@@ -19,29 +19,13 @@ from timegpt_assets.core.tables.backtest import TRADES
 from timegpt_assets.core.tables.bars import BARS
 from timegpt_assets.core.tables.calibration import FORECASTS
 from timegpt_assets.core.tables.gates import SYMBOL_GATES
+from timegpt_assets_tests.core.house_rules import RULES
 
 DAY = date(2025, 1, 2)
 EARLY = date(2025, 7, 3)
 MINUTE = timedelta(minutes=1)
 SIGMA = 0.01
 CAPITAL = 100_000.0
-RULES = trading.Rules(
-    rule_set="enhancement",
-    k_sigma=0.5,
-    s_stop=1.0,
-    s_take=1.0,
-    ev_lambda=0.25,
-    max_width_sigma=4.0,
-    cap_per_trade=1.0,
-    daily_trade_cap=3,
-    cooldown_bars=5,
-    time_stop_et=time(15, 55),
-    early_close_margin_min=5,
-    entry_lag_bars=1,
-    exit_at_forecast_ts=True,
-    require_positive_ev=True,
-    suppress_wide=True,
-)
 COSTS = trading.Costs(fees_bps={"*": 0.5}, half_spread_ticks={"*": 1.0}, tick_size=0.01)
 FREE = trading.Costs(fees_bps={"*": 0.0}, half_spread_ticks={"*": 0.0}, tick_size=0.01)
 NO_GATES = SYMBOL_GATES.empty()

@@ -1,0 +1,164 @@
+"""Settings as the plain values and small frozen dataclasses that core takes to trade, to score an account and to judge.
+
+Belongs here: one function per thing core asks for, as in core_values.py. Nothing is decided here.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from timegpt_assets.config.settings import Settings
+from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.core.gates import Eligibility, ForecastGate, Promotion, TradingGate
+from timegpt_assets.core.liquidity import Filters
+from timegpt_assets.core.metrics.trading import Account
+from timegpt_assets.core.trading import Costs, Risk, Rules
+
+EARLY_CLOSE_MARGIN_MIN = 5
+"""semantics of the time stop: 15:55, or 5 minutes before an early close."""
+STRESSED = 1.5
+"""The cost multiple that the key pnl_at_1p5x_costs_gte carries in its name."""
+
+
+def backtest(settings: Settings) -> dict[str, Any]:
+    """Return the keyword arguments of core.backtest.event_loop.trades beside its frames and event_days."""
+    return {
+        "rules": rules(settings),
+        "costs": costs(settings),
+        "capital": settings.trading.capital,
+        "bootstrap": settings.gates.bootstrap,
+    }
+
+
+def filters(settings: Settings) -> Filters | None:
+    """Return what counts as abnormal liquidity; None when the filters are off."""
+    asked = settings.trading.filters
+    if not asked.enabled:
+        return None
+    return Filters(
+        lookback_sessions=asked.lookback_sessions,
+        min_volume_percentile=asked.min_volume_percentile,
+        max_range_percentile=asked.max_range_percentile,
+    )
+
+
+def rules(settings: Settings) -> Rules:
+    """Return when to enter and leave."""
+    trading, backtest = settings.trading, settings.backtest
+    return Rules(
+        rule_set=trading.rule_set,
+        k_sigma=trading.k_sigma,
+        s_stop=trading.s_stop,
+        s_take=trading.s_take,
+        ev_lambda=trading.ev_lambda,
+        max_width_sigma=trading.max_width_sigma,
+        cap_per_trade=trading.cap_per_trade,
+        daily_trade_cap=trading.daily_trade_cap,
+        cooldown_bars=trading.cooldown_bars,
+        time_stop_et=trading.time_stop_et,
+        early_close_margin_min=EARLY_CLOSE_MARGIN_MIN,
+        entry_lag_bars=backtest.entry_lag_bars,
+        exit_at_forecast_ts=trading.exit_at_forecast_ts,
+        require_positive_ev=trading.require_positive_ev,
+        suppress_wide=trading.max_width_sigma is not None,
+    )
+
+
+def costs(settings: Settings) -> Costs:
+    """Return fees and half-spreads; the default entry of a per-symbol setting stands for the symbols not named."""
+    trading = settings.trading
+    return Costs(
+        fees_bps=_named(trading.fees_bps),
+        half_spread_ticks=_named(trading.half_spread_ticks),
+        tick_size=trading.tick_size,
+    )
+
+
+def _named(per_symbol: Mapping[str, float]) -> dict[str, float]:
+    return {("*" if symbol == "default" else symbol): value for symbol, value in per_symbol.items()}
+
+
+def event_days(settings: Settings, events: EventCalendar) -> tuple[date, ...]:
+    """Return the days on which nothing is entered because of an event."""
+    return tuple(sorted({day for name in settings.trading.skip_events for day in events.days.get(name, ())}))
+
+
+def risk(settings: Settings) -> Risk:
+    """Return the limits of the portfolio."""
+    limits = settings.trading.risk
+    return Risk(
+        lookback_sessions=limits.lookback_sessions,
+        max_positions=limits.position_limit,
+        max_daily_volatility=limits.volatility_halt,
+        max_drawdown=limits.drawdown_stop,
+    )
+
+
+def portfolio(settings: Settings) -> dict[str, Any]:
+    """Return the keyword arguments of core.backtest.portfolio.portfolio beside book, day and sessions."""
+    return {"risk": risk(settings), "capital": settings.trading.capital, "symbols": settings.universe.tickers}
+
+
+def account(settings: Settings) -> Account:
+    """Return what returns are measured against."""
+    return Account(
+        capital=settings.trading.capital,
+        symbols=settings.universe.tickers,
+        annualization_days=settings.backtest.annualization_days,
+    )
+
+
+def oos_multipliers(settings: Settings) -> tuple[float, ...]:
+    """Return the cost multipliers at which out-of-sample figures are needed: plain and promotion's."""
+    return tuple(sorted({1.0, settings.gates.promotion.sharpe_cost_multiplier}))
+
+
+def eligibility(settings: Settings) -> Eligibility:
+    """Return what a symbol must show before it is traded."""
+    gates, asked = settings.gates, settings.gates.trade_eligibility
+    return Eligibility(
+        lookback_sessions=gates.symbol_lookback_sessions,
+        min_forecasts=gates.symbol_min_forecasts,
+        rmae_lt=asked.rmae_lt,
+        rrmse_lt=asked.rrmse_lt,
+        coverage_tol=asked.coverage_tol,
+        climatology_days=gates.climatology_days,
+        bootstrap=gates.bootstrap,
+    )
+
+
+def forecast_gate(settings: Settings) -> ForecastGate:
+    """Return what each symbol's forecasts must show in a month."""
+    gates, asked = settings.gates, settings.gates.forecast_gates
+    return ForecastGate(
+        min_forecasts=gates.min_forecasts,
+        rmae_lt=asked.rmae_lt,
+        rrmse_lt=asked.rrmse_lt,
+        coverage_tol=asked.coverage_tol,
+    )
+
+
+def trading_gate(settings: Settings) -> TradingGate:
+    """Return what the account must show in a month."""
+    gates, asked = settings.gates, settings.gates.trading_gates
+    return TradingGate(
+        min_observation_days=gates.min_observation_days,
+        min_completed_runs=gates.hard_metrics.min_completed_runs,
+        oos_sharpe_gte=asked.oos_sharpe_gte,
+        hit_rate_gte=asked.hit_rate_gte,
+        stress_multiplier=STRESSED,
+        stressed_pnl_gte=asked.pnl_at_1p5x_costs_gte,
+    )
+
+
+def promotion(settings: Settings) -> Promotion:
+    """Return what a promotion asks beyond both gates."""
+    asked = settings.gates.promotion
+    return Promotion(
+        pit_dev_max=asked.pit_dev_max,
+        rmae_max=asked.rmae_lte,
+        dm_p_lt=asked.dm_p_lt,
+        oos_sharpe_gte=asked.sharpe_gte,
+        sharpe_cost_multiplier=asked.sharpe_cost_multiplier,
+        stressed_pnl_gt=asked.pnl_gt,
+    )
