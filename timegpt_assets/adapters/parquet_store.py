@@ -162,7 +162,8 @@ class ParquetStore:
                         facts |= {(day, symbol): fact for symbol, fact in part.facts.items()}
                 if columns is None or columns:
                     filled = [part for part in parts if part.height]
-                    frames += [_scanned(list(run), only, columns) for only, run in groupby(filled, lambda p: p.only)]
+                    alike = groupby(filled, lambda part: (part.only, isinstance(part.source, bytes)))
+                    frames += [_scanned(list(run), only, columns) for (only, _), run in alike]
                     schemas += [] if filled or frames else [_no_rows(part) for part in parts]
         if absent and missing == "error":
             raise missing_partition(asset, absent)
@@ -193,7 +194,10 @@ def file_name(asset: str, day: Day) -> str:
 
 
 def _scanned(parts: Sequence[_Part], only: frozenset[str] | None, columns: Collection[str] | None) -> pl.DataFrame:
-    """Return the rows asked for of files that have some. Raises StoreError, naming the file that is at fault."""
+    """Return the rows asked for of files that have some. Raises StoreError, naming the file that is at fault.
+
+    All of them bytes or all of them open files: polars scans no mixture.
+    """
     sources: list[IO[bytes]] = [
         io.BytesIO(part.source) if isinstance(part.source, bytes) else part.source for part in parts
     ]

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.adapters.parquet_files import FOOTER, StoreError
+from timegpt_assets.adapters.parquet_files import FOOTER, SMALL, StoreError
 from timegpt_assets.adapters.parquet_store import MissingPartition, ParquetStore, file_name
 from timegpt_assets.adapters.places import Folder, PlaceError
 
@@ -57,6 +57,17 @@ def test_what_was_written_is_read_by_day_and_symbol(tmp_path: Path) -> None:
     assert_frame_equal(store.read(ASSET, [later, DAY]), pl.concat([rows("A", "C"), rows("B", day=later)]))
     assert_frame_equal(store.read(ASSET, [DAY], ["C"]), rows("C"))
     assert store.read(ASSET, [DAY], columns=["close", "symbol"]).columns == ["symbol", "close"]
+
+
+def test_small_and_large_files_are_read_together_in_the_order_of_days(tmp_path: Path) -> None:
+    store, days = ParquetStore(Folder(tmp_path)), [DAY + timedelta(days=n) for n in range(4)]
+    written = [rows("A", day=day, n=n) for day, n in zip(days, (210, 60_000, 210, 60_000), strict=True)]
+    for day, frame in zip(days, written, strict=True):
+        store.write(ASSET, day, frame, keys=["A"])
+    sizes = [Path(store.place.shown(file_name(ASSET, day))).stat().st_size for day in days]
+    assert [size > SMALL for size in sizes] == [False, True, False, True]
+
+    assert_frame_equal(store.read(ASSET, days), pl.concat(written))
 
 
 def test_neighbouring_symbols_share_row_groups_and_an_undivided_table_is_one(tmp_path: Path) -> None:
