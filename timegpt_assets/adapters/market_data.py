@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 import polars as pl
 
 from timegpt_assets.adapters.month_file import Delivery, MonthFile
+from timegpt_assets.adapters.places import remedied
 from timegpt_assets.core.contract import Reading
 from timegpt_assets.core.tables.bars import RAW_BARS
 
@@ -77,10 +78,10 @@ class LocalMarketData:
         """Return the RAW_BARS rows of those symbols and New York dates, each file read once, and its faults.
 
         A month without a file has no rows. ``row`` is the position in the file. Raises MarketDataError for a missing
-        root and for a ticker or template that is none; a bad file is a fault of its own days and stops no others.
+        root and for a ticker or template that is none, and PlaceError when the disk cannot be read; a bad file is a
+        fault of its own days and stops no others.
         """
-        if not self.root.is_dir():
-            raise MarketDataError(f"{self.root} is no folder of bars. Set data.root to the folder above stocks/.")
+        self._demand_root()
         asked = [(symbol, month, own) for symbol in sorted(set(symbols)) for month, own in months(days)]
         return joined(self._month(*place) for place in asked)
 
@@ -94,18 +95,28 @@ class LocalMarketData:
     def states(self, symbols: Sequence[str], firsts: Sequence[date]) -> dict[tuple[str, date], str]:
         """Return modification time and size of every file there is of these symbols and months.
 
-        Raises MarketDataError for a missing root.
+        Raises MarketDataError for a missing root, and PlaceError when the disk cannot be read.
         """
-        if not self.root.is_dir():
-            raise MarketDataError(f"{self.root} is no folder of bars. Set data.root to the folder above stocks/.")
+        self._demand_root()
         found = {}
         for symbol, first in product(symbols, firsts):
-            if state := _state(self.root / template_path(self.template, symbol, first)):
-                found[symbol, first] = f"{state[2]}-{state[1]}"
+            path = self.root / template_path(self.template, symbol, first)
+            with remedied(path, "read"):
+                if state := _state(path):
+                    found[symbol, first] = f"{state[2]}-{state[1]}"
         return found
+
+    def _demand_root(self) -> None:
+        with remedied(self.root, "read"):
+            if not self.root.is_dir():
+                raise MarketDataError(f"{self.root} is no folder of bars. Set data.root to the folder above stocks/.")
 
     def _month(self, symbol: str, month: date, days: list[date]) -> Delivery:
         path = self.root / template_path(self.template, symbol, month)
+        with remedied(path, "read"):
+            return self._read(path, symbol, month, days)
+
+    def _read(self, path: Path, symbol: str, month: date, days: list[date]) -> Delivery:
         file = MonthFile(name=str(path), symbol=symbol, month=month, reading=self.reading)
         if not path.exists():
             return Delivery()
@@ -114,7 +125,12 @@ class LocalMarketData:
             return file.unusable(days, "unreadable", leads)
         for _ in range(ATTEMPTS):
             before = _state(path)
-            found = file.delivery(path, days)
+            if before is None:
+                return Delivery()
+            try:
+                found = file.delivery(path, days)
+            except FileNotFoundError:
+                continue
             if _state(path) == before:
                 return found
         return file.unusable(days, "unreadable", " is being written. Put whole files in place, then run again.")

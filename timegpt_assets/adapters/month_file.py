@@ -47,6 +47,7 @@ class MonthFile:
         """Return the rows and faults of ``days``, from one opening of the file.
 
         A price or volume that is no finite number is null. Never raises for what is in the file: damage is a fault.
+        What the system refuses is none and is raised, as OSError with its number (a disk) or PlaceError (a bucket).
         pyarrow reads, because polars, and parquet's statistics in either, end the process on some damaged files.
         """
         try:
@@ -56,6 +57,8 @@ class MonthFile:
                     return self.unusable(days, "columns", f": {'; '.join(wrong)}. {REMEDY}.")
                 return _Rows(self, found, frozenset(days)).read(file)
         except DAMAGE as error:
+            if isinstance(error, OSError) and error.errno:
+                raise
             return self.unusable(days, "unreadable", f" cannot be read as parquet: {error}. Fetch the file again.")
 
     def unusable(self, days: Sequence[date], rule: str, detail: str) -> Delivery:

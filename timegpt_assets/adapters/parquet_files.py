@@ -17,6 +17,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from timegpt_assets.adapters.places import REMEDIES
+
 JSON: TypeAlias = "bool | int | float | str | Collection[JSON] | Mapping[str, JSON] | None"
 Facts: TypeAlias = Mapping[str, JSON]
 Day: TypeAlias = date | str
@@ -160,14 +162,17 @@ def _json(shown: str, facts: Mapping[str, Facts]) -> bytes:
         raise StoreError(f"{shown}: facts must be plain finite JSON ({error}). Mend the asset's facts.") from error
 
 
-def loaded(file: BinaryIO) -> bytes | BinaryIO:
-    """Return a small file's bytes, and a large one as it is."""
+def loaded(shown: str, file: BinaryIO) -> bytes | BinaryIO:
+    """Return a small file's bytes, and a large one as it is. Raises StoreError for a disk that fails."""
     size = file.seek(0, 2)
     file.seek(0)
     if size > SMALL:
         return file
-    with file:
-        return file.read()
+    try:
+        with file:
+            return file.read()
+    except OSError as error:
+        raise torn(shown, error) from error
 
 
 def footer(shown: str, source: bytes | BinaryIO) -> dict[str, Facts]:
@@ -195,7 +200,9 @@ def _tail(file: BinaryIO) -> bytes:
 
 
 def torn(shown: str, cause: object) -> StoreError:
-    """Return the error for a file that cannot be read as one of this store."""
+    """Return the error for a file that cannot be read as one of this store, or not at all: the system says why."""
+    if isinstance(cause, OSError) and cause.errno:
+        return StoreError(f"{shown} cannot be read: {cause}. {REMEDIES['read']}")
     return StoreError(
         f"{shown} is torn, or not a file of this store: {cause}. "
         "Delete it, and materialise that asset's day again, all symbols."

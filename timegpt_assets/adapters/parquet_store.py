@@ -181,7 +181,7 @@ class ParquetStore:
             return None, sorted(symbols) if symbols else [None]
         opened.callback(file.close)
         shown = self.place.shown(name)
-        source = files.loaded(file)
+        source = files.loaded(shown, file)
         found = files.footer(shown, source)
         chosen = {key: found[key] for key in sorted(found) if symbols is None or key in symbols}
         only = frozenset(symbols or ()) if len(chosen) < len(found) else None

@@ -102,25 +102,31 @@ class Folder:
 
     def generation(self, name: str) -> str | None:
         """Return the file's modification time and size, None when there is no file."""
-        try:
-            return _generation(self.path(name).stat())
-        except FileNotFoundError:
-            return None
+        path = self.path(name)
+        with remedied(path, "read"):
+            try:
+                return _generation(path.stat())
+            except FileNotFoundError:
+                return None
 
     def read(self, name: str) -> Found | None:
         """Return the file's bytes, None when there is no file."""
-        try:
-            with self.path(name).open("rb") as file:
-                return Found(file.read(), _generation(os.fstat(file.fileno())))
-        except FileNotFoundError:
-            return None
+        path = self.path(name)
+        with remedied(path, "read"):
+            try:
+                with path.open("rb") as file:
+                    return Found(file.read(), _generation(os.fstat(file.fileno())))
+            except FileNotFoundError:
+                return None
 
     def opened(self, name: str) -> BinaryIO | None:
         """Return the open file, None when there is none; a later replacement does not touch it."""
-        try:
-            return cast("BinaryIO", self.path(name).open("rb", buffering=0))
-        except FileNotFoundError:
-            return None
+        path = self.path(name)
+        with remedied(path, "read"):
+            try:
+                return cast("BinaryIO", path.open("rb", buffering=0))
+            except FileNotFoundError:
+                return None
 
     def ranged(self, name: str) -> BinaryIO | None:
         """Return the open file: a disk gives parts of it for nothing."""
@@ -129,10 +135,10 @@ class Folder:
     def write_new(self, name: str, data: Bytes) -> bool:
         """Store the bytes, synced to the disk with their folder, unless the file exists. Raises PlaceError."""
         path = self.path(name)
-        if path.exists():
-            return False
         half = _beside(path, f"{os.getpid()}.{threading.get_ident()}.half")
-        with _remedied(path):
+        with remedied(path, "written"):
+            if path.exists():
+                return False
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with half.open("wb") as file:
@@ -152,7 +158,7 @@ class Folder:
         """
         path = self.path(name)
         beside = _beside(path, "tmp")
-        with _remedied(path, self.lock_timeout_s):
+        with remedied(path, "written", self.lock_timeout_s):
             if not path.parent.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
             with _claimed(beside, self.lock_timeout_s) as handle, ExitStack() as opened:
@@ -166,7 +172,7 @@ class Folder:
 
     def move(self, name: str, target: str) -> None:
         """Rename the file."""
-        with _remedied(self.path(target)):
+        with remedied(self.path(target), "written"):
             self.path(target).parent.mkdir(parents=True, exist_ok=True)
             try:
                 self.path(name).replace(self.path(target))
@@ -175,7 +181,7 @@ class Folder:
 
     def delete(self, name: str) -> None:
         """Remove the file, if there is one."""
-        with _remedied(self.path(name)):
+        with remedied(self.path(name), "written"):
             self.path(name).unlink(missing_ok=True)
 
     def names(self, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -187,8 +193,15 @@ class Folder:
                 yield name, _generation(path.stat())
 
 
+REMEDIES = {
+    "read": "Nothing was made of it. See that the disk is there and that this account may read it, and run again.",
+    "written": "What was there is untouched. Make the folder writable, or set data.storage_root or "
+    "data.artifacts_root to another one, and run again.",
+}
+
+
 @contextmanager
-def _remedied(path: Path, lock_timeout_s: float = 0.0) -> Iterator[None]:
+def remedied(path: Path, what: str, lock_timeout_s: float = 0.0) -> Iterator[None]:
     """Turn what the disk refuses, and a lock that is not given, into a PlaceError with the remedy."""
     try:
         yield
@@ -198,10 +211,7 @@ def _remedied(path: Path, lock_timeout_s: float = 0.0) -> Iterator[None]:
             "See what it does (fuser on the .tmp file beside it), end it if it hangs, and run again."
         ) from error
     except OSError as error:
-        raise PlaceError(
-            f"{path} cannot be written: {error}. What was there is untouched. Make the folder writable, or set "
-            "data.storage_root or data.artifacts_root to another one, and run again."
-        ) from error
+        raise PlaceError(f"{path} cannot be {what}: {error}. {REMEDIES[what]}") from error
 
 
 @contextmanager

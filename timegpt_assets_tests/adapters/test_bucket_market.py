@@ -110,6 +110,15 @@ def test_a_bucket_that_fails_is_an_error_and_no_fault_of_the_file(source: Bucket
         source.delivery(["AAPL"], [date(2025, 1, 8)])
 
 
+@pytest.mark.parametrize("fault", ["cut", "stall"])
+def test_a_download_that_never_arrives_whole_is_no_fault_of_the_file(
+    source: BucketMarketData, server: GCSServer, fault: str
+) -> None:
+    server.faults["read"].extend([Fault(fault, seconds=1.5)] * 20)
+    with pytest.raises(PlaceError, match="cannot be read"):
+        source.delivery(["AAPL"], [date(2025, 1, 8)])
+
+
 def test_a_damaged_object_is_a_fault_of_its_own_days(source: BucketMarketData, server: GCSServer) -> None:
     server.put(BUCKET, f"vendor/{template_path(TEMPLATE, 'AAPL', JANUARY)}", b"no parquet")
     found = source.delivery(["AAPL", "MSFT"], [date(2025, 1, 8), date(2025, 2, 4)])

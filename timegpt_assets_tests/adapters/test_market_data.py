@@ -1,8 +1,11 @@
 """Monthly parquet files as a source of bars: what is read, what is left alone, what is refused."""
 
 import ctypes
+import errno
 import os
 import random
+import re
+import resource
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,8 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from timegpt_assets.adapters.market_data import LocalMarketData, MarketDataError
+from timegpt_assets.adapters.month_file import MonthFile
+from timegpt_assets.adapters.places import PlaceError
 from timegpt_assets.core.calendar import minutes, month_sessions
 from timegpt_assets.core.tables.bars import RAW_BARS
+from timegpt_assets_tests.adapters.failing import Failing
 
 JANUARY, FEBRUARY = month_sessions("2025-01"), month_sessions("2025-02")
 
@@ -233,6 +239,30 @@ def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
     path_of(tmp_path).mkdir()
     with pytest.raises(MarketDataError, match=r"AAA_2025_01\.parquet"):
         LocalMarketData(tmp_path).bars(["AAA"], JANUARY)
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ESTALE, errno.EACCES])
+@pytest.mark.parametrize("good", [0, 1, 2])
+def test_a_reading_that_fails_is_no_fault_of_the_file(tmp_path: Path, good: int, error: int) -> None:
+    """Wherever in the file it happens: in the footer, in the times, in the prices."""
+    path = written(tmp_path, month_file())
+    file = MonthFile(name=str(path), symbol="AAA", month=JANUARY[0].replace(day=1))
+    with Failing(path, good=good, error=error) as source, pytest.raises(OSError, match=re.escape(os.strerror(error))):
+        file.delivery(source, JANUARY)
+
+
+def test_a_disk_that_fails_is_an_error_with_a_remedy_and_no_fault_of_the_file(tmp_path: Path) -> None:
+    """A process that may open no more files stands for every passing failure: the day must not be quarantined."""
+    path, source = written(tmp_path, month_file()), LocalMarketData(tmp_path)
+    want = source.delivery(["AAA"], JANUARY)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(PlaceError, match=rf"{path} cannot be read: .*Too many open files.*run again\.$"):
+            source.delivery(["AAA"], JANUARY)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert source.delivery(["AAA"], JANUARY).bars.equals(want.bars)
 
 
 def test_however_a_file_is_damaged_the_answer_is_rows_or_a_refusal(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The store in any order of merging, and with files it did not write. Killed and racing writers: test_store_crashes."""
 
+import errno
 import json
 import os
 import time
@@ -18,6 +19,7 @@ from polars.testing import assert_frame_equal
 from timegpt_assets.adapters.parquet_files import FOOTER, SMALL, StoreError
 from timegpt_assets.adapters.parquet_store import MissingPartition, ParquetStore, file_name
 from timegpt_assets.adapters.places import Folder, PlaceError
+from timegpt_assets_tests.adapters.failing import Failing
 
 ASSET = "bars/bars"
 DAY = date(2025, 1, 21)
@@ -199,6 +201,23 @@ def test_a_torn_or_foreign_file_is_named_by_reader_and_writer(tmp_path: Path, da
         store.write(ASSET, DAY, rows("A"), keys=["A"])
     path.unlink()
     store.write(ASSET, DAY, rows("A"), keys=["A"])
+    assert_frame_equal(store.read(ASSET, [DAY]), rows("A"))
+
+
+def test_a_disk_that_fails_makes_no_torn_file_of_a_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads that it is torn deletes it."""
+    store = ParquetStore(Folder(tmp_path))
+    store.write(ASSET, DAY, rows("A"), keys=["A"])
+    before, path = digest(store), file(store)
+    with monkeypatch.context() as patched:
+        patched.setattr(Folder, "opened", lambda *_: Failing(path, good=0, error=errno.EIO))
+        for ask in (
+            lambda: store.read(ASSET, [DAY]),
+            lambda: store.write(ASSET, DAY, rows("B"), keys=["B"]),
+        ):
+            with pytest.raises(StoreError, match=rf"{DAY}.parquet cannot be read: .*Input/output error.*run again\.$"):
+                ask()
+    assert digest(store) == before
     assert_frame_equal(store.read(ASSET, [DAY]), rows("A"))
 
 

@@ -192,6 +192,15 @@ def test_a_service_that_fails_once_is_asked_again(server: GCSServer, bucket: Ope
     assert answer or kind == "delete"
 
 
+@pytest.mark.parametrize("ask", ["read", "opened", "ranged", "generation", "write_new"])
+def test_a_disk_that_refuses_is_named_with_the_remedy(tmp_path: Path, ask: str) -> None:
+    """A name longer than the disk allows is refused by every call, whoever runs it."""
+    place, name = Folder(tmp_path), "n" * 300
+    calls = {ask: getattr(place, ask)} | {"write_new": lambda name: place.write_new(name, b"1")}
+    with pytest.raises(PlaceError, match=r"n cannot be (read|written): .*too long.*run again\.$"):
+        calls[ask](name)
+
+
 def test_a_service_that_keeps_failing_is_named_with_the_remedy(server: GCSServer, bucket: Opened) -> None:
     place = bucket(deadline_s=0.3)
     put(place, NAME, b"1")
@@ -244,6 +253,15 @@ def test_an_upload_whose_answer_is_lost_counts_once(server: GCSServer, bucket: O
 
     place.update(NAME, change)
     assert server.objects[BUCKET][f"tables/{NAME}"].data == b"ab"
+
+
+def test_first_bytes_whose_answer_is_lost_are_still_one_s_own(server: GCSServer, bucket: Opened) -> None:
+    """The upload that is sent again finds the object it made itself: nobody else came first."""
+    place = bucket()
+    server.faults["write"].append(Fault("lost"))
+    assert place.write_new(NAME, b"ours")
+    assert server.counts["write"] == 2
+    assert not place.write_new(NAME, b"theirs")
 
 
 def test_objects_larger_than_one_request_are_uploaded_whole(server: GCSServer, bucket: Opened) -> None:
