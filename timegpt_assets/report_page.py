@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from html import escape
+from typing import Any
 
 import polars as pl
 
@@ -128,7 +129,7 @@ def _headline(report: Report) -> list[Row]:
 
 
 def _forecast_figures(diagnostics: pl.DataFrame) -> Iterable[tuple[str, str]]:
-    """Yield forecasts scored, calibrated share and coverages of the last month, of all symbols pooled."""
+    """Yield the last month's figures of all symbols pooled, each with its 95 % interval over whole days."""
     pooled = latest(diagnostics.filter(pl.col("symbol") == "*"))
     for source, part in by_source(pooled):
         suffix = _suffix(source, pooled)
@@ -138,8 +139,36 @@ def _forecast_figures(diagnostics: pl.DataFrame) -> Iterable[tuple[str, str]]:
             yield f"forecasts scored{suffix}", f"{final['n']:,}"
             yield f"calibrated share{suffix}", _percent(final["calibrated_share"])
         for level in BANDS:
-            values = [_percent(stages.get(stage, {}).get(f"coverage_{level}")) for stage in ("raw", "calibrated")]
+            values = [_covered(stages.get(stage, {}), level) for stage in ("raw", "calibrated")]
             yield f"coverage of the {level} % band{suffix}", f"raw {values[0]}, calibrated {values[1]}"
+        if final is not None:
+            for words, column in _AGAINST.items():
+                yield f"{words}{suffix}", _against(final, column)
+
+
+_AGAINST = {
+    "error against persistence": "rmae",
+    "error against a zero return": "rmae_zero",
+    "error against climatology": "rmae_climatology",
+    "pinball loss against climatology": "rpinball_climatology",
+    "pinball loss against uncalibrated": "rpinball_raw",
+}
+"""Words for a ratio of losses, below 1 is better -> its column. A zero return alone scores 0.71 against persistence."""
+
+
+def _covered(row: Mapping[str, Any], level: int) -> str:
+    name = f"coverage_{level}"
+    low, high = row.get(f"{name}_day_low"), row.get(f"{name}_day_high")
+    return _percent(row.get(name)) + ("" if low is None or high is None else f" [{low:.1%}, {high:.1%}]")
+
+
+def _against(row: Mapping[str, Any], name: str) -> str:
+    """Return a ratio of losses with its interval, the one-sided p of being below 1, and the forecasts behind it."""
+    value, low, high, p, n = (row[f"{name}{end}"] for end in ("", "_low", "_high", "_p", "_n"))
+    if value is None:
+        return "–"
+    interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
+    return f"{value:.3f}{interval}" + ("" if p is None else f", p {p:.2g}") + f", n {n:,}"
 
 
 def _cost_figures(costs: pl.DataFrame) -> Iterable[tuple[str, str]]:

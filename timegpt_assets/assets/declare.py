@@ -86,9 +86,9 @@ def stored_in(
     return dg.AssetIn(key=dg.AssetKey([group, name]), partition_mapping=mapping, metadata=metadata)
 
 
-def trailing(house: House, group: str, name: str) -> dg.AssetIn:
-    """Return the input of a month asset that looks back ``gates.lookback_sessions`` from the month's end."""
-    months = -(-house.settings.gates.lookback_sessions // SESSIONS_A_MONTH)
+def trailing(house: House, group: str, name: str, *, warmup: int = 0) -> dg.AssetIn:
+    """Return the input of a month asset that looks back ``gates.lookback_sessions`` and a warm-up before them."""
+    months = -(-(house.settings.gates.lookback_sessions + warmup) // SESSIONS_A_MONTH)
     return stored_in(group, month_window(months), name=name, missing="ok")
 
 

@@ -87,6 +87,7 @@ def forecast_diagnostics(house: House) -> dg.AssetsDefinition:
         FORECAST_DIAGNOSTICS,
         diagnostics.diagnostics,
         doc,
+        warmup=gates.climatology_days,
         lookback_sessions=gates.lookback_sessions,
         climatology_days=gates.climatology_days,
         draws=asked.bootstrap_draws,
@@ -96,9 +97,10 @@ def forecast_diagnostics(house: House) -> dg.AssetsDefinition:
 
 def pit_reliability(house: House) -> dg.AssetsDefinition:
     """Return the asset of how often outcomes fall below each quantile."""
-    lookback = house.settings.gates.lookback_sessions
+    lookback, asked = house.settings.gates.lookback_sessions, house.settings.calibration.evaluation
     doc = "Observed against nominal probability of every stored quantile, and between them, raw and calibrated."
-    return _forecast_asset(house, PIT_RELIABILITY, forecast.reliability, doc, lookback_sessions=lookback)
+    spans = {"lookback_sessions": lookback, "draws": asked.bootstrap_draws, "block": asked.block_days}
+    return _forecast_asset(house, PIT_RELIABILITY, forecast.reliability, doc, **spans)
 
 
 def coverage_report(house: House) -> dg.AssetsDefinition:
@@ -130,15 +132,15 @@ def coverage_drift(house: House) -> dg.AssetsDefinition:
 
 
 def _forecast_asset(
-    house: House, table: Table, measured: Callable[..., pl.DataFrame], doc: str, **options: Any
+    house: House, table: Table, measured: Callable[..., pl.DataFrame], doc: str, *, warmup: int = 0, **options: Any
 ) -> dg.AssetsDefinition:
-    """Return a month asset about forecasts: all read the scores of the days they look back on."""
+    """Return a month asset about forecasts: all read the scores of the days they look back on, and of the warm-up."""
 
     @declared(
         table,
         group="evaluation",
         partitions=house.grid.month,
-        ins={"day_scores": trailing(house, "evaluation", "day_scores")},
+        ins={"day_scores": trailing(house, "evaluation", "day_scores", warmup=warmup)},
         description=doc,
     )
     def asset(context: dg.AssetExecutionContext, day_scores: Stored) -> pl.DataFrame:

@@ -130,7 +130,17 @@ def diagnostics(symbols: Sequence[str], month: str = "2024-03") -> pl.DataFrame:
         for stage, (c50, c80, c95) in shares.items():
             coverage = {"coverage_50": c50, "coverage_80": c80, "coverage_95": c95, "pit_deviation": abs(c50 - 0.5)}
             row = {"month": month, "as_of": DAY, "symbol": symbol, "stage": stage, "n": 1240, "calibrated_share": 0.93}
-            rows.append(row | coverage | SOURCE | {"mae": 1e-3, "rmse": 1.4e-3, "pinball": 4e-4, "rmae": 0.71})
+            ends = {
+                f"{name}_day_{end}": value + side
+                for name, value in coverage.items()
+                for end, side in (("low", -0.02), ("high", 0.03))
+                if name != "pit_deviation"
+            }
+            ratios = {"rmae": 0.71, "rmae_zero": 1.002, "rpinball_climatology": 0.94}
+            ends |= {f"{name}_low": value - 0.01 for name, value in ratios.items()}
+            ends |= {f"{name}_high": value + 0.01 for name, value in ratios.items()}
+            ends |= {f"{name}_n": 800 for name in ratios} | {f"{name}_p": 0.004 for name in ratios}
+            rows.append(row | coverage | ratios | ends | SOURCE | {"mae": 1e-3, "rmse": 1.4e-3, "pinball": 4e-4})
     return framed(FORECAST_DIAGNOSTICS, rows)
 
 

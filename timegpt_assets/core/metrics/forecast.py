@@ -72,12 +72,17 @@ def day_scores(scores: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
     return DAY_SCORES.conformed(joined.select(*DAY_SCORES.columns))
 
 
-def reliability(day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_sessions: int) -> pl.DataFrame:
-    """Return PIT_RELIABILITY: for each stored quantile the share of y at or below it; nothing is interpolated."""
+def reliability(
+    day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_sessions: int, draws: int, block: int = 1
+) -> pl.DataFrame:
+    """Return PIT_RELIABILITY: for each stored quantile the share of y at or below it; nothing is interpolated.
+
+    ``draws`` day-block samples of ``block`` neighbouring sessions give the p of the shares being nominal.
+    """
     rows = []
     for symbol, sources, part in groups(window(day_scores, as_of, lookback_sessions)):
         for stage, prefix in STAGES.items():
-            bins, p = _histogram(part, prefix)
+            bins, p = _histogram(part, prefix, draws, block)
             for name in QUANTILES:
                 known = part.filter(pl.col(f"{prefix}{name}").is_not_null())
                 if known.is_empty():
@@ -89,7 +94,7 @@ def reliability(day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_s
     return PIT_RELIABILITY.conformed(pl.DataFrame(rows, schema=PIT_RELIABILITY.schema))
 
 
-def _histogram(part: pl.DataFrame, prefix: str) -> tuple[dict[str, float], float | None]:
+def _histogram(part: pl.DataFrame, prefix: str, draws: int, block: int) -> tuple[dict[str, float], float | None]:
     """Return quantile -> share of y between it and the next lower one, and the p of the shares being nominal.
 
     Of the rows that have every quantile; y above the highest one is the rest. The bins lie between stored quantiles.
@@ -99,10 +104,12 @@ def _histogram(part: pl.DataFrame, prefix: str) -> tuple[dict[str, float], float
     if known.is_empty():
         return {}, None
     above = (known["y"].to_numpy()[:, None] > known.select(names).to_numpy()).sum(axis=1)
-    counts = np.bincount(above, minlength=len(names) + 1).astype(float)
+    days, bins = np.unique(known["day"].to_numpy(), return_inverse=True)[1], len(names) + 1
+    daily = np.bincount(days * bins + above, minlength=(days[-1] + 1) * bins).reshape(-1, bins).astype(float)
+    counts = daily.sum(axis=0)
     nominal = np.diff([0.0, *(_probability(q) for q in QUANTILES), 1.0])
     shares = dict(zip(QUANTILES, (counts / counts.sum()).tolist(), strict=False))
-    return shares, significance.uniformity(counts, nominal)
+    return shares, significance.uniformity(daily, nominal, draws=draws, block=block)
 
 
 def summary(frame: pl.DataFrame, stage: str) -> dict[str, object]:

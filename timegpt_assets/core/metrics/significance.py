@@ -128,23 +128,26 @@ def bootstrap(top: np.ndarray, bottom: np.ndarray, *, draws: int, block: int = 1
     return Estimate(value, float(low), float(high))
 
 
-def uniformity(counts: np.ndarray, shares: np.ndarray) -> float | None:
-    """Return Pearson's chi-square p of counts against expected shares; None below five expected in a bin."""
-    n = float(counts.sum())
-    expected = n * shares
-    if n == 0 or float(expected.min()) < 5:
+def uniformity(daily: np.ndarray, shares: np.ndarray, *, draws: int, block: int = 1) -> float | None:
+    """Return the p of daily counts, [days, bins], having the expected shares; None where too little was seen to say.
+
+    Pearson's statistic against what day-block samples give when only the days differ: outcomes of one day hang
+    together, and the chi-square distribution would take them as independent. Needs two days, and five expected in
+    each bin.
+    """
+    days, counts = daily.shape[0], daily.sum(axis=0)
+    if days < 2 or float(counts.sum() * shares.min()) < 5:
         return None
-    return chi_square(float(np.sum((counts - expected) ** 2 / expected)), counts.size - 1)
+    drawn = np.einsum("dn,nb->db", day_blocks(days, draws=draws, block=block), daily)
+    totals = drawn.sum(axis=1, keepdims=True)
+    scatter = _pearson(drawn, totals * (counts / counts.sum()), totals * shares)
+    seen = _pearson(counts, counts.sum() * shares, counts.sum() * shares)
+    return (1 + int(np.sum(scatter * days / (days - 1) >= seen))) / (1 + draws)
 
 
-def chi_square(value: float, freedom: int) -> float:
-    """Return the share of a chi-square distribution above ``value``, by its closed form for whole degrees."""
-    half = value / 2
-    if freedom % 2 == 0:
-        terms = [half**k / math.factorial(k) for k in range(freedom // 2)]
-        return math.exp(-half) * math.fsum(terms)
-    terms = [half ** (k + 0.5) / math.gamma(k + 1.5) for k in range((freedom - 1) // 2)]
-    return math.erfc(math.sqrt(half)) + math.exp(-half) * math.fsum(terms)
+def _pearson(counts: np.ndarray, expected: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    found: np.ndarray = np.sum((counts - expected) ** 2 / scale, axis=-1)
+    return found
 
 
 def student_t(value: float, freedom: int) -> float:

@@ -49,7 +49,7 @@ RELATIVE = {
     "rmae": "mae / mae of persistence",
     "rrmse": "rmse / rmse of persistence",
     "rmae_zero": "mae / mae of the zero-return forecast",
-    "rmae_climatology": "mae / mae of climatology (the last y at this snapshot time)",
+    "rmae_climatology": "mae / mae of climatology (median of the last known y at this snapshot time)",
     "rrmse_zero": "rmse / rmse of the zero-return forecast",
     "rrmse_climatology": "rmse / rmse of climatology",
     "rpinball_zero": "pinball / pinball of the zero-return forecast",
@@ -187,7 +187,9 @@ PIT_RELIABILITY = Table(
         "observed": Column(pl.Float64, "share of y at or below the quantile"),
         "n": Column(pl.Int64, "forecasts with an outcome"),
         "bin_share": Column(pl.Float64, "share of y between this quantile and the next lower one", nullable=True),
-        "uniform_p": Column(pl.Float64, "chi-square p of all bin shares being nominal, forecasts as independent", True),
+        "uniform_p": Column(
+            pl.Float64, "p of all bin shares being nominal: Pearson's statistic against day-block samples", True
+        ),
     },
     key=("month", "symbol", "score_source", "run_source", "data_regime", "stage", "quantile"),
 )

@@ -175,6 +175,13 @@ def test_climatology_is_the_quantile_of_the_last_known_y_at_this_time() -> None:
     assert own["pinball_zero"].to_list() == pytest.approx([abs(v) / 2 for v in y])
 
 
+def test_a_windows_first_sessions_are_compared_with_climatology_of_the_sessions_before_it() -> None:
+    row = found(scored(days(13))).filter(symbol="AAA", stage="calibrated").row(0, named=True)
+    assert row["n"] == row["rpinball_climatology_n"] == row["rmae_climatology_n"] == 20
+    short = found(scored(days(11))).filter(symbol="AAA", stage="calibrated").row(0, named=True)
+    assert (short["n"], short["rpinball_climatology_n"]) == (20, 16)
+
+
 def test_source_triples_are_never_averaged_together() -> None:
     sessions = days(4)
     mixed = pl.concat([scored(sessions[:2]), scored(sessions[2:], source="model")])
@@ -186,18 +193,18 @@ def test_source_triples_are_never_averaged_together() -> None:
 
 def test_sessions_after_as_of_or_before_the_window_do_not_count() -> None:
     frame = scored(days(30, last=calendar.shifted(AS_OF, 5)))
-    own = frame.filter(pl.col("day").is_between(days(10)[0], AS_OF))
-    assert own["day"].n_unique() == 10
+    own = frame.filter(pl.col("day").is_between(days(13)[0], AS_OF))  # three of them for climatology alone
+    assert own["day"].n_unique() == 13
     assert_frame_equal(found(frame), found(own))
     assert_frame_equal(found(frame.sample(fraction=1, shuffle=True, seed=3)), found(own))
-    reliability = forecast.reliability(frame, **WINDOW)
-    assert_frame_equal(reliability, forecast.reliability(own, **WINDOW))
+    reliability = forecast.reliability(frame, **WINDOW, draws=100)
+    assert_frame_equal(reliability, forecast.reliability(own, **WINDOW, draws=100))
     assert set(reliability["n"]) == {40, 20}
 
 
 def test_reliability_is_the_share_at_or_below_each_stored_quantile() -> None:
     frame = scored(days(10))
-    rows = forecast.reliability(frame, **WINDOW).filter(symbol="BBB", stage="calibrated")
+    rows = forecast.reliability(frame, **WINDOW, draws=100).filter(symbol="BBB", stage="calibrated")
     assert rows["quantile"].to_list() == [0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975]
     own = frame.filter(symbol="BBB")
     for name, observed in zip(QUANTILES, rows["observed"], strict=True):
@@ -208,5 +215,5 @@ def test_reliability_is_the_share_at_or_below_each_stored_quantile() -> None:
 def test_nothing_scored_gives_empty_tables() -> None:
     empty = DAY_SCORES.empty()
     assert found(empty).is_empty()
-    assert forecast.reliability(empty, **WINDOW).is_empty()
+    assert forecast.reliability(empty, **WINDOW, draws=100).is_empty()
     assert forecast.scores(FORECASTS.empty(), LABELS.empty(), target=TARGET).is_empty()

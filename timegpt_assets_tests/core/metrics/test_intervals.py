@@ -55,7 +55,7 @@ def test_a_band_that_was_not_promised_counts_in_no_mean() -> None:
 
 def test_the_histogram_is_a_clerks_count_between_the_stored_quantiles() -> None:
     frame = scored(days(10))
-    rows = forecast.reliability(frame, **WINDOW).filter(symbol="*", stage="calibrated")
+    rows = forecast.reliability(frame, **WINDOW, draws=400).filter(symbol="*", stage="calibrated")
     edges = [-np.inf, *QUANTILES]
     for i, row in enumerate(rows.iter_rows(named=True)):
         count = 0
@@ -64,9 +64,10 @@ def test_the_histogram_is_a_clerks_count_between_the_stored_quantiles() -> None:
             count += low < one["y"] <= one[edges[i + 1]]
         assert row["bin_share"] == pytest.approx(count / frame.height)
     assert rows["uniform_p"].null_count() == rows.height  # forty outcomes: a bin of one is no evidence
-    many = pl.concat([frame.with_columns(day=pl.col("day")) for _ in range(6)])
-    p = forecast.reliability(many, **WINDOW).filter(symbol="*", stage="calibrated")["uniform_p"][0]
-    assert 0 <= p < 1e-3
+    many = pl.concat([frame] * 6)
+    for shift, least, most in ((0.0, 0.05, 1.0), (0.004, 0.0, 0.02)):  # six copies of forty outcomes are forty
+        moved = forecast.reliability(many.with_columns(pl.col("y") + shift), **WINDOW, draws=400)
+        assert least < moved.filter(symbol="*", stage="calibrated")["uniform_p"][0] < most
 
 
 def test_the_report_by_time_of_day_reads_the_months_own_sessions_only() -> None:

@@ -109,11 +109,6 @@ def test_tails_equal_those_of_scipy() -> None:
     for freedom in (1, 2, 3, 7, 30, 251):
         for value in (-3.0, -0.4, 0.0, 1.1, 4.0):
             assert significance.student_t(value, freedom) == pytest.approx(stats.t.cdf(value, freedom), abs=1e-12)
-        if freedom < 31:
-            for value in (0.3, 5.0, 20.0):
-                assert significance.chi_square(value, freedom) == pytest.approx(
-                    stats.chi2.sf(value, freedom), abs=1e-12
-                )
 
 
 def test_day_block_intervals_cover_the_truth_about_as_often_as_promised() -> None:
@@ -135,9 +130,38 @@ def test_day_blocks_draw_whole_neighbouring_days_and_always_the_same() -> None:
     assert significance.bootstrap(np.array([1.0]), np.array([2.0]), draws=100) == significance.Estimate(0.5)
 
 
-def test_uniformity_wants_five_outcomes_in_each_bin() -> None:
-    shares = np.array([0.1, 0.4, 0.5])
-    assert significance.uniformity(np.array([4.0, 18.0, 22.0]), shares) is None
-    observed = np.array([14.0, 36.0, 50.0])
-    theirs = stats.chisquare(observed, 100 * shares).pvalue
-    assert significance.uniformity(observed, shares) == pytest.approx(theirs)
+SHARES = np.array([0.1, 0.4, 0.5])
+
+
+def test_uniformity_wants_two_days_and_five_outcomes_in_each_bin() -> None:
+    assert significance.uniformity(np.array([[4.0, 18.0, 22.0]] * 2), SHARES, draws=100) is not None
+    assert significance.uniformity(np.array([[2.0, 9.0, 11.0]] * 2), SHARES, draws=100) is None
+    assert significance.uniformity(np.array([[14.0, 36.0, 50.0]]), SHARES, draws=100) is None
+
+
+def test_uniformity_equals_a_clerks_count_over_day_samples() -> None:
+    daily = np.random.default_rng(7).multinomial(20, [0.13, 0.4, 0.47], size=6).astype(float)
+    n, counts = 120, [float(sum(day[b] for day in daily)) for b in range(3)]
+    seen = sum((counts[b] - n * SHARES[b]) ** 2 / (n * SHARES[b]) for b in range(3))
+    as_far = 0
+    for times in significance.day_blocks(6, draws=200, block=2):
+        drawn = [sum(t * day[b] for t, day in zip(times, daily, strict=True)) for b in range(3)]
+        scatter = sum((drawn[b] - counts[b]) ** 2 / (n * SHARES[b]) for b in range(3))
+        as_far += scatter * 6 / 5 >= seen
+    assert 0 < as_far < 200
+    assert significance.uniformity(daily, SHARES, draws=200, block=2) == pytest.approx((1 + as_far) / 201)
+
+
+def test_where_outcomes_of_a_day_hang_together_uniformity_is_not_fooled_and_the_chi_square_is() -> None:
+    rng, fooled, wrong = np.random.default_rng(8), 0, 0
+    for _ in range(150):
+        daily = np.stack([rng.multinomial(50, day) for day in rng.dirichlet(SHARES * 40, size=25)]).astype(float)
+        fooled += stats.chisquare(daily.sum(axis=0), 1250 * SHARES).pvalue < 0.05
+        p = significance.uniformity(daily, SHARES, draws=200)
+        assert p is not None
+        wrong += p < 0.05
+    assert fooled / 150 > 0.2
+    assert wrong / 150 < 0.1
+    p = significance.uniformity(rng.multinomial(50, [0.15, 0.4, 0.45], size=25).astype(float), SHARES, draws=200)
+    assert p is not None
+    assert p < 0.05
