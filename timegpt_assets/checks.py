@@ -4,7 +4,7 @@ Belongs here: facts -> verdict -> result. A check is never the only guard: downs
 because a failed check is forgotten by the next run of the asset below it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 import polars as pl
@@ -15,6 +15,7 @@ from timegpt_assets.core.calibration import samples
 from timegpt_assets.core.schema import Table
 from timegpt_assets.core.tables.every import ALL
 
+Evaluated = dg.AssetCheckEvaluation | dg.AssetCheckResult
 USABLE = ("ok", "warned")
 SHOWN = 50
 """Offenders listed in a check's metadata; all are counted."""
@@ -57,21 +58,25 @@ def bars_quality(house: House) -> dg.AssetChecksDefinition:
     """Return the check of the bars' verdicts: blocking for one partition, a warning in a range (of one, too).
 
     In a range one bad partition must not stop the others; what it holds (zero bars, a verdict) is the same either way.
+    It is named by an evaluation of its own, before that of the range.
     """
+    of_bars = dg.AssetKey(["bars", "bars"])
 
     @dg.asset_check(
-        asset=dg.AssetKey(["bars", "bars"]),
+        asset=of_bars,
         name="quality",
         blocking=True,
         partitions_def=house.grid.day_symbol,
         description="The quality verdict stored with the bars is ok or warned.",
     )
-    def quality(context: dg.AssetCheckExecutionContext, bars: Stored) -> dg.AssetCheckResult:
+    def quality(context: dg.AssetCheckExecutionContext, bars: Stored) -> Iterator[Evaluated]:
         bad = {k: f"{f['verdict']}: {f['reason']}" for k, f in bars.facts.items() if f["verdict"] not in USABLE}
         alone = context.op_execution_context.has_partition_key  # a range of one, as the rectangle asks, is a range
         severity = dg.AssetCheckSeverity.ERROR if alone else dg.AssetCheckSeverity.WARN
+        for key, why in [] if alone else sorted(bad.items()):
+            yield dg.AssetCheckEvaluation(of_bars, "quality", False, severity=severity, description=why, partition=key)
         shown = dict(sorted(bad.items())[:SHOWN])
-        return dg.AssetCheckResult(passed=not bad, severity=severity, metadata={"unusable": shown, "count": len(bad)})
+        yield dg.AssetCheckResult(passed=not bad, severity=severity, metadata={"unusable": shown, "count": len(bad)})
 
     return quality
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster
-from dagster import Field, StringSource
+from dagster import AssetCheckEvaluation, Field, StringSource
 from dagster._core.events import (
     ASSET_CHECK_EVENTS,
     ASSET_EVENTS,
@@ -31,7 +31,7 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
 from dagster._record import copy
 from dagster._serdes import ConfigurableClassData, serialize_value
-from sqlalchemy import Connection
+from sqlalchemy import Connection, and_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 HOMELESS = ".dagster/homeless"
@@ -39,6 +39,7 @@ HOMELESS = ".dagster/homeless"
 DAGSTER_VERSION = "1.13.27"
 """The version whose private methods were read, and against which the tests compare row by row."""
 
+TOGETHER = "Judged together with the run's other partitions: the run's own evaluation has the figures."
 _MIRRORED = (ASSET_EVENTS, ASSET_CHECK_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS)
 
 
@@ -112,6 +113,32 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         with self.index_connection() as connection:
             connection.execute(AssetCheckExecutionsTable.insert(), rows)
 
+    def _update_asset_check_evaluation(self, event: EventLogEntry, event_id: int | None) -> None:
+        """Write an evaluation's row as stock does; one of a whole range then stands for its partitions, too.
+
+        Stock leaves their planned rows as they are, and the UI calls the check of each of them skipped. Where the check
+        named partitions that failed (an evaluation of their own, before this one), the others passed.
+        """
+        super()._update_asset_check_evaluation(event, event_id)
+        evaluation: AssetCheckEvaluation = event.get_dagster_event().asset_check_evaluation_data
+        if evaluation.partition is not None:
+            return
+        row = AssetCheckExecutionsTable.c
+        of_check = (row.asset_key == evaluation.asset_key.to_string(), row.check_name == evaluation.check_name)
+        own = and_(*of_check, row.run_id == event.run_id, row.partition.is_not(None))
+        failed, planned = AssetCheckExecutionRecordStatus.FAILED.value, AssetCheckExecutionRecordStatus.PLANNED.value
+        with self.index_connection() as connection:
+            named = connection.execute(select(row.id).where(own, row.execution_status == failed).limit(1)).first()
+            passed = evaluation.passed or named is not None
+            status = AssetCheckExecutionRecordStatus.SUCCEEDED.value if passed else failed
+            said = {
+                "execution_status": status,
+                "evaluation_event": serialize_value(_of_each_partition(event, evaluation, passed=passed)),
+                "evaluation_event_timestamp": self._event_insert_timestamp(event),
+                "evaluation_event_storage_id": event_id,
+            }
+            connection.execute(update(AssetCheckExecutionsTable).where(own, row.execution_status == planned), said)
+
     def _store_assets(self, connection: Connection, stored: Sequence[tuple[int, EventLogEntry]]) -> None:
         """Write the tags of each event, and each asset's row once, as its last event of each type leaves it."""
         self._store_asset_event_tags(connection, [event for _, event in stored], [event_id for event_id, _ in stored])
@@ -124,6 +151,12 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             if changed:
                 row = insert(AssetKeyTable).values(asset_key=asset, **changed)
                 connection.execute(row.on_conflict_do_update(index_elements=["asset_key"], set_=changed))
+
+
+def _of_each_partition(event: EventLogEntry, evaluation: AssetCheckEvaluation, *, passed: bool) -> EventLogEntry:
+    """Return the range's evaluation as it stands beside each partition: without the range's figures."""
+    plain = copy(evaluation, passed=passed, metadata={}, description=TOGETHER)
+    return event._replace(dagster_event=event.get_dagster_event()._replace(event_specific_data=plain))
 
 
 def _insert(connection: Connection, rows: list[dict[str, Any]]) -> list[int]:

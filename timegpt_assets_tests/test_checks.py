@@ -79,7 +79,8 @@ def checked(house: Road, asset: dg.AssetKey, name: str, partition: str) -> dg.As
 
 
 def evaluation(result: dg.ExecuteInProcessResult, name: str) -> dg.AssetCheckEvaluation:
-    return next(e for e in result.get_asset_check_evaluations() if e.check_name == name)
+    """Return what a check says of the run: of all of its partitions, or of the only one."""
+    return [e for e in result.get_asset_check_evaluations() if e.check_name == name][-1]
 
 
 def made(result: dg.ExecuteInProcessResult) -> set[dg.AssetKey]:
@@ -139,6 +140,9 @@ def test_bad_bars_in_a_range_warn_and_the_others_go_on(found, symbols):
     assert (seen.passed, seen.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert seen.metadata["count"].value == 1
     assert made(result) == {RAW, BARS, LABELS}
+    (named,) = [e for e in result.get_asset_check_evaluations() if e.partition]
+    assert (named.partition, named.passed, named.severity) == (f"{DAY}|NVDA", False, dg.AssetCheckSeverity.WARN)
+    assert named.description.startswith("no_data")
 
 
 def test_what_is_stored_is_the_same_whichever_colour_the_check_has(found, tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.events import BATCH_WRITABLE_EVENTS
+from dagster._core.events import BATCH_WRITABLE_EVENTS, DagsterEventType
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
@@ -43,7 +43,7 @@ def home(folder: Path, monkeypatch: pytest.MonkeyPatch, yaml: str = BATCHED) -> 
         yield instance
 
 
-def job() -> dg.JobDefinition:
+def job(passed: bool = True, named: Sequence[str] = ()) -> dg.JobDefinition:
     """Return two assets of six days x eight symbols, a check of the second, and a third without partitions."""
     days = dg.DailyPartitionsDefinition(start_date="2025-01-01", end_date="2025-01-07")
     grid = dg.MultiPartitionsDefinition({"day": days, "symbol": dg.StaticPartitionsDefinition(list("ABCDEFGH"))})
@@ -62,17 +62,25 @@ def job() -> dg.JobDefinition:
         pass
 
     @dg.asset_check(asset=second, partitions_def=grid)
-    def check() -> dg.AssetCheckResult:
-        return dg.AssetCheckResult(passed=True)
+    def check() -> Iterator[dg.AssetCheckEvaluation | dg.AssetCheckResult]:
+        for bad in named:
+            yield dg.AssetCheckEvaluation(dg.AssetKey("second"), "check", False, {"why": "late"}, partition=bad)
+        yield dg.AssetCheckResult(passed=passed, metadata={"rows": 96})
 
     return dg.Definitions(assets=[first, second, alone], asset_checks=[check]).resolve_implicit_global_asset_job_def()
 
 
-def run(instance: dg.DagsterInstance, *assets: str, first: str = "2025-01-01|A", last: str = "2025-01-06|H") -> str:
+def run(
+    instance: dg.DagsterInstance,
+    *assets: str,
+    first: str = "2025-01-01|A",
+    last: str = "2025-01-06|H",
+    of: dg.JobDefinition | None = None,
+) -> str:
     tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
     selection = [dg.AssetKey(asset) for asset in assets]
     return (
-        job()
+        (of or job())
         .execute_in_process(instance=instance, asset_selection=selection, tags={} if "alone" in assets else tags)
         .run_id
     )
@@ -128,6 +136,9 @@ def replayed(
     return rows(folder)
 
 
+EXECUTIONS = "index.asset_check_executions"
+
+
 def without_lists(tables: Tables) -> Tables:
     """Return the rows with the list of a check's planned partitions, which stock repeats in each of them, taken out."""
 
@@ -138,8 +149,25 @@ def without_lists(tables: Tables) -> Tables:
         event["dagster_event"]["event_specific_data"]["partitions_subset"] = None
         return json.dumps(event, sort_keys=True)
 
-    executions = "index.asset_check_executions"
-    return tables | {executions: [tuple(map(plain, row)) for row in tables[executions]]}
+    return tables | {EXECUTIONS: [tuple(map(plain, row)) for row in tables[EXECUTIONS]]}
+
+
+def without_partitions(tables: Tables) -> Tables:
+    """Return the rows without what a check's range says of its partitions, which stock leaves planned."""
+    return tables | {EXECUTIONS: [row[:5] if row[3] else row for row in tables[EXECUTIONS]]}
+
+
+def only_planned(batches: Sequence[Sequence[EventLogEntry]]) -> list[list[EventLogEntry]]:
+    """Return the batches without evaluations: what a run leaves that dies before its checks."""
+    kept = [
+        [
+            e
+            for e in batch
+            if not (e.is_dagster_event and e.dagster_event_type == DagsterEventType.ASSET_CHECK_EVALUATION)
+        ]
+        for batch in batches
+    ]
+    return [batch for batch in kept if batch]
 
 
 def test_every_row_of_every_table_equals_the_stock_storages(tmp_path: Path, batches: list[list[EventLogEntry]]) -> None:
@@ -151,13 +179,46 @@ def test_every_row_of_every_table_equals_the_stock_storages(tmp_path: Path, batc
     assert len(stock["index.event_logs"]) > 200
     assert len(stock["index.asset_event_tags"]) > 200
     assert len(stock["index.asset_keys"]) == 3
-    assert stock["index.asset_check_executions"]
+    assert stock[EXECUTIONS]
     assert batched.keys() == stock.keys()
-    lists = [cell for row in stock["index.asset_check_executions"] for cell in row if "2025-01-03|C" in str(cell)]
+    for table, expected in without_partitions(stock).items():
+        assert without_partitions(batched)[table] == expected, table
+
+
+def test_what_is_planned_equals_the_stock_storages_but_for_the_list_in_every_row(
+    tmp_path: Path, batches: list[list[EventLogEntry]]
+) -> None:
+    stock = replayed(tmp_path / "stock", SqliteEventLogStorage, only_planned(batches))
+    batched = replayed(tmp_path / "batched", BatchedSqliteEventLogStorage, only_planned(batches))
+    lists = [cell for row in stock[EXECUTIONS] for cell in row if "2025-01-03|C" in str(cell)]
     assert len(lists) > 10, "stock repeats the range in every row"
-    assert not [row for row in batched["index.asset_check_executions"] if "PartitionsSubset" in str(row)]
-    for table, expected in without_lists(stock).items():
-        assert without_lists(batched)[table] == expected, table
+    assert not [row for row in batched[EXECUTIONS] if "PartitionsSubset" in str(row)]
+    assert without_lists(batched) == without_lists(stock)
+
+
+@pytest.mark.parametrize(
+    ("passed", "named", "failed"),
+    [(True, [], set()), (False, ["2025-01-02|C", "2025-01-05|H"], {"2025-01-02|C", "2025-01-05|H"}), (False, [], None)],
+)
+def test_a_check_of_a_range_is_told_of_each_partition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passed: bool, named: list[str], failed: set[str] | None
+) -> None:
+    """Stock calls all of them skipped; None: no partition was named, so that the range's failure is everybody's."""
+    key = dg.AssetCheckKey(dg.AssetKey("second"), "check")
+    with home(tmp_path / "home", monkeypatch) as instance:
+        run(instance, "first", "second", of=job(passed, named))
+        run(instance, "first", "second", first="2025-01-06|H", of=job())
+        told = instance.event_log_storage.get_asset_check_partition_info([key])
+        by_status = {str(one.partition_key): one.latest_execution_status.value for one in told if one.partition_key}
+        everybody = set(by_status)
+        assert len(everybody) == 48
+        want = everybody - {"2025-01-06|H"} if failed is None else failed
+        assert {k for k, status in by_status.items() if status == "FAILED"} == want
+        assert {k for k, status in by_status.items() if status == "SUCCEEDED"} == everybody - want
+        last = instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
+        ours = [one.evaluation for one in last if one.partition == "2025-01-03|C"]
+        assert [one.description for one in ours if one] == [event_storage.TOGETHER]
+        assert [dict(one.metadata) for one in ours if one] == [{}], "96 rows are the range's, not the partition's"
 
 
 def test_batches_of_mixed_assets_types_and_runs_leave_the_same_rows_too(
@@ -176,7 +237,7 @@ def test_batches_of_mixed_assets_types_and_runs_leave_the_same_rows_too(
     stock = replayed(tmp_path / "stock", SqliteEventLogStorage, mixed)
     batched = replayed(tmp_path / "batched", BatchedSqliteEventLogStorage, mixed)
     assert len(mixed) > 10
-    assert without_lists(batched) == without_lists(stock)
+    assert without_partitions(batched) == without_partitions(stock)
 
 
 def test_a_batch_that_fails_in_the_index_leaves_nothing_there(
