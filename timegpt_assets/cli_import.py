@@ -47,7 +47,7 @@ def import_bars(
     """Any vendor's minute bars into the layout of data.template, with a verdict per symbol; again adds nothing."""
     chosen = [f"data.stamp={stamp}"] * bool(stamp) + [f"data.timezone={timezone}"] * bool(timezone)
     around = surroundings([*(settings or ()), *chosen], profile=profile)
-    root = around.place(into or around.settings.data.required_root)
+    root = Path(into).expanduser().resolve() if into else around.place(around.settings.data.required_root)
     told = imported(around, path, root, symbol=symbol or None)
     found = {
         "root": str(root),

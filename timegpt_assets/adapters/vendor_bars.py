@@ -62,12 +62,15 @@ class Importer:
     symbol: str | None = None
 
     def imported(self, file: Path) -> Imported:
-        """Add the file's bars to their months and return what became of it; damage is told in ``wrong``."""
+        """Add the file's bars to their months and return what became of it; damage is told in ``wrong``.
+
+        A month that is there and damaged is left as it is, and so said. Raises PlaceError when it cannot be written.
+        """
         told = Imported(file=file)
         try:
             rows = self._rows(file, told)
         except DAMAGE as error:
-            told.wrong = str(error)
+            told.wrong = _told(error)
             return told
         local = pl.col("ts").dt.convert_time_zone(calendar.ZONE)
         for (symbol, month), part in rows.group_by("symbol", local.dt.date().dt.month_start(), maintain_order=True):
@@ -105,12 +108,24 @@ class Importer:
     def _add(self, symbol: str, month: date, rows: pl.DataFrame, told: Imported) -> None:
         """Add the rows that the month does not hold yet; a month that has them all is not touched."""
         name = template_path(self.template, symbol, month)
-        stored = self.place.opened(name)
-        before = _stored(stored)
+        try:
+            before = _stored(self.place.opened(name))
+        except DAMAGE as error:
+            words = str(error).partition("\n")[0]
+            told.wrong = f"{self.place.shown(name)} cannot be read as parquet: {words} Remove it, and import again."
+            return
         fresh = _missing(before, rows)
         told.new, told.known = told.new + fresh.height, told.known + rows.height - fresh.height
         if fresh.height:
             self.place.update(name, lambda current: _bytes(_joined(_stored(current()), rows)))
+
+
+def _told(error: Exception) -> str:
+    """Return what is wrong with a file in one line that ends with the remedy; our own errors have theirs."""
+    if type(error) is ValueError:
+        return str(error)
+    words = str(error).partition("\n")[0].removesuffix(".")
+    return f"cannot be read: {words}. Fetch or export the file again."
 
 
 def _frame(file: Path) -> pl.DataFrame:

@@ -48,7 +48,8 @@ def names(columns: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """Return our name -> the vendor's column, and what is wrong with the columns, in words.
 
     The column that is called exactly as ours wins; of several aliases none is guessed at. ``date`` and ``time``
-    together stand for ts, whose name is then ``date+time``. ``symbol`` may be absent.
+    together stand for ts, whose name is then ``date+time``; ``date`` alone does where nothing else could. ``symbol``
+    may be absent.
     """
     given = list(columns)
     found: dict[str, str] = {}
@@ -56,6 +57,7 @@ def names(columns: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     for ours, aliases in ALIASES.items():
         exact = [column for column in given if column == ours]
         matching = exact or [column for column in given if column.strip().lower() in aliases]
+        matching = matching or [column for column in given if ours == "ts" and column.strip().lower() == DATE]
         if ours == "ts" and {DATE, CLOCK} <= {column.lower() for column in given}:
             found[ours] = f"{DATE}+{CLOCK}"
         elif len(matching) == 1:
@@ -100,7 +102,7 @@ def _utc(dtype: pl.DataType, zone: str) -> pl.Expr:
         return _epoch(ts)
     if dtype == pl.String:
         return _parsed(ts, zone)
-    raise ValueError(f"column ts is {dtype}")
+    raise ValueError(f"column ts is {dtype}. Write the times of the bars in it, as text, times or epochs.")
 
 
 def _placed_in(naive: pl.Expr, zone: str) -> pl.Expr:

@@ -97,6 +97,10 @@ SHAPES: dict[str, tuple[Callable[[Path], None], Reading]] = {
         ),
         NEW_YORK,
     ),
+    "a date that holds the time as well": (
+        by_symbol(lambda f, p: csv(f.with_columns(Date=local("%m/%d/%Y %H:%M")).drop("ts"), p), "{}.csv"),
+        NEW_YORK,
+    ),
     "semicolons and stamps at the end": (
         by_symbol(
             lambda f, p: csv(f.with_columns(time=local("%Y-%m-%d %H:%M", "1m")).drop("ts"), p, separator=";"), "{}.csv"
@@ -149,6 +153,20 @@ def test_files_that_overlap_add_what_is_new_and_a_contradiction_stays_for_the_ve
     assert LocalMarketData(tmp_path / "root").delivery(["AAA"], DAYS).bars.height == 1563
 
 
+def test_a_damaged_month_is_named_and_left_and_the_other_months_are_written(tmp_path: Path) -> None:
+    importer = Importer(place=Folder(tmp_path / "root"))
+    csv(bars(), tmp_path / "all.csv")
+    importer.imported(tmp_path / "all.csv")
+    damaged, *others = sorted((tmp_path / "root").rglob("*.parquet"))
+    others[-1].unlink()
+    damaged.write_bytes(b"no parquet")
+    told = importer.imported(tmp_path / "all.csv")
+    assert told.wrong.startswith(f"{damaged} cannot be read as parquet")
+    assert "import again" in told.wrong
+    assert damaged.read_bytes() == b"no parquet"
+    assert told.new == 2 * 390, "the month that was gone: two sessions of BRK.B"
+
+
 def test_a_vendors_own_repetitions_are_kept_once_each_time_he_gives_them(tmp_path: Path) -> None:
     rows = month("AAA", DAYS[:1]).head(10)
     csv(pl.concat([rows, rows]), tmp_path / "AAA.csv")
@@ -162,12 +180,17 @@ def test_a_vendors_own_repetitions_are_kept_once_each_time_he_gives_them(tmp_pat
         ("symbol,ts,open,high,low,close\nAAA,2025-01-30 14:30,1,1,1,1\n", "column volume is missing"),
         ("", "empty"),
         ("ts,date,time\n", "is missing"),
+        ("symbol,ts,open,high,low,close,volume\nAAA,2025-01-30 14:30,1,1,1,1,1,1,1\n", "more fields"),
     ],
 )
-def test_a_file_that_holds_no_bars_is_told_and_writes_nothing(tmp_path: Path, content: str, said: str) -> None:
+def test_a_file_that_holds_no_bars_is_told_with_a_remedy_and_writes_nothing(
+    tmp_path: Path, content: str, said: str
+) -> None:
     (tmp_path / "AAA.csv").write_text(content)
     told = Importer(place=Folder(tmp_path / "root")).imported(tmp_path / "AAA.csv")
     assert said in told.wrong
+    assert told.wrong.split(". ")[-1].startswith(("Write the file", "Fetch or export"))
+    assert "\n" not in told.wrong
     assert not (tmp_path / "root").exists()
 
 
