@@ -31,7 +31,7 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
 from dagster._record import copy
 from dagster._serdes import ConfigurableClassData, serialize_value
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, ScalarSelect, and_, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 HOMELESS = ".dagster/homeless"
@@ -123,21 +123,25 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         evaluation: AssetCheckEvaluation = event.get_dagster_event().asset_check_evaluation_data
         if evaluation.partition is not None:
             return
-        row = AssetCheckExecutionsTable.c
+        table, row = AssetCheckExecutionsTable, AssetCheckExecutionsTable.c
         of_check = (row.asset_key == evaluation.asset_key.to_string(), row.check_name == evaluation.check_name)
         own = and_(*of_check, row.run_id == event.run_id, row.partition.is_not(None))
         failed, planned = AssetCheckExecutionRecordStatus.FAILED.value, AssetCheckExecutionRecordStatus.PLANNED.value
         with self.index_connection() as connection:
             named = connection.execute(select(row.id).where(own, row.execution_status == failed).limit(1)).first()
             passed = evaluation.passed or named is not None
-            status = AssetCheckExecutionRecordStatus.SUCCEEDED.value if passed else failed
             said = {
-                "execution_status": status,
+                "execution_status": AssetCheckExecutionRecordStatus.SUCCEEDED.value if passed else failed,
                 "evaluation_event": serialize_value(_of_each_partition(event, evaluation, passed=passed)),
                 "evaluation_event_timestamp": self._event_insert_timestamp(event),
                 "evaluation_event_storage_id": event_id,
             }
-            connection.execute(update(AssetCheckExecutionsTable).where(own, row.execution_status == planned), said)
+            connection.execute(update(table).where(own, row.execution_status == planned).values(said))
+            connection.execute(
+                update(table)
+                .where(own, row.materialization_event_storage_id.is_(None))
+                .values(materialization_event_storage_id=_newest_materialization())
+            )
 
     def _store_assets(self, connection: Connection, stored: Sequence[tuple[int, EventLogEntry]]) -> None:
         """Write the tags of each event, and each asset's row once, as its last event of each type leaves it."""
@@ -157,6 +161,14 @@ def _of_each_partition(event: EventLogEntry, evaluation: AssetCheckEvaluation, *
     """Return the range's evaluation as it stands beside each partition: without the range's figures."""
     plain = copy(evaluation, passed=passed, metadata={}, description=TOGETHER)
     return event._replace(dagster_event=event.get_dagster_event()._replace(event_specific_data=plain))
+
+
+def _newest_materialization() -> ScalarSelect[int]:
+    """Return the query, beside a row of a check's partition, for what the check looked at: the UI asks for it."""
+    log, row = SqlEventLogStorageTable.c, AssetCheckExecutionsTable.c
+    kind = DagsterEventType.ASSET_MATERIALIZATION.value
+    of_row = (log.asset_key == row.asset_key, log.dagster_event_type == kind, log.partition == row.partition)
+    return select(func.max(log.id)).where(*of_row).correlate(AssetCheckExecutionsTable).scalar_subquery()
 
 
 def _insert(connection: Connection, rows: list[dict[str, Any]]) -> list[int]:

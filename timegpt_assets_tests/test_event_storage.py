@@ -43,17 +43,21 @@ def home(folder: Path, monkeypatch: pytest.MonkeyPatch, yaml: str = BATCHED) -> 
         yield instance
 
 
+def grid() -> dg.MultiPartitionsDefinition:
+    """Return six days x eight symbols."""
+    days = dg.DailyPartitionsDefinition(start_date="2025-01-01", end_date="2025-01-07")
+    return dg.MultiPartitionsDefinition({"day": days, "symbol": dg.StaticPartitionsDefinition(list("ABCDEFGH"))})
+
+
 def job(passed: bool = True, named: Sequence[str] = ()) -> dg.JobDefinition:
     """Return two assets of six days x eight symbols, a check of the second, and a third without partitions."""
-    days = dg.DailyPartitionsDefinition(start_date="2025-01-01", end_date="2025-01-07")
-    grid = dg.MultiPartitionsDefinition({"day": days, "symbol": dg.StaticPartitionsDefinition(list("ABCDEFGH"))})
 
-    @dg.asset(partitions_def=grid)
+    @dg.asset(partitions_def=grid())
     def first(context: dg.AssetExecutionContext) -> None:
         for key in context.partition_keys:
             context.add_asset_metadata({"key": key}, partition_key=key)
 
-    @dg.asset(partitions_def=grid, deps=[first])
+    @dg.asset(partitions_def=grid(), deps=[first])
     def second(context: dg.AssetExecutionContext) -> None:
         context.log_event(dg.AssetObservation("first", partition=context.partition_keys[0]))
 
@@ -61,7 +65,7 @@ def job(passed: bool = True, named: Sequence[str] = ()) -> dg.JobDefinition:
     def alone() -> None:
         pass
 
-    @dg.asset_check(asset=second, partitions_def=grid)
+    @dg.asset_check(asset=second, partitions_def=grid())
     def check() -> Iterator[dg.AssetCheckEvaluation | dg.AssetCheckResult]:
         for bad in named:
             yield dg.AssetCheckEvaluation(dg.AssetKey("second"), "check", False, {"why": "late"}, partition=bad)
@@ -208,13 +212,15 @@ def test_a_check_of_a_range_is_told_of_each_partition(
     with home(tmp_path / "home", monkeypatch) as instance:
         run(instance, "first", "second", of=job(passed, named))
         run(instance, "first", "second", first="2025-01-06|H", of=job())
-        told = instance.event_log_storage.get_asset_check_partition_info([key])
-        by_status = {str(one.partition_key): one.latest_execution_status.value for one in told if one.partition_key}
-        everybody = set(by_status)
-        assert len(everybody) == 48
+        told = instance.event_log_storage.get_asset_check_state([(key, grid())])[key].subsets
+        of = {
+            status.name: {str(k) for k in subset.subset_value.get_partition_keys()} for status, subset in told.items()
+        }
+        everybody = set(grid().get_partition_keys())
         want = everybody - {"2025-01-06|H"} if failed is None else failed
-        assert {k for k, status in by_status.items() if status == "FAILED"} == want
-        assert {k for k, status in by_status.items() if status == "SUCCEEDED"} == everybody - want
+        assert {status: keys for status, keys in of.items() if keys} == {
+            status: keys for status, keys in (("FAILED", want), ("SUCCEEDED", everybody - want)) if keys
+        }
         last = instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
         ours = [one.evaluation for one in last if one.partition == "2025-01-03|C"]
         assert [one.description for one in ours if one] == [event_storage.TOGETHER]
