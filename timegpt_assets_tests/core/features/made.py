@@ -21,10 +21,10 @@ NAMES = tuple(feature.name for feature in RECIPE.features)
 
 
 def vix(last: date = DAYS[-1], days: int = 40) -> pl.DataFrame:
-    """Return daily closes up to ``last``, weekends and all: a day has no bars, but may have a VIX."""
+    """Return daily closes of the ``days`` up to ``last``, none on weekends: Monday could see its own."""
     dates = [last - timedelta(days=back) for back in range(days)][::-1]
     closes = 15.0 + np.random.default_rng(3).normal(0.0, 1.0, days)
-    return pl.DataFrame({"date": dates, "close": closes})
+    return pl.DataFrame({"date": dates, "close": closes}).filter(pl.col("date").dt.weekday() <= 5)
 
 
 def made(

@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,19 @@ from timegpt_assets_tests.core.bars_factory import DAYS, perturbed, troubled_bar
 from timegpt_assets_tests.core.features.made import NAMES, RECIPE, made, vix
 
 KEY = ["day", "symbol", "ts"]
-MINUTES = [(day, int(minute)) for n, day in enumerate(DAYS) for minute in np.random.default_rng(n).integers(20, 200, 3)]
+
+
+def minutes_of(n: int, day: date) -> Iterator[int]:
+    """Yield how many minutes a session has run: to its first usable row, before half an hour, midway, near the end."""
+    length, random = calendar.session(day).minutes, np.random.default_rng(n)
+    yield 15
+    for low, high in ((16, 30), (30, length - 30), (length - 30, length - 15), (length - 15, length)):
+        yield int(random.integers(low, high))
+
+
+IN_A_HALT = (DAYS[3], 138)
+"""Two minutes before AAA prints again: what is filled backwards or drawn to the next print would show here."""
+MINUTES = [*((day, minute) for n, day in enumerate(DAYS) for minute in minutes_of(n, day)), IN_A_HALT]
 KNOWN_BEFOREHAND = {
     *(name for name in NAMES if name.startswith(("fourier", "event_", "vix_"))),
     *("minute_index", "session_progress", "minutes_to_close", "session_bucket", "weekday", "month_end"),
@@ -86,13 +98,26 @@ def test_the_row_at_a_minute_is_the_same_when_the_bars_end_there(name, whole, cu
 FORBIDDEN_CALLS = {
     *("shift", "diff", "pct_change"),  # moves: windows.earlier and minutes.change alone
     *("backward_fill", "bfill", "reverse", "flip", "roll", "interpolate", "gather", "rolling", "over"),
-    *("mean", "std", "var", "max", "min", "median", "quantile", "nanmean", "nanstd", "nanmax", "nanmin", "rank"),
+    *("gradient", "convolve", "take_along_axis", "interp", "last"),
+    *("mean", "std", "var", "max", "min", "median", "quantile", "rank", "sum"),
+    *("nanmean", "nanstd", "nanmax", "nanmin", "nansum", "reduce"),
 }
 """What could take a value from later in the session: moves, and figures of a whole axis."""
+TURNING = {"center", "closed", "reverse", "strategy"}
+"""Arguments that turn a window, a sum or a filling round."""
 ALLOWED = {
-    "context.py": {"shift": "VIX of the day before in the daily file", "rolling_mean": "VIX of earlier days"},
+    "context.py": {
+        "shift": "VIX of the day before in the daily file",
+        "rolling_mean": "VIX of earlier days",
+        "strategy": "VIX",
+    },
+    "volume.py": {"take_along_axis": "of the first print, known before every row that has one"},
     "windows.py": {"max": "of session lengths and window lengths", "diff": "of the cells bars stand in: a check"},
-    "matrix.py": {"max": "of the number of cells", "over": "P(open) of the panel: known before every row"},
+    "matrix.py": {
+        "max": "of the number of cells",
+        "sum": "of the rows joined: a check",
+        "over": "P(open) of the panel: known before every row",
+    },
 }
 
 
@@ -110,7 +135,7 @@ def looks_ahead(source: str, allowed: set[str] = frozenset(), *, moves: bool = F
             negative = [a for a in node.args if isinstance(a, ast.UnaryOp) and isinstance(a.op, ast.USub)]
             if name == "shift" and negative:
                 yield f"line {node.lineno}: shift of the future"
-        if isinstance(node, ast.keyword) and node.arg in ("center", "closed"):
+        if isinstance(node, ast.keyword) and node.arg in TURNING - set(allowed):
             yield f"line {node.value.lineno}: {node.arg}"
         if isinstance(node, ast.Subscript) and not moves and any(_slices_minutes(part) for part in _parts(node)):
             yield f"line {node.lineno}: a slice along minutes"
@@ -152,6 +177,14 @@ def test_no_formula_moves_values_in_time_by_itself(path: Path):
         "x = values.mean(axis=-1)",
         "x = pl.col('close').backward_fill()",
         "x = pl.col('volume').sum().over('day')",
+        "x = pl.col('volume').cum_sum(reverse=True)",
+        "x = pl.col('close').fill_null(strategy='backward', limit=5)",
+        "x = pl.col('close').interpolate()",
+        "x = frame.join_asof(closes, on='day', strategy='forward')",
+        "x = pl.col('close').last()",
+        "x = np.nansum(values, axis=-1)",
+        "x = np.gradient(values)",
+        "x = np.maximum.reduce(values)",
     ],
 )
 def test_the_static_check_sees_each_way_to_look_ahead(leak: str):
