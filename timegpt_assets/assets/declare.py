@@ -13,7 +13,7 @@ import dagster as dg
 import polars as pl
 from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 
-from timegpt_assets.adapters.parquet_store import Stored, missing_partition
+from timegpt_assets.adapters.parquet_store import Facts, Stored, missing_partition
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.schema import Table
@@ -126,10 +126,15 @@ def with_own(context: dg.AssetExecutionContext, read: Stored, asset: str) -> pl.
 
     Raises MissingPartition.
     """
-    absent = [key.partition("|") for key in context.partition_keys if key not in read.facts]
+    refuse_absent(context, read.facts, asset)
+    return read.frame
+
+
+def refuse_absent(context: dg.AssetExecutionContext, facts: Mapping[str, Facts], asset: str) -> None:
+    """Raise MissingPartition for the run's own partitions that are not among those a window was read with."""
+    absent = [key.partition("|") for key in context.partition_keys if key not in facts]
     if absent:
         raise missing_partition(asset, [(day, symbol or None) for day, _, symbol in absent])
-    return read.frame
 
 
 def of_partitions(context: dg.AssetExecutionContext, frame: pl.DataFrame) -> pl.DataFrame:

@@ -7,13 +7,13 @@ import polars as pl
 
 from timegpt_assets.adapters.daily_files import DailyFiles
 from timegpt_assets.adapters.parquet_store import Blocks, Shelf, Stored
-from timegpt_assets.assets.declare import House, declared, in_blocks, note_rows, stored_in, with_own
+from timegpt_assets.assets.declare import House, declared, in_blocks, note_rows, refuse_absent, stored_in
 from timegpt_assets.config import core_values
 from timegpt_assets.core import targets
 from timegpt_assets.core.features import context as market
 from timegpt_assets.core.features import matrix
 from timegpt_assets.core.tables.features import FEATURES, LABELS, MARKET_CONTEXT, PANEL
-from timegpt_assets.partitions import by_day, days_of, own_symbol_window
+from timegpt_assets.partitions import by_day, days_of, own_symbol_window, symbols_of
 
 
 def market_context(house: House) -> dg.AssetsDefinition:
@@ -56,14 +56,15 @@ def features(house: House) -> dg.AssetsDefinition:
     )
     def features(
         context: dg.AssetExecutionContext,
-        bars: Stored,
+        bars: Shelf,
         market_context: pl.DataFrame,
         daily_files: dg.ResourceParam[DailyFiles],
     ) -> Blocks:
         """Features of each minute from bars that ended by then; earlier sessions serve as warm-up only."""
         recipe = core_values.feature_recipe(house.settings, daily_files.calendar)
-        known = with_own(context, bars, "bars/bars")
-        made = matrix.blocks(known, market_context, days=days_of(context.partition_keys), recipe=recipe)
+        refuse_absent(context, bars.facts, "bars/bars")
+        keys = context.partition_keys
+        made = matrix.blocks(bars.of, market_context, days=days_of(keys), symbols=symbols_of(keys), recipe=recipe)
         return Blocks(_noted(context, made))
 
     return features
@@ -119,10 +120,20 @@ def labels(house: House) -> dg.AssetsDefinition:
         partitions=house.grid.day_symbol,
         ins={"bars": stored_in("bars", name="bars")},
     )
-    def labels(context: dg.AssetExecutionContext, bars: pl.DataFrame) -> pl.DataFrame:
+    def labels(context: dg.AssetExecutionContext, bars: Shelf) -> Blocks:
         """What came after each minute, keyed by when it became known; never read by anything a forecast reads."""
-        frame = targets.labels(bars, horizons=horizons)
-        note_rows(context, frame)
-        return frame
+        return Blocks(_labelled(context, bars, horizons))
 
     return labels
+
+
+def _labelled(
+    context: dg.AssetExecutionContext, bars: Shelf, horizons: Sequence[int]
+) -> Iterator[tuple[Sequence[str], Stored]]:
+    """Yield the labels of a few days at a time, rows noted beside the partitions' materialisations."""
+    asked = list(context.partition_keys)
+    for days in in_blocks(days_of(asked)):
+        files = [str(day) for day in days]
+        frame = targets.labels(bars.of(days), horizons=horizons)
+        note_rows(context, frame, of=[key for key in asked if key[:10] in files])
+        yield files, Stored(frame)

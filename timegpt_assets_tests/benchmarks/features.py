@@ -29,6 +29,7 @@ from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.features.context import market_context
 from timegpt_assets.core.features.matrix import blocks, features
 from timegpt_assets.core.features.recipe import Recipe
+from timegpt_assets.core.tables.bars import BARS
 
 CONTEXT = ("SPY", "QQQ")
 SESSIONS = tuple(session.day for session in calendar.sessions(date(2024, 1, 2), date(2025, 6, 30)))
@@ -83,8 +84,13 @@ def write(store: ParquetStore, frame: pl.DataFrame) -> None:
 
 def road(store: ParquetStore, days: Sequence[date]) -> None:
     """Read, compute and write the features of these days, block by block."""
-    bars, around = read(store, days)
-    for made in blocks(bars, around, days=days, recipe=RECIPE):
+    around = store.read("features/market_context", days)
+    symbols = {symbol for _, symbol in store.read_facts("bars/bars", days)}
+
+    def bars_of(own: Sequence[date]) -> pl.DataFrame:
+        return store.read("bars/bars", own, missing="ok", empty=BARS.empty())
+
+    for made in blocks(bars_of, around, days=days, symbols=symbols, recipe=RECIPE):
         write(store, made.frame)
 
 

@@ -3,9 +3,10 @@
 Belongs here: computing what the recipe lists, block by block of days so that memory is bounded, and its joining.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,8 @@ from timegpt_assets.core.tables.features import FEATURES, PANEL
 KNOWN_AT = pl.col("ts") + pl.duration(minutes=1)
 BLOCK_DAYS, BLOCK_CELLS, CACHED_CELLS = 20, 1_000_000, 80_000
 """Days and minutes made at a time, to bound memory; minutes computed at a time, to fit the processor's cache."""
+BarsOf: TypeAlias = Callable[[Sequence[date]], pl.DataFrame]
+"""Returns BARS of some sessions, with or without those of others; sessions that have none are absent."""
 DROPPED = {"day": pl.Date, "symbol": pl.String, "dropped": pl.Int64}
 
 
@@ -45,22 +48,26 @@ def features(bars: pl.DataFrame, context: pl.DataFrame, *, days: Collection[date
     ``bars`` BARS of ``days`` and of the ``recipe.sessions`` sessions before each (others are not looked at);
     ``context`` MARKET_CONTEXT of ``days``. Nothing is NaN or infinite: what cannot be known is null.
     """
-    made = list(blocks(bars, context, days=days, recipe=recipe))
+    symbols = bars["symbol"].unique()
+    made = list(blocks(lambda _: bars, context, days=days, symbols=symbols, recipe=recipe))
     return Made(tuple(sorted(set(days))), pl.concat([m.frame for m in made]), pl.concat([m.dropped for m in made]))
 
 
-def blocks(bars: pl.DataFrame, context: pl.DataFrame, *, days: Collection[date], recipe: Recipe) -> Iterator[Made]:
-    """Yield ``features`` a few days at a time, oldest first: the same rows, without holding them all.
+def blocks(
+    bars_of: BarsOf, context: pl.DataFrame, *, days: Collection[date], symbols: Collection[str], recipe: Recipe
+) -> Iterator[Made]:
+    """Yield ``features`` of these symbols a few days at a time, oldest first: the same rows, without holding them all.
 
-    Without any day one empty block is yielded.
+    ``bars_of`` is asked for the bars of each block as it comes, and for those of the sessions before the first. Without
+    any day one empty block is yielded.
     """
-    symbols = tuple(sorted(bars["symbol"].unique()))
-    size = max(1, min(BLOCK_DAYS, BLOCK_CELLS // max(1, len(symbols) * 390)))
+    names = tuple(sorted(set(symbols)))
+    size = max(1, min(BLOCK_DAYS, BLOCK_CELLS // max(1, len(names) * 390)))
     for run in _runs(sorted(set(days))) or [[]]:
-        past = _warmed_up(bars, run, symbols, recipe)
+        past = _warmed_up(bars_of, run, names, recipe)
         for start in range(0, max(1, len(run)), size):
             block = run[start : start + size]
-            grid = grid_of(bars, block, symbols)
+            grid = grid_of(bars_of(block), block, names)
             around = _minute_frame(block, context, recipe)
             made, past = _own_columns(grid, past, around, recipe)
             yield _assembled(grid, made, around, recipe)
@@ -108,9 +115,10 @@ def _runs(days: list[date]) -> list[list[date]]:
     return runs
 
 
-def _warmed_up(bars: pl.DataFrame, run: list[date], symbols: tuple[str, ...], recipe: Recipe) -> _Past:
+def _warmed_up(bars_of: BarsOf, run: list[date], symbols: tuple[str, ...], recipe: Recipe) -> _Past:
     """Return what the sessions before the run's first day leave to it, from bars alone."""
     before = [calendar.shifted(run[0], -back) for back in range(recipe.sessions, 0, -1)] if run else []
+    bars = bars_of(before)
     minutes = Minutes(grid_of(bars, before, symbols))
     last = Minutes(grid_of(bars, before[-1:], symbols))
     with np.errstate(all="ignore"):
