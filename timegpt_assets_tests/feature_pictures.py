@@ -2,7 +2,8 @@
 
 ``python -m timegpt_assets_tests.feature_pictures`` writes docs/pictures/features-<group>.png. With ``--root FOLDER
 --symbol AAPL --day 2025-01-29 --context SPY --to FOLDER`` it draws real minute bars (the layout of data.template)
-into a folder of yours: bars that are not ours to pass on stay out of the repository.
+into a folder of yours: bars that are not ours to pass on stay out of the repository. The dispersion is that of the
+symbol and of ``--others``; events are those of configs/events.yaml.
 """
 
 import argparse
@@ -12,11 +13,12 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import altair as alt
-import numpy as np
 import polars as pl
 
 from timegpt_assets.adapters.market_data import LocalMarketData
 from timegpt_assets.adapters.synthetic_market import SyntheticMarket
+from timegpt_assets.config import core_values
+from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import bars as quality
 from timegpt_assets.core import calendar
 from timegpt_assets.core.events import EventCalendar
@@ -44,25 +46,40 @@ SHOWN: Mapping[str, Sequence[str]] = {
     "context": ("spy_ret_15m", "dispersion", "beta_spy_60m", "corr_spy_60m", "regime_up", "regime_volatile"),
     "events": ("event_fomc", "event_cpi"),
 }
-DAY, SYMBOL, CONTEXT = date(2025, 1, 29), "AAPL", "SPY"
-EVENTS = EventCalendar({"event_fomc": (date(2025, 1, 29),), "event_cpi": (date(2025, 1, 15), date(2025, 2, 12))})
+DAY, SYMBOL, CONTEXT, OTHERS = date(2025, 1, 29), "AAPL", "SPY", ("MSFT", "NVDA")
 SESSIONS = 20
 
 
-def day_of(market: SyntheticMarket | LocalMarketData, symbol: str, day: date, context: str) -> pl.DataFrame:
-    """Return the features of one symbol on one day."""
+def event_calendar() -> EventCalendar:
+    """Return the events of configs/events.yaml."""
+    return core_values.event_calendar(load_settings(profile="demo", config_dir=None, environment={}))
+
+
+def day_of(
+    market: SyntheticMarket | LocalMarketData, symbol: str, day: date, context: str, others: Sequence[str]
+) -> pl.DataFrame:
+    """Return the features of one symbol on one day; exits when the symbol or its context has no bars then."""
     first = calendar.shifted(day, -SESSIONS)
     days = [session.day for session in calendar.sessions(first, day)]
-    raw, names = market.bars(sorted({symbol, context}), days), sorted({symbol, context})
+    names = sorted({symbol, context, *others})
+    raw = market.bars(names, days)
+    if absent := {symbol, context} - set(raw.filter(pl.col("day") == day)["symbol"]):
+        sys.exit(f"no bars of {', '.join(sorted(absent))} on {day}. Give another --day, --symbol or --context.")
     policy, sessions = quality.QualityPolicy(), calendar.sessions_frame(days)
     keys = pl.DataFrame({"day": days}).join(pl.DataFrame({"symbol": names}), how="cross")
     grid = quality.grid(
         raw, quality.quality(raw, keys=keys, sessions=sessions, policy=policy), sessions=sessions, policy=policy
     )
-    vix = pl.DataFrame({"date": days, "close": 16.0 + np.random.default_rng(5).normal(0, 1, len(days))})
-    recipe = Recipe(context=(context,), vix=True, calendar=EVENTS, sessions=SESSIONS)
-    around = market_context(grid, days=[day], context=recipe.context, vix=vix)
+    recipe = Recipe(context=(context,), calendar=event_calendar(), sessions=SESSIONS)
+    around = market_context(grid, days=[day], context=recipe.context)
     return features(grid.filter(pl.col("symbol") == symbol), around, days=[day], recipe=recipe).frame
+
+
+def made_up() -> SyntheticMarket:
+    """Return the market of the docs' pictures."""
+    return SyntheticMarket(
+        symbols=(SYMBOL, *OTHERS), context=(CONTEXT,), seed=7, predictability=0.3, missing_rate=0.0001
+    )
 
 
 def picture(frame: pl.DataFrame, group: str, context: str) -> Picture:
@@ -80,10 +97,10 @@ def _line(frame: pl.DataFrame, name: str) -> alt.Chart:
     return drawn.properties(width=280, height=80, title=alt.Title(name, fontSize=11, color=INK, fontWeight="normal"))
 
 
-def event_days(symbol: str) -> alt.Chart:
-    """Return the flags of a month of sessions: an event's flag is the same all day."""
-    days = [s.day for s in calendar.sessions(DAY - timedelta(days=20), DAY + timedelta(days=16))]
-    flags = EVENTS.flags(days).unpivot(index="day", variable_name="event", value_name="on").filter("on")
+def event_days(symbol: str, day: date) -> alt.Chart:
+    """Return the flags of the sessions around a day: an event's flag is the same all day."""
+    days = [s.day for s in calendar.sessions(day - timedelta(days=20), day + timedelta(days=16))]
+    flags = event_calendar().flags(days).unpivot(index="day", variable_name="event", value_name="on").filter("on")
     asked = pl.DataFrame({"day": days})
     x = alt.X("day:T", title=None, scale=alt.Scale(domain=[str(days[0]), str(days[-1])]), axis=alt.Axis(format="%d %b"))
     marks = alt.Chart(flags.with_columns(pl.col("day").cast(pl.String))).mark_point(color=BLUE, filled=True, size=70)
@@ -99,17 +116,17 @@ def main(arguments: Sequence[str]) -> None:
     options.add_argument("--symbol", default=SYMBOL)
     options.add_argument("--day", type=date.fromisoformat, default=DAY)
     options.add_argument("--context", default=CONTEXT)
+    options.add_argument("--others", type=lambda text: text.split(","), default=OTHERS)
     options.add_argument("--to", type=Path, default=PICTURES)
     asked = options.parse_args(arguments)
     if asked.root and asked.to.resolve().is_relative_to(PROJECT):
         sys.exit(
             f"{asked.to} lies in the project: pictures of real bars stay out of it. Give another folder with --to."
         )
-    made_up = SyntheticMarket(symbols=(SYMBOL,), context=(CONTEXT,), seed=7, predictability=0.3, missing_rate=0.0001)
-    market = LocalMarketData(asked.root) if asked.root else made_up
-    frame = day_of(market, asked.symbol, asked.day, asked.context)
+    market = LocalMarketData(asked.root) if asked.root else made_up()
+    frame = day_of(market, asked.symbol, asked.day, asked.context, asked.others)
     for group in SHOWN:
-        drawn = event_days(asked.symbol) if group == "events" else picture(frame, group, asked.context)
+        drawn = event_days(asked.symbol, asked.day) if group == "events" else picture(frame, group, asked.context)
         asked.to.mkdir(parents=True, exist_ok=True)
         (asked.to / f"features-{group}.png").write_bytes(render.png(drawn))
 

@@ -139,7 +139,8 @@ def feature_lines() -> Iterator[str]:
     for group, features in recipe.by_group.items():
         yield f"## {group}"
         yield ""
-        yield f"Version {VERSIONS[group]}. {MODULES[group].__doc__.splitlines()[0]}"
+        told = (MODULES[group].__doc__ or "").partition("\n\n")[0]
+        yield f"Version {VERSIONS[group]}. {' '.join(told.split())}"
         yield ""
         yield f"![The features of {group} on one day of the made-up market](../pictures/features-{group}.png)"
         yield ""

@@ -12,7 +12,7 @@ import typer
 
 from timegpt_assets import cli
 from timegpt_assets.definitions import PROJECT
-from timegpt_assets_tests import reference_docs
+from timegpt_assets_tests import feature_pictures, reference_docs
 
 PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
 PROSE = [page for page in PAGES if page.parent != reference_docs.REFERENCE]
@@ -165,6 +165,13 @@ def test_no_file_names_this_machine_or_a_package_index():
         if str(PROJECT) in text and len(PROJECT.parts) > 2:
             found.append(f"{path.relative_to(PROJECT)}: the project's own folder")
     assert found == []
+
+
+def test_every_feature_that_is_drawn_has_values():
+    asked = (feature_pictures.made_up(), feature_pictures.SYMBOL)
+    frame = feature_pictures.day_of(*asked, feature_pictures.DAY, feature_pictures.CONTEXT, feature_pictures.OTHERS)
+    shown = [name for names in feature_pictures.SHOWN.values() for name in names]
+    assert [name for name in shown if frame[name].null_count() > 5] == []
 
 
 def test_a_machines_folder_is_noticed():

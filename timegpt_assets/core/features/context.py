@@ -72,7 +72,8 @@ CONTEXT_MISSING = Feature("context_missing", "a context symbol had no bars", "1 
 
 def relations_of(context: Sequence[str]) -> tuple[Feature, ...]:
     """Return the features of how each symbol moves with each context symbol."""
-    window, names = f"60 min at most, at least 10, {_LAGGED}", [symbol.lower() for symbol in context]
+    window = f"60 min at most, at least 10, each with both returns, {_LAGGED}"
+    names = [symbol.lower() for symbol in context]
     return (
         *(Feature(f"beta_{n}_60m", f"cov(r, r_{n}) / var(r_{n})", window, "ratio", "Sharpe 1963") for n in names),
         *(Feature(f"corr_{n}_60m", f"correlation of r and r_{n}", window, "in [-1, 1]", "Pearson") for n in names),
