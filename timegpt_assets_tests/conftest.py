@@ -1,9 +1,11 @@
-"""What every test may ask for: real bars, where they are, and how many repetitions a soak takes."""
+"""What every test may ask for (real bars, how many repetitions a soak takes), and what fails a run without failures."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+from timegpt_assets_tests.secret_search import SecretSearch
 
 REAL_DATA = "TIMEGPT_ASSETS_REAL_DATA"
 SKIPS = "TIMEGPT_ASSETS_SKIPS"
@@ -12,6 +14,12 @@ SKIPS = "TIMEGPT_ASSETS_SKIPS"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --soak: the whole repetition counts instead of a twentieth."""
     parser.addoption("--soak", action="store_true", help="run repetition tests in full")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Search the whole run, of all workers, for the API keys of its tests."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SecretSearch(config))
 
 
 @pytest.hookimpl(trylast=True)

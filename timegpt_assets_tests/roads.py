@@ -13,6 +13,9 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
+import sqlalchemy as sa
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 from timegpt_assets import report_page
 from timegpt_assets.adapters.parquet_store import ParquetStore
@@ -26,6 +29,7 @@ from timegpt_assets.partitions import grid
 from timegpt_assets.prices import purse
 from timegpt_assets.resources import Surroundings
 from timegpt_assets.stages import EVERYDAY, rectangle
+from timegpt_assets_tests.secret_search import MARK
 
 SMALL = (
     "universe.tickers=[AAPL, META, MSFT, NVDA]",
@@ -140,6 +144,20 @@ def road(
             patched.setattr(shown, "of_months", lambda *_: None)
             patched.setattr(report_page, "page", lambda _: "")
         yield Road(around=around, engine=Engine(repository=repository, instance=instance, purse=purse(around)))
+        assert not _logs_a_key(instance), "an API key is in the event log"
+
+
+def _logs_a_key(instance: dg.DagsterInstance) -> bool:
+    """Return whether an event of the instance's runs (message, metadata, error) holds a key of the tests."""
+    storage = instance.event_log_storage
+    assert isinstance(storage, SqlEventLogStorage)
+    with storage.index_connection() as connection:
+        return (
+            connection.execute(
+                sa.select(SqlEventLogStorageTable.c.id).where(SqlEventLogStorageTable.c.event.contains(MARK))
+            ).first()
+            is not None
+        )
 
 
 def non_null(frame: pl.DataFrame) -> int:

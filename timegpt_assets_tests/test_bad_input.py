@@ -13,12 +13,12 @@ from timegpt_assets.adapters.synthetic_market import SyntheticMarket
 from timegpt_assets.core import calendar
 from timegpt_assets.jobs import RunFailed
 from timegpt_assets_tests.roads import Road, road, sessions
+from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer, status
 from timegpt_assets_tests.test_checks import run
 
 pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
 
-KEY = "nixak-very-secret-0123456789"
 TWO = ("universe.tickers=[AAPL, NVDA]", "features.warmup_sessions=1")
 JANUARY, FEBRUARY = date(2025, 1, 16), date(2025, 2, 4)
 

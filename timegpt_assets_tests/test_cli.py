@@ -23,6 +23,7 @@ from timegpt_assets.adapters.lineage_book import LineageBook
 from timegpt_assets.adapters.parquet_store import ParquetStore, file_name
 from timegpt_assets.adapters.places import Folder
 from timegpt_assets.core.lineage import path_to_bars
+from timegpt_assets_tests.secret_search import KEY
 
 pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
 
@@ -294,13 +295,12 @@ def test_config_prints_every_key_with_its_origin(run, elsewhere):
 
 @pytest.mark.parametrize("form", [["--json"], []])
 def test_config_never_shows_a_secret(run, elsewhere, form):
-    key = "nixak-very-secret-0123456789"
-    keys = {"TIMEGPT_API_KEY": key, "NIXTLA_API_KEY": key, "COLUMNS": "300"}
+    keys = {"TIMEGPT_API_KEY": KEY, "NIXTLA_API_KEY": KEY, "COLUMNS": "300"}
     result = run(elsewhere, "config", *form, **keys)
     assert result.exit_code == 0, result.output
-    assert key not in result.output
-    refused = said(run(elsewhere, "config", *form, "--set", f"forecast.model={key}", **keys))
-    assert key not in refused
+    assert KEY not in result.output
+    refused = said(run(elsewhere, "config", *form, "--set", f"forecast.model={KEY}", **keys))
+    assert KEY not in refused
     assert "forecast.model = '[REDACTED]' is refused" in refused
 
 

@@ -17,6 +17,7 @@ from timegpt_assets.jobs import RunFailed
 from timegpt_assets.stages import EVERYDAY
 from timegpt_assets_tests.markets import DAYS
 from timegpt_assets_tests.roads import LATER, TINY, Road, non_null, road
+from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer
 
 FORECAST = "/v2/forecast"
@@ -60,7 +61,7 @@ def nixtla_road(folder: Path, server: TimeGPTServer, *overrides: str, **options:
         "trading.filters.enabled=false",
         *overrides,
     )
-    given = {"profile": "dev", "base": TINY, "environment": {"TIMEGPT_API_KEY": "a-key"}, "pictures": False}
+    given = {"profile": "dev", "base": TINY, "environment": {"TIMEGPT_API_KEY": KEY}, "pictures": False}
     return road(folder, *chosen, **(given | options))
 
 

@@ -21,10 +21,10 @@ from timegpt_assets.adapters.places import Folder
 from timegpt_assets.adapters.timegpt import TimeGPT
 from timegpt_assets.core.framing import Frame
 from timegpt_assets.core.schema import TIME
+from timegpt_assets_tests.secret_search import KEY
 
 DAY = date(2024, 7, 1)
 HOURS = (14, 15, 16, 17, 18)
-KEY = "nixak-very-secret-0123456789"
 SYMBOLS = ("AAPL", "MSFT", "NVDA")
 
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,8 +15,8 @@ from timegpt_assets.adapters.budget_ledger import Account, Ask, BudgetLedger, Ca
 from timegpt_assets.adapters.call_errors import BudgetExceeded, Frozen, NotSent
 from timegpt_assets.adapters.ledger_tables import CALLS
 from timegpt_assets.adapters.places import Folder
+from timegpt_assets_tests.adapters import postgres
 
-POSTGRES = "postgresql+psycopg2://postgres@127.0.0.1:5432/test"
 NOW = datetime(2024, 7, 1, 20, tzinfo=UTC)
 
 
@@ -39,15 +38,10 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'ledger.db'}"
         return
-    schema, engine = f"ledger_{uuid.uuid4().hex}", sa.create_engine(POSTGRES, poolclass=sa.pool.NullPool)
-    try:
-        with engine.begin() as connection:
-            connection.execute(sa.text(f"create schema {schema}"))
-    except sa.exc.OperationalError as error:
-        pytest.skip(f"no PostgreSQL at {POSTGRES}: {error.orig}")
-    yield f"{POSTGRES}?options=-csearch_path%3D{schema}"
-    with engine.begin() as connection:
-        connection.execute(sa.text(f"drop schema {schema} cascade"))
+    if not postgres.is_there():
+        pytest.skip(f"no PostgreSQL at {postgres.URL}")
+    with postgres.schema() as made:
+        yield made
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ import pytest
 
 from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.timegpt import TimeGPT
-from timegpt_assets_tests.adapters.paid_calls import KEY, lively, timegpt
+from timegpt_assets_tests.adapters.paid_calls import lively, timegpt
+from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import Fault, TimeGPTServer, status, too_many
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "fault-matrix.md"

@@ -30,7 +30,8 @@ from timegpt_assets.adapters.places import Folder
 from timegpt_assets.adapters.questions import Size, params_key
 from timegpt_assets.core.tables.columns import SOURCES
 from timegpt_assets.core.tables.forecasts import ANSWERS
-from timegpt_assets_tests.adapters.paid_calls import KEY, SYMBOLS, account, frame, frames, timegpt
+from timegpt_assets_tests.adapters.paid_calls import SYMBOLS, account, frame, frames, timegpt
+from timegpt_assets_tests.secret_search import KEY, ROTATED, WRONG
 from timegpt_assets_tests.servers.timegpt import Fault, TimeGPTServer
 
 SPENT = ("SENT", "ANSWERED", "REJECTED", "UNKNOWN")
@@ -343,8 +344,7 @@ def test_a_refused_key_stops_at_once_and_is_shown_nowhere(
     server: TimeGPTServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    wrong = "nixak-wrong-key-987"
-    forecaster = timegpt(server.url, tmp_path, api_key=lambda: wrong)
+    forecaster = timegpt(server.url, tmp_path, api_key=lambda: WRONG)
     with pytest.raises(KeyRefused, match="TIMEGPT_API_KEY") as refused:
         forecaster.answers(frames(), budget_run_id="a")
     assert server.counts == {"/model_params": 1}
@@ -352,7 +352,7 @@ def test_a_refused_key_stops_at_once_and_is_shown_nowhere(
     shown = [caplog.text, repr(forecaster), *map(str, chain(refused.value))]
     stored = [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
     assert stored
-    assert not [text for text in shown + stored if wrong in text]
+    assert not [text for text in shown + stored if WRONG in text]
 
 
 def test_the_key_is_in_no_file_log_or_repr_of_a_good_run(
@@ -455,7 +455,7 @@ def test_two_profiles_of_one_account_share_one_budget_and_a_new_key_buys_nothing
 ) -> None:
     limits = {"per_day": 3}
     timegpt(server.url, tmp_path, limits=limits).answers([frame(14)], budget_run_id="a")
-    demo = timegpt(server.url, tmp_path, limits=limits, profile="demo", api_key="rotated")
+    demo = timegpt(server.url, tmp_path, limits=limits, profile="demo", api_key=ROTATED)
     assert demo.answers([frame(14)], budget_run_id="b").sent == 0
     with pytest.raises(BudgetExceeded, match="per_day"):
         demo.answers([frame(15), frame(16)], budget_run_id="b")

@@ -22,7 +22,8 @@ from timegpt_assets.adapters.call_errors import (
     TooManyRequests,
 )
 from timegpt_assets.adapters.timegpt import TimeGPT
-from timegpt_assets_tests.adapters.paid_calls import KEY, frame, lively, timegpt
+from timegpt_assets_tests.adapters.paid_calls import frame, lively, timegpt
+from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import Fault, TimeGPTServer, status, too_many
 
 RESET_BEFORE, RESET_AFTER = Fault(kind="reset_before"), Fault(kind="reset_after")

@@ -19,7 +19,8 @@ from typing import Any
 import polars as pl
 
 from timegpt_assets.core.framing import Frame
-from timegpt_assets_tests.adapters.paid_calls import KEY, frame, timegpt
+from timegpt_assets_tests.adapters.paid_calls import frame, timegpt
+from timegpt_assets_tests.secret_search import KEY
 
 SYMBOLS = tuple(f"S{i}" for i in range(10))
 ROWS, INPUT_SIZE, HORIZON = 15_600, 1008, 60

@@ -13,7 +13,7 @@ import re
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -117,6 +117,10 @@ class GCSServer(Served):
         """Return the requests received so far, by kind."""
         with self.lock:
             return Counter(one.kind for one in self.requests)
+
+    def recorded(self) -> Iterable[bytes]:
+        """Return every object, with its name."""
+        return (name.encode() + one.data for own in self.objects.values() for name, one in own.items())
 
     def put(self, bucket: str, name: str, data: bytes, *, over: str | None = None) -> Stored:
         """Store an object as the service does: all of it at once, under a new generation, if ``over`` allows it."""

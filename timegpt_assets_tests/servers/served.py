@@ -2,9 +2,12 @@
 
 import sys
 import threading
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+
+from timegpt_assets_tests.secret_search import MARK
 
 
 class _Http(ThreadingHTTPServer):
@@ -34,9 +37,15 @@ class Served:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop serving and free the port."""
+        """Stop serving and free the port. Raises AssertionError when a key was recorded with what was received."""
         self._http.shutdown()
         self._http.server_close()
+        if kind is None:
+            assert not any(MARK.encode() in said for said in self.recorded()), f"{self.url} recorded an API key"
+
+    def recorded(self) -> Iterable[bytes]:
+        """Return what was kept of the requests received."""
+        return ()
 
     def serve_forever(self) -> None:
         """Serve in this thread until interrupted."""

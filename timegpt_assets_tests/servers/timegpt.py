@@ -14,7 +14,7 @@ import struct
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -171,6 +171,10 @@ class TimeGPTServer(Served):
         """Return the requests received so far, by path."""
         with self._lock:
             return Counter(one.path for one in self.received)
+
+    def recorded(self) -> Iterable[bytes]:
+        """Return every request as it was kept."""
+        return (f"{one.path} {dict(one.headers)}".encode() + one.body for one in list(self.received))
 
     def bodies(self, path: str = "/v2/forecast") -> list[dict[str, Any]]:
         """Return the JSON bodies received at the path, in order."""
