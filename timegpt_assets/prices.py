@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
-from timegpt_assets.adapters import provider_answer
+from timegpt_assets.adapters import cache_care, provider_answer
 from timegpt_assets.adapters.budget_ledger import Account, BudgetLedger
 from timegpt_assets.adapters.questions import Index, Moment, Part, batches, params_key
 from timegpt_assets.config import core_values
@@ -54,6 +54,7 @@ class Purse:
 
     def prices(self, days: Sequence[date], *, reask: bool = False) -> list[DayPrice]:
         """Return what each day takes, earliest first; ``reask``: as if nothing were there."""
+        cache_care.recall(self.index.cache, self.ledger, self.index.host)
         universe = self.settings.universe.tickers
         moments, most = self._moments(days), self._bytes()
         parts = self.index.parts([m for own in moments.values() for _, m in own], universe)

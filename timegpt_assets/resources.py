@@ -16,7 +16,7 @@ import polars as pl
 
 from timegpt_assets.adapters.answered import Forecaster
 from timegpt_assets.adapters.baseline import Baseline
-from timegpt_assets.adapters.budget_ledger import Account, BudgetLedger
+from timegpt_assets.adapters.budget_ledger import LEASE_SEC, LONGEST_WAIT_SEC, Account, BudgetLedger
 from timegpt_assets.adapters.daily_files import DailyFiles, earnings, macro_events, vix_closes
 from timegpt_assets.adapters.forecast_cache import ForecastCache
 from timegpt_assets.adapters.hosts import PROVIDER_URL, host
@@ -211,7 +211,10 @@ def ledger(around: Surroundings) -> BudgetLedger:
     forecast = around.settings.forecast
     file = around.place(forecast.cache_dir).parent / "call_ledger.sqlite"  # a bucket's ledger has an address
     url = forecast.api_budget.ledger_url or f"sqlite:///{file}"
-    return BudgetLedger(url.replace("postgresql://", "postgresql+psycopg2://", 1), clock=around.clock)
+    held = 2 * forecast.timeout_s + forecast.api_budget.cooldown_sec + LONGEST_WAIT_SEC + 60
+    return BudgetLedger(
+        url.replace("postgresql://", "postgresql+psycopg2://", 1), clock=around.clock, lease_sec=max(LEASE_SEC, held)
+    )
 
 
 SHAPES_A_BODY = (

@@ -17,11 +17,14 @@ from dagster._core.code_pointer import CustomPointer, ModuleCodePointer
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from timegpt_assets import automation, pending
+from timegpt_assets.adapters.budget_ledger import LONGEST_WAIT_SEC
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.jobs import RANGE_END, RANGE_START, RunFailed
 from timegpt_assets.prices import Purse, purse
+from timegpt_assets.resources import ledger
 from timegpt_assets_tests.markets import DAYS
 from timegpt_assets_tests.roads import TINY, Road, road, sessions, surroundings
+from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer
 
 pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
@@ -32,7 +35,7 @@ ASKED = [day for day in DAYS if day != date(2025, 1, 29)]
 SIX = list(DAYS[:6])
 FIVE = ASKED[:5]
 ANSWERS, RAW = dg.AssetKey(["forecasts", "answers"]), dg.AssetKey(["forecasts", "raw_forecasts"])
-OPTIONS: dict[str, Any] = {"profile": "dev", "base": TINY, "environment": {"TIMEGPT_API_KEY": "a-key"}}
+OPTIONS: dict[str, Any] = {"profile": "dev", "base": TINY, "environment": {"TIMEGPT_API_KEY": KEY}}
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -262,6 +265,14 @@ def test_a_symbol_added_to_the_universe_is_a_request_of_its_own_in_the_plan_and_
     assert [len(body["series"]["sizes"]) for body in server.bodies()] == [3, 3, 1, 1]
     assert rows["symbol"].unique().sort().to_list() == ["AAPL", "META", "MSFT", "NVDA"]
     assert not rows["stale_input"].any()
+
+
+@pytest.mark.parametrize(("timeout_s", "cooldown_sec"), [(600, 0), (60, 900)])
+def test_a_reservation_outlasts_the_slowest_request_and_the_longest_pause(
+    tmp_path: Path, timeout_s: int, cooldown_sec: int
+) -> None:
+    slow = (f"forecast.timeout_s={timeout_s}", f"forecast.api_budget.cooldown_sec={cooldown_sec}")
+    assert ledger(surroundings(tmp_path, *slow)).lease_sec > timeout_s + cooldown_sec + LONGEST_WAIT_SEC
 
 
 def test_a_fault_in_the_middle_keeps_the_days_before_it(server: TimeGPTServer, tmp_path: Path) -> None:

@@ -34,6 +34,10 @@ from timegpt_assets.adapters.ledger_tables import (
 from timegpt_assets.adapters.owners import is_known_dead, owner
 from timegpt_assets.adapters.places import Place
 
+LONGEST_WAIT_SEC = 120.0
+"""A provider that asks for a longer pause than this is not waited for; the run ends and a re-run continues."""
+LEASE_SEC = 300.0
+"""How long a reservation is held for a process on another machine, which nobody here can see die."""
 _LIMIT_REMEDY = {
     "per_run": "Launch the rest as another run, or raise forecast.api_budget.per_run.",
     "per_day": "Run again on the next budget day: stored answers cost nothing. Or raise forecast.api_budget.per_day.",
@@ -57,12 +61,16 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One thing to be asked for: its hash, the snapshot it stands for, and what to remember of the moment."""
+    """One thing to be asked for: its hash, the snapshot it stands for, and what to remember of the moment.
+
+    Requests of one ``moment`` share its symbols between them, so they are granted together or not at all.
+    """
 
     kind: str
     request_hash: str
     snapshot_key: str
     record: Mapping[str, Any]
+    moment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,7 @@ class BudgetLedger:
         url: str,
         *,
         clock: Callable[[], datetime],
-        lease_sec: float = 300.0,
+        lease_sec: float = LEASE_SEC,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """Remember where the ledger lies; ``lease_sec`` must outlast the slowest request."""
@@ -186,14 +194,23 @@ class BudgetLedger:
         with self.store.reading() as connection:
             return set(connection.execute(sa.select(CALLS.c.request_hash).where(answered)).scalars())
 
-    def adopt(self, snapshot_key: str, request_hash: str, record: Mapping[str, Any]) -> bool:
-        """Let a stored answer stand for its snapshot where none does yet (a lost ledger, another machine's cache)."""
+    def adopt(self, host: str, snapshot_key: str, request_hash: str, record: Mapping[str, Any]) -> bool:
+        """Let a stored answer stand for its snapshot where none does yet (a lost ledger, another machine's cache).
+
+        It is answered and spends nobody's budget: who paid for it, and when, is not known here.
+        """
         with self.store.writing() as connection:
             there = sa.select(SNAPSHOTS.c.snapshot_key).where(SNAPSHOTS.c.snapshot_key == snapshot_key)
             if connection.execute(there).first():
                 return False
-            self._write_record(connection, Ask("adopted", request_hash, snapshot_key, record))
+            ask = Ask("adopted", request_hash, snapshot_key, record)
+            self._insert(connection, ask, Account(host=host, name=""), "adopted", state=ANSWERED)
             return True
+
+    def is_empty(self, host: str) -> bool:
+        """Return whether not one call to the host is known."""
+        with self.store.reading() as connection:
+            return connection.execute(sa.select(CALLS.c.id).where(CALLS.c.host == host).limit(1)).first() is None
 
     def frozen(self) -> str | None:
         """Return why sending is frozen, None when it is not."""
@@ -270,9 +287,13 @@ class BudgetLedger:
         rows = connection.execute(sa.select(CALLS.c.request_hash, CALLS.c.snapshot_key).where(taken)).all()
         names = {name for row in rows for name in row}
         once = {ask.request_hash: ask for ask in asks}.values()
-        return [ask for ask in once if ask.request_hash not in names and ask.snapshot_key not in names]
+        held = [ask for ask in once if ask.request_hash in names or ask.snapshot_key in names]
+        moments = {ask.moment for ask in held if ask.moment}
+        return [ask for ask in once if ask not in held and ask.moment not in moments]
 
-    def _insert(self, connection: sa.Connection, ask: Ask, account: Account, budget_run_id: str) -> Call:
+    def _insert(
+        self, connection: sa.Connection, ask: Ask, account: Account, budget_run_id: str, *, state: str = RESERVED
+    ) -> Call:
         same = (CALLS.c.host == account.host) & (CALLS.c.request_hash == ask.request_hash)
         last = connection.execute(sa.select(sa.func.max(CALLS.c.attempt)).where(same)).scalar()
         row = {
@@ -283,7 +304,7 @@ class BudgetLedger:
             "snapshot_key": ask.snapshot_key,
             "attempt": (last or 0) + 1,
             "budget_run_id": budget_run_id,
-            "state": RESERVED,
+            "state": state,
             "budget_day": self._day(account),
             "reserved_at": self.clock().isoformat(),
             "lease_until": self.wall() + self.lease_sec,
@@ -328,8 +349,10 @@ class BudgetLedger:
         }
 
     def _cooldown_left(self, connection: sa.Connection, account: Account, now: float) -> float:
+        """Return the seconds until the next call may be sent; one sent further ahead than that was by another clock."""
         mine = (CALLS.c.host == account.host) & (CALLS.c.account == account.name)
-        last = connection.execute(sa.select(sa.func.max(CALLS.c.sent_wall)).where(mine)).scalar()
+        lately = mine & (CALLS.c.sent_wall <= now + account.cooldown_sec)
+        last = connection.execute(sa.select(sa.func.max(CALLS.c.sent_wall)).where(lately)).scalar()
         return 0.0 if last is None else float(last) + account.cooldown_sec - now
 
     def _renew_leases(self, connection: sa.Connection, now: float) -> None:

@@ -4,7 +4,6 @@ Belongs here: walks over the whole cache of a host. Nothing here sends or spends
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
@@ -56,8 +55,14 @@ def imported(cache: ForecastCache, ledger: BudgetLedger, host: str, source: Fore
     index = source.place.read(f"{host.replace(':', '_')}/{INDEX}")
     for key, (request_hash, record) in orjson.loads(index.data if index else b"{}").items():
         if cache.has(host, request_hash):
-            report.entered += ledger.adopt(key, request_hash, record)
+            report.entered += ledger.adopt(host, key, request_hash, record)
     return report
+
+
+def recall(cache: ForecastCache, ledger: BudgetLedger, host: str) -> None:
+    """Enter every stored answer in a ledger that knows nothing of the host: it was lost, or the answers moved here."""
+    if ledger.is_empty(host):
+        _walked(cache, host, ledger)
 
 
 def _walked(cache: ForecastCache, host: str, ledger: BudgetLedger | None = None) -> Report:
@@ -74,8 +79,9 @@ def _walked(cache: ForecastCache, host: str, ledger: BudgetLedger | None = None)
         report.bytes += len(entry.body)
         kind = str(entry.record.get("kind", "model_params"))
         report.by_kind[kind] = report.by_kind.get(kind, 0) + 1
-        if ledger and (key := _key(entry.record)):
-            report.entered += ledger.adopt(key, request_hash, entry.record)
+        if ledger:
+            key = str(entry.record.get("snapshot_key", request_hash))  # the model's parameters have no other
+            report.entered += ledger.adopt(host, key, request_hash, entry.record)
     return report
 
 
@@ -90,8 +96,3 @@ def _copy(source: ForecastCache, target: ForecastCache, host: str, request_hash:
     target.write(host, request_hash, entry.record, entry.body)
     report.copied += 1
     report.bytes += len(entry.body)
-
-
-def _key(record: Any) -> str | None:
-    key = record.get("snapshot_key")
-    return None if key is None else str(key)

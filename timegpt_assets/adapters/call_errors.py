@@ -41,6 +41,10 @@ class CacheDamaged(CallError):
     """Raised when a paid answer's stored bytes are damaged or gone; it is never fetched again by itself."""
 
 
+class CacheFull(CallError):
+    """Raised when an answer cannot be stored: before anything is sent, or after, and then it is spent."""
+
+
 class RequestTooLarge(CallError):
     """Raised before anything is sent for a request of more bytes than one may have."""
 

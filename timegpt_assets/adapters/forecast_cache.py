@@ -6,6 +6,7 @@ Belongs here: bytes in, the same bytes out, or an error. A file is one zstd fram
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from typing import Any
 import orjson
 import zstandard
 
-from timegpt_assets.adapters.call_errors import CacheDamaged
-from timegpt_assets.adapters.places import Place
+from timegpt_assets.adapters.call_errors import CacheDamaged, CacheFull
+from timegpt_assets.adapters.places import Place, PlaceError
 
+_PROBE_BYTES = 1 << 20
+"""Room asked for before a call: a large answer takes less, also when fifty are stored side by side."""
 _WHOLE = re.compile(r"[0-9a-f]{2}/([0-9a-f]+)\.zst")
 
 
@@ -59,8 +62,20 @@ class ForecastCache:
         return any(self.place.generation(name) is not None for name in names)
 
     def write(self, host: str, request_hash: str, record: Mapping[str, Any], body: bytes) -> None:
-        """Store an answer durably before returning; the first one stored stays."""
-        self.place.write_new(_name(host, request_hash), _packed(record, body, request_hash))
+        """Store an answer durably before returning; the first one stored stays. Raises CacheFull."""
+        try:
+            self.place.write_new(_name(host, request_hash), _packed(record, body, request_hash))
+        except PlaceError as error:
+            raise CacheFull(f"The answer came, is spent, and could not be stored. {error}") from None
+
+    def check_writable(self, host: str) -> None:
+        """Raise CacheFull when an answer could not be stored now: it would be paid for and lost."""
+        name = f"{_folder(host)}/.probe"
+        try:
+            self.place.update(name, lambda _: os.urandom(_PROBE_BYTES))
+            self.place.delete(name)
+        except PlaceError as error:
+            raise CacheFull(f"No answer could be stored; nothing was sent. {error}") from None
 
     def give_up(self, host: str, request_hash: str) -> None:
         """Set an answer aside so that it can be asked again (--reask); its bytes are kept under ``replaced``."""

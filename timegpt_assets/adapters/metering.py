@@ -15,9 +15,10 @@ import httpx
 import orjson
 import tenacity
 
-from timegpt_assets.adapters.budget_ledger import Account, Ask, BudgetLedger, Call
+from timegpt_assets.adapters.budget_ledger import LONGEST_WAIT_SEC, Account, Ask, BudgetLedger, Call
 from timegpt_assets.adapters.call_errors import (
     AnswerLost,
+    CacheFull,
     CallError,
     CircuitOpen,
     KeyRefused,
@@ -30,8 +31,6 @@ from timegpt_assets.adapters.call_errors import (
 )
 from timegpt_assets.adapters.forecast_cache import ForecastCache
 
-LONGEST_WAIT_SEC = 120.0
-"""A provider that asks for a longer pause than this is not waited for; the run ends and a re-run continues."""
 _LOST = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, 502, 503, 504)
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 _RERUN = "Run again later: stored answers cost nothing."
@@ -136,6 +135,9 @@ class Meter:
             self.ledger.unknown(call, type(error).__name__)
             why = f"the answer was lost ({type(error).__name__}) and may have been billed; it is counted as spent"
             return AnswerLost(f"{question.about}: {why}. {_RERUN}")
+        except CacheFull as error:
+            self.ledger.unknown(call, type(error).__name__)
+            return CacheFull(f"{question.about}: {error}")
         except BaseException as error:
             self.ledger.unknown(call, type(error).__name__)
             raise

@@ -195,8 +195,8 @@ class Folder:
 
 REMEDIES = {
     "read": "Nothing was made of it. See that the disk is there and that this account may read it, and run again.",
-    "written": "What was there is untouched. Make the folder writable, or set data.storage_root or "
-    "data.artifacts_root to another one, and run again.",
+    "written": "What was there is untouched. Make room or the folder writable, or set "
+    "data.storage_root, data.artifacts_root or forecast.cache_dir to another one, and run again.",
 }
 
 

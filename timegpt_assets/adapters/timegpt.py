@@ -15,7 +15,7 @@ from typing import Literal
 import httpx
 import polars as pl
 
-from timegpt_assets.adapters import moments, provider_answer, stored_answers
+from timegpt_assets.adapters import cache_care, moments, provider_answer, stored_answers
 from timegpt_assets.adapters.answered import Answered, left_out
 from timegpt_assets.adapters.budget_ledger import Account, Ask, BudgetLedger
 from timegpt_assets.adapters.call_errors import InvalidAnswer, MissingKey, OfflineMiss, RequestTooLarge, UntrustedHost
@@ -143,12 +143,17 @@ class TimeGPT:
         key = self.api_key() if callable(self.api_key) else self.api_key
         if not key or not key.strip():
             raise MissingKey("No API key is set; nothing was sent. Set TIMEGPT_API_KEY (or NIXTLA_API_KEY).")
-        return key.strip()
+        key = key.strip()
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            wrong = "TIMEGPT_API_KEY holds what no key holds (a space, a line break, a typographic quote)"
+            raise MissingKey(f"{wrong}; nothing was sent. Set it to the key alone.")
+        return key
 
     def _found(self, frames: Sequence[Frame], meter: Meter, reask: bool) -> tuple[list[Known], int]:
         """Return the answer to every question of the frames, and how many were there before."""
         if not frames:
             return [], 0
+        cache_care.recall(self.cache, self.ledger, self.account.host)
         params = self._model_params(frames, meter, reask)
         cached = -1
         while True:
@@ -166,9 +171,14 @@ class TimeGPT:
         return stored_answers.rows(answer, on_doubt=self.on_doubt)
 
     def _fetch(self, questions: Sequence[Question], meter: Meter, *, to_come: int = 0) -> None:
-        """Have every question answered, by us or by the process that is already asking it."""
+        """Have every question answered, by us or by the process that is already asking it.
+
+        Returns early when a snapshot turns out to be answered by a batch that is not ours: who is missing from it
+        has to be counted anew.
+        """
         if questions:
             self._check_may_send([question.about for question in questions])
+            self.cache.check_writable(self.account.host)
         waiting = list(questions)
         while waiting:
             asks = [question.ask for question in waiting]
@@ -180,7 +190,10 @@ class TimeGPT:
                         self._check_sense(question)
             finally:
                 self.ledger.release(granted.values())
-            waiting = [question for question in waiting if self._known(question) is None]
+            found = [self._known(question) for question in waiting]
+            if any(answer and answer.stale for answer in found):
+                return
+            waiting = [question for question, answer in zip(waiting, found, strict=True) if answer is None]
             if waiting and not granted:
                 self.sleep(_POLL_SEC)
 
@@ -227,7 +240,7 @@ class TimeGPT:
 
     def _parts(self, frame: Frame) -> list["moments.Share"]:
         """Return the requests of a frame, each with its share of the symbols; who is left out of all has none."""
-        moment = Moment(frame.day, frame.snapshot_ts, frame.horizon_min)
+        moment = _moment(frame)
         everybody = {*frame.sigma["symbol"], *frame.left_out}
         shares = []
         for part in self.index.parts([moment], everybody)[moment]:
@@ -264,6 +277,7 @@ class TimeGPT:
             request_hash=fingerprint(asked, host=self.account.host, endpoint=request.url.path),
             snapshot_key=share.snapshot_key,
             record=self._record(share, sent),
+            moment=self.index.key(_moment(frame)),
         )
         return Question(ask=ask, request=request, about=about)
 
@@ -288,3 +302,7 @@ class TimeGPT:
         self.ledger.give_up(keys, hashes)
         for request_hash in hashes:
             self.cache.give_up(self.account.host, request_hash)
+
+
+def _moment(frame: Frame) -> Moment:
+    return Moment(frame.day, frame.snapshot_ts, frame.horizon_min)

@@ -40,7 +40,7 @@ def test_a_lost_ledger_is_filled_again_from_the_cache(server: TimeGPTServer, tmp
     first = timegpt(server.url, tmp_path)
     first.answers([frame(14)], budget_run_id="a")
     lost = BudgetLedger(f"sqlite:///{tmp_path / 'new.db'}", clock=first.clock)
-    assert cache_care.verified(first.cache, lost, server.host).entered == 1
+    assert cache_care.verified(first.cache, lost, server.host).entered == 2
     assert cache_care.verified(first.cache, lost, server.host).entered == 0
     other = timegpt(server.url, tmp_path, ledger=lost)
     again = other.answers([frame(14, rows=80)], budget_run_id="b")

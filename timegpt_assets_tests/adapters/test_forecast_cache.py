@@ -9,9 +9,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timegpt_assets.adapters.call_errors import CacheDamaged
+from timegpt_assets.adapters.call_errors import CacheDamaged, CacheFull
 from timegpt_assets.adapters.forecast_cache import Entry, ForecastCache
-from timegpt_assets.adapters.places import Folder, PlaceError
+from timegpt_assets.adapters.places import Folder
 from timegpt_assets_tests.adapters.buckets import BUCKET, Opened
 from timegpt_assets_tests.servers.gcs import GCSServer
 
@@ -128,7 +128,7 @@ def test_a_crash_while_writing_leaves_no_answer(tmp_path: Path, monkeypatch: pyt
         raise OSError("no space left on device")
 
     monkeypatch.setattr(os, "fsync", crash)
-    with pytest.raises(PlaceError, match="no space"):
+    with pytest.raises(CacheFull, match=r"could not be stored.*no space"):
         stored(tmp_path)
     assert ForecastCache(Folder(tmp_path)).read(HOST, HASH) is None
 
