@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from timegpt_assets.adapters.places import is_refusal
 from timegpt_assets.core import calendar, contract
 from timegpt_assets.core.bars import FAULTS
 from timegpt_assets.core.contract import NUMBERS, Reading
@@ -57,7 +58,7 @@ class MonthFile:
                     return self.unusable(days, "columns", f": {'; '.join(wrong)}. {REMEDY}.")
                 return _Rows(self, found, frozenset(days)).read(file)
         except DAMAGE as error:
-            if isinstance(error, OSError) and error.errno:
+            if is_refusal(error):
                 raise
             return self.unusable(days, "unreadable", f" cannot be read as parquet: {error}. Fetch the file again.")
 

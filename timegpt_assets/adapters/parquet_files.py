@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from timegpt_assets.adapters.places import REMEDIES
+from timegpt_assets.adapters.places import REMEDIES, is_refusal
 
 JSON: TypeAlias = "bool | int | float | str | Collection[JSON] | Mapping[str, JSON] | None"
 Facts: TypeAlias = Mapping[str, JSON]
@@ -73,10 +73,11 @@ def written(shown: str, frame: pl.DataFrame, keys: Collection[str], facts: Mappi
     if WHOLE in keys:
         counts = {WHOLE: frame.height}
     else:
-        if not frame["symbol"].is_sorted():
+        runs = frame["symbol"].rle().struct.unnest()
+        if not runs["value"].is_sorted():
             frame = frame.sort("symbol", maintain_order=True)
-        runs = frame["symbol"].rle()
-        counts = dict(zip(runs.struct.field("value").to_list(), runs.struct.field("len").to_list(), strict=True))
+            runs = frame["symbol"].rle().struct.unnest()
+        counts = dict(runs.select("value", "len").iter_rows())
     if others := sorted(str(key) for key in (counts.keys() | facts.keys()) - set(keys)):
         raise StoreError(
             f"{shown}: rows or facts of {', '.join(others)} are not among the partitions being written "
@@ -201,7 +202,7 @@ def _tail(file: BinaryIO) -> bytes:
 
 def torn(shown: str, cause: object) -> StoreError:
     """Return the error for a file that cannot be read as one of this store, or not at all: the system says why."""
-    if isinstance(cause, OSError) and cause.errno:
+    if is_refusal(cause):
         return StoreError(f"{shown} cannot be read: {cause}. {REMEDIES['read']}")
     return StoreError(
         f"{shown} is torn, or not a file of this store: {cause}. "

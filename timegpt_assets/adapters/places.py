@@ -200,6 +200,11 @@ REMEDIES = {
 }
 
 
+def is_refusal(error: object) -> bool:
+    """Return whether the system refused, and says why by number: that tells of the machine, not of what lies there."""
+    return isinstance(error, OSError) and bool(error.errno)
+
+
 @contextmanager
 def remedied(path: Path, what: str, lock_timeout_s: float = 0.0) -> Iterator[None]:
     """Turn what the disk refuses, and a lock that is not given, into a PlaceError with the remedy."""

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from timegpt_assets.adapters.market_data import TEMPLATE, MarketDataError, template_path
 from timegpt_assets.adapters.month_file import DAMAGE, REMEDY
-from timegpt_assets.adapters.places import Place
+from timegpt_assets.adapters.places import REMEDIES, Place, PlaceError, is_refusal
 from timegpt_assets.core import calendar, contract
 from timegpt_assets.core.contract import NUMBERS, Reading
 from timegpt_assets.core.schema import TIME
@@ -111,8 +111,10 @@ class Importer:
         try:
             before = _stored(self.place.opened(name))
         except DAMAGE as error:
-            words = str(error).partition("\n")[0]
-            told.wrong = f"{self.place.shown(name)} cannot be read as parquet: {words} Remove it, and import again."
+            words, shown = str(error).partition("\n")[0], self.place.shown(name)
+            if is_refusal(error):
+                raise PlaceError(f"{shown} cannot be read: {words}. {REMEDIES['read']}") from error
+            told.wrong = f"{shown} cannot be read as parquet: {words} Remove it, and import again."
             return
         fresh = _missing(before, rows)
         told.new, told.known = told.new + fresh.height, told.known + rows.height - fresh.height

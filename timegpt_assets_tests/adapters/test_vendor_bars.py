@@ -1,5 +1,6 @@
 """Whatever shape a vendor gives bars, the same files come of it; and importing again adds nothing."""
 
+import errno
 import gzip
 import json
 from collections.abc import Callable
@@ -13,10 +14,11 @@ from typer.testing import CliRunner
 
 from timegpt_assets import cli
 from timegpt_assets.adapters.market_data import LocalMarketData, MarketDataError
-from timegpt_assets.adapters.places import Folder
+from timegpt_assets.adapters.places import Folder, PlaceError
 from timegpt_assets.adapters.vendor_bars import Importer, files
 from timegpt_assets.core import calendar
 from timegpt_assets.core.contract import Reading
+from timegpt_assets_tests.adapters.failing import Failing
 from timegpt_assets_tests.bad_files import month
 
 DAYS = tuple(s.day for s in calendar.sessions(date(2025, 1, 30), date(2025, 2, 4)))
@@ -165,6 +167,16 @@ def test_a_damaged_month_is_named_and_left_and_the_other_months_are_written(tmp_
     assert "import again" in told.wrong
     assert damaged.read_bytes() == b"no parquet"
     assert told.new == 2 * 390, "the month that was gone: two sessions of BRK.B"
+
+
+def test_a_disk_that_fails_is_never_told_as_a_month_to_remove(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    importer = Importer(place=Folder(tmp_path / "root"))
+    csv(month("AAA", DAYS[:1]), tmp_path / "AAA.csv")
+    importer.imported(tmp_path / "AAA.csv")
+    (stored,) = (tmp_path / "root").rglob("*.parquet")
+    monkeypatch.setattr(Folder, "opened", lambda *_: Failing(stored, good=0, error=errno.EIO))
+    with pytest.raises(PlaceError, match=rf"{stored} cannot be read: .*Input/output error.*run again\.$"):
+        importer.imported(tmp_path / "AAA.csv")
 
 
 def test_a_vendors_own_repetitions_are_kept_once_each_time_he_gives_them(tmp_path: Path) -> None:
