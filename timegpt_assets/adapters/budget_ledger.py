@@ -323,7 +323,7 @@ class BudgetLedger:
     def _check_frozen(self, connection: sa.Connection) -> None:
         frozen = connection.execute(sa.select(SWITCHES.c.why).where(SWITCHES.c.name == "frozen")).first()
         if frozen:
-            raise Frozen(f"Sending is frozen: {frozen.why}. Nothing was sent. Run `timegpt-assets budget thaw`.")
+            raise Frozen(f"Sending is frozen: {frozen.why}. No call is sent. Run `timegpt-assets budget thaw`.")
 
     def _check_limits(
         self, connection: sa.Connection, account: Account, budget_run_id: str, *, needed: int, but: int = 0

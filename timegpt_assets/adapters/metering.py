@@ -92,6 +92,8 @@ class Meter:
         if call is None:
             return
         try:
+            if self.cache.has(self.account.host, call.request_hash):
+                return  # whoever held it before us stored the answer and died; a third process settled that
             while (wait := self.ledger.send(call, self.account)) > 0:
                 self.sleep(wait)
             self.sent += 1

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import sqlalchemy as sa
 
 from timegpt_assets.adapters import cache_care
 from timegpt_assets.adapters.budget_ledger import BudgetLedger
 from timegpt_assets.adapters.call_errors import CacheDamaged, CacheFull, Frozen, MissingKey
 from timegpt_assets.adapters.forecast_cache import ForecastCache
+from timegpt_assets.adapters.ledger_tables import CALLS, UNKNOWN
 from timegpt_assets.adapters.places import Folder
 from timegpt_assets.adapters.questions import BYTES_PER_REQUEST, BYTES_PER_SERIES, BYTES_PER_VALUE, Size
 from timegpt_assets.adapters.timegpt import TimeGPT
@@ -121,6 +123,24 @@ def test_two_processes_with_other_limits_of_a_request_pay_for_no_symbol_twice(
     assert ledger.first is None
     assert sum(len(body["series"]["sizes"]) for body in server.bodies()[before:]) == len(SYMBOLS)
     assert rows.group_by("symbol").len()["len"].to_list() == [15] * len(SYMBOLS)
+
+
+def test_an_answer_stored_by_a_process_that_died_and_was_settled_by_a_third_is_not_bought_again(
+    server: TimeGPTServer, tmp_path: Path
+) -> None:
+    other = timegpt(server.url, tmp_path)
+    other.answers([frame(15)], budget_run_id="before")
+    ledger = Overtaken(f"sqlite:///{tmp_path / 'ledger.db'}", clock=other.clock)
+
+    def died_and_was_settled() -> None:
+        other.answers([frame(14)], budget_run_id="theirs")
+        with ledger.store.writing() as connection:
+            connection.execute(sa.update(CALLS).where(CALLS.c.budget_run_id == "theirs").values(state=UNKNOWN))
+
+    ledger.first = died_and_was_settled
+    mine = timegpt(server.url, tmp_path, ledger=ledger)
+    assert mine.answers([frame(14)], budget_run_id="ours").sent == 0
+    assert (sent(server), states(mine)) == (2, ["ANSWERED"] * 3 + ["REFUNDED"])
 
 
 FULL = """
