@@ -168,7 +168,11 @@ def _against(row: Mapping[str, Any], name: str) -> str:
     if value is None:
         return "–"
     interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
-    return f"{value:.3f}{interval}" + ("" if p is None else f", p {p:.2g}") + f", n {n:,}"
+    return f"{value:.3f}{interval}" + ("" if p is None else f", {_likelihood(p)}") + f", n {n:,}"
+
+
+def _likelihood(p: float) -> str:
+    return "p < 0.0001" if p < 1e-4 else f"p {p:.2g}"
 
 
 def _cost_figures(costs: pl.DataFrame) -> Iterable[tuple[str, str]]:

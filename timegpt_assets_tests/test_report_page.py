@@ -146,6 +146,11 @@ def test_the_headline_says_what_the_frames_say(report: Report) -> None:
     }
 
 
+def test_a_p_is_never_nothing(report: Report) -> None:
+    sure = replace(report, diagnostics=report.diagnostics.with_columns(rmae_p=pl.lit(0.0)))
+    assert ("headline", "error against persistence", "0.710 [0.700, 0.720], p < 0.0001, n 800") in summary_rows(sure)
+
+
 def test_names_are_unique_in_their_section_even_with_several_sources(report: Report) -> None:
     other = {"score_source": pl.lit("model")}
     several = replace(

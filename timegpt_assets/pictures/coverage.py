@@ -8,6 +8,7 @@ from timegpt_assets.pictures.style import (
     HEIGHT,
     INK,
     MUTED,
+    ORANGE,
     STAGES,
     Picture,
     by_source,
@@ -16,13 +17,14 @@ from timegpt_assets.pictures.style import (
     panels,
     sources,
     titled,
+    until,
 )
 
 _PANEL = 360
 
 
 def coverage(diagnostics: pl.DataFrame, *, symbol: str = "*") -> Picture:
-    """Return bars of the 50, 80 and 95 % bands' coverage, raw and calibrated, against their nominal lines.
+    """Return bars of the 50, 80 and 95 % bands' coverage with their intervals, raw and calibrated, against nominal.
 
     ``diagnostics`` are rows of forecast_diagnostics; the last month of ``symbol`` is drawn, one panel per source.
     """
@@ -30,7 +32,8 @@ def coverage(diagnostics: pl.DataFrame, *, symbol: str = "*") -> Picture:
     if rows.is_empty():
         return nothing("Band coverage before and after calibration")
     charts = [_coverage_panel(part, source) for source, part in by_source(rows)]
-    title = titled(_coverage_title(rows), f"{_whose(symbol)}, {rows['month'][0]}; line: nominal; {_counts(rows)}")
+    words = "line: nominal; whisker: 95 % interval over whole days"
+    title = titled(_coverage_title(rows), f"{_whose(symbol)}, {until(rows)}; {words}; {_counts(rows)}")
     return panels(charts, title, columns=2)
 
 
@@ -43,13 +46,21 @@ def reliability(rows: pl.DataFrame, *, symbol: str = "*") -> Picture:
     if rows.is_empty():
         return nothing("Reliability before and after calibration")
     charts = [_reliability_panel(part, source) for source, part in by_source(rows)]
-    title = titled(_reliability_title(rows), f"{_whose(symbol)}, {rows['month'][0]}; dashes: perfect; {_counts(rows)}")
+    title = titled(_reliability_title(rows), f"{_whose(symbol)}, {until(rows)}; dashes: perfect; {_counts(rows)}")
     return panels(charts, title, columns=2)
 
 
 def _coverage_panel(rows: pl.DataFrame, source: str) -> Picture:
-    shares = rows.unpivot([f"coverage_{n}" for n in BANDS], index="stage", variable_name="band", value_name="share")
-    shares = shares.drop_nulls("share").with_columns(pl.col("band").str.strip_prefix("coverage_") + " %")
+    shares = pl.concat(
+        rows.select(
+            "stage",
+            band=pl.lit(f"{n} %"),
+            share=f"coverage_{n}",
+            low=f"coverage_{n}_day_low",
+            high=f"coverage_{n}_day_high",
+        )
+        for n in BANDS
+    ).drop_nulls("share")
     nominal = pl.DataFrame({"band": [f"{n} %" for n in BANDS], "nominal": [n / 100 for n in BANDS]})
     x = alt.X("band:N", title="band", sort=nominal["band"].to_list()).axis(labelAngle=0, ticks=False)
     x = x.scale(paddingInner=0.3, paddingOuter=0.15)
@@ -59,12 +70,17 @@ def _coverage_panel(rows: pl.DataFrame, source: str) -> Picture:
     bars = shared.mark_bar().encode(x=x, xOffset=offset, y=y, color=_stage())
     words = shared.mark_text(dy=7, baseline="top", color="white", fontWeight=600, fontSize=11)
     words = words.encode(x=x, xOffset=offset, y=y, text=alt.Text("share:Q", format=".1%"))
+    whisker = shared.mark_rule(color=ORANGE, strokeWidth=2).encode(
+        x=x, xOffset=offset, y=alt.Y("low:Q", title=_SHARE), y2="high:Q"
+    )
     line = (
         alt.Chart(nominal)
         .mark_tick(thickness=2, color=INK, bandSize=0.23 * _PANEL)
         .encode(x=x, y=alt.Y("nominal:Q", title=_SHARE))
     )
-    return alt.layer(bars, words, line).properties(title=alt.Title(source, fontSize=11), width=_PANEL, height=HEIGHT)
+    return alt.layer(bars, words, line, whisker).properties(
+        title=alt.Title(source, fontSize=11), width=_PANEL, height=HEIGHT
+    )
 
 
 _SHARE = "outcomes inside the band"

@@ -19,6 +19,7 @@ from timegpt_assets.pictures.style import (
     panels,
     sources,
     titled,
+    until,
 )
 
 _PANEL = 360
@@ -36,7 +37,7 @@ def histogram(rows: pl.DataFrame, *, symbol: str = "*") -> Picture:
         return nothing("Outcomes between the quantiles")
     charts = [_histogram_panel(part, source) for source, part in by_source(own)]
     n = own["n"].max()
-    title = titled(_histogram_title(own), f"{own['month'][0]}; dashes: perfect; n {n:,}; {sources(own)}")
+    title = titled(_histogram_title(own), f"{until(own)}; dashes: perfect; n {n:,}; {sources(own)}")
     return panels(charts, title, columns=2)
 
 
@@ -65,7 +66,7 @@ def widths(rows: pl.DataFrame, *, symbol: str = "*") -> Picture:
     if own.is_empty():
         return nothing("Band width against volatility")
     charts = [_width_panel(part, source) for source, part in by_source(own)]
-    return panels(charts, titled(_width_title(own), f"{own['month'][0]}; calibrated; {sources(own)}"), columns=2)
+    return panels(charts, titled(_width_title(own), f"{until(own)}; calibrated; {sources(own)}"), columns=2)
 
 
 def _histogram_panel(rows: pl.DataFrame, source: str) -> Picture:

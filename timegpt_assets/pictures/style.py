@@ -109,6 +109,11 @@ def by_source(frame: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
     return [(sources(part), part) for part in parts]
 
 
+def until(frame: pl.DataFrame) -> str:
+    """Return which sessions the rows of a month's table look back on, in words."""
+    return f"sessions up to {frame['as_of'][0]}"
+
+
 def latest(frame: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of the frame's last month."""
     return frame.filter(pl.col("month") == pl.col("month").max())

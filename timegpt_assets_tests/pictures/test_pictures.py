@@ -193,7 +193,9 @@ def test_forecasts_without_a_known_outcome_or_a_95_percent_band_are_still_drawn(
 
 def test_coverage_bars_show_both_stages_against_nominal_lines() -> None:
     spec = render.spec(DRAWN["coverage"]())
-    assert _marks(spec) == ["bar", "text", "tick"]
+    assert _marks(spec) == ["bar", "text", "tick", "rule"]
+    for row in _data(spec["layer"][3], spec):
+        assert (row["low"], row["high"]) == pytest.approx((row["share"] - 0.02, row["share"] + 0.03))
     shares = {(r["band"], r["stage"]): r["share"] for r in _data(spec["layer"][0], spec)}
     assert shares[("80 %", "raw")] == 0.70
     assert shares[("80 %", "calibrated")] == 0.796

@@ -83,9 +83,9 @@ def _centred(frame: pl.DataFrame, levels: Sequence[int]) -> pl.DataFrame:
     """Return the frame with ``_unit`` (what half-widths are measured in) and ``_centre`` (the calibrated q50)."""
     unit = pl.when(pl.col("_score") == "absolute").then(1.0).when(pl.col("_score") == "sigma").then("sigma")
     for level in levels:
-        width = pl.col(f"hi_{level}") - pl.col(f"lo_{level}")
-        unit = unit.when(pl.col("_score") == f"band_{level}").then(pl.when((width > 0) & width.is_finite()).then(width))
-    frame = frame.with_columns(unit.otherwise(pl.when(pl.col("_score") == "own").then(1.0)).alias("_unit"))
+        unit = unit.when(pl.col("_score") == f"band_{level}").then(_width(level))
+    own = pl.when((pl.col("_score") == "own") & _width(min(levels)).is_not_null()).then(1.0)
+    frame = frame.with_columns(unit.otherwise(own).alias("_unit"))
     moved = (pl.col("_slope") != 1.0) | (pl.col("_offset") != 0.0)
     line = pl.when(moved).then(pl.col("_slope") * pl.col("q50") + pl.col("_offset") * pl.col("_unit")).otherwise("q50")
     if not (frame["_knots_x"].list.len() > 0).any():
@@ -98,6 +98,12 @@ def _centred(frame: pl.DataFrame, levels: Sequence[int]) -> pl.DataFrame:
         .otherwise(line)
         .alias("_centre")
     )
+
+
+def _width(level: int) -> pl.Expr:
+    """Return the width of a raw band; null where it has none, or no end."""
+    width = pl.col(f"hi_{level}") - pl.col(f"lo_{level}")
+    return pl.when((width > 0) & width.is_finite()).then(width)
 
 
 def _curve(rows: Iterable[tuple[list[float] | None, list[float] | None, float | None]]) -> Iterable[float | None]:

@@ -45,13 +45,15 @@ def _day_rows(
     first, last = window(day, window_days=recipe.window_days, embargo_days=recipe.embargo_days)
     dated = {"day": day, "window_first": first, "window_last": last, "embargo_days": recipe.embargo_days}
     shared = dated | {"max_width_multiple": recipe.max_width_multiple}
-    own = _usable(everything.within(first, last), recipe)
+    seen = everything.within(first, last)
+    own = _usable(seen, recipe)
+    unusable = len(seen) - len(own)
     found, learnt = pools(own), dict[tuple[str, tuple[str, ...]], dict[str, object]]()
     rows = []
     for symbol, time in keys:
         name, key = _pool(found, {"symbol": symbol, "snapshot_time": time}, recipe)
         if (name, key) not in learnt:
-            learnt[name, key] = _learnt(own.of(found[name, key]) if name else own, name, recipe)
+            learnt[name, key] = _learnt(own.of(found[name, key]) if name else own, name, unusable, recipe)
         fit = learnt[name, key]
         named = {"symbol": symbol, "snapshot_time": time}
         rows += [shared | named | {"level": level} | _promised(fit, level) for level in everything.levels]
@@ -78,7 +80,7 @@ def _pool(
     return "", ()
 
 
-def _learnt(pool: Samples, name: str, recipe: Recipe) -> dict[str, object]:
+def _learnt(pool: Samples, name: str, unusable: int, recipe: Recipe) -> dict[str, object]:
     """Return what the rows of a pool share: the fit, or why there is none, and what it was fitted on."""
     evidence: dict[str, object] = {
         "calibration_pool": name,
@@ -93,9 +95,9 @@ def _learnt(pool: Samples, name: str, recipe: Recipe) -> dict[str, object]:
     if recipe.method == "none":
         return evidence | {"calibration_pool": "", "reason": "calibration.method is none"}
     if not name:
-        return evidence | {
-            "reason": f"insufficient_history: {len(pool)} outcomes in the window, {recipe.min_samples} needed"
-        }
+        without = f" ({unusable} more have a band of no width or no sigma)" if unusable else ""
+        words = f"insufficient_history: {len(pool)} outcomes in the window{without}, {recipe.min_samples} needed"
+        return evidence | {"reason": words}
     deviation, n, fails = _validation(pool, recipe)
     judged: dict[str, object] = {"validation_deviation": deviation, "validation_n": n}
     if not fails:

@@ -115,12 +115,15 @@ def day_blocks(days: int, *, draws: int, block: int = 1) -> np.ndarray:
 
 
 def bootstrap(top: np.ndarray, bottom: np.ndarray, *, draws: int, block: int = 1) -> Estimate:
-    """Return sum(top) / sum(bottom) of daily sums with the 2.5 and 97.5 % points over day-block samples."""
+    """Return sum(top) / sum(bottom) of daily sums with the 2.5 and 97.5 % points over day-block samples.
+
+    No interval below two whole blocks: samples of one are all alike, and would seem to know the value exactly.
+    """
     total = float(np.sum(bottom))
     if top.size == 0 or total <= 0:
         return Estimate()
     value = float(np.sum(top)) / total
-    if top.size < 2:
+    if top.size < 2 * block:
         return Estimate(value)
     weights = day_blocks(top.size, draws=draws, block=block)
     tops, bottoms = np.einsum("dn,n->d", weights, top), np.einsum("dn,n->d", weights, bottom)
@@ -132,11 +135,11 @@ def uniformity(daily: np.ndarray, shares: np.ndarray, *, draws: int, block: int 
     """Return the p of daily counts, [days, bins], having the expected shares; None where too little was seen to say.
 
     Pearson's statistic against what day-block samples give when only the days differ: outcomes of one day hang
-    together, and the chi-square distribution would take them as independent. Needs two days, and five expected in
-    each bin.
+    together, and the chi-square distribution would take them as independent. Needs two whole blocks, and five
+    expected in each bin.
     """
     days, counts = daily.shape[0], daily.sum(axis=0)
-    if days < 2 or float(counts.sum() * shares.min()) < 5:
+    if days < 2 * block or float(counts.sum() * shares.min()) < 5:
         return None
     drawn = np.einsum("dn,nb->db", day_blocks(days, draws=draws, block=block), daily)
     totals = drawn.sum(axis=1, keepdims=True)

@@ -190,6 +190,12 @@ def test_too_few_outcomes_leave_the_raw_quantiles_and_say_so() -> None:
     assert calibrated["calibration_reason"].str.starts_with("insufficient_history").all()
 
 
+def test_outcomes_that_teach_nothing_are_told_apart_from_those_that_are_missing() -> None:
+    outcomes = forecasts(_sessions(9), tuple("ABCDEF")).with_columns(lo_50=pl.col("q50"), hi_50=pl.col("q50"))
+    words = "insufficient_history: 0 outcomes in the window (60 more have a band of no width or no sigma), 40 needed"
+    assert set(models(outcomes, method="affine")["calibration_reason"]) == {words}
+
+
 def test_outcomes_outside_the_days_own_window_are_ignored_even_when_handed_in() -> None:
     days = _sessions(12)
     outcomes = forecasts(days, tuple("ABCDEF"))
@@ -267,6 +273,16 @@ def test_bands_stand_symmetrically_around_the_kept_median() -> None:
         "all" if row["calibration_n"] > 40 else "time",
         "",
     )
+
+
+@pytest.mark.parametrize("method", ["affine", "widen"])
+def test_a_band_of_no_width_is_not_called_calibrated(method: str) -> None:
+    flat = raw(forecasts([DAY], ("AAA",))).with_columns(pl.col("q50").alias(c) for c in (*QUANTILES, "lo_50", "hi_50"))
+    found = models(forecasts(_sessions(12), tuple("ABCDEF")), method=method)
+    assert found["half_width"].null_count() == 0
+    calibrated = applied.calibrated(flat, found)
+    assert set(calibrated["calibration"]) == {"none"}
+    assert calibrated["calibration_reason"].str.starts_with("no_width").all()
 
 
 def test_a_row_without_sigma_stays_raw() -> None:

@@ -133,6 +133,15 @@ def test_day_blocks_draw_whole_neighbouring_days_and_always_the_same() -> None:
 SHARES = np.array([0.1, 0.4, 0.5])
 
 
+def test_fewer_days_than_two_blocks_give_no_interval_and_no_p() -> None:
+    hits, counts = np.array([3.0, 5.0, 4.0, 6.0, 2.0]), np.full(5, 8.0)
+    assert significance.bootstrap(hits, counts, draws=100, block=2).low is not None
+    assert significance.bootstrap(hits, counts, draws=100, block=3) == significance.Estimate(0.5)
+    daily = np.tile([5.0, 20.0, 25.0], (5, 1))
+    assert significance.uniformity(daily, SHARES, draws=100, block=2) is not None
+    assert significance.uniformity(daily, SHARES, draws=100, block=3) is None
+
+
 def test_uniformity_wants_two_days_and_five_outcomes_in_each_bin() -> None:
     assert significance.uniformity(np.array([[4.0, 18.0, 22.0]] * 2), SHARES, draws=100) is not None
     assert significance.uniformity(np.array([[2.0, 9.0, 11.0]] * 2), SHARES, draws=100) is None
