@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -381,8 +382,11 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--port", type=int, default=0)
     arguments.add_argument("--bucket", action="append", default=[])
+    arguments.add_argument("--folder", type=Path, help="its files are the first bucket's objects from the start")
     given = arguments.parse_args()
     server = GCSServer(*given.bucket, port=given.port)
+    for file in filter(Path.is_file, given.folder.rglob("*") if given.folder else ()):
+        server.put(given.bucket[0], file.relative_to(given.folder).as_posix(), file.read_bytes())
     print(server.url, flush=True)
     try:
         server.serve_forever()
