@@ -275,6 +275,28 @@ def test_bands_stand_symmetrically_around_the_kept_median() -> None:
     )
 
 
+def test_affine_learns_from_the_latest_sessions_of_the_window_alone() -> None:
+    outcomes = forecasts(_sessions(30))
+    rule = {"method": "affine", "window_days": 25, "recent_samples": 20, "recent_days": 10}
+    rule |= {"pit_deviation_threshold": 0.5}
+    changed = outcomes.with_columns(y=pl.when(pl.col("day") < calendar.shifted(DAY, -11)).then(0.5).otherwise("y"))
+    found = models(outcomes, **rule)
+    assert set(found.select("calibration_pool", "calibration_n", "rank_n").rows()) == {("symbol", 50, 20)}
+    assert_frame_equal(found.select("half_width", "slope"), models(changed, **rule).select("half_width", "slope"))
+
+
+def test_validation_keeps_the_embargo_between_what_it_fits_and_what_it_judges() -> None:
+    outcomes = forecasts(_sessions(30))
+    rule = {"method": "affine", "window_days": 25, "recent_samples": 4, "recent_days": 2, "min_samples": 30}
+    between = calendar.shifted(DAY, -9)  # of 25 sessions the newest 7 judge, the oldest 17 are fitted on
+    found = models(outcomes, **rule)
+    assert set(found["validation_n"]) == {14}
+    for day, same in ((between, True), (calendar.shifted(between, -1), False)):
+        changed = outcomes.with_columns(y=pl.when(pl.col("day") == day).then(1e6).otherwise("y"))
+        told = models(changed, **rule)["validation_deviation"]
+        assert told.equals(found["validation_deviation"]) == same
+
+
 @pytest.mark.parametrize("method", ["affine", "widen"])
 def test_a_band_of_no_width_is_not_called_calibrated(method: str) -> None:
     flat = raw(forecasts([DAY], ("AAA",))).with_columns(pl.col("q50").alias(c) for c in (*QUANTILES, "lo_50", "hi_50"))
