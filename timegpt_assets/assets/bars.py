@@ -1,7 +1,8 @@
 """Bars: from the source's rows to a gapless session grid that can be trusted, with a verdict per day and symbol."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -9,13 +10,14 @@ import polars as pl
 
 from timegpt_assets.adapters.market_data import Delivering
 from timegpt_assets.adapters.month_file import Delivery
-from timegpt_assets.adapters.parquet_store import Facts, Stored
+from timegpt_assets.adapters.parquet_store import Blocks, Facts, Shelf, Stored
 from timegpt_assets.assets import shown
-from timegpt_assets.assets.declare import House, declared, note_rows, stored_in
+from timegpt_assets.assets.declare import House, declared, in_blocks, note_rows, stored_in
 from timegpt_assets.config import core_values
 from timegpt_assets.core import bars as core
 from timegpt_assets.core import calendar
 from timegpt_assets.core.arrivals import content_hashes
+from timegpt_assets.core.quality_rules import QualityPolicy
 from timegpt_assets.core.tables.bars import BARS, QUALITY, RAW_BARS
 from timegpt_assets.partitions import by_day, days_of, symbols_of
 from timegpt_assets.resources import Clock, MarketData
@@ -74,30 +76,38 @@ def bars(house: House) -> dg.AssetsDefinition:
         partitions=house.grid.day_symbol,
         ins={"raw_bars": stored_in("bars", name="raw_bars")},
     )
-    def bars(context: dg.AssetExecutionContext, raw_bars: Stored, clock: dg.ResourceParam[Clock]) -> Stored:
+    def bars(context: dg.AssetExecutionContext, raw_bars: Shelf, clock: dg.ResourceParam[Clock]) -> Blocks:
         """Gapless regular-session minute grid with filled minutes flagged; zero rows where quality forbids use."""
-        keys = _keys(context.partition_keys)
-        known = {"keys": keys, "sessions": calendar.sessions_frame(keys["day"]), "policy": policy}
-        known |= _known_at_the_door(raw_bars) | {"late_day": calendar.late_session(clock(), late_after)}
-        quality = core.quality(raw_bars.frame, **known)
-        frame = core.grid(raw_bars.frame, quality, sessions=known["sessions"], policy=policy)
-        facts = {f"{row['day']}|{row['symbol']}": _plain(row) for row in quality.iter_rows(named=True)}
-        charts = shown.day_charts(
-            context,
-            quality,
-            lambda usable: core.grid(raw_bars.frame, usable, sessions=known["sessions"], policy=policy),
-        )
-        said = {name: {key: fact[name] for key, fact in facts.items() if fact[name]} for name in ("verdict", "reason")}
-        note_rows(context, frame, **said, **charts)
-        return Stored(frame, facts)
+        late_day = calendar.late_session(clock(), late_after)
+        return Blocks(_judged(context, raw_bars, policy=policy, late_day=late_day))
 
     return bars
 
 
-def _known_at_the_door(raw_bars: Stored) -> dict[str, pl.DataFrame]:
-    """Return the facts of raw_bars as frames: faults of the files, and the closes before."""
+def _judged(
+    context: dg.AssetExecutionContext, raw_bars: Shelf, *, policy: QualityPolicy, late_day: date | None
+) -> Iterator[tuple[Sequence[str], Stored]]:
+    """Yield the grids and verdicts of a few days at a time, noted beside the partitions' materialisations."""
+    asked, drawn = list(context.partition_keys), 0
+    for days in in_blocks(days_of(asked)):
+        files = [str(day) for day in days]
+        own = [key for key in asked if key[:10] in files]
+        raw, known = raw_bars.of(days), {"sessions": calendar.sessions_frame(days), "policy": policy}
+        door = _known_at_the_door({key: raw_bars.facts[key] for key in own})
+        quality = core.quality(raw, keys=_keys(own), late_day=late_day, **known, **door)
+        frame = core.grid(raw, quality, **known)
+        charts = shown.day_charts(context, quality, partial(core.grid, raw, **known), drawn)
+        drawn += len(charts.get("bars", ()))
+        facts = {f"{row['day']}|{row['symbol']}": _plain(row) for row in quality.iter_rows(named=True)}
+        said = {name: {key: fact[name] for key, fact in facts.items() if fact[name]} for name in ("verdict", "reason")}
+        note_rows(context, frame, of=own, **said, **charts)
+        yield files, Stored(frame, facts)
+
+
+def _known_at_the_door(facts: Mapping[str, Facts]) -> dict[str, pl.DataFrame]:
+    """Return facts of raw_bars as frames: faults of the files, and the closes before."""
     faults, closes = [], []
-    for key, fact in raw_bars.facts.items():
+    for key, fact in facts.items():
         day, _, symbol = key.partition("|")
         at = (date.fromisoformat(day), symbol)
         faults += [(*at, *fault) for fault in fact.get("faults", ())]

@@ -86,23 +86,27 @@ def verdict_map(context: dg.AssetExecutionContext, report: pl.DataFrame) -> dict
 
 
 def day_charts(
-    context: dg.AssetExecutionContext, quality: pl.DataFrame, grid: Callable[[pl.DataFrame], pl.DataFrame]
+    context: dg.AssetExecutionContext,
+    quality: pl.DataFrame,
+    grid: Callable[[pl.DataFrame], pl.DataFrame],
+    drawn: int,
 ) -> dict[str, dict[str, dg.MetadataValue]]:
     """Return the chart of a partition made alone, or of the first days of a range that are warned or quarantined.
 
-    ``grid`` gives the bars of verdicts as if all of them were usable: what is quarantined is drawn too.
+    ``grid`` gives the bars of verdicts as if all of them were usable: what is quarantined is drawn too. ``drawn`` of
+    the range were drawn already.
     """
     alone = len(context.partition_keys) == 1
-    drawn = quality if alone else quality.filter(pl.col("verdict").is_in(["warned", "quarantined"]))
-    drawn = drawn.filter(pl.col("rows_session") > 0).head(DRAWN_BARS)
-    if drawn.is_empty():
+    chosen = quality if alone else quality.filter(pl.col("verdict").is_in(["warned", "quarantined"]))
+    chosen = chosen.filter(pl.col("rows_session") > 0).head(DRAWN_BARS - drawn)
+    if chosen.is_empty():
         return {}
     from timegpt_assets.pictures.day_bars import day_bars
     from timegpt_assets.pictures.render import markdown
 
-    bars = grid(drawn.with_columns(verdict=pl.lit("ok")))
+    bars = grid(chosen.with_columns(verdict=pl.lit("ok")))
     charts = {}
-    for row in drawn.iter_rows(named=True):
+    for row in chosen.iter_rows(named=True):
         about = {"day": row["day"], "symbol": row["symbol"]}
         words = f"{row['verdict']}{', ' if row['rules'] else ''}{row['rules'].replace(',', ', ')}"
         picture = day_bars(bars, **about, verdict=words, offending=row["offending"])
