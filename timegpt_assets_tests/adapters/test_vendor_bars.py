@@ -212,6 +212,7 @@ def test_rows_without_a_time_or_ticker_are_left_out_and_counted_and_bad_numbers_
     csv(rows, tmp_path / "AAA.csv")
     told = Importer(place=Folder(tmp_path / "root")).imported(tmp_path / "AAA.csv")
     assert (told.read, told.timeless, told.nameless, told.new) == (5, 1, 2, 2)
+    assert Importer(place=Folder(tmp_path / "root")).imported(tmp_path / "AAA.csv").new == 0, "null is null"
     assert delivered(tmp_path / "root")["close"].null_count() == 1
     assert sorted(p.name for p in tmp_path.rglob("*.parquet")) == ["AAA_2025_01.parquet"]
 
