@@ -1,6 +1,6 @@
 """What the command line prints: progress while the rectangle runs, the figures after it, settings, errors.
 
-Belongs here: words and tables for people. The figures themselves are the report's (report_page.py).
+Belongs here: words and tables for people. The figures themselves are the report's (report_figures.py).
 """
 
 import sys

@@ -9,7 +9,8 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from timegpt_assets.adapters import cache_care, provider_answer
-from timegpt_assets.adapters.budget_ledger import Account, BudgetLedger
+from timegpt_assets.adapters.budget_ledger import BudgetLedger
+from timegpt_assets.adapters.budget_limits import Account
 from timegpt_assets.adapters.questions import Index, Moment, Part, batches, params_key
 from timegpt_assets.config import core_values
 from timegpt_assets.config.settings import Settings

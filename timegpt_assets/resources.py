@@ -16,7 +16,8 @@ import polars as pl
 
 from timegpt_assets.adapters.answered import Forecaster
 from timegpt_assets.adapters.baseline import Baseline
-from timegpt_assets.adapters.budget_ledger import LEASE_SEC, LONGEST_WAIT_SEC, Account, BudgetLedger
+from timegpt_assets.adapters.budget_ledger import LEASE_SEC, LONGEST_WAIT_SEC, BudgetLedger
+from timegpt_assets.adapters.budget_limits import Account
 from timegpt_assets.adapters.daily_files import DailyFiles, earnings, macro_events, vix_closes
 from timegpt_assets.adapters.forecast_cache import ForecastCache
 from timegpt_assets.adapters.hosts import PROVIDER_URL, host

@@ -1,8 +1,8 @@
 """The call ledger: what was reserved, sent and spent, kept across crashes and processes.
 
-Belongs here: the state changes of a call and the limits they are held to. RESERVED -> SENT -> ANSWERED, REJECTED or
-UNKNOWN; REFUNDED when it never left. Nothing here knows HTTP. Times of day come from the injected clock; leases and
-the cooldown are real seconds, because they are about real processes.
+Belongs here: the state changes of a call; the limits they are held to are in budget_limits.py. RESERVED -> SENT ->
+ANSWERED, REJECTED or UNKNOWN; REFUNDED when it never left. Nothing here knows HTTP. Times of day come from the injected
+clock; leases and the cooldown are real seconds, because they are about real processes.
 """
 
 import json
@@ -11,21 +11,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from timegpt_assets.adapters.call_errors import BudgetExceeded, Frozen, NotSent
+from timegpt_assets.adapters import budget_limits
+from timegpt_assets.adapters.budget_limits import Account
+from timegpt_assets.adapters.call_errors import NotSent
 from timegpt_assets.adapters.ledger_tables import (
     ANSWERED,
     CALLS,
-    COUNTED,
     REFUNDED,
     REJECTED,
     RESERVED,
     SENT,
     SNAPSHOTS,
-    SPENT,
     SWITCHES,
     TAKEN,
     UNKNOWN,
@@ -38,25 +37,6 @@ LONGEST_WAIT_SEC = 120.0
 """A provider that asks for a longer pause than this is not waited for; the run ends and a re-run continues."""
 LEASE_SEC = 300.0
 """How long a reservation is held for a process on another machine, which nobody here can see die."""
-_LIMIT_REMEDY = {
-    "per_run": "Launch the rest as another run, or raise forecast.api_budget.per_run.",
-    "per_day": "Run again on the next budget day: stored answers cost nothing. Or raise forecast.api_budget.per_day.",
-    "per_month": "Wait for the next month, or raise forecast.api_budget.per_month.",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """Whose money: provider host and account name, which survives a rotated key, with its limits."""
-
-    host: str
-    name: str = "default"
-    per_run: int = 25
-    per_day: int = 100
-    per_month: int | None = None
-    cooldown_sec: float = 1.0
-    price_per_call: float | None = None
-    timezone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +79,13 @@ class BudgetLedger:
     def left(self, account: Account, budget_run_id: str) -> dict[str, int]:
         """Return the calls each limit still allows."""
         with self.store.reading() as connection:
-            return self._left(connection, account, budget_run_id)
+            return budget_limits.left(connection, account, budget_run_id, day=self._day(account))
 
     def demand(self, account: Account, budget_run_id: str, *, needed: int) -> None:
         """Raise BudgetExceeded or Frozen when ``needed`` calls could not be sent now."""
         with self.store.reading() as connection:
-            self._check_frozen(connection)
-            self._check_limits(connection, account, budget_run_id, needed=needed)
+            budget_limits.demand_thawed(connection)
+            budget_limits.demand(connection, account, budget_run_id, day=self._day(account), needed=needed)
 
     def reserve(
         self, asks: Sequence[Ask], account: Account, *, budget_run_id: str, to_come: int = 0
@@ -120,8 +100,9 @@ class BudgetLedger:
                 return {}
             free = self._free(connection, asks, account.host)
             if free or to_come:
-                self._check_frozen(connection)
-                self._check_limits(connection, account, budget_run_id, needed=len(free) + to_come)
+                budget_limits.demand_thawed(connection)
+                needed = len(free) + to_come
+                budget_limits.demand(connection, account, budget_run_id, day=self._day(account), needed=needed)
             return {ask.request_hash: self._insert(connection, ask, account, budget_run_id) for ask in free}
 
     def send(self, call: Call, account: Account) -> float:
@@ -133,13 +114,14 @@ class BudgetLedger:
             row = connection.execute(sa.select(CALLS).where(CALLS.c.id == call.id)).mappings().one()
             if row["state"] != RESERVED or row["owner"] != owner():
                 raise NotSent(f"The reservation of call {call.id} ran out ({row['state']}). Run again.")
-            self._check_frozen(connection)
+            budget_limits.demand_thawed(connection)
             today = self._day(account)
             if today != row["budget_day"]:
-                self._check_limits(connection, account, row["budget_run_id"], needed=1, but=call.id)
+                run = row["budget_run_id"]
+                budget_limits.demand(connection, account, run, day=today, needed=1, but=call.id)
             now = self.wall()
             self._renew_leases(connection, now)
-            if (wait := self._cooldown_left(connection, account, now)) > 0:
+            if (wait := budget_limits.pause(connection, account, now)) > 0:
                 return wait
             change = {"state": SENT, "budget_day": today, "sent_at": self.clock().isoformat(), "sent_wall": now}
             connection.execute(sa.update(CALLS).where(CALLS.c.id == call.id).values(change))
@@ -244,21 +226,7 @@ class BudgetLedger:
 
     def view(self, account: Account) -> dict[str, Any]:
         """Return the account's figures as artifacts/api_budget.json shows them: limits, spent by day and by run."""
-        calls = self.calls(account)
-        spent = [call for call in calls if call["state"] in SPENT]
-        price = account.price_per_call
-        limits = {name: getattr(account, name) for name in ("per_run", "per_day", "per_month", "cooldown_sec")}
-        return {
-            "host": account.host,
-            "account": account.name,
-            "limits": limits,
-            "today": self._day(account),
-            "spent": len(spent),
-            "spent_money": None if price is None else len(spent) * price,
-            "by_state": _counts(call["state"] for call in calls),
-            "by_day": _counts(call["budget_day"] for call in spent),
-            "by_run": _counts(call["budget_run_id"] for call in spent),
-        }
+        return budget_limits.figures(account, self.calls(account), self._day(account))
 
     def export(self, account: Account, place: Place, name: str = "api_budget.json") -> None:
         """Write the account's figures into a place as JSON; readers never see half a file."""
@@ -266,7 +234,7 @@ class BudgetLedger:
         place.update(name, lambda _: text.encode())
 
     def _day(self, account: Account) -> str:
-        return self.clock().astimezone(ZoneInfo(account.timezone)).date().isoformat()
+        return budget_limits.day_of(account, self.clock())
 
     def _settle_dead(self, connection: sa.Connection) -> int:
         """Settle what dead processes left behind: unsent is refunded, sent is unknown. Return how many were sent."""
@@ -320,41 +288,6 @@ class BudgetLedger:
         row = {"snapshot_key": ask.snapshot_key, "request_hash": ask.request_hash, "record": record}
         connection.execute(sa.insert(SNAPSHOTS).values(row))
 
-    def _check_frozen(self, connection: sa.Connection) -> None:
-        frozen = connection.execute(sa.select(SWITCHES.c.why).where(SWITCHES.c.name == "frozen")).first()
-        if frozen:
-            raise Frozen(f"Sending is frozen: {frozen.why}. No call is sent. Run `timegpt-assets budget thaw`.")
-
-    def _check_limits(
-        self, connection: sa.Connection, account: Account, budget_run_id: str, *, needed: int, but: int = 0
-    ) -> None:
-        for limit, left in self._left(connection, account, budget_run_id, but=but).items():
-            if needed > left:
-                raise BudgetExceeded(limit=limit, needed=needed, left=left, remedy=_LIMIT_REMEDY[limit])
-
-    def _left(self, connection: sa.Connection, account: Account, run: str, *, but: int = 0) -> dict[str, int]:
-        """Return what each limit leaves, not counting the call ``but``."""
-        mine = (CALLS.c.host == account.host) & (CALLS.c.account == account.name) & (CALLS.c.id != but)
-        counted = sa.select(sa.func.count()).select_from(CALLS).where(mine & CALLS.c.state.in_(COUNTED))
-        day = self._day(account)
-        scopes = {
-            "per_run": (account.per_run, CALLS.c.budget_run_id == run),
-            "per_day": (account.per_day, CALLS.c.budget_day == day),
-            "per_month": (account.per_month, CALLS.c.budget_day.startswith(day[:7])),
-        }
-        return {
-            name: max(0, limit - connection.execute(counted.where(scope)).scalar_one())
-            for name, (limit, scope) in scopes.items()
-            if limit is not None
-        }
-
-    def _cooldown_left(self, connection: sa.Connection, account: Account, now: float) -> float:
-        """Return the seconds until the next call may be sent; one sent further ahead than that was by another clock."""
-        mine = (CALLS.c.host == account.host) & (CALLS.c.account == account.name)
-        lately = mine & (CALLS.c.sent_wall <= now + account.cooldown_sec)
-        last = connection.execute(sa.select(sa.func.max(CALLS.c.sent_wall)).where(lately)).scalar()
-        return 0.0 if last is None else float(last) + account.cooldown_sec - now
-
     def _renew_leases(self, connection: sa.Connection, now: float) -> None:
         mine = (CALLS.c.owner == owner()) & (CALLS.c.state == RESERVED)
         connection.execute(sa.update(CALLS).where(mine).values(lease_until=now + self.lease_sec))
@@ -363,10 +296,3 @@ class BudgetLedger:
         theirs = CALLS.c.id.in_([call.id for call in calls]) & CALLS.c.state.in_(allowed)
         with self.store.writing() as connection:
             connection.execute(sa.update(CALLS).where(theirs).values(state=state, note=note))
-
-
-def _counts(names: Any) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-    return dict(sorted(counts.items()))

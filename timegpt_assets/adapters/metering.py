@@ -15,7 +15,8 @@ import httpx
 import orjson
 import tenacity
 
-from timegpt_assets.adapters.budget_ledger import LONGEST_WAIT_SEC, Account, Ask, BudgetLedger, Call
+from timegpt_assets.adapters.budget_ledger import LONGEST_WAIT_SEC, Ask, BudgetLedger, Call
+from timegpt_assets.adapters.budget_limits import Account
 from timegpt_assets.adapters.call_errors import (
     AnswerLost,
     CacheFull,

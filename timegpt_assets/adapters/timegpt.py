@@ -17,7 +17,8 @@ import polars as pl
 
 from timegpt_assets.adapters import cache_care, moments, provider_answer, stored_answers
 from timegpt_assets.adapters.answered import Answered, left_out
-from timegpt_assets.adapters.budget_ledger import Account, Ask, BudgetLedger
+from timegpt_assets.adapters.budget_ledger import Ask, BudgetLedger
+from timegpt_assets.adapters.budget_limits import Account
 from timegpt_assets.adapters.call_errors import InvalidAnswer, MissingKey, OfflineMiss, RequestTooLarge, UntrustedHost
 from timegpt_assets.adapters.composer import Composer, uncompressed
 from timegpt_assets.adapters.forecast_cache import ForecastCache

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from timegpt_assets.adapters.budget_ledger import Account, BudgetLedger
+from timegpt_assets.adapters.budget_ledger import BudgetLedger
+from timegpt_assets.adapters.budget_limits import Account
 from timegpt_assets.adapters.forecast_cache import ForecastCache
 from timegpt_assets.adapters.places import Folder
 from timegpt_assets.adapters.timegpt import TimeGPT
