@@ -22,6 +22,8 @@ from timegpt_assets.revisions import Dated, refresh, revised, touched
 
 FILES_A_TICK = 64
 """Month files compared in one tick: a tick may take a minute."""
+TOLD = 5
+"""Damaged files named in what a tick says."""
 
 
 class RevisedConfig(dg.Config):
@@ -78,15 +80,17 @@ def revised_source(
         try:
             states = _states(bars, around)
             changed = sorted(name for name, state in states.items() if agreed.get(name) != state)
-            found, unread = _compared(bars, around, changed[:files_a_tick])
+            found, unread = _compared(bars, around, changed, at_most=files_a_tick)
         except (PlaceError, MarketDataError, OSError) as error:
             return dg.SkipReason(f"the source cannot be read now: {error}")
         agreed |= {name: states[name] for name, keys in found.items() if not keys}
         context.update_cursor(orjson.dumps(agreed, option=orjson.OPT_SORT_KEYS).decode())
         if keys := sorted({key for keys in found.values() for key in keys}):
             return _request(keys, {name: states[name] for name, keys in found.items() if keys})
-        left = max(0, len(changed) - files_a_tick)
-        told = "".join(f" {text}" for text in unread)
+        left = len(changed) - len(found) - len(unread)
+        told = "".join(f" {text}" for text in unread[:TOLD]) + (
+            f" And {len(unread) - TOLD} more." * (len(unread) > TOLD)
+        )
         return dg.SkipReason(f"{len(found)} files compared, nothing stored differs, {left} left to compare.{told}")
 
     return revised_source
@@ -103,11 +107,19 @@ def _states(source: Dated, around: Surroundings) -> dict[str, str]:
     }
 
 
-def _compared(source: MarketData, around: Surroundings, names: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
-    """Return by file the stored partitions it has other content for, and what is wrong with files that are damaged."""
+def _compared(
+    source: MarketData, around: Surroundings, names: Sequence[str], *, at_most: int
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Return by file the stored partitions it has other content for, and what is wrong with files that are damaged.
+
+    Damaged files do not count towards ``at_most``: they would be the first ones again at every tick.
+    """
     store = ParquetStore(around.storage)
-    found, unread = {}, []
+    found: dict[str, list[str]] = {}
+    unread: list[str] = []
     for name in names:
+        if len(found) == at_most:
+            break
         symbol, _, month = name.partition(" ")
         try:
             found[name] = revised(source, store, [symbol], touched(date.fromisoformat(f"{month}-01")))

@@ -88,10 +88,10 @@ def house(folder: Path, *, made: tuple[str, ...] = MADE) -> Iterator[Road]:
         yield made_of
 
 
-def tick(of: Road, cursor: str | None) -> tuple[dg.RunRequest | dg.SkipReason, str | None]:
+def tick(of: Road, cursor: str | None, **options: int) -> tuple[dg.RunRequest | dg.SkipReason, str | None]:
     """Return what the sensor says, and its cursor afterwards."""
     context = dg.build_sensor_context(instance=of.engine.instance, cursor=cursor)
-    return revised_source(of.around)(context), context.cursor
+    return revised_source(of.around, **options)(context), context.cursor
 
 
 def asked(said: dg.RunRequest | dg.SkipReason) -> list[str]:
@@ -171,6 +171,20 @@ def test_a_source_that_is_down_asks_for_nothing_and_keeps_the_cursor(tmp_path, f
         assert isinstance(said, dg.SkipReason)
         assert ("cannot be read" in said.skip_message) == (failure != "one file gone")
         assert after == cursor
+
+
+def test_damaged_files_do_not_stand_before_a_revised_one(tmp_path):
+    """One file a tick, and the first of them stays damaged: the revised one behind it is asked for all the same."""
+    with house(tmp_path, made=("raw_bars", "bars")) as of:
+        cursor = tick(of, None)[1]
+        deliver(tmp_path / "source", revise=at(REVISED, 100, 0.5), symbol=SYMBOLS[-1])
+        damaged = tmp_path / "source" / template_path(TEMPLATE, SYMBOLS[0], REVISED.replace(day=1))
+        damaged.write_bytes(damaged.read_bytes()[:1000])
+        said, cursor = tick(of, cursor, files_a_tick=1)
+        for _ in range(len(SYMBOLS)):
+            if isinstance(said, dg.SkipReason):
+                said, cursor = tick(of, cursor, files_a_tick=1)
+        assert asked(said) == [f"{REVISED}|{SYMBOLS[-1]}"]
 
 
 def test_a_made_up_market_is_never_revised(tmp_path):
