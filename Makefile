@@ -25,8 +25,8 @@ check: setup  ## format, lint, types, import contracts, definitions
 	$(BIN)/lint-imports
 	$(RUN) dg check defs
 
-test: setup  ## everything but the soak counts; under 10 minutes on 2 cores
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: setup  ## everything but the soak counts; under 15 minutes on 2 cores
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 soak: setup  ## the whole repetition counts (crash and race tests)
 	$(BIN)/python -m pytest -m soak -n 2 --soak
