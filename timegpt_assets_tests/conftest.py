@@ -39,6 +39,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that asks for ``repetitions`` as a soak: whole in `make soak`, a twentieth in `make test`."""
+    for item in items:
+        if "repetitions" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.soak)
+
+
 @pytest.fixture(scope="session")
 def repetitions(pytestconfig: pytest.Config):
     """Return the function that gives the number of repetitions: all in a soak, else a twentieth (at least one)."""

@@ -187,7 +187,6 @@ def test_a_month_at_five_a_day_under_a_hundred_calls_a_day_is_planned_over_two_d
         assert len(found.bill(MONTH).pending) == 2
 
 
-@pytest.mark.soak
 def test_a_month_is_paid_in_as_many_days_as_were_planned(
     server: TimeGPTServer, tmp_path: Path, repetitions: Callable[[int], int]
 ) -> None:

@@ -146,10 +146,9 @@ def until(happened: Callable[[], object], seconds: float = 60.0) -> None:
         time.sleep(0.0005)
 
 
-@pytest.mark.parametrize("kills", [10, pytest.param(200, marks=pytest.mark.soak)])
-def test_a_writer_killed_at_any_moment_leaves_a_whole_file(stand: Stand, kills: int) -> None:
+def test_a_writer_killed_at_any_moment_leaves_a_whole_file(stand: Stand, repetitions: Callable[[int], int]) -> None:
     """The other symbol survives every kill; the killed writer's is the last round it stored. No row is lost."""
-    store, name = stand.store, file_name(ASSET, DAY)
+    store, name, kills = stand.store, file_name(ASSET, DAY), repetitions(200)
     store.write(ASSET, DAY, rows("KEPT", "A"), keys=["KEPT", "A"], facts={"A": {"round": -1}})
     moments, in_a_write = random.Random(7), 0
     for i in range(kills):

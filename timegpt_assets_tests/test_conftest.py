@@ -1,4 +1,4 @@
-"""A machine that has everything a test asks for must not pass by skipping."""
+"""What a run leaves out: nothing where a machine has everything, and no repetition of a soak."""
 
 import os
 import subprocess
@@ -31,3 +31,20 @@ def test_a_skipped_test_fails_the_run_where_that_is_asked_for(tmp_path: Path, se
     assert run.returncode == status, run.stdout + run.stderr
     assert "no such service here" in run.stdout
     assert (f"1 skipped, and {SKIPS}=fail" in run.stdout) is bool(setting)
+
+
+REPEATED = """
+import pytest
+
+def test_all(repetitions): assert repetitions(200) == 200
+
+def test_once(): assert False, "this one is no soak"
+"""
+
+
+def test_whatever_asks_for_repetitions_is_a_soak_and_gets_all_of_them(tmp_path: Path):
+    (tmp_path / "test_one.py").write_text(REPEATED)
+    command = [sys.executable, "-m", "pytest", "-m", "soak", "--soak", "-p", "timegpt_assets_tests.conftest", "."]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "1 passed, 1 deselected" in run.stdout
