@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.parquet_store import Shelf, Stored
+from timegpt_assets.adapters.storage.parquet_store import Shelf, Stored
 from timegpt_assets.assets.declare import House
 from timegpt_assets.core.calibration import samples
 from timegpt_assets.core.schema import Table

@@ -15,11 +15,13 @@ from typing import Any
 import dagster as dg
 from dotenv import dotenv_values
 
-from timegpt_assets import automation, automation_source, checks, resources
-from timegpt_assets.adapters.lineage_book import LineageBook
-from timegpt_assets.adapters.parquet_store import ParquetStore
+from timegpt_assets import checks, resources
+from timegpt_assets.adapters.storage.lineage_store import LineageBook
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.assets import backtest, bars, calibration, evaluation, features, forecasts, gates, reports
 from timegpt_assets.assets.declare import House
+from timegpt_assets.automation import day as automation
+from timegpt_assets.automation import source as automation_source
 from timegpt_assets.config import core_values
 from timegpt_assets.config.settings import Settings, load_settings
 from timegpt_assets.core import lineage

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.parquet_files import WHOLE, StoreError
-from timegpt_assets.adapters.parquet_store import Blocks, ParquetStore, Shelf, Stored
+from timegpt_assets.adapters.storage.parquet_files import WHOLE, StoreError
+from timegpt_assets.adapters.storage.parquet_store import Blocks, ParquetStore, Shelf, Stored
 from timegpt_assets.core.schema import Table, TableError
 
 Slot: TypeAlias = tuple[str, str]

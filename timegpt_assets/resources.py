@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.answered import Forecaster
 from timegpt_assets.adapters.baseline import Baseline
-from timegpt_assets.adapters.budget_ledger import LEASE_SEC, LONGEST_WAIT_SEC, BudgetLedger
-from timegpt_assets.adapters.budget_limits import Account
-from timegpt_assets.adapters.daily_files import DailyFiles, earnings, macro_events, vix_closes
-from timegpt_assets.adapters.forecast_cache import ForecastCache
-from timegpt_assets.adapters.hosts import PROVIDER_URL, host
-from timegpt_assets.adapters.lineage_book import LineageBook
-from timegpt_assets.adapters.market_data import LocalMarketData
-from timegpt_assets.adapters.places import Folder, Place
-from timegpt_assets.adapters.questions import Index, Size
-from timegpt_assets.adapters.synthetic_market import SyntheticMarket
+from timegpt_assets.adapters.forecaster import Forecaster
+from timegpt_assets.adapters.ledger.ledger import LEASE_SEC, LONGEST_WAIT_SEC, BudgetLedger
+from timegpt_assets.adapters.ledger.limits import Account
+from timegpt_assets.adapters.market.daily_files import DailyFiles, earnings, macro_events, vix_closes
+from timegpt_assets.adapters.market.market_data import LocalMarketData
+from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
+from timegpt_assets.adapters.storage.lineage_store import LineageBook
+from timegpt_assets.adapters.storage.object_store import Folder, Place
+from timegpt_assets.adapters.timegpt.cache import ForecastCache
+from timegpt_assets.adapters.timegpt.hosts import PROVIDER_URL, host
+from timegpt_assets.adapters.timegpt.request_index import Index, Size
 from timegpt_assets.config import core_values
 from timegpt_assets.config.settings import Settings
 
@@ -68,7 +68,7 @@ class Surroundings:
         """Return a configured place, a folder or ``gs://bucket/prefix``, as what bytes are kept in."""
         if not path.startswith(GS):
             return Folder(self.place(path))
-        from timegpt_assets.adapters.bucket import Bucket  # the client takes half a second to import
+        from timegpt_assets.adapters.storage.gcs import Bucket
 
         bucket, _, prefix = path.removeprefix(GS).partition("/")
         return Bucket(bucket_client, bucket, prefix.strip("/"))
@@ -109,7 +109,7 @@ def market_data(around: Surroundings) -> MarketData:
         )
     if data.source == "local":
         return LocalMarketData(around.place(data.required_root), data.template, core_values.reading(around.settings))
-    from timegpt_assets.adapters.bucket_market import BucketMarketData
+    from timegpt_assets.adapters.market.bucket_market import BucketMarketData
 
     place = around.keep(f"{GS}{data.required_bucket.removeprefix(GS)}")
     return BucketMarketData(place, data.template, core_values.reading(around.settings))
@@ -166,7 +166,7 @@ def forecaster(around: Surroundings) -> Forecaster:
 
 def _timegpt(around: Surroundings) -> Forecaster:
     """Return TimeGPT with its cache and ledger, both outside the profiles: one key, one budget."""
-    from timegpt_assets.adapters.timegpt import TimeGPT
+    from timegpt_assets.adapters.timegpt.forecaster import TimeGPT
 
     settings, forecast = around.settings, around.settings.forecast
     return TimeGPT(

@@ -15,19 +15,19 @@ from pathlib import Path
 import altair as alt
 import polars as pl
 
-from timegpt_assets.adapters.market_data import LocalMarketData
-from timegpt_assets.adapters.synthetic_market import SyntheticMarket
+from timegpt_assets.adapters.market.market_data import LocalMarketData
+from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.config import core_values
 from timegpt_assets.config.settings import load_settings
-from timegpt_assets.core import bars as quality
 from timegpt_assets.core import calendar
+from timegpt_assets.core.bars import session_grid as quality
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.features.context import market_context
 from timegpt_assets.core.features.matrix import features
 from timegpt_assets.core.features.recipe import Recipe
 from timegpt_assets.definitions import PROJECT
-from timegpt_assets.pictures import render
-from timegpt_assets.pictures.style import BLUE, INK, Picture, panels, titled, wall_clock
+from timegpt_assets.reports.pictures import render
+from timegpt_assets.reports.pictures.style import BLUE, INK, Picture, panels, titled, wall_clock
 
 PICTURES = PROJECT / "docs" / "pictures"
 LIQUIDITY = "liquidity_bucket"

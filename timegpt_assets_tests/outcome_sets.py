@@ -11,13 +11,16 @@ from pathlib import Path
 import polars as pl
 
 from timegpt_assets.adapters.baseline import Baseline
-from timegpt_assets.adapters.market_data import LocalMarketData
-from timegpt_assets.adapters.synthetic_market import SyntheticMarket
+from timegpt_assets.adapters.market.market_data import LocalMarketData
+from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.config import core_values
 from timegpt_assets.config.settings import Settings, load_settings
-from timegpt_assets.core import bars, calendar, forecasts, framing, snapshots, targets
+from timegpt_assets.core import calendar, targets
+from timegpt_assets.core.bars import session_grid as bars
 from timegpt_assets.core.features import matrix
 from timegpt_assets.core.features.context import market_context
+from timegpt_assets.core.forecasts import framing, snapshots
+from timegpt_assets.core.forecasts import quantiles as forecasts
 from timegpt_assets.resources import MarketData
 
 DENSE = ("forecast.snapshot_preset=dense", "forecast.history_days=10")

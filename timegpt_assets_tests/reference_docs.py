@@ -18,7 +18,7 @@ from typing import Any
 import dagster as dg
 import typer
 
-from timegpt_assets import cli
+from timegpt_assets.cli import app as cli
 from timegpt_assets.config import core_values
 from timegpt_assets.config.layers import file_layer
 from timegpt_assets.config.reference import comments, entries
@@ -30,8 +30,8 @@ from timegpt_assets.core.schema import TIME, Table
 from timegpt_assets.core.tables import columns
 from timegpt_assets.core.tables.every import ALL
 from timegpt_assets.definitions import PROJECT, build_definitions
+from timegpt_assets.engine.stages import STAGES
 from timegpt_assets.resources import Surroundings
-from timegpt_assets.stages import STAGES
 
 REFERENCE = PROJECT / "docs" / "reference"
 PROFILE = "prod"

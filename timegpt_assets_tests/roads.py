@@ -17,18 +17,18 @@ import sqlalchemy as sa
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
-from timegpt_assets import report_page
-from timegpt_assets.adapters.parquet_store import ParquetStore
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.assets import shown
 from timegpt_assets.assets.declare import House
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
 from timegpt_assets.definitions import build_definitions
-from timegpt_assets.jobs import Engine, Outcome, shapes
+from timegpt_assets.engine.call_budget import purse
+from timegpt_assets.engine.engine import Engine, Outcome, shapes
+from timegpt_assets.engine.stages import EVERYDAY, rectangle
 from timegpt_assets.partitions import grid
-from timegpt_assets.prices import purse
+from timegpt_assets.reports import page as report_page
 from timegpt_assets.resources import Surroundings
-from timegpt_assets.stages import EVERYDAY, rectangle
 from timegpt_assets_tests.secret_search import MARK
 
 SMALL = (

@@ -11,8 +11,8 @@ from zlib import crc32
 import numpy as np
 import polars as pl
 
-from timegpt_assets.adapters.answered import Answered, Forecaster, left_out
-from timegpt_assets.core.framing import Frame
+from timegpt_assets.adapters.forecaster import Answered, Forecaster, left_out
+from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.tables.forecasts import ANSWERS
 from timegpt_assets.resources import MarketData
 

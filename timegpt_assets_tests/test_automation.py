@@ -10,7 +10,7 @@ import pytest
 from dagster._core.code_pointer import CustomPointer, ModuleCodePointer
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
-from timegpt_assets import automation
+from timegpt_assets.automation import day as automation
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
 from timegpt_assets.definitions import build_definitions

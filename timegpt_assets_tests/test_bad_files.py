@@ -8,12 +8,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from timegpt_assets.adapters import market_data
-from timegpt_assets.adapters.market_data import LocalMarketData, MarketDataError
-from timegpt_assets.adapters.month_file import MonthFile
-from timegpt_assets.core import bars, calendar
-from timegpt_assets.core.contract import Reading
-from timegpt_assets.core.quality_rules import RULES, QualityPolicy
+from timegpt_assets.adapters.market import market_data
+from timegpt_assets.adapters.market.market_data import LocalMarketData, MarketDataError
+from timegpt_assets.adapters.market.month_file import MonthFile
+from timegpt_assets.core import calendar
+from timegpt_assets.core.bars import session_grid as bars
+from timegpt_assets.core.bars.quality_rules import RULES, QualityPolicy
+from timegpt_assets.core.bars.vendor_columns import Reading
 from timegpt_assets.core.tables.bars import QUALITY
 from timegpt_assets_tests.bad_files import BAD, DAY, DAYS, Bad, month
 from timegpt_assets_tests.bad_files import CASES_BY_NAME as CASES

@@ -9,9 +9,9 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from timegpt_assets.adapters.synthetic_market import SyntheticMarket
+from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.core import calendar
-from timegpt_assets.jobs import RunFailed
+from timegpt_assets.engine.engine import RunFailed
 from timegpt_assets_tests.roads import Road, road, sessions
 from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer, status

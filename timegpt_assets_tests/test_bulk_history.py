@@ -8,12 +8,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from timegpt_assets.core import blocks, snapshots
 from timegpt_assets.core.events import EventCalendar
-from timegpt_assets.core.framing import Frame
-from timegpt_assets.core.snapshots import Preset
-from timegpt_assets.jobs import RunFailed
-from timegpt_assets.prices import purse
+from timegpt_assets.core.forecasts import bulk as blocks
+from timegpt_assets.core.forecasts import snapshots
+from timegpt_assets.core.forecasts.framing import Frame
+from timegpt_assets.core.forecasts.snapshots import Preset
+from timegpt_assets.engine.call_budget import purse
+from timegpt_assets.engine.engine import RunFailed
 from timegpt_assets_tests.adapters.paid_calls import frame, timegpt
 from timegpt_assets_tests.markets import DAYS
 from timegpt_assets_tests.servers.timegpt import Fault, TimeGPTServer

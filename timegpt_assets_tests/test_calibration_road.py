@@ -8,12 +8,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from timegpt_assets.adapters.answered import Answered, Forecaster
 from timegpt_assets.adapters.baseline import Baseline
+from timegpt_assets.adapters.forecaster import Answered, Forecaster
 from timegpt_assets.config import core_values
-from timegpt_assets.core.framing import Frame
+from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.tables.columns import BANDS, QUANTILES
-from timegpt_assets.jobs import RunFailed
+from timegpt_assets.engine.engine import RunFailed
 from timegpt_assets.resources import MarketData, market_data
 from timegpt_assets_tests.markets import DAYS as MARKET_DAYS
 from timegpt_assets_tests.roads import TINY, road, surroundings

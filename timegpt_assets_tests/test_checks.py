@@ -7,15 +7,15 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from timegpt_assets.adapters.parquet_store import ParquetStore, Shelf
-from timegpt_assets.adapters.synthetic_market import SyntheticMarket
+from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore, Shelf
 from timegpt_assets.assets.declare import House
 from timegpt_assets.checks import SHOWN, checks, coverage_holds, embargo_kept, matches_table
 from timegpt_assets.core import calendar
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS
 from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT
 from timegpt_assets.definitions import build_definitions
-from timegpt_assets.jobs import RANGE_END, RANGE_START
+from timegpt_assets.engine.engine import RANGE_END, RANGE_START
 from timegpt_assets.partitions import grid
 from timegpt_assets_tests.roads import Road, road
 

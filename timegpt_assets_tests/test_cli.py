@@ -18,10 +18,11 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from timegpt_assets import cli, definitions
-from timegpt_assets.adapters.lineage_book import LineageBook
-from timegpt_assets.adapters.parquet_store import ParquetStore, file_name
-from timegpt_assets.adapters.places import Folder
+from timegpt_assets import definitions
+from timegpt_assets.adapters.storage.lineage_store import LineageBook
+from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore, file_name
+from timegpt_assets.cli import app as cli
 from timegpt_assets.core.lineage import path_to_bars
 from timegpt_assets_tests.secret_search import KEY
 
@@ -76,7 +77,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, subprocess.C
     """Return a house in which a real process has made one day, and what that process said."""
     house = place(tmp_path_factory.mktemp("house"))
     path = {"PATH": "/usr/bin:/bin", "HOME": str(house.folder)}
-    command = [sys.executable, "-m", "timegpt_assets.cli", "run-day", DAY, "--json"]
+    command = [sys.executable, "-m", "timegpt_assets.cli.app", "run-day", DAY, "--json"]
     ran = subprocess.run(
         command, capture_output=True, text=True, env=path | house.environment, check=False, cwd=house.folder
     )

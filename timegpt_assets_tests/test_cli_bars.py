@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 from typer.testing import CliRunner
 
-from timegpt_assets import cli
+from timegpt_assets.cli import app as cli
 from timegpt_assets_tests.bad_files import CASES_BY_NAME, DAY, DAYS, month
 from timegpt_assets_tests.test_bad_files import laid_out
 

@@ -16,10 +16,10 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from timegpt_assets import cli
+from timegpt_assets.cli import app as cli
+from timegpt_assets.cli.context import opened
 from timegpt_assets.definitions import surroundings
-from timegpt_assets.desk import opened
-from timegpt_assets.jobs import RANGE_END, RANGE_START
+from timegpt_assets.engine.engine import RANGE_END, RANGE_START
 from timegpt_assets_tests.roads import TINY
 from timegpt_assets_tests.secret_search import KEY, MARK, ROTATED, WRONG, leaking
 from timegpt_assets_tests.servers.timegpt import Fault, TimeGPTServer, status

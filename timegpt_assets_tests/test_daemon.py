@@ -10,9 +10,9 @@ import dagster as dg
 import pytest
 from typer.testing import CliRunner
 
-from timegpt_assets.adapters.parquet_store import ParquetStore
-from timegpt_assets.adapters.places import Folder
-from timegpt_assets.cli import app
+from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.cli.app import app
 from timegpt_assets.definitions import PROJECT
 from timegpt_assets_tests.roads import TINY
 from timegpt_assets_tests.test_revisions import DAYS, HOUSE, REVISED, at, deliver

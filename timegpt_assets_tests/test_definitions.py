@@ -13,7 +13,7 @@ import dagster as dg
 
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.definitions import ASSETS, build_definitions, lineage_records, surroundings
-from timegpt_assets.jobs import shapes
+from timegpt_assets.engine.engine import shapes
 from timegpt_assets.resources import Surroundings
 
 GOLDEN = Path(__file__).parent / "golden" / "graph.txt"

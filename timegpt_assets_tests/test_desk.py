@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from timegpt_assets.cli.context import HomeError, dagster_home, opened
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.definitions import PROJECT
-from timegpt_assets.desk import HomeError, dagster_home, opened
 from timegpt_assets.event_storage import BatchedSqliteEventLogStorage
 from timegpt_assets.resources import Surroundings
 from timegpt_assets_tests.roads import LATER, SMALL

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from timegpt_assets import cli
+from timegpt_assets.cli import app as cli
 from timegpt_assets.definitions import PROJECT
 from timegpt_assets_tests import feature_pictures, reference_docs
 

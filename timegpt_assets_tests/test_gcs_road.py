@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from timegpt_assets import resources
-from timegpt_assets.adapters.parquet_store import ParquetStore
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets_tests.adapters.buckets import closing
 from timegpt_assets_tests.roads import TINY, Road, road
 from timegpt_assets_tests.servers.gcs import Fault, GCSServer

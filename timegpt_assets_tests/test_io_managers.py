@@ -10,9 +10,9 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from timegpt_assets.adapters.parquet_files import StoreError
-from timegpt_assets.adapters.parquet_store import Blocks, MissingPartition, ParquetStore, Shelf, Stored
-from timegpt_assets.adapters.places import Folder
+from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.parquet_files import StoreError
+from timegpt_assets.adapters.storage.parquet_store import Blocks, MissingPartition, ParquetStore, Shelf, Stored
 from timegpt_assets.core.schema import TIME, Column, Table, TableError
 from timegpt_assets.io_managers import TableIOManager
 

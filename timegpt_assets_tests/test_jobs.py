@@ -9,13 +9,13 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from timegpt_assets.adapters.market_data import MarketDataError
-from timegpt_assets.adapters.synthetic_market import SyntheticMarket
+from timegpt_assets.adapters.market.market_data import MarketDataError
+from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.assets.declare import House
-from timegpt_assets.jobs import RANGE_END, RANGE_START, Engine, Outcome, RunFailed, shapes
+from timegpt_assets.engine.engine import RANGE_END, RANGE_START, Engine, Outcome, RunFailed, shapes
+from timegpt_assets.engine.plans import Cell
+from timegpt_assets.engine.stages import EVERYDAY, rectangle
 from timegpt_assets.partitions import grid
-from timegpt_assets.plans import Cell
-from timegpt_assets.stages import EVERYDAY, rectangle
 from timegpt_assets_tests.roads import Road, road, sessions
 
 pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")

@@ -16,11 +16,12 @@ import pytest
 from dagster._core.code_pointer import CustomPointer, ModuleCodePointer
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
-from timegpt_assets import automation, pending
-from timegpt_assets.adapters.budget_ledger import LONGEST_WAIT_SEC
+from timegpt_assets.adapters.ledger.ledger import LONGEST_WAIT_SEC
+from timegpt_assets.automation import day as automation
 from timegpt_assets.definitions import build_definitions
-from timegpt_assets.jobs import RANGE_END, RANGE_START, RunFailed
-from timegpt_assets.prices import Purse, purse
+from timegpt_assets.engine import pending
+from timegpt_assets.engine.call_budget import Purse, purse
+from timegpt_assets.engine.engine import RANGE_END, RANGE_START, RunFailed
 from timegpt_assets.resources import ledger
 from timegpt_assets_tests.markets import DAYS
 from timegpt_assets_tests.roads import TINY, Road, road, sessions, surroundings

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from timegpt_assets.core import calendar
-from timegpt_assets.plans import Cell, Shape, closures, launches
+from timegpt_assets.engine.plans import Cell, Shape, closures, launches
 
 A, B, C, D = (AssetKey(name) for name in "ABCD")
 DAYS = [s.day for s in calendar.sessions(date(2025, 1, 13), date(2025, 1, 31))]

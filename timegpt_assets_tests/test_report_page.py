@@ -13,8 +13,8 @@ from timegpt_assets.core.tables.bars import BARS, QUALITY
 from timegpt_assets.core.tables.calibration import FORECASTS
 from timegpt_assets.core.tables.evaluation import COST_SENSITIVITY, FORECAST_DIAGNOSTICS, PIT_RELIABILITY
 from timegpt_assets.core.tables.gates import GATES
-from timegpt_assets.report_figures import Lineage, Report, summary_rows
-from timegpt_assets.report_page import page
+from timegpt_assets.reports.figures import Lineage, Report, summary_rows
+from timegpt_assets.reports.page import page
 from timegpt_assets_tests.pictures import frames
 
 SYMBOLS = ["AAPL", "MSFT"]

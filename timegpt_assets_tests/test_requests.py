@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 
 from timegpt_assets.config.errors import ConfigError
-from timegpt_assets.core import calendar, framing
-from timegpt_assets.core.framing import Frame
-from timegpt_assets.prices import purse
+from timegpt_assets.core import calendar
+from timegpt_assets.core.forecasts import framing
+from timegpt_assets.core.forecasts.framing import Frame
+from timegpt_assets.engine.call_budget import purse
 from timegpt_assets.resources import MarketData
 from timegpt_assets_tests.markets import DAYS
 from timegpt_assets_tests.roads import surroundings

@@ -16,18 +16,18 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 from typer.testing import CliRunner
 
-from timegpt_assets.adapters.market_data import TEMPLATE, LocalMarketData, template_path
-from timegpt_assets.adapters.parquet_store import ParquetStore
-from timegpt_assets.adapters.synthetic_market import SyntheticMarket
+from timegpt_assets.adapters.market.market_data import TEMPLATE, LocalMarketData, template_path
+from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.assets.declare import House
-from timegpt_assets.automation_source import revised_source
-from timegpt_assets.cli import app
+from timegpt_assets.automation.source import revised_source
+from timegpt_assets.cli.app import app
 from timegpt_assets.core import calendar
-from timegpt_assets.jobs import Rectangle, shapes
+from timegpt_assets.engine.engine import Rectangle, shapes
+from timegpt_assets.engine.plans import Cell
+from timegpt_assets.engine.revisions import only_stale, outdated, refresh, revised
+from timegpt_assets.engine.stages import rectangle
 from timegpt_assets.partitions import grid
-from timegpt_assets.plans import Cell
-from timegpt_assets.revisions import only_stale, outdated, refresh, revised
-from timegpt_assets.stages import rectangle
 from timegpt_assets_tests.roads import TINY, Road, road
 
 pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")

@@ -11,10 +11,10 @@ from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.tables.every import ALL
 from timegpt_assets.definitions import ASSETS, build_definitions
-from timegpt_assets.jobs import shapes
+from timegpt_assets.engine.engine import shapes
+from timegpt_assets.engine.stages import EVERYDAY, STAGES, Refused, last_closed_session, rectangle, sessions_asked
 from timegpt_assets.partitions import grid
 from timegpt_assets.resources import Surroundings
-from timegpt_assets.stages import EVERYDAY, STAGES, Refused, last_closed_session, rectangle, sessions_asked
 from timegpt_assets_tests.roads import LATER, SMALL
 
 THURSDAY = date(2025, 1, 16)

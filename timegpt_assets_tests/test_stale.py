@@ -8,10 +8,10 @@ from dagster import AssetKey
 from dagster._core.definitions.partitions.context import partition_loading_context
 
 from timegpt_assets.definitions import build_definitions
-from timegpt_assets.jobs import shapes
-from timegpt_assets.plans import Cell
-from timegpt_assets.revisions import reaches
-from timegpt_assets.stale import Reach, reach, stale
+from timegpt_assets.engine.engine import shapes
+from timegpt_assets.engine.plans import Cell
+from timegpt_assets.engine.revisions import reaches
+from timegpt_assets.engine.stale import Reach, reach, stale
 from timegpt_assets_tests.roads import LATER, TINY, sessions, surroundings
 
 FIRST, LAST = date(2025, 1, 21), date(2025, 2, 6)
@@ -93,6 +93,6 @@ def test_what_stands_on_something_stale_is_stale_and_a_root_only_if_it_is_there(
 
 
 def _chain(a: AssetKey, b: AssetKey):
-    from timegpt_assets.plans import Shape
+    from timegpt_assets.engine.plans import Shape
 
     return Shape("trading_day", frozenset()), Shape("trading_day", frozenset({a})), Shape("trading_day", frozenset({b}))

@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 from timegpt_assets.adapters.baseline import Baseline
-from timegpt_assets.adapters.lineage_book import LineageBook
+from timegpt_assets.adapters.storage.lineage_store import LineageBook
 from timegpt_assets.config import core_values
 from timegpt_assets.core.lineage import path_to_bars
 from timegpt_assets.core.tables.columns import BANDS, QUANTILES
-from timegpt_assets.stages import EVERYDAY, STAGES
+from timegpt_assets.engine.stages import EVERYDAY, STAGES
 from timegpt_assets_tests import markets
 from timegpt_assets_tests.markets import DAYS, Market
 from timegpt_assets_tests.roads import TINY, Road, non_null, road

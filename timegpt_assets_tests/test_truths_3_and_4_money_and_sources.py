@@ -13,8 +13,8 @@ import pytest
 
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.core.tables.columns import SOURCES
-from timegpt_assets.jobs import RunFailed
-from timegpt_assets.stages import EVERYDAY
+from timegpt_assets.engine.engine import RunFailed
+from timegpt_assets.engine.stages import EVERYDAY
 from timegpt_assets_tests.markets import DAYS
 from timegpt_assets_tests.roads import LATER, TINY, Road, non_null, road
 from timegpt_assets_tests.secret_search import KEY

@@ -18,9 +18,9 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from timegpt_assets.cli import app
+from timegpt_assets.cli.app import app
 from timegpt_assets.definitions import PROJECT
-from timegpt_assets.jobs import RANGE_END, RANGE_START
+from timegpt_assets.engine.engine import RANGE_END, RANGE_START
 from timegpt_assets_tests.roads import TINY
 from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer

@@ -6,9 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from timegpt_assets.adapters.answered import Answered, left_out
-from timegpt_assets.core import baselines, forecasts
-from timegpt_assets.core.framing import Frame
+from timegpt_assets.adapters.forecaster import Answered, left_out
+from timegpt_assets.core.forecasts import baselines
+from timegpt_assets.core.forecasts import quantiles as forecasts
+from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.schema import TIME
 
 BACKEND, MODEL = "baseline", "ridge"

@@ -3,12 +3,11 @@
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.daily_files import DailyFiles
-from timegpt_assets.adapters.parquet_store import Stored
+from timegpt_assets.adapters.market.daily_files import DailyFiles
+from timegpt_assets.adapters.storage.parquet_store import Stored
 from timegpt_assets.assets.declare import House, declared, note_rows, stored_in, with_own
 from timegpt_assets.config import strategy_values
-from timegpt_assets.core import liquidity
-from timegpt_assets.core.backtest import event_loop
+from timegpt_assets.core.backtest import event_loop, liquidity
 from timegpt_assets.core.backtest import portfolio as limits
 from timegpt_assets.core.tables.backtest import BOOK, PORTFOLIO, TRADES
 from timegpt_assets.partitions import by_day, day_window, days_of, own_symbol_window

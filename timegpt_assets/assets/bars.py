@@ -8,16 +8,16 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.market_data import Delivering
-from timegpt_assets.adapters.month_file import Delivery
-from timegpt_assets.adapters.parquet_store import Blocks, Facts, Shelf, Stored
+from timegpt_assets.adapters.market.market_data import Delivering
+from timegpt_assets.adapters.market.month_file import Delivery
+from timegpt_assets.adapters.storage.parquet_store import Blocks, Facts, Shelf, Stored
 from timegpt_assets.assets import shown
 from timegpt_assets.assets.declare import House, declared, in_blocks, note_rows, stored_in
 from timegpt_assets.config import core_values
-from timegpt_assets.core import bars as core
 from timegpt_assets.core import calendar
-from timegpt_assets.core.arrivals import content_hashes
-from timegpt_assets.core.quality_rules import QualityPolicy
+from timegpt_assets.core.bars import session_grid as core
+from timegpt_assets.core.bars.content import content_hashes
+from timegpt_assets.core.bars.quality_rules import QualityPolicy
 from timegpt_assets.core.tables.bars import BARS, QUALITY, RAW_BARS
 from timegpt_assets.partitions import by_day, days_of, symbols_of
 from timegpt_assets.resources import Clock, MarketData

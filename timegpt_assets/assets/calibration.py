@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.places import Current, Place
+from timegpt_assets.adapters.storage.object_store import Current, Place
 from timegpt_assets.assets.declare import House, declared, note_rows, stored_in
 from timegpt_assets.config import core_values
 from timegpt_assets.core.calibration import applied, export, models

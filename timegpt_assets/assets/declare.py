@@ -13,7 +13,7 @@ import dagster as dg
 import polars as pl
 from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 
-from timegpt_assets.adapters.parquet_store import Facts, Stored, missing_partition
+from timegpt_assets.adapters.storage.parquet_store import Facts, Stored, missing_partition
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.schema import Table

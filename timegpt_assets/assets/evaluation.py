@@ -6,11 +6,11 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.parquet_store import Stored
+from timegpt_assets.adapters.storage.parquet_store import Stored
 from timegpt_assets.assets import shown
 from timegpt_assets.assets.declare import House, declared, judged_months, note_rows, stored_in, trailing
 from timegpt_assets.config import core_values, strategy_values
-from timegpt_assets.core.metrics import diagnostics, forecast, intervals, trading
+from timegpt_assets.core.evaluation import diagnostics, forecast, intervals, trading
 from timegpt_assets.core.schema import Table
 from timegpt_assets.core.tables.evaluation import (
     COST_SENSITIVITY,

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.daily_files import DailyFiles
-from timegpt_assets.adapters.parquet_store import Blocks, Shelf, Stored
+from timegpt_assets.adapters.market.daily_files import DailyFiles
+from timegpt_assets.adapters.storage.parquet_store import Blocks, Shelf, Stored
 from timegpt_assets.assets.declare import House, declared, in_blocks, note_rows, refuse_absent, stored_in
 from timegpt_assets.config import core_values
 from timegpt_assets.core import targets

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.answered import NOTES, Answered, Forecaster
 from timegpt_assets.adapters.call_errors import CallError
-from timegpt_assets.adapters.daily_files import DailyFiles
-from timegpt_assets.adapters.parquet_store import Stored
+from timegpt_assets.adapters.forecaster import NOTES, Answered, Forecaster
+from timegpt_assets.adapters.market.daily_files import DailyFiles
+from timegpt_assets.adapters.storage.parquet_store import Stored
 from timegpt_assets.assets.declare import (
     REASK,
     House,
@@ -20,9 +20,10 @@ from timegpt_assets.assets.declare import (
     with_own,
 )
 from timegpt_assets.config import core_values
-from timegpt_assets.core import blocks, framing
-from timegpt_assets.core import forecasts as core
-from timegpt_assets.core import snapshots as schedule
+from timegpt_assets.core.forecasts import bulk as blocks
+from timegpt_assets.core.forecasts import framing
+from timegpt_assets.core.forecasts import quantiles as core
+from timegpt_assets.core.forecasts import snapshots as schedule
 from timegpt_assets.core.tables.forecasts import ANSWERS, OUTCOMES, RAW_FORECASTS, SNAPSHOTS
 from timegpt_assets.io_managers import TableIOManager
 from timegpt_assets.partitions import by_day, day_window, days_of

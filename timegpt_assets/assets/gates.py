@@ -3,10 +3,10 @@
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.parquet_store import Stored
+from timegpt_assets.adapters.storage.parquet_store import Stored
 from timegpt_assets.assets.declare import House, declared, judged_months, note_rows, stored_in, trailing
 from timegpt_assets.config import strategy_values
-from timegpt_assets.core import gates as core
+from timegpt_assets.core.gates import verdicts as core
 from timegpt_assets.core.tables.gates import GATES, SYMBOL_GATES
 from timegpt_assets.partitions import days_of, own_symbol_window, symbols_of
 

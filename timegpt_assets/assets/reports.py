@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.lineage_book import LineageBook
-from timegpt_assets.adapters.parquet_store import Stored
-from timegpt_assets.adapters.places import Place
+from timegpt_assets.adapters.storage.lineage_store import LineageBook
+from timegpt_assets.adapters.storage.object_store import Place
+from timegpt_assets.adapters.storage.parquet_store import Stored
 from timegpt_assets.assets import shown
 from timegpt_assets.assets.declare import House, Span, declared, judged_months, stored_in, trailing
 from timegpt_assets.config.settings import Settings
@@ -16,7 +16,7 @@ from timegpt_assets.core.tables.reports import REPORT
 from timegpt_assets.partitions import month_window
 
 if TYPE_CHECKING:
-    from timegpt_assets.report_figures import Lineage, Report
+    from timegpt_assets.reports.figures import Lineage, Report
 
 MONTHLY = {
     "evaluation": ("forecast_diagnostics", "pit_reliability", "coverage_drift", "interval_widths", "cost_sensitivity"),
@@ -61,7 +61,7 @@ def reported(
     settings: Settings, span: Span, frames: Mapping[str, pl.DataFrame], lineage: "Sequence[Lineage]"
 ) -> "Report":
     """Return what the page of one month is about: the sessions the month's gates look back on."""
-    from timegpt_assets.report_figures import Report  # altair takes a second to import: not where definitions load
+    from timegpt_assets.reports.figures import Report
 
     days = span.sessions[-settings.gates.lookback_sessions :]
     recent = {name: frame.filter(pl.col("day").is_in(days)) for name, frame in frames.items() if "day" in frame.columns}
@@ -89,7 +89,7 @@ def reported(
 
 def lineage_entries(book: LineageBook) -> "list[Lineage]":
     """Return every lineage id of the storage root with what it stands for."""
-    from timegpt_assets.report_figures import Lineage
+    from timegpt_assets.reports.figures import Lineage
 
     return [
         Lineage(lineage_id=key, tables=[record.asset], stands_for=record.contract())
@@ -99,8 +99,8 @@ def lineage_entries(book: LineageBook) -> "list[Lineage]":
 
 def _published(artifacts: Place, found: "Report", span: Span) -> pl.DataFrame:
     """Write the page and return its figures as REPORT rows."""
-    from timegpt_assets.report_figures import summary_rows
-    from timegpt_assets.report_page import page
+    from timegpt_assets.reports.figures import summary_rows
+    from timegpt_assets.reports.page import page
 
     name = f"reports/{found.profile}/{span.month}.html"
     artifacts.update(name, lambda _: page(found).encode())

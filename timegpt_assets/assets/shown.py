@@ -39,8 +39,8 @@ def fans(
     context: dg.AssetExecutionContext, forecasts: pl.DataFrame, panel: pl.DataFrame
 ) -> dict[str, dict[str, dg.MetadataValue]]:
     """Return the fan picture of each drawn day, as Markdown the UI shows."""
-    from timegpt_assets.pictures.fan import fan  # altair takes a second to import: not where definitions load
-    from timegpt_assets.pictures.render import markdown
+    from timegpt_assets.reports.pictures.fan import fan
+    from timegpt_assets.reports.pictures.render import markdown
 
     pictures = {}
     path = price_path(panel)
@@ -55,8 +55,8 @@ def fans(
 
 def of_months(context: dg.AssetExecutionContext, frame: pl.DataFrame, table: str) -> None:
     """Put the pictures of a month table beside the run's newest month that has rows, as Markdown the UI shows."""
-    from timegpt_assets.pictures import coverage, intervals  # altair takes a second to import
-    from timegpt_assets.pictures.render import markdown
+    from timegpt_assets.reports.pictures import coverage, intervals
+    from timegpt_assets.reports.pictures.render import markdown
 
     drawn = {
         "forecast_diagnostics": {"coverage": coverage.coverage},
@@ -77,8 +77,8 @@ def of_months(context: dg.AssetExecutionContext, frame: pl.DataFrame, table: str
 
 def verdict_map(context: dg.AssetExecutionContext, report: pl.DataFrame) -> dict[str, dict[str, dg.MetadataValue]]:
     """Return the heat map of every day and symbol of the run, beside the run's last day."""
-    from timegpt_assets.pictures.quality import quality
-    from timegpt_assets.pictures.render import markdown
+    from timegpt_assets.reports.pictures.quality import quality
+    from timegpt_assets.reports.pictures.render import markdown
 
     days = days_of(context.partition_keys)
     words = f"verdicts of {days[0]} to {days[-1]}" if len(days) > 1 else f"verdicts of {days[0]}"
@@ -101,8 +101,8 @@ def day_charts(
     chosen = chosen.filter(pl.col("rows_session") > 0).head(DRAWN_BARS - drawn)
     if chosen.is_empty():
         return {}
-    from timegpt_assets.pictures.day_bars import day_bars
-    from timegpt_assets.pictures.render import markdown
+    from timegpt_assets.reports.pictures.day_bars import day_bars
+    from timegpt_assets.reports.pictures.render import markdown
 
     bars = grid(chosen.with_columns(verdict=pl.lit("ok")))
     charts = {}

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from timegpt_assets.config.forecasting import PROVIDER_HOST, Forecast, ForecastGrid
 from timegpt_assets.config.market import Data, Events, Features, Universe
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
-from timegpt_assets.core.exogenous import CLOCK
+from timegpt_assets.core.forecasts.exogenous import CLOCK
 
 OPEN, CLOSE = time(9, 30), time(16, 0)
 GS = "gs://"

@@ -12,14 +12,14 @@ import polars as pl
 
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
+from timegpt_assets.core.bars.quality_rules import QualityPolicy
+from timegpt_assets.core.bars.vendor_columns import Reading
 from timegpt_assets.core.calibration.methods import Recipe
-from timegpt_assets.core.contract import Reading
 from timegpt_assets.core.events import EARNINGS, EventCalendar
-from timegpt_assets.core.exogenous import Exogenous
 from timegpt_assets.core.features.recipe import Recipe as FeatureRecipe
-from timegpt_assets.core.forecasts import levels_of
-from timegpt_assets.core.quality_rules import QualityPolicy
-from timegpt_assets.core.snapshots import Preset
+from timegpt_assets.core.forecasts.exogenous import Exogenous
+from timegpt_assets.core.forecasts.quantiles import levels_of
+from timegpt_assets.core.forecasts.snapshots import Preset
 from timegpt_assets.core.targets import Target
 
 

@@ -8,11 +8,11 @@ from datetime import date
 from typing import Any
 
 from timegpt_assets.config.settings import Settings
+from timegpt_assets.core.backtest.liquidity import Filters
+from timegpt_assets.core.backtest.rules import Costs, Risk, Rules
+from timegpt_assets.core.evaluation.trading import Account
 from timegpt_assets.core.events import EventCalendar
-from timegpt_assets.core.gates import Eligibility, ForecastGate, Promotion, TradingGate
-from timegpt_assets.core.liquidity import Filters
-from timegpt_assets.core.metrics.trading import Account
-from timegpt_assets.core.trading import Costs, Risk, Rules
+from timegpt_assets.core.gates.verdicts import Eligibility, ForecastGate, Promotion, TradingGate
 
 EARLY_CLOSE_MARGIN_MIN = 5
 """semantics of the time stop: 15:55, or 5 minutes before an early close."""

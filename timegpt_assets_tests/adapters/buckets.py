@@ -13,7 +13,7 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
-from timegpt_assets.adapters.bucket import Bucket
+from timegpt_assets.adapters.storage.gcs import Bucket
 from timegpt_assets_tests.servers.gcs import GCSServer
 
 BUCKET = "bars-of-ours"

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from timegpt_assets.adapters.budget_ledger import BudgetLedger
+from timegpt_assets.adapters.ledger.ledger import BudgetLedger
 from timegpt_assets_tests.adapters.paid_calls import frame, timegpt
 
 NOW = datetime(2024, 7, 1, 20, tzinfo=UTC)
@@ -59,7 +59,7 @@ def _nap(seconds: float) -> None:
 
 def main() -> None:
     """Fork a process for every task read from standard input; print its id. It writes its digest, or its error."""
-    from timegpt_assets.adapters.composer import Composer
+    from timegpt_assets.adapters.timegpt.sdk import Composer
 
     Composer("http://127.0.0.1:9", 1.0).model_params("warmed-up")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

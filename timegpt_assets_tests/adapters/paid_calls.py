@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from timegpt_assets.adapters.budget_ledger import BudgetLedger
-from timegpt_assets.adapters.budget_limits import Account
-from timegpt_assets.adapters.forecast_cache import ForecastCache
-from timegpt_assets.adapters.places import Folder
-from timegpt_assets.adapters.timegpt import TimeGPT
-from timegpt_assets.core.framing import Frame
+from timegpt_assets.adapters.ledger.ledger import BudgetLedger
+from timegpt_assets.adapters.ledger.limits import Account
+from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.timegpt.cache import ForecastCache
+from timegpt_assets.adapters.timegpt.forecaster import TimeGPT
+from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.schema import TIME
 from timegpt_assets_tests.secret_search import KEY
 

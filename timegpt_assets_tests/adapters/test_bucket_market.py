@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.adapters.bucket_market import BucketMarketData
-from timegpt_assets.adapters.market_data import TEMPLATE, LocalMarketData, MarketDataError, template_path
-from timegpt_assets.adapters.places import PlaceError
+from timegpt_assets.adapters.market.bucket_market import BucketMarketData
+from timegpt_assets.adapters.market.market_data import TEMPLATE, LocalMarketData, MarketDataError, template_path
+from timegpt_assets.adapters.storage.object_store import PlaceError
 from timegpt_assets.core import calendar
 from timegpt_assets_tests.adapters.buckets import BUCKET, Opened
 from timegpt_assets_tests.servers.gcs import Fault, GCSServer

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from timegpt_assets.adapters.budget_ledger import Ask, BudgetLedger, Call
-from timegpt_assets.adapters.budget_limits import Account
 from timegpt_assets.adapters.call_errors import BudgetExceeded, Frozen, NotSent
-from timegpt_assets.adapters.ledger_tables import CALLS
-from timegpt_assets.adapters.places import Folder
+from timegpt_assets.adapters.ledger.ledger import Ask, BudgetLedger, Call
+from timegpt_assets.adapters.ledger.limits import Account
+from timegpt_assets.adapters.ledger.tables import CALLS
+from timegpt_assets.adapters.storage.object_store import Folder
 from timegpt_assets_tests.adapters import postgres
 
 NOW = datetime(2024, 7, 1, 20, tzinfo=UTC)
@@ -300,8 +300,8 @@ def test_the_exported_view_shows_limits_money_and_what_was_spent(ledger: BudgetL
 RACER = """
 import sys
 from datetime import UTC, datetime
-from timegpt_assets.adapters.budget_ledger import Ask, BudgetLedger
-from timegpt_assets.adapters.budget_limits import Account
+from timegpt_assets.adapters.ledger.ledger import Ask, BudgetLedger
+from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.call_errors import BudgetExceeded
 url, run = sys.argv[1:]
 ledger = BudgetLedger(url, clock=lambda: datetime(2024, 7, 1, tzinfo=UTC))
@@ -346,8 +346,8 @@ def run_together(processes: list[subprocess.Popen[str]]) -> list[str]:
 HALF_WAY = """
 import os, signal, sys
 from datetime import UTC, datetime
-from timegpt_assets.adapters.budget_ledger import Ask, BudgetLedger
-from timegpt_assets.adapters.budget_limits import Account
+from timegpt_assets.adapters.ledger.ledger import Ask, BudgetLedger
+from timegpt_assets.adapters.ledger.limits import Account
 ledger = BudgetLedger(sys.argv[1], clock=lambda: datetime(2024, 7, 1, 20, tzinfo=UTC))
 account = Account(host="h", per_run=3, per_day=5, cooldown_sec=0.0)
 asks = [Ask("forecast", f"hash-{n}", f"snapshot-{n}", {}) for n in "ab"]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from timegpt_assets.adapters import cache_care
-from timegpt_assets.adapters.budget_ledger import BudgetLedger
-from timegpt_assets.adapters.forecast_cache import ForecastCache
-from timegpt_assets.adapters.places import Folder
+from timegpt_assets.adapters.ledger.ledger import BudgetLedger
+from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.timegpt import cache_care
+from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets_tests.adapters.paid_calls import frame, timegpt
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer
 

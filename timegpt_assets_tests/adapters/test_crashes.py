@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from timegpt_assets.adapters.budget_ledger import BudgetLedger
-from timegpt_assets.adapters.forecast_cache import ForecastCache
-from timegpt_assets.adapters.ledger_tables import ANSWERED, REJECTED, RESERVED, SENT, SPENT, UNKNOWN
-from timegpt_assets.adapters.places import Folder
+from timegpt_assets.adapters.ledger.ledger import BudgetLedger
+from timegpt_assets.adapters.ledger.tables import ANSWERED, REJECTED, RESERVED, SENT, SPENT, UNKNOWN
+from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets_tests.adapters import postgres
 from timegpt_assets_tests.adapters.crashes import NOW, Nursery, Task, killed, nursery
 from timegpt_assets_tests.adapters.paid_calls import account

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from timegpt_assets.adapters.daily_files import DailyFileError, earnings, macro_events, vix_closes
+from timegpt_assets.adapters.market.daily_files import DailyFileError, earnings, macro_events, vix_closes
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets_tests.core.bars_factory import REAL_DATA, needs_real_data
 

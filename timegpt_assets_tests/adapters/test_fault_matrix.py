@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from timegpt_assets.adapters.call_errors import CallError
-from timegpt_assets.adapters.timegpt import TimeGPT
+from timegpt_assets.adapters.timegpt.forecaster import TimeGPT
 from timegpt_assets_tests.adapters.paid_calls import lively, timegpt
 from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import Fault, TimeGPTServer, status, too_many

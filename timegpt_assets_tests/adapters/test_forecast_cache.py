@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from timegpt_assets.adapters.call_errors import CacheDamaged, CacheFull
-from timegpt_assets.adapters.forecast_cache import Entry, ForecastCache
-from timegpt_assets.adapters.places import Folder
+from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.timegpt.cache import Entry, ForecastCache
 from timegpt_assets_tests.adapters.buckets import BUCKET, Opened
 from timegpt_assets_tests.servers.gcs import GCSServer
 

@@ -16,9 +16,9 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from timegpt_assets.adapters.market_data import LocalMarketData, MarketDataError
-from timegpt_assets.adapters.month_file import MonthFile
-from timegpt_assets.adapters.places import PlaceError
+from timegpt_assets.adapters.market.market_data import LocalMarketData, MarketDataError
+from timegpt_assets.adapters.market.month_file import MonthFile
+from timegpt_assets.adapters.storage.object_store import PlaceError
 from timegpt_assets.core.calendar import minutes, month_sessions
 from timegpt_assets.core.tables.bars import RAW_BARS
 from timegpt_assets_tests.adapters.failing import Failing

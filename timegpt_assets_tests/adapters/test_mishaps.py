@@ -15,15 +15,15 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
-from timegpt_assets.adapters import cache_care
-from timegpt_assets.adapters.budget_ledger import BudgetLedger
 from timegpt_assets.adapters.call_errors import CacheDamaged, CacheFull, Frozen, MissingKey
-from timegpt_assets.adapters.forecast_cache import ForecastCache
-from timegpt_assets.adapters.ledger_tables import CALLS, UNKNOWN
-from timegpt_assets.adapters.places import Folder
-from timegpt_assets.adapters.questions import BYTES_PER_REQUEST, BYTES_PER_SERIES, BYTES_PER_VALUE, Size
-from timegpt_assets.adapters.timegpt import TimeGPT
-from timegpt_assets.core.framing import Frame
+from timegpt_assets.adapters.ledger.ledger import BudgetLedger
+from timegpt_assets.adapters.ledger.tables import CALLS, UNKNOWN
+from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.timegpt import cache_care
+from timegpt_assets.adapters.timegpt.cache import ForecastCache
+from timegpt_assets.adapters.timegpt.forecaster import TimeGPT
+from timegpt_assets.adapters.timegpt.request_index import BYTES_PER_REQUEST, BYTES_PER_SERIES, BYTES_PER_VALUE, Size
+from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets_tests.adapters.paid_calls import HOURS, SYMBOLS, frame, frames, timegpt
 from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer

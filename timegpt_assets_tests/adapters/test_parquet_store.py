@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.adapters.parquet_files import FOOTER, SMALL, StoreError
-from timegpt_assets.adapters.parquet_store import MissingPartition, ParquetStore, file_name
-from timegpt_assets.adapters.places import Folder, PlaceError
+from timegpt_assets.adapters.storage.object_store import Folder, PlaceError
+from timegpt_assets.adapters.storage.parquet_files import FOOTER, SMALL, StoreError
+from timegpt_assets.adapters.storage.parquet_store import MissingPartition, ParquetStore, file_name
 from timegpt_assets_tests.adapters.failing import Failing
 
 ASSET = "bars/bars"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from timegpt_assets.adapters.places import Current, Folder, Place, PlaceError
+from timegpt_assets.adapters.storage.object_store import Current, Folder, Place, PlaceError
 from timegpt_assets_tests.adapters.buckets import BUCKET, Opened
 from timegpt_assets_tests.servers.gcs import Fault, GCSServer
 

@@ -16,8 +16,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.adapters.parquet_store import ParquetStore, file_name
-from timegpt_assets.adapters.places import Folder
+from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore, file_name
 from timegpt_assets_tests.adapters.buckets import BUCKET
 from timegpt_assets_tests.servers.gcs import GCSServer
 
@@ -29,9 +29,9 @@ from functools import cache
 import polars as pl
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
-from timegpt_assets.adapters.bucket import Bucket
-from timegpt_assets.adapters.parquet_store import ParquetStore
-from timegpt_assets.adapters.places import Folder
+from timegpt_assets.adapters.storage.gcs import Bucket
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.adapters.storage.object_store import Folder
 from pathlib import Path
 
 url, bucket, base, asset, day = sys.argv[1:]

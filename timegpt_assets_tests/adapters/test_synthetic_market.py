@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from timegpt_assets.adapters import synthetic_market
-from timegpt_assets.adapters.market_data import MarketDataError
-from timegpt_assets.adapters.synthetic_market import HORIZON, MAX_PREDICTABILITY, SyntheticMarket, drift_share
+from timegpt_assets.adapters.market import synthetic_market
+from timegpt_assets.adapters.market.market_data import MarketDataError
+from timegpt_assets.adapters.market.synthetic_market import HORIZON, MAX_PREDICTABILITY, SyntheticMarket, drift_share
 from timegpt_assets.core.calendar import minutes, sessions
 from timegpt_assets.core.tables.bars import RAW_BARS
 
@@ -53,7 +53,7 @@ def test_a_symbol_is_the_same_whatever_other_symbols_the_market_has() -> None:
 def test_another_process_with_another_hash_seed_makes_the_same_bars() -> None:
     script = (
         "from datetime import date\n"
-        "from timegpt_assets.adapters.synthetic_market import SyntheticMarket\n"
+        "from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket\n"
         "bars = SyntheticMarket(symbols=('AAA',)).bars(['AAA', 'SPY'], [date(2025, 1, 3)])\n"
         "print(bars.hash_rows().sum())"
     )

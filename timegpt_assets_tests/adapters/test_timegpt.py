@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 import polars as pl
 import pytest
 
-from timegpt_assets.adapters.budget_ledger import BudgetLedger
 from timegpt_assets.adapters.call_errors import (
     BudgetExceeded,
     CacheDamaged,
@@ -25,9 +24,10 @@ from timegpt_assets.adapters.call_errors import (
     UntrustedHost,
     UnusableInput,
 )
-from timegpt_assets.adapters.forecast_cache import Entry, ForecastCache
-from timegpt_assets.adapters.places import Folder
-from timegpt_assets.adapters.questions import Size, params_key
+from timegpt_assets.adapters.ledger.ledger import BudgetLedger
+from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.timegpt.cache import Entry, ForecastCache
+from timegpt_assets.adapters.timegpt.request_index import Size, params_key
 from timegpt_assets.core.tables.columns import SOURCES
 from timegpt_assets.core.tables.forecasts import ANSWERS
 from timegpt_assets_tests.adapters.paid_calls import SYMBOLS, account, frame, frames, timegpt
@@ -463,7 +463,7 @@ def test_two_profiles_of_one_account_share_one_budget_and_a_new_key_buys_nothing
 
 def test_importing_the_sdk_leaves_logging_as_it_was(tmp_path: Path) -> None:
     code = (
-        "import logging; from timegpt_assets.adapters.composer import Composer\n"
+        "import logging; from timegpt_assets.adapters.timegpt.sdk import Composer\n"
         "Composer('http://127.0.0.1:9', 1.0).model_params('timegpt-1')\n"
         "print(logging.getLogger().handlers, logging.getLogger().level)"
     )

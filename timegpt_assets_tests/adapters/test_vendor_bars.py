@@ -12,12 +12,12 @@ import pytest
 from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
-from timegpt_assets import cli
-from timegpt_assets.adapters.market_data import LocalMarketData, MarketDataError
-from timegpt_assets.adapters.places import Folder, PlaceError
-from timegpt_assets.adapters.vendor_bars import Importer, files
+from timegpt_assets.adapters.market.market_data import LocalMarketData, MarketDataError
+from timegpt_assets.adapters.market.vendor_bars import Importer, files
+from timegpt_assets.adapters.storage.object_store import Folder, PlaceError
+from timegpt_assets.cli import app as cli
 from timegpt_assets.core import calendar
-from timegpt_assets.core.contract import Reading
+from timegpt_assets.core.bars.vendor_columns import Reading
 from timegpt_assets_tests.adapters.failing import Failing
 from timegpt_assets_tests.bad_files import month
 

@@ -18,15 +18,16 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.market_data import LocalMarketData
+from timegpt_assets.adapters.market.market_data import LocalMarketData
 from timegpt_assets.assets.declare import noted
-from timegpt_assets.core import bars, calendar
-from timegpt_assets.core.quality_rules import QualityPolicy
+from timegpt_assets.cli.context import Desk, opened
+from timegpt_assets.core import calendar
+from timegpt_assets.core.bars import session_grid as bars
+from timegpt_assets.core.bars.quality_rules import QualityPolicy
 from timegpt_assets.definitions import build_definitions, surroundings
-from timegpt_assets.desk import Desk, opened
-from timegpt_assets.jobs import QUIET, RANGE_END, RANGE_START
+from timegpt_assets.engine.engine import QUIET, RANGE_END, RANGE_START
+from timegpt_assets.engine.stages import STAGES
 from timegpt_assets.partitions import by_day, grid
-from timegpt_assets.stages import STAGES
 
 FIRST, LAST = date(2018, 2, 16), date(2018, 4, 20)
 GRIDS = [dg.AssetKey(["bars", "raw_bars"]), dg.AssetKey(["bars", "bars"])]

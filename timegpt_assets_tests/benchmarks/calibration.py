@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from sklearn.isotonic import IsotonicRegression
 
-from timegpt_assets.core import forecasts
 from timegpt_assets.core.calibration import isotonic, rolling
+from timegpt_assets.core.forecasts import quantiles as forecasts
 
 SESSIONS, CELLS = 2083, 240
 """Ten symbols at twenty-four snapshot times: 500 k forecasts."""

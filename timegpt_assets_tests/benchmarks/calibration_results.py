@@ -19,7 +19,7 @@ from polars.testing import assert_frame_equal
 from timegpt_assets.config import core_values
 from timegpt_assets.core.calibration import applied, models, samples
 from timegpt_assets.core.calibration.methods import METHODS, Recipe
-from timegpt_assets.core.metrics import diagnostics, forecast
+from timegpt_assets.core.evaluation import diagnostics, forecast
 from timegpt_assets.core.tables.calibration import FORECASTS
 from timegpt_assets.core.tables.columns import BANDS
 from timegpt_assets_tests import outcome_sets

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from timegpt_assets.adapters.parquet_store import ParquetStore
-from timegpt_assets.adapters.places import Folder
+from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.core import calendar
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.features.context import market_context

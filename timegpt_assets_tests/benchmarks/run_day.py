@@ -15,11 +15,11 @@ from typing import Any
 
 import dagster as dg
 
+from timegpt_assets.cli.context import opened
 from timegpt_assets.definitions import build_definitions, surroundings
-from timegpt_assets.desk import opened
+from timegpt_assets.engine.engine import shapes
+from timegpt_assets.engine.stages import rectangle
 from timegpt_assets.io_managers import TableIOManager
-from timegpt_assets.jobs import shapes
-from timegpt_assets.stages import rectangle
 
 DAY = date(2025, 2, 20)
 spent = {"compute": 0.0, "storage": 0.0}

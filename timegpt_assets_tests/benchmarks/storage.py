@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from timegpt_assets.adapters.parquet_store import ParquetStore
-from timegpt_assets.adapters.places import Folder
-from timegpt_assets.adapters.synthetic_market import SyntheticMarket
+from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
+from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.core import calendar
 
 SYMBOLS = ("AAPL", "AMZN", "AVGO", "GOOGL", "META", "MSFT", "NVDA", "QQQ", "SPY", "TSLA")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from timegpt_assets.adapters.market_data import LocalMarketData
+from timegpt_assets.adapters.market.market_data import LocalMarketData
 from timegpt_assets.core.calendar import minutes, sessions
 
 Bars = Callable[[Sequence[str], Sequence[date]], pl.DataFrame]
@@ -111,7 +111,7 @@ def table(named: dict[str, dict[str, float]]) -> str:
 
 def main() -> None:
     """Print the table."""
-    from timegpt_assets.adapters.synthetic_market import SyntheticMarket
+    from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 
     if not (root := os.environ.get("TIMEGPT_ASSETS_REAL_DATA")):
         sys.exit("TIMEGPT_ASSETS_REAL_DATA is not set. Set it to the folder that holds mag7_spy_2025.")

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from timegpt_assets.core import bars, calendar
-from timegpt_assets.core.quality_rules import DEFAULT_SEVERITY, QualityPolicy
+from timegpt_assets.core import calendar
+from timegpt_assets.core.bars import session_grid as bars
+from timegpt_assets.core.bars.quality_rules import DEFAULT_SEVERITY, QualityPolicy
 from timegpt_assets.core.schema import TIME
 
 DAYS = (date(2024, 11, 26), date(2024, 11, 27), date(2024, 11, 29), date(2024, 12, 2))

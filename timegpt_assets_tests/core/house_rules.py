@@ -2,7 +2,7 @@
 
 from datetime import time
 
-from timegpt_assets.core import trading
+from timegpt_assets.core.backtest import rules as trading
 
 RULES = trading.Rules(
     rule_set="enhancement",

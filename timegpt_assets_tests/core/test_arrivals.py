@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from timegpt_assets.core.arrivals import content_hashes
+from timegpt_assets.core.bars.content import content_hashes
 from timegpt_assets.core.tables.bars import RAW_BARS
 
 DAY, KEY = date(2025, 1, 21), "2025-01-21|AAPL"

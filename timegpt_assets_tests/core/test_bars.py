@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core import bars, calendar
-from timegpt_assets.core.quality_rules import DEFAULT_SEVERITY, QualityPolicy
+from timegpt_assets.core import calendar
+from timegpt_assets.core.bars import session_grid as bars
+from timegpt_assets.core.bars.quality_rules import DEFAULT_SEVERITY, QualityPolicy
 from timegpt_assets.core.tables.bars import BARS, QUALITY
 from timegpt_assets_tests.core.bars_factory import (
     DAYS,

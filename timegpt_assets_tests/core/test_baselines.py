@@ -10,11 +10,11 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.core import calendar, targets
-from timegpt_assets.core.baselines import answers, refusals
 from timegpt_assets.core.events import EventCalendar
-from timegpt_assets.core.forecasts import request, violations
-from timegpt_assets.core.framing import Frame, frames
-from timegpt_assets.core.snapshots import Preset, snapshots
+from timegpt_assets.core.forecasts.baselines import answers, refusals
+from timegpt_assets.core.forecasts.framing import Frame, frames
+from timegpt_assets.core.forecasts.quantiles import request, violations
+from timegpt_assets.core.forecasts.snapshots import Preset, snapshots
 from timegpt_assets.core.targets import Target
 from timegpt_assets_tests.core.panels import panel
 

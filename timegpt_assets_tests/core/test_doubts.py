@@ -5,7 +5,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timegpt_assets.core.doubts import CALMER, FARTHEST, doubts
+from timegpt_assets.core.forecasts.plausibility import CALMER, FARTHEST, doubts
 
 
 def said(means: list[float], widths: list[float]) -> pl.DataFrame:

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.exogenous import CLOCK, Exogenous
+from timegpt_assets.core.forecasts.exogenous import CLOCK, Exogenous
 
 DAY, EVENT = date(2025, 1, 29), date(2025, 1, 29)
 

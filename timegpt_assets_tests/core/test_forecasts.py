@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core import forecasts
 from timegpt_assets.core.events import EventCalendar
-from timegpt_assets.core.forecasts import (
+from timegpt_assets.core.forecasts import quantiles as forecasts
+from timegpt_assets.core.forecasts.framing import Frame, frames
+from timegpt_assets.core.forecasts.quantiles import (
     bands,
     fingerprint,
     levels_of,
@@ -26,9 +27,8 @@ from timegpt_assets.core.forecasts import (
     series,
     violations,
 )
-from timegpt_assets.core.framing import Frame, frames
+from timegpt_assets.core.forecasts.snapshots import Preset, snapshots
 from timegpt_assets.core.schema import TIME
-from timegpt_assets.core.snapshots import Preset, snapshots
 from timegpt_assets.core.tables.columns import BANDS
 from timegpt_assets.core.tables.features import LABELS
 from timegpt_assets.core.tables.forecasts import ANSWERS

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core import calendar, framing, targets
+from timegpt_assets.core import calendar, targets
 from timegpt_assets.core.events import EventCalendar
-from timegpt_assets.core.framing import HISTORY, Frame, frames
-from timegpt_assets.core.snapshots import Preset, snapshots
+from timegpt_assets.core.forecasts import framing
+from timegpt_assets.core.forecasts.framing import HISTORY, Frame, frames
+from timegpt_assets.core.forecasts.snapshots import Preset, snapshots
 from timegpt_assets.core.targets import Target
 from timegpt_assets_tests.core.panels import panel
 

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core import calendar, gates
+from timegpt_assets.core import calendar
+from timegpt_assets.core.gates import verdicts as gates
 from timegpt_assets.core.tables.evaluation import (
     COST_SENSITIVITY,
     FORECAST_DIAGNOSTICS,

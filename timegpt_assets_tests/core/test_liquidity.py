@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core import calendar, liquidity
+from timegpt_assets.core import calendar
+from timegpt_assets.core.backtest import liquidity
 from timegpt_assets.core.schema import TIME
 
 DAY = date(2025, 3, 12)  # summer time began on the 9th: the same New York minute is another UTC minute before

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from timegpt_assets.core import calendar as trading_calendar
 from timegpt_assets.core.events import EventCalendar
-from timegpt_assets.core.snapshots import Preset, snapshots
+from timegpt_assets.core.forecasts.snapshots import Preset, snapshots
 from timegpt_assets.core.tables.forecasts import SNAPSHOTS
 
 LIQUIDITY = Preset(

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timegpt_assets.core import calendar, trading
+from timegpt_assets.core import calendar
+from timegpt_assets.core.backtest import rules as trading
 from timegpt_assets_tests.core.house_rules import RULES
 
 SPRINT = replace(RULES, rule_set="budget_sprint")

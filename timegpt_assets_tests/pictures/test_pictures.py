@@ -17,16 +17,16 @@ from timegpt_assets.core.tables.bars import BARS, QUALITY
 from timegpt_assets.core.tables.calibration import FORECASTS
 from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT, FORECAST_DIAGNOSTICS, INTERVAL_WIDTHS, PIT_RELIABILITY
 from timegpt_assets.core.tables.gates import GATES
-from timegpt_assets.pictures import render
-from timegpt_assets.pictures.coverage import coverage, reliability
-from timegpt_assets.pictures.day_bars import blamed, day_bars
-from timegpt_assets.pictures.fan import MOST_PANELS, fan
-from timegpt_assets.pictures.gates import judged, strip
-from timegpt_assets.pictures.intervals import drift, histogram, widths
-from timegpt_assets.pictures.pixels import COLOURS, PngError, packed
-from timegpt_assets.pictures.pnl import cumulative, dollars, pnl
-from timegpt_assets.pictures.quality import quality
-from timegpt_assets.pictures.style import Picture
+from timegpt_assets.reports.pictures import render
+from timegpt_assets.reports.pictures.coverage import coverage, reliability
+from timegpt_assets.reports.pictures.day_bars import blamed, day_bars
+from timegpt_assets.reports.pictures.fan import MOST_PANELS, fan
+from timegpt_assets.reports.pictures.gates import judged, strip
+from timegpt_assets.reports.pictures.intervals import drift, histogram, widths
+from timegpt_assets.reports.pictures.pixels import COLOURS, PngError, packed
+from timegpt_assets.reports.pictures.pnl import cumulative, dollars, pnl
+from timegpt_assets.reports.pictures.quality import quality
+from timegpt_assets.reports.pictures.style import Picture
 from timegpt_assets_tests.pictures import frames
 
 SYMBOLS = ["AAPL", "AMD", "AMZN", "GOOGL", "META", "MSFT", "NFLX", "NVDA", "TSLA"]

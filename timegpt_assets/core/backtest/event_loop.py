@@ -12,10 +12,11 @@ from typing import Any
 
 import polars as pl
 
-from timegpt_assets.core import calendar, trading
+from timegpt_assets.core import calendar
+from timegpt_assets.core.backtest import rules as trading
+from timegpt_assets.core.backtest.rules import Costs, Rules, TradingError
 from timegpt_assets.core.tables.backtest import TRADES
 from timegpt_assets.core.tables.columns import SOURCES as SOURCE_COLUMNS
-from timegpt_assets.core.trading import Costs, Rules, TradingError
 
 MINUTE = timedelta(minutes=1)
 SOURCES = tuple(SOURCE_COLUMNS)

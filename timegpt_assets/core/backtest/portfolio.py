@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from timegpt_assets.core import calendar
+from timegpt_assets.core.backtest.rules import Risk
 from timegpt_assets.core.tables.backtest import PORTFOLIO
-from timegpt_assets.core.trading import Risk
 
 
 def portfolio(

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
-from timegpt_assets.core import forecasts
 from timegpt_assets.core.calibration import isotonic
 from timegpt_assets.core.calibration.samples import snapshot_time
+from timegpt_assets.core.forecasts import quantiles as forecasts
 from timegpt_assets.core.tables.calibration import FORECASTS
 
 _OF_LEVEL = ("half_width", "score", "method", "max_width_multiple", "calibration_reason", "calibration_pool",

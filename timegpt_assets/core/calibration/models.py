@@ -12,10 +12,10 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import polars as pl
 
+from timegpt_assets.core import significance
 from timegpt_assets.core.calibration import isotonic, methods
 from timegpt_assets.core.calibration.methods import METHODS, Fit, Recipe
 from timegpt_assets.core.calibration.samples import POOLS, Samples, pools, samples, window
-from timegpt_assets.core.metrics import significance
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

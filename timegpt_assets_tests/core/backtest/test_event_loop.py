@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core import calendar, trading
+from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import event_loop
+from timegpt_assets.core.backtest import rules as trading
 from timegpt_assets.core.tables.backtest import TRADES
 from timegpt_assets.core.tables.bars import BARS
 from timegpt_assets.core.tables.calibration import FORECASTS

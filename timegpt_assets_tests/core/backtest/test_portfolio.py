@@ -11,8 +11,8 @@ from polars.testing import assert_frame_equal
 
 from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import portfolio
+from timegpt_assets.core.backtest.rules import Risk
 from timegpt_assets.core.tables.backtest import BOOK
-from timegpt_assets.core.trading import Risk
 
 DAY = date(2025, 2, 21)
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")

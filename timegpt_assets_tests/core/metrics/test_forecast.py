@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.metrics import diagnostics, forecast
+from timegpt_assets.core.evaluation import diagnostics, forecast
 from timegpt_assets.core.tables.calibration import FORECASTS
 from timegpt_assets.core.tables.columns import QUANTILES
 from timegpt_assets.core.tables.evaluation import DAY_SCORES

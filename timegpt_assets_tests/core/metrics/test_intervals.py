@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import scoringrules
 
-from timegpt_assets.core.metrics import diagnostics, forecast, intervals
+from timegpt_assets.core.evaluation import diagnostics, forecast, intervals
 from timegpt_assets.core.tables.columns import BANDS, QUANTILES
 from timegpt_assets.core.tables.evaluation import DAY_SCORES, RELATIVE
 from timegpt_assets_tests.core.metrics.test_forecast import AS_OF, WINDOW, days, scored

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from timegpt_assets.core.metrics import significance
+from timegpt_assets.core import significance
 
 
 def test_wilson_gives_the_textbook_interval() -> None:

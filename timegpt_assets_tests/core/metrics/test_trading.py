@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.metrics import trading
+from timegpt_assets.core.evaluation import trading
 from timegpt_assets.core.tables.backtest import PORTFOLIO
 
 AS_OF = date(2025, 2, 21)

@@ -1,0 +1,46 @@
+"""What a forecaster gives back: rows of the answers table and what they cost. The one seam every forecaster shares."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import polars as pl
+
+from timegpt_assets.core.forecasts.framing import Frame
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """ANSWERS rows of one day with the requests sent for them, those found in the cache, and who was left out."""
+
+    rows: pl.DataFrame
+    sent: int = 0
+    cached: int = 0
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    bytes_sent: int = 0
+    price_per_call: float | None = None
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """Return what a person should see beside the day's materialisation."""
+        asked = self.sent + self.cached
+        hits = f"{self.cached / asked:.0%}" if asked else "nothing was asked"
+        counts = {"calls_sent": self.sent, "calls_cached": self.cached, "bytes_sent": self.bytes_sent}
+        spent = "unknown: no price_per_call" if self.price_per_call is None else self.sent * self.price_per_call
+        return counts | {"cache_hits": hits, "money_spent": spent, "left_out": dict(self.left_out)}
+
+
+NOTES = ("calls_sent", "calls_cached", "bytes_sent", "cache_hits", "money_spent", "left_out")
+
+
+class Forecaster(Protocol):
+    """Answers a day's frames; TimeGPT and the local baseline are the ones there are."""
+
+    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> Answered:
+        """Return the answers to the frames of one day, sending nothing that was answered before unless ``reask``."""
+        ...
+
+
+def left_out(frames: Sequence[Frame]) -> dict[str, str]:
+    """Return every symbol some frame left out, with its (last) reason."""
+    return {symbol: reason for frame in frames for symbol, reason in frame.left_out.items()}

@@ -1,0 +1,298 @@
+"""The call ledger: what was reserved, sent and spent, kept across crashes and processes.
+
+Belongs here: the state changes of a call; the limits they are held to are in budget_limits.py. RESERVED -> SENT ->
+ANSWERED, REJECTED or UNKNOWN; REFUNDED when it never left. Nothing here knows HTTP. Times of day come from the injected
+clock; leases and the cooldown are real seconds, because they are about real processes.
+"""
+
+import json
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from timegpt_assets.adapters.call_errors import NotSent
+from timegpt_assets.adapters.ledger import limits as budget_limits
+from timegpt_assets.adapters.ledger.limits import Account
+from timegpt_assets.adapters.ledger.process_identity import is_known_dead, owner
+from timegpt_assets.adapters.ledger.tables import (
+    ANSWERED,
+    CALLS,
+    REFUNDED,
+    REJECTED,
+    RESERVED,
+    SENT,
+    SNAPSHOTS,
+    SWITCHES,
+    TAKEN,
+    UNKNOWN,
+    LedgerStore,
+)
+from timegpt_assets.adapters.storage.object_store import Place
+
+LONGEST_WAIT_SEC = 120.0
+"""A provider that asks for a longer pause than this is not waited for; the run ends and a re-run continues."""
+LEASE_SEC = 300.0
+"""How long a reservation is held for a process on another machine, which nobody here can see die."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One thing to be asked for: its hash, the snapshot it stands for, and what to remember of the moment.
+
+    Requests of one ``moment`` share its symbols between them, so they are granted together or not at all.
+    """
+
+    kind: str
+    request_hash: str
+    snapshot_key: str
+    record: Mapping[str, Any]
+    moment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A granted reservation: ledger row, request hash and number of the attempt."""
+
+    id: int
+    request_hash: str
+    attempt: int
+
+
+class BudgetLedger:
+    """Every paid request, one row each, in SQLite or PostgreSQL."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Callable[[], datetime],
+        lease_sec: float = LEASE_SEC,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """Remember where the ledger lies; ``lease_sec`` must outlast the slowest request."""
+        self.store, self.clock, self.lease_sec, self.wall = LedgerStore(url), clock, lease_sec, wall
+
+    def left(self, account: Account, budget_run_id: str) -> dict[str, int]:
+        """Return the calls each limit still allows."""
+        with self.store.reading() as connection:
+            return budget_limits.left(connection, account, budget_run_id, day=self._day(account))
+
+    def demand(self, account: Account, budget_run_id: str, *, needed: int) -> None:
+        """Raise BudgetExceeded or Frozen when ``needed`` calls could not be sent now."""
+        with self.store.reading() as connection:
+            budget_limits.demand_thawed(connection)
+            budget_limits.demand(connection, account, budget_run_id, day=self._day(account), needed=needed)
+
+    def reserve(
+        self, asks: Sequence[Ask], account: Account, *, budget_run_id: str, to_come: int = 0
+    ) -> dict[str, Call]:
+        """Return the calls granted, by request hash: all that nobody holds or has answered, or none at all.
+
+        An empty answer means: look for the answers again, then ask again. ``to_come`` further calls are demanded of
+        the limits without being reserved. Raises BudgetExceeded or Frozen, with nothing reserved.
+        """
+        with self.store.writing() as connection:
+            if self._settle_dead(connection):
+                return {}
+            free = self._free(connection, asks, account.host)
+            if free or to_come:
+                budget_limits.demand_thawed(connection)
+                needed = len(free) + to_come
+                budget_limits.demand(connection, account, budget_run_id, day=self._day(account), needed=needed)
+            return {ask.request_hash: self._insert(connection, ask, account, budget_run_id) for ask in free}
+
+    def send(self, call: Call, account: Account) -> float:
+        """Mark the call SENT and return 0.0, or return the seconds of cooldown to wait before trying again.
+
+        Raises NotSent when the reservation was lost to its lease, Frozen, or BudgetExceeded when the day has turned.
+        """
+        with self.store.writing() as connection:
+            row = connection.execute(sa.select(CALLS).where(CALLS.c.id == call.id)).mappings().one()
+            if row["state"] != RESERVED or row["owner"] != owner():
+                raise NotSent(f"The reservation of call {call.id} ran out ({row['state']}). Run again.")
+            budget_limits.demand_thawed(connection)
+            today = self._day(account)
+            if today != row["budget_day"]:
+                run = row["budget_run_id"]
+                budget_limits.demand(connection, account, run, day=today, needed=1, but=call.id)
+            now = self.wall()
+            self._renew_leases(connection, now)
+            if (wait := budget_limits.pause(connection, account, now)) > 0:
+                return wait
+            change = {"state": SENT, "budget_day": today, "sent_at": self.clock().isoformat(), "sent_wall": now}
+            connection.execute(sa.update(CALLS).where(CALLS.c.id == call.id).values(change))
+            return 0.0
+
+    def answered(self, ask: Ask, attempt: int) -> None:
+        """Mark the attempt ANSWERED and let its record stand for the snapshot; its bytes must be stored already."""
+        mine = (CALLS.c.request_hash == ask.request_hash) & (CALLS.c.attempt == attempt)
+        with self.store.writing() as connection:
+            allowed = mine & CALLS.c.state.in_((SENT, UNKNOWN))
+            connection.execute(sa.update(CALLS).where(allowed).values(state=ANSWERED))
+            self._write_record(connection, ask)
+
+    def rejected(self, call: Call, note: str) -> None:
+        """Mark the call REJECTED: the provider refused it; it stays spent."""
+        self._settle((call,), (SENT,), REJECTED, note)
+
+    def unknown(self, call: Call, note: str) -> None:
+        """Mark the call UNKNOWN: nobody can say whether the work was done and billed; it stays spent."""
+        self._settle((call,), (SENT,), UNKNOWN, note)
+
+    def refunded(self, call: Call, note: str) -> None:
+        """Mark the call REFUNDED: it certainly never reached the provider."""
+        self._settle((call,), (RESERVED, SENT), REFUNDED, note)
+
+    def release(self, calls: Collection[Call]) -> None:
+        """Give back those of the calls that are still only reserved."""
+        self._settle(calls, (RESERVED,), REFUNDED, "not needed")
+
+    def records(self, snapshot_keys: Collection[str]) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Return request hash and record of the snapshots that were ever reserved, by snapshot key."""
+        with self.store.reading() as connection:
+            wanted = sa.select(SNAPSHOTS).where(SNAPSHOTS.c.snapshot_key.in_(snapshot_keys))
+            rows = connection.execute(wanted).mappings().all()
+        return {row["snapshot_key"]: (row["request_hash"], json.loads(row["record"])) for row in rows}
+
+    def all_records(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Return request hash and record of every snapshot, by snapshot key."""
+        with self.store.reading() as connection:
+            rows = connection.execute(sa.select(SNAPSHOTS).order_by(SNAPSHOTS.c.snapshot_key)).mappings().all()
+        return {row["snapshot_key"]: (row["request_hash"], json.loads(row["record"])) for row in rows}
+
+    def has_answer(self, request_hash: str) -> bool:
+        """Return whether an answer to the request was paid for and not given up."""
+        answered = (CALLS.c.request_hash == request_hash) & (CALLS.c.state == ANSWERED) & ~CALLS.c.void
+        with self.store.reading() as connection:
+            return connection.execute(sa.select(CALLS.c.id).where(answered).limit(1)).first() is not None
+
+    def answered_hashes(self, request_hashes: Collection[str]) -> set[str]:
+        """Return those of the requests whose answer was paid for and not given up."""
+        answered = CALLS.c.request_hash.in_(request_hashes) & (CALLS.c.state == ANSWERED) & ~CALLS.c.void
+        with self.store.reading() as connection:
+            return set(connection.execute(sa.select(CALLS.c.request_hash).where(answered)).scalars())
+
+    def adopt(self, host: str, snapshot_key: str, request_hash: str, record: Mapping[str, Any]) -> bool:
+        """Let a stored answer stand for its snapshot where none does yet (a lost ledger, another machine's cache).
+
+        It is answered and spends nobody's budget: who paid for it, and when, is not known here.
+        """
+        with self.store.writing() as connection:
+            there = sa.select(SNAPSHOTS.c.snapshot_key).where(SNAPSHOTS.c.snapshot_key == snapshot_key)
+            if connection.execute(there).first():
+                return False
+            ask = Ask("adopted", request_hash, snapshot_key, record)
+            self._insert(connection, ask, Account(host=host, name=""), "adopted", state=ANSWERED)
+            return True
+
+    def is_empty(self, host: str) -> bool:
+        """Return whether not one call to the host is known."""
+        with self.store.reading() as connection:
+            return connection.execute(sa.select(CALLS.c.id).where(CALLS.c.host == host).limit(1)).first() is None
+
+    def frozen(self) -> str | None:
+        """Return why sending is frozen, None when it is not."""
+        with self.store.reading() as connection:
+            return connection.execute(sa.select(SWITCHES.c.why).where(SWITCHES.c.name == "frozen")).scalar()
+
+    def give_up(self, snapshot_keys: Collection[str], request_hashes: Collection[str]) -> None:
+        """Let the snapshots be asked again (--reask): what was spent stays spent."""
+        old = CALLS.c.snapshot_key.in_(snapshot_keys) | CALLS.c.request_hash.in_(request_hashes)
+        with self.store.writing() as connection:
+            connection.execute(sa.update(CALLS).where(old & (CALLS.c.state == ANSWERED)).values(void=True))
+            connection.execute(sa.delete(SNAPSHOTS).where(SNAPSHOTS.c.snapshot_key.in_(snapshot_keys)))
+
+    def freeze(self, why: str) -> None:
+        """Stop every send of every process at once."""
+        with self.store.writing() as connection:
+            connection.execute(sa.delete(SWITCHES).where(SWITCHES.c.name == "frozen"))
+            connection.execute(sa.insert(SWITCHES).values(name="frozen", why=why))
+
+    def thaw(self) -> None:
+        """Let calls be sent again."""
+        with self.store.writing() as connection:
+            connection.execute(sa.delete(SWITCHES).where(SWITCHES.c.name == "frozen"))
+
+    def calls(self, account: Account) -> list[dict[str, Any]]:
+        """Return every call of the account, oldest first."""
+        mine = (CALLS.c.host == account.host) & (CALLS.c.account == account.name)
+        with self.store.reading() as connection:
+            rows = connection.execute(sa.select(CALLS).where(mine).order_by(CALLS.c.id)).mappings().all()
+        return [dict(row) for row in rows]
+
+    def view(self, account: Account) -> dict[str, Any]:
+        """Return the account's figures as artifacts/api_budget.json shows them: limits, spent by day and by run."""
+        return budget_limits.figures(account, self.calls(account), self._day(account))
+
+    def export(self, account: Account, place: Place, name: str = "api_budget.json") -> None:
+        """Write the account's figures into a place as JSON; readers never see half a file."""
+        text = json.dumps(self.view(account), indent=2, sort_keys=True) + "\n"
+        place.update(name, lambda _: text.encode())
+
+    def _day(self, account: Account) -> str:
+        return budget_limits.day_of(account, self.clock())
+
+    def _settle_dead(self, connection: sa.Connection) -> int:
+        """Settle what dead processes left behind: unsent is refunded, sent is unknown. Return how many were sent."""
+        held = sa.select(CALLS.c.id, CALLS.c.owner, CALLS.c.lease_until, CALLS.c.state)
+        rows = connection.execute(held.where(CALLS.c.state.in_((RESERVED, SENT)))).all()
+        now = self.wall()
+        dead = [row for row in rows if row.lease_until < now or is_known_dead(row.owner)]
+        for row in dead:
+            state = UNKNOWN if row.state == SENT else REFUNDED
+            change = sa.update(CALLS).where(CALLS.c.id == row.id).values(state=state, note="its process died")
+            connection.execute(change)
+        return sum(row.state == SENT for row in dead)
+
+    def _free(self, connection: sa.Connection, asks: Sequence[Ask], host: str) -> list[Ask]:
+        hashes, keys = [ask.request_hash for ask in asks], [ask.snapshot_key for ask in asks]
+        same = CALLS.c.request_hash.in_(hashes) | CALLS.c.snapshot_key.in_(keys)
+        taken = (CALLS.c.host == host) & CALLS.c.state.in_(TAKEN) & ~CALLS.c.void & same
+        rows = connection.execute(sa.select(CALLS.c.request_hash, CALLS.c.snapshot_key).where(taken)).all()
+        names = {name for row in rows for name in row}
+        once = {ask.request_hash: ask for ask in asks}.values()
+        held = [ask for ask in once if ask.request_hash in names or ask.snapshot_key in names]
+        moments = {ask.moment for ask in held if ask.moment}
+        return [ask for ask in once if ask not in held and ask.moment not in moments]
+
+    def _insert(
+        self, connection: sa.Connection, ask: Ask, account: Account, budget_run_id: str, *, state: str = RESERVED
+    ) -> Call:
+        same = (CALLS.c.host == account.host) & (CALLS.c.request_hash == ask.request_hash)
+        last = connection.execute(sa.select(sa.func.max(CALLS.c.attempt)).where(same)).scalar()
+        row = {
+            "host": account.host,
+            "account": account.name,
+            "kind": ask.kind,
+            "request_hash": ask.request_hash,
+            "snapshot_key": ask.snapshot_key,
+            "attempt": (last or 0) + 1,
+            "budget_run_id": budget_run_id,
+            "state": state,
+            "budget_day": self._day(account),
+            "reserved_at": self.clock().isoformat(),
+            "lease_until": self.wall() + self.lease_sec,
+            "owner": owner(),
+        }
+        number = connection.execute(sa.insert(CALLS).values(row).returning(CALLS.c.id)).scalar_one()
+        self._write_record(connection, ask)
+        return Call(number, ask.request_hash, (last or 0) + 1)
+
+    def _write_record(self, connection: sa.Connection, ask: Ask) -> None:
+        connection.execute(sa.delete(SNAPSHOTS).where(SNAPSHOTS.c.snapshot_key == ask.snapshot_key))
+        record = json.dumps(dict(ask.record), sort_keys=True)
+        row = {"snapshot_key": ask.snapshot_key, "request_hash": ask.request_hash, "record": record}
+        connection.execute(sa.insert(SNAPSHOTS).values(row))
+
+    def _renew_leases(self, connection: sa.Connection, now: float) -> None:
+        mine = (CALLS.c.owner == owner()) & (CALLS.c.state == RESERVED)
+        connection.execute(sa.update(CALLS).where(mine).values(lease_until=now + self.lease_sec))
+
+    def _settle(self, calls: Collection[Call], allowed: Collection[str], state: str, note: str) -> None:
+        theirs = CALLS.c.id.in_([call.id for call in calls]) & CALLS.c.state.in_(allowed)
+        with self.store.writing() as connection:
+            connection.execute(sa.update(CALLS).where(theirs).values(state=state, note=note))

@@ -1,0 +1,124 @@
+"""Paid answers in a place, content-addressed: ``<host>/<hash[:2]>/<hash>.zst``, one file per answer.
+
+Belongs here: bytes in, the same bytes out, or an error. A file is one zstd frame with a checksum: a first line of JSON
+(the body's sha256 and the record of the moment it was asked), then the provider's body as it came
+(``zstdcat FILE | head -1`` shows the record). Files appear whole or not at all and are never overwritten.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import zstandard
+
+from timegpt_assets.adapters.call_errors import CacheDamaged, CacheFull
+from timegpt_assets.adapters.storage.object_store import Place, PlaceError
+
+_PROBE_BYTES = 1 << 20
+"""Room asked for before a call: a large answer takes less, also when fifty are stored side by side."""
+_WHOLE = re.compile(r"[0-9a-f]{2}/([0-9a-f]+)\.zst")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A stored answer: what was remembered when it was asked, and the provider's body, byte for byte."""
+
+    record: Mapping[str, Any]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastCache:
+    """Stored answers of every provider host in one place, shared by all profiles."""
+
+    place: Place
+
+    def read(self, host: str, request_hash: str) -> Entry | None:
+        """Return the stored answer, None when there never was one.
+
+        Raises CacheDamaged for a file that is not what was written (it is set aside), now and ever after.
+        """
+        name, aside = _name(host, request_hash), _aside(host, request_hash)
+        found = self.place.read(name)
+        if found is None and self.place.generation(aside) is None:
+            return None
+        remedy = self._remedy(name)
+        if found is None:
+            raise CacheDamaged(f"The paid answer {request_hash} is damaged: {self.place.shown(aside)}. {remedy}")
+        try:
+            return _entry(found.data, request_hash)
+        except (ValueError, zstandard.ZstdError) as error:
+            self.place.move(name, aside)
+            what = f"is damaged ({error}); set aside as {self.place.shown(aside)}"
+            raise CacheDamaged(f"The paid answer {request_hash} {what}. {remedy}") from None
+
+    def has(self, host: str, request_hash: str) -> bool:
+        """Return whether an answer is stored, be it damaged."""
+        names = (_name(host, request_hash), _aside(host, request_hash))
+        return any(self.place.generation(name) is not None for name in names)
+
+    def write(self, host: str, request_hash: str, record: Mapping[str, Any], body: bytes) -> None:
+        """Store an answer durably before returning; the first one stored stays. Raises CacheFull."""
+        try:
+            self.place.write_new(_name(host, request_hash), _packed(record, body, request_hash))
+        except PlaceError as error:
+            raise CacheFull(f"The answer came, is spent, and could not be stored. {error}") from None
+
+    def check_writable(self, host: str) -> None:
+        """Raise CacheFull when an answer could not be stored now: it would be paid for and lost."""
+        name = f"{_folder(host)}/.probe"
+        try:
+            self.place.update(name, lambda _: os.urandom(_PROBE_BYTES))
+            self.place.delete(name)
+        except PlaceError as error:
+            raise CacheFull(f"No answer could be stored; nothing was sent. {error}") from None
+
+    def give_up(self, host: str, request_hash: str) -> None:
+        """Set an answer aside so that it can be asked again (--reask); its bytes are kept under ``replaced``."""
+        kept = f"{_folder(host)}/replaced/{request_hash}."
+        for name in (_name(host, request_hash), _aside(host, request_hash)):
+            if self.place.generation(name) is not None:
+                self.place.move(name, f"{kept}{sum(1 for _ in self.place.names(kept))}.zst")
+
+    def hashes(self, host: str) -> Iterator[str]:
+        """Give the request hashes stored for the host, sorted."""
+        folder = f"{_folder(host)}/"
+        for name, _ in self.place.names(folder):
+            if found := _WHOLE.fullmatch(name.removeprefix(folder)):
+                yield found[1]
+
+    def _remedy(self, name: str) -> str:
+        where = self.place.shown(name)
+        return f"Nothing was sent. Restore the file to {where} from a backup, or pay again with --reask."
+
+
+def _name(host: str, request_hash: str) -> str:
+    return f"{_folder(host)}/{request_hash[:2]}/{request_hash}.zst"
+
+
+def _aside(host: str, request_hash: str) -> str:
+    return f"{_folder(host)}/damaged/{request_hash}.zst"
+
+
+def _folder(host: str) -> str:
+    return host.replace(":", "_").replace("/", "_")
+
+
+def _packed(record: Mapping[str, Any], body: bytes, request_hash: str) -> bytes:
+    head = {"request_hash": request_hash, "sha256": hashlib.sha256(body).hexdigest(), "record": dict(record)}
+    line = orjson.dumps(head, option=orjson.OPT_SORT_KEYS)
+    return zstandard.ZstdCompressor(level=3, write_checksum=True).compress(line + b"\n" + body)
+
+
+def _entry(packed: bytes, request_hash: str) -> Entry:
+    line, _, body = zstandard.ZstdDecompressor().decompress(packed).partition(b"\n")
+    head = orjson.loads(line)
+    if head["request_hash"] != request_hash:
+        raise ValueError(f"it holds the answer to {head['request_hash']}")
+    if head["sha256"] != hashlib.sha256(body).hexdigest():
+        raise ValueError("its body does not match its checksum")
+    return Entry(head["record"], body)

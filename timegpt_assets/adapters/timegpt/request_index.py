@@ -1,0 +1,136 @@
+"""Which requests a snapshot takes: those that were answered, and the batches of symbols still to be asked for.
+
+Belongs here: the index by snapshot, counted and not composed, so that a price is known before there are any bars.
+A snapshot is answered once for everybody it was asked about; who joins the universe later is a request of its own.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import pairwise
+from typing import Any
+
+import orjson
+
+from timegpt_assets.adapters.ledger.ledger import BudgetLedger
+from timegpt_assets.adapters.timegpt.cache import ForecastCache
+from timegpt_assets.core.forecasts.quantiles import FRAMING_VERSION, FREQ, Request, fingerprint
+
+BYTES_PER_VALUE, BYTES_PER_SERIES, BYTES_PER_REQUEST = 16, 64, 1024
+"""Most that one float32, one series' stamp and size, and everything else take in a request's JSON."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Moment:
+    """What one request is about: the session, when it is asked, and how many minutes ahead."""
+
+    day: date
+    snapshot_ts: datetime
+    horizon_min: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One request of a moment: its key in the index, whom it is about, and whether its answer is there."""
+
+    snapshot_key: str
+    symbols: frozenset[str]
+    is_answered: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """What one request may weigh: ``max_bytes`` of JSON; no series is cut below ``least_rows``.
+
+    ``columns`` numbers a row holds, ``ahead`` rows per series beyond its history (exogenous columns known ahead).
+    """
+
+    max_bytes: int
+    least_rows: int
+    columns: int = 1
+    ahead: int = 0
+
+    @property
+    def batch(self) -> int:
+        """Return how many series of ``least_rows`` fit into one request; 0 when not even one does."""
+        return max(0, (self.max_bytes - BYTES_PER_REQUEST) // self._series(self.least_rows))
+
+    def rows(self, series: int) -> int:
+        """Return how many rows of each of so many series fit into one request."""
+        left = (self.max_bytes - BYTES_PER_REQUEST) // max(1, series) - self._series(0)
+        return max(0, left // (BYTES_PER_VALUE * self.columns))
+
+    def bytes(self, series: int, rows: int) -> int:
+        """Return the most that a request of so many series and rows takes."""
+        return BYTES_PER_REQUEST + series * self._series(rows)
+
+    def _series(self, rows: int) -> int:
+        return BYTES_PER_SERIES + (rows + self.ahead) * BYTES_PER_VALUE * self.columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """The stored answers by snapshot: what was asked about whom, and what is missing for a universe."""
+
+    host: str
+    model: str
+    levels: tuple[int, ...]
+    settings_digest: str
+    size: Size
+    cache: ForecastCache
+    ledger: BudgetLedger
+
+    def key(self, moment: Moment, number: int = 0) -> str:
+        """Return the key of the moment's request of that number."""
+        shape = [self.settings_digest, self.levels, FRAMING_VERSION]
+        which = [moment.day, moment.snapshot_ts, moment.horizon_min, *([number] if number else [])]
+        return hashlib.sha256(orjson.dumps([self.host, self.model, *which, shape])).hexdigest()
+
+    def parts(self, moments: Iterable[Moment], universe: Collection[str]) -> dict[Moment, list[Part]]:
+        """Return the requests of each moment that together are about the whole universe, answered ones first."""
+        found: dict[Moment, list[Part]] = {moment: [] for moment in moments}
+        rest = {moment: frozenset(universe) for moment in found}
+        looking = list(found)
+        for number in range(len(universe) + 1):
+            answered = self._answered({self.key(moment, number): moment for moment in looking})
+            for moment, part in answered.items():
+                found[moment].append(part)
+                rest[moment] -= part.symbols
+            looking = [moment for moment in answered if rest[moment]]
+            if not looking:
+                break
+        for moment, parts in found.items():
+            for n, symbols in enumerate(batches(sorted(rest[moment]), self.size.batch), start=len(parts)):
+                parts.append(Part(snapshot_key=self.key(moment, n), symbols=frozenset(symbols), is_answered=False))
+        return found
+
+    def _answered(self, keys: Mapping[str, Moment]) -> dict[Moment, Part]:
+        records = self.ledger.records(keys)
+        paid = self.ledger.answered_hashes([request_hash for request_hash, _ in records.values()])
+        return {
+            keys[key]: Part(snapshot_key=key, symbols=_asked_about(record), is_answered=True)
+            for key, (request_hash, record) in sorted(records.items())
+            if request_hash in paid or self.cache.has(self.host, request_hash)
+        }
+
+
+def params_key(host: str, model: str) -> str:
+    """Return the request hash of the model's parameters, which the SDK asks for by model and step of the series."""
+    query = f"model={model}&freq={FREQ}".encode()
+    asked = Request(symbols=(), steps=(), levels=(), model=model, body=query)
+    return fingerprint(asked, host=host, endpoint="/model_params")
+
+
+def batches(symbols: Sequence[str], size: int) -> list[Sequence[str]]:
+    """Return the symbols in as few batches of at most ``size`` as there can be, all about equally large."""
+    if not symbols:
+        return []
+    count = -(-len(symbols) // max(1, size))
+    cuts = [round(i * len(symbols) / count) for i in range(count + 1)]
+    return [symbols[a:b] for a, b in pairwise(cuts)]
+
+
+def _asked_about(record: Mapping[str, Any]) -> frozenset[str]:
+    """Return everybody who was in the universe when it was asked: those left out are not asked for again either."""
+    return frozenset(record.get("symbols", ())) | frozenset(record.get("left_out", ()))

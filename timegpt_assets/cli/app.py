@@ -1,0 +1,277 @@
+"""The command line: verbs that materialise the real assets on the real instance, so that the UI shows them.
+
+Belongs here: what a person types. What a verb runs is stages.py and jobs.py, what is printed is console.py.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, time
+from functools import wraps
+from typing import Any, ParamSpec
+
+import orjson
+import typer
+from rich.console import Console
+
+from timegpt_assets.adapters.call_errors import CallError
+from timegpt_assets.adapters.market.daily_files import DailyFileError
+from timegpt_assets.adapters.market.market_data import MarketDataError
+from timegpt_assets.adapters.storage.object_store import PlaceError
+from timegpt_assets.adapters.storage.parquet_files import StoreError
+from timegpt_assets.cli import bars as cli_bars
+from timegpt_assets.cli import calls as cli_calls
+from timegpt_assets.cli import console as view
+from timegpt_assets.cli import importing as cli_import
+from timegpt_assets.cli.context import EVENT_BATCH, HomeError, dagster_home, opened
+from timegpt_assets.cli.options import (
+    Assets,
+    Day,
+    End,
+    Force,
+    Json,
+    MaybeDay,
+    Profile,
+    Reask,
+    Set,
+    Stale,
+    Start,
+    Symbols,
+)
+from timegpt_assets.config.errors import ConfigError
+from timegpt_assets.core import calendar
+from timegpt_assets.definitions import PROJECT, surroundings
+from timegpt_assets.engine import pending
+from timegpt_assets.engine.engine import RunFailed, shapes
+from timegpt_assets.engine.revisions import only_stale, outdated
+from timegpt_assets.engine.stages import EVERYDAY, STAGES, Refused, last_closed_session, rectangle, sessions_asked
+from timegpt_assets.resources import Surroundings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Minute bars to honest, budgeted TimeGPT forecasts, backtests and gates.",
+)
+messages = Console(stderr=True)
+FAILED, GATES_FAILED, DATA_FAILED = 1, 3, 4
+EXPECTED = (
+    ConfigError,
+    Refused,
+    RunFailed,
+    StoreError,
+    PlaceError,
+    HomeError,
+    MarketDataError,
+    DailyFileError,
+    CallError,
+    calendar.NotASession,
+)
+
+P = ParamSpec("P")
+
+
+def verb(name: str | None = None) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Return the decorator of commands: an expected error is printed as one message and the exit code is not zero."""
+
+    def decorated(function: Callable[P, None]) -> Callable[P, None]:
+        @wraps(function)
+        def command(*args: P.args, **kwargs: P.kwargs) -> None:
+            try:
+                function(*args, **kwargs)
+            except EXPECTED as error:
+                messages.print("[bold red]error[/]", end=" ")
+                messages.print(view.error_text(error), markup=False, highlight=False, soft_wrap=True)
+                raise typer.Exit(FAILED) from error
+
+        app.command(name)(command)
+        return command
+
+    return decorated
+
+
+def make(
+    around: Surroundings,
+    start: datetime,
+    end: datetime,
+    *,
+    symbols: str = "",
+    assets: Sequence[str] = EVERYDAY,
+    force: bool = False,
+    reask: bool = False,
+    stale: bool = False,
+    as_json: bool = False,
+    data_quality: bool = False,
+) -> dict[str, Any]:
+    """Materialise assets over a range of sessions, print what came of it, and return the figures."""
+    progress = view.Progress(messages)
+    with opened(around, report=progress.heard) as desk:
+        days = sessions_asked(desk.house, start.date(), end.date(), at=around.clock())
+        if reask:
+            cli_calls.reasked(around, days, messages)
+        graph, chosen = shapes(desk.engine.repository), _names(symbols)
+        wanted = rectangle(desk.house, graph, days=days, symbols=chosen, assets=assets, force=force, reask=reask)
+        outcome = desk.engine.run(only_stale(desk.engine, around, wanted) if stale else wanted)
+        pending.note(desk.engine.instance, days, outcome, assets=assets, symbols=chosen)
+        figures = view.figures(desk, days, outcome, progress) | {"stale": view.named(outdated(desk.engine, wanted))}
+        if data_quality:
+            figures["data_quality"] = cli_bars.reported(desk, days, wanted.symbols)
+    if as_json:
+        sys.stdout.write(orjson.dumps(figures, default=str).decode() + "\n")
+    else:
+        if data_quality:
+            cli_bars.shown(figures["data_quality"], Console())
+        view.show(figures, messages)
+    return figures
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _at_midnight(day: Any) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+@verb()
+def demo(force: Force = False, json: Json = False, settings: Set = None) -> None:
+    """The synthetic market through every stage, ending in a report with pictures."""
+    around = surroundings(settings or (), profile="demo")
+    data = around.settings.data
+    first = calendar.sessions(data.start_date, calendar.LAST_DAY)[around.settings.forecast.history_days].day
+    last = data.end_date or last_closed_session(around.clock())
+    make(around, _at_midnight(first), _at_midnight(last), force=force, as_json=json)
+
+
+@verb()
+def backfill(
+    start: Start,
+    end: End,
+    symbols: Symbols = "",
+    assets: Assets = "",
+    force: Force = False,
+    stale: Stale = False,
+    json: Json = False,
+    settings: Set = None,
+    profile: Profile = None,
+) -> None:
+    """Make a window of sessions, skipping what is there."""
+    around = surroundings(settings or (), profile=profile)
+    named = _names(assets) or EVERYDAY
+    make(around, start, end, symbols=symbols, assets=named, force=force, stale=stale, as_json=json)
+
+
+@verb("run-day")
+def run_day(
+    day: Day,
+    symbols: Symbols = "",
+    force: Force = False,
+    json: Json = False,
+    settings: Set = None,
+    profile: Profile = None,
+) -> None:
+    """Make one session, from bars to report."""
+    make(surroundings(settings or (), profile=profile), day, day, symbols=symbols, force=force, as_json=json)
+
+
+def _span(around: Surroundings, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
+    """Return the range asked for, the whole grid where nothing is said."""
+    data = around.settings.data
+    last = end or _at_midnight(data.end_date or last_closed_session(around.clock()))
+    return start or _at_midnight(data.start_date), last
+
+
+def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = False, of_data: bool = False) -> None:
+    def command(
+        start: MaybeDay = None,
+        end: MaybeDay = None,
+        symbols: Symbols = "",
+        force: Force = False,
+        json: Json = False,
+        settings: Set = None,
+        profile: Profile = None,
+    ) -> None:
+        around = surroundings(settings or (), profile=profile)
+        first, last = _span(around, start, end)
+        figures = make(
+            around, first, last, symbols=symbols, assets=assets, force=force, as_json=json, data_quality=of_data
+        )
+        if of_data and not figures["data_quality"]["passed"]:
+            messages.print("a rule of severity fail is broken: see the table, or configs/dq_policy.yaml.", markup=False)
+            raise typer.Exit(DATA_FAILED)
+        if judged and figures["gates_failed"]:
+            messages.print(f"gates failed: {', '.join(figures['gates_failed'])}", markup=False, soft_wrap=True)
+            raise typer.Exit(GATES_FAILED)
+
+    command.__doc__ = doing
+    verb(name)(command)
+
+
+_stage_verb(
+    "check-data",
+    STAGES["bars"],
+    "Read bars and judge their quality, rule by rule; exits non-zero when a rule of severity fail is broken.",
+    of_data=True,
+)
+_stage_verb("build-features", STAGES["features"], "Build features and labels.")
+
+
+@verb()
+def forecast(
+    start: MaybeDay = None,
+    end: MaybeDay = None,
+    symbols: Symbols = "",
+    force: Force = False,
+    reask: Reask = False,
+    json: Json = False,
+    settings: Set = None,
+    profile: Profile = None,
+) -> None:
+    """Ask for forecasts, within the call budget; days that cannot be paid for yet wait for the next budget day."""
+    around = surroundings(settings or (), profile=profile)
+    first, last = _span(around, start, end)
+    assets = STAGES["forecasts"]
+    make(around, first, last, symbols=symbols, assets=assets, force=force, reask=reask, as_json=json)
+
+
+_stage_verb("calibrate", STAGES["calibration"], "Fit calibration and apply it.")
+_stage_verb("backtest", STAGES["backtest"], "Trade the calibrated forecasts, after costs.")
+_stage_verb(
+    "evaluate",
+    (*STAGES["evaluation"], *STAGES["gates"], *STAGES["promotion"]),
+    "Score everything and judge the gates; exits non-zero when a gate fails.",
+    judged=True,
+)
+_stage_verb("report", STAGES["reports"], "Write the report with pictures.")
+
+
+@verb()
+def config(json: Json = False, settings: Set = None, profile: Profile = None) -> None:
+    """The resolved settings and where each came from, secrets redacted."""
+    around = surroundings(settings or (), profile=profile)
+    view.show_settings(around.settings, as_json=json)
+    for warning in around.settings.warnings:
+        messages.print(f"[yellow]note[/] {warning}", soft_wrap=True)
+
+
+@verb()
+def ui(port: int = 3000, settings: Set = None, profile: Profile = None) -> None:
+    """The Dagster UI and daemon on the instance the other verbs use."""
+    around = surroundings(settings or (), profile=profile)
+    environment = dict(os.environ) | {
+        "DAGSTER_HOME": str(dagster_home(around)),
+        "DAGSTER_EVENT_BATCH_SIZE": EVENT_BATCH,
+        "TIMEGPT_ASSETS_PROFILE": around.settings.profile,
+        "TIMEGPT_ASSETS_SET": "\n".join(settings or ()),
+    }
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-p", str(port)]
+    os.execve(command[0], command, environment)  # noqa: S606 - our own interpreter, no shell
+
+
+verb("import-bars")(cli_import.import_bars)
+verb()(cli_calls.plan)
+verb()(cli_calls.budget)
+verb()(cli_calls.cache)
+
+if __name__ == "__main__":
+    app()

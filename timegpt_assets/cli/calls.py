@@ -1,0 +1,217 @@
+"""The verbs about money: what a range would cost, what was spent, stopping every send, and the store of paid answers.
+
+Belongs here: plan, budget and cache. None of them sends a forecast request.
+"""
+
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from timegpt_assets.adapters.timegpt import cache_care
+from timegpt_assets.adapters.timegpt.cache import ForecastCache
+from timegpt_assets.assets.declare import House
+from timegpt_assets.cli.context import opened
+from timegpt_assets.cli.options import End, Json, Profile, Reask, Set, Start
+from timegpt_assets.config import core_values
+from timegpt_assets.core.forecasts import bulk as blocks
+from timegpt_assets.core.forecasts import snapshots as schedule
+from timegpt_assets.definitions import surroundings
+from timegpt_assets.engine import pending
+from timegpt_assets.engine.call_budget import Purse, purse
+from timegpt_assets.engine.stages import Refused, sessions_asked
+from timegpt_assets.partitions import grid
+from timegpt_assets.resources import Surroundings, account, forecast_cache, ledger
+
+ROWS_SHOWN = 31
+DAMAGED = 1
+
+Action = Annotated[str, typer.Argument(help="show, freeze, thaw, or forget (what waits to be resumed)")]
+CacheAction = Annotated[str, typer.Argument(help="stats, verify, export or import")]
+Folder = Annotated[str, typer.Argument(help="folder or gs:// address to export to or import from")]
+Why = Annotated[str, typer.Option(help="why sending is frozen; shown by whatever it stops")]
+
+
+def plan(
+    start: Start, end: End, reask: Reask = False, json: Json = False, settings: Set = None, profile: Profile = None
+) -> None:
+    """What a range would cost: requests needed and cached, their size, and the day its last call could be paid."""
+    around = surroundings(settings or (), profile=profile)
+    house = House(settings=around.settings, grid=grid(around.settings))
+    days = sessions_asked(house, start.date(), end.date(), at=around.clock())
+    show(planned(around, days, reask=reask), as_json=json)
+
+
+def planned(around: Surroundings, days: Sequence[date], *, reask: bool = False) -> dict[str, Any]:
+    """Return the figures of a plan. Raises Refused for a forecaster that costs nothing."""
+    wallet = purse(around)
+    if wallet is None:
+        raise Refused("forecast.backend is baseline, which costs nothing. Plan a profile that asks TimeGPT.")
+    prices = wallet.prices(days, reask=reask)
+    needed = sum(price.needed for price in prices)
+    params = wallet.params_needed if needed else 0
+    bill, finish = wallet.bill(days, reask=reask), wallet.finish(prices)
+    price_per_call = wallet.account.price_per_call
+    return {
+        "profile": around.settings.profile,
+        "host": wallet.account.host,
+        "days": len(prices),
+        "snapshots": sum(price.snapshots for price in prices),
+        "requests_needed": needed,
+        "requests_cached": sum(price.cached for price in prices),
+        "model_params_needed": params,
+        "calls_needed": needed + params,
+        "money": None if price_per_call is None else (needed + params) * price_per_call,
+        "max_bytes_per_request": max((price.max_bytes for price in prices), default=0),
+        "calls_left": wallet.left,
+        "days_payable_now": sum(len(block) for block in bill.blocks),
+        "runs_now": len(bill.blocks),
+        "days_waiting": len(bill.pending),
+        "why_waiting": bill.why,
+        "finished_on": finish,
+        "calls_a_year": _calls_a_year(wallet),
+        "by_day": [asdict(price) for price in prices],
+    }
+
+
+def _calls_a_year(wallet: Purse) -> dict[str, int]:
+    """Return the calls a year of history takes in either history mode, event days not counted."""
+    asked = core_values.schedule(wallet.settings, wallet.events) | {"skip_events": (), "max_total": None}
+    rows = schedule.snapshots([FULL_SESSION], **asked).filter("asked")
+    horizon = wallet.settings.forecast.horizon_min
+    return blocks.calls_a_year(rows["snapshot_ts"].to_list(), horizon_min=horizon)
+
+
+FULL_SESSION = date(2025, 1, 21)
+"""A session that closes at 16:00: what a preset asks on an ordinary day."""
+
+
+def show(found: dict[str, Any], *, as_json: bool) -> None:
+    """Print a plan."""
+    if as_json:
+        sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
+        return
+    out = Console()
+    by_month = len(found["by_day"]) > ROWS_SHOWN
+    table = Table(
+        "month" if by_month else "day", "snapshots", "needed", "cached", title=f"{found['profile']}: {found['host']}"
+    )
+    for name, row in _grouped(found["by_day"], by_month).items():
+        table.add_row(name, *map(str, row))
+    out.print(table)
+    money = "" if found["money"] is None else f", {found['money']:g} in money"
+    out.print(
+        f"{found['calls_needed']} calls needed{money} ({found['requests_needed']} requests of at most "
+        f"{found['max_bytes_per_request']:,} bytes, {found['model_params_needed']} for the model's parameters), "
+        f"{found['requests_cached']} cached. Left: {_left(found)}.",
+        highlight=False,
+    )
+    out.print(
+        f"Payable now: {found['days_payable_now']} of {found['days']} days in {found['runs_now']} runs. "
+        f"Last call payable on {found['finished_on'] or 'no day: ' + found['why_waiting']}.",
+        highlight=False,
+    )
+    years = found["calls_a_year"]
+    out.print(
+        f"A year of history: {years['single']} calls singly, {years['cross_validation']} in bulk.", highlight=False
+    )
+
+
+def _left(found: dict[str, Any]) -> str:
+    return ", ".join(f"{calls} {limit}".replace("_", " ") for limit, calls in found["calls_left"].items())
+
+
+def _grouped(rows: Sequence[dict[str, Any]], by_month: bool) -> dict[str, list[int]]:
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for row in rows:
+        name = str(row["day"])[: 7 if by_month else 10]
+        sums[name] = [a + row[k] for a, k in zip(sums[name], ("snapshots", "needed", "cached"), strict=True)]
+    return dict(sums)
+
+
+def reasked(around: Surroundings, days: Sequence[date], messages: Console) -> None:
+    """Print what paying again for these days costs, before anything is sent."""
+    found = planned(around, days, reask=True)
+    messages.print(
+        f"--reask: {found['calls_needed']} calls for {found['snapshots']} snapshots on {found['days']} days will be "
+        f"paid again (money: {found['money'] if found['money'] is not None else 'no price_per_call'}), left: "
+        f"{_left(found)}.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def budget(
+    action: Action = "show", why: Why = "by hand", json: Json = False, settings: Set = None, profile: Profile = None
+) -> None:
+    """What was spent and what is left; freeze stops every send of every process at once, thaw allows it again."""
+    around = surroundings(settings or (), profile=profile)
+    books, owner = ledger(around), account(around.settings)
+    if action == "freeze":
+        books.freeze(why)
+    elif action == "thaw":
+        books.thaw()
+    elif action not in ("show", "forget"):
+        raise Refused(f"budget {action} is not known. Say show, freeze, thaw or forget.")
+    with opened(around, report=lambda launch, done: None) as desk:
+        if action == "forget":
+            pending.forget(desk.engine.instance)
+        held = [asdict(entry) for entry in pending.waiting(desk.engine.instance)]
+    found = books.view(owner) | {"left": books.left(owner, ""), "frozen": books.frozen(), "waiting": held}
+    books.export(owner, around.artifacts)
+    if json:
+        sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
+        return
+    table = Table("what", "value", title=f"account {owner.name} at {owner.host}")
+    for name, value in found.items():
+        table.add_row(name.replace("_", " "), _said(value))
+    Console().print(table)
+
+
+def _said(value: object) -> str:
+    """Return a figure as a person reads it: one line for each part, what waits by its days, a dash for nothing."""
+    if isinstance(value, dict):
+        return "\n".join(f"{name}: {_said(part)}" for name, part in value.items()) or "-"
+    if isinstance(value, list):
+        return "\n".join(f"{entry['first']} to {entry['last']}: {entry['why']}" for entry in value) or "-"
+    return "-" if value is None else str(value)
+
+
+def cache(
+    action: CacheAction = "stats",
+    folder: Folder = "",
+    json: Json = False,
+    settings: Set = None,
+    profile: Profile = None,
+) -> None:
+    """The store of paid answers: count them, check every byte, or carry them to another machine and back."""
+    around = surroundings(settings or (), profile=profile)
+    answers, books, host = forecast_cache(around), ledger(around), account(around.settings).host
+    if action in ("export", "import") and not folder:
+        raise Refused(f"cache {action} needs a folder or gs:// address. Say where after it.")
+    if action == "stats":
+        report = cache_care.stats(answers, host)
+    elif action == "verify":
+        report = cache_care.verified(answers, books, host)
+    elif action == "export":
+        report = cache_care.exported(answers, books, host, ForecastCache(around.keep(folder)))
+    elif action == "import":
+        report = cache_care.imported(answers, books, host, ForecastCache(around.keep(folder)))
+    else:
+        raise Refused(f"cache {action} is not known. Say stats, verify, export or import.")
+    found = {"host": host, **asdict(report)}
+    if json:
+        sys.stdout.write(orjson.dumps(found).decode() + "\n")
+    else:
+        Console().print(", ".join(f"{name} {value}" for name, value in found.items() if name != "damaged"))
+        for damage in report.damaged:
+            Console(stderr=True).print(damage, markup=False, soft_wrap=True)
+    if report.damaged:
+        raise typer.Exit(DAMAGED)

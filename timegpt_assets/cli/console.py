@@ -1,0 +1,155 @@
+"""What the command line prints: progress while the rectangle runs, the figures after it, settings, errors.
+
+Belongs here: words and tables for people. The figures themselves are the report's (report_figures.py).
+"""
+
+import sys
+import time
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import orjson
+import polars as pl
+from dagster import AssetKey
+from rich.console import Console
+from rich.table import Table
+
+from timegpt_assets.cli.context import Desk
+from timegpt_assets.config.settings import Settings, resolved
+from timegpt_assets.core.tables.gates import GATES
+from timegpt_assets.engine.engine import Outcome, RunFailed
+from timegpt_assets.engine.plans import Cell, Launch
+
+
+class Progress:
+    """Prints a line per launch as it ends, and keeps how long the launches took."""
+
+    def __init__(self, messages: Console) -> None:
+        self._messages = messages
+        self._began = self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds since the command began its work."""
+        return time.monotonic() - self._began
+
+    def heard(self, launch: Launch, done: bool) -> None:
+        """Take note of a launch; print it when it is done."""
+        if not done:
+            self._started = time.monotonic()
+            return
+        names = ", ".join(key.path[-1] for key in launch.assets)
+        span = launch.first if launch.first == launch.last else f"{launch.first} .. {launch.last}"
+        took = time.monotonic() - self._started
+        count = len(launch.cells) * len(launch.assets)
+        line = f"[green]✓[/] {names}  [dim]{span}[/]  {count} partitions  {took:.1f} s"
+        self._messages.print(line, highlight=False, soft_wrap=True)
+
+
+def figures(desk: Desk, days: Sequence[date], outcome: Outcome, progress: Progress) -> dict[str, Any]:
+    """Return what the command found: runs and partitions, the last month's summary, gates, calls, report path."""
+    months = sorted({f"{day:%Y-%m}" for day in days})
+    report = desk.table("reports/report", months[-1:])
+    stored = [desk.table(f"gates/{name}", months[-1:]) for name in ("forecast_gate", "trading_gate", "promotion")]
+    gates = pl.concat([GATES.empty(), *(t.select(*GATES.columns) for t in stored if t.height)])
+    failed = gates.filter(~pl.col("passed"))
+    return {
+        "profile": desk.house.settings.profile,
+        "first_day": days[0],
+        "last_day": days[-1],
+        "days": len(days),
+        "runs": len(outcome.launches),
+        "partitions_made": outcome.made,
+        "partitions_there": outcome.there,
+        "seconds": round(progress.seconds, 1),
+        "days_waiting": [str(day) for day in outcome.pending],
+        "why_waiting": outcome.why,
+        "incomplete": {name: sorted(set(skipped)) for name, skipped in outcome.incomplete.items()},
+        "verdicts": _verdicts(desk, days),
+        "summary": {f"{row['section']}: {row['name']}": row["value"] for row in report.iter_rows(named=True)},
+        "gates": gates.to_dicts(),
+        "gates_failed": [f"{g['gate']} {g['criterion']} ({g['symbol']})" for g in failed.iter_rows(named=True)],
+        "report": desk.around.artifacts.shown(report["path"][0]) if report.height else None,
+    }
+
+
+def named(stale: Mapping[AssetKey, Collection[Cell]]) -> dict[str, list[str]]:
+    """Return partition keys by asset name, sorted."""
+    return {key.path[-1]: sorted(cell.key for cell in cells) for key, cells in sorted(stale.items())}
+
+
+def _verdicts(desk: Desk, days: Sequence[date]) -> dict[str, int]:
+    quality = desk.table("bars/quality_report", days)
+    if quality.is_empty():
+        return {}
+    return dict(quality.group_by("verdict").len().sort("verdict").iter_rows())
+
+
+def show(found: dict[str, Any], messages: Console) -> None:
+    """Print the figures as tables on standard output."""
+    out = Console()
+    if found["summary"]:
+        table = Table("figure", "value", title=f"{found['profile']}: {found['first_day']} to {found['last_day']}")
+        for name, value in found["summary"].items():
+            table.add_row(name, value)
+        out.print(table)
+    if found["gates"]:
+        out.print(_gate_table(found["gates"]))
+    for name, skipped in found["incomplete"].items():
+        out.print(f"{name} left out on {len(skipped)} days: not every symbol is there. Run without --symbols.")
+    if found["days_waiting"]:
+        out.print(
+            f"{len(found['days_waiting'])} days from {found['days_waiting'][0]} to {found['days_waiting'][-1]} wait: "
+            f"{found['why_waiting']} Run the same again on the next budget day, or let the sensor resume_backfill.",
+            soft_wrap=True,
+            highlight=False,
+        )
+    if stale := found.get("stale"):
+        out.print(
+            f"{sum(map(len, stale.values()))} partitions are older than what they were made from: "
+            f"{', '.join(f'{len(keys)} of {name}' for name, keys in stale.items())}. Make them again: "
+            f"timegpt-assets backfill --stale --start {found['first_day']} --end {found['last_day']}",
+            soft_wrap=True,
+            highlight=False,
+        )
+    out.print(
+        f"{found['partitions_made']} partitions made in {found['runs']} runs, {found['partitions_there']} already "
+        f"there, {found['seconds']} s. Data verdicts: {found['verdicts'] or 'none'}."
+    )
+    if found["report"]:
+        out.print(f"report: {found['report']}", soft_wrap=True)
+
+
+def _gate_table(gates: Sequence[dict[str, Any]]) -> Table:
+    """Return one row per gate and reason: criteria and symbols that share a verdict share a row."""
+    table = Table("gate", "passed", "criteria", "why", title="gates", show_lines=True)
+    rows: dict[tuple[str, bool, str], list[dict[str, Any]]] = {}
+    for gate in gates:
+        rows.setdefault((gate["gate"], gate["passed"], gate["reason"]), []).append(gate)
+    for (name, passed, reason), alike in rows.items():
+        criteria = ", ".join(dict.fromkeys(gate["criterion"] for gate in alike))
+        who = ", ".join(dict.fromkeys(gate["symbol"] for gate in alike if gate["symbol"] != "*"))
+        table.add_row(
+            name, "[green]yes[/]" if passed else "[red]no[/]", criteria + (f" of {who}" if who else ""), reason
+        )
+    return table
+
+
+def show_settings(settings: Settings, *, as_json: bool) -> None:
+    """Print every resolved key with its value and origin."""
+    rows = resolved(settings)
+    if as_json:
+        found = {row.key: {"value": row.value, "origin": row.origin} for row in rows}
+        sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
+        return
+    table = Table("key", "value", "from", title=f"profile {settings.profile}")
+    for row in rows:
+        table.add_row(row.key, str(row.value), row.origin)
+    Console().print(table)
+
+
+def error_text(error: Exception) -> str:
+    """Return one message for an expected error, naming the asset a run failed at."""
+    asset = f"{error.asset}: " if isinstance(error, RunFailed) and error.asset else ""
+    return f"{asset}{error}"

@@ -1,0 +1,86 @@
+"""What a command works at: settings, definitions, the Dagster instance and the engine, opened together.
+
+Belongs here: opening the instance where the UI will find it, and the messages when that cannot be done.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from timegpt_assets.adapters.storage.lineage_store import LineageBook
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.assets.declare import House
+from timegpt_assets.definitions import PROJECT, build_definitions
+from timegpt_assets.engine.call_budget import purse
+from timegpt_assets.engine.engine import Engine
+from timegpt_assets.engine.plans import Launch
+from timegpt_assets.partitions import grid
+from timegpt_assets.resources import Surroundings
+
+EVENT_BATCH = "1000"
+
+
+class HomeError(RuntimeError):
+    """Raised when DAGSTER_HOME cannot be used; names the folder and the remedy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """Everything a command needs, for one profile."""
+
+    around: Surroundings
+    house: House
+    engine: Engine
+    store: ParquetStore
+    lineage: LineageBook
+
+    def table(self, asset: str, days: Sequence[object], symbols: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return what is stored of ``group/asset`` for these days or months; absent partitions have no rows."""
+        return self.store.read(asset, [str(day) for day in days], symbols, missing="ok", empty=pl.DataFrame())
+
+
+@contextmanager
+def opened(around: Surroundings, *, report: Callable[[Launch, bool], None]) -> Iterator[Desk]:
+    """Open the profile's instance and yield the desk. Raises HomeError when DAGSTER_HOME cannot be written."""
+    home = dagster_home(around)
+    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", EVENT_BATCH)
+    repository = build_definitions(around).get_repository_def()
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        yield Desk(
+            around=around,
+            house=House(settings=around.settings, grid=grid(around.settings)),
+            engine=Engine(repository=repository, instance=instance, report=report, purse=purse(around)),
+            store=ParquetStore(around.storage),
+            lineage=LineageBook(around.storage),
+        )
+
+
+def dagster_home(around: Surroundings) -> Path:
+    """Return the profile's DAGSTER_HOME, made and given the project's dagster.yaml if need be.
+
+    The environment's DAGSTER_HOME, where it is set, is used as it is.
+    """
+    given = around.environment.get("DAGSTER_HOME")
+    home = Path(given).expanduser().resolve() if given else around.place(around.settings.data.dagster_home)
+    source = next(p for p in (around.root / "dagster.yaml", PROJECT / "dagster.yaml") if p.exists())
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        installed = home / "dagster.yaml"
+        if not installed.exists() or installed.read_bytes() != source.read_bytes():
+            shutil.copyfile(source, installed)
+        probe = home / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise HomeError(
+            f"DAGSTER_HOME {home} cannot be written: {error.strerror}. Make it writable, or set DAGSTER_HOME or "
+            "data.dagster_home to a folder that is."
+        ) from error
+    return home

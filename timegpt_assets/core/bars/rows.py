@@ -1,0 +1,146 @@
+"""What becomes of each delivered row: on the grid, repeated, outside, impossible; and which rows a rule blames.
+
+Belongs here: rows. Facts of a whole (day, symbol), verdicts and the grid are core/bars.py.
+"""
+
+import json
+
+import polars as pl
+
+from timegpt_assets.core.bars.quality_rules import RULES, QualityPolicy
+from timegpt_assets.core.bars.vendor_columns import NUMBERS, PRICES
+
+KEY = ("day", "symbol")
+MINUTE = pl.duration(minutes=1)
+USABLE = ("session", "auction")
+_SIGMA = 1.4826
+"""A normal distribution's standard deviation over its median absolute deviation."""
+
+
+def placed(raw: pl.DataFrame, sessions: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
+    """Return the raw rows by (day, symbol, ts, row) with the session's times, ``minute`` and ``fate``.
+
+    fate: session, auction (a cross), duplicate, conflict, outside, off_minute or broken; the grid is made of the first
+    two. ``minute`` is where a row goes on the grid.
+    """
+    times = sessions.select("day", open_time="open", close_time="close")
+    rows = raw.join(times, on="day", how="left").sort(*KEY, "ts", "row")
+    opens = pl.lit(policy.auction_open != "drop") & (pl.col("ts") == pl.col("open_time") - MINUTE)
+    closes = pl.lit(policy.auction_close != "drop") & (pl.col("ts") == pl.col("close_time"))
+    inside = (pl.col("ts") >= pl.col("open_time")) & (pl.col("ts") < pl.col("close_time"))
+    rows = rows.with_columns(
+        fate=pl.when(~(inside | opens | closes).fill_null(False)).then(pl.lit("outside"))
+        .when(pl.col("ts").dt.truncate("1m") != pl.col("ts")).then(pl.lit("off_minute"))
+        .when(_impossible()).then(pl.lit("broken"))
+        .when(~inside).then(pl.lit("auction"))
+        .otherwise(pl.lit("session")),
+        minute=pl.when(opens).then("open_time").when(closes).then(pl.col("close_time") - MINUTE).otherwise("ts"),
+    )  # fmt: skip
+    return _repeats_marked(rows)
+
+
+def _impossible() -> pl.Expr:
+    """Return whether a row cannot be: a price missing, not finite or not positive, OHLC out of order, volume < 0."""
+    unusable = pl.any_horizontal(*(pl.col(n).is_null() | ~pl.col(n).is_finite() for n in NUMBERS)).fill_null(True)
+    low, high = pl.min_horizontal("open", "close", "high"), pl.max_horizontal("open", "close", "low")
+    out_of_order = (pl.col("low") > low) | (pl.col("high") < high) | (pl.col("low") <= 0) | (pl.col("volume") < 0)
+    return unusable | out_of_order.fill_null(True)
+
+
+def _repeats_marked(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows, usable ones after the first of their minute marked duplicate (identical) or conflict."""
+    same_minute = pl.all_horizontal(pl.col(c) == pl.col(c).shift(1) for c in (*KEY, "ts", "fate"))
+    candidates = rows.filter(pl.col("fate").is_in(USABLE))
+    if not candidates.select(same_minute.any()).item():  # the usual case: nothing repeats, nothing to compare
+        return rows
+    place = [*KEY, "ts"]
+    identical = pl.all_horizontal(pl.col(c) == pl.col(c).first().over(place) for c in NUMBERS)
+    repeats = candidates.with_columns(
+        repeat=pl.when(pl.col("row") != pl.col("row").first().over(place)).then(
+            pl.when(identical).then(pl.lit("duplicate")).otherwise(pl.lit("conflict"))
+        )
+    ).select(*place, "row", "repeat")
+    joined = rows.join(repeats, on=[*place, "row"], how="left", maintain_order="left")
+    return joined.with_columns(fate=pl.coalesce("repeat", "fate")).drop("repeat")
+
+
+def printed(rows: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
+    """Return one bar per printed minute [day, symbol, ts, open, high, low, close, volume], the crosses joined."""
+    usable = rows.filter(pl.col("fate").is_in(USABLE))
+    crosses = [
+        (pl.col("ts") < pl.col("open_time"), policy.auction_open),
+        (pl.col("ts") >= pl.col("close_time"), policy.auction_close),
+    ]
+    counts = pl.all_horizontal(~(is_cross & pl.lit(chosen == "keep")) for is_cross, chosen in crosses)
+    at_edge = (pl.col("minute") == pl.col("open_time")) | (pl.col("minute") == pl.col("close_time") - MINUTE)
+    columns = [*KEY, "minute", *PRICES, "volume"]
+    joined = (
+        usable.filter(at_edge)
+        .group_by(*KEY, "minute")
+        .agg(
+            pl.col("open").first(),
+            pl.col("high").max(),
+            pl.col("low").min(),
+            pl.col("close").last(),
+            pl.col("volume").filter(counts).sum(),
+        )
+    )
+    return pl.concat([joined.select(columns), usable.filter(~at_edge).select(columns)]).rename({"minute": "ts"})
+
+
+def move() -> pl.Expr:
+    """Return the log return from one printed minute's close to the next, inside a key in time order."""
+    return pl.col("close").log().diff()
+
+
+def is_outlier(policy: QualityPolicy) -> pl.Expr:
+    """Return whether a move lies beyond outlier_z robust standard deviations of the key's own; none when MAD is 0."""
+    distance = (move() - move().median()).abs()
+    limit = policy.outlier_z * _SIGMA * distance.median()
+    return (distance > limit) & (limit > 0)
+
+
+def offenders(rows: pl.DataFrame, verdicts: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
+    """Return [day, symbol, offending]: per rule broken the first rows to blame, as JSON, at most max_offenders each.
+
+    ``verdicts`` [day, symbol, rules]; keys without a row to blame are absent.
+    """
+    broken = verdicts.select(*KEY, rule=pl.col("rules").str.split(",")).explode("rule")
+    blames = {name: rule.offending for name, rule in RULES.items() if rule.offending is not None}
+    blaming = broken.filter(pl.col("rule").is_in(list(blames)))
+    suspects = _flagged(rows.join(blaming.select(KEY).unique(), on=KEY, how="semi"), policy)
+    found = [
+        suspects.join(blaming.filter(pl.col("rule") == name), on=KEY, how="inner")
+        .filter(blames[name])
+        .group_by(KEY, maintain_order=True)
+        .head(policy.max_offenders)
+        .select(*KEY, "rule", "row", "ts")
+        for name in blaming["rule"].unique(maintain_order=True)
+    ]
+    listed: dict[tuple[object, object], list[dict[str, object]]] = {}
+    for frame in found:
+        for day, symbol, rule, row, ts in frame.iter_rows():
+            entry = {"rule": rule, "row": row, "ts": f"{ts:%Y-%m-%dT%H:%M:%SZ}"}
+            listed.setdefault((day, symbol), []).append(entry)
+    entries = [(day, symbol, json.dumps(blamed)) for (day, symbol), blamed in listed.items()]
+    schema = {"day": pl.Date, "symbol": pl.String, "offending": pl.String}
+    return pl.DataFrame(entries, schema=schema, orient="row")
+
+
+def _flagged(rows: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
+    """Return the rows with the flags that rules blame by, each judged among the printed rows of its key."""
+    usable = pl.col("fate").is_in(USABLE)
+    moves = rows.filter(pl.col("fate") == "session").select(
+        *KEY,
+        "ts",
+        "row",
+        is_outlier=is_outlier(policy).over(KEY),
+        is_jump=(move().abs() > policy.max_minute_move).over(KEY),
+    )
+    flagged = rows.join(moves, on=[*KEY, "ts", "row"], how="left", maintain_order="left")
+    return flagged.with_columns(
+        pl.col("is_outlier", "is_jump").fill_null(False),
+        is_unsorted=(pl.col("row").diff() < 0).over(KEY).fill_null(False),
+        is_absurd=usable & (pl.col("volume") > policy.max_minute_volume),
+        is_silent=usable & (pl.col("volume") == 0),
+    )

@@ -1,0 +1,194 @@
+"""Raw bars -> facts, verdicts and the gapless session grid.
+
+Belongs here: the facts counted per (day, symbol), the verdict they lead to, and the grid. What becomes of each row is
+core/fates.py, the rules are core/quality_rules.py, reading bars is adapters/, session times are core/calendar.py.
+"""
+
+import math
+from collections.abc import Iterable
+from datetime import date
+
+import polars as pl
+
+from timegpt_assets.core import calendar
+from timegpt_assets.core.bars import rows as fates
+from timegpt_assets.core.bars.quality_rules import OF_FILE, REAL_JUMP, QualityPolicy, judged
+from timegpt_assets.core.bars.rows import KEY, MINUTE, USABLE
+from timegpt_assets.core.bars.vendor_columns import PRICES
+from timegpt_assets.core.tables.bars import BARS, QUALITY
+
+FAULTS = pl.Schema(
+    {"day": pl.Date(), "symbol": pl.String(), "rule": pl.String(), "rows": pl.Int64(), "detail": pl.String()}
+)
+"""What is wrong with the file a (day, symbol) comes from: a rule, its offending rows (0: the file itself), words."""
+CLOSES = pl.Schema({"day": pl.Date(), "symbol": pl.String(), "previous_close": pl.Float64()})
+SHIFTS = (-60, 60)
+"""Minutes by which a session may lie off: an hour, when clocks changed and stamps did not."""
+
+
+def quality(
+    raw: pl.DataFrame,
+    *,
+    keys: pl.DataFrame,
+    sessions: pl.DataFrame,
+    policy: QualityPolicy,
+    faults: pl.DataFrame | None = None,
+    closes: pl.DataFrame | None = None,
+    late_day: date | None = None,
+) -> pl.DataFrame:
+    """Return exactly one QUALITY row per key: its facts, a verdict, the rules broken, and the reason in words.
+
+    ``raw`` RAW_BARS, rows of other keys are not looked at; ``keys`` [day, symbol]; ``sessions`` [day, open, close];
+    ``faults`` FAULTS of the files; ``closes`` CLOSES (without one, no split is seen). A key without any row in ``raw``
+    is no_data, or late on ``late_day``, unless its file is at fault. Every delivered row is counted once: rows_raw =
+    rows_session + auction + duplicates + conflicts + outside + off_minute + broken_ohlc.
+    Raises ValueError for a key whose day is no session.
+    """
+    wanted = _with_session(keys.select(KEY).unique(), sessions)
+    rows = fates.placed(raw.join(wanted, on=KEY, how="semi"), sessions, policy)
+    facts = _facts(wanted, rows, policy)
+    facts = _with_gap(facts, pl.DataFrame(schema=CLOSES) if closes is None else closes, policy)
+    facts = _with_faults(facts, pl.DataFrame(schema=FAULTS) if faults is None else faults)
+    verdicts = judged(facts, policy, late_day=late_day)
+    blamed = fates.offenders(rows, verdicts, policy)
+    found = verdicts.join(blamed, on=KEY, how="left").with_columns(pl.col("offending").fill_null("[]"))
+    return QUALITY.conformed(found.drop("open", "close"))
+
+
+def _facts(wanted: pl.DataFrame, rows: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
+    """Return the wanted keys with everything that is counted from rows."""
+    counted = rows.group_by(KEY).agg(pl.len().alias("rows_raw"), *_fate_counts(policy))
+    facts = (
+        wanted.join(counted, on=KEY, how="left")
+        .join(_gaps(rows), on=KEY, how="left")
+        .join(_moves(rows, policy), on=KEY, how="left")
+        .with_columns(pl.col("longest_fill").fill_null(pl.col("rows_expected")))
+        .with_columns(pl.selectors.integer().fill_null(0).cast(pl.Int64))
+        .with_columns(
+            completeness=pl.col("rows_session") * (1.0 / pl.col("rows_expected")),  # see features/clock.py
+            filled=pl.col("rows_expected") - pl.col("rows_session"),
+        )
+    )
+    short = facts.filter(pl.col("completeness") < policy.min_completeness)
+    shifted = _shifted(rows.join(short, on=KEY, how="semi"), policy)
+    return facts.join(shifted, on=KEY, how="left").with_columns(pl.col("shifted_min").fill_null(0))
+
+
+def _shifted(rows: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
+    """Return [day, symbol, shifted_min]: the first of SHIFTS by which the session, moved, would hold enough rows."""
+    length = (pl.col("close_time").first() - pl.col("open_time").first()).dt.total_minutes()
+    fits = []
+    for shift in SHIFTS:
+        since_open = pl.col("ts") - pl.col("open_time") - pl.duration(minutes=shift)
+        until_close = pl.col("close_time") + pl.duration(minutes=shift) - pl.col("ts")
+        inside = (since_open >= pl.duration(minutes=0)) & (until_close > pl.duration(minutes=0))
+        enough = pl.col("ts").filter(inside).n_unique() >= policy.min_completeness * length
+        fits.append(pl.when(enough).then(pl.lit(shift, pl.Int64)))
+    return rows.group_by(KEY).agg(shifted_min=pl.coalesce(*fits, pl.lit(0, pl.Int64)))
+
+
+def _with_gap(facts: pl.DataFrame, closes: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
+    """Return the facts with previous_close, split (the ratio known), gap (log of the opening over that close, the split
+    taken out) and split_like: 1 where the gap is near a ratio and nobody said that it is real.
+    """
+    named = [(day, symbol, float(ratio)) for (symbol, day), ratio in policy.splits.items()]
+    splits = pl.DataFrame(named, schema={"day": pl.Date, "symbol": pl.String, "split": pl.Float64}, orient="row")
+    known = facts.join(closes, on=KEY, how="left").join(splits, on=KEY, how="left")
+    expected = pl.col("previous_close") / pl.col("split").fill_null(1.0)
+    known = known.with_columns(gap=(pl.col("first_price") / expected).log()).drop("first_price")
+    ratios = [side * math.log(ratio) for ratio in policy.split_ratios for side in (-1, 1)]
+    near = pl.any_horizontal(pl.lit(False), *((pl.col("gap") - log).abs() <= policy.split_tolerance for log in ratios))
+    is_real = (pl.col("split") == REAL_JUMP).fill_null(False)
+    return known.with_columns(split_like=(near.fill_null(False) & ~is_real).cast(pl.Int64))
+
+
+def _with_faults(facts: pl.DataFrame, faults: pl.DataFrame) -> pl.DataFrame:
+    """Return the facts with the rows each file rule counts (a fault of the file itself counts 1) and ``detail``."""
+    counts = [
+        pl.when(pl.col("rule") == rule).then(pl.max_horizontal("rows", pl.lit(1))).sum().cast(pl.Int64).alias(rule)
+        for rule in OF_FILE
+    ]
+    by_key = faults.group_by(KEY).agg(*counts, detail=pl.col("detail").sort().str.join("; "))
+    return facts.join(by_key, on=KEY, how="left").with_columns(
+        pl.col(*OF_FILE).fill_null(0), pl.col("detail").fill_null("")
+    )
+
+
+def previous_closes(raw: pl.DataFrame, *, days: Iterable[date]) -> pl.DataFrame:
+    """Return CLOSES: for each of the days and each symbol the last usable close of the session before it, as delivered.
+
+    Keys whose previous session has no usable row in ``raw`` are absent.
+    """
+    earlier = {calendar.shifted(day, -1): day for day in days}
+    wanted = raw.filter(pl.col("day").is_in(list(earlier)))
+    rows = fates.placed(wanted, calendar.sessions_frame(wanted["day"].unique()), QualityPolicy())
+    last = rows.filter(pl.col("fate") == "session").group_by(KEY).agg(previous_close=pl.col("close").last())
+    following = pl.DataFrame(
+        {"day": list(earlier), "next": list(earlier.values())}, schema={"day": pl.Date, "next": pl.Date}
+    )
+    return last.join(following, on="day", how="inner").select(pl.col("next").alias("day"), "symbol", "previous_close")
+
+
+def grid(raw: pl.DataFrame, quality: pl.DataFrame, *, sessions: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
+    """Return BARS: one row per minute of the session for every key whose verdict is ok or warned, none for others.
+
+    A minute without a usable row is ``is_filled``: volume 0 and open = high = low = close = the session's last close,
+    null before its first print. Nothing is taken from another session. Rows outside the session, repeated rows and
+    impossible rows are left out (of rows that conflict the first delivered stays).
+    """
+    good = quality.filter(pl.col("verdict").is_in(["ok", "warned"])).select(KEY)
+    printed = fates.printed(fates.placed(raw.join(good, on=KEY, how="semi"), sessions, policy), policy)
+    minutes = _with_session(good, sessions).with_columns(ts=pl.datetime_ranges("open", "close", "1m", closed="left"))
+    rows = minutes.select(*KEY, "ts").explode("ts").join(printed, on=[*KEY, "ts"], how="left").sort(*KEY, "ts")
+    last_close = pl.col("close").forward_fill().over(KEY)
+    filled = rows.with_columns(pl.col(p).fill_null(last_close) for p in PRICES)
+    return BARS.conformed(
+        filled.with_columns(is_filled=pl.col("volume").is_null(), volume=pl.col("volume").fill_null(0.0))
+    )
+
+
+def _with_session(keys: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
+    """Return the keys with open, close and rows_expected (minutes of the session)."""
+    joined = keys.join(sessions.select("day", "open", "close"), on="day", how="left")
+    if missing := joined.filter(pl.col("open").is_null())["day"].unique().sort().to_list():
+        raise ValueError(f"no session is given for {missing[0]} ({len(missing)} days in all); ask for sessions only.")
+    return joined.with_columns(rows_expected=(pl.col("close") - pl.col("open")).dt.total_minutes())
+
+
+def _fate_counts(policy: QualityPolicy) -> list[pl.Expr]:
+    """Return the facts counted from fates; the first minute counts once, whether printed, crossed or both."""
+    usable = pl.col("fate").is_in(USABLE)
+    minutes = pl.col("minute").filter(usable).n_unique()
+    names = {"duplicate": "duplicates", "conflict": "conflicts", "broken": "broken_ohlc"}
+    others = [
+        (pl.col("fate") == fate).sum().alias(names.get(fate, fate))
+        for fate in ("duplicate", "conflict", "outside", "off_minute", "broken")
+    ]
+    return [
+        minutes.alias("rows_session"),
+        (pl.col("fate") == "auction").sum().alias("crosses"),
+        (usable.sum() - minutes).alias("auction"),
+        *others,
+        ((pl.col("volume") == 0) & usable).sum().alias("zero_volume"),
+        ((pl.col("volume") > policy.max_minute_volume) & usable).sum().alias("absurd_volume"),
+        (pl.col("row").diff() < 0).sum().alias("unsorted"),
+        pl.col("open").filter(usable).first().alias("first_price"),
+    ]
+
+
+def _gaps(placed: pl.DataFrame) -> pl.DataFrame:
+    """Return [day, symbol, longest_fill]: the longest run of minutes without a print, the session's ends too.
+
+    Keys without a usable row are absent.
+    """
+    printed = placed.filter(pl.col("fate").is_in(USABLE))
+    before_open, close = pl.col("open_time").first() - MINUTE, pl.col("close_time").first()
+    edges = pl.concat([before_open, pl.col("minute"), close]).diff().dt.total_minutes()
+    return printed.group_by(KEY).agg(longest_fill=(edges.max() - 1).clip(lower_bound=0))
+
+
+def _moves(placed: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
+    """Return [day, symbol, outliers, jumps]: one-minute close returns that are far out, and those beyond any move."""
+    session = placed.filter(pl.col("fate") == "session")
+    jumps = (fates.move().abs() > policy.max_minute_move).sum()
+    return session.group_by(KEY).agg(outliers=fates.is_outlier(policy).sum(), jumps=jumps)

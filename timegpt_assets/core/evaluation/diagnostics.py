@@ -1,0 +1,51 @@
+"""Everything said about a window of forecasts, in one row per symbol, source triple and stage.
+
+Belongs here: putting together what forecast.py and intervals.py measure.
+"""
+
+from datetime import date
+
+import polars as pl
+
+from timegpt_assets.core.evaluation import forecast, intervals
+from timegpt_assets.core.tables.evaluation import FORECAST_DIAGNOSTICS
+
+
+def diagnostics(
+    day_scores: pl.DataFrame,
+    *,
+    month: str,
+    as_of: date,
+    lookback_sessions: int,
+    climatology_days: int,
+    draws: int,
+    block: int = 1,
+) -> pl.DataFrame:
+    """Return FORECAST_DIAGNOSTICS of the ``lookback_sessions`` up to ``as_of``: by symbol and pooled (``*``).
+
+    Each source triple apart, stages raw and calibrated apart. Frames may hold any days; the ``climatology_days``
+    sessions before the window are read for climatology alone. ``draws`` day-block samples of ``block`` neighbouring
+    sessions give the intervals of differences and coverages.
+    """
+    known = forecast.window(day_scores, as_of, lookback_sessions + climatology_days)
+    referenced = forecast.with_references(known, climatology_days=climatology_days)
+    window = forecast.window(referenced, as_of, lookback_sessions)
+    rows = [
+        {
+            "month": month,
+            "as_of": as_of,
+            "symbol": symbol,
+            "stage": stage,
+            **sources,
+            **_measured(part, stage, draws, block),
+        }
+        for symbol, sources, part in forecast.groups(window)
+        for stage in forecast.STAGES
+    ]
+    return FORECAST_DIAGNOSTICS.conformed(pl.DataFrame(rows, schema=FORECAST_DIAGNOSTICS.schema))
+
+
+def _measured(part: pl.DataFrame, stage: str, draws: int, block: int) -> dict[str, object]:
+    found = forecast.summary(part, stage) | intervals.means(part, stage)
+    found |= intervals.differences(part, stage, draws=draws, block=block)
+    return found | intervals.coverages(part, stage, draws=draws, block=block)

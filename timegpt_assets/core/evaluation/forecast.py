@@ -1,0 +1,229 @@
+"""How good forecasts were: losses of single forecasts, and what they add up to over a window of sessions.
+
+Belongs here: scores per forecast, references (persistence, zero return, climatology), diagnostics and reliability.
+Always one source triple at a time: prod and replayed forecasts are never averaged.
+"""
+
+import math
+from collections.abc import Iterator
+from datetime import date
+
+import numpy as np
+import polars as pl
+
+from timegpt_assets.core import calendar, significance
+from timegpt_assets.core.forecasts import quantiles as forecasts
+from timegpt_assets.core.tables.columns import BANDS, QUANTILES
+from timegpt_assets.core.tables.columns import SOURCES as SOURCE_COLUMNS
+from timegpt_assets.core.tables.evaluation import DAY_SCORES, FORECAST_SCORES, PIT_RELIABILITY
+from timegpt_assets.core.targets import Target
+
+SOURCES = tuple(SOURCE_COLUMNS)
+POOLED = "*"
+PROBABILITIES = {"q10": 0.10, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q90": 0.90}
+"""Quantiles whose pinball losses are averaged."""
+STAGES = {"raw": "raw_", "calibrated": ""}
+"""Stage -> what its columns begin with."""
+_LOSSES = {
+    "rmae": ("abs_error", "abs_error_last"),
+    "rrmse": ("sq_error", "sq_error_last"),
+    "rmae_zero": ("abs_error", "abs_error_zero"),
+    "rmae_climatology": ("abs_error", "abs_error_climatology"),
+    "rrmse_zero": ("sq_error", "sq_error_zero"),
+    "rrmse_climatology": ("sq_error", "sq_error_climatology"),
+    "rpinball_zero": ("pinball", "pinball_zero"),
+    "rpinball_climatology": ("pinball", "pinball_climatology"),
+    "rpinball_raw": ("pinball", "raw_pinball"),
+}
+"""Column of RELATIVE -> the loss and the reference's loss."""
+
+
+def scores(made: pl.DataFrame, labels: pl.DataFrame, *, target: Target) -> pl.DataFrame:
+    """Return FORECAST_SCORES: one row per forecast whose own label is known, in log returns.
+
+    ``made`` is FORECASTS. The pinball loss averages the quantiles of PROBABILITIES that the row has.
+    """
+    frame = forecasts.outcomes(made, labels, target=target)
+    error, last = pl.col("y") - pl.col("q50"), pl.col("y") - pl.col("y_last")
+    scored = frame.with_columns(
+        abs_error=error.abs(),
+        sq_error=error**2,
+        raw_abs_error=(pl.col("y") - pl.col("raw_q50")).abs(),
+        raw_sq_error=(pl.col("y") - pl.col("raw_q50")) ** 2,
+        abs_error_last=last.abs(),
+        sq_error_last=last**2,
+        abs_error_zero=pl.col("y").abs(),
+        pinball=_pinball(""),
+        raw_pinball=_pinball("raw_"),
+        **{
+            f"{prefix}covered_{level}": pl.col("y").is_between(f"{prefix}{low}", f"{prefix}{high}")
+            for prefix in STAGES.values()
+            for level, (low, high) in BANDS.items()
+        },
+    )
+    return FORECAST_SCORES.conformed(scored.select(*FORECAST_SCORES.columns))
+
+
+def day_scores(scores: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
+    """Return DAY_SCORES: the scores with the quantiles they were computed from, raw and calibrated."""
+    key = list(DAY_SCORES.key)
+    quantiles = [f"{prefix}{q}" for prefix in STAGES.values() for q in QUANTILES]
+    joined = scores.drop("lineage_id", strict=False).join(made.select(*key, "sigma", *quantiles), on=key)
+    return DAY_SCORES.conformed(joined.select(*DAY_SCORES.columns))
+
+
+def reliability(
+    day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_sessions: int, draws: int, block: int = 1
+) -> pl.DataFrame:
+    """Return PIT_RELIABILITY: for each stored quantile the share of y at or below it; nothing is interpolated.
+
+    ``draws`` day-block samples of ``block`` neighbouring sessions give the p of the shares being nominal.
+    """
+    rows = []
+    for symbol, sources, part in groups(window(day_scores, as_of, lookback_sessions)):
+        for stage, prefix in STAGES.items():
+            bins, p = _histogram(part, prefix, draws, block)
+            for name in QUANTILES:
+                known = part.filter(pl.col(f"{prefix}{name}").is_not_null())
+                if known.is_empty():
+                    continue
+                observed = known.select((pl.col("y") <= pl.col(f"{prefix}{name}")).mean()).item()
+                row = {"stage": stage, "quantile": _probability(name), "observed": observed, "n": known.height}
+                row |= {"bin_share": bins.get(name), "uniform_p": p}
+                rows.append({"month": month, "as_of": as_of, "symbol": symbol, **sources, **row})
+    return PIT_RELIABILITY.conformed(pl.DataFrame(rows, schema=PIT_RELIABILITY.schema))
+
+
+def _histogram(part: pl.DataFrame, prefix: str, draws: int, block: int) -> tuple[dict[str, float], float | None]:
+    """Return quantile -> share of y between it and the next lower one, and the p of the shares being nominal.
+
+    Of the rows that have every quantile; y above the highest one is the rest. The bins lie between stored quantiles.
+    """
+    names = [f"{prefix}{q}" for q in QUANTILES]
+    known = part.drop_nulls(names)
+    if known.is_empty():
+        return {}, None
+    above = (known["y"].to_numpy()[:, None] > known.select(names).to_numpy()).sum(axis=1)
+    days, bins = np.unique(known["day"].to_numpy(), return_inverse=True)[1], len(names) + 1
+    daily = np.bincount(days * bins + above, minlength=(days[-1] + 1) * bins).reshape(-1, bins).astype(float)
+    counts = daily.sum(axis=0)
+    nominal = np.diff([0.0, *(_probability(q) for q in QUANTILES), 1.0])
+    shares = dict(zip(QUANTILES, (counts / counts.sum()).tolist(), strict=False))
+    return shares, significance.uniformity(daily, nominal, draws=draws, block=block)
+
+
+def summary(frame: pl.DataFrame, stage: str) -> dict[str, object]:
+    """Return what scores with references add up to: the measured columns of FORECAST_DIAGNOSTICS.
+
+    A ratio counts the rows on which both losses are known. Intervals: Wilson for coverage, day-clustered normal for
+    ratios (of rrmse: the roots of the mean squares' ends).
+    """
+    prefix = STAGES[stage]
+    frame = frame.sort("day", "symbol", "snapshot_ts")
+    calibrated = (frame["calibration"] != "none").sum() if stage == "calibrated" else 0
+    row: dict[str, object] = {
+        "n": frame.height,
+        "calibrated_share": calibrated / frame.height if frame.height else 0.0,
+        "mae": _mean(frame[f"{prefix}abs_error"]),
+        "rmse": math.sqrt(_mean(frame[f"{prefix}sq_error"])),
+        "pinball": _mean(frame[f"{prefix}pinball"]),
+    }
+    for level in BANDS:
+        covered = frame[f"{prefix}covered_{level}"].drop_nulls()
+        row |= _named(f"coverage_{level}", significance.share(int(covered.sum()), covered.len()))
+    coverage = row["coverage_50"]
+    row["pit_deviation"] = abs(coverage - 0.5) if isinstance(coverage, float) else None
+    _, days = np.unique(frame["day"].to_numpy(), return_inverse=True)
+    for name, (loss, reference) in losses(stage).items():
+        row |= _relative(name, days, frame[loss].to_numpy(), frame[reference].to_numpy())
+    return row
+
+
+def losses(stage: str) -> dict[str, tuple[str, str]]:
+    """Return for each column of RELATIVE the columns of the stage's own loss and of the reference's."""
+    return {name: (f"{STAGES[stage]}{loss}", reference) for name, (loss, reference) in _LOSSES.items()}
+
+
+def with_references(scores: pl.DataFrame, *, climatology_days: int) -> pl.DataFrame:
+    """Return the scores with the losses of the zero-return forecast and of climatology beside them.
+
+    Climatology is np.quantile of the last ``climatology_days`` known y of the same symbol, snapshot time and source
+    triple; null until there are so many in the frame.
+    """
+    time = pl.col("snapshot_ts").dt.convert_time_zone(calendar.ZONE).dt.strftime("%H:%M")
+    by = ["symbol", "_time", *SOURCES]
+    # half of |y|: what the symmetric quantiles of PROBABILITIES lose on average when all of them are zero
+    frame = scores.with_columns(
+        time.alias("_time"), pinball_zero=pl.col("y").abs() / 2, sq_error_zero=pl.col("y") ** 2
+    ).sort(*by, "day")
+    parts = [
+        part.with_columns(_climatology(part["y"].to_numpy(), climatology_days)) for part in frame.partition_by(by)
+    ] or [frame.with_columns(_climatology(np.empty(0), climatology_days))]
+    return pl.concat(parts).drop("_time").sort("day", "symbol", "snapshot_ts")
+
+
+def _climatology(y: np.ndarray, days: int) -> list[pl.Series]:
+    """Return the absolute error and pinball loss of the quantiles of the ``days`` values before each one."""
+    names = ("abs_error_climatology", "pinball_climatology", "sq_error_climatology")
+    losses = np.full((3, y.size), np.nan)
+    if y.size > days:
+        probabilities = np.array(list(PROBABILITIES.values()))[:, None]
+        past = np.lib.stride_tricks.sliding_window_view(y, days)[:-1]
+        errors = y[days:] - np.quantile(past, probabilities[:, 0], axis=1)
+        losses[0, days:] = np.abs(errors[list(PROBABILITIES).index("q50")])
+        losses[2, days:] = errors[list(PROBABILITIES).index("q50")] ** 2
+        losses[1, days:] = np.maximum(probabilities * errors, (probabilities - 1) * errors).mean(axis=0)
+    return [pl.Series(name, loss, nan_to_null=True) for name, loss in zip(names, losses, strict=True)]
+
+
+def _pinball(prefix: str) -> pl.Expr:
+    """Return the mean pinball loss of a row over the quantiles it has."""
+    errors = {p: pl.col("y") - pl.col(f"{prefix}{q}") for q, p in PROBABILITIES.items()}
+    losses = [pl.max_horizontal(p * error, (p - 1) * error) for p, error in errors.items()]
+    return pl.mean_horizontal(losses)
+
+
+def _relative(name: str, days: np.ndarray, loss: np.ndarray, reference: np.ndarray) -> dict[str, object]:
+    """Return the ratio of two losses with its interval, n and test, from the rows on which both are known.
+
+    ``days`` numbers each row's session; a session on which nothing can be compared is no observation.
+    """
+    known = ~np.isnan(loss) & ~np.isnan(reference)
+    days = np.unique(days[known], return_inverse=True)[1]
+    top, bottom = (np.bincount(days, weights=values[known]) for values in (loss, reference))
+    estimate = significance.ratio(top, bottom)
+    if name.startswith("rrmse"):
+        estimate = significance.Estimate(*(map(_root, (estimate.value, estimate.low, estimate.high))))
+    p = significance.diebold_mariano(top, bottom)
+    return _named(name, estimate) | {f"{name}_n": int(known.sum()), f"{name}_p": p}
+
+
+def _root(value: float | None) -> float | None:
+    return None if value is None else math.sqrt(max(value, 0.0))
+
+
+def _named(name: str, estimate: significance.Estimate) -> dict[str, object]:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def _mean(values: pl.Series) -> float:
+    return math.fsum(values) / values.len() if values.len() else math.nan
+
+
+def _probability(quantile: str) -> float:
+    return float(f"0.{quantile[1:]}")
+
+
+def window(frame: pl.DataFrame, as_of: date, lookback_sessions: int) -> pl.DataFrame:
+    """Return the rows of the sessions that end with ``as_of``, in order."""
+    first = calendar.shifted(as_of, 1 - lookback_sessions)
+    return frame.filter(pl.col("day").is_between(first, as_of)).sort("day", "symbol", "snapshot_ts")
+
+
+def groups(frame: pl.DataFrame) -> Iterator[tuple[str, dict[str, str], pl.DataFrame]]:
+    """Yield symbol, source triple and rows; every triple's rows once more under ``*``."""
+    for sources, pooled in sorted(frame.partition_by(SOURCES, as_dict=True, maintain_order=True).items()):
+        named = dict(zip(SOURCES, map(str, sources), strict=True))
+        yield POOLED, named, pooled
+        for (symbol,), part in sorted(pooled.partition_by(["symbol"], as_dict=True, maintain_order=True).items()):
+            yield str(symbol), named, part

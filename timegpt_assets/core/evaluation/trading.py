@@ -1,0 +1,200 @@
+"""What the admitted trades earned: per symbol and for the account, at several costs, and out of sample.
+
+Belongs here: daily returns over all sessions counted and the figures made of them. Only admitted trades count.
+"""
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import polars as pl
+
+from timegpt_assets.core import calendar, significance
+from timegpt_assets.core.tables.columns import SOURCES as SOURCE_COLUMNS
+from timegpt_assets.core.tables.evaluation import COST_SENSITIVITY, OOS_SUMMARY, TRADING_SCORES
+
+SOURCES = tuple(SOURCE_COLUMNS)
+POOLED = "*"
+SHARPE_METHOD = "daily_agg_v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What returns are measured against."""
+
+    capital: float
+    """USD per symbol."""
+    symbols: Collection[str]
+    annualization_days: float
+    """Periods per year: 252 for equities."""
+
+
+def as_of(month: str, *, sessions: Collection[date]) -> date:
+    """Return the last of the completed ``sessions`` up to the end of the month.
+
+    Raises ValueError when there is none in the month itself.
+    """
+    own = sorted(set(calendar.month_sessions(month)) & set(sessions))
+    if not own:
+        raise ValueError(f"no session of {month} is complete. Materialise portfolio for a day of {month} first.")
+    return own[-1]
+
+
+def trading_scores(
+    portfolio: pl.DataFrame,
+    day_scores: pl.DataFrame,
+    *,
+    month: str,
+    as_of: date,
+    sessions: Collection[date],
+    lookback_sessions: int,
+    account: Account,
+) -> pl.DataFrame:
+    """Return TRADING_SCORES of the ``lookback_sessions`` up to ``as_of``: by symbol and for the account (``*``).
+
+    ``sessions`` are those with a complete portfolio. A source triple is measured over those of them on which it had
+    forecasts (``day_scores``) or trades, and those in between on which nobody was asked; days without a trade count
+    zero.
+    """
+    window = _window(sessions, as_of, lookback_sessions)
+    rows = [
+        {"month": month, "as_of": as_of, "symbol": symbol, **sources, **summary(part, days, account=scope)}
+        for sources, days, own in _groups(portfolio, day_scores, window)
+        for symbol, part, scope in _by_symbol(own, account)
+    ]
+    return TRADING_SCORES.conformed(pl.DataFrame(rows, schema=TRADING_SCORES.schema))
+
+
+def cost_sensitivity(
+    portfolio: pl.DataFrame,
+    day_scores: pl.DataFrame,
+    *,
+    month: str,
+    as_of: date,
+    sessions: Collection[date],
+    lookback_sessions: int,
+    account: Account,
+    multipliers: Sequence[float],
+) -> pl.DataFrame:
+    """Return COST_SENSITIVITY: the account's figures had each cost been ``multipliers`` times as high.
+
+    The trades stay as they were admitted: net = gross - multiplier x cost.
+    """
+    window = _window(sessions, as_of, lookback_sessions)
+    rows = [
+        {"month": month, "as_of": as_of, **sources, "cost_multiplier": float(multiplier)}
+        | summary(_at_cost(own, multiplier), days, account=account)
+        for sources, days, own in _groups(portfolio, day_scores, window)
+        for multiplier in multipliers
+    ]
+    return COST_SENSITIVITY.conformed(pl.DataFrame(rows, schema=COST_SENSITIVITY.schema))
+
+
+def oos_summary(
+    portfolio: pl.DataFrame,
+    day_scores: pl.DataFrame,
+    *,
+    month: str,
+    as_of: date,
+    sessions: Collection[date],
+    lookback_sessions: int,
+    account: Account,
+    oos_start: date | None,
+    multipliers: Sequence[float],
+) -> pl.DataFrame:
+    """Return OOS_SUMMARY: the account's figures over the sessions after ``oos_start``, for each cost multiplier.
+
+    Without an ``oos_start`` no session is out of sample: no rows, and the gates find insufficient_observation.
+    """
+    window = [day for day in _window(sessions, as_of, lookback_sessions) if oos_start and day > oos_start]
+    rows = [
+        {"month": month, "as_of": as_of, **sources, "oos_start": oos_start, "cost_multiplier": float(multiplier)}
+        | summary(_at_cost(own, multiplier), days, account=account)
+        for sources, days, own in _groups(portfolio, day_scores, window)
+        for multiplier in multipliers
+    ]
+    return OOS_SUMMARY.conformed(pl.DataFrame(rows, schema=OOS_SUMMARY.schema))
+
+
+def summary(portfolio: pl.DataFrame, sessions: Sequence[date], *, account: Account) -> dict[str, object]:
+    """Return the figures of rows of PORTFOLIO over ``sessions``; sums are exact, whatever the order of rows.
+
+    Signals are all rows, those that met a halt included; refused are those that a risk limit turned away.
+    """
+    admitted = portfolio.filter("admitted")
+    refused = portfolio.filter(~pl.col("admitted") & (pl.col("refused_by") != "halted")).height
+    net = admitted["net_pnl"].to_numpy()
+    daily = _daily(admitted, sessions)
+    capital = account.capital * len(set(account.symbols))
+    returns = daily / capital
+    hits = significance.share(int((net > 0).sum()), net.size)
+    sharpe = significance.sharpe(returns, periods=account.annualization_days)
+    return {
+        "observation_days": len(sessions),
+        "trades": admitted.height,
+        "signals": portfolio.height,
+        "reject_rate": refused / portfolio.height if portfolio.height else None,
+        "gross_pnl": math.fsum(admitted["gross_pnl"]),
+        "cost": math.fsum(admitted["cost"]),
+        "max_drawdown": max_drawdown(returns),
+        "sharpe_method": SHARPE_METHOD,
+        "vol_floor_applied": sharpe.value is None,
+        "sharpe_step_raw": significance.sharpe(np.sort(net), periods=1).value,
+        **_named("hit_rate", hits),
+        **_named("net_pnl", significance.total(daily)),
+        **_named("sharpe_daily", sharpe),
+    }
+
+
+def max_drawdown(returns: np.ndarray) -> float:
+    """Return the largest fall of the cumulated returns from their peak, the start counting as a peak of 0."""
+    equity = np.concatenate([[0.0], np.cumsum(returns)])
+    return float(np.max(np.maximum.accumulate(equity) - equity))
+
+
+def _daily(admitted: pl.DataFrame, sessions: Sequence[date]) -> np.ndarray:
+    """Return the net P&L of each session in USD, 0 where nothing was traded."""
+    pnl: dict[date, list[float]] = {day: [] for day in sessions}
+    for day, net in admitted.select("day", "net_pnl").iter_rows():
+        pnl[day].append(net)
+    return np.array([math.fsum(pnl[day]) for day in sessions])
+
+
+def _window(sessions: Collection[date], as_of: date, lookback_sessions: int) -> list[date]:
+    first = calendar.shifted(as_of, 1 - lookback_sessions)
+    return sorted(day for day in set(sessions) if first <= day <= as_of)
+
+
+def _groups(
+    portfolio: pl.DataFrame, day_scores: pl.DataFrame, window: Sequence[date]
+) -> Iterator[tuple[dict[str, str], list[date], pl.DataFrame]]:
+    """Yield each source triple with the sessions it is measured over and its rows on them."""
+    seen = pl.concat(frame.select("day", *SOURCES) for frame in (portfolio, day_scores)).unique()
+    seen = seen.filter(pl.col("day").is_in(list(window)))
+    silent = set(window) - set(seen["day"])
+    for triple in sorted(seen.select(SOURCES).unique().iter_rows()):
+        sources = dict(zip(SOURCES, triple, strict=True))
+        own = set(seen.filter(**sources)["day"])
+        days = [day for day in window if day in own or (day in silent and min(own) < day < max(own))]
+        yield sources, days, portfolio.filter(pl.col("day").is_in(days), **sources)
+
+
+def _by_symbol(own: pl.DataFrame, account: Account) -> Iterator[tuple[str, pl.DataFrame, Account]]:
+    """Yield the account as a whole, then each symbol against its own capital."""
+    yield POOLED, own, account
+    for symbol in sorted(set(account.symbols)):
+        alone = Account(
+            capital=account.capital, symbols=(symbol,), annualization_days=account.annualization_days
+        )  # fmt: skip
+        yield symbol, own.filter(symbol=symbol), alone
+
+
+def _at_cost(portfolio: pl.DataFrame, multiplier: float) -> pl.DataFrame:
+    cost = pl.col("cost") * multiplier
+    return portfolio.with_columns(cost=cost, net_pnl=pl.col("gross_pnl") - cost)
+
+
+def _named(name: str, estimate: significance.Estimate) -> dict[str, float | None]:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

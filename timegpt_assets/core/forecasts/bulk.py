@@ -1,0 +1,89 @@
+"""Snapshots of a session that one cross-validation can answer: those on one step grid, up to the last one's target.
+
+Belongs here: which snapshots form a block, and its frame. A block lies inside one session, where every minute of the
+compressed axis is a real one; across a night the provider's windows would end where nobody asked.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from timegpt_assets.core.forecasts import framing
+from timegpt_assets.core.forecasts.framing import Frame
+
+GAP = "not every minute of the block is known"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Snapshots of one day and horizon, ascending, a whole number of horizons apart."""
+
+    day: date
+    horizon_min: int
+    snapshots: tuple[datetime, ...]
+
+    @property
+    def as_of(self) -> datetime:
+        """Return when everything the block asks about is known: the last snapshot's target_ts."""
+        return self.snapshots[-1] + timedelta(minutes=self.horizon_min)
+
+
+def blocks(snapshots: pl.DataFrame) -> list[Block]:
+    """Return the asked SNAPSHOTS rows as blocks, earliest day first, each snapshot in exactly one."""
+    grids: dict[tuple[date, int, int], list[datetime]] = defaultdict(list)
+    asked = snapshots.filter("asked").sort("day", "snapshot_ts")
+    for day, at, horizon in asked.select("day", "snapshot_ts", "horizon_min").iter_rows():
+        grids[day, horizon, int(at.timestamp()) // 60 % horizon].append(at)
+    return [Block(day, horizon, tuple(times)) for (day, horizon, _), times in grids.items()]
+
+
+def frames(panel: pl.DataFrame, snapshots: pl.DataFrame, *, day: date, **framed: Any) -> tuple[Frame, ...]:
+    """Return one frame per block of the day: everything known at ``as_of``, with its snapshots' own as windows.
+
+    Arguments as of framing.frames. A symbol whose returns do not cover every minute from the block's first snapshot
+    to its end is left out with a reason: its windows would be about other minutes.
+    """
+    made = []
+    for block in blocks(snapshots.filter(pl.col("day") == day)):
+        own = pl.col("snapshot_ts").is_in(list(block.snapshots)) & (pl.col("horizon_min") == block.horizon_min)
+        asked = snapshots.filter((pl.col("day") == day) & own)
+        windows = framing.frames(panel, asked, day=day, **framed)
+        end = asked.tail(1).with_columns(snapshot_ts=pl.lit(block.as_of, asked.schema["snapshot_ts"]))
+        (whole,) = framing.frames(panel, end, day=day, **framed)
+        made.append(replace(_covered(whole, block), windows=windows))
+    return tuple(_only_together(frame) for frame in made)
+
+
+def _covered(frame: Frame, block: Block) -> Frame:
+    minutes = int((block.as_of - block.snapshots[0]) / timedelta(minutes=1)) + 1
+    known = frame.history.filter(pl.col("known_at") >= block.snapshots[0]).group_by("symbol").len()
+    gaps = sorted(known.filter(pl.col("len") != minutes)["symbol"])
+    return without(frame, dict.fromkeys(gaps, GAP))
+
+
+def _only_together(frame: Frame) -> Frame:
+    """Return the frame with windows that hold no symbol the block itself leaves out."""
+    windows = tuple(without(window, dict(frame.left_out)) for window in frame.windows)
+    return replace(frame, windows=windows)
+
+
+def without(frame: Frame, reasons: dict[str, str]) -> Frame:
+    """Return the frame with these symbols left out too."""
+    gone = pl.col("symbol").is_in(sorted(reasons))
+    new = {symbol: why for symbol, why in reasons.items() if symbol not in frame.left_out}
+    return replace(
+        frame,
+        history=frame.history.filter(~gone),
+        sigma=frame.sigma.filter(~gone),
+        left_out={**frame.left_out, **new},
+    )
+
+
+def calls_a_year(snapshots: Sequence[datetime], *, horizon_min: int, sessions: int = 252) -> dict[str, int]:
+    """Return the calls of a year of full sessions at these times of day, asked singly and in bulk."""
+    grids: Collection[int] = {int(at.timestamp()) // 60 % horizon_min for at in snapshots}
+    return {"single": len(set(snapshots)) * sessions, "cross_validation": len(grids) * sessions}

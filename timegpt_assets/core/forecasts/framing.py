@@ -1,0 +1,229 @@
+"""What a forecaster is shown of one snapshot: every symbol's known returns on one minute axis that ends there.
+
+Belongs here: what may enter a frame, on which axis, and who is left out and why. Returns stand at the time they
+became known; the day of the snapshot is cut at the snapshot before anything is computed from it.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import polars as pl
+
+from timegpt_assets.core import calendar as trading_calendar
+from timegpt_assets.core import targets
+from timegpt_assets.core.forecasts.exogenous import NOTHING, Exogenous
+from timegpt_assets.core.schema import TIME
+from timegpt_assets.core.targets import Target
+
+PAST_MINUTES = (1, 5, 30)
+"""Past returns kept beside y, in minutes; in the session's first minutes they reach back to its first price."""
+HISTORY: dict[str, pl.DataType | type[pl.DataType]] = {
+    "symbol": pl.String,
+    "day": pl.Date,
+    "known_at": TIME,
+    "ds": TIME,
+    "y": pl.Float64,
+    "target_scale": pl.Float64,
+    "sigma": pl.Float64,
+    "minute": pl.Int64,
+    **dict.fromkeys((f"past_{k}m" for k in PAST_MINUTES), pl.Float64),
+}
+_KEY = ["symbol", "day", "known_at"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frame:
+    """What is known of all symbols at one snapshot of one day.
+
+    ``history`` (HISTORY, sorted by symbol and ds): y in scaled target units, stamped ``known_at``; ``ds`` is the same
+    minutes joined without gaps (compressed sessions, UTC), the last of every symbol the snapshot itself;
+    ``y * target_scale`` is a log return, ``sigma`` the volatility of that moment in its scale (null: not known),
+    ``minute`` counts from the open, ``past_<k>m`` are log returns over the last k minutes.
+    ``sigma``: symbol, sigma, target_scale at the snapshot. ``left_out``: symbol -> reason, both disjoint.
+    ``exogenous`` names further columns of ``history``.
+    ``windows``: the snapshots of one session that this frame, known at its last target_ts, asks about in bulk.
+    """
+
+    day: date
+    snapshot_ts: datetime
+    horizon_min: int
+    history: pl.DataFrame
+    sigma: pl.DataFrame
+    left_out: Mapping[str, str]
+    windows: "tuple[Frame, ...]" = ()
+    exogenous: Exogenous = NOTHING
+
+    @property
+    def ahead(self) -> pl.DataFrame:
+        """Return symbol, ds and what is known beforehand of the minutes of the horizon."""
+        symbols = self.history["symbol"].unique().to_list()
+        return self.exogenous.ahead(self.day, self.snapshot_ts, self.horizon_min, symbols)
+
+    @property
+    def windows_asked(self) -> int:
+        """Return how many windows of one horizon each lie between the first snapshot in bulk and the last target."""
+        return int((self.snapshot_ts - self.windows[0].snapshot_ts) / timedelta(minutes=self.horizon_min))
+
+    def of(self, symbols: Collection[str]) -> "Frame":
+        """Return the frame of some of its symbols."""
+        if {*self.sigma["symbol"], *self.left_out} <= set(symbols):
+            return self
+        ours = pl.col("symbol").is_in(sorted(symbols))
+        return replace(
+            self,
+            history=self.history.filter(ours),
+            sigma=self.sigma.filter(ours),
+            left_out={symbol: why for symbol, why in self.left_out.items() if symbol in symbols},
+            windows=tuple(window.of(symbols) for window in self.windows),
+        )
+
+
+def frames(
+    panel: pl.DataFrame,
+    snapshots: pl.DataFrame,
+    *,
+    day: date,
+    symbols: Collection[str],
+    target: Target,
+    history_days: int,
+    sigma_column: str,
+    min_history_samples: int = 25,
+    provider_min_samples: int | None = None,
+    max_stale_min: int = 5,
+    exogenous: Exogenous = NOTHING,
+) -> tuple[Frame, ...]:
+    """Return one frame per asked snapshot of ``day``, earliest first, from PANEL rows known at its snapshot_ts.
+
+    History is the ``history_days`` sessions before the day and the day itself. Left out with a reason: a symbol
+    without rows, without a print for more than ``max_stale_min`` minutes, whose return or volatility is not known at
+    the snapshot, or with fewer rows than ``min_history_samples`` (``provider_min_samples`` where it is larger).
+    Raises ValueError for a panel without the volatility asked for.
+    """
+    asked = snapshots.filter((pl.col("day") == day) & pl.col("asked")).sort("snapshot_ts")
+    first = trading_calendar.shifted(day, -history_days)
+    ours = _read(panel, target, sigma_column, exogenous).filter(
+        pl.col("symbol").is_in(sorted(symbols)) & pl.col("day").is_between(first, day)
+    )
+    moments = partial(_moments, target=target, sigma_column=sigma_column, exogenous=exogenous)
+    earlier, today = moments(ours.filter(pl.col("day") < day)), ours.filter(pl.col("day") == day)
+    least = max(min_history_samples, provider_min_samples or 0)
+    reason = partial(_reason, least=least, max_stale_min=max_stale_min, sigma_column=sigma_column)
+    made = []
+    for snapshot_ts, horizon_min in asked.select("snapshot_ts", "horizon_min").iter_rows():
+        known = today.filter(pl.col("known_at") <= snapshot_ts)
+        history = _on_axis(pl.concat([earlier, moments(known)]), snapshot_ts)
+        left_out = {f["symbol"]: why for f in _facts(known, history, symbols, snapshot_ts) if (why := reason(f))}
+        asked_at = {"day": day, "snapshot_ts": snapshot_ts, "horizon_min": horizon_min}
+        made.append(_frame(history, left_out, **asked_at, exogenous=exogenous))
+    return tuple(made)
+
+
+def _frame(
+    history: pl.DataFrame,
+    left_out: Mapping[str, str],
+    *,
+    day: date,
+    snapshot_ts: datetime,
+    horizon_min: int,
+    exogenous: Exogenous,
+) -> Frame:
+    kept = history.filter(~pl.col("symbol").is_in(list(left_out)))
+    return Frame(
+        day=day,
+        snapshot_ts=snapshot_ts,
+        horizon_min=horizon_min,
+        history=kept,
+        sigma=kept.filter(pl.col("known_at") == snapshot_ts).select("symbol", "sigma", "target_scale"),
+        left_out=left_out,
+        exogenous=exogenous,
+    )
+
+
+def _read(panel: pl.DataFrame, target: Target, sigma_column: str, exogenous: Exogenous) -> pl.DataFrame:
+    """Return the columns of the panel that a frame is made of; a panel may carry dozens more."""
+    named = {sigma_column, *targets.target_scale(target).meta.root_names()}
+    if missing := sorted(named - set(panel.columns)):
+        raise ValueError(
+            f"the panel has no column {', '.join(missing)}. Name a volatility feature in trading.sigma_column and "
+            "forecast.target.volatility_column, for example sigma_60m or vol_ewm_60m."
+        )
+    if missing := sorted(set(exogenous.historic) - set(panel.columns)):
+        raise ValueError(
+            f"the panel has no column {', '.join(missing)}. Name features of the panel in forecast.exogenous.historic."
+        )
+    read = ("day", "symbol", "ts", "known_at", "clock_price", "clock_open", "is_filled")
+    return panel.select(*read, *sorted((named | set(exogenous.historic)) - set(read)))
+
+
+def _moments(panel: pl.DataFrame, *, target: Target, sigma_column: str, exogenous: Exogenous) -> pl.DataFrame:
+    """Return HISTORY without ds of the panel rows whose numbers are all known and finite, by symbol and known_at."""
+    opens = trading_calendar.sessions_frame(panel["day"].unique()).select("day", "open", "close")
+    returns = targets.known_returns(panel, horizon_min=target.label_horizon_min)
+    prices = panel.sort(_KEY).with_columns(
+        _past_return(k).over("symbol", "day").alias(f"past_{k}m") for k in PAST_MINUTES
+    )
+    rows = (
+        prices.join(returns, on=_KEY)
+        .join(opens, on="day")
+        .with_columns(
+            target_scale=targets.target_scale(target),
+            sigma=pl.col(sigma_column).cast(pl.Float64),
+            minute=(pl.col("known_at") - pl.col("open")).dt.total_minutes(),
+        )
+    )
+    scaled = rows.with_columns(
+        *exogenous.known(),
+        *(pl.col(name).cast(pl.Float64) for name in exogenous.historic),
+        y=pl.col("y") / pl.col("target_scale"),
+    )
+    numbers = pl.all_horizontal(pl.col(name).is_finite().fill_null(False) for name in ("y", *exogenous.names))
+    kept = [name for name in HISTORY if name != "ds"]
+    return scaled.filter(numbers).select(*kept, *(n for n in exogenous.names if n not in kept)).sort(_KEY)
+
+
+def _past_return(minutes: int) -> pl.Expr:
+    """Return ln P(t) - ln P(t - minutes), or since the session's first known price when that is nearer."""
+    first = pl.coalesce(pl.col("clock_open"), pl.col("clock_price").backward_fill()).first()
+    return pl.col("clock_price").log() - pl.coalesce(pl.col("clock_price").shift(minutes), first).log()
+
+
+def _on_axis(moments: pl.DataFrame, snapshot_ts: datetime) -> pl.DataFrame:
+    back = pl.len().over("symbol") - 1 - pl.int_range(pl.len(), dtype=pl.Int64).over("symbol")
+    # days come in order already: a stable sort by symbol alone costs a third of one by the whole key
+    placed = moments.sort("symbol", maintain_order=True).with_columns(
+        ds=(pl.lit(snapshot_ts, TIME) - pl.duration(minutes=back)).cast(TIME)
+    )
+    return placed.select(*HISTORY, *(name for name in placed.columns if name not in HISTORY))
+
+
+def _facts(
+    known: pl.DataFrame, history: pl.DataFrame, symbols: Collection[str], snapshot_ts: datetime
+) -> list[dict[str, Any]]:
+    printed = known.filter(~pl.col("is_filled") & pl.col("clock_price").is_not_null())
+    stale = (pl.lit(snapshot_ts, TIME) - pl.col("known_at").max()).dt.total_minutes().alias("stale_min")
+    now = history.filter(pl.col("known_at") == snapshot_ts).select("symbol", "sigma", "y")
+    return (
+        pl.DataFrame({"symbol": sorted(set(symbols))}, schema={"symbol": pl.String})
+        .join(printed.group_by("symbol").agg(stale), on="symbol", how="left")
+        .join(history.group_by("symbol").agg(samples=pl.len()), on="symbol", how="left")
+        .join(now, on="symbol", how="left")
+        .sort("symbol")
+        .to_dicts()
+    )
+
+
+def _reason(fact: Mapping[str, Any], *, least: int, max_stale_min: int, sigma_column: str) -> str:
+    if fact["stale_min"] is None:
+        return "no print of the day is known"
+    if fact["stale_min"] > max_stale_min:
+        return f"stale: no print for {fact['stale_min']} minutes, at most {max_stale_min}"
+    if fact["y"] is None:
+        return "no scaled return is known at the snapshot"
+    if not fact["sigma"] or not 0 < fact["sigma"] < float("inf"):
+        return f"no_variance: {sigma_column} is null or zero at the snapshot"
+    if fact["samples"] < least:
+        return f"short history: {fact['samples']} samples, at least {least}"
+    return ""

@@ -1,0 +1,299 @@
+"""Verdicts: what was measured against what is asked, one row per criterion, each with its reason.
+
+Belongs here: eligibility of a symbol on a day, the monthly gates and promotion. Nothing is measured here that the
+metrics do not measure; whatever was seen too seldom is insufficient_observation, never a pass.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from statistics import median
+from typing import Any
+
+import polars as pl
+
+from timegpt_assets.core import calendar
+from timegpt_assets.core.evaluation import forecast
+from timegpt_assets.core.gates import criteria
+from timegpt_assets.core.gates.criteria import INSUFFICIENT, Evidence
+from timegpt_assets.core.significance import Estimate
+from timegpt_assets.core.tables.columns import SOURCES as SOURCE_COLUMNS
+from timegpt_assets.core.tables.gates import GATES, SYMBOL_GATES
+
+SOURCES = tuple(SOURCE_COLUMNS)
+ALL = "*"
+LIVE = {"score_source": "model", "run_source": "prod", "data_regime": "prod_live"}
+"""The only source triple that monthly gates and promotion count."""
+REFERENCES = ("rmae_zero", "rmae_climatology", "rpinball_zero", "rpinball_climatology")
+"""Ratios that must lie strictly below 1 for eligibility and promotion."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eligibility:
+    """What a symbol must show before it is traded."""
+
+    lookback_sessions: int
+    min_forecasts: int
+    rmae_lt: float
+    rrmse_lt: float
+    coverage_tol: float
+    climatology_days: int
+    bootstrap: str
+    """trade or block: what insufficient_observation means for trading."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastGate:
+    """What each symbol's forecasts must show in a month."""
+
+    min_forecasts: int
+    rmae_lt: float
+    rrmse_lt: float
+    coverage_tol: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradingGate:
+    """What the account must show in a month."""
+
+    min_observation_days: int
+    min_completed_runs: int
+    oos_sharpe_gte: float
+    hit_rate_gte: float
+    stress_multiplier: float
+    """Cost multiplier at which P&L is judged: 1.5."""
+    stressed_pnl_gte: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """What a promotion asks beyond both gates."""
+
+    pit_dev_max: float
+    rmae_max: float
+    dm_p_lt: float
+    oos_sharpe_gte: float
+    sharpe_cost_multiplier: float
+    stressed_pnl_gt: float
+
+
+def symbol_gates(
+    scores: pl.DataFrame, *, day: date, symbols: Collection[str], eligibility: Eligibility
+) -> pl.DataFrame:
+    """Return SYMBOL_GATES of ``day``: for each symbol and source triple one row per criterion and one verdict row.
+
+    Only scores of the ``lookback_sessions`` before ``day`` are read, whatever is handed in. The verdict row has the
+    criterion ``eligibility``; a symbol without scores has one with sources ``*``.
+    """
+    first = calendar.shifted(day, -eligibility.lookback_sessions)
+    own = scores.filter(pl.col("day").is_between(first, day, closed="left"), pl.col("label_aligned"))
+    own = forecast.with_references(own, climatology_days=eligibility.climatology_days)
+    rows = [row for symbol in sorted(set(symbols)) for row in _symbol_rows(own, symbol, eligibility)]
+    stamped = [row | {"day": day, "bootstrap": eligibility.bootstrap} for row in rows]
+    return SYMBOL_GATES.conformed(pl.DataFrame(stamped, schema=SYMBOL_GATES.schema))
+
+
+def forecast_gate(
+    diagnostics: pl.DataFrame,
+    *,
+    month: str,
+    as_of: date,
+    symbols: Collection[str],
+    gate: ForecastGate,
+    promotion: Promotion,
+) -> pl.DataFrame:
+    """Return GATES: each symbol's criteria, whether any symbol passed, and promotion's criteria on forecasts.
+
+    Counts calibrated prod + model + prod_live forecasts only; promotion judges medians over all the symbols and, for
+    the references, all of them pooled.
+    """
+    live, found = _live(diagnostics.filter(stage="calibrated"))
+    measured = {row["symbol"]: row for row in live.iter_rows(named=True)}
+    names = sorted(set(symbols))
+    judged = {name: _forecast_criteria(measured.get(name), gate, found.get(name, "")) for name in names}
+    passing = sum(all(row["passed"] for row in rows) for rows in judged.values())
+    any_passed = criteria.judged("symbols_passed", Estimate(passing), ">=", 1, Evidence(n=len(names), needed=1))
+    of_promotion = _promotion_criteria(
+        [measured.get(name) for name in names], measured.get(ALL), gate, promotion, found
+    )
+    rows = [
+        *({"gate": "forecast_gate", "symbol": name, **row} for name, rows in judged.items() for row in rows),
+        {"gate": "forecast_gate", "symbol": ALL, **any_passed},
+        *({"gate": "promotion", "symbol": ALL, **row} for row in of_promotion),
+    ]
+    return _gates(rows, month, as_of)
+
+
+def trading_gate(
+    trading_scores: pl.DataFrame,
+    cost_sensitivity: pl.DataFrame,
+    oos_summary: pl.DataFrame,
+    *,
+    month: str,
+    as_of: date,
+    completed_runs: int,
+    gate: TradingGate,
+    promotion: Promotion,
+) -> pl.DataFrame:
+    """Return GATES: the account's criteria and promotion's criteria on trading, prod + model + prod_live only.
+
+    ``completed_runs``: trading days with a complete portfolio in the window. Raises ValueError when the figures at a
+    cost multiplier that is judged were not computed.
+    """
+    live, names = _live(trading_scores.filter(symbol=ALL))
+    found, base = names.get(ALL, ""), live.row(0, named=True) if live.height else None
+    stressed = _at(cost_sensitivity, gate.stress_multiplier)
+    dear = _at(oos_summary, promotion.sharpe_cost_multiplier)
+    pnl, dear_sharpe = (
+        f"pnl_at_{gate.stress_multiplier:g}x_costs",
+        f"oos_sharpe_at_{promotion.sharpe_cost_multiplier:g}x_costs",
+    )
+    days = Evidence(
+        n=base["observation_days"] if base else 0, needed=gate.min_observation_days, unit="days", found=found
+    )  # fmt: skip
+    runs = Evidence(n=completed_runs, needed=gate.min_completed_runs, unit="completed runs")
+    figure = partial(criteria.figure, needed=gate.min_observation_days, found=found)
+    oos = _at(oos_summary, 1.0)
+    of_gate = [
+        criteria.count("observation_days", days),
+        criteria.count("completed_runs", runs),
+        figure(oos, "sharpe_daily", criterion="oos_sharpe", relation=">=", threshold=gate.oos_sharpe_gte),
+        figure(base, "hit_rate", criterion="hit_rate", relation=">=", threshold=gate.hit_rate_gte),
+        figure(stressed, "net_pnl", criterion=pnl, relation=">=", threshold=gate.stressed_pnl_gte),
+    ]
+    of_promotion = [
+        figure(dear, "sharpe_daily", criterion=dear_sharpe, relation=">=", threshold=promotion.oos_sharpe_gte),
+        figure(stressed, "net_pnl", criterion=pnl, relation=">", threshold=promotion.stressed_pnl_gt),
+    ]
+    rows = [
+        *({"gate": "trading_gate", "symbol": ALL, **row} for row in of_gate),
+        *({"gate": "promotion", "symbol": ALL, **row} for row in of_promotion),
+    ]
+    return _gates(rows, month, as_of)
+
+
+def promotion(forecast_gate: pl.DataFrame, trading_gate: pl.DataFrame, *, month: str, as_of: date) -> pl.DataFrame:
+    """Return GATES: the account's verdict (``*``) and each symbol's, from the rows of both gates.
+
+    The account is promoted when every ``*`` row passed; a symbol when the account is and all its own rows passed.
+    ``value`` counts the criteria passed, ``threshold`` all of them; the reason names the others.
+    """
+    columns = list(GATES.columns)
+    judged = pl.concat([forecast_gate.select(columns), trading_gate.select(columns)])
+    rows = []
+    for symbol in [ALL, *sorted(set(judged["symbol"]) - {ALL})]:
+        own = judged.filter(pl.col("symbol").is_in([ALL, symbol]))
+        failed = own.filter(~pl.col("passed")).sort("gate", "symbol", "criterion")
+        names = ", ".join(f"{gate}.{criterion}" for gate, criterion in failed.select("gate", "criterion").iter_rows())
+        reason = f"not passed: {names}" if names else "all passed"
+        counts = {"value": float(own.height - failed.height), "threshold": float(own.height), "n": own.height}
+        verdict = {"criterion": "promoted", "passed": bool(own.height) and failed.is_empty(), "reason": reason}
+        rows.append({"gate": "promotion", "symbol": symbol, **counts, **verdict})
+    return _gates(rows, month, as_of)
+
+
+def _symbol_rows(scores: pl.DataFrame, symbol: str, eligibility: Eligibility) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one symbol: for each source triple its criteria and the verdict they add up to."""
+    own = scores.filter(symbol=symbol)
+    if own.is_empty():
+        evidence = Evidence(n=0, needed=eligibility.min_forecasts)
+        verdict = {"verdict": INSUFFICIENT, "symbol": symbol} | dict.fromkeys(SOURCES, ALL)
+        yield criteria.count("eligibility", evidence) | verdict
+    for triple in sorted(own.select(SOURCES).unique().iter_rows()):
+        sources = dict(zip(SOURCES, triple, strict=True))
+        measured = forecast.summary(own.filter(**sources), "calibrated")
+        judged = _eligibility_criteria(measured, eligibility)
+        verdict = {"verdict": _verdict(judged), "symbol": symbol} | sources
+        for row in (*judged, _summed(judged, measured["n"])):
+            yield row | verdict
+
+
+def _summed(judged: Sequence[Mapping[str, Any]], n: Any) -> dict[str, Any]:
+    """Return the verdict row: how many criteria passed, and which did not."""
+    failed = [row["criterion"] for row in judged if not row["passed"]]
+    reason = f"{_verdict(judged)}: not passed: {', '.join(failed)}" if failed else "eligible: all passed"
+    counts = {"value": float(len(judged) - len(failed)), "threshold": float(len(judged)), "n": n}
+    return {"criterion": "eligibility", "passed": not failed, "reason": reason, **counts}
+
+
+def _verdict(judged: Sequence[Mapping[str, Any]]) -> str:
+    """Return eligible, ineligible or insufficient_observation: nothing is refused on too little evidence."""
+    if any(row["reason"].startswith(INSUFFICIENT) for row in judged):
+        return INSUFFICIENT
+    return "eligible" if all(row["passed"] for row in judged) else "ineligible"
+
+
+def _eligibility_criteria(measured: Mapping[str, Any], asked: Eligibility) -> list[dict[str, Any]]:
+    ratio = partial(criteria.ratio, measured, found="")
+    needed = asked.min_forecasts
+    # climatology is known only after climatology_days of the same window: any forecast beyond them is compared
+    return [
+        ratio("rmae", below=asked.rmae_lt, needed=needed),
+        ratio("rrmse", below=asked.rrmse_lt, needed=needed),
+        criteria.coverage(measured, tolerance=asked.coverage_tol, needed=needed, found=""),
+        *(ratio(name, below=1.0, needed=1 if name.endswith("climatology") else needed) for name in REFERENCES),
+    ]
+
+
+def _forecast_criteria(measured: Mapping[str, Any] | None, gate: ForecastGate, found: str) -> list[dict[str, Any]]:
+    ratio = partial(criteria.ratio, measured, needed=gate.min_forecasts, found=found)
+    return [
+        ratio("rmae", below=gate.rmae_lt),
+        ratio("rrmse", below=gate.rrmse_lt),
+        criteria.coverage(measured, tolerance=gate.coverage_tol, needed=gate.min_forecasts, found=found),
+    ]
+
+
+def _promotion_criteria(
+    symbols: Sequence[Mapping[str, Any] | None],
+    pooled: Mapping[str, Any] | None,
+    gate: ForecastGate,
+    asked: Promotion,
+    names: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """Return medians over the symbols, resting on the one seen least (0 for one never seen), and the references."""
+    found = names.get(ALL, "")
+    least = Evidence(
+        n=min((row["n"] if row else 0 for row in symbols), default=0), needed=gate.min_forecasts, found=found
+    )
+    rows = [
+        criteria.judged(f"median_{name}", Estimate(_median(symbols, name)), "<=", limit, least)
+        for name, limit in (("pit_deviation", asked.pit_dev_max), ("rmae", asked.rmae_max))
+    ]
+    for name in REFERENCES:
+        rows.append(criteria.ratio(pooled, name, below=1.0, needed=gate.min_forecasts, found=found))
+        compared = Evidence(n=pooled[f"{name}_n"] if pooled else 0, needed=gate.min_forecasts, found=found)
+        p = Estimate(pooled[f"{name}_p"] if pooled else None)
+        rows.append(criteria.judged(f"{name}_p", p, "<", asked.dm_p_lt, compared))
+    return rows
+
+
+def _median(symbols: Sequence[Mapping[str, Any] | None], name: str) -> float | None:
+    """Return the median of a column over the symbols; None when it is undefined for one of them."""
+    known = [row[name] for row in symbols if row and row[name] is not None]
+    return median(known) if known and len(known) == len(symbols) else None
+
+
+def _live(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Return the rows that count and, for each symbol that has none, what was found instead."""
+    live = frame.filter(**LIVE)
+    others = frame.join(live.select("symbol"), on="symbol", how="anti").sort("symbol", *SOURCES)
+    found: dict[str, list[str]] = {}
+    for symbol, *triple in others.select("symbol", *SOURCES).iter_rows():
+        found.setdefault(symbol, []).append("+".join(triple))
+    wanted = "+".join(LIVE.values())
+    return live, {symbol: f": none is {wanted}, found {', '.join(names)}" for symbol, names in found.items()}
+
+
+def _at(frame: pl.DataFrame, multiplier: float) -> dict[str, Any] | None:
+    """Return the live row at a cost multiplier, or None. Raises ValueError when the multiplier was not computed."""
+    if frame.height and multiplier not in set(frame["cost_multiplier"]):
+        raise ValueError(f"no figures at {multiplier:g}x costs. Add {multiplier:g} to backtest.cost_multipliers.")
+    live = frame.filter(pl.col("cost_multiplier") == multiplier, **LIVE)
+    return live.row(0, named=True) if live.height else None
+
+
+def _gates(rows: Sequence[Mapping[str, Any]], month: str, as_of: date) -> pl.DataFrame:
+    stamped = [{**LIVE, **row, "month": month, "as_of": as_of} for row in rows]
+    return GATES.conformed(pl.DataFrame(stamped, schema=GATES.schema))

@@ -1,0 +1,191 @@
+"""What days cost before anything is sent: requests needed and cached, what the limits leave, and when a range is paid.
+
+Belongs here: counting over the ledger and the index by snapshot. No bars are read, no key is needed, nothing is sent.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+from timegpt_assets.adapters.ledger.ledger import BudgetLedger
+from timegpt_assets.adapters.ledger.limits import Account
+from timegpt_assets.adapters.timegpt import cache_care
+from timegpt_assets.adapters.timegpt import response as provider_answer
+from timegpt_assets.adapters.timegpt.request_index import Index, Moment, Part, batches, params_key
+from timegpt_assets.config import core_values
+from timegpt_assets.config.settings import Settings
+from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.core.forecasts import bulk as blocks
+from timegpt_assets.core.forecasts import snapshots as schedule
+from timegpt_assets.resources import Surroundings, account, answer_index, daily_files, ledger
+
+MINUTES_OF_A_SESSION = 390
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayPrice:
+    """One session's requests: needed and cached, and the most bytes one of them takes."""
+
+    day: date
+    snapshots: int
+    needed: int
+    cached: int
+    max_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """Days to launch, in blocks of one budget run each, days that have to wait, and why."""
+
+    blocks: tuple[tuple[date, ...], ...]
+    pending: tuple[date, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Purse:
+    """Prices of days, and which of them can be paid for now."""
+
+    settings: Settings
+    events: EventCalendar
+    index: Index
+    ledger: BudgetLedger
+    account: Account
+    today: date
+
+    def prices(self, days: Sequence[date], *, reask: bool = False) -> list[DayPrice]:
+        """Return what each day takes, earliest first; ``reask``: as if nothing were there."""
+        cache_care.recall(self.index.cache, self.ledger, self.index.host)
+        universe = self.settings.universe.tickers
+        moments, most = self._moments(days), self._bytes()
+        parts = self.index.parts([m for own in moments.values() for _, m in own], universe)
+        found = [self._price(day, moments[day], parts, reask) for day in sorted(set(days))]
+        return [replace(price, max_bytes=most if price.needed else 0) for price in found]
+
+    @property
+    def left(self) -> dict[str, int]:
+        """Return the calls each limit still allows to a new run."""
+        return self.ledger.left(self.account, "")
+
+    @property
+    def params_needed(self) -> int:
+        """Return 1 while the model's parameters were never asked for, else 0."""
+        return int(self._params() is None)
+
+    def bill(self, days: Sequence[date], *, reask: bool = False) -> Bill:
+        """Return the days from the first on that can be paid for now, cut into runs; later days wait for these."""
+        if self.settings.forecast.api_mode == "offline" or not days:
+            return Bill(blocks=(tuple(days),) if days else ())
+        frozen, left, run, params = self.ledger.frozen(), self.left, self.account.per_run, self.params_needed
+        in_all = min(n for name, n in left.items() if name != "per_run")
+        made: list[list[date]] = []
+        spent, in_run = 0, 0
+        prices = self.prices(days, reask=reask)
+        for i, price in enumerate(prices):
+            cost = price.needed + (params if price.needed and not spent else 0)
+            if cost and (why := self._refusal(cost, in_all - spent, frozen)):
+                return Bill(blocks=tuple(map(tuple, made)), pending=tuple(p.day for p in prices[i:]), why=why)
+            if not made or in_run + cost > run:
+                made.append([])
+                in_run = 0
+            made[-1].append(price.day)
+            spent, in_run = spent + cost, in_run + cost
+        return Bill(blocks=tuple(map(tuple, made)))
+
+    def _refusal(self, cost: int, left: int, frozen: str | None) -> str:
+        if frozen:
+            return f"sending is frozen: {frozen}. Run `timegpt-assets budget thaw`."
+        if cost > self.account.per_run:
+            return (
+                f"one session needs {cost} calls, forecast.api_budget.per_run allows {self.account.per_run}. Raise it."
+            )
+        if cost > self.account.per_day:
+            return (
+                f"one session needs {cost} calls, forecast.api_budget.per_day allows {self.account.per_day}. Raise it."
+            )
+        if cost > left:
+            return f"{cost} calls needed for the next session, {left} left of this budget day or month."
+        return ""
+
+    def finish(self, prices: Sequence[DayPrice]) -> date | None:
+        """Return the budget day on which the last of these is paid for; None when the limits never allow it."""
+        left, day, params = self.left, self.today, self.params_needed
+        budgets: dict[str, int] = {day.isoformat(): left["per_day"], day.isoformat()[:7]: left.get("per_month", 10**9)}
+        for i, price in enumerate(p for p in prices if p.needed):
+            cost = price.needed + (params if i == 0 else 0)
+            limits = (self.account.per_run, self.account.per_day, self.account.per_month or cost)
+            if cost > min(limits):
+                return None
+            while cost > min(self._budget(budgets, day)):
+                day += timedelta(days=1)
+            for name in (day.isoformat(), day.isoformat()[:7]):
+                budgets[name] -= cost
+        return day
+
+    def _budget(self, budgets: dict[str, int], day: date) -> tuple[int, int]:
+        name, month = day.isoformat(), day.isoformat()[:7]
+        budgets.setdefault(name, self.account.per_day)
+        budgets.setdefault(month, self.account.per_month or 10**9)
+        return budgets[name], budgets[month]
+
+    def _moments(self, days: Sequence[date]) -> dict[date, list[tuple[int, Moment]]]:
+        """Return what is asked on each day: how many snapshots each request answers, and its moment."""
+        rows = schedule.snapshots(days, **core_values.schedule(self.settings, self.events))
+        found: dict[date, list[tuple[int, Moment]]] = {day: [] for day in days}
+        if self.settings.forecast.history_mode == "cross_validation":
+            for block in blocks.blocks(rows):
+                moment = Moment(block.day, block.as_of, block.horizon_min)
+                found[block.day].append((len(block.snapshots), moment))
+            return found
+        for day, at, horizon in rows.filter("asked").select("day", "snapshot_ts", "horizon_min").iter_rows():
+            found[day].append((1, Moment(day, at, horizon)))
+        return found
+
+    def _price(
+        self, day: date, moments: Sequence[tuple[int, Moment]], parts: Mapping[Moment, list[Part]], reask: bool
+    ) -> DayPrice:
+        own = [part for _, moment in moments for part in parts[moment]]
+        needed = len(own) - sum(part.is_answered for part in own)
+        cached = len(own) - needed
+        if reask:
+            everybody = sorted(self.settings.universe.tickers)
+            needed, cached = len(moments) * len(batches(everybody, self.index.size.batch)), 0
+        return DayPrice(
+            day=day,
+            snapshots=sum(n for n, _ in moments),
+            needed=needed,
+            cached=cached,
+        )
+
+    def _bytes(self) -> int:
+        """Return the most that one request takes: every symbol that fits, as many rows as the provider reads."""
+        forecast, size = self.settings.forecast, self.index.size
+        series = min(len(self.settings.universe.tickers), max(1, size.batch))
+        rows = (forecast.history_days + 1) * MINUTES_OF_A_SESSION
+        if params := self._params():
+            input_size, horizon = params
+            read = 3 * input_size + max(horizon, forecast.horizon_min) if self.index.levels else input_size
+            bulk = MINUTES_OF_A_SESSION if forecast.history_mode == "cross_validation" else 0
+            rows = min(rows, read + bulk)
+        return size.bytes(series, min(rows, size.rows(series)))
+
+    def _params(self) -> tuple[int, int] | None:
+        entry = self.index.cache.read(self.index.host, params_key(self.index.host, self.index.model))
+        return None if entry is None else provider_answer.model_params(entry.body, about="model parameters")
+
+
+def purse(around: Surroundings) -> Purse | None:
+    """Return the purse of these surroundings; None where the forecaster costs nothing."""
+    if around.settings.forecast.backend == "baseline":
+        return None
+    books = ledger(around)
+    budget_day = around.clock().astimezone(ZoneInfo(account(around.settings).timezone)).date()
+    return Purse(
+        settings=around.settings,
+        events=daily_files(around).calendar,
+        index=answer_index(around, books),
+        ledger=books,
+        account=account(around.settings),
+        today=budget_day,
+    )

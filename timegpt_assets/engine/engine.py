@@ -1,0 +1,280 @@
+"""The rectangle: days x symbols x assets, run in closures of equal partitions definitions. The one engine of the house.
+
+Belongs here: what has to run, in which launches, and running it. The command line, the schedule and a block of days on
+another machine all call ``run_rectangle``. Planning (plans.py) is pure; this file talks to Dagster.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import dagster as dg
+from dagster import AssetKey
+
+from timegpt_assets.assets.declare import REASK
+from timegpt_assets.core import calendar
+from timegpt_assets.engine.call_budget import Bill, Purse
+from timegpt_assets.engine.plans import Cell, Launch, Shape, closures, launches
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+GATE_CHECK = "gates__promotion_gates_passed"
+"""The step whose failure is a verdict and no fault: the run is red in the UI, the rectangle goes on."""
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class RunFailed(RuntimeError):
+    """Raised when a run of the rectangle fails; its text is the cause's own message, ``asset`` names the culprit."""
+
+    def __init__(self, message: str, *, asset: str, run_id: str) -> None:
+        super().__init__(message)
+        self.asset, self.run_id = asset, run_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rectangle:
+    """What is asked for: sessions, symbols and assets, and whether what is there is made again.
+
+    ``whole`` assets are needed for every symbol whatever ``symbols`` says: the batch is never altered by a choice of
+    symbols. ``history`` names assets wanted for that many sessions before the first day (warm-up, never paid for or
+    forced).
+    ``paid`` is launched for the days that can be paid for now, in runs with a call budget each; what stands on it is
+    not made for the others. ``reask`` has its stored answers given up and paid for again. ``stale`` partitions are
+    made again, and without ``missing`` no others than what is there.
+    """
+
+    days: Sequence[date]
+    symbols: Sequence[str]
+    all_symbols: Sequence[str]
+    assets: Sequence[AssetKey]
+    forced: frozenset[AssetKey] = frozenset()
+    whole: frozenset[AssetKey] = frozenset()
+    history: Sequence[tuple[frozenset[AssetKey], int]] = ()
+    first_day: date
+    paid: AssetKey | None = None
+    reask: bool = False
+    stale: Mapping[AssetKey, frozenset[Cell]] = field(default_factory=dict)
+    missing: bool = True
+    block_days: int = 40
+
+
+@dataclass
+class Outcome:
+    """What a rectangle did: the launches in order, partitions materialised, partitions already there, days left out.
+
+    ``pending`` days wait until they can be paid for, ``why`` says what is in the way.
+    """
+
+    launches: list[Launch] = field(default_factory=list)
+    made: int = 0
+    there: int = 0
+    incomplete: dict[str, list[str]] = field(default_factory=dict)
+    pending: list[date] = field(default_factory=list)
+    why: str = ""
+
+
+@dataclass(kw_only=True)
+class Engine:
+    """Runs rectangles of a repository's assets on an instance; ``report`` hears of every launch, before and after.
+
+    ``purse`` says which days of the paid asset can be paid for; without one, all of them.
+    """
+
+    repository: dg.RepositoryDefinition
+    instance: dg.DagsterInstance
+    report: Callable[[Launch, bool], None] = lambda launch, done: None
+    tags: dict[str, str] = field(default_factory=dict)
+    purse: Purse | None = None
+
+    def run(self, rectangle: Rectangle) -> Outcome:
+        """Materialise the rectangle and return what was done; raises RunFailed at the first launch that fails."""
+        work = _Work(self, rectangle)
+        for assets, sessions in rectangle.history:
+            if before := _sessions_before(rectangle, sessions):
+                work.make(assets, before, rectangle.all_symbols, forced=frozenset())
+        monthly = frozenset(k for k in rectangle.assets if work.shapes[k].kind == "month")
+        for block in _blocks(rectangle.days, rectangle.block_days):
+            work.make(frozenset(rectangle.assets) - monthly, block, rectangle.symbols, forced=rectangle.forced)
+        work.make(monthly, rectangle.days, rectangle.symbols, forced=rectangle.forced)
+        return work.outcome
+
+
+def _sessions_before(rectangle: Rectangle, count: int) -> list[date]:
+    first = min(rectangle.days)
+    if count == 0 or first <= rectangle.first_day:
+        return []
+    earlier = calendar.sessions(rectangle.first_day, calendar.shifted(first, -1))
+    return [s.day for s in earlier[-count:]]
+
+
+def _blocks(days: Sequence[date], size: int) -> Iterable[Sequence[date]]:
+    return (days[i : i + size] for i in range(0, len(days), size))
+
+
+class _Work:
+    """One rectangle being made: what is materialised already, what ran, what came of it."""
+
+    def __init__(self, engine: Engine, rectangle: Rectangle) -> None:
+        self.engine, self.rectangle = engine, rectangle
+        self.job = engine.repository.get_implicit_global_asset_job_def()
+        self.shapes = shapes(engine.repository)
+        self.there: dict[AssetKey, set[str]] = {}
+        self.ran: dict[AssetKey, set[Cell]] = {}
+        self.outcome = Outcome()
+        self.unpaid_from: date | None = None
+        self.paid_for = _standing_on(rectangle.paid, self.shapes)
+
+    def make(
+        self,
+        assets: frozenset[AssetKey],
+        days: Sequence[date],
+        symbols: Sequence[str],
+        *,
+        forced: frozenset[AssetKey],
+    ) -> None:
+        """Materialise what is needed of these assets in days x symbols; ``forced`` ones although they are there."""
+        paid = self.rectangle.paid
+        for closure in closures({k: self.shapes[k] for k in assets}, alone={paid} if paid else set()):
+            needed: dict[AssetKey, set[Cell]] = {}
+            for key in closure:
+                needed[key] = self._needed(key, days, symbols, needed, forced=key in forced)
+            if paid is not None and paid in closure:
+                self._pay(paid, needed[paid])
+                continue
+            for launch in launches(closure, needed, symbols=self.rectangle.all_symbols):
+                self._launch(launch)
+
+    def _pay(self, key: AssetKey, cells: set[Cell]) -> None:
+        """Launch the days that can be paid for, a budget run each block; the first that cannot ends the paying."""
+        days = sorted(cell.day for cell in cells)
+        purse, reask = self.engine.purse, self.rectangle.reask
+        bill = purse.bill(days, reask=reask) if purse else Bill(blocks=(tuple(days),))
+        for block in bill.blocks:
+            own = {key: {Cell(day) for day in block}}
+            for launch in launches((key,), own, symbols=self.rectangle.all_symbols):
+                self._launch(launch, {REASK: "true"} if reask else {})
+        if bill.pending:
+            self.unpaid_from, self.outcome.why = bill.pending[0], bill.why
+            self.outcome.pending += bill.pending
+
+    def _payable(self, key: AssetKey, wanted: set[Cell]) -> set[Cell]:
+        """Return the cells that do not stand on a day that is still to be paid for, or on a later one."""
+        if self.unpaid_from is None or key not in self.paid_for:
+            return wanted
+        first = self.unpaid_from
+        if self.shapes[key].kind == "month":
+            months = {day.replace(day=1) for day in self.rectangle.days if day < first}
+            return {cell for cell in wanted if cell.day in months}
+        if key == self.rectangle.paid:
+            there = self._there(key)
+            self.outcome.pending += sorted(c.day for c in wanted if c.day >= first and c.key not in there)
+        return {cell for cell in wanted if cell.day < first}
+
+    def _needed(
+        self,
+        key: AssetKey,
+        days: Sequence[date],
+        symbols: Sequence[str],
+        coming: Mapping[AssetKey, set[Cell]],
+        *,
+        forced: bool,
+    ) -> set[Cell]:
+        """Return the cells to run: forced, not there yet, or made from what ran just now or is ``coming`` before it."""
+        shape = self.shapes[key]
+        wanted = shape.cells(days, self.rectangle.all_symbols if key in self.rectangle.whole else symbols)
+        wanted = self._payable(key, wanted)
+        if shape.kind == "trading_day":
+            wanted = {cell for cell in wanted if self._upstream_complete(key, cell, coming)}
+        there = self._there(key)
+        outdated = self.rectangle.stale.get(key, frozenset())
+        needed = {
+            cell
+            for cell in wanted
+            if (cell.key in there or self.rectangle.missing)
+            and (forced or cell.key not in there or cell in outdated or self._made_from_fresh(key, cell, coming))
+        }
+        needed -= self.ran.get(key, set())
+        self.outcome.there += len(wanted) - len(needed)
+        return needed
+
+    def _upstream_complete(self, key: AssetKey, cell: Cell, coming: Mapping[AssetKey, set[Cell]]) -> bool:
+        """A day asset reads every symbol of the day: a choice of symbols must not make it from a part of them."""
+        for dep in self.shapes[key].deps - self.rectangle.whole:
+            parts = self.shapes[dep].cells([cell.day], self.rectangle.all_symbols) - coming.get(dep, set())
+            if any(part.key not in self._there(dep) for part in parts):
+                self.outcome.incomplete.setdefault(key.path[-1], []).append(str(cell.day))
+                return False
+        return True
+
+    def _there(self, key: AssetKey) -> set[str]:
+        if key not in self.there:
+            self.there[key] = set(self.engine.instance.get_materialized_partitions(key))
+        return self.there[key]
+
+    def _made_from_fresh(self, key: AssetKey, cell: Cell, coming: Mapping[AssetKey, set[Cell]]) -> bool:
+        fresh = (cells.get(dep, set()) for dep in self.shapes[key].deps for cells in (self.ran, coming))
+        return any(cell.touches(cells) for cells in fresh)
+
+    def _launch(self, launch: Launch, tags: Mapping[str, str] | None = None) -> None:
+        self.engine.report(launch, False)
+        result = self.job.execute_in_process(
+            instance=self.engine.instance,
+            asset_selection=list(launch.assets),
+            tags={RANGE_START: launch.first, RANGE_END: launch.last, **self.engine.tags, **(tags or {})},
+            run_config=QUIET,
+            raise_on_error=False,
+        )
+        if not result.success and not _is_verdict(result):
+            raise _failure(result)
+        for key in launch.assets:
+            self.ran.setdefault(key, set()).update(launch.cells)
+            self._there(key).update(cell.key for cell in launch.cells)
+        self.outcome.launches.append(launch)
+        self.outcome.made += len(launch.cells) * len(launch.assets)
+        self.engine.report(launch, True)
+
+
+def shapes(repository: dg.RepositoryDefinition) -> dict[AssetKey, Shape]:
+    """Return kind and upstream assets of every asset: what planning needs to know of the graph."""
+    graph = repository.asset_graph
+    return {
+        key: Shape(kind=_kind(graph.get(key).partitions_def), deps=frozenset(graph.get(key).parent_keys))
+        for key in graph.get_all_asset_keys()
+    }
+
+
+def _standing_on(key: AssetKey | None, shapes: Mapping[AssetKey, Shape]) -> frozenset[AssetKey]:
+    """Return the asset and everything that reads it, at any remove; none for None."""
+    found = {key} if key in shapes else set()
+    grown = bool(found)
+    while grown:
+        more = {name for name, shape in shapes.items() if name not in found and shape.deps & found}
+        found |= more
+        grown = bool(more)
+    return frozenset(name for name in found if name is not None)
+
+
+def _kind(partitions: dg.PartitionsDefinition[str] | None) -> str:
+    if isinstance(partitions, dg.MultiPartitionsDefinition):
+        return "day_symbol"
+    return "month" if isinstance(partitions, dg.MonthlyPartitionsDefinition) else "trading_day"
+
+
+def _is_verdict(result: dg.ExecuteInProcessResult) -> bool:
+    """Return whether nothing failed but the gate check: its asset is stored, and whoever asked reads the gates."""
+    failed = [event.step_key or "" for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
+    return bool(failed) and all(step == GATE_CHECK for step in failed)
+
+
+def _failure(result: dg.ExecuteInProcessResult) -> RunFailed:
+    for event in result.all_events:
+        if error := getattr(event.event_specific_data, "error", None):
+            while error.cause and error.cls_name.startswith("Dagster"):  # Dagster's wrappers, not causes of our own
+                error = error.cause
+            message = error.message.strip().split(f"{error.cls_name}: ", 1)[-1]
+            return RunFailed(message, asset=_asset_of(event.step_key), run_id=result.run_id)
+    return RunFailed("the run failed and says nothing; open it in the UI.", asset="", run_id=result.run_id)
+
+
+def _asset_of(step_key: str | None) -> str:
+    """Return ``group/asset`` of a step; resources and checks keep the step's own name."""
+    return (step_key or "").replace("__", "/", 1)

@@ -1,0 +1,167 @@
+"""The report's page: one self-contained HTML file of figures and pictures.
+
+Belongs here: what stands where, and how a table looks. The figures are in report_figures.py, the pictures in pictures/.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from html import escape
+
+import polars as pl
+
+from timegpt_assets.reports.figures import Lineage, Report, Row, summary_rows
+from timegpt_assets.reports.pictures.coverage import coverage, reliability
+from timegpt_assets.reports.pictures.day_bars import day_bars
+from timegpt_assets.reports.pictures.fan import fan
+from timegpt_assets.reports.pictures.gates import judged, strip
+from timegpt_assets.reports.pictures.intervals import drift, histogram, widths
+from timegpt_assets.reports.pictures.pnl import pnl
+from timegpt_assets.reports.pictures.quality import quality
+from timegpt_assets.reports.pictures.render import data_uri, svg
+from timegpt_assets.reports.pictures.style import Picture, latest, nothing
+
+
+def page(report: Report) -> str:
+    """Return the report as one HTML file: style, pictures and figures inline, no script, nothing fetched."""
+    rows = summary_rows(report)
+    parts = [
+        _section("What this is", _notice(report), _pairs(rows, "about")),
+        _section("Headline", _pairs(rows, "headline")),
+        _section(
+            "Data quality",
+            _png(quality(report.quality)),
+            _svg(_worst_day(report)),
+            _pairs(rows, "data quality"),
+            _faults(report),
+        ),
+        _section("Forecasts", _svg(_fan(report))),
+        _section(
+            "Calibration",
+            _svg(coverage(report.diagnostics)),
+            _svg(reliability(report.reliability)),
+            _svg(histogram(report.reliability)),
+            _svg(drift(report.drift)),
+            _svg(widths(report.widths)),
+        ),
+        _section("Backtest", _svg(pnl(report.portfolio, days=report.days)), _cost_table(report.costs)),
+        _section("Gates", _svg(strip(report.gates)), _gate_table(report.gates)),
+        _section("Lineage", _lineage_table(report.lineage)),
+    ]
+    title = escape(f"timegpt_assets, {report.month}, {report.profile}")
+    head = f'<meta charset="utf-8"><title>{title}</title><style>{_CSS}</style>'
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body><h1>{title}</h1>\n{"".join(parts)}</body></html>\n'
+    )
+
+
+def _fan(report: Report) -> Picture:
+    """Return the fans of the day asked for, or of the last one with forecasts."""
+    last = report.forecasts["day"].max() if report.forecasts.height else None
+    day = report.fan_day or (last if isinstance(last, date) else date.fromisoformat(f"{report.month}-01"))
+    return fan(report.forecasts, report.bars, report.portfolio, day=day)
+
+
+def _worst_day(report: Report) -> Picture:
+    """Return the chart of the usable day with the most filled minutes, of equal ones the last; blamed rows in it."""
+    drawn = report.bars.select("day", "symbol").unique()
+    own = report.quality.join(drawn, on=["day", "symbol"], how="semi").sort("filled", "day", "symbol")
+    if own.is_empty():
+        return nothing("The day with the most filled minutes")
+    worst = own.row(-1, named=True)
+    about = {"verdict": worst["verdict"], "offending": worst["offending"]}
+    return day_bars(report.bars, day=worst["day"], symbol=worst["symbol"], **about)
+
+
+def _notice(report: Report) -> str:
+    if report.planted_predictability is None:
+        return ""
+    words = (
+        "The bars are synthetic: neighbouring 15-minute returns were planted with a correlation of "
+        f"{report.planted_predictability:g}. Scores and P&L say whether the machinery works, nothing about any market."
+    )
+    return f'<p class="notice">{escape(words)}</p>'
+
+
+def _faults(report: Report) -> str:
+    """Return the verdicts that are not ok, with their reasons."""
+    faults = report.quality.filter(pl.col("verdict") != "ok").sort("day", "symbol")
+    columns = ["day", "symbol", "verdict", "completeness", "reason"]
+    return _table(columns, faults.select(columns).rows()) if faults.height else "<p>Every verdict is ok.</p>"
+
+
+def _cost_table(costs: pl.DataFrame) -> str:
+    columns = ["cost_multiplier", "trades", "observation_days", "gross_pnl", "cost", "net_pnl", "max_drawdown",
+               "sharpe_daily", "hit_rate", "reject_rate", "score_source", "run_source", "data_regime"]  # fmt: skip
+    return _table(columns, latest(costs).sort("score_source", "cost_multiplier").select(columns).rows())
+
+
+def _gate_table(gates: pl.DataFrame) -> str:
+    columns = ["gate", "symbol", "criterion", "value", "threshold", "low", "high", "n", "outcome", "reason",
+               "score_source", "run_source", "data_regime"]  # fmt: skip
+    now = judged(latest(gates)).sort("gate", "criterion", "symbol", "score_source", "run_source", "data_regime")
+    return _table(["verdict" if c == "outcome" else c for c in columns], now.select(columns).rows())
+
+
+def _lineage_table(entries: Sequence[Lineage]) -> str:
+    rows = [
+        (e.lineage_id, ", ".join(sorted(e.tables)), "; ".join(f"{k}: {v}" for k, v in sorted(e.stands_for.items())))
+        for e in sorted(entries, key=lambda entry: entry.lineage_id)
+    ]
+    return _table(["lineage_id", "tables", "stands for"], rows)
+
+
+def _section(title: str, *parts: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>\n{''.join(parts)}</section>\n"
+
+
+def _pairs(rows: Iterable[Row], section: str) -> str:
+    chosen = [(name, value) for of, name, value in rows if of == section]
+    lines = (f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in chosen)
+    return f'<table class="pairs">{"".join(lines)}</table>'
+
+
+def _table(columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> str:
+    if not rows:
+        return "<p>no rows</p>"
+    head = "".join(f'<th scope="col">{escape(name.replace("_", " "))}</th>' for name in columns)
+    lines = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "<td>–</td>"
+    if isinstance(value, float):
+        return f'<td class="number">{value:,.4g}</td>' if abs(value) < 1000 else f'<td class="number">{value:,.0f}</td>'
+    if isinstance(value, int):
+        return f'<td class="number">{value:,}</td>'
+    words = escape(str(value))
+    known = words if words in ("passed", "failed", "insufficient") else ""
+    return f'<td class="{known}">{words}</td>' if known else f"<td>{words}</td>"
+
+
+def _svg(picture: Picture) -> str:
+    """Return the picture as inline SVG; in HTML its name space declarations are not needed."""
+    plain = svg(picture)
+    for name_space in (' xmlns="http://www.w3.org/2000/svg"', ' xmlns:xlink="http://www.w3.org/1999/xlink"'):
+        plain = plain.replace(name_space, "", 1)
+    return f"<figure>{plain}</figure>"
+
+
+def _png(picture: Picture) -> str:
+    """Return the picture as an image of twice the resolution: the heat map's cells would make a large SVG."""
+    return f'<figure><img alt="verdicts per day and symbol" src="{data_uri(picture, scale=2.0)}"></figure>'
+
+
+_CSS = """
+body{margin:2rem auto;max-width:60rem;padding:0 1.5rem;color:#1f2933;background:#fff;
+font:15px/1.5 "Liberation Sans",Arial,Helvetica,sans-serif}
+h1{font-size:1.5rem;margin:0 0 1rem}h2{font-size:1.15rem;margin:2.4rem 0 .8rem;border-bottom:1px solid #e4e7eb}
+figure{margin:1rem 0}figure svg{max-width:100%;height:auto}figure img{max-width:640px;width:100%}
+table{border-collapse:collapse;font-size:13px;margin:.6rem 0}.wide{overflow-x:auto}
+th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #eef0f2;vertical-align:top}
+thead th{color:#616e7c;font-weight:normal}.pairs th{font-weight:normal;color:#616e7c;min-width:14rem}
+td.number{text-align:right;font-variant-numeric:tabular-nums}
+td.passed{color:#00598c;font-weight:600}td.failed{color:#b34700;font-weight:600}td.insufficient{color:#616e7c}
+.notice{background:#fdf3dc;border-left:4px solid #e69f00;padding:.7rem 1rem;margin:0 0 1rem}
+""".strip()
