@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from timegpt_assets.core import calendar
 from timegpt_assets.core.calendar import ZONE
-from timegpt_assets_tests.core.bars_factory import raw_bars
+from timegpt_assets_tests.core.bars.bars_factory import raw_bars
 
 DAYS = tuple(s.day for s in calendar.sessions(date(2025, 1, 2), date(2025, 1, 10)))
 """Six sessions; 2025-01-09 is a day of mourning without one."""

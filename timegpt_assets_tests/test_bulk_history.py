@@ -15,10 +15,10 @@ from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.forecasts.snapshots import Preset
 from timegpt_assets.engine.call_budget import purse
 from timegpt_assets.engine.engine import RunFailed
-from timegpt_assets_tests.adapters.paid_calls import frame, timegpt
+from timegpt_assets_tests.adapters.timegpt.paid_calls import frame, timegpt
+from timegpt_assets_tests.engine.test_call_budget import house
 from timegpt_assets_tests.markets import DAYS
 from timegpt_assets_tests.servers.timegpt import Fault, TimeGPTServer
-from timegpt_assets_tests.test_paying import house
 
 BULK = ("forecast.history_mode=cross_validation", "forecast.snapshot_preset=liquidity_profile")
 DAY = [DAYS[2]]

@@ -14,9 +14,9 @@ import pytest
 from timegpt_assets import resources
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets_tests.adapters.buckets import closing
+from timegpt_assets_tests.engine.test_revisions import DAYS, HOUSE, REVISED, asked, at, deliver, obey, tick
 from timegpt_assets_tests.roads import TINY, Road, road
 from timegpt_assets_tests.servers.gcs import Fault, GCSServer
-from timegpt_assets_tests.test_revisions import DAYS, HOUSE, REVISED, asked, at, deliver, obey, tick
 
 pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
 

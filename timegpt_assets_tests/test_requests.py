@@ -15,10 +15,10 @@ from timegpt_assets.core.forecasts import framing
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.engine.call_budget import purse
 from timegpt_assets.resources import MarketData
+from timegpt_assets_tests.engine.test_call_budget import OPTIONS, Clock, house, modest
 from timegpt_assets_tests.markets import DAYS
 from timegpt_assets_tests.roads import surroundings
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer
-from timegpt_assets_tests.test_paying import OPTIONS, Clock, house, modest
 
 DAY = [DAYS[2]]
 BESIDE = (

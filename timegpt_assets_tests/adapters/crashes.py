@@ -20,7 +20,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger
-from timegpt_assets_tests.adapters.paid_calls import frame, timegpt
+from timegpt_assets_tests.adapters.timegpt.paid_calls import frame, timegpt
 
 NOW = datetime(2024, 7, 1, 20, tzinfo=UTC)
 COOLDOWN_SEC = 0.03

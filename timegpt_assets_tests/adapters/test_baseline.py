@@ -3,7 +3,7 @@
 from timegpt_assets.adapters.baseline import Baseline
 from timegpt_assets.config import core_values
 from timegpt_assets.config.settings import load_settings
-from timegpt_assets_tests.core.test_baselines import SYMBOLS, usual_frames
+from timegpt_assets_tests.core.forecasts.test_baselines import SYMBOLS, usual_frames
 
 
 def forecaster(*overrides: str) -> Baseline:

@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 
 from timegpt_assets.core.forecasts.framing import Frame
-from timegpt_assets_tests.adapters.paid_calls import frame, timegpt
+from timegpt_assets_tests.adapters.timegpt.paid_calls import frame, timegpt
 from timegpt_assets_tests.secret_search import KEY
 
 SYMBOLS = tuple(f"S{i}" for i in range(10))

@@ -210,7 +210,7 @@ def growth(cases: Sequence[tuple[int, int]]) -> None:
 def against_the_oracle() -> None:
     """Print the largest difference of each column from pandas, in standard deviations, on all real sessions."""
     from timegpt_assets_tests.benchmarks._pandas_features import oracle
-    from timegpt_assets_tests.core.bars_factory import REAL_DATA, grid_of, real_raw
+    from timegpt_assets_tests.core.bars.bars_factory import REAL_DATA, grid_of, real_raw
 
     warnings.simplefilter("ignore")
     vix = pl.read_parquet(Path(REAL_DATA) / "extras" / "vix_daily.parquet").select("date", "close")

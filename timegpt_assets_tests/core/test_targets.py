@@ -15,7 +15,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.features.matrix import panel
 from timegpt_assets.core.tables.features import LABELS
 from timegpt_assets.core.targets import Target, clock_prices, known_returns, labels, scaled, target_scale, unscaled
-from timegpt_assets_tests.core.bars_factory import DAYS, grid_of, perturbed, raw_bars, troubled_bars
+from timegpt_assets_tests.core.bars.bars_factory import DAYS, grid_of, perturbed, raw_bars, troubled_bars
 from timegpt_assets_tests.core.features.made import made
 
 DAY, HALF_DAY = DAYS[1], DAYS[2]

@@ -10,7 +10,7 @@ from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.features.context import market_context
 from timegpt_assets.core.features.matrix import Made, features
 from timegpt_assets.core.features.recipe import Recipe
-from timegpt_assets_tests.core.bars_factory import DAYS, SYMBOLS
+from timegpt_assets_tests.core.bars.bars_factory import DAYS, SYMBOLS
 
 CALENDAR = EventCalendar(
     {"event_cpi": (DAYS[1],), "event_fomc": (DAYS[2],)}, symbols={"event_earnings": {"AAA": (DAYS[3],)}}

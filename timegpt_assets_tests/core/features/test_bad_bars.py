@@ -8,7 +8,7 @@ import pytest
 
 from timegpt_assets.core import calendar
 from timegpt_assets.core.tables.features import FEATURES
-from timegpt_assets_tests.core.bars_factory import DAYS, grid_of, raw_bars, without
+from timegpt_assets_tests.core.bars.bars_factory import DAYS, grid_of, raw_bars, without
 from timegpt_assets_tests.core.features.made import RECIPE, made
 from timegpt_assets_tests.core.features.test_matrix import _with
 

@@ -6,7 +6,7 @@ from math import cos, pi, sin
 import pytest
 
 from timegpt_assets.core.features.clock import clock
-from timegpt_assets_tests.core.bars_factory import DAYS
+from timegpt_assets_tests.core.bars.bars_factory import DAYS
 
 
 @pytest.mark.parametrize(("day", "minutes"), [(DAYS[1], 390), (DAYS[2], 210)])

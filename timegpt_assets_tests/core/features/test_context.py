@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 from timegpt_assets.core import calendar
 from timegpt_assets.core.features.context import market_context
 from timegpt_assets.core.tables.features import MARKET_CONTEXT
-from timegpt_assets_tests.core.bars_factory import DAYS, perturbed, troubled_bars
+from timegpt_assets_tests.core.bars.bars_factory import DAYS, perturbed, troubled_bars
 from timegpt_assets_tests.core.features.made import made, vix
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from timegpt_assets_tests.core.bars_factory import DAYS, grid_of, raw_bars
+from timegpt_assets_tests.core.bars.bars_factory import DAYS, grid_of, raw_bars
 from timegpt_assets_tests.core.features.made import made
 from timegpt_assets_tests.core.features.test_matrix import _with
 

@@ -15,7 +15,7 @@ from timegpt_assets.core.features.matrix import features, panel
 from timegpt_assets.core.features.recipe import Recipe
 from timegpt_assets.core.schema import TableError
 from timegpt_assets.core.tables.features import FEATURES, PANEL
-from timegpt_assets_tests.core.bars_factory import (
+from timegpt_assets_tests.core.bars.bars_factory import (
     DAYS,
     SYMBOLS,
     grid_of,

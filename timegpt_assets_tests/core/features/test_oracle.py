@@ -7,7 +7,7 @@ import pytest
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.features.recipe import Recipe
 from timegpt_assets_tests.benchmarks._pandas_features import oracle
-from timegpt_assets_tests.core.bars_factory import DAYS, grid_of, needs_real_data, real_raw, troubled_bars
+from timegpt_assets_tests.core.bars.bars_factory import DAYS, grid_of, needs_real_data, real_raw, troubled_bars
 from timegpt_assets_tests.core.features.made import NAMES, RECIPE, made, vix
 
 LARGEST = 1e-5

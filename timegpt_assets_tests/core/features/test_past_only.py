@@ -11,7 +11,7 @@ import pytest
 
 from timegpt_assets.core import calendar
 from timegpt_assets.core.features import windows
-from timegpt_assets_tests.core.bars_factory import DAYS, perturbed, troubled_bars
+from timegpt_assets_tests.core.bars.bars_factory import DAYS, perturbed, troubled_bars
 from timegpt_assets_tests.core.features.made import NAMES, RECIPE, made, vix
 
 KEY = ["day", "symbol", "ts"]

@@ -6,7 +6,7 @@ from math import log, sqrt
 import polars as pl
 import pytest
 
-from timegpt_assets_tests.core.bars_factory import DAYS, troubled_bars
+from timegpt_assets_tests.core.bars.bars_factory import DAYS, troubled_bars
 from timegpt_assets_tests.core.features.made import made
 
 CLOSE_TO = {"rel": 2e-6, "abs": 1e-12}

@@ -16,7 +16,7 @@ from timegpt_assets.core.features.windows import (
     sums,
     variance,
 )
-from timegpt_assets_tests.core.bars_factory import DAYS, SYMBOLS, troubled_bars
+from timegpt_assets_tests.core.bars.bars_factory import DAYS, SYMBOLS, troubled_bars
 
 NUMBERS = arrays.arrays(
     np.float64, st.tuples(st.just(1), st.integers(1, 3), st.integers(1, 40)), elements=st.floats(-1e3, 1e3)

@@ -8,7 +8,7 @@ import pytest
 
 from timegpt_assets.adapters.market.daily_files import DailyFileError, earnings, macro_events, vix_closes
 from timegpt_assets.core.events import EventCalendar
-from timegpt_assets_tests.core.bars_factory import REAL_DATA, needs_real_data
+from timegpt_assets_tests.core.bars.bars_factory import REAL_DATA, needs_real_data
 
 OURS = EventCalendar({"event_cpi": (date(2025, 1, 15),)}, {"event_cpi": (datetime(2025, 1, 15, 13, 30, tzinfo=UTC),)})
 MACRO = pl.DataFrame(

@@ -1,7 +1,7 @@
 """Every fault a provider can have, done to a real client: what it costs, what is read, what a re-run does.
 
 The page docs/explanation/fault-matrix.md is this test's own record:
-``python -m timegpt_assets_tests.adapters.test_fault_matrix --renew`` writes it.
+``python -m timegpt_assets_tests.adapters.timegpt.test_fault_matrix --renew`` writes it.
 """
 
 import re
@@ -14,11 +14,11 @@ import pytest
 
 from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.timegpt.forecaster import TimeGPT
-from timegpt_assets_tests.adapters.paid_calls import lively, timegpt
+from timegpt_assets_tests.adapters.timegpt.paid_calls import lively, timegpt
 from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import Fault, TimeGPTServer, status, too_many
 
-PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "fault-matrix.md"
+PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "fault-matrix.md"
 LASTING = 3
 """A fault is struck as often as there are attempts, so that every row shows what is read when it does not pass."""
 FAULTS: dict[str, Fault | None] = {
@@ -136,5 +136,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:] != ["--renew"]:
-        sys.exit("usage: python -m timegpt_assets_tests.adapters.test_fault_matrix --renew")
+        sys.exit("usage: python -m timegpt_assets_tests.adapters.timegpt.test_fault_matrix --renew")
     main()

@@ -22,7 +22,7 @@ from timegpt_assets.adapters.call_errors import (
     TooManyRequests,
 )
 from timegpt_assets.adapters.timegpt.forecaster import TimeGPT
-from timegpt_assets_tests.adapters.paid_calls import frame, lively, timegpt
+from timegpt_assets_tests.adapters.timegpt.paid_calls import frame, lively, timegpt
 from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import Fault, TimeGPTServer, status, too_many
 

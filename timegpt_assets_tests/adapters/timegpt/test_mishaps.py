@@ -24,7 +24,7 @@ from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets.adapters.timegpt.forecaster import TimeGPT
 from timegpt_assets.adapters.timegpt.request_index import BYTES_PER_REQUEST, BYTES_PER_SERIES, BYTES_PER_VALUE, Size
 from timegpt_assets.core.forecasts.framing import Frame
-from timegpt_assets_tests.adapters.paid_calls import HOURS, SYMBOLS, frame, frames, timegpt
+from timegpt_assets_tests.adapters.timegpt.paid_calls import HOURS, SYMBOLS, frame, frames, timegpt
 from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer
 
@@ -146,7 +146,7 @@ def test_an_answer_stored_by_a_process_that_died_and_was_settled_by_a_third_is_n
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from timegpt_assets_tests.adapters.paid_calls import frames, timegpt
+from timegpt_assets_tests.adapters.timegpt.paid_calls import frames, timegpt
 forecaster = timegpt(sys.argv[1], Path(sys.argv[2]))
 forecaster.ledger.calls(forecaster.account)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -255,7 +255,7 @@ def test_freezing_in_the_middle_of_a_day_stops_it_there_and_keeps_what_came(
 SLEEPING = """
 import sys, time
 from pathlib import Path
-from timegpt_assets_tests.adapters.paid_calls import frames, timegpt
+from timegpt_assets_tests.adapters.timegpt.paid_calls import frames, timegpt
 def pause(seconds):
     print("asleep", flush=True)
     time.sleep(seconds)

@@ -30,7 +30,7 @@ from timegpt_assets.adapters.timegpt.cache import Entry, ForecastCache
 from timegpt_assets.adapters.timegpt.request_index import Size, params_key
 from timegpt_assets.core.tables.columns import SOURCES
 from timegpt_assets.core.tables.forecasts import ANSWERS
-from timegpt_assets_tests.adapters.paid_calls import SYMBOLS, account, frame, frames, timegpt
+from timegpt_assets_tests.adapters.timegpt.paid_calls import SYMBOLS, account, frame, frames, timegpt
 from timegpt_assets_tests.secret_search import KEY, ROTATED, WRONG
 from timegpt_assets_tests.servers.timegpt import Fault, TimeGPTServer
 
@@ -49,7 +49,7 @@ def posts(server: TimeGPTServer) -> int:
 
 def process(server: TimeGPTServer, folder: Path, run: str) -> subprocess.Popen[str]:
     """Start another process that waits, ready, for its standard input to close."""
-    command = [sys.executable, "-m", "timegpt_assets_tests.adapters.paid_calls", server.url, str(folder), run]
+    command = [sys.executable, "-m", "timegpt_assets_tests.adapters.timegpt.paid_calls", server.url, str(folder), run]
     started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert started.stdout is not None
     assert started.stdout.readline() == "ready\n"

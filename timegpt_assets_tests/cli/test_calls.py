@@ -20,10 +20,10 @@ from timegpt_assets.cli import app as cli
 from timegpt_assets.cli.context import opened
 from timegpt_assets.definitions import surroundings
 from timegpt_assets.engine.engine import RANGE_END, RANGE_START
+from timegpt_assets_tests.engine.test_call_budget import QUIET, modest
 from timegpt_assets_tests.roads import TINY
 from timegpt_assets_tests.secret_search import KEY, MARK, ROTATED, WRONG, leaking
 from timegpt_assets_tests.servers.timegpt import Fault, TimeGPTServer, status
-from timegpt_assets_tests.test_paying import QUIET, modest
 
 FIRST, LAST = "2025-01-30", "2025-02-04"
 FORECAST, PARAMS = "/v2/forecast", "/model_params"

@@ -15,7 +15,7 @@ from timegpt_assets.core.tables.evaluation import COST_SENSITIVITY, FORECAST_DIA
 from timegpt_assets.core.tables.gates import GATES
 from timegpt_assets.reports.figures import Lineage, Report, summary_rows
 from timegpt_assets.reports.page import page
-from timegpt_assets_tests.pictures import frames
+from timegpt_assets_tests.reports.pictures import frames
 
 SYMBOLS = ["AAPL", "MSFT"]
 DAYS = frames.sessions(6)

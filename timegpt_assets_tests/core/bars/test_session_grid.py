@@ -12,7 +12,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.bars import session_grid as bars
 from timegpt_assets.core.bars.quality_rules import DEFAULT_SEVERITY, QualityPolicy
 from timegpt_assets.core.tables.bars import BARS, QUALITY
-from timegpt_assets_tests.core.bars_factory import (
+from timegpt_assets_tests.core.bars.bars_factory import (
     DAYS,
     LENIENT,
     grid_of,

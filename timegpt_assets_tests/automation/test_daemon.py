@@ -14,8 +14,8 @@ from timegpt_assets.adapters.storage.object_store import Folder
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.cli.app import app
 from timegpt_assets.definitions import PROJECT
+from timegpt_assets_tests.engine.test_revisions import DAYS, HOUSE, REVISED, at, deliver
 from timegpt_assets_tests.roads import TINY
-from timegpt_assets_tests.test_revisions import DAYS, HOUSE, REVISED, at, deliver
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated"),

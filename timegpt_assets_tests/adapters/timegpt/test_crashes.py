@@ -20,7 +20,7 @@ from timegpt_assets.adapters.storage.object_store import Folder
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets_tests.adapters import postgres
 from timegpt_assets_tests.adapters.crashes import NOW, Nursery, Task, killed, nursery
-from timegpt_assets_tests.adapters.paid_calls import account
+from timegpt_assets_tests.adapters.timegpt.paid_calls import account
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer, status, too_many
 
 CALLS_OF_A_DAY = 6

@@ -21,10 +21,10 @@ from typer.testing import CliRunner
 from timegpt_assets.cli.app import app
 from timegpt_assets.definitions import PROJECT
 from timegpt_assets.engine.engine import RANGE_END, RANGE_START
+from timegpt_assets_tests.engine.test_call_budget import ANSWERS, FORECAST, PARAMS, modest
 from timegpt_assets_tests.roads import TINY
 from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer
-from timegpt_assets_tests.test_paying import ANSWERS, FORECAST, PARAMS, modest
 
 DAYS = ["2025-01-30", "2025-01-31", "2025-02-03", "2025-02-04"]
 """Two snapshots each: nine calls with the model's parameters, of which a run may hold five."""

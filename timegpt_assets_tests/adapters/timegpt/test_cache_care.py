@@ -9,7 +9,7 @@ from timegpt_assets.adapters.ledger.ledger import BudgetLedger
 from timegpt_assets.adapters.storage.object_store import Folder
 from timegpt_assets.adapters.timegpt import cache_care
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
-from timegpt_assets_tests.adapters.paid_calls import frame, timegpt
+from timegpt_assets_tests.adapters.timegpt.paid_calls import frame, timegpt
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer
 
 

@@ -14,7 +14,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.bars import session_grid as bars
 from timegpt_assets.core.bars.quality_report import absences, dq_report, hard_violations, missing_minutes
 from timegpt_assets.core.bars.quality_rules import RULES, QualityPolicy, rule_counts
-from timegpt_assets_tests.core.bars_factory import DAYS, keys_of, needs_real_data, raw_bars, real_raw, without
+from timegpt_assets_tests.core.bars.bars_factory import DAYS, keys_of, needs_real_data, raw_bars, real_raw, without
 
 POLICY = QualityPolicy(max_minute_volume=90_000, outlier_z=8.0, max_minute_move=0.05)
 Row = dict[str, object]

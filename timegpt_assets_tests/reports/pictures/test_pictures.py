@@ -27,7 +27,7 @@ from timegpt_assets.reports.pictures.pixels import COLOURS, PngError, packed
 from timegpt_assets.reports.pictures.pnl import cumulative, dollars, pnl
 from timegpt_assets.reports.pictures.quality import quality
 from timegpt_assets.reports.pictures.style import Picture
-from timegpt_assets_tests.pictures import frames
+from timegpt_assets_tests.reports.pictures import frames
 
 SYMBOLS = ["AAPL", "AMD", "AMZN", "GOOGL", "META", "MSFT", "NFLX", "NVDA", "TSLA"]
 DAYS = frames.sessions(12)

@@ -10,7 +10,7 @@ import scoringrules
 from timegpt_assets.core.evaluation import diagnostics, forecast, intervals
 from timegpt_assets.core.tables.columns import BANDS, QUANTILES
 from timegpt_assets.core.tables.evaluation import DAY_SCORES, RELATIVE
-from timegpt_assets_tests.core.metrics.test_forecast import AS_OF, WINDOW, days, scored
+from timegpt_assets_tests.core.evaluation.test_forecast import AS_OF, WINDOW, days, scored
 
 MONTH = {"month": "2025-02", "as_of": AS_OF}
 
