@@ -27,7 +27,7 @@ from timegpt_assets.config.settings import Settings, load_settings
 from timegpt_assets.core import lineage
 from timegpt_assets.io_managers import TableIOManager
 from timegpt_assets.partitions import grid
-from timegpt_assets.resources import Surroundings
+from timegpt_assets.resources import Runtime
 
 PROJECT = Path(__file__).resolve().parents[1]
 ASSETS = (
@@ -71,9 +71,9 @@ def environment(root: Path = PROJECT) -> dict[str, str]:
     return file | dict(os.environ)
 
 
-def surroundings(
+def load_runtime(
     overrides: Sequence[str] = (), *, profile: str | None = None, environ: Mapping[str, str] | None = None
-) -> Surroundings:
+) -> Runtime:
     """Return the settings and places of this process: profile and folder from the environment unless given.
 
     Relative places start from the folder that holds ``configs``. ``TIMEGPT_ASSETS_SET`` carries --set values, one a
@@ -88,46 +88,44 @@ def surroundings(
         overrides=[*inherited, *overrides],
         environment=found,
     )
-    return Surroundings(settings=settings, root=folder.parent, environment=found)
+    return Runtime(settings=settings, root=folder.parent, environment=found)
 
 
-def build_definitions(
-    around: Surroundings | None = None, *, overriding: Mapping[str, Any] | None = None
-) -> dg.Definitions:
-    """Return fresh definitions for these surroundings; ``overriding`` replaces resources by name (tests, tools)."""
-    around = around or surroundings()
+def build_definitions(runtime: Runtime | None = None, *, overriding: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Return fresh definitions for this runtime; ``overriding`` replaces resources by name (tests, tools)."""
+    runtime = runtime or load_runtime()
     with warnings.catch_warnings():
         # partitioned checks and two-dimensional mappings are marked beta; the lock pins the version they were tested on
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        return _definitions(around, dict(overriding or {}))
+        return _definitions(runtime, dict(overriding or {}))
 
 
-def _definitions(around: Surroundings, overriding: Mapping[str, Any]) -> dg.Definitions:
-    house = House(settings=around.settings, grid=grid(around.settings))
+def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definitions:
+    house = House(settings=runtime.settings, grid=grid(runtime.settings))
     assets = [make(house) for make in ASSETS]
-    book = LineageBook(around.storage)
-    records = lineage_records(around.settings, assets)
+    book = LineageBook(runtime.storage)
+    records = lineage_records(runtime.settings, assets)
     manager = TableIOManager(
-        store=ParquetStore(around.storage),
+        store=ParquetStore(runtime.storage),
         tables=checks.BY_NAME,
         lineage=lambda key: book.record(records[key]),
     )
-    standing = resources.resources(around) | {"io_manager": manager}
+    standing = resources.resources(runtime) | {"io_manager": manager}
     return dg.Definitions(
         assets=assets,
         asset_checks=checks.checks(house, assets),
         resources=standing | dict(overriding),
         jobs=[
-            automation.daily_refresh(around),
-            automation.resume_pending(around),
-            automation_source.refresh_bars(around),
+            automation.daily_refresh(runtime),
+            automation.resume_pending(runtime),
+            automation_source.refresh_bars(runtime),
         ],
-        schedules=[automation.after_the_close(around)],
+        schedules=[automation.after_the_close(runtime)],
         sensors=[
-            automation.new_session(around),
-            automation.resume_backfill(around),
-            automation_source.revised_source(around),
+            automation.new_session(runtime),
+            automation.resume_backfill(runtime),
+            automation_source.revised_source(runtime),
         ],
         executor=dg.in_process_executor,  # a range is one step and never splits; a process per step costs seconds
     )

@@ -49,8 +49,8 @@ def now() -> datetime:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What a process finds around it: settings, folder that relative places start from, environment, clock.
+class Runtime:
+    """What a process runs with: settings, folder that relative places start from, environment, clock.
 
     The environment holds keys, so it is in no repr.
     """
@@ -95,11 +95,11 @@ def bucket_client() -> "storage.Client":
     return GCSResource().get_client()
 
 
-def market_data(around: Surroundings) -> MarketData:
+def market_data(runtime: Runtime) -> MarketData:
     """Return the source of bars that ``data.source`` names."""
-    data = around.settings.data
+    data = runtime.settings.data
     if data.source == "synthetic":
-        made_up, universe = data.synthetic, around.settings.universe
+        made_up, universe = data.synthetic, runtime.settings.universe
         return SyntheticMarket(
             symbols=universe.tickers,
             context=universe.context,
@@ -108,37 +108,37 @@ def market_data(around: Surroundings) -> MarketData:
             missing_rate=made_up.missing_rate,
         )
     if data.source == "local":
-        return LocalMarketData(around.place(data.required_root), data.template, core_values.reading(around.settings))
+        return LocalMarketData(runtime.place(data.required_root), data.template, core_values.reading(runtime.settings))
     from timegpt_assets.adapters.market.bucket_market import BucketMarketData
 
-    place = around.keep(f"{GS}{data.required_bucket.removeprefix(GS)}")
-    return BucketMarketData(place, data.template, core_values.reading(around.settings))
+    place = runtime.keep(f"{GS}{data.required_bucket.removeprefix(GS)}")
+    return BucketMarketData(place, data.template, core_values.reading(runtime.settings))
 
 
-def answer_index(around: Surroundings, books: BudgetLedger) -> Index:
+def answer_index(runtime: Runtime, books: BudgetLedger) -> Index:
     """Return the stored answers by snapshot."""
-    settings = around.settings
+    settings = runtime.settings
     return Index(
         host=account(settings).host,
         model=settings.forecast.model,
         levels=core_values.levels(settings),
         settings_digest=settings.digest(SHAPES_A_BODY),
         size=size(settings),
-        cache=forecast_cache(around),
+        cache=forecast_cache(runtime),
         ledger=books,
     )
 
 
-def daily_files(around: Surroundings) -> DailyFiles:
+def daily_files(runtime: Runtime) -> DailyFiles:
     """Return what the daily files say that settings name, and the event calendar with what they add to it."""
-    settings, events = around.settings, around.settings.events
+    settings, events = runtime.settings, runtime.settings.events
     vix = settings.data.vix_path
     calendar = core_values.event_calendar(settings)
     if events.calendar_path:
-        calendar = macro_events(around.place(events.calendar_path), events.calendar_names, calendar)
+        calendar = macro_events(runtime.place(events.calendar_path), events.calendar_names, calendar)
     if events.earnings_path:
-        calendar = earnings(around.place(events.earnings_path), calendar)
-    return DailyFiles(vix_closes(around.place(vix)) if vix else None, calendar)
+        calendar = earnings(runtime.place(events.earnings_path), calendar)
+    return DailyFiles(vix_closes(runtime.place(vix)) if vix else None, calendar)
 
 
 def size(settings: Settings) -> Size:
@@ -152,33 +152,33 @@ def size(settings: Settings) -> Size:
     )
 
 
-def forecast_cache(around: Surroundings) -> ForecastCache:
+def forecast_cache(runtime: Runtime) -> ForecastCache:
     """Return the paid answers, shared by all profiles."""
-    return ForecastCache(around.keep(around.settings.forecast.cache_dir))
+    return ForecastCache(runtime.keep(runtime.settings.forecast.cache_dir))
 
 
-def forecaster(around: Surroundings) -> Forecaster:
+def forecaster(runtime: Runtime) -> Forecaster:
     """Return the forecaster that ``forecast.backend`` names."""
-    if around.settings.forecast.backend == "baseline":
-        return Baseline(**core_values.baseline(around.settings))
-    return _timegpt(around)
+    if runtime.settings.forecast.backend == "baseline":
+        return Baseline(**core_values.baseline(runtime.settings))
+    return _timegpt(runtime)
 
 
-def _timegpt(around: Surroundings) -> Forecaster:
+def _timegpt(runtime: Runtime) -> Forecaster:
     """Return TimeGPT with its cache and ledger, both outside the profiles: one key, one budget."""
     from timegpt_assets.adapters.timegpt.forecaster import TimeGPT
 
-    settings, forecast = around.settings, around.settings.forecast
+    settings, forecast = runtime.settings, runtime.settings.forecast
     return TimeGPT(
-        api_key=lambda: around.environment.get("TIMEGPT_API_KEY") or around.environment.get("NIXTLA_API_KEY"),
+        api_key=lambda: runtime.environment.get("TIMEGPT_API_KEY") or runtime.environment.get("NIXTLA_API_KEY"),
         model=forecast.model,
         levels=core_values.levels(settings),
         settings_digest=settings.digest(SHAPES_A_BODY),
         profile=settings.profile,
         account=account(settings),
-        cache=forecast_cache(around),
-        ledger=ledger(around),
-        clock=around.clock,
+        cache=forecast_cache(runtime),
+        ledger=ledger(runtime),
+        clock=runtime.clock,
         base_url=forecast.base_url or PROVIDER_URL,
         api_mode=forecast.api_mode,
         trusted_hosts=forecast.trusted_hosts,
@@ -188,7 +188,7 @@ def _timegpt(around: Surroundings) -> Forecaster:
         max_failed_calls=forecast.max_failed_calls,
         on_ambiguous=forecast.on_ambiguous,
         on_doubt=forecast.on_doubt,
-        artifacts=around.artifacts,
+        artifacts=runtime.artifacts,
     )
 
 
@@ -207,14 +207,14 @@ def account(settings: Settings) -> Account:
     )
 
 
-def ledger(around: Surroundings) -> BudgetLedger:
+def ledger(runtime: Runtime) -> BudgetLedger:
     """Return the call ledger: ``forecast.api_budget.ledger_url``, or a SQLite file beside the forecast cache."""
-    forecast = around.settings.forecast
-    file = around.place(forecast.cache_dir).parent / "call_ledger.sqlite"  # a bucket's ledger has an address
+    forecast = runtime.settings.forecast
+    file = runtime.place(forecast.cache_dir).parent / "call_ledger.sqlite"  # a bucket's ledger has an address
     url = forecast.api_budget.ledger_url or f"sqlite:///{file}"
     held = 2 * forecast.timeout_s + forecast.api_budget.cooldown_sec + LONGEST_WAIT_SEC + 60
     return BudgetLedger(
-        url.replace("postgresql://", "postgresql+psycopg2://", 1), clock=around.clock, lease_sec=max(LEASE_SEC, held)
+        url.replace("postgresql://", "postgresql+psycopg2://", 1), clock=runtime.clock, lease_sec=max(LEASE_SEC, held)
     )
 
 
@@ -230,13 +230,13 @@ SHAPES_A_BODY = (
 """Settings that shape a request beside model, horizon and levels: with others of them a snapshot is another one."""
 
 
-def resources(around: Surroundings) -> dict[str, Any]:
+def resources(runtime: Runtime) -> dict[str, Any]:
     """Return the resource definitions of the outside world, each made when a run first needs it."""
     return {
-        "daily_files": dg.ResourceDefinition(lambda _: daily_files(around)),
-        "clock": dg.ResourceDefinition(lambda _: around.clock),
-        "market_data": dg.ResourceDefinition(lambda _: market_data(around)),
-        "forecaster": dg.ResourceDefinition(lambda _: forecaster(around)),
-        "artifacts": dg.ResourceDefinition(lambda _: around.artifacts),
-        "lineage_book": dg.ResourceDefinition(lambda _: LineageBook(around.storage)),
+        "daily_files": dg.ResourceDefinition(lambda _: daily_files(runtime)),
+        "clock": dg.ResourceDefinition(lambda _: runtime.clock),
+        "market_data": dg.ResourceDefinition(lambda _: market_data(runtime)),
+        "forecaster": dg.ResourceDefinition(lambda _: forecaster(runtime)),
+        "artifacts": dg.ResourceDefinition(lambda _: runtime.artifacts),
+        "lineage_book": dg.ResourceDefinition(lambda _: LineageBook(runtime.storage)),
     }

@@ -71,8 +71,8 @@ def day_of(
         raw, quality.quality(raw, keys=keys, sessions=sessions, policy=policy), sessions=sessions, policy=policy
     )
     recipe = Recipe(context=(context,), calendar=event_calendar(), sessions=SESSIONS)
-    around = market_context(grid, days=[day], context=recipe.context)
-    return features(grid.filter(pl.col("symbol") == symbol), around, days=[day], recipe=recipe).frame
+    runtime = market_context(grid, days=[day], context=recipe.context)
+    return features(grid.filter(pl.col("symbol") == symbol), runtime, days=[day], recipe=recipe).frame
 
 
 def made_up() -> SyntheticMarket:

@@ -14,7 +14,7 @@ from timegpt_assets import resources
 from timegpt_assets.config import core_values
 from timegpt_assets.core import calendar
 from timegpt_assets.resources import MarketData
-from timegpt_assets_tests.roads import LATER, TINY, Road, road, sessions, surroundings
+from timegpt_assets_tests.roads import LATER, TINY, Road, load_runtime, road, sessions
 from timegpt_assets_tests.strategies import Clairvoyant
 
 DAYS = tuple(sessions(date(2025, 1, 28), date(2025, 2, 6)))
@@ -46,16 +46,16 @@ class Market:
         options: dict[str, Any] = {"profile": self.profile, "base": TINY, "environment": self.environment}
         options["clock"] = clock
         chosen = (*self.overrides, *overrides)
-        around = surroundings(folder, *chosen, **options)
-        bars = resources.market_data(around)
+        runtime = load_runtime(folder, *chosen, **options)
+        bars = resources.market_data(runtime)
         overriding: dict[str, Any] = {"market_data": change(bars)}
         if self.name == "real":
             overriding["forecaster"] = Clairvoyant.of(
                 bars,
-                around.settings.universe.tickers,
+                runtime.settings.universe.tickers,
                 _SEEN,
-                levels=core_values.levels(around.settings),
-                run_source=around.settings.run_source,
+                levels=core_values.levels(runtime.settings),
+                run_source=runtime.settings.run_source,
             )
         with road(folder, *chosen, **options, overriding=overriding, pictures=pictures) as built:
             yield built

@@ -31,7 +31,7 @@ from timegpt_assets.core.tables import columns
 from timegpt_assets.core.tables.every import ALL
 from timegpt_assets.definitions import PROJECT, build_definitions
 from timegpt_assets.engine.stages import STAGES
-from timegpt_assets.resources import Surroundings
+from timegpt_assets.resources import Runtime
 
 REFERENCE = PROJECT / "docs" / "reference"
 PROFILE = "prod"
@@ -311,10 +311,10 @@ def _kind(trigger: Any) -> str:
 def _definitions() -> dg.Definitions:
     """Return the definitions of the profile shown, with nothing of this machine in them."""
     settings = load_settings(profile=PROFILE, config_dir=None, environment={})
-    around = Surroundings(settings=settings, root=PROJECT, environment={})
+    runtime = Runtime(settings=settings, root=PROJECT, environment={})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Dagster marks partition mappings and backfill policies as beta
-        return build_definitions(around)
+        return build_definitions(runtime)
 
 
 def cli_lines() -> Iterator[str]:

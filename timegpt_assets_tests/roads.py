@@ -28,7 +28,7 @@ from timegpt_assets.engine.engine import Engine, Outcome, shapes
 from timegpt_assets.engine.stages import EVERYDAY, rectangle
 from timegpt_assets.partitions import grid
 from timegpt_assets.reports import page as report_page
-from timegpt_assets.resources import Surroundings
+from timegpt_assets.resources import Runtime
 from timegpt_assets_tests.secret_search import MARK
 
 SMALL = (
@@ -73,13 +73,13 @@ LATER = datetime(2026, 6, 1, tzinfo=UTC)
 class Road:
     """A small house being run: what it is made of, its engine, what it stored."""
 
-    around: Surroundings
+    runtime: Runtime
     engine: Engine
 
     @property
     def root(self) -> Path:
         """Return where its tables lie."""
-        return self.around.place(self.around.settings.data.storage_root)
+        return self.runtime.place(self.runtime.settings.data.storage_root)
 
     def run(
         self,
@@ -90,13 +90,13 @@ class Road:
         force: bool = False,
     ) -> Outcome:
         """Make these days with the engine the command line uses."""
-        house = House(settings=self.around.settings, grid=grid(self.around.settings))
+        house = House(settings=self.runtime.settings, grid=grid(self.runtime.settings))
         graph = shapes(self.engine.repository)
         return self.engine.run(rectangle(house, graph, days=days, symbols=symbols, assets=assets, force=force))
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """Return everything stored, by group/asset, files in order of their names."""
-        store = ParquetStore(self.around.storage)
+        store = ParquetStore(self.runtime.storage)
         files: dict[str, list[str]] = {}
         for path in sorted(self.root.glob("*/*/*.parquet")):
             files.setdefault("/".join(path.parts[-3:-1]), []).append(path.stem)
@@ -108,18 +108,18 @@ class Road:
         return {str(p.relative_to(self.root)): p.read_bytes() for p in sorted(files)}
 
 
-def surroundings(
+def load_runtime(
     folder: Path,
     *overrides: str,
     profile: str = "demo",
     base: Sequence[str] = SMALL,
     environment: Mapping[str, str] | None = None,
     clock: Callable[[], datetime] = lambda: LATER,
-) -> Surroundings:
-    """Return the surroundings of a road whose places all lie in ``folder``."""
+) -> Runtime:
+    """Return the runtime of a road whose places all lie in ``folder``."""
     environ = dict(environment or {})
     settings = load_settings(profile=profile, config_dir=None, overrides=[*base, *overrides], environment=environ)
-    return Surroundings(settings=settings, root=folder, environment=environ, clock=clock)
+    return Runtime(settings=settings, root=folder, environment=environ, clock=clock)
 
 
 @contextmanager
@@ -130,12 +130,12 @@ def road(
     pictures: bool = True,
     **options: Any,
 ) -> Iterator[Road]:
-    """Yield a road in these surroundings; ``overriding`` replaces resources by name.
+    """Yield a road in this runtime; ``overriding`` replaces resources by name.
 
     Without ``pictures`` nothing is drawn and report pages are blank: half the time, and no stored table differs.
     """
-    around = surroundings(folder, *overrides, **options)
-    repository = build_definitions(around, overriding=overriding).get_repository_def()
+    runtime = load_runtime(folder, *overrides, **options)
+    repository = build_definitions(runtime, overriding=overriding).get_repository_def()
     with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patched:
         if not pictures:
             patched.setattr(shown, "fans", lambda *_: {"fan": {}})
@@ -143,7 +143,7 @@ def road(
             patched.setattr(shown, "day_charts", lambda *_: {})
             patched.setattr(shown, "of_months", lambda *_: None)
             patched.setattr(report_page, "page", lambda _: "")
-        yield Road(around=around, engine=Engine(repository=repository, instance=instance, purse=purse(around)))
+        yield Road(runtime=runtime, engine=Engine(repository=repository, instance=instance, purse=purse(runtime)))
         assert not _logs_a_key(instance), "an API key is in the event log"
 
 

@@ -36,7 +36,7 @@ def test_one_request_gives_the_rows_that_five_would_have_given_and_marks_them(
     server: TimeGPTServer, tmp_path: Path
 ) -> None:
     with house(tmp_path / "bulk", server, *BULK) as built:
-        prices = purse(built.around).prices(DAY)
+        prices = purse(built.runtime).prices(DAY)
         built.run(DAY, assets=["raw_forecasts"])
         bulk = built.tables()
     assert server.counts == {"/v2/cross_validation": 1, "/model_params": 1}
@@ -67,7 +67,7 @@ def test_in_bulk_nothing_is_sent_twice_and_either_mode_keeps_its_own_answers(
         assert built.tables()["forecasts/answers"].equals(first)
         assert sum(server.counts.values()) == 2
     with house(tmp_path, server, BULK[1]) as single:
-        assert [price.needed for price in purse(single.around).prices(DAY)] == [5], "bulk rows are no single forecasts"
+        assert [price.needed for price in purse(single.runtime).prices(DAY)] == [5], "bulk rows are no single forecasts"
 
 
 def test_windows_that_are_not_those_asked_for_are_refused(server: TimeGPTServer, tmp_path: Path) -> None:

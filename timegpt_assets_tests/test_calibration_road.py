@@ -16,7 +16,7 @@ from timegpt_assets.core.tables.columns import BANDS, QUANTILES
 from timegpt_assets.engine.engine import RunFailed
 from timegpt_assets.resources import MarketData, market_data
 from timegpt_assets_tests.markets import DAYS as MARKET_DAYS
-from timegpt_assets_tests.roads import TINY, road, surroundings
+from timegpt_assets_tests.roads import TINY, load_runtime, road
 
 SETTINGS = ("forecast.snapshot_preset=dense", "forecast.skip_events=[]")
 DAYS = MARKET_DAYS[:5]
@@ -77,11 +77,11 @@ def same(frame: pl.DataFrame) -> pl.DataFrame:
 
 def made(folder: Path, method: str, *, answers: Change = same, bars: Change = same) -> dict[str, pl.DataFrame]:
     chosen = (*SETTINGS, f"calibration.method={method}")
-    around = surroundings(folder, *chosen, base=TINY)
-    baseline = Baseline(**core_values.baseline(around.settings))
+    runtime = load_runtime(folder, *chosen, base=TINY)
+    baseline = Baseline(**core_values.baseline(runtime.settings))
     overriding = {
         "forecaster": Strange(honest=baseline, change=answers),
-        "market_data": Spoilt(market=market_data(around), change=bars),
+        "market_data": Spoilt(market=market_data(runtime), change=bars),
     }
     with road(folder, *chosen, base=TINY, overriding=overriding, pictures=False) as own:
         own.run(DAYS)

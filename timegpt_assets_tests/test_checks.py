@@ -65,7 +65,7 @@ def run(
 
 def checked(house: Road, asset: dg.AssetKey, name: str, partition: str) -> dg.AssetCheckEvaluation:
     """Return what a check alone says of a stored partition."""
-    whole = build_definitions(house.around)
+    whole = build_definitions(house.runtime)
     job = dg.define_asset_job("check", dg.AssetSelection.checks(dg.AssetCheckKey(asset, name)))
     job_defs = dg.Definitions.merge(whole, dg.Definitions(jobs=[job]))
     result = job_defs.resolve_job_def("check").execute_in_process(
@@ -89,7 +89,7 @@ def made(result: dg.ExecuteInProcessResult) -> set[dg.AssetKey]:
 
 def spoil(house: Road, asset: str, day: date, change: Callable[[pl.DataFrame], pl.DataFrame], symbol: str) -> None:
     """Rewrite a stored partition behind the IO manager's back."""
-    store = ParquetStore(house.around.storage)
+    store = ParquetStore(house.runtime.storage)
     store.write(asset, day, change(store.read(asset, [day], [symbol])), keys=[symbol])
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import dagster as dg
 
 from timegpt_assets.config.settings import load_settings
-from timegpt_assets.definitions import ASSETS, build_definitions, lineage_records, surroundings
+from timegpt_assets.definitions import ASSETS, build_definitions, lineage_records, load_runtime
 from timegpt_assets.engine.engine import shapes
-from timegpt_assets.resources import Surroundings
+from timegpt_assets.resources import Runtime
 
 GOLDEN = Path(__file__).parent / "golden" / "graph.txt"
 KINDS = {"day_symbol": "day x symbol", "trading_day": "day", "month": "month"}
@@ -24,9 +24,7 @@ KINDS = {"day_symbol": "day x symbol", "trading_day": "day", "month": "month"}
 def repository() -> dg.RepositoryDefinition:
     """Return the repository of the demo profile as it is shipped."""
     settings = load_settings(profile="demo", config_dir=None, environment={})
-    return build_definitions(
-        Surroundings(settings=settings, root=Path("/nowhere"), environment={})
-    ).get_repository_def()
+    return build_definitions(Runtime(settings=settings, root=Path("/nowhere"), environment={})).get_repository_def()
 
 
 def graph_text() -> str:
@@ -162,7 +160,7 @@ def test_a_later_stage_s_settings_leave_an_earlier_row_s_lineage_alone():
 
 def test_set_values_reach_started_processes_and_the_command_line_stands_over_them(tmp_path):
     inherited = {"TIMEGPT_ASSETS_SET": "forecast.history_days=7\ncalibration.window_days=9\n"}
-    settings = surroundings(["calibration.window_days=11"], environ=inherited).settings
+    settings = load_runtime(["calibration.window_days=11"], environ=inherited).settings
     assert (settings.forecast.history_days, settings.calibration.window_days) == (7, 11)
 
 

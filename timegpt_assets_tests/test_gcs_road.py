@@ -67,14 +67,14 @@ def test_every_table_in_a_bucket_is_the_one_on_disk(tmp_path, server):
         expected = {n: t.drop("lineage_id") for n, t in disk.tables().items()}
     with in_buckets(tmp_path / "bucket", server) as of:
         of.run(DAYS[:2])
-        place = of.around.storage
+        place = of.runtime.storage
         files = [
             name.removesuffix(".parquet").rpartition("/") for name, _ in place.names() if name.endswith(".parquet")
         ]
         assets = {asset: [day for a, _, day in files if a == asset] for asset, _, _ in files}
         found = {asset: ParquetStore(place).read(asset, days).drop("lineage_id") for asset, days in assets.items()}
         assert not (tmp_path / "bucket" / "data").exists()
-        assert [name for name, _ in of.around.artifacts.names("reports/")] == ["reports/dev/2025-01.html"]
+        assert [name for name, _ in of.runtime.artifacts.names("reports/")] == ["reports/dev/2025-01.html"]
     assert found.keys() == expected.keys()
     assert len(found) > 20
     told = pl.col("value").str.contains("local|gcs")
@@ -114,5 +114,5 @@ def test_two_houses_on_one_bucket_do_not_lose_each_other_s_symbols(tmp_path, ser
     with in_buckets(tmp_path / "one", server) as one, in_buckets(tmp_path / "two", server) as two:
         one.run([DAYS[0]], symbols=["AAPL"], assets=("bars",))
         two.run([DAYS[0]], symbols=["META", "SPY"], assets=("bars",))
-        facts = ParquetStore(one.around.storage).read_facts("bars/bars", [DAYS[0]])
+        facts = ParquetStore(one.runtime.storage).read_facts("bars/bars", [DAYS[0]])
         assert [symbol for _, symbol in facts] == ["AAPL", "META", "SPY"]

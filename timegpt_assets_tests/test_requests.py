@@ -17,7 +17,7 @@ from timegpt_assets.engine.call_budget import purse
 from timegpt_assets.resources import MarketData
 from timegpt_assets_tests.engine.test_call_budget import OPTIONS, Clock, house, modest
 from timegpt_assets_tests.markets import DAYS
-from timegpt_assets_tests.roads import surroundings
+from timegpt_assets_tests.roads import load_runtime
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer
 
 DAY = [DAYS[2]]
@@ -41,7 +41,9 @@ def test_exogenous_columns_go_out_known_ahead_first_with_exactly_the_horizon(
         rows = built.tables()["forecasts/answers"]
         panel = built.tables()["features/panel"]
     with house(tmp_path, server) as plain:
-        assert [price.needed for price in purse(plain.around).prices(DAY)] == [2], "without them it is another question"
+        assert [price.needed for price in purse(plain.runtime).prices(DAY)] == [2], (
+            "without them it is another question"
+        )
     assert rows.height == 2 * 3 * 15
     body = server.bodies()[0]["series"]
     per_series = body["sizes"][0]
@@ -98,8 +100,8 @@ def bodies(folder: Path, *overrides: str, bent: bool = False) -> list[dict[str, 
     from timegpt_assets import resources
 
     with TimeGPTServer(input_size=200) as server:
-        around = surroundings(folder, *modest(server.url), *overrides, clock=Clock(), **OPTIONS)
-        market = resources.market_data(around)
+        runtime = load_runtime(folder, *modest(server.url), *overrides, clock=Clock(), **OPTIONS)
+        market = resources.market_data(runtime)
         first = calendar.session(DAY[0]).open + timedelta(minutes=30)
         given = Bent(market, first) if bent else market
         with house(folder, server, *overrides, overriding={"market_data": given}) as built:
@@ -135,5 +137,5 @@ def test_the_forward_label_planted_in_y_is_seen_by_that_test(tmp_path: Path, mon
 )
 def test_what_cannot_be_sent_is_refused_at_load(override: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
-        surroundings(tmp_path, *modest("http://127.0.0.1:9"), override, **OPTIONS)
+        load_runtime(tmp_path, *modest("http://127.0.0.1:9"), override, **OPTIONS)
     assert says in str(refused.value)

@@ -63,7 +63,7 @@ def test_a_window_made_symbol_by_symbol_within_each_stage_is_the_window_made_at_
     market: Market, whole: Road, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with market.road(tmp_path_factory.mktemp("symbols")) as by_symbol:
-        settings = by_symbol.around.settings
+        settings = by_symbol.runtime.settings
         symbols = sorted({*settings.universe.tickers, *settings.universe.context}, reverse=True)
         for stage in _stages():
             for symbol in symbols:
@@ -124,7 +124,7 @@ def test_a_forecaster_whose_bands_cross_is_put_in_order_and_counted(tmp_path_fac
     folder = tmp_path_factory.mktemp("tangled")
     market = markets.synthetic()
     with market.road(folder / "plain") as plain:
-        settings = plain.around.settings
+        settings = plain.runtime.settings
     tangled = Tangled(honest=Baseline(**core_values.baseline(settings)))
     with road(folder, *market.overrides, base=TINY, overriding={"forecaster": tangled}, pictures=False) as built:
         built.run(SHORT[2:4], assets=["outcomes", "forecasts", "day_scores"])
@@ -140,7 +140,7 @@ def test_a_forecaster_whose_bands_cross_is_put_in_order_and_counted(tmp_path_fac
 
 
 def test_every_lineage_id_leads_back_to_the_source_of_the_bars(whole: Road) -> None:
-    records = LineageBook(whole.around.storage).records()
+    records = LineageBook(whole.runtime.storage).records()
     stored = whole.tables()
     assert {asset.split("/")[1] for asset in stored} == set(EVERYDAY)
     stamped = 0

@@ -187,7 +187,7 @@ def test_what_was_asked_for_as_dev_stays_so_when_offline_reads_it(server: TimeGP
     ) as offline:
         offline.run(TWO_DAYS, assets=["raw_forecasts"])
         stored = offline.tables()
-    assert offline.around.settings.profile == "offline"
+    assert offline.runtime.settings.profile == "offline"
     assert stored["forecasts/answers"].height == 15 * 5 * 3
     for asset in ("forecasts/answers", "forecasts/raw_forecasts"):
         frame = stored[asset]

@@ -16,7 +16,7 @@ from timegpt_assets.engine.call_budget import purse
 from timegpt_assets.engine.engine import Engine, Outcome, RunFailed, shapes
 from timegpt_assets.engine.stages import EVERYDAY, last_closed_session, rectangle, sessions_asked
 from timegpt_assets.partitions import grid
-from timegpt_assets.resources import Surroundings
+from timegpt_assets.resources import Runtime
 
 CLOSE_OF_BUSINESS = "30 18 * * 1-5"
 """18:30 New York time: after the close of every session, early ones included."""
@@ -28,16 +28,16 @@ class SessionConfig(dg.Config):
     day: str
 
 
-def daily_refresh(around: Surroundings) -> dg.JobDefinition:
+def daily_refresh(runtime: Runtime) -> dg.JobDefinition:
     """Return the job that makes one session, from bars to gates and report, through the rectangle."""
-    house = House(settings=around.settings, grid=grid(around.settings))
+    house = House(settings=runtime.settings, grid=grid(runtime.settings))
 
     @dg.op(name="run_rectangle")
     def run_rectangle(context: dg.OpExecutionContext, config: SessionConfig) -> None:
         """Run the rectangle of one session and every symbol; nothing that is there is made again."""
         day = date.fromisoformat(config.day)
-        days = sessions_asked(house, day, day, at=around.clock())
-        outcome = _made(context, around, house, days)
+        days = sessions_asked(house, day, day, at=runtime.clock())
+        outcome = _made(context, runtime, house, days)
         context.log.info("%s: %d partitions made, %d already there", day, outcome.made, outcome.there)
         notes = {"made": outcome.made, "already_there": outcome.there}
         context.add_output_metadata(notes | ({"waits": outcome.why} if outcome.pending else {}))
@@ -51,7 +51,7 @@ def daily_refresh(around: Surroundings) -> dg.JobDefinition:
 
 def _made(
     context: dg.OpExecutionContext,
-    around: Surroundings,
+    runtime: Runtime,
     house: House,
     days: Sequence[date],
     *,
@@ -59,7 +59,7 @@ def _made(
     symbols: Sequence[str] = (),
 ) -> Outcome:
     """Return what came of running a rectangle of days; what could not be paid for is noted to be resumed."""
-    engine = Engine(repository=context.repository_def, instance=context.instance, purse=purse(around))
+    engine = Engine(repository=context.repository_def, instance=context.instance, purse=purse(runtime))
     graph = shapes(context.repository_def)
     try:
         outcome = engine.run(rectangle(house, graph, days=days, assets=assets, symbols=symbols))
@@ -70,17 +70,17 @@ def _made(
     return outcome
 
 
-def resume_pending(around: Surroundings) -> dg.JobDefinition:
+def resume_pending(runtime: Runtime) -> dg.JobDefinition:
     """Return the job that takes up every range that outran its budget, as far as today's budget goes."""
-    house = House(settings=around.settings, grid=grid(around.settings))
+    house = House(settings=runtime.settings, grid=grid(runtime.settings))
 
     @dg.op(name="resume")
     def resume(context: dg.OpExecutionContext) -> None:
         """Run what waits, earliest asked first; what is paid for already costs nothing."""
         made = 0
         for entry in pending.waiting(context.instance):
-            days = sessions_asked(house, entry.first, entry.last, at=around.clock())
-            made += _made(context, around, house, days, assets=entry.assets, symbols=entry.symbols).made
+            days = sessions_asked(house, entry.first, entry.last, at=runtime.clock())
+            made += _made(context, runtime, house, days, assets=entry.assets, symbols=entry.symbols).made
         left = sum(len(calendar.sessions(p.first, p.last)) for p in pending.waiting(context.instance))
         context.add_output_metadata({"made": made, "sessions_still_waiting": left})
 
@@ -91,7 +91,7 @@ def resume_pending(around: Surroundings) -> dg.JobDefinition:
     return job
 
 
-def resume_backfill(around: Surroundings) -> dg.SensorDefinition:
+def resume_backfill(runtime: Runtime) -> dg.SensorDefinition:
     """Return the sensor that takes up a range that waits for money once its next session can be paid for."""
 
     @dg.sensor(
@@ -101,7 +101,7 @@ def resume_backfill(around: Surroundings) -> dg.SensorDefinition:
         description="Resumes ranges that outran the call budget, when the budget day has turned.",
     )
     def resume_backfill(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        entries, wallet = pending.waiting(context.instance), purse(around)
+        entries, wallet = pending.waiting(context.instance), purse(runtime)
         if not entries or wallet is None:
             return dg.SkipReason("nothing waits for the call budget.")
         first = entries[0].first
@@ -112,7 +112,7 @@ def resume_backfill(around: Surroundings) -> dg.SensorDefinition:
     return resume_backfill
 
 
-def after_the_close(around: Surroundings) -> dg.ScheduleDefinition:
+def after_the_close(runtime: Runtime) -> dg.ScheduleDefinition:
     """Return the schedule that asks for today's session at 18:30 New York time, and for nothing on a holiday."""
 
     @dg.schedule(
@@ -126,12 +126,12 @@ def after_the_close(around: Surroundings) -> dg.ScheduleDefinition:
         day = context.scheduled_execution_time.date()
         if not calendar.sessions(day, day):
             return dg.SkipReason(f"{day} is no session.")
-        return _off_the_grid(around, day) or _request(day)
+        return _off_the_grid(runtime, day) or _request(day)
 
     return after_the_close
 
 
-def new_session(around: Surroundings) -> dg.SensorDefinition:
+def new_session(runtime: Runtime) -> dg.SensorDefinition:
     """Return the sensor that asks for the newest closed session when its portfolio is not there yet."""
 
     @dg.sensor(
@@ -141,8 +141,8 @@ def new_session(around: Surroundings) -> dg.SensorDefinition:
         description="The newest closed session, if it has not been made: catches up after a night without a daemon.",
     )
     def new_session(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        day = last_closed_session(around.clock())
-        if skipped := _off_the_grid(around, day):
+        day = last_closed_session(runtime.clock())
+        if skipped := _off_the_grid(runtime, day):
             return skipped
         made = context.instance.get_materialized_partitions(dg.AssetKey(["backtest", "portfolio"]))
         if day.isoformat() in made:
@@ -152,10 +152,10 @@ def new_session(around: Surroundings) -> dg.SensorDefinition:
     return new_session
 
 
-def _off_the_grid(around: Surroundings, day: date) -> dg.SkipReason | None:
-    data = around.settings.data
+def _off_the_grid(runtime: Runtime, day: date) -> dg.SkipReason | None:
+    data = runtime.settings.data
     if day < data.start_date or (data.end_date and day > data.end_date):
-        return dg.SkipReason(f"{day} lies outside the grid of profile {around.settings.profile}.")
+        return dg.SkipReason(f"{day} lies outside the grid of profile {runtime.settings.profile}.")
     return None
 
 

@@ -18,7 +18,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.engine.engine import Engine, RunFailed
 from timegpt_assets.engine.revisions import Dated, refresh, revised, touched
 from timegpt_assets.partitions import grid, symbols
-from timegpt_assets.resources import MarketData, Surroundings, market_data
+from timegpt_assets.resources import MarketData, Runtime, market_data
 
 FILES_A_TICK = 64
 """Month files compared in one tick: a tick may take a minute."""
@@ -32,9 +32,9 @@ class RevisedConfig(dg.Config):
     partitions: list[str]
 
 
-def refresh_bars(around: Surroundings) -> dg.JobDefinition:
+def refresh_bars(runtime: Runtime) -> dg.JobDefinition:
     """Return the job that makes revised partitions of raw_bars, and the bars on them, again."""
-    house = House(settings=around.settings, grid=grid(around.settings))
+    house = House(settings=runtime.settings, grid=grid(runtime.settings))
 
     @dg.op(name="refresh_revised")
     def refresh_revised(context: dg.OpExecutionContext, config: RevisedConfig) -> None:
@@ -56,7 +56,7 @@ def refresh_bars(around: Surroundings) -> dg.JobDefinition:
 
 
 def revised_source(
-    around: Surroundings, *, source: Callable[[], MarketData] | None = None, files_a_tick: int = FILES_A_TICK
+    runtime: Runtime, *, source: Callable[[], MarketData] | None = None, files_a_tick: int = FILES_A_TICK
 ) -> dg.SensorDefinition:
     """Return the sensor that asks for the raw_bars partitions whose content in the source has changed.
 
@@ -64,7 +64,7 @@ def revised_source(
     file is looked at again until it does, and asked for under one run key. A file that has gone or is damaged asks for
     nothing: what was good is not given up for it.
     """
-    opened = source or (lambda: market_data(around))
+    opened = source or (lambda: market_data(runtime))
 
     @dg.sensor(
         name="revised_source",
@@ -78,9 +78,9 @@ def revised_source(
             return dg.SkipReason("a made-up market is never revised.")
         agreed: dict[str, str] = orjson.loads(context.cursor or "{}")
         try:
-            states = _states(bars, around)
+            states = _states(bars, runtime)
             changed = sorted(name for name, state in states.items() if agreed.get(name) != state)
-            found, unread = _compared(bars, around, changed, at_most=files_a_tick)
+            found, unread = _compared(bars, runtime, changed, at_most=files_a_tick)
         except (PlaceError, MarketDataError, OSError) as error:
             return dg.SkipReason(f"the source cannot be read now: {error}")
         agreed |= {name: states[name] for name, keys in found.items() if not keys}
@@ -96,25 +96,25 @@ def revised_source(
     return revised_source
 
 
-def _states(source: Dated, around: Surroundings) -> dict[str, str]:
+def _states(source: Dated, runtime: Runtime) -> dict[str, str]:
     """Return ``SYMBOL YYYY-MM`` -> state of every month file the grid can mean."""
-    data, today = around.settings.data, around.clock().date()
+    data, today = runtime.settings.data, runtime.clock().date()
     last = min(data.end_date or today, today)
-    firsts = sorted({s.day.replace(day=1) for s in calendar.sessions(grid(around.settings).first_day, last)})
+    firsts = sorted({s.day.replace(day=1) for s in calendar.sessions(grid(runtime.settings).first_day, last)})
     return {
         f"{symbol} {first:%Y-%m}": state
-        for (symbol, first), state in source.states(symbols(around.settings), firsts).items()
+        for (symbol, first), state in source.states(symbols(runtime.settings), firsts).items()
     }
 
 
 def _compared(
-    source: MarketData, around: Surroundings, names: Sequence[str], *, at_most: int
+    source: MarketData, runtime: Runtime, names: Sequence[str], *, at_most: int
 ) -> tuple[dict[str, list[str]], list[str]]:
     """Return by file the stored partitions it has other content for, and what is wrong with files that are damaged.
 
     Damaged files do not count towards ``at_most``: they would be the first ones again at every tick.
     """
-    store = ParquetStore(around.storage)
+    store = ParquetStore(runtime.storage)
     found: dict[str, list[str]] = {}
     unread: list[str] = []
     for name in names:

@@ -40,12 +40,12 @@ from timegpt_assets.cli.options import (
 )
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.core import calendar
-from timegpt_assets.definitions import PROJECT, surroundings
+from timegpt_assets.definitions import PROJECT, load_runtime
 from timegpt_assets.engine import pending
 from timegpt_assets.engine.engine import RunFailed, shapes
 from timegpt_assets.engine.revisions import only_stale, outdated
 from timegpt_assets.engine.stages import EVERYDAY, STAGES, Refused, last_closed_session, rectangle, sessions_asked
-from timegpt_assets.resources import Surroundings
+from timegpt_assets.resources import Runtime
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -91,7 +91,7 @@ def verb(name: str | None = None) -> Callable[[Callable[P, None]], Callable[P, N
 
 
 def make(
-    around: Surroundings,
+    runtime: Runtime,
     start: datetime,
     end: datetime,
     *,
@@ -105,13 +105,13 @@ def make(
 ) -> dict[str, Any]:
     """Materialise assets over a range of sessions, print what came of it, and return the figures."""
     progress = view.Progress(messages)
-    with opened(around, report=progress.heard) as desk:
-        days = sessions_asked(desk.house, start.date(), end.date(), at=around.clock())
+    with opened(runtime, report=progress.heard) as desk:
+        days = sessions_asked(desk.house, start.date(), end.date(), at=runtime.clock())
         if reask:
-            cli_calls.reasked(around, days, messages)
+            cli_calls.reasked(runtime, days, messages)
         graph, chosen = shapes(desk.engine.repository), _names(symbols)
         wanted = rectangle(desk.house, graph, days=days, symbols=chosen, assets=assets, force=force, reask=reask)
-        outcome = desk.engine.run(only_stale(desk.engine, around, wanted) if stale else wanted)
+        outcome = desk.engine.run(only_stale(desk.engine, runtime, wanted) if stale else wanted)
         pending.note(desk.engine.instance, days, outcome, assets=assets, symbols=chosen)
         figures = view.figures(desk, days, outcome, progress) | {"stale": view.named(outdated(desk.engine, wanted))}
         if data_quality:
@@ -136,11 +136,11 @@ def _at_midnight(day: Any) -> datetime:
 @verb()
 def demo(force: Force = False, json: Json = False, settings: Set = None) -> None:
     """The synthetic market through every stage, ending in a report with pictures."""
-    around = surroundings(settings or (), profile="demo")
-    data = around.settings.data
-    first = calendar.sessions(data.start_date, calendar.LAST_DAY)[around.settings.forecast.history_days].day
-    last = data.end_date or last_closed_session(around.clock())
-    make(around, _at_midnight(first), _at_midnight(last), force=force, as_json=json)
+    runtime = load_runtime(settings or (), profile="demo")
+    data = runtime.settings.data
+    first = calendar.sessions(data.start_date, calendar.LAST_DAY)[runtime.settings.forecast.history_days].day
+    last = data.end_date or last_closed_session(runtime.clock())
+    make(runtime, _at_midnight(first), _at_midnight(last), force=force, as_json=json)
 
 
 @verb()
@@ -156,9 +156,9 @@ def backfill(
     profile: Profile = None,
 ) -> None:
     """Make a window of sessions, skipping what is there."""
-    around = surroundings(settings or (), profile=profile)
+    runtime = load_runtime(settings or (), profile=profile)
     named = _names(assets) or EVERYDAY
-    make(around, start, end, symbols=symbols, assets=named, force=force, stale=stale, as_json=json)
+    make(runtime, start, end, symbols=symbols, assets=named, force=force, stale=stale, as_json=json)
 
 
 @verb("run-day")
@@ -171,13 +171,13 @@ def run_day(
     profile: Profile = None,
 ) -> None:
     """Make one session, from bars to report."""
-    make(surroundings(settings or (), profile=profile), day, day, symbols=symbols, force=force, as_json=json)
+    make(load_runtime(settings or (), profile=profile), day, day, symbols=symbols, force=force, as_json=json)
 
 
-def _span(around: Surroundings, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
+def _span(runtime: Runtime, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
     """Return the range asked for, the whole grid where nothing is said."""
-    data = around.settings.data
-    last = end or _at_midnight(data.end_date or last_closed_session(around.clock()))
+    data = runtime.settings.data
+    last = end or _at_midnight(data.end_date or last_closed_session(runtime.clock()))
     return start or _at_midnight(data.start_date), last
 
 
@@ -191,10 +191,10 @@ def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = 
         settings: Set = None,
         profile: Profile = None,
     ) -> None:
-        around = surroundings(settings or (), profile=profile)
-        first, last = _span(around, start, end)
+        runtime = load_runtime(settings or (), profile=profile)
+        first, last = _span(runtime, start, end)
         figures = make(
-            around, first, last, symbols=symbols, assets=assets, force=force, as_json=json, data_quality=of_data
+            runtime, first, last, symbols=symbols, assets=assets, force=force, as_json=json, data_quality=of_data
         )
         if of_data and not figures["data_quality"]["passed"]:
             messages.print("a rule of severity fail is broken: see the table, or configs/dq_policy.yaml.", markup=False)
@@ -228,10 +228,10 @@ def forecast(
     profile: Profile = None,
 ) -> None:
     """Ask for forecasts, within the call budget; days that cannot be paid for yet wait for the next budget day."""
-    around = surroundings(settings or (), profile=profile)
-    first, last = _span(around, start, end)
+    runtime = load_runtime(settings or (), profile=profile)
+    first, last = _span(runtime, start, end)
     assets = STAGES["forecasts"]
-    make(around, first, last, symbols=symbols, assets=assets, force=force, reask=reask, as_json=json)
+    make(runtime, first, last, symbols=symbols, assets=assets, force=force, reask=reask, as_json=json)
 
 
 _stage_verb("calibrate", STAGES["calibration"], "Fit calibration and apply it.")
@@ -248,20 +248,20 @@ _stage_verb("report", STAGES["reports"], "Write the report with pictures.")
 @verb()
 def config(json: Json = False, settings: Set = None, profile: Profile = None) -> None:
     """The resolved settings and where each came from, secrets redacted."""
-    around = surroundings(settings or (), profile=profile)
-    view.show_settings(around.settings, as_json=json)
-    for warning in around.settings.warnings:
+    runtime = load_runtime(settings or (), profile=profile)
+    view.show_settings(runtime.settings, as_json=json)
+    for warning in runtime.settings.warnings:
         messages.print(f"[yellow]note[/] {warning}", soft_wrap=True)
 
 
 @verb()
 def ui(port: int = 3000, settings: Set = None, profile: Profile = None) -> None:
     """The Dagster UI and daemon on the instance the other verbs use."""
-    around = surroundings(settings or (), profile=profile)
+    runtime = load_runtime(settings or (), profile=profile)
     environment = dict(os.environ) | {
-        "DAGSTER_HOME": str(dagster_home(around)),
+        "DAGSTER_HOME": str(dagster_home(runtime)),
         "DAGSTER_EVENT_BATCH_SIZE": EVENT_BATCH,
-        "TIMEGPT_ASSETS_PROFILE": around.settings.profile,
+        "TIMEGPT_ASSETS_PROFILE": runtime.settings.profile,
         "TIMEGPT_ASSETS_SET": "\n".join(settings or ()),
     }
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-p", str(port)]

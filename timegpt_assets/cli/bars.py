@@ -33,8 +33,8 @@ def reported(desk: Desk, days: Sequence[date], symbols: Sequence[str]) -> dict[s
     policy = core_values.quality_policy(desk.house.settings)
     report = quality_report.dq_report(quality_of(desk, days, symbols), policy)
     name = f"validation/{desk.house.settings.profile}/dq_report.json"
-    desk.around.artifacts.update(name, lambda _: orjson.dumps(report, option=orjson.OPT_INDENT_2))
-    return report | {"path": desk.around.artifacts.shown(name)}
+    desk.runtime.artifacts.update(name, lambda _: orjson.dumps(report, option=orjson.OPT_INDENT_2))
+    return report | {"path": desk.runtime.artifacts.shown(name)}
 
 
 def shown(report: dict[str, Any], out: Console) -> None:

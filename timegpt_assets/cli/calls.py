@@ -23,12 +23,12 @@ from timegpt_assets.cli.options import End, Json, Profile, Reask, Set, Start
 from timegpt_assets.config import core_values
 from timegpt_assets.core.forecasts import bulk as blocks
 from timegpt_assets.core.forecasts import snapshots as schedule
-from timegpt_assets.definitions import surroundings
+from timegpt_assets.definitions import load_runtime
 from timegpt_assets.engine import pending
 from timegpt_assets.engine.call_budget import Purse, purse
 from timegpt_assets.engine.stages import Refused, sessions_asked
 from timegpt_assets.partitions import grid
-from timegpt_assets.resources import Surroundings, account, forecast_cache, ledger
+from timegpt_assets.resources import Runtime, account, forecast_cache, ledger
 
 ROWS_SHOWN = 31
 DAMAGED = 1
@@ -43,15 +43,15 @@ def plan(
     start: Start, end: End, reask: Reask = False, json: Json = False, settings: Set = None, profile: Profile = None
 ) -> None:
     """What a range would cost: requests needed and cached, their size, and the day its last call could be paid."""
-    around = surroundings(settings or (), profile=profile)
-    house = House(settings=around.settings, grid=grid(around.settings))
-    days = sessions_asked(house, start.date(), end.date(), at=around.clock())
-    show(planned(around, days, reask=reask), as_json=json)
+    runtime = load_runtime(settings or (), profile=profile)
+    house = House(settings=runtime.settings, grid=grid(runtime.settings))
+    days = sessions_asked(house, start.date(), end.date(), at=runtime.clock())
+    show(planned(runtime, days, reask=reask), as_json=json)
 
 
-def planned(around: Surroundings, days: Sequence[date], *, reask: bool = False) -> dict[str, Any]:
+def planned(runtime: Runtime, days: Sequence[date], *, reask: bool = False) -> dict[str, Any]:
     """Return the figures of a plan. Raises Refused for a forecaster that costs nothing."""
-    wallet = purse(around)
+    wallet = purse(runtime)
     if wallet is None:
         raise Refused("forecast.backend is baseline, which costs nothing. Plan a profile that asks TimeGPT.")
     prices = wallet.prices(days, reask=reask)
@@ -60,7 +60,7 @@ def planned(around: Surroundings, days: Sequence[date], *, reask: bool = False) 
     bill, finish = wallet.bill(days, reask=reask), wallet.finish(prices)
     price_per_call = wallet.account.price_per_call
     return {
-        "profile": around.settings.profile,
+        "profile": runtime.settings.profile,
         "host": wallet.account.host,
         "days": len(prices),
         "snapshots": sum(price.snapshots for price in prices),
@@ -136,9 +136,9 @@ def _grouped(rows: Sequence[dict[str, Any]], by_month: bool) -> dict[str, list[i
     return dict(sums)
 
 
-def reasked(around: Surroundings, days: Sequence[date], messages: Console) -> None:
+def reasked(runtime: Runtime, days: Sequence[date], messages: Console) -> None:
     """Print what paying again for these days costs, before anything is sent."""
-    found = planned(around, days, reask=True)
+    found = planned(runtime, days, reask=True)
     messages.print(
         f"--reask: {found['calls_needed']} calls for {found['snapshots']} snapshots on {found['days']} days will be "
         f"paid again (money: {found['money'] if found['money'] is not None else 'no price_per_call'}), left: "
@@ -152,20 +152,20 @@ def budget(
     action: Action = "show", why: Why = "by hand", json: Json = False, settings: Set = None, profile: Profile = None
 ) -> None:
     """What was spent and what is left; freeze stops every send of every process at once, thaw allows it again."""
-    around = surroundings(settings or (), profile=profile)
-    books, owner = ledger(around), account(around.settings)
+    runtime = load_runtime(settings or (), profile=profile)
+    books, owner = ledger(runtime), account(runtime.settings)
     if action == "freeze":
         books.freeze(why)
     elif action == "thaw":
         books.thaw()
     elif action not in ("show", "forget"):
         raise Refused(f"budget {action} is not known. Say show, freeze, thaw or forget.")
-    with opened(around, report=lambda launch, done: None) as desk:
+    with opened(runtime, report=lambda launch, done: None) as desk:
         if action == "forget":
             pending.forget(desk.engine.instance)
         held = [asdict(entry) for entry in pending.waiting(desk.engine.instance)]
     found = books.view(owner) | {"left": books.left(owner, ""), "frozen": books.frozen(), "waiting": held}
-    books.export(owner, around.artifacts)
+    books.export(owner, runtime.artifacts)
     if json:
         sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
         return
@@ -192,8 +192,8 @@ def cache(
     profile: Profile = None,
 ) -> None:
     """The store of paid answers: count them, check every byte, or carry them to another machine and back."""
-    around = surroundings(settings or (), profile=profile)
-    answers, books, host = forecast_cache(around), ledger(around), account(around.settings).host
+    runtime = load_runtime(settings or (), profile=profile)
+    answers, books, host = forecast_cache(runtime), ledger(runtime), account(runtime.settings).host
     if action in ("export", "import") and not folder:
         raise Refused(f"cache {action} needs a folder or gs:// address. Say where after it.")
     if action == "stats":
@@ -201,9 +201,9 @@ def cache(
     elif action == "verify":
         report = cache_care.verified(answers, books, host)
     elif action == "export":
-        report = cache_care.exported(answers, books, host, ForecastCache(around.keep(folder)))
+        report = cache_care.exported(answers, books, host, ForecastCache(runtime.keep(folder)))
     elif action == "import":
-        report = cache_care.imported(answers, books, host, ForecastCache(around.keep(folder)))
+        report = cache_care.imported(answers, books, host, ForecastCache(runtime.keep(folder)))
     else:
         raise Refused(f"cache {action} is not known. Say stats, verify, export or import.")
     found = {"host": host, **asdict(report)}

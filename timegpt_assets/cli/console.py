@@ -70,7 +70,7 @@ def figures(desk: Desk, days: Sequence[date], outcome: Outcome, progress: Progre
         "summary": {f"{row['section']}: {row['name']}": row["value"] for row in report.iter_rows(named=True)},
         "gates": gates.to_dicts(),
         "gates_failed": [f"{g['gate']} {g['criterion']} ({g['symbol']})" for g in failed.iter_rows(named=True)],
-        "report": desk.around.artifacts.shown(report["path"][0]) if report.height else None,
+        "report": desk.runtime.artifacts.shown(report["path"][0]) if report.height else None,
     }
 
 

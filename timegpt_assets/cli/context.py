@@ -21,7 +21,7 @@ from timegpt_assets.engine.call_budget import purse
 from timegpt_assets.engine.engine import Engine
 from timegpt_assets.engine.plans import Launch
 from timegpt_assets.partitions import grid
-from timegpt_assets.resources import Surroundings
+from timegpt_assets.resources import Runtime
 
 EVENT_BATCH = "1000"
 
@@ -34,7 +34,7 @@ class HomeError(RuntimeError):
 class Desk:
     """Everything a command needs, for one profile."""
 
-    around: Surroundings
+    runtime: Runtime
     house: House
     engine: Engine
     store: ParquetStore
@@ -46,30 +46,30 @@ class Desk:
 
 
 @contextmanager
-def opened(around: Surroundings, *, report: Callable[[Launch, bool], None]) -> Iterator[Desk]:
+def opened(runtime: Runtime, *, report: Callable[[Launch, bool], None]) -> Iterator[Desk]:
     """Open the profile's instance and yield the desk. Raises HomeError when DAGSTER_HOME cannot be written."""
-    home = dagster_home(around)
+    home = dagster_home(runtime)
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", EVENT_BATCH)
-    repository = build_definitions(around).get_repository_def()
+    repository = build_definitions(runtime).get_repository_def()
     with dg.DagsterInstance.from_config(str(home)) as instance:
         yield Desk(
-            around=around,
-            house=House(settings=around.settings, grid=grid(around.settings)),
-            engine=Engine(repository=repository, instance=instance, report=report, purse=purse(around)),
-            store=ParquetStore(around.storage),
-            lineage=LineageBook(around.storage),
+            runtime=runtime,
+            house=House(settings=runtime.settings, grid=grid(runtime.settings)),
+            engine=Engine(repository=repository, instance=instance, report=report, purse=purse(runtime)),
+            store=ParquetStore(runtime.storage),
+            lineage=LineageBook(runtime.storage),
         )
 
 
-def dagster_home(around: Surroundings) -> Path:
+def dagster_home(runtime: Runtime) -> Path:
     """Return the profile's DAGSTER_HOME, made and given the project's dagster.yaml if need be.
 
     The environment's DAGSTER_HOME, where it is set, is used as it is.
     """
-    given = around.environment.get("DAGSTER_HOME")
-    home = Path(given).expanduser().resolve() if given else around.place(around.settings.data.dagster_home)
-    source = next(p for p in (around.root / "dagster.yaml", PROJECT / "dagster.yaml") if p.exists())
+    given = runtime.environment.get("DAGSTER_HOME")
+    home = Path(given).expanduser().resolve() if given else runtime.place(runtime.settings.data.dagster_home)
+    source = next(p for p in (runtime.root / "dagster.yaml", PROJECT / "dagster.yaml") if p.exists())
     try:
         home.mkdir(parents=True, exist_ok=True)
         installed = home / "dagster.yaml"

@@ -24,8 +24,8 @@ from timegpt_assets.config import core_values
 from timegpt_assets.core import calendar
 from timegpt_assets.core.bars import session_grid as bars
 from timegpt_assets.core.bars.vendor_columns import Reading
-from timegpt_assets.definitions import surroundings
-from timegpt_assets.resources import Surroundings
+from timegpt_assets.definitions import load_runtime
+from timegpt_assets.resources import Runtime
 
 LISTED = 40
 Source = Annotated[Path, typer.Argument(exists=True, help="file or folder of CSV or parquet")]
@@ -47,13 +47,13 @@ def import_bars(
 ) -> None:
     """Any vendor's minute bars into the layout of data.template, with a verdict per symbol; again adds nothing."""
     chosen = [f"data.stamp={stamp}"] * bool(stamp) + [f"data.timezone={timezone}"] * bool(timezone)
-    around = surroundings([*(settings or ()), *chosen], profile=profile)
-    root = Path(into).expanduser().resolve() if into else around.place(around.settings.data.required_root)
-    told = imported(around, path, root, symbol=symbol or None)
+    runtime = load_runtime([*(settings or ()), *chosen], profile=profile)
+    root = Path(into).expanduser().resolve() if into else runtime.place(runtime.settings.data.required_root)
+    told = imported(runtime, path, root, symbol=symbol or None)
     found = {
         "root": str(root),
         "files": [_plain(one) for one in told],
-        "verdicts": verdicts(around, root, {month for one in told for month in one.months}).to_dicts(),
+        "verdicts": verdicts(runtime, root, {month for one in told for month in one.months}).to_dicts(),
     }
     if json:
         sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
@@ -63,26 +63,26 @@ def import_bars(
         raise typer.Exit(1)
 
 
-def imported(around: Surroundings, path: Path, root: Path, *, symbol: str | None) -> list[Imported]:
+def imported(runtime: Runtime, path: Path, root: Path, *, symbol: str | None) -> list[Imported]:
     """Import every file, telling of progress on standard error, and return what became of each."""
     importer = Importer(
         place=Folder(root),
-        template=around.settings.data.template,
-        reading=core_values.reading(around.settings),
+        template=runtime.settings.data.template,
+        reading=core_values.reading(runtime.settings),
         symbol=symbol,
     )
     messages = Console(stderr=True)
     return [importer.imported(file) for file in track(files(path), "importing", console=messages, transient=True)]
 
 
-def verdicts(around: Surroundings, root: Path, months: set[tuple[str, date]]) -> pl.DataFrame:
+def verdicts(runtime: Runtime, root: Path, months: set[tuple[str, date]]) -> pl.DataFrame:
     """Return per symbol its first and last session with rows, the count of each verdict, and the first reason.
 
     What was written is read and judged as a run will: stamps are starts, in UTC. Sessions between the first and the
     last day of the imported months that have rows are asked for.
     """
-    source = LocalMarketData(root, around.settings.data.template, Reading())
-    policy = core_values.quality_policy(around.settings)
+    source = LocalMarketData(root, runtime.settings.data.template, Reading())
+    policy = core_values.quality_policy(runtime.settings)
     frames = []
     for symbol in sorted({symbol for symbol, _ in months}):
         own = [d for of, month in sorted(months) if of == symbol for d in calendar.month_sessions(f"{month:%Y-%m}")]

@@ -18,7 +18,7 @@ from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.forecasts import bulk as blocks
 from timegpt_assets.core.forecasts import snapshots as schedule
-from timegpt_assets.resources import Surroundings, account, answer_index, daily_files, ledger
+from timegpt_assets.resources import Runtime, account, answer_index, daily_files, ledger
 
 MINUTES_OF_A_SESSION = 390
 
@@ -175,17 +175,17 @@ class Purse:
         return None if entry is None else provider_answer.model_params(entry.body, about="model parameters")
 
 
-def purse(around: Surroundings) -> Purse | None:
-    """Return the purse of these surroundings; None where the forecaster costs nothing."""
-    if around.settings.forecast.backend == "baseline":
+def purse(runtime: Runtime) -> Purse | None:
+    """Return the purse of this runtime; None where the forecaster costs nothing."""
+    if runtime.settings.forecast.backend == "baseline":
         return None
-    books = ledger(around)
-    budget_day = around.clock().astimezone(ZoneInfo(account(around.settings).timezone)).date()
+    books = ledger(runtime)
+    budget_day = runtime.clock().astimezone(ZoneInfo(account(runtime.settings).timezone)).date()
     return Purse(
-        settings=around.settings,
-        events=daily_files(around).calendar,
-        index=answer_index(around, books),
+        settings=runtime.settings,
+        events=daily_files(runtime).calendar,
+        index=answer_index(runtime, books),
         ledger=books,
-        account=account(around.settings),
+        account=account(runtime.settings),
         today=budget_day,
     )

@@ -22,7 +22,7 @@ from timegpt_assets.engine.plans import Cell
 from timegpt_assets.engine.stages import rectangle
 from timegpt_assets.engine.stale import Reach, reach, stale
 from timegpt_assets.partitions import days_of, symbols_of
-from timegpt_assets.resources import MarketData, Surroundings, market_data
+from timegpt_assets.resources import MarketData, Runtime, market_data
 
 RAW_BARS, BARS = AssetKey(["bars", "raw_bars"]), AssetKey(["bars", "bars"])
 REVISED = ("raw_bars", "bars")
@@ -75,10 +75,10 @@ def refresh(engine: Engine, house: House, keys: Sequence[str]) -> Outcome:
     return engine.run(replace(wanted, stale={RAW_BARS: cells, BARS: cells}, missing=False, history=()))
 
 
-def only_stale(engine: Engine, around: Surroundings, wanted: Rectangle) -> Rectangle:
+def only_stale(engine: Engine, runtime: Runtime, wanted: Rectangle) -> Rectangle:
     """Return the rectangle that makes just what is stale of it, by the records or because the source was revised."""
-    source, symbols = market_data(around), wanted.symbols
-    roots = revised(source, ParquetStore(around.storage), symbols, wanted.days) if isinstance(source, Dated) else ()
+    source, symbols = market_data(runtime), wanted.symbols
+    roots = revised(source, ParquetStore(runtime.storage), symbols, wanted.days) if isinstance(source, Dated) else ()
     return replace(wanted, stale=outdated(engine, wanted, roots=roots), missing=False, history=())
 
 

@@ -14,7 +14,7 @@ from timegpt_assets.automation import day as automation
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
 from timegpt_assets.definitions import build_definitions
-from timegpt_assets.resources import Surroundings
+from timegpt_assets.resources import Runtime
 from timegpt_assets_tests.roads import LATER, SMALL, Road, road
 
 pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
@@ -43,17 +43,17 @@ def scheduled(house: Road, day: str) -> dg.RunRequest | dg.SkipReason:
     """Return what the schedule says at 18:30 New York time of that day."""
     at = datetime.fromisoformat(f"{day}T18:30").replace(tzinfo=ZoneInfo(calendar.ZONE))
     context = dg.build_schedule_context(scheduled_execution_time=at)
-    return automation.after_the_close(house.around)(context)
+    return automation.after_the_close(house.runtime)(context)
 
 
 def sensed(
     house: Road, at: datetime, instance: dg.DagsterInstance, overrides: Mapping[str, object] | None = None
 ) -> dg.RunRequest | dg.SkipReason:
     """Return what the sensor says at that moment."""
-    around = Surroundings(
-        settings=house.around.settings, root=house.around.root, environment={}, clock=lambda: at, **(overrides or {})
+    runtime = Runtime(
+        settings=house.runtime.settings, root=house.runtime.root, environment={}, clock=lambda: at, **(overrides or {})
     )
-    return automation.new_session(around)(dg.build_sensor_context(instance=instance))
+    return automation.new_session(runtime)(dg.build_sensor_context(instance=instance))
 
 
 @pytest.mark.parametrize(
@@ -133,14 +133,14 @@ def stored(house: Road) -> dict[str, bytes]:
 def repository(folder: str, *overrides: str) -> dg.RepositoryDefinition:
     """Return the repository of a small house in a folder: what a code location would load."""
     settings = load_settings(profile="demo", config_dir=None, overrides=[*SMALL, *overrides], environment={})
-    around = Surroundings(settings=settings, root=Path(folder), environment={}, clock=lambda: LATER)
-    return build_definitions(around).get_repository_def()
+    runtime = Runtime(settings=settings, root=Path(folder), environment={}, clock=lambda: LATER)
+    return build_definitions(runtime).get_repository_def()
 
 
 def refreshed(house: Road, day: date, *overrides: str) -> dg.JobExecutionResult:
     """Run the daily job as the daemon would, loaded with its repository, in this process."""
     make = ModuleCodePointer(__name__, "repository", working_directory=None)
-    pointer = CustomPointer(make, [str(house.around.root), *overrides], [])
+    pointer = CustomPointer(make, [str(house.runtime.root), *overrides], [])
     job = ReconstructableRepository(pointer).get_reconstructable_job("daily_refresh")
     config = {"ops": {"run_rectangle": {"config": {"day": day.isoformat()}}}}
     return dg.execute_job(job, instance=house.engine.instance, run_config=config | QUIET, raise_on_error=False)

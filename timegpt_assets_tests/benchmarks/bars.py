@@ -24,7 +24,7 @@ from timegpt_assets.cli.context import Desk, opened
 from timegpt_assets.core import calendar
 from timegpt_assets.core.bars import session_grid as bars
 from timegpt_assets.core.bars.quality_rules import QualityPolicy
-from timegpt_assets.definitions import build_definitions, surroundings
+from timegpt_assets.definitions import build_definitions, load_runtime
 from timegpt_assets.engine.engine import QUIET, RANGE_END, RANGE_START
 from timegpt_assets.engine.stages import STAGES
 from timegpt_assets.partitions import by_day, grid
@@ -130,9 +130,9 @@ def _through_dagster(folder: Path, root: Path, symbols: Sequence[str]) -> list[A
     for kind in ("real", "empty", "stock"):
         names = ("storage_root", "artifacts_root", "dagster_home")
         places = [f"data.{name}={folder}/{kind}/{name}" for name in names]
-        around = surroundings([*chosen, *places], profile="dev", environ={})
-        repository = build_definitions(around) if kind == "real" else empty_assets(grid(around.settings))
-        with opened(around, report=lambda launch, done: None) as desk, _instance(desk, folder, kind) as instance:
+        runtime = load_runtime([*chosen, *places], profile="dev", environ={})
+        repository = build_definitions(runtime) if kind == "real" else empty_assets(grid(runtime.settings))
+        with opened(runtime, report=lambda launch, done: None) as desk, _instance(desk, folder, kind) as instance:
             found = repository.get_repository_def()
             measured.append(spent(lambda r=found, i=instance: ranged(r, i, symbols)))
     assert STAGES["bars"] == tuple(key.path[-1] for key in (*GRIDS, REPORT))

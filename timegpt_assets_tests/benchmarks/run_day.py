@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from timegpt_assets.cli.context import opened
-from timegpt_assets.definitions import build_definitions, surroundings
+from timegpt_assets.definitions import build_definitions, load_runtime
 from timegpt_assets.engine.engine import shapes
 from timegpt_assets.engine.stages import rectangle
 from timegpt_assets.io_managers import TableIOManager
@@ -59,9 +59,9 @@ def main() -> None:
     """Make the days before once, then measure one day of eight symbols."""
     with tempfile.TemporaryDirectory() as folder, clocked():
         places = [f"data.{name}={folder}/{name}" for name in ("storage_root", "artifacts_root", "dagster_home")]
-        around = surroundings([*places, "universe.context=[]"], profile="demo", environ={})
-        build_definitions(around)
-        with opened(around, report=lambda launch, done: None) as desk:
+        runtime = load_runtime([*places, "universe.context=[]"], profile="demo", environ={})
+        build_definitions(runtime)
+        with opened(runtime, report=lambda launch, done: None) as desk:
             graph = shapes(desk.engine.repository)
             desk.engine.run(rectangle(desk.house, graph, days=[date(2025, 2, 18), date(2025, 2, 19)]))
             spent.update(compute=0.0, storage=0.0)

@@ -246,18 +246,18 @@ def test_what_cannot_be_asked_is_refused_in_one_message(run, elsewhere, words, m
 
 
 def test_a_session_that_is_still_open_is_refused(run, elsewhere, monkeypatch):
-    asked = definitions.surroundings
+    asked = definitions.load_runtime
 
     def in_the_morning(*words, **named):
-        around = asked(*words, **named)
-        return type(around)(
-            settings=around.settings,
-            root=around.root,
-            environment=around.environment,
+        runtime = asked(*words, **named)
+        return type(runtime)(
+            settings=runtime.settings,
+            root=runtime.root,
+            environment=runtime.environment,
             clock=lambda: datetime(2025, 1, 16, 15, tzinfo=UTC),
         )
 
-    monkeypatch.setattr(cli, "surroundings", in_the_morning)
+    monkeypatch.setattr(cli, "load_runtime", in_the_morning)
     assert said(run(elsewhere, "run-day", DAY)) == (
         "the session of 2025-01-16 has not closed yet. Ask for 2025-01-15 or earlier."
     )

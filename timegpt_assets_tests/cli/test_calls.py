@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from timegpt_assets.cli import app as cli
 from timegpt_assets.cli.context import opened
-from timegpt_assets.definitions import surroundings
+from timegpt_assets.definitions import load_runtime
 from timegpt_assets.engine.engine import RANGE_END, RANGE_START
 from timegpt_assets_tests.engine.test_call_budget import QUIET, modest
 from timegpt_assets_tests.roads import TINY
@@ -108,8 +108,8 @@ def _tell(told: Story, server: TimeGPTServer, patched: pytest.MonkeyPatch) -> No
 
 def _from_the_ui(told: Story, server: TimeGPTServer) -> None:
     """Materialise the days once more the way the UI does: a range run of the asset on the same instance."""
-    around = surroundings([*TINY, *modest(server.url)], profile="dev")
-    with opened(around, report=lambda launch, done: None) as desk:
+    runtime = load_runtime([*TINY, *modest(server.url)], profile="dev")
+    with opened(runtime, report=lambda launch, done: None) as desk:
         job = desk.engine.repository.get_implicit_global_asset_job_def()
         result = job.execute_in_process(
             instance=desk.engine.instance,
@@ -117,7 +117,7 @@ def _from_the_ui(told: Story, server: TimeGPTServer) -> None:
             tags={RANGE_START: FIRST, RANGE_END: LAST},
             run_config=QUIET,
         )
-        told.shown += [repr(around.settings), repr(desk), *(repr(event) for event in result.all_events)]
+        told.shown += [repr(runtime.settings), repr(desk), *(repr(event) for event in result.all_events)]
     told.sent["from the ui"] = sum(server.counts.values())
 
 

@@ -24,7 +24,7 @@ from timegpt_assets.engine.call_budget import Purse, purse
 from timegpt_assets.engine.engine import RANGE_END, RANGE_START, RunFailed
 from timegpt_assets.resources import ledger
 from timegpt_assets_tests.markets import DAYS
-from timegpt_assets_tests.roads import TINY, Road, road, sessions, surroundings
+from timegpt_assets_tests.roads import TINY, Road, load_runtime, road, sessions
 from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer
 
@@ -84,7 +84,7 @@ def modest(url: str) -> tuple[str, ...]:
 
 
 def wallet(built: Road) -> Purse:
-    found = purse(built.around)
+    found = purse(built.runtime)
     assert found is not None
     return found
 
@@ -147,7 +147,7 @@ def test_a_backfill_that_outruns_the_day_stops_cleanly_and_the_sensor_resumes_it
 
 
 def sensed(built: Road) -> dg.RunRequest | dg.SkipReason:
-    return automation.resume_backfill(built.around)(dg.build_sensor_context(instance=built.engine.instance))
+    return automation.resume_backfill(built.runtime)(dg.build_sensor_context(instance=built.engine.instance))
 
 
 def sensed_after_midnight(built: Road, clock: Clock) -> dg.RunRequest | dg.SkipReason:
@@ -157,7 +157,7 @@ def sensed_after_midnight(built: Road, clock: Clock) -> dg.RunRequest | dg.SkipR
 
 def resumed(built: Road, clock: Clock, *overrides: str) -> None:
     """Run the job the sensor asks for as the daemon would, loaded with its repository, in this process."""
-    options = [str(built.around.root), str(built.around.settings.forecast.base_url), clock.at.isoformat(), *overrides]
+    options = [str(built.runtime.root), str(built.runtime.settings.forecast.base_url), clock.at.isoformat(), *overrides]
     pointer = CustomPointer(ModuleCodePointer(__name__, "repository", working_directory=None), options, [])
     job = ReconstructableRepository(pointer).get_reconstructable_job("resume_pending")
     assert dg.execute_job(job, instance=built.engine.instance, run_config=QUIET, raise_on_error=False).success
@@ -166,8 +166,8 @@ def resumed(built: Road, clock: Clock, *overrides: str) -> None:
 def repository(folder: str, url: str, at: str, *overrides: str) -> dg.RepositoryDefinition:
     """Return the repository of the house in a folder at a moment: what a code location would load."""
     chosen = (*modest(url), "forecast.api_budget.per_day=5", *overrides)
-    around = surroundings(Path(folder), *chosen, **OPTIONS, clock=lambda: datetime.fromisoformat(at))
-    return build_definitions(around).get_repository_def()
+    runtime = load_runtime(Path(folder), *chosen, **OPTIONS, clock=lambda: datetime.fromisoformat(at))
+    return build_definitions(runtime).get_repository_def()
 
 
 MONTH = sessions(date(2025, 3, 1), date(2025, 3, 31))
@@ -272,7 +272,7 @@ def test_a_reservation_outlasts_the_slowest_request_and_the_longest_pause(
     tmp_path: Path, timeout_s: int, cooldown_sec: int
 ) -> None:
     slow = (f"forecast.timeout_s={timeout_s}", f"forecast.api_budget.cooldown_sec={cooldown_sec}")
-    assert ledger(surroundings(tmp_path, *slow)).lease_sec > timeout_s + cooldown_sec + LONGEST_WAIT_SEC
+    assert ledger(load_runtime(tmp_path, *slow)).lease_sec > timeout_s + cooldown_sec + LONGEST_WAIT_SEC
 
 
 def test_a_fault_in_the_middle_keeps_the_days_before_it(server: TimeGPTServer, tmp_path: Path) -> None:

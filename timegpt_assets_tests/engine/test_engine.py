@@ -146,7 +146,7 @@ def test_runs_of_one_partition_each_store_what_the_engine_stored(walked, name):
 
 def test_days_in_blocks_store_what_all_days_at_once_store(walked, tmp_path):
     with road(tmp_path, TWO) as found:
-        house = House(settings=found.around.settings, grid=grid(found.around.settings))
+        house = House(settings=found.runtime.settings, grid=grid(found.runtime.settings))
         whole = rectangle(house, shapes(found.engine.repository), days=DAYS, assets=("portfolio",))
         outcome = found.engine.run(dataclasses.replace(whole, block_days=2))
         assert len([launch for launch in outcome.launches if "answers" in str(launch.assets)]) == 2

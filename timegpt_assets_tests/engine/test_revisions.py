@@ -91,7 +91,7 @@ def house(folder: Path, *, made: tuple[str, ...] = MADE) -> Iterator[Road]:
 def tick(of: Road, cursor: str | None, **options: int) -> tuple[dg.RunRequest | dg.SkipReason, str | None]:
     """Return what the sensor says, and its cursor afterwards."""
     context = dg.build_sensor_context(instance=of.engine.instance, cursor=cursor)
-    return revised_source(of.around, **options)(context), context.cursor
+    return revised_source(of.runtime, **options)(context), context.cursor
 
 
 def asked(said: dg.RunRequest | dg.SkipReason) -> list[str]:
@@ -102,7 +102,7 @@ def asked(said: dg.RunRequest | dg.SkipReason) -> list[str]:
 
 def obey(of: Road, said: dg.RunRequest | dg.SkipReason) -> None:
     """Do what the job does that the sensor asks for (the daemon itself: test_daemon.py)."""
-    refresh(of.engine, House(settings=of.around.settings, grid=grid(of.around.settings)), asked(said))
+    refresh(of.engine, House(settings=of.runtime.settings, grid=grid(of.runtime.settings)), asked(said))
 
 
 def test_a_revised_day_is_asked_for_alone_and_once(tmp_path):
@@ -218,8 +218,8 @@ def with_stale(wanted: Rectangle, cells: dict[AssetKey, frozenset[Cell]]) -> Rec
 
 def stale_of(of: Road) -> dict[str, set[Cell]]:
     """Return our verdict over the whole grid, by asset name."""
-    around = House(settings=of.around.settings, grid=grid(of.around.settings))
-    wanted = rectangle(around, shapes(of.engine.repository), days=DAYS, assets=MADE)
+    runtime = House(settings=of.runtime.settings, grid=grid(of.runtime.settings))
+    wanted = rectangle(runtime, shapes(of.engine.repository), days=DAYS, assets=MADE)
     return {key.path[-1]: set(cells) for key, cells in outdated(of.engine, wanted).items()}
 
 
@@ -235,10 +235,10 @@ def test_making_the_stale_again_gives_what_a_fresh_house_makes_of_the_revised_so
     """Revised, refreshed and mended: every table is byte for byte that of a house that never saw the old file."""
     with house(tmp_path / "old") as of:
         deliver(tmp_path / "old" / "source", revise=at(REVISED, 389, 0.5))
-        around = House(settings=of.around.settings, grid=grid(of.around.settings))
-        wanted = rectangle(around, shapes(of.engine.repository), days=DAYS, assets=MADE)
+        runtime = House(settings=of.runtime.settings, grid=grid(of.runtime.settings))
+        wanted = rectangle(runtime, shapes(of.engine.repository), days=DAYS, assets=MADE)
         source = LocalMarketData(tmp_path / "old" / "source")
-        roots = revised(source, ParquetStore(of.around.storage), SYMBOLS, DAYS)
+        roots = revised(source, ParquetStore(of.runtime.storage), SYMBOLS, DAYS)
         mended = of.engine.run(with_stale(wanted, outdated(of.engine, wanted, roots=roots)))
         assert 0 < mended.made < len(DAYS) * len(SYMBOLS) * len(MADE)
         assert stale_of(of) == {}
@@ -303,7 +303,7 @@ def test_making_the_stale_makes_nothing_that_is_missing(tmp_path):
     with house(tmp_path, made=()) as of:
         of.run(DAYS[:2], assets=("bars",))
         deliver(tmp_path / "source", revise=at(REVISED, 100, 0.5))
-        around = House(settings=of.around.settings, grid=grid(of.around.settings))
-        wanted = rectangle(around, shapes(of.engine.repository), days=DAYS, assets=("bars",))
-        made = of.engine.run(only_stale(of.engine, of.around, wanted))
+        runtime = House(settings=of.runtime.settings, grid=grid(of.runtime.settings))
+        wanted = rectangle(runtime, shapes(of.engine.repository), days=DAYS, assets=("bars",))
+        made = of.engine.run(only_stale(of.engine, of.runtime, wanted))
         assert [sorted(cell.key for cell in launch.cells) for launch in made.launches] == [[f"{REVISED}|AAPL"]]

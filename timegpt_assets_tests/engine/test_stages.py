@@ -14,7 +14,7 @@ from timegpt_assets.definitions import ASSETS, build_definitions
 from timegpt_assets.engine.engine import shapes
 from timegpt_assets.engine.stages import EVERYDAY, STAGES, Refused, last_closed_session, rectangle, sessions_asked
 from timegpt_assets.partitions import grid
-from timegpt_assets.resources import Surroundings
+from timegpt_assets.resources import Runtime
 from timegpt_assets_tests.roads import LATER, SMALL
 
 THURSDAY = date(2025, 1, 16)
@@ -28,8 +28,8 @@ def house(*overrides: str, profile: str = "demo") -> House:
 
 @cache
 def graph():
-    around = Surroundings(settings=house().settings, root=Path("/nowhere"), environment={}, clock=lambda: LATER)
-    return shapes(build_definitions(around).get_repository_def())
+    runtime = Runtime(settings=house().settings, root=Path("/nowhere"), environment={}, clock=lambda: LATER)
+    return shapes(build_definitions(runtime).get_repository_def())
 
 
 def asked(*overrides: str, profile: str = "demo", **wanted):

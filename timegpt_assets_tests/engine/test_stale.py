@@ -12,7 +12,7 @@ from timegpt_assets.engine.engine import shapes
 from timegpt_assets.engine.plans import Cell
 from timegpt_assets.engine.revisions import reaches
 from timegpt_assets.engine.stale import Reach, reach, stale
-from timegpt_assets_tests.roads import LATER, TINY, sessions, surroundings
+from timegpt_assets_tests.roads import LATER, TINY, load_runtime, sessions
 
 FIRST, LAST = date(2025, 1, 21), date(2025, 2, 6)
 
@@ -20,7 +20,7 @@ FIRST, LAST = date(2025, 1, 21), date(2025, 2, 6)
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
     """Return the whole graph on a small grid."""
-    return build_definitions(surroundings(tmp_path_factory.mktemp("stale"), base=TINY)).get_repository_def()
+    return build_definitions(load_runtime(tmp_path_factory.mktemp("stale"), base=TINY)).get_repository_def()
 
 
 def test_the_clerk_finds_the_same_stale_partitions_whatever_the_order_of_making(repository):
