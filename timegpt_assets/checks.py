@@ -10,10 +10,10 @@ import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_store import Shelf, Stored
-from timegpt_assets.assets.declare import House
 from timegpt_assets.core.calibration import samples
 from timegpt_assets.core.schema import Table
 from timegpt_assets.core.tables.every import ALL
+from timegpt_assets.partitions import GraphContext
 
 Evaluated = dg.AssetCheckEvaluation | dg.AssetCheckResult
 USABLE = ("ok", "warned")
@@ -22,14 +22,14 @@ SHOWN = 50
 BY_NAME = {table.name: table for table in ALL}
 
 
-def checks(house: House, assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:
+def checks(graph: GraphContext, assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:
     """Return every check of the graph: one against its table per asset, bar quality, and the gate on promotion."""
     return [
         *(matches_table(asset) for asset in assets),
-        bars_quality(house),
-        embargo_kept(house),
-        coverage_holds(house),
-        gates_passed(house),
+        bars_quality(graph),
+        embargo_kept(graph),
+        coverage_holds(graph),
+        gates_passed(graph),
     ]
 
 
@@ -54,7 +54,7 @@ def matches_table(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     return matches_table
 
 
-def bars_quality(house: House) -> dg.AssetChecksDefinition:
+def bars_quality(graph: GraphContext) -> dg.AssetChecksDefinition:
     """Return the check of the bars' verdicts: blocking for one partition, a warning in a range (of one, too).
 
     In a range one bad partition must not stop the others; what it holds (zero bars, a verdict) is the same either way.
@@ -66,7 +66,7 @@ def bars_quality(house: House) -> dg.AssetChecksDefinition:
         asset=of_bars,
         name="quality",
         blocking=True,
-        partitions_def=house.grid.day_symbol,
+        partitions_def=graph.grid.day_symbol,
         description="The quality verdict stored with the bars is ok or warned.",
     )
     def quality(context: dg.AssetCheckExecutionContext, bars: Stored) -> Iterator[Evaluated]:
@@ -81,15 +81,15 @@ def bars_quality(house: House) -> dg.AssetChecksDefinition:
     return quality
 
 
-def embargo_kept(house: House) -> dg.AssetChecksDefinition:
+def embargo_kept(graph: GraphContext) -> dg.AssetChecksDefinition:
     """Return the blocking check of calibration's windows: nothing was learnt inside the embargo."""
-    settings = house.settings.calibration
+    settings = graph.settings.calibration
 
     @dg.asset_check(
         asset=dg.AssetKey(["calibration", "calibration_models"]),
         name="embargo_kept",
         blocking=True,
-        partitions_def=house.grid.day_symbol,
+        partitions_def=graph.grid.day_symbol,
         description="Every model's window, and the newest outcome it was fitted on, end before the embargo of its day.",
     )
     def embargo_kept(models: pl.DataFrame) -> dg.AssetCheckResult:
@@ -100,13 +100,13 @@ def embargo_kept(house: House) -> dg.AssetChecksDefinition:
     return embargo_kept
 
 
-def coverage_holds(house: House) -> dg.AssetChecksDefinition:
+def coverage_holds(graph: GraphContext) -> dg.AssetChecksDefinition:
     """Return the drift alarm as a warning: rolling coverage, all symbols pooled, has left what was promised."""
 
     @dg.asset_check(
         asset=dg.AssetKey(["evaluation", "coverage_drift"]),
         name="coverage_holds",
-        partitions_def=house.grid.month,
+        partitions_def=graph.grid.month,
         description="On the month's last session no band's rolling coverage, all symbols pooled, has drifted.",
     )
     def coverage_holds(drift: pl.DataFrame) -> dg.AssetCheckResult:
@@ -122,14 +122,14 @@ def coverage_holds(house: House) -> dg.AssetChecksDefinition:
     return coverage_holds
 
 
-def gates_passed(house: House) -> dg.AssetChecksDefinition:
+def gates_passed(graph: GraphContext) -> dg.AssetChecksDefinition:
     """Return the one blocking gate check, on promotion: every criterion of the month holds."""
 
     @dg.asset_check(
         asset=dg.AssetKey(["gates", "promotion"]),
         name="gates_passed",
         blocking=True,
-        partitions_def=house.grid.month,
+        partitions_def=graph.grid.month,
         description="Every criterion of forecast_gate, trading_gate and promotion holds for the month.",
     )
     def gates_passed(promotion: pl.DataFrame) -> dg.AssetCheckResult:

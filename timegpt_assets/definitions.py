@@ -19,14 +19,13 @@ from timegpt_assets import checks, resources
 from timegpt_assets.adapters.storage.lineage_store import LineageBook
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.assets import backtest, bars, calibration, evaluation, features, forecasts, gates, reports
-from timegpt_assets.assets.declare import House
 from timegpt_assets.automation import day as automation
 from timegpt_assets.automation import source as automation_source
 from timegpt_assets.config import core_values
 from timegpt_assets.config.settings import Settings, load_settings
 from timegpt_assets.core import lineage
 from timegpt_assets.io_managers import TableIOManager
-from timegpt_assets.partitions import grid
+from timegpt_assets.partitions import graph_context
 from timegpt_assets.resources import Runtime
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -102,8 +101,8 @@ def build_definitions(runtime: Runtime | None = None, *, overriding: Mapping[str
 
 
 def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definitions:
-    house = House(settings=runtime.settings, grid=grid(runtime.settings))
-    assets = [make(house) for make in ASSETS]
+    graph = graph_context(runtime.settings)
+    assets = [make(graph) for make in ASSETS]
     book = LineageBook(runtime.storage)
     records = lineage_records(runtime.settings, assets)
     manager = TableIOManager(
@@ -114,7 +113,7 @@ def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definiti
     standing = resources.resources(runtime) | {"io_manager": manager}
     return dg.Definitions(
         assets=assets,
-        asset_checks=checks.checks(house, assets),
+        asset_checks=checks.checks(graph, assets),
         resources=standing | dict(overriding),
         jobs=[
             automation.daily_refresh(runtime),

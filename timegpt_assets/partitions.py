@@ -15,6 +15,8 @@ from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
 
 WEEKEND_MIDNIGHTS = ("0 0 * * 6", "0 0 * * 0")
+REASK = "timegpt_assets/reask"
+"""The run tag under which the paid asset gives stored answers up and pays again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,19 @@ class Grid:
     day_symbol: dg.MultiPartitionsDefinition
     month: dg.MonthlyPartitionsDefinition
     first_day: date
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphContext:
+    """What the graph is declared from: the resolved settings and the partition grid they imply."""
+
+    settings: Settings
+    grid: Grid
+
+
+def graph_context(settings: Settings) -> GraphContext:
+    """Return what every asset of these settings is declared from."""
+    return GraphContext(settings=settings, grid=grid(settings))
 
 
 def grid(settings: Settings) -> Grid:

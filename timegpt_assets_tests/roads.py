@@ -19,14 +19,13 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.assets import shown
-from timegpt_assets.assets.declare import House
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.call_budget import purse
 from timegpt_assets.engine.engine import Engine, Outcome, shapes
 from timegpt_assets.engine.stages import EVERYDAY, rectangle
-from timegpt_assets.partitions import grid
+from timegpt_assets.partitions import graph_context
 from timegpt_assets.reports import page as report_page
 from timegpt_assets.resources import Runtime
 from timegpt_assets_tests.secret_search import MARK
@@ -90,9 +89,9 @@ class Road:
         force: bool = False,
     ) -> Outcome:
         """Make these days with the engine the command line uses."""
-        house = House(settings=self.runtime.settings, grid=grid(self.runtime.settings))
-        graph = shapes(self.engine.repository)
-        return self.engine.run(rectangle(house, graph, days=days, symbols=symbols, assets=assets, force=force))
+        graph = graph_context(self.runtime.settings)
+        nodes = shapes(self.engine.repository)
+        return self.engine.run(rectangle(graph, nodes, days=days, symbols=symbols, assets=assets, force=force))
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """Return everything stored, by group/asset, files in order of their names."""

@@ -9,14 +9,13 @@ import pytest
 
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore, Shelf
-from timegpt_assets.assets.declare import House
 from timegpt_assets.checks import SHOWN, checks, coverage_holds, embargo_kept, matches_table
 from timegpt_assets.core import calendar
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS
 from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.engine import RANGE_END, RANGE_START
-from timegpt_assets.partitions import grid
+from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets_tests.roads import Road, road
 
 pytestmark = [
@@ -170,9 +169,9 @@ def test_the_gate_check_names_what_failed_and_stops_at_what_can_be_read():
     assert gates_passed(pl.DataFrame([good])).passed
 
 
-def _house() -> House:
+def _house() -> GraphContext:
     with_settings = _settings()
-    return House(settings=with_settings, grid=grid(with_settings))
+    return graph_context(with_settings)
 
 
 def _settings():

@@ -5,26 +5,26 @@ import polars as pl
 
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import Stored
-from timegpt_assets.assets.declare import House, declared, note_rows, stored_in, with_own
+from timegpt_assets.assets.declare import declared, note_rows, stored_in, with_own
 from timegpt_assets.config import strategy_values
 from timegpt_assets.core.backtest import event_loop, liquidity
 from timegpt_assets.core.backtest import portfolio as limits
 from timegpt_assets.core.tables.backtest import BOOK, PORTFOLIO, TRADES
-from timegpt_assets.partitions import by_day, day_window, days_of, own_symbol_window
+from timegpt_assets.partitions import GraphContext, by_day, day_window, days_of, own_symbol_window
 
 LIQUIDITY = ("day", "symbol", "known_at", "volume_norm_5m", "range_pct")
 """Features that the percentile filters look at."""
 
 
-def trades(house: House) -> dg.AssetsDefinition:
+def trades(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of each symbol's trades, limits of the portfolio aside."""
-    traded, filters = strategy_values.backtest(house.settings), strategy_values.filters(house.settings)
+    traded, filters = strategy_values.backtest(graph.settings), strategy_values.filters(graph.settings)
     lookback = filters.lookback_sessions if filters else 0
 
     @declared(
         TRADES,
         group="backtest",
-        partitions=house.grid.day_symbol,
+        partitions=graph.grid.day_symbol,
         ins={
             "forecasts": stored_in("calibration", name="forecasts"),
             "bars": stored_in("bars", name="bars"),
@@ -45,7 +45,7 @@ def trades(house: House) -> dg.AssetsDefinition:
         """Trades the rules take on calibrated forecasts, after costs; entries one bar after the snapshot."""
         past = with_own(context, features, "features/features")
         illiquid = liquidity.illiquid(forecasts, past, filters=filters) if filters else None
-        event_days = strategy_values.event_days(house.settings, daily_files.calendar)
+        event_days = strategy_values.event_days(graph.settings, daily_files.calendar)
         frame = event_loop.trades(forecasts, bars, symbol_gates, illiquid=illiquid, event_days=event_days, **traded)
         note_rows(context, frame)
         return frame
@@ -53,13 +53,13 @@ def trades(house: House) -> dg.AssetsDefinition:
     return trades
 
 
-def book(house: House) -> dg.AssetsDefinition:
+def book(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of every symbol's trades of the day."""
 
     @declared(
         BOOK,
         group="backtest",
-        partitions=house.grid.trading_day,
+        partitions=graph.grid.trading_day,
         ins={"trades": stored_in("backtest", by_day(), name="trades")},
     )
     def book(context: dg.AssetExecutionContext, trades: pl.DataFrame) -> pl.DataFrame:
@@ -70,15 +70,15 @@ def book(house: House) -> dg.AssetsDefinition:
     return book
 
 
-def portfolio(house: House) -> dg.AssetsDefinition:
+def portfolio(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the day's trades as the portfolio's limits admit them."""
-    risk = strategy_values.portfolio(house.settings)
-    lookback = house.settings.trading.risk.lookback_sessions
+    risk = strategy_values.portfolio(graph.settings)
+    lookback = graph.settings.trading.risk.lookback_sessions
 
     @declared(
         PORTFOLIO,
         group="backtest",
-        partitions=house.grid.trading_day,
+        partitions=graph.grid.trading_day,
         ins={"book": stored_in("backtest", day_window(-lookback), name="book", missing="ok")},
     )
     def portfolio(context: dg.AssetExecutionContext, book: Stored) -> Stored:

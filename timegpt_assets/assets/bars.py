@@ -12,21 +12,21 @@ from timegpt_assets.adapters.market.market_data import Delivering
 from timegpt_assets.adapters.market.month_file import Delivery
 from timegpt_assets.adapters.storage.parquet_store import Blocks, Facts, Shelf, Stored
 from timegpt_assets.assets import shown
-from timegpt_assets.assets.declare import House, declared, in_blocks, note_rows, stored_in
+from timegpt_assets.assets.declare import declared, in_blocks, note_rows, stored_in
 from timegpt_assets.config import core_values
 from timegpt_assets.core import calendar
 from timegpt_assets.core.bars import session_grid as core
 from timegpt_assets.core.bars.content import content_hashes
 from timegpt_assets.core.bars.quality_rules import QualityPolicy
 from timegpt_assets.core.tables.bars import BARS, QUALITY, RAW_BARS
-from timegpt_assets.partitions import by_day, days_of, symbols_of
+from timegpt_assets.partitions import GraphContext, by_day, days_of, symbols_of
 from timegpt_assets.resources import Clock, MarketData
 
 
-def raw_bars(house: House) -> dg.AssetsDefinition:
+def raw_bars(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the rows as the source delivered them."""
 
-    @declared(RAW_BARS, group="bars", partitions=house.grid.day_symbol)
+    @declared(RAW_BARS, group="bars", partitions=graph.grid.day_symbol)
     def raw_bars(context: dg.AssetExecutionContext, market_data: dg.ResourceParam[MarketData]) -> Stored:
         """Minute bars as the source delivered them, in our names and UTC; nothing dropped, nothing repaired."""
         found = arrived(market_data, context.partition_keys)
@@ -66,14 +66,14 @@ def _door_facts(keys: Sequence[str], found: Delivery, closes: pl.DataFrame) -> d
     return facts
 
 
-def bars(house: House) -> dg.AssetsDefinition:
+def bars(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the session grid; its facts hold each partition's quality verdict."""
-    policy, late_after = core_values.quality_policy(house.settings), house.settings.dq_policy.late_after_min
+    policy, late_after = core_values.quality_policy(graph.settings), graph.settings.dq_policy.late_after_min
 
     @declared(
         BARS,
         group="bars",
-        partitions=house.grid.day_symbol,
+        partitions=graph.grid.day_symbol,
         ins={"raw_bars": stored_in("bars", name="raw_bars")},
     )
     def bars(context: dg.AssetExecutionContext, raw_bars: Shelf, clock: dg.ResourceParam[Clock]) -> Blocks:
@@ -128,13 +128,13 @@ def _plain(row: dict[str, object]) -> dict[str, object]:
     return {name: value for name, value in row.items() if name not in ("day", "symbol")}
 
 
-def quality_report(house: House) -> dg.AssetsDefinition:
+def quality_report(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of every symbol's verdict of the day."""
 
     @declared(
         QUALITY,
         group="bars",
-        partitions=house.grid.trading_day,
+        partitions=graph.grid.trading_day,
         ins={"bars": stored_in("bars", by_day(), name="bars")},
     )
     def quality_report(context: dg.AssetExecutionContext, bars: Stored) -> pl.DataFrame:

@@ -6,27 +6,27 @@ import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.storage.object_store import Current, Place
-from timegpt_assets.assets.declare import House, declared, note_rows, stored_in
+from timegpt_assets.assets.declare import declared, note_rows, stored_in
 from timegpt_assets.config import core_values
 from timegpt_assets.core.calibration import applied, export, models
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS, FORECASTS
-from timegpt_assets.partitions import all_symbols_window, days_of, symbols_of
+from timegpt_assets.partitions import GraphContext, all_symbols_window, days_of, symbols_of
 
 
-def calibration_models(house: House) -> dg.AssetsDefinition:
+def calibration_models(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the day's calibration, learnt from the outcomes of all symbols before the embargo."""
-    settings = house.settings.calibration
+    settings = graph.settings.calibration
     last = -(1 + settings.embargo_days)
     first = -(settings.window_days + settings.embargo_days)
-    times, recipe = core_values.snapshot_times(house.settings), core_values.recipe(house.settings)
+    times, recipe = core_values.snapshot_times(graph.settings), core_values.recipe(graph.settings)
     path = PurePosixPath(settings.model_path)
-    exported = (path.parent / house.settings.profile / path.name).as_posix()
-    levels, tickers = core_values.levels(house.settings), set(house.settings.universe.tickers)
+    exported = (path.parent / graph.settings.profile / path.name).as_posix()
+    levels, tickers = core_values.levels(graph.settings), set(graph.settings.universe.tickers)
 
     @declared(
         CALIBRATION_MODELS,
         group="calibration",
-        partitions=house.grid.day_symbol,
+        partitions=graph.grid.day_symbol,
         ins={"outcomes": stored_in("forecasts", all_symbols_window(first, last), name="outcomes", missing="ok")},
     )
     def calibration_models(
@@ -38,7 +38,7 @@ def calibration_models(house: House) -> dg.AssetsDefinition:
         days = days_of(context.partition_keys)
         frame = models.models(outcomes, days=days, keys=keys, levels=levels, recipe=recipe)
         note_rows(context, frame)
-        _export(artifacts, exported, frame, house.settings.profile)
+        _export(artifacts, exported, frame, graph.settings.profile)
         return frame
 
     return calibration_models
@@ -57,13 +57,13 @@ def _export(artifacts: Place, name: str, models: pl.DataFrame, profile: str) -> 
     artifacts.update(name, changed)
 
 
-def forecasts(house: House) -> dg.AssetsDefinition:
+def forecasts(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of calibrated forecasts."""
 
     @declared(
         FORECASTS,
         group="calibration",
-        partitions=house.grid.day_symbol,
+        partitions=graph.grid.day_symbol,
         ins={
             "raw_forecasts": stored_in("forecasts", name="raw_forecasts"),
             "calibration_models": stored_in("calibration", name="calibration_models"),

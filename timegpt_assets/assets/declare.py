@@ -14,26 +14,15 @@ import polars as pl
 from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 
 from timegpt_assets.adapters.storage.parquet_store import Facts, Stored, missing_partition
-from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.schema import Table
 from timegpt_assets.io_managers import TableIOManager
-from timegpt_assets.partitions import Grid, month_window, months_of
+from timegpt_assets.partitions import GraphContext, month_window, months_of
 
 BLOCK_DAYS = 5
 """Days that day-wise assets of a range hold at once."""
-REASK = "timegpt_assets/reask"
-"""The run tag under which the paid asset gives stored answers up and pays again."""
 SESSIONS_A_MONTH = 19
 """The fewest sessions of a month (February): how many months hold a number of sessions."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class House:
-    """What every asset is declared from: the resolved settings and the partition grid they imply."""
-
-    settings: Settings
-    grid: Grid
 
 
 def declared(
@@ -86,9 +75,9 @@ def stored_in(
     return dg.AssetIn(key=dg.AssetKey([group, name]), partition_mapping=mapping, metadata=metadata)
 
 
-def trailing(house: House, group: str, name: str, *, warmup: int = 0) -> dg.AssetIn:
+def trailing(graph: GraphContext, group: str, name: str, *, warmup: int = 0) -> dg.AssetIn:
     """Return the input of a month asset that looks back ``gates.lookback_sessions`` and a warm-up before them."""
-    months = -(-(house.settings.gates.lookback_sessions + warmup) // SESSIONS_A_MONTH)
+    months = -(-(graph.settings.gates.lookback_sessions + warmup) // SESSIONS_A_MONTH)
     return stored_in(group, month_window(months), name=name, missing="ok")
 
 

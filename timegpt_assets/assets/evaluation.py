@@ -8,7 +8,7 @@ import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_store import Stored
 from timegpt_assets.assets import shown
-from timegpt_assets.assets.declare import House, declared, judged_months, note_rows, stored_in, trailing
+from timegpt_assets.assets.declare import declared, judged_months, note_rows, stored_in, trailing
 from timegpt_assets.config import core_values, strategy_values
 from timegpt_assets.core.evaluation import diagnostics, forecast, intervals, trading
 from timegpt_assets.core.schema import Table
@@ -24,17 +24,17 @@ from timegpt_assets.core.tables.evaluation import (
     PIT_RELIABILITY,
     TRADING_SCORES,
 )
-from timegpt_assets.partitions import by_day
+from timegpt_assets.partitions import GraphContext, by_day
 
 
-def forecast_scores(house: House) -> dg.AssetsDefinition:
+def forecast_scores(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of each forecast's losses."""
-    target = core_values.target(house.settings)
+    target = core_values.target(graph.settings)
 
     @declared(
         FORECAST_SCORES,
         group="evaluation",
-        partitions=house.grid.day_symbol,
+        partitions=graph.grid.day_symbol,
         ins={
             "forecasts": stored_in("calibration", name="forecasts"),
             "labels": stored_in("features", name="labels"),
@@ -51,13 +51,13 @@ def forecast_scores(house: House) -> dg.AssetsDefinition:
     return forecast_scores
 
 
-def day_scores(house: House) -> dg.AssetsDefinition:
+def day_scores(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of every symbol's scores and forecasts of the day; its picture is the day's fan."""
 
     @declared(
         DAY_SCORES,
         group="evaluation",
-        partitions=house.grid.trading_day,
+        partitions=graph.grid.trading_day,
         ins={
             "forecast_scores": stored_in("evaluation", by_day(), name="forecast_scores"),
             "forecasts": stored_in("calibration", by_day(), name="forecasts"),
@@ -78,12 +78,12 @@ def day_scores(house: House) -> dg.AssetsDefinition:
     return day_scores
 
 
-def forecast_diagnostics(house: House) -> dg.AssetsDefinition:
+def forecast_diagnostics(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of losses, ratios and coverage over the sessions up to a month's end."""
-    gates, asked = house.settings.gates, house.settings.calibration.evaluation
+    gates, asked = graph.settings.gates, graph.settings.calibration.evaluation
     doc = "Losses, bands and coverage against persistence, zero return, climatology and uncalibrated, by symbol."
     return _forecast_asset(
-        house,
+        graph,
         FORECAST_DIAGNOSTICS,
         diagnostics.diagnostics,
         doc,
@@ -95,34 +95,34 @@ def forecast_diagnostics(house: House) -> dg.AssetsDefinition:
     )
 
 
-def pit_reliability(house: House) -> dg.AssetsDefinition:
+def pit_reliability(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of how often outcomes fall below each quantile."""
-    lookback, asked = house.settings.gates.lookback_sessions, house.settings.calibration.evaluation
+    lookback, asked = graph.settings.gates.lookback_sessions, graph.settings.calibration.evaluation
     doc = "Observed against nominal probability of every stored quantile, and between them, raw and calibrated."
     spans = {"lookback_sessions": lookback, "draws": asked.bootstrap_draws, "block": asked.block_days}
-    return _forecast_asset(house, PIT_RELIABILITY, forecast.reliability, doc, **spans)
+    return _forecast_asset(graph, PIT_RELIABILITY, forecast.reliability, doc, **spans)
 
 
-def coverage_report(house: House) -> dg.AssetsDefinition:
+def coverage_report(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of a month's scores by symbol and snapshot time."""
-    days = house.settings.gates.climatology_days
+    days = graph.settings.gates.climatology_days
     doc = "The month's own losses, bands and coverage by symbol and snapshot time, before and after calibration."
-    return _forecast_asset(house, COVERAGE_REPORT, intervals.coverage_report, doc, climatology_days=days)
+    return _forecast_asset(graph, COVERAGE_REPORT, intervals.coverage_report, doc, climatology_days=days)
 
 
-def interval_widths(house: House) -> dg.AssetsDefinition:
+def interval_widths(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of band widths by volatility."""
-    lookback = house.settings.gates.lookback_sessions
+    lookback = graph.settings.gates.lookback_sessions
     doc = "Mean band widths and coverage in each tenth of a symbol's volatility: wide where it is wild."
-    return _forecast_asset(house, INTERVAL_WIDTHS, intervals.widths, doc, lookback_sessions=lookback)
+    return _forecast_asset(graph, INTERVAL_WIDTHS, intervals.widths, doc, lookback_sessions=lookback)
 
 
-def coverage_drift(house: House) -> dg.AssetsDefinition:
+def coverage_drift(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of rolling coverage with its alarm."""
-    settings = house.settings.calibration
+    settings = graph.settings.calibration
     doc = "Coverage of the sessions up to each one of the month, and whether it has drifted from what was promised."
     return _forecast_asset(
-        house,
+        graph,
         COVERAGE_DRIFT,
         intervals.drift,
         doc,
@@ -132,15 +132,21 @@ def coverage_drift(house: House) -> dg.AssetsDefinition:
 
 
 def _forecast_asset(
-    house: House, table: Table, measured: Callable[..., pl.DataFrame], doc: str, *, warmup: int = 0, **options: Any
+    graph: GraphContext,
+    table: Table,
+    measured: Callable[..., pl.DataFrame],
+    doc: str,
+    *,
+    warmup: int = 0,
+    **options: Any,
 ) -> dg.AssetsDefinition:
     """Return a month asset about forecasts: all read the scores of the days they look back on, and of the warm-up."""
 
     @declared(
         table,
         group="evaluation",
-        partitions=house.grid.month,
-        ins={"day_scores": trailing(house, "evaluation", "day_scores", warmup=warmup)},
+        partitions=graph.grid.month,
+        ins={"day_scores": trailing(graph, "evaluation", "day_scores", warmup=warmup)},
         description=doc,
     )
     def asset(context: dg.AssetExecutionContext, day_scores: Stored) -> pl.DataFrame:
@@ -157,18 +163,18 @@ def _forecast_asset(
 
 
 def _trading_asset(
-    house: House, table: Table, measured: Callable[..., pl.DataFrame], doc: str, **options: Any
+    graph: GraphContext, table: Table, measured: Callable[..., pl.DataFrame], doc: str, **options: Any
 ) -> dg.AssetsDefinition:
     """Return a month asset of the account: all read the portfolio and the days on which forecasts were made."""
-    account, lookback = strategy_values.account(house.settings), house.settings.gates.lookback_sessions
+    account, lookback = strategy_values.account(graph.settings), graph.settings.gates.lookback_sessions
 
     @declared(
         table,
         group="evaluation",
-        partitions=house.grid.month,
+        partitions=graph.grid.month,
         ins={
-            "portfolio": trailing(house, "backtest", "portfolio"),
-            "day_scores": trailing(house, "evaluation", "day_scores"),
+            "portfolio": trailing(graph, "backtest", "portfolio"),
+            "day_scores": trailing(graph, "evaluation", "day_scores"),
         },
         description=doc,
     )
@@ -192,25 +198,25 @@ def _trading_asset(
     return asset
 
 
-def trading_scores(house: House) -> dg.AssetsDefinition:
+def trading_scores(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of P&L, Sharpe, drawdown and hit rate, by symbol and for the account."""
     doc = "P&L after costs, Sharpe, drawdown and hit rate of admitted trades, by symbol and for the account."
-    return _trading_asset(house, TRADING_SCORES, trading.trading_scores, doc)
+    return _trading_asset(graph, TRADING_SCORES, trading.trading_scores, doc)
 
 
-def cost_sensitivity(house: House) -> dg.AssetsDefinition:
+def cost_sensitivity(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the account's figures at multiples of the costs."""
     doc = "The account's figures had each cost been a multiple of what it was."
-    multipliers = house.settings.backtest.cost_multipliers
-    return _trading_asset(house, COST_SENSITIVITY, trading.cost_sensitivity, doc, multipliers=multipliers)
+    multipliers = graph.settings.backtest.cost_multipliers
+    return _trading_asset(graph, COST_SENSITIVITY, trading.cost_sensitivity, doc, multipliers=multipliers)
 
 
-def oos_summary(house: House) -> dg.AssetsDefinition:
+def oos_summary(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the account's figures after gates.oos_start."""
     doc = "The account's figures over the sessions after gates.oos_start only; no rows when it is not set."
-    settings = house.settings
+    settings = graph.settings
     return _trading_asset(
-        house,
+        graph,
         OOS_SUMMARY,
         trading.oos_summary,
         doc,

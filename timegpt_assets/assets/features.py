@@ -7,23 +7,23 @@ import polars as pl
 
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import Blocks, Shelf, Stored
-from timegpt_assets.assets.declare import House, declared, in_blocks, note_rows, refuse_absent, stored_in
+from timegpt_assets.assets.declare import declared, in_blocks, note_rows, refuse_absent, stored_in
 from timegpt_assets.config import core_values
 from timegpt_assets.core import targets
 from timegpt_assets.core.features import context as market
 from timegpt_assets.core.features import matrix
 from timegpt_assets.core.tables.features import FEATURES, LABELS, MARKET_CONTEXT, PANEL
-from timegpt_assets.partitions import by_day, days_of, own_symbol_window, symbols_of
+from timegpt_assets.partitions import GraphContext, by_day, days_of, own_symbol_window, symbols_of
 
 
-def market_context(house: House) -> dg.AssetsDefinition:
+def market_context(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the market around every symbol."""
-    symbols = house.settings.universe.context
+    symbols = graph.settings.universe.context
 
     @declared(
         MARKET_CONTEXT,
         group="features",
-        partitions=house.grid.trading_day,
+        partitions=graph.grid.trading_day,
         ins={"bars": stored_in("bars", by_day(), name="bars")},
     )
     def market_context(
@@ -41,14 +41,14 @@ def market_context(house: House) -> dg.AssetsDefinition:
     return market_context
 
 
-def features(house: House) -> dg.AssetsDefinition:
+def features(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of past-only features."""
-    warmup = house.settings.features.warmup_sessions
+    warmup = graph.settings.features.warmup_sessions
 
     @declared(
         FEATURES,
         group="features",
-        partitions=house.grid.day_symbol,
+        partitions=graph.grid.day_symbol,
         ins={
             "bars": stored_in("bars", own_symbol_window(-warmup, 0), name="bars", missing="ok"),
             "market_context": stored_in("features", by_day(), name="market_context"),
@@ -61,7 +61,7 @@ def features(house: House) -> dg.AssetsDefinition:
         daily_files: dg.ResourceParam[DailyFiles],
     ) -> Blocks:
         """Features of each minute from bars that ended by then; earlier sessions serve as warm-up only."""
-        recipe = core_values.feature_recipe(house.settings, daily_files.calendar)
+        recipe = core_values.feature_recipe(graph.settings, daily_files.calendar)
         refuse_absent(context, bars.facts, "bars/bars")
         keys = context.partition_keys
         made = matrix.blocks(bars.of, market_context, days=days_of(keys), symbols=symbols_of(keys), recipe=recipe)
@@ -81,14 +81,14 @@ def _noted(context: dg.AssetExecutionContext, made: Iterator[matrix.Made]) -> It
         yield days, Stored(block.frame)
 
 
-def panel(house: House) -> dg.AssetsDefinition:
+def panel(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of every symbol's features of the day in one table."""
-    tickers = pl.col("symbol").is_in(list(house.settings.universe.tickers))
+    tickers = pl.col("symbol").is_in(list(graph.settings.universe.tickers))
 
     @declared(
         PANEL,
         group="features",
-        partitions=house.grid.trading_day,
+        partitions=graph.grid.trading_day,
         ins={
             "features": stored_in("features", by_day(), name="features"),
             "bars": stored_in("bars", by_day(), name="bars"),
@@ -109,15 +109,15 @@ def panel(house: House) -> dg.AssetsDefinition:
     return panel
 
 
-def labels(house: House) -> dg.AssetsDefinition:
+def labels(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of realised outcomes, upstream of no forecast."""
-    target = core_values.target(house.settings)
+    target = core_values.target(graph.settings)
     horizons = sorted({target.horizon_min, target.label_horizon_min})
 
     @declared(
         LABELS,
         group="features",
-        partitions=house.grid.day_symbol,
+        partitions=graph.grid.day_symbol,
         ins={"bars": stored_in("bars", name="bars")},
     )
     def labels(context: dg.AssetExecutionContext, bars: Shelf) -> Blocks:

@@ -9,16 +9,7 @@ from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.forecaster import NOTES, Answered, Forecaster
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import Stored
-from timegpt_assets.assets.declare import (
-    REASK,
-    House,
-    declared,
-    keep_days,
-    note_rows,
-    of_partitions,
-    stored_in,
-    with_own,
-)
+from timegpt_assets.assets.declare import declared, keep_days, note_rows, of_partitions, stored_in, with_own
 from timegpt_assets.config import core_values
 from timegpt_assets.core.forecasts import bulk as blocks
 from timegpt_assets.core.forecasts import framing
@@ -26,16 +17,16 @@ from timegpt_assets.core.forecasts import quantiles as core
 from timegpt_assets.core.forecasts import snapshots as schedule
 from timegpt_assets.core.tables.forecasts import ANSWERS, OUTCOMES, RAW_FORECASTS, SNAPSHOTS
 from timegpt_assets.io_managers import TableIOManager
-from timegpt_assets.partitions import by_day, day_window, days_of
+from timegpt_assets.partitions import REASK, GraphContext, by_day, day_window, days_of
 
 
-def snapshots(house: House) -> dg.AssetsDefinition:
+def snapshots(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the day's snapshot times."""
 
-    @declared(SNAPSHOTS, group="forecasts", partitions=house.grid.trading_day)
+    @declared(SNAPSHOTS, group="forecasts", partitions=graph.grid.trading_day)
     def snapshots(context: dg.AssetExecutionContext, daily_files: dg.ResourceParam[DailyFiles]) -> pl.DataFrame:
         """When a forecast is asked today; times that are skipped or dropped are rows too, with the reason."""
-        asked_when = core_values.schedule(house.settings, daily_files.calendar)
+        asked_when = core_values.schedule(graph.settings, daily_files.calendar)
         frame = schedule.snapshots(days_of(context.partition_keys), **asked_when)
         asked = frame.group_by("day").agg(pl.col("asked").sum())
         note_rows(context, frame, asked={str(day): n for day, n in asked.iter_rows()})
@@ -44,16 +35,16 @@ def snapshots(house: House) -> dg.AssetsDefinition:
     return snapshots
 
 
-def answers(house: House) -> dg.AssetsDefinition:
+def answers(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of what the forecaster said: the paid step, partitioned by day alone."""
-    history = house.settings.forecast.history_days
-    make = framing.frames if house.settings.forecast.history_mode == "single" else blocks.frames
-    nothing = core.no_answers(core_values.levels(house.settings))
+    history = graph.settings.forecast.history_days
+    make = framing.frames if graph.settings.forecast.history_mode == "single" else blocks.frames
+    nothing = core.no_answers(core_values.levels(graph.settings))
 
     @declared(
         ANSWERS,
         group="forecasts",
-        partitions=house.grid.trading_day,
+        partitions=graph.grid.trading_day,
         ins={
             "panel": stored_in("features", day_window(-history), name="panel", missing="ok"),
             "snapshots": stored_in("forecasts", name="snapshots"),
@@ -71,7 +62,7 @@ def answers(house: House) -> dg.AssetsDefinition:
         """What the forecaster answered, one request per snapshot for all symbols, never asked twice."""
         found: dict[str, Answered] = {}
         known = with_own(context, panel, "features/panel")
-        framed = core_values.framing(house.settings, daily_files.calendar)
+        framed = core_values.framing(graph.settings, daily_files.calendar)
         asking = {"budget_run_id": context.run.run_id, "reask": context.run.tags.get(REASK) == "true"}
         try:
             for day in days_of(context.partition_keys):
@@ -90,15 +81,15 @@ def _rows(nothing: pl.DataFrame, found: Mapping[str, Answered]) -> pl.DataFrame:
     return pl.concat([nothing, *(answered.rows for answered in found.values())], how="diagonal")
 
 
-def raw_forecasts(house: House) -> dg.AssetsDefinition:
+def raw_forecasts(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of quantile forecasts before calibration."""
-    target = core_values.target(house.settings)
-    forecast = house.settings.forecast
+    target = core_values.target(graph.settings)
+    forecast = graph.settings.forecast
 
     @declared(
         RAW_FORECASTS,
         group="forecasts",
-        partitions=house.grid.day_symbol,
+        partitions=graph.grid.day_symbol,
         ins={
             "answers": stored_in("forecasts", by_day(), name="answers"),
             "snapshots": stored_in("forecasts", by_day(), name="snapshots"),
@@ -118,14 +109,14 @@ def raw_forecasts(house: House) -> dg.AssetsDefinition:
     return raw_forecasts
 
 
-def outcomes(house: House) -> dg.AssetsDefinition:
+def outcomes(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of forecasts joined with what happened."""
-    target = core_values.target(house.settings)
+    target = core_values.target(graph.settings)
 
     @declared(
         OUTCOMES,
         group="forecasts",
-        partitions=house.grid.day_symbol,
+        partitions=graph.grid.day_symbol,
         ins={
             "raw_forecasts": stored_in("forecasts", name="raw_forecasts"),
             "labels": stored_in("features", name="labels"),

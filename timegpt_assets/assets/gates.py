@@ -4,23 +4,23 @@ import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_store import Stored
-from timegpt_assets.assets.declare import House, declared, judged_months, note_rows, stored_in, trailing
+from timegpt_assets.assets.declare import declared, judged_months, note_rows, stored_in, trailing
 from timegpt_assets.config import strategy_values
 from timegpt_assets.core.gates import verdicts as core
 from timegpt_assets.core.tables.gates import GATES, SYMBOL_GATES
-from timegpt_assets.partitions import days_of, own_symbol_window, symbols_of
+from timegpt_assets.partitions import GraphContext, days_of, own_symbol_window, symbols_of
 
 
-def symbol_gates(house: House) -> dg.AssetsDefinition:
+def symbol_gates(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of each symbol's eligibility, from earlier days only."""
-    eligibility = strategy_values.eligibility(house.settings)
-    tickers = set(house.settings.universe.tickers)
+    eligibility = strategy_values.eligibility(graph.settings)
+    tickers = set(graph.settings.universe.tickers)
     window = own_symbol_window(-eligibility.lookback_sessions, -1)
 
     @declared(
         SYMBOL_GATES,
         group="gates",
-        partitions=house.grid.day_symbol,
+        partitions=graph.grid.day_symbol,
         ins={"forecast_scores": stored_in("evaluation", window, name="forecast_scores", missing="ok")},
     )
     def symbol_gates(context: dg.AssetExecutionContext, forecast_scores: pl.DataFrame) -> pl.DataFrame:
@@ -36,19 +36,19 @@ def symbol_gates(house: House) -> dg.AssetsDefinition:
     return symbol_gates
 
 
-def forecast_gate(house: House) -> dg.AssetsDefinition:
+def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the month's verdict on forecasts."""
-    gate, promotion = strategy_values.forecast_gate(house.settings), strategy_values.promotion(house.settings)
-    symbols = house.settings.universe.tickers
+    gate, promotion = strategy_values.forecast_gate(graph.settings), strategy_values.promotion(graph.settings)
+    symbols = graph.settings.universe.tickers
 
     @declared(
         GATES,
         name="forecast_gate",
         group="gates",
-        partitions=house.grid.month,
+        partitions=graph.grid.month,
         ins={
             "forecast_diagnostics": stored_in("evaluation", name="forecast_diagnostics"),
-            "day_scores": trailing(house, "evaluation", "day_scores"),
+            "day_scores": trailing(graph, "evaluation", "day_scores"),
         },
     )
     def forecast_gate(
@@ -72,21 +72,21 @@ def forecast_gate(house: House) -> dg.AssetsDefinition:
     return forecast_gate
 
 
-def trading_gate(house: House) -> dg.AssetsDefinition:
+def trading_gate(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the month's verdict on the account."""
-    gate, promotion = strategy_values.trading_gate(house.settings), strategy_values.promotion(house.settings)
-    lookback = house.settings.gates.lookback_sessions
+    gate, promotion = strategy_values.trading_gate(graph.settings), strategy_values.promotion(graph.settings)
+    lookback = graph.settings.gates.lookback_sessions
 
     @declared(
         GATES,
         name="trading_gate",
         group="gates",
-        partitions=house.grid.month,
+        partitions=graph.grid.month,
         ins={
             "trading_scores": stored_in("evaluation", name="trading_scores"),
             "cost_sensitivity": stored_in("evaluation", name="cost_sensitivity"),
             "oos_summary": stored_in("evaluation", name="oos_summary"),
-            "portfolio": trailing(house, "backtest", "portfolio"),
+            "portfolio": trailing(graph, "backtest", "portfolio"),
         },
     )
     def trading_gate(
@@ -114,14 +114,14 @@ def trading_gate(house: House) -> dg.AssetsDefinition:
     return trading_gate
 
 
-def promotion(house: House) -> dg.AssetsDefinition:
+def promotion(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the month's promotion verdict; made by ``evaluate`` and ``promote`` alone."""
 
     @declared(
         GATES,
         name="promotion",
         group="gates",
-        partitions=house.grid.month,
+        partitions=graph.grid.month,
         ins={
             "forecast_gate": stored_in("gates", name="forecast_gate"),
             "trading_gate": stored_in("gates", name="trading_gate"),

@@ -10,10 +10,10 @@ from timegpt_assets.adapters.storage.lineage_store import LineageBook
 from timegpt_assets.adapters.storage.object_store import Place
 from timegpt_assets.adapters.storage.parquet_store import Stored
 from timegpt_assets.assets import shown
-from timegpt_assets.assets.declare import House, Span, declared, judged_months, stored_in, trailing
+from timegpt_assets.assets.declare import Span, declared, judged_months, stored_in, trailing
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.tables.reports import REPORT
-from timegpt_assets.partitions import month_window
+from timegpt_assets.partitions import GraphContext, month_window
 
 if TYPE_CHECKING:
     from timegpt_assets.reports.figures import Lineage, Report
@@ -24,17 +24,17 @@ MONTHLY = {
 }
 
 
-def report(house: House) -> dg.AssetsDefinition:
+def report(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the month's report."""
     ins = {name: stored_in(group, name=name) for group, names in MONTHLY.items() for name in names}
     ins |= {
-        "day_scores": trailing(house, "evaluation", "day_scores"),
-        "portfolio": trailing(house, "backtest", "portfolio"),
-        "quality_report": trailing(house, "bars", "quality_report"),
+        "day_scores": trailing(graph, "evaluation", "day_scores"),
+        "portfolio": trailing(graph, "backtest", "portfolio"),
+        "quality_report": trailing(graph, "bars", "quality_report"),
         "panel": stored_in("features", month_window(0), name="panel", missing="ok", columns=shown.PATH),
     }
 
-    @declared(REPORT, group="reports", partitions=house.grid.month, ins=ins)
+    @declared(REPORT, group="reports", partitions=graph.grid.month, ins=ins)
     def report(
         context: dg.AssetExecutionContext,
         artifacts: dg.ResourceParam[Place],
@@ -50,7 +50,7 @@ def report(house: House) -> dg.AssetsDefinition:
             REPORT,
             portfolio,
             lambda span: _published(
-                artifacts, reported(house.settings, span, read, lineage_entries(lineage_book)), span
+                artifacts, reported(graph.settings, span, read, lineage_entries(lineage_book)), span
             ),
         )
 

@@ -9,13 +9,12 @@ from datetime import date
 
 import dagster as dg
 
-from timegpt_assets.assets.declare import House
 from timegpt_assets.core import calendar
 from timegpt_assets.engine import pending
 from timegpt_assets.engine.call_budget import purse
 from timegpt_assets.engine.engine import Engine, Outcome, RunFailed, shapes
 from timegpt_assets.engine.stages import EVERYDAY, last_closed_session, rectangle, sessions_asked
-from timegpt_assets.partitions import grid
+from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.resources import Runtime
 
 CLOSE_OF_BUSINESS = "30 18 * * 1-5"
@@ -30,14 +29,14 @@ class SessionConfig(dg.Config):
 
 def daily_refresh(runtime: Runtime) -> dg.JobDefinition:
     """Return the job that makes one session, from bars to gates and report, through the rectangle."""
-    house = House(settings=runtime.settings, grid=grid(runtime.settings))
+    graph = graph_context(runtime.settings)
 
     @dg.op(name="run_rectangle")
     def run_rectangle(context: dg.OpExecutionContext, config: SessionConfig) -> None:
         """Run the rectangle of one session and every symbol; nothing that is there is made again."""
         day = date.fromisoformat(config.day)
-        days = sessions_asked(house, day, day, at=runtime.clock())
-        outcome = _made(context, runtime, house, days)
+        days = sessions_asked(graph, day, day, at=runtime.clock())
+        outcome = _made(context, runtime, graph, days)
         context.log.info("%s: %d partitions made, %d already there", day, outcome.made, outcome.there)
         notes = {"made": outcome.made, "already_there": outcome.there}
         context.add_output_metadata(notes | ({"waits": outcome.why} if outcome.pending else {}))
@@ -52,7 +51,7 @@ def daily_refresh(runtime: Runtime) -> dg.JobDefinition:
 def _made(
     context: dg.OpExecutionContext,
     runtime: Runtime,
-    house: House,
+    graph: GraphContext,
     days: Sequence[date],
     *,
     assets: Sequence[str] = EVERYDAY,
@@ -60,9 +59,9 @@ def _made(
 ) -> Outcome:
     """Return what came of running a rectangle of days; what could not be paid for is noted to be resumed."""
     engine = Engine(repository=context.repository_def, instance=context.instance, purse=purse(runtime))
-    graph = shapes(context.repository_def)
+    nodes = shapes(context.repository_def)
     try:
-        outcome = engine.run(rectangle(house, graph, days=days, assets=assets, symbols=symbols))
+        outcome = engine.run(rectangle(graph, nodes, days=days, assets=assets, symbols=symbols))
     except RunFailed as failure:
         message = f"{failure.asset}: {failure}"
         raise dg.Failure(message, metadata={"run": failure.run_id}, allow_retries=False) from failure
@@ -72,15 +71,15 @@ def _made(
 
 def resume_pending(runtime: Runtime) -> dg.JobDefinition:
     """Return the job that takes up every range that outran its budget, as far as today's budget goes."""
-    house = House(settings=runtime.settings, grid=grid(runtime.settings))
+    graph = graph_context(runtime.settings)
 
     @dg.op(name="resume")
     def resume(context: dg.OpExecutionContext) -> None:
         """Run what waits, earliest asked first; what is paid for already costs nothing."""
         made = 0
         for entry in pending.waiting(context.instance):
-            days = sessions_asked(house, entry.first, entry.last, at=runtime.clock())
-            made += _made(context, runtime, house, days, assets=entry.assets, symbols=entry.symbols).made
+            days = sessions_asked(graph, entry.first, entry.last, at=runtime.clock())
+            made += _made(context, runtime, graph, days, assets=entry.assets, symbols=entry.symbols).made
         left = sum(len(calendar.sessions(p.first, p.last)) for p in pending.waiting(context.instance))
         context.add_output_metadata({"made": made, "sessions_still_waiting": left})
 

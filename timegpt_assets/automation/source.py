@@ -13,11 +13,10 @@ import orjson
 from timegpt_assets.adapters.market.market_data import MarketDataError
 from timegpt_assets.adapters.storage.object_store import PlaceError
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
-from timegpt_assets.assets.declare import House
 from timegpt_assets.core import calendar
 from timegpt_assets.engine.engine import Engine, RunFailed
 from timegpt_assets.engine.revisions import Dated, refresh, revised, touched
-from timegpt_assets.partitions import grid, symbols
+from timegpt_assets.partitions import graph_context, grid, symbols
 from timegpt_assets.resources import MarketData, Runtime, market_data
 
 FILES_A_TICK = 64
@@ -34,14 +33,14 @@ class RevisedConfig(dg.Config):
 
 def refresh_bars(runtime: Runtime) -> dg.JobDefinition:
     """Return the job that makes revised partitions of raw_bars, and the bars on them, again."""
-    house = House(settings=runtime.settings, grid=grid(runtime.settings))
+    graph = graph_context(runtime.settings)
 
     @dg.op(name="refresh_revised")
     def refresh_revised(context: dg.OpExecutionContext, config: RevisedConfig) -> None:
         """Make just these partitions again; what reads them shows as stale until it is asked for."""
         engine = Engine(repository=context.repository_def, instance=context.instance)
         try:
-            outcome = refresh(engine, house, config.partitions)
+            outcome = refresh(engine, graph, config.partitions)
         except RunFailed as failure:
             raise dg.Failure(
                 f"{failure.asset}: {failure}", metadata={"run": failure.run_id}, allow_retries=False

@@ -106,11 +106,11 @@ def make(
     """Materialise assets over a range of sessions, print what came of it, and return the figures."""
     progress = view.Progress(messages)
     with opened(runtime, report=progress.heard) as desk:
-        days = sessions_asked(desk.house, start.date(), end.date(), at=runtime.clock())
+        days = sessions_asked(desk.graph, start.date(), end.date(), at=runtime.clock())
         if reask:
             cli_calls.reasked(runtime, days, messages)
-        graph, chosen = shapes(desk.engine.repository), _names(symbols)
-        wanted = rectangle(desk.house, graph, days=days, symbols=chosen, assets=assets, force=force, reask=reask)
+        nodes, chosen = shapes(desk.engine.repository), _names(symbols)
+        wanted = rectangle(desk.graph, nodes, days=days, symbols=chosen, assets=assets, force=force, reask=reask)
         outcome = desk.engine.run(only_stale(desk.engine, runtime, wanted) if stale else wanted)
         pending.note(desk.engine.instance, days, outcome, assets=assets, symbols=chosen)
         figures = view.figures(desk, days, outcome, progress) | {"stale": view.named(outdated(desk.engine, wanted))}

@@ -30,9 +30,9 @@ def quality_of(desk: Desk, days: Sequence[date], symbols: Sequence[str]) -> pl.D
 
 def reported(desk: Desk, days: Sequence[date], symbols: Sequence[str]) -> dict[str, Any]:
     """Write ``<artifacts>/validation/<profile>/dq_report.json`` and return what it holds, with its path."""
-    policy = core_values.quality_policy(desk.house.settings)
+    policy = core_values.quality_policy(desk.graph.settings)
     report = quality_report.dq_report(quality_of(desk, days, symbols), policy)
-    name = f"validation/{desk.house.settings.profile}/dq_report.json"
+    name = f"validation/{desk.graph.settings.profile}/dq_report.json"
     desk.runtime.artifacts.update(name, lambda _: orjson.dumps(report, option=orjson.OPT_INDENT_2))
     return report | {"path": desk.runtime.artifacts.shown(name)}
 

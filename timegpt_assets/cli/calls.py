@@ -17,7 +17,6 @@ from rich.table import Table
 
 from timegpt_assets.adapters.timegpt import cache_care
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
-from timegpt_assets.assets.declare import House
 from timegpt_assets.cli.context import opened
 from timegpt_assets.cli.options import End, Json, Profile, Reask, Set, Start
 from timegpt_assets.config import core_values
@@ -27,7 +26,7 @@ from timegpt_assets.definitions import load_runtime
 from timegpt_assets.engine import pending
 from timegpt_assets.engine.call_budget import Purse, purse
 from timegpt_assets.engine.stages import Refused, sessions_asked
-from timegpt_assets.partitions import grid
+from timegpt_assets.partitions import graph_context
 from timegpt_assets.resources import Runtime, account, forecast_cache, ledger
 
 ROWS_SHOWN = 31
@@ -44,8 +43,8 @@ def plan(
 ) -> None:
     """What a range would cost: requests needed and cached, their size, and the day its last call could be paid."""
     runtime = load_runtime(settings or (), profile=profile)
-    house = House(settings=runtime.settings, grid=grid(runtime.settings))
-    days = sessions_asked(house, start.date(), end.date(), at=runtime.clock())
+    graph = graph_context(runtime.settings)
+    days = sessions_asked(graph, start.date(), end.date(), at=runtime.clock())
     show(planned(runtime, days, reask=reask), as_json=json)
 
 

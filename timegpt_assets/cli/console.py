@@ -55,7 +55,7 @@ def figures(desk: Desk, days: Sequence[date], outcome: Outcome, progress: Progre
     gates = pl.concat([GATES.empty(), *(t.select(*GATES.columns) for t in stored if t.height)])
     failed = gates.filter(~pl.col("passed"))
     return {
-        "profile": desk.house.settings.profile,
+        "profile": desk.graph.settings.profile,
         "first_day": days[0],
         "last_day": days[-1],
         "days": len(days),

@@ -15,12 +15,11 @@ import polars as pl
 
 from timegpt_assets.adapters.storage.lineage_store import LineageBook
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
-from timegpt_assets.assets.declare import House
 from timegpt_assets.definitions import PROJECT, build_definitions
 from timegpt_assets.engine.call_budget import purse
 from timegpt_assets.engine.engine import Engine
 from timegpt_assets.engine.plans import Launch
-from timegpt_assets.partitions import grid
+from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.resources import Runtime
 
 EVENT_BATCH = "1000"
@@ -35,7 +34,7 @@ class Desk:
     """Everything a command needs, for one profile."""
 
     runtime: Runtime
-    house: House
+    graph: GraphContext
     engine: Engine
     store: ParquetStore
     lineage: LineageBook
@@ -55,7 +54,7 @@ def opened(runtime: Runtime, *, report: Callable[[Launch, bool], None]) -> Itera
     with dg.DagsterInstance.from_config(str(home)) as instance:
         yield Desk(
             runtime=runtime,
-            house=House(settings=runtime.settings, grid=grid(runtime.settings)),
+            graph=graph_context(runtime.settings),
             engine=Engine(repository=repository, instance=instance, report=report, purse=purse(runtime)),
             store=ParquetStore(runtime.storage),
             lineage=LineageBook(runtime.storage),

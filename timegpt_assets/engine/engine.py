@@ -11,10 +11,10 @@ from datetime import date
 import dagster as dg
 from dagster import AssetKey
 
-from timegpt_assets.assets.declare import REASK
 from timegpt_assets.core import calendar
 from timegpt_assets.engine.call_budget import Bill, Purse
 from timegpt_assets.engine.plans import Cell, Launch, Shape, closures, launches
+from timegpt_assets.partitions import REASK
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 GATE_CHECK = "gates__promotion_gates_passed"

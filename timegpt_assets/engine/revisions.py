@@ -15,13 +15,12 @@ from dagster import AssetKey
 from timegpt_assets.adapters.market.market_data import MarketDataError
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.assets.bars import arrived
-from timegpt_assets.assets.declare import House
 from timegpt_assets.core import calendar
 from timegpt_assets.engine.engine import Engine, Outcome, Rectangle, shapes
 from timegpt_assets.engine.plans import Cell
 from timegpt_assets.engine.stages import rectangle
 from timegpt_assets.engine.stale import Reach, reach, stale
-from timegpt_assets.partitions import days_of, symbols_of
+from timegpt_assets.partitions import GraphContext, days_of, symbols_of
 from timegpt_assets.resources import MarketData, Runtime, market_data
 
 RAW_BARS, BARS = AssetKey(["bars", "raw_bars"]), AssetKey(["bars", "bars"])
@@ -68,10 +67,10 @@ def touched(first: date) -> list[date]:
     return [*own, calendar.shifted(own[-1], 1)]
 
 
-def refresh(engine: Engine, house: House, keys: Sequence[str]) -> Outcome:
+def refresh(engine: Engine, graph: GraphContext, keys: Sequence[str]) -> Outcome:
     """Make these raw_bars partitions and the bars on them again, and nothing else; what reads them is left stale."""
     cells = frozenset(_cell(key) for key in keys)
-    wanted = rectangle(house, shapes(engine.repository), days=days_of(keys), symbols=symbols_of(keys), assets=REVISED)
+    wanted = rectangle(graph, shapes(engine.repository), days=days_of(keys), symbols=symbols_of(keys), assets=REVISED)
     return engine.run(replace(wanted, stale={RAW_BARS: cells, BARS: cells}, missing=False, history=()))
 
 

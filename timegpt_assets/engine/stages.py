@@ -8,10 +8,10 @@ from datetime import date, datetime
 
 from dagster import AssetKey
 
-from timegpt_assets.assets.declare import House
 from timegpt_assets.core import calendar
 from timegpt_assets.engine.engine import Rectangle
 from timegpt_assets.engine.plans import Shape
+from timegpt_assets.partitions import GraphContext
 from timegpt_assets.partitions import symbols as all_symbols
 
 STAGES = {
@@ -46,7 +46,7 @@ class Refused(ValueError):
 
 
 def rectangle(
-    house: House,
+    graph: GraphContext,
     shapes: dict[AssetKey, Shape],
     *,
     days: Sequence[date],
@@ -60,7 +60,7 @@ def rectangle(
     Whatever the assets stand on is included and made where it is missing; ``force`` makes the named ones again,
     ``reask`` the answers, paying for them once more.
     """
-    settings, everyone = house.settings, all_symbols(house.settings)
+    settings, everyone = graph.settings, all_symbols(graph.settings)
     by_name = {key.path[-1]: key for key in shapes}
     if unknown := sorted(set(assets) - by_name.keys()):
         raise Refused(f"no asset is called {', '.join(unknown)}. Choose from: {', '.join(sorted(by_name))}.")
@@ -85,7 +85,7 @@ def rectangle(
             (frozenset({by_name["raw_bars"], by_name["bars"]}), warmup + (history if asked else 0)),
             (frozenset(by_name[name] for name in WARMED_UP), history if asked else 0),
         ),
-        first_day=house.grid.first_day,
+        first_day=graph.grid.first_day,
         paid=answers if settings.forecast.backend == "nixtla" else None,
         reask=reask,
     )
@@ -102,7 +102,7 @@ def _with_upstream(keys: Sequence[AssetKey], shapes: dict[AssetKey, Shape]) -> l
     return sorted(found, key=lambda k: k.path)
 
 
-def sessions_asked(house: House, start: date, end: date, *, at: datetime) -> list[date]:
+def sessions_asked(graph: GraphContext, start: date, end: date, *, at: datetime) -> list[date]:
     """Return the sessions from ``start`` to ``end``, all of them closed and on the grid.
 
     Raises Refused for an empty range, a day off the grid, and a session that has not closed at ``at``; NotASession,
@@ -112,11 +112,11 @@ def sessions_asked(house: House, start: date, end: date, *, at: datetime) -> lis
         raise Refused(f"the range {start}..{end} ends before it starts. Swap --start and --end.")
     unknown = [day for day in sorted({start, end}) if not calendar.FIRST_DAY <= day <= calendar.LAST_DAY]
     days = [] if unknown else _sessions(start, end)
-    last = house.settings.data.end_date
-    if off := unknown or [d for d in days if d < house.settings.data.start_date or (last and d > last)]:
+    last = graph.settings.data.end_date
+    if off := unknown or [d for d in days if d < graph.settings.data.start_date or (last and d > last)]:
         raise Refused(
             f"{off[0]}{' and others' if len(off) > 1 else ''} lies outside the grid, which runs from "
-            f"{house.settings.data.start_date} to {last or 'today'}. Move data.start_date or data.end_date."
+            f"{graph.settings.data.start_date} to {last or 'today'}. Move data.start_date or data.end_date."
         )
     if open_days := [d for d in days if not calendar.has_closed(d, at)]:
         newest = last_closed_session(at)

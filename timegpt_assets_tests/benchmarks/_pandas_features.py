@@ -29,11 +29,11 @@ def oracle(bars: pl.DataFrame, vix: pl.DataFrame | None, *, days: Sequence[date]
         own = {symbol: sessions[day, symbol] for symbol in symbols if (day, symbol) in sessions}
         if not own:
             continue
-        runtime = market(day, own, recipe, daily)
+        context = market(day, own, recipe, daily)
         for symbol, session in own.items():
             before = sessions.get((calendar.shifted(day, -1), symbol))
             earlier = [sessions.get((calendar.shifted(day, -back), symbol)) for back in range(1, recipe.sessions + 1)]
-            made.append(session_features(day, symbol, session, before, earlier, runtime, recipe))
+            made.append(session_features(day, symbol, session, before, earlier, context, recipe))
     return pd.concat(made, ignore_index=True)
 
 
@@ -69,15 +69,15 @@ def session_features(
     session: Frame,
     before: Frame | None,
     earlier: Sequence[Frame | None],
-    runtime: Frame,
+    context: Frame,
     recipe: Recipe,
 ) -> Frame:
     """Return the features of one session of one symbol."""
     found = {"day": session["day"], "symbol": session["symbol"], "ts": session["ts"]}
     found |= price(session) | volatility(session, before, recipe) | volume(session)
     found |= compared(session, earlier, recipe) | clock(day, session)
-    found |= {name: runtime[name].iloc[: len(session)] for name in runtime.columns} | relations(
-        session, runtime, recipe
+    found |= {name: context[name].iloc[: len(session)] for name in context.columns} | relations(
+        session, context, recipe
     )
     for name, dated in recipe.calendar.days.items():
         found[name] = pd.Series(float(day in dated), index=session.index)
@@ -85,8 +85,8 @@ def session_features(
         found[name] = pd.Series(float(day in by_symbol.get(symbol, ())), index=session.index)
     frame = pd.DataFrame(found)
     counted = [f.name for f in recipe.features if f.counts]
-    if runtime["context_missing"].iloc[0]:
-        counted = [name for name in counted if name not in runtime.columns]
+    if context["context_missing"].iloc[0]:
+        counted = [name for name in counted if name not in context.columns]
     share = frame[counted].isna().sum(axis=1)
     return frame.assign(dropped=share > recipe.max_missing * len(counted) + 1e-9)
 
@@ -235,12 +235,12 @@ def yesterday(day: date, vix: pd.Series) -> dict[str, float]:
     return {"vix_close": known.iloc[-1], "vix_change": change, "regime_stress": stress}
 
 
-def relations(bars: Frame, runtime: Frame, recipe: Recipe) -> dict[str, pd.Series]:
+def relations(bars: Frame, context: Frame, recipe: Recipe) -> dict[str, pd.Series]:
     """Return beta and correlation with each context symbol, of returns up to a minute ago."""
     own = returns(bars).shift(1)
     found: dict[str, pd.Series] = {}
     for name in (symbol.lower() for symbol in recipe.context):
-        other = runtime[f"{name}_ret_1m"].iloc[: len(bars)].astype(float)
+        other = context[f"{name}_ret_1m"].iloc[: len(bars)].astype(float)
         counts = [x.rolling(60, min_periods=0).count() for x in (own, other)]
         paired = (counts[0] == counts[1]) & (counts[0] >= ATLEAST)
         both = other.rolling(60, min_periods=ATLEAST)

@@ -65,9 +65,9 @@ def stored_bars(folder: Path, days: Sequence[date], symbols: int) -> ParquetStor
     store = ParquetStore(Folder(folder))
     for day in days:
         own = made_up([day], symbols)
-        runtime = market_context(own, days=[day], context=CONTEXT, vix=VIX)
+        market = market_context(own, days=[day], context=CONTEXT, vix=VIX)
         store.write("bars/bars", day, own, keys=own["symbol"].unique())
-        store.write("features/market_context", day, runtime)
+        store.write("features/market_context", day, market)
     return store
 
 
@@ -84,13 +84,13 @@ def write(store: ParquetStore, frame: pl.DataFrame) -> None:
 
 def road(store: ParquetStore, days: Sequence[date]) -> None:
     """Read, compute and write the features of these days, block by block."""
-    runtime = store.read("features/market_context", days)
+    market = store.read("features/market_context", days)
     symbols = {symbol for _, symbol in store.read_facts("bars/bars", days)}
 
     def bars_of(own: Sequence[date]) -> pl.DataFrame:
         return store.read("bars/bars", own, missing="ok", empty=BARS.empty())
 
-    for made in blocks(bars_of, runtime, days=days, symbols=symbols, recipe=RECIPE):
+    for made in blocks(bars_of, market, days=days, symbols=symbols, recipe=RECIPE):
         write(store, made.frame)
 
 
@@ -218,8 +218,8 @@ def against_the_oracle() -> None:
         bars = grid_of(real_raw(name))
         days = bars["day"].unique().sort().to_list()
         recipe = Recipe(context=context, vix=True, calendar=EventCalendar({"event_cpi": tuple(days[5::20])}))
-        runtime = market_context(bars, days=days, context=context, vix=vix)
-        ours = features(bars, runtime, days=days, recipe=recipe)
+        market = market_context(bars, days=days, context=context, vix=vix)
+        ours = features(bars, market, days=days, recipe=recipe)
         theirs = oracle(bars, vix, days=days, recipe=recipe)
         kept = theirs[~theirs["dropped"]]
         same = list(kept["symbol"]) == ours.frame["symbol"].to_list()

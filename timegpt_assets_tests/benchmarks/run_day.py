@@ -62,11 +62,11 @@ def main() -> None:
         runtime = load_runtime([*places, "universe.context=[]"], profile="demo", environ={})
         build_definitions(runtime)
         with opened(runtime, report=lambda launch, done: None) as desk:
-            graph = shapes(desk.engine.repository)
-            desk.engine.run(rectangle(desk.house, graph, days=[date(2025, 2, 18), date(2025, 2, 19)]))
+            nodes = shapes(desk.engine.repository)
+            desk.engine.run(rectangle(desk.graph, nodes, days=[date(2025, 2, 18), date(2025, 2, 19)]))
             spent.update(compute=0.0, storage=0.0)
             began, cpu = time.perf_counter(), time.process_time()
-            outcome = desk.engine.run(rectangle(desk.house, graph, days=[DAY]))
+            outcome = desk.engine.run(rectangle(desk.graph, nodes, days=[DAY]))
             wall, cpu = time.perf_counter() - began, time.process_time() - cpu
     figures = {
         "run_day_wall": (wall, "s", 20.0),

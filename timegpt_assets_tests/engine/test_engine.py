@@ -11,11 +11,10 @@ import pytest
 
 from timegpt_assets.adapters.market.market_data import MarketDataError
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
-from timegpt_assets.assets.declare import House
 from timegpt_assets.engine.engine import RANGE_END, RANGE_START, Engine, Outcome, RunFailed, shapes
 from timegpt_assets.engine.plans import Cell
 from timegpt_assets.engine.stages import EVERYDAY, rectangle
-from timegpt_assets.partitions import grid
+from timegpt_assets.partitions import graph_context
 from timegpt_assets_tests.roads import Road, road, sessions
 
 pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
@@ -146,7 +145,7 @@ def test_runs_of_one_partition_each_store_what_the_engine_stored(walked, name):
 
 def test_days_in_blocks_store_what_all_days_at_once_store(walked, tmp_path):
     with road(tmp_path, TWO) as found:
-        house = House(settings=found.runtime.settings, grid=grid(found.runtime.settings))
+        house = graph_context(found.runtime.settings)
         whole = rectangle(house, shapes(found.engine.repository), days=DAYS, assets=("portfolio",))
         outcome = found.engine.run(dataclasses.replace(whole, block_days=2))
         assert len([launch for launch in outcome.launches if "answers" in str(launch.assets)]) == 2

@@ -19,7 +19,6 @@ from typer.testing import CliRunner
 from timegpt_assets.adapters.market.market_data import TEMPLATE, LocalMarketData, template_path
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
-from timegpt_assets.assets.declare import House
 from timegpt_assets.automation.source import revised_source
 from timegpt_assets.cli.app import app
 from timegpt_assets.core import calendar
@@ -27,7 +26,7 @@ from timegpt_assets.engine.engine import Rectangle, shapes
 from timegpt_assets.engine.plans import Cell
 from timegpt_assets.engine.revisions import only_stale, outdated, refresh, revised
 from timegpt_assets.engine.stages import rectangle
-from timegpt_assets.partitions import grid
+from timegpt_assets.partitions import graph_context
 from timegpt_assets_tests.roads import TINY, Road, road
 
 pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
@@ -102,7 +101,7 @@ def asked(said: dg.RunRequest | dg.SkipReason) -> list[str]:
 
 def obey(of: Road, said: dg.RunRequest | dg.SkipReason) -> None:
     """Do what the job does that the sensor asks for (the daemon itself: test_daemon.py)."""
-    refresh(of.engine, House(settings=of.runtime.settings, grid=grid(of.runtime.settings)), asked(said))
+    refresh(of.engine, graph_context(of.runtime.settings), asked(said))
 
 
 def test_a_revised_day_is_asked_for_alone_and_once(tmp_path):
@@ -218,8 +217,8 @@ def with_stale(wanted: Rectangle, cells: dict[AssetKey, frozenset[Cell]]) -> Rec
 
 def stale_of(of: Road) -> dict[str, set[Cell]]:
     """Return our verdict over the whole grid, by asset name."""
-    runtime = House(settings=of.runtime.settings, grid=grid(of.runtime.settings))
-    wanted = rectangle(runtime, shapes(of.engine.repository), days=DAYS, assets=MADE)
+    graph = graph_context(of.runtime.settings)
+    wanted = rectangle(graph, shapes(of.engine.repository), days=DAYS, assets=MADE)
     return {key.path[-1]: set(cells) for key, cells in outdated(of.engine, wanted).items()}
 
 
@@ -235,8 +234,8 @@ def test_making_the_stale_again_gives_what_a_fresh_house_makes_of_the_revised_so
     """Revised, refreshed and mended: every table is byte for byte that of a house that never saw the old file."""
     with house(tmp_path / "old") as of:
         deliver(tmp_path / "old" / "source", revise=at(REVISED, 389, 0.5))
-        runtime = House(settings=of.runtime.settings, grid=grid(of.runtime.settings))
-        wanted = rectangle(runtime, shapes(of.engine.repository), days=DAYS, assets=MADE)
+        graph = graph_context(of.runtime.settings)
+        wanted = rectangle(graph, shapes(of.engine.repository), days=DAYS, assets=MADE)
         source = LocalMarketData(tmp_path / "old" / "source")
         roots = revised(source, ParquetStore(of.runtime.storage), SYMBOLS, DAYS)
         mended = of.engine.run(with_stale(wanted, outdated(of.engine, wanted, roots=roots)))
@@ -303,7 +302,7 @@ def test_making_the_stale_makes_nothing_that_is_missing(tmp_path):
     with house(tmp_path, made=()) as of:
         of.run(DAYS[:2], assets=("bars",))
         deliver(tmp_path / "source", revise=at(REVISED, 100, 0.5))
-        runtime = House(settings=of.runtime.settings, grid=grid(of.runtime.settings))
-        wanted = rectangle(runtime, shapes(of.engine.repository), days=DAYS, assets=("bars",))
+        graph = graph_context(of.runtime.settings)
+        wanted = rectangle(graph, shapes(of.engine.repository), days=DAYS, assets=("bars",))
         made = of.engine.run(only_stale(of.engine, of.runtime, wanted))
         assert [sorted(cell.key for cell in launch.cells) for launch in made.launches] == [[f"{REVISED}|AAPL"]]

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from timegpt_assets.assets.declare import House
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.tables.every import ALL
 from timegpt_assets.definitions import ASSETS, build_definitions
 from timegpt_assets.engine.engine import shapes
 from timegpt_assets.engine.stages import EVERYDAY, STAGES, Refused, last_closed_session, rectangle, sessions_asked
-from timegpt_assets.partitions import grid
+from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.resources import Runtime
 from timegpt_assets_tests.roads import LATER, SMALL
 
@@ -21,9 +20,9 @@ THURSDAY = date(2025, 1, 16)
 
 
 @cache
-def house(*overrides: str, profile: str = "demo") -> House:
+def house(*overrides: str, profile: str = "demo") -> GraphContext:
     settings = load_settings(profile=profile, config_dir=None, overrides=[*SMALL, *overrides], environment={})
-    return House(settings=settings, grid=grid(settings))
+    return graph_context(settings)
 
 
 @cache
