@@ -105,17 +105,19 @@ def make(
 ) -> dict[str, Any]:
     """Materialise assets over a range of sessions, print what came of it, and return the figures."""
     progress = view.Progress(messages)
-    with opened(runtime, report=progress.heard) as desk:
-        days = sessions_asked(desk.graph, start.date(), end.date(), at=runtime.clock())
+    with opened(runtime, report=progress.heard) as command:
+        days = sessions_asked(command.graph, start.date(), end.date(), at=runtime.clock())
         if reask:
             cli_calls.reasked(runtime, days, messages)
-        nodes, chosen = shapes(desk.engine.repository), _names(symbols)
-        wanted = rectangle(desk.graph, nodes, days=days, symbols=chosen, assets=assets, force=force, reask=reask)
-        outcome = desk.engine.run(only_stale(desk.engine, runtime, wanted) if stale else wanted)
-        pending.note(desk.engine.instance, days, outcome, assets=assets, symbols=chosen)
-        figures = view.figures(desk, days, outcome, progress) | {"stale": view.named(outdated(desk.engine, wanted))}
+        nodes, chosen = shapes(command.engine.repository), _names(symbols)
+        wanted = rectangle(command.graph, nodes, days=days, symbols=chosen, assets=assets, force=force, reask=reask)
+        outcome = command.engine.run(only_stale(command.engine, runtime, wanted) if stale else wanted)
+        pending.note(command.engine.instance, days, outcome, assets=assets, symbols=chosen)
+        figures = view.figures(command, days, outcome, progress) | {
+            "stale": view.named(outdated(command.engine, wanted))
+        }
         if data_quality:
-            figures["data_quality"] = cli_bars.reported(desk, days, wanted.symbols)
+            figures["data_quality"] = cli_bars.reported(command, days, wanted.symbols)
     if as_json:
         sys.stdout.write(orjson.dumps(figures, default=str).decode() + "\n")
     else:

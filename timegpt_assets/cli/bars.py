@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from timegpt_assets.assets.bars import verdicts
-from timegpt_assets.cli.context import Desk
+from timegpt_assets.cli.context import CommandContext
 from timegpt_assets.config import core_values
 from timegpt_assets.core.bars import quality_report
 
@@ -22,19 +22,19 @@ LISTED = 20
 COLOURS = {"fail": "red", "quarantine": "red", "warn": "yellow", "ignore": "dim"}
 
 
-def quality_of(desk: Desk, days: Sequence[date], symbols: Sequence[str]) -> pl.DataFrame:
+def quality_of(command: CommandContext, days: Sequence[date], symbols: Sequence[str]) -> pl.DataFrame:
     """Return the stored verdicts of these days and symbols (all when empty), whoever made them."""
-    facts = desk.store.read_facts("bars/bars", days, symbols or None, missing="ok")
+    facts = command.store.read_facts("bars/bars", days, symbols or None, missing="ok")
     return verdicts({f"{day}|{symbol}": fact for (day, symbol), fact in facts.items()})
 
 
-def reported(desk: Desk, days: Sequence[date], symbols: Sequence[str]) -> dict[str, Any]:
+def reported(command: CommandContext, days: Sequence[date], symbols: Sequence[str]) -> dict[str, Any]:
     """Write ``<artifacts>/validation/<profile>/dq_report.json`` and return what it holds, with its path."""
-    policy = core_values.quality_policy(desk.graph.settings)
-    report = quality_report.dq_report(quality_of(desk, days, symbols), policy)
-    name = f"validation/{desk.graph.settings.profile}/dq_report.json"
-    desk.runtime.artifacts.update(name, lambda _: orjson.dumps(report, option=orjson.OPT_INDENT_2))
-    return report | {"path": desk.runtime.artifacts.shown(name)}
+    policy = core_values.quality_policy(command.graph.settings)
+    report = quality_report.dq_report(quality_of(command, days, symbols), policy)
+    name = f"validation/{command.graph.settings.profile}/dq_report.json"
+    command.runtime.artifacts.update(name, lambda _: orjson.dumps(report, option=orjson.OPT_INDENT_2))
+    return report | {"path": command.runtime.artifacts.shown(name)}
 
 
 def shown(report: dict[str, Any], out: Console) -> None:

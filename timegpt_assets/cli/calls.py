@@ -159,10 +159,10 @@ def budget(
         books.thaw()
     elif action not in ("show", "forget"):
         raise Refused(f"budget {action} is not known. Say show, freeze, thaw or forget.")
-    with opened(runtime, report=lambda launch, done: None) as desk:
+    with opened(runtime, report=lambda launch, done: None) as command:
         if action == "forget":
-            pending.forget(desk.engine.instance)
-        held = [asdict(entry) for entry in pending.waiting(desk.engine.instance)]
+            pending.forget(command.engine.instance)
+        held = [asdict(entry) for entry in pending.waiting(command.engine.instance)]
     found = books.view(owner) | {"left": books.left(owner, ""), "frozen": books.frozen(), "waiting": held}
     books.export(owner, runtime.artifacts)
     if json:

@@ -15,7 +15,7 @@ from dagster import AssetKey
 from rich.console import Console
 from rich.table import Table
 
-from timegpt_assets.cli.context import Desk
+from timegpt_assets.cli.context import CommandContext
 from timegpt_assets.config.settings import Settings, resolved
 from timegpt_assets.core.tables.gates import GATES
 from timegpt_assets.engine.engine import Outcome, RunFailed
@@ -47,15 +47,15 @@ class Progress:
         self._messages.print(line, highlight=False, soft_wrap=True)
 
 
-def figures(desk: Desk, days: Sequence[date], outcome: Outcome, progress: Progress) -> dict[str, Any]:
+def figures(command: CommandContext, days: Sequence[date], outcome: Outcome, progress: Progress) -> dict[str, Any]:
     """Return what the command found: runs and partitions, the last month's summary, gates, calls, report path."""
     months = sorted({f"{day:%Y-%m}" for day in days})
-    report = desk.table("reports/report", months[-1:])
-    stored = [desk.table(f"gates/{name}", months[-1:]) for name in ("forecast_gate", "trading_gate", "promotion")]
+    report = command.table("reports/report", months[-1:])
+    stored = [command.table(f"gates/{name}", months[-1:]) for name in ("forecast_gate", "trading_gate", "promotion")]
     gates = pl.concat([GATES.empty(), *(t.select(*GATES.columns) for t in stored if t.height)])
     failed = gates.filter(~pl.col("passed"))
     return {
-        "profile": desk.graph.settings.profile,
+        "profile": command.graph.settings.profile,
         "first_day": days[0],
         "last_day": days[-1],
         "days": len(days),
@@ -66,11 +66,11 @@ def figures(desk: Desk, days: Sequence[date], outcome: Outcome, progress: Progre
         "days_waiting": [str(day) for day in outcome.pending],
         "why_waiting": outcome.why,
         "incomplete": {name: sorted(set(skipped)) for name, skipped in outcome.incomplete.items()},
-        "verdicts": _verdicts(desk, days),
+        "verdicts": _verdicts(command, days),
         "summary": {f"{row['section']}: {row['name']}": row["value"] for row in report.iter_rows(named=True)},
         "gates": gates.to_dicts(),
         "gates_failed": [f"{g['gate']} {g['criterion']} ({g['symbol']})" for g in failed.iter_rows(named=True)],
-        "report": desk.runtime.artifacts.shown(report["path"][0]) if report.height else None,
+        "report": command.runtime.artifacts.shown(report["path"][0]) if report.height else None,
     }
 
 
@@ -79,8 +79,8 @@ def named(stale: Mapping[AssetKey, Collection[Cell]]) -> dict[str, list[str]]:
     return {key.path[-1]: sorted(cell.key for cell in cells) for key, cells in sorted(stale.items())}
 
 
-def _verdicts(desk: Desk, days: Sequence[date]) -> dict[str, int]:
-    quality = desk.table("bars/quality_report", days)
+def _verdicts(command: CommandContext, days: Sequence[date]) -> dict[str, int]:
+    quality = command.table("bars/quality_report", days)
     if quality.is_empty():
         return {}
     return dict(quality.group_by("verdict").len().sort("verdict").iter_rows())

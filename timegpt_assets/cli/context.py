@@ -30,7 +30,7 @@ class HomeError(RuntimeError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Desk:
+class CommandContext:
     """Everything a command needs, for one profile."""
 
     runtime: Runtime
@@ -45,14 +45,14 @@ class Desk:
 
 
 @contextmanager
-def opened(runtime: Runtime, *, report: Callable[[Launch, bool], None]) -> Iterator[Desk]:
+def opened(runtime: Runtime, *, report: Callable[[Launch, bool], None]) -> Iterator[CommandContext]:
     """Open the profile's instance and yield the desk. Raises HomeError when DAGSTER_HOME cannot be written."""
     home = dagster_home(runtime)
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", EVENT_BATCH)
     repository = build_definitions(runtime).get_repository_def()
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        yield Desk(
+        yield CommandContext(
             runtime=runtime,
             graph=graph_context(runtime.settings),
             engine=Engine(repository=repository, instance=instance, report=report, purse=purse(runtime)),

@@ -20,7 +20,7 @@ import polars as pl
 
 from timegpt_assets.adapters.market.market_data import LocalMarketData
 from timegpt_assets.assets.declare import noted
-from timegpt_assets.cli.context import Desk, opened
+from timegpt_assets.cli.context import CommandContext, opened
 from timegpt_assets.core import calendar
 from timegpt_assets.core.bars import session_grid as bars
 from timegpt_assets.core.bars.quality_rules import QualityPolicy
@@ -132,7 +132,7 @@ def _through_dagster(folder: Path, root: Path, symbols: Sequence[str]) -> list[A
         places = [f"data.{name}={folder}/{kind}/{name}" for name in names]
         runtime = load_runtime([*chosen, *places], profile="dev", environ={})
         repository = build_definitions(runtime) if kind == "real" else empty_assets(grid(runtime.settings))
-        with opened(runtime, report=lambda launch, done: None) as desk, _instance(desk, folder, kind) as instance:
+        with opened(runtime, report=lambda launch, done: None) as command, _instance(command, folder, kind) as instance:
             found = repository.get_repository_def()
             measured.append(spent(lambda r=found, i=instance: ranged(r, i, symbols)))
     assert STAGES["bars"] == tuple(key.path[-1] for key in (*GRIDS, REPORT))
@@ -140,10 +140,10 @@ def _through_dagster(folder: Path, root: Path, symbols: Sequence[str]) -> list[A
 
 
 @contextmanager
-def _instance(desk: Desk, folder: Path, kind: str) -> Iterator[dg.DagsterInstance]:
-    """Yield the desk's own instance, or for ``stock`` a plain one that writes events one by one."""
+def _instance(command: CommandContext, folder: Path, kind: str) -> Iterator[dg.DagsterInstance]:
+    """Yield the command line's own instance, or for ``stock`` a plain one that writes events one by one."""
     if kind != "stock":
-        yield desk.engine.instance
+        yield command.engine.instance
         return
     batches = os.environ.pop("DAGSTER_EVENT_BATCH_SIZE")
     home = folder / "stock-home"

@@ -61,12 +61,12 @@ def main() -> None:
         places = [f"data.{name}={folder}/{name}" for name in ("storage_root", "artifacts_root", "dagster_home")]
         runtime = load_runtime([*places, "universe.context=[]"], profile="demo", environ={})
         build_definitions(runtime)
-        with opened(runtime, report=lambda launch, done: None) as desk:
-            nodes = shapes(desk.engine.repository)
-            desk.engine.run(rectangle(desk.graph, nodes, days=[date(2025, 2, 18), date(2025, 2, 19)]))
+        with opened(runtime, report=lambda launch, done: None) as command:
+            nodes = shapes(command.engine.repository)
+            command.engine.run(rectangle(command.graph, nodes, days=[date(2025, 2, 18), date(2025, 2, 19)]))
             spent.update(compute=0.0, storage=0.0)
             began, cpu = time.perf_counter(), time.process_time()
-            outcome = desk.engine.run(rectangle(desk.graph, nodes, days=[DAY]))
+            outcome = command.engine.run(rectangle(command.graph, nodes, days=[DAY]))
             wall, cpu = time.perf_counter() - began, time.process_time() - cpu
     figures = {
         "run_day_wall": (wall, "s", 20.0),

@@ -109,15 +109,15 @@ def _tell(told: Story, server: TimeGPTServer, patched: pytest.MonkeyPatch) -> No
 def _from_the_ui(told: Story, server: TimeGPTServer) -> None:
     """Materialise the days once more the way the UI does: a range run of the asset on the same instance."""
     runtime = load_runtime([*TINY, *modest(server.url)], profile="dev")
-    with opened(runtime, report=lambda launch, done: None) as desk:
-        job = desk.engine.repository.get_implicit_global_asset_job_def()
+    with opened(runtime, report=lambda launch, done: None) as command:
+        job = command.engine.repository.get_implicit_global_asset_job_def()
         result = job.execute_in_process(
-            instance=desk.engine.instance,
+            instance=command.engine.instance,
             asset_selection=[dg.AssetKey(["forecasts", "answers"])],
             tags={RANGE_START: FIRST, RANGE_END: LAST},
             run_config=QUIET,
         )
-        told.shown += [repr(runtime.settings), repr(desk), *(repr(event) for event in result.all_events)]
+        told.shown += [repr(runtime.settings), repr(command), *(repr(event) for event in result.all_events)]
     told.sent["from the ui"] = sum(server.counts.values())
 
 
