@@ -22,7 +22,7 @@ from timegpt_assets.assets import shown
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
 from timegpt_assets.definitions import build_definitions
-from timegpt_assets.engine.call_budget import purse
+from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine, Outcome, shapes
 from timegpt_assets.engine.stages import EVERYDAY, rectangle
 from timegpt_assets.partitions import graph_context
@@ -142,7 +142,10 @@ def road(
             patched.setattr(shown, "day_charts", lambda *_: {})
             patched.setattr(shown, "of_months", lambda *_: None)
             patched.setattr(report_page, "page", lambda _: "")
-        yield Road(runtime=runtime, engine=Engine(repository=repository, instance=instance, purse=purse(runtime)))
+        yield Road(
+            runtime=runtime,
+            engine=Engine(repository=repository, instance=instance, budget_planner=budget_planner(runtime)),
+        )
         assert not _logs_a_key(instance), "an API key is in the event log"
 
 

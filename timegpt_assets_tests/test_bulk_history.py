@@ -9,11 +9,10 @@ import polars as pl
 import pytest
 
 from timegpt_assets.core.events import EventCalendar
-from timegpt_assets.core.forecasts import bulk as blocks
-from timegpt_assets.core.forecasts import snapshots
+from timegpt_assets.core.forecasts import bulk, snapshots
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.forecasts.snapshots import Preset
-from timegpt_assets.engine.call_budget import purse
+from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import RunFailed
 from timegpt_assets_tests.adapters.timegpt.paid_calls import frame, timegpt
 from timegpt_assets_tests.engine.test_call_budget import house
@@ -36,12 +35,12 @@ def test_one_request_gives_the_rows_that_five_would_have_given_and_marks_them(
     server: TimeGPTServer, tmp_path: Path
 ) -> None:
     with house(tmp_path / "bulk", server, *BULK) as built:
-        prices = purse(built.runtime).prices(DAY)
+        day_calls = budget_planner(built.runtime).day_calls(DAY)
         built.run(DAY, assets=["raw_forecasts"])
         bulk = built.tables()
     assert server.counts == {"/v2/cross_validation": 1, "/model_params": 1}
-    assert [(p.snapshots, p.needed) for p in prices] == [(5, 1)]
-    assert len(server.received[-1].body) <= prices[0].max_bytes
+    assert [(p.snapshots, p.needed) for p in day_calls] == [(5, 1)]
+    assert len(server.received[-1].body) <= day_calls[0].max_bytes
     with house(tmp_path / "single", server, "forecast.api_budget.per_run=9", BULK[1]) as built:
         built.run(DAY, assets=["answers"])
         single = built.tables()["forecasts/answers"].sort(KEY)
@@ -67,7 +66,9 @@ def test_in_bulk_nothing_is_sent_twice_and_either_mode_keeps_its_own_answers(
         assert built.tables()["forecasts/answers"].equals(first)
         assert sum(server.counts.values()) == 2
     with house(tmp_path, server, BULK[1]) as single:
-        assert [price.needed for price in purse(single.runtime).prices(DAY)] == [5], "bulk rows are no single forecasts"
+        assert [calls.needed for calls in budget_planner(single.runtime).day_calls(DAY)] == [5], (
+            "bulk rows are no single forecasts"
+        )
 
 
 def test_windows_that_are_not_those_asked_for_are_refused(server: TimeGPTServer, tmp_path: Path) -> None:
@@ -104,19 +105,19 @@ def asked(*times: str, horizon: int = 15, day: date = date(2025, 1, 30)) -> pl.D
 
 
 def test_snapshots_off_the_step_grid_of_the_others_are_a_block_of_their_own() -> None:
-    found = blocks.blocks(asked("09:45", "10:00", "10:07", "12:00"))
-    assert [len(block.snapshots) for block in found] == [3, 1]
+    found = bulk.bulk_windows(asked("09:45", "10:00", "10:07", "12:00"))
+    assert [len(window.snapshots) for window in found] == [3, 1]
     assert found[0].as_of == found[0].snapshots[-1] + timedelta(minutes=15)
 
 
 def test_a_full_session_is_at_most_25_windows_of_fifteen_minutes() -> None:
     every = [f"{9 + m // 60:02d}:{m % 60:02d}" for m in range(45, 7 * 60 - 15 + 1, 15)]
-    (block,) = blocks.blocks(asked(*every))
-    windows = (block.as_of - block.snapshots[0]) / timedelta(minutes=15)
+    (window,) = bulk.bulk_windows(asked(*every))
+    windows = (window.as_of - window.snapshots[0]) / timedelta(minutes=15)
     assert windows == 25
 
 
 def test_a_year_of_history_takes_a_fifth_of_the_calls_in_bulk() -> None:
     rows = asked("09:45", "10:15", "12:00", "14:00", "15:15")
-    found = blocks.calls_a_year(rows["snapshot_ts"].to_list(), horizon_min=15)
+    found = bulk.calls_a_year(rows["snapshot_ts"].to_list(), horizon_min=15)
     assert found == {"single": 1260, "cross_validation": 252}

@@ -13,7 +13,7 @@ from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.core import calendar
 from timegpt_assets.core.forecasts import framing
 from timegpt_assets.core.forecasts.framing import Frame
-from timegpt_assets.engine.call_budget import purse
+from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.resources import MarketData
 from timegpt_assets_tests.engine.test_call_budget import OPTIONS, Clock, house, modest
 from timegpt_assets_tests.markets import DAYS
@@ -41,7 +41,7 @@ def test_exogenous_columns_go_out_known_ahead_first_with_exactly_the_horizon(
         rows = built.tables()["forecasts/answers"]
         panel = built.tables()["features/panel"]
     with house(tmp_path, server) as plain:
-        assert [price.needed for price in purse(plain.runtime).prices(DAY)] == [2], (
+        assert [calls.needed for calls in budget_planner(plain.runtime).day_calls(DAY)] == [2], (
             "without them it is another question"
         )
     assert rows.height == 2 * 3 * 15

@@ -11,8 +11,7 @@ from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import Stored
 from timegpt_assets.assets.declare import declared, keep_days, note_rows, of_partitions, stored_in, with_own
 from timegpt_assets.config import core_values
-from timegpt_assets.core.forecasts import bulk as blocks
-from timegpt_assets.core.forecasts import framing
+from timegpt_assets.core.forecasts import bulk, framing
 from timegpt_assets.core.forecasts import quantiles as core
 from timegpt_assets.core.forecasts import snapshots as schedule
 from timegpt_assets.core.tables.forecasts import ANSWERS, OUTCOMES, RAW_FORECASTS, SNAPSHOTS
@@ -38,7 +37,7 @@ def snapshots(graph: GraphContext) -> dg.AssetsDefinition:
 def answers(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of what the forecaster said: the paid step, partitioned by day alone."""
     history = graph.settings.forecast.history_days
-    make = framing.frames if graph.settings.forecast.history_mode == "single" else blocks.frames
+    make = framing.frames if graph.settings.forecast.history_mode == "single" else bulk.frames
     nothing = core.no_answers(core_values.levels(graph.settings))
 
     @declared(

@@ -11,7 +11,7 @@ import dagster as dg
 
 from timegpt_assets.core import calendar
 from timegpt_assets.engine import pending
-from timegpt_assets.engine.call_budget import purse
+from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine, Outcome, RunFailed, shapes
 from timegpt_assets.engine.stages import EVERYDAY, last_closed_session, rectangle, sessions_asked
 from timegpt_assets.partitions import GraphContext, graph_context
@@ -58,7 +58,9 @@ def _made(
     symbols: Sequence[str] = (),
 ) -> Outcome:
     """Return what came of running a rectangle of days; what could not be paid for is noted to be resumed."""
-    engine = Engine(repository=context.repository_def, instance=context.instance, purse=purse(runtime))
+    engine = Engine(
+        repository=context.repository_def, instance=context.instance, budget_planner=budget_planner(runtime)
+    )
     nodes = shapes(context.repository_def)
     try:
         outcome = engine.run(rectangle(graph, nodes, days=days, assets=assets, symbols=symbols))
@@ -100,13 +102,13 @@ def resume_backfill(runtime: Runtime) -> dg.SensorDefinition:
         description="Resumes ranges that outran the call budget, when the budget day has turned.",
     )
     def resume_backfill(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        entries, wallet = pending.waiting(context.instance), purse(runtime)
-        if not entries or wallet is None:
+        entries, planner = pending.waiting(context.instance), budget_planner(runtime)
+        if not entries or planner is None:
             return dg.SkipReason("nothing waits for the call budget.")
         first = entries[0].first
-        if (bill := wallet.bill([first])).pending:
-            return dg.SkipReason(f"{first} still waits: {bill.why}")
-        return dg.RunRequest(run_key=f"resume-{first}-{wallet.today}")
+        if (payment_plan := planner.payment_plan([first])).pending:
+            return dg.SkipReason(f"{first} still waits: {payment_plan.why}")
+        return dg.RunRequest(run_key=f"resume-{first}-{planner.today}")
 
     return resume_backfill
 

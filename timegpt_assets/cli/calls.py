@@ -20,11 +20,11 @@ from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets.cli.context import opened
 from timegpt_assets.cli.options import End, Json, Profile, Reask, Set, Start
 from timegpt_assets.config import core_values
-from timegpt_assets.core.forecasts import bulk as blocks
+from timegpt_assets.core.forecasts import bulk
 from timegpt_assets.core.forecasts import snapshots as schedule
 from timegpt_assets.definitions import load_runtime
 from timegpt_assets.engine import pending
-from timegpt_assets.engine.call_budget import Purse, purse
+from timegpt_assets.engine.call_budget import BudgetPlanner, budget_planner
 from timegpt_assets.engine.stages import Refused, sessions_asked
 from timegpt_assets.partitions import graph_context
 from timegpt_assets.resources import Runtime, account, forecast_cache, ledger
@@ -50,42 +50,42 @@ def plan(
 
 def planned(runtime: Runtime, days: Sequence[date], *, reask: bool = False) -> dict[str, Any]:
     """Return the figures of a plan. Raises Refused for a forecaster that costs nothing."""
-    wallet = purse(runtime)
-    if wallet is None:
+    planner = budget_planner(runtime)
+    if planner is None:
         raise Refused("forecast.backend is baseline, which costs nothing. Plan a profile that asks TimeGPT.")
-    prices = wallet.prices(days, reask=reask)
-    needed = sum(price.needed for price in prices)
-    params = wallet.params_needed if needed else 0
-    bill, finish = wallet.bill(days, reask=reask), wallet.finish(prices)
-    price_per_call = wallet.account.price_per_call
+    day_calls = planner.day_calls(days, reask=reask)
+    needed = sum(calls.needed for calls in day_calls)
+    params = planner.params_needed if needed else 0
+    payment_plan, finish = planner.payment_plan(days, reask=reask), planner.finish(day_calls)
+    price_per_call = planner.account.price_per_call
     return {
         "profile": runtime.settings.profile,
-        "host": wallet.account.host,
-        "days": len(prices),
-        "snapshots": sum(price.snapshots for price in prices),
+        "host": planner.account.host,
+        "days": len(day_calls),
+        "snapshots": sum(calls.snapshots for calls in day_calls),
         "requests_needed": needed,
-        "requests_cached": sum(price.cached for price in prices),
+        "requests_cached": sum(calls.cached for calls in day_calls),
         "model_params_needed": params,
         "calls_needed": needed + params,
         "money": None if price_per_call is None else (needed + params) * price_per_call,
-        "max_bytes_per_request": max((price.max_bytes for price in prices), default=0),
-        "calls_left": wallet.left,
-        "days_payable_now": sum(len(block) for block in bill.blocks),
-        "runs_now": len(bill.blocks),
-        "days_waiting": len(bill.pending),
-        "why_waiting": bill.why,
+        "max_bytes_per_request": max((calls.max_bytes for calls in day_calls), default=0),
+        "calls_left": planner.left,
+        "days_payable_now": sum(len(run) for run in payment_plan.runs),
+        "runs_now": len(payment_plan.runs),
+        "days_waiting": len(payment_plan.pending),
+        "why_waiting": payment_plan.why,
         "finished_on": finish,
-        "calls_a_year": _calls_a_year(wallet),
-        "by_day": [asdict(price) for price in prices],
+        "calls_a_year": _calls_a_year(planner),
+        "by_day": [asdict(calls) for calls in day_calls],
     }
 
 
-def _calls_a_year(wallet: Purse) -> dict[str, int]:
+def _calls_a_year(planner: BudgetPlanner) -> dict[str, int]:
     """Return the calls a year of history takes in either history mode, event days not counted."""
-    asked = core_values.schedule(wallet.settings, wallet.events) | {"skip_events": (), "max_total": None}
+    asked = core_values.schedule(planner.settings, planner.events) | {"skip_events": (), "max_total": None}
     rows = schedule.snapshots([FULL_SESSION], **asked).filter("asked")
-    horizon = wallet.settings.forecast.horizon_min
-    return blocks.calls_a_year(rows["snapshot_ts"].to_list(), horizon_min=horizon)
+    horizon = planner.settings.forecast.horizon_min
+    return bulk.calls_a_year(rows["snapshot_ts"].to_list(), horizon_min=horizon)
 
 
 FULL_SESSION = date(2025, 1, 21)

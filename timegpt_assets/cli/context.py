@@ -16,7 +16,7 @@ import polars as pl
 from timegpt_assets.adapters.storage.lineage_store import LineageBook
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.definitions import PROJECT, build_definitions
-from timegpt_assets.engine.call_budget import purse
+from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine
 from timegpt_assets.engine.plans import Launch
 from timegpt_assets.partitions import GraphContext, graph_context
@@ -55,7 +55,9 @@ def opened(runtime: Runtime, *, report: Callable[[Launch, bool], None]) -> Itera
         yield CommandContext(
             runtime=runtime,
             graph=graph_context(runtime.settings),
-            engine=Engine(repository=repository, instance=instance, report=report, purse=purse(runtime)),
+            engine=Engine(
+                repository=repository, instance=instance, report=report, budget_planner=budget_planner(runtime)
+            ),
             store=ParquetStore(runtime.storage),
             lineage=LineageBook(runtime.storage),
         )

@@ -16,7 +16,7 @@ from timegpt_assets.adapters.timegpt.request_index import Index, Moment, Part, b
 from timegpt_assets.config import core_values
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.events import EventCalendar
-from timegpt_assets.core.forecasts import bulk as blocks
+from timegpt_assets.core.forecasts import bulk
 from timegpt_assets.core.forecasts import snapshots as schedule
 from timegpt_assets.resources import Runtime, account, answer_index, daily_files, ledger
 
@@ -24,7 +24,7 @@ MINUTES_OF_A_SESSION = 390
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DayPrice:
+class DayCalls:
     """One session's requests: needed and cached, and the most bytes one of them takes."""
 
     day: date
@@ -35,16 +35,16 @@ class DayPrice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bill:
-    """Days to launch, in blocks of one budget run each, days that have to wait, and why."""
+class PaymentPlan:
+    """Days to launch, in budget runs, days that have to wait, and why."""
 
-    blocks: tuple[tuple[date, ...], ...]
+    runs: tuple[tuple[date, ...], ...]
     pending: tuple[date, ...] = ()
     why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Purse:
+class BudgetPlanner:
     """Prices of days, and which of them can be paid for now."""
 
     settings: Settings
@@ -54,14 +54,14 @@ class Purse:
     account: Account
     today: date
 
-    def prices(self, days: Sequence[date], *, reask: bool = False) -> list[DayPrice]:
+    def day_calls(self, days: Sequence[date], *, reask: bool = False) -> list[DayCalls]:
         """Return what each day takes, earliest first; ``reask``: as if nothing were there."""
         cache_care.recall(self.index.cache, self.ledger, self.index.host)
         universe = self.settings.universe.tickers
         moments, most = self._moments(days), self._bytes()
         parts = self.index.parts([m for own in moments.values() for _, m in own], universe)
-        found = [self._price(day, moments[day], parts, reask) for day in sorted(set(days))]
-        return [replace(price, max_bytes=most if price.needed else 0) for price in found]
+        found = [self._day_calls(day, moments[day], parts, reask) for day in sorted(set(days))]
+        return [replace(calls, max_bytes=most if calls.needed else 0) for calls in found]
 
     @property
     def left(self) -> dict[str, int]:
@@ -73,25 +73,25 @@ class Purse:
         """Return 1 while the model's parameters were never asked for, else 0."""
         return int(self._params() is None)
 
-    def bill(self, days: Sequence[date], *, reask: bool = False) -> Bill:
+    def payment_plan(self, days: Sequence[date], *, reask: bool = False) -> PaymentPlan:
         """Return the days from the first on that can be paid for now, cut into runs; later days wait for these."""
         if self.settings.forecast.api_mode == "offline" or not days:
-            return Bill(blocks=(tuple(days),) if days else ())
-        frozen, left, run, params = self.ledger.frozen(), self.left, self.account.per_run, self.params_needed
+            return PaymentPlan(runs=(tuple(days),) if days else ())
+        frozen, left, per_run, params = self.ledger.frozen(), self.left, self.account.per_run, self.params_needed
         in_all = min(n for name, n in left.items() if name != "per_run")
-        made: list[list[date]] = []
+        runs: list[list[date]] = []
         spent, in_run = 0, 0
-        prices = self.prices(days, reask=reask)
-        for i, price in enumerate(prices):
-            cost = price.needed + (params if price.needed and not spent else 0)
+        day_calls = self.day_calls(days, reask=reask)
+        for i, calls in enumerate(day_calls):
+            cost = calls.needed + (params if calls.needed and not spent else 0)
             if cost and (why := self._refusal(cost, in_all - spent, frozen)):
-                return Bill(blocks=tuple(map(tuple, made)), pending=tuple(p.day for p in prices[i:]), why=why)
-            if not made or in_run + cost > run:
-                made.append([])
+                return PaymentPlan(runs=tuple(map(tuple, runs)), pending=tuple(p.day for p in day_calls[i:]), why=why)
+            if not runs or in_run + cost > per_run:
+                runs.append([])
                 in_run = 0
-            made[-1].append(price.day)
+            runs[-1].append(calls.day)
             spent, in_run = spent + cost, in_run + cost
-        return Bill(blocks=tuple(map(tuple, made)))
+        return PaymentPlan(runs=tuple(map(tuple, runs)))
 
     def _refusal(self, cost: int, left: int, frozen: str | None) -> str:
         if frozen:
@@ -108,12 +108,12 @@ class Purse:
             return f"{cost} calls needed for the next session, {left} left of this budget day or month."
         return ""
 
-    def finish(self, prices: Sequence[DayPrice]) -> date | None:
+    def finish(self, day_calls: Sequence[DayCalls]) -> date | None:
         """Return the budget day on which the last of these is paid for; None when the limits never allow it."""
         left, day, params = self.left, self.today, self.params_needed
         budgets: dict[str, int] = {day.isoformat(): left["per_day"], day.isoformat()[:7]: left.get("per_month", 10**9)}
-        for i, price in enumerate(p for p in prices if p.needed):
-            cost = price.needed + (params if i == 0 else 0)
+        for i, calls in enumerate(p for p in day_calls if p.needed):
+            cost = calls.needed + (params if i == 0 else 0)
             limits = (self.account.per_run, self.account.per_day, self.account.per_month or cost)
             if cost > min(limits):
                 return None
@@ -134,24 +134,24 @@ class Purse:
         rows = schedule.snapshots(days, **core_values.schedule(self.settings, self.events))
         found: dict[date, list[tuple[int, Moment]]] = {day: [] for day in days}
         if self.settings.forecast.history_mode == "cross_validation":
-            for block in blocks.blocks(rows):
-                moment = Moment(block.day, block.as_of, block.horizon_min)
-                found[block.day].append((len(block.snapshots), moment))
+            for window in bulk.bulk_windows(rows):
+                moment = Moment(window.day, window.as_of, window.horizon_min)
+                found[window.day].append((len(window.snapshots), moment))
             return found
         for day, at, horizon in rows.filter("asked").select("day", "snapshot_ts", "horizon_min").iter_rows():
             found[day].append((1, Moment(day, at, horizon)))
         return found
 
-    def _price(
+    def _day_calls(
         self, day: date, moments: Sequence[tuple[int, Moment]], parts: Mapping[Moment, list[Part]], reask: bool
-    ) -> DayPrice:
+    ) -> DayCalls:
         own = [part for _, moment in moments for part in parts[moment]]
         needed = len(own) - sum(part.is_answered for part in own)
         cached = len(own) - needed
         if reask:
             everybody = sorted(self.settings.universe.tickers)
             needed, cached = len(moments) * len(batches(everybody, self.index.size.batch)), 0
-        return DayPrice(
+        return DayCalls(
             day=day,
             snapshots=sum(n for n, _ in moments),
             needed=needed,
@@ -166,8 +166,8 @@ class Purse:
         if params := self._params():
             input_size, horizon = params
             read = 3 * input_size + max(horizon, forecast.horizon_min) if self.index.levels else input_size
-            bulk = MINUTES_OF_A_SESSION if forecast.history_mode == "cross_validation" else 0
-            rows = min(rows, read + bulk)
+            in_bulk = MINUTES_OF_A_SESSION if forecast.history_mode == "cross_validation" else 0
+            rows = min(rows, read + in_bulk)
         return size.bytes(series, min(rows, size.rows(series)))
 
     def _params(self) -> tuple[int, int] | None:
@@ -175,13 +175,13 @@ class Purse:
         return None if entry is None else provider_answer.model_params(entry.body, about="model parameters")
 
 
-def purse(runtime: Runtime) -> Purse | None:
+def budget_planner(runtime: Runtime) -> BudgetPlanner | None:
     """Return the purse of this runtime; None where the forecaster costs nothing."""
     if runtime.settings.forecast.backend == "baseline":
         return None
     books = ledger(runtime)
     budget_day = runtime.clock().astimezone(ZoneInfo(account(runtime.settings).timezone)).date()
-    return Purse(
+    return BudgetPlanner(
         settings=runtime.settings,
         events=daily_files(runtime).calendar,
         index=answer_index(runtime, books),

@@ -1,6 +1,6 @@
 """The rectangle: days x symbols x assets, run in closures of equal partitions definitions. The one engine of the house.
 
-Belongs here: what has to run, in which launches, and running it. The command line, the schedule and a block of days on
+Belongs here: what has to run, in which launches, and running it. The command line, the schedule and a range of days on
 another machine all call ``run_rectangle``. Planning (plans.py) is pure; this file talks to Dagster.
 """
 
@@ -12,7 +12,7 @@ import dagster as dg
 from dagster import AssetKey
 
 from timegpt_assets.core import calendar
-from timegpt_assets.engine.call_budget import Bill, Purse
+from timegpt_assets.engine.call_budget import BudgetPlanner, PaymentPlan
 from timegpt_assets.engine.plans import Cell, Launch, Shape, closures, launches
 from timegpt_assets.partitions import REASK
 
@@ -54,7 +54,7 @@ class Rectangle:
     reask: bool = False
     stale: Mapping[AssetKey, frozenset[Cell]] = field(default_factory=dict)
     missing: bool = True
-    block_days: int = 40
+    range_days: int = 40
 
 
 @dataclass
@@ -83,7 +83,7 @@ class Engine:
     instance: dg.DagsterInstance
     report: Callable[[Launch, bool], None] = lambda launch, done: None
     tags: dict[str, str] = field(default_factory=dict)
-    purse: Purse | None = None
+    budget_planner: BudgetPlanner | None = None
 
     def run(self, rectangle: Rectangle) -> Outcome:
         """Materialise the rectangle and return what was done; raises RunFailed at the first launch that fails."""
@@ -92,8 +92,8 @@ class Engine:
             if before := _sessions_before(rectangle, sessions):
                 work.make(assets, before, rectangle.all_symbols, forced=frozenset())
         monthly = frozenset(k for k in rectangle.assets if work.shapes[k].kind == "month")
-        for block in _blocks(rectangle.days, rectangle.block_days):
-            work.make(frozenset(rectangle.assets) - monthly, block, rectangle.symbols, forced=rectangle.forced)
+        for days in _ranges(rectangle.days, rectangle.range_days):
+            work.make(frozenset(rectangle.assets) - monthly, days, rectangle.symbols, forced=rectangle.forced)
         work.make(monthly, rectangle.days, rectangle.symbols, forced=rectangle.forced)
         return work.outcome
 
@@ -106,7 +106,7 @@ def _sessions_before(rectangle: Rectangle, count: int) -> list[date]:
     return [s.day for s in earlier[-count:]]
 
 
-def _blocks(days: Sequence[date], size: int) -> Iterable[Sequence[date]]:
+def _ranges(days: Sequence[date], size: int) -> Iterable[Sequence[date]]:
     return (days[i : i + size] for i in range(0, len(days), size))
 
 
@@ -144,17 +144,17 @@ class _Work:
                 self._launch(launch)
 
     def _pay(self, key: AssetKey, cells: set[Cell]) -> None:
-        """Launch the days that can be paid for, a budget run each block; the first that cannot ends the paying."""
+        """Launch the days that can be paid for, a budget run each; the first that cannot ends the paying."""
         days = sorted(cell.day for cell in cells)
-        purse, reask = self.engine.purse, self.rectangle.reask
-        bill = purse.bill(days, reask=reask) if purse else Bill(blocks=(tuple(days),))
-        for block in bill.blocks:
-            own = {key: {Cell(day) for day in block}}
+        planner, reask = self.engine.budget_planner, self.rectangle.reask
+        plan = planner.payment_plan(days, reask=reask) if planner else PaymentPlan(runs=(tuple(days),))
+        for run in plan.runs:
+            own = {key: {Cell(day) for day in run}}
             for launch in launches((key,), own, symbols=self.rectangle.all_symbols):
                 self._launch(launch, {REASK: "true"} if reask else {})
-        if bill.pending:
-            self.unpaid_from, self.outcome.why = bill.pending[0], bill.why
-            self.outcome.pending += bill.pending
+        if plan.pending:
+            self.unpaid_from, self.outcome.why = plan.pending[0], plan.why
+            self.outcome.pending += plan.pending
 
     def _payable(self, key: AssetKey, wanted: set[Cell]) -> set[Cell]:
         """Return the cells that do not stand on a day that is still to be paid for, or on a later one."""

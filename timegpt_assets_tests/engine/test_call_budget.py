@@ -20,7 +20,7 @@ from timegpt_assets.adapters.ledger.ledger import LONGEST_WAIT_SEC
 from timegpt_assets.automation import day as automation
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine import pending
-from timegpt_assets.engine.call_budget import Purse, purse
+from timegpt_assets.engine.call_budget import BudgetPlanner, budget_planner
 from timegpt_assets.engine.engine import RANGE_END, RANGE_START, RunFailed
 from timegpt_assets.resources import ledger
 from timegpt_assets_tests.markets import DAYS
@@ -83,8 +83,8 @@ def modest(url: str) -> tuple[str, ...]:
     )
 
 
-def wallet(built: Road) -> Purse:
-    found = purse(built.runtime)
+def planner(built: Road) -> BudgetPlanner:
+    found = budget_planner(built.runtime)
     assert found is not None
     return found
 
@@ -99,25 +99,25 @@ def keys(days: list[date]) -> set[str]:
 
 def test_the_price_is_known_before_there_are_bars_and_is_what_is_sent(server: TimeGPTServer, tmp_path: Path) -> None:
     with house(tmp_path, server) as built:
-        before = wallet(built)
-        prices = before.prices(DAYS)
-        assert [price.needed for price in prices] == [2, 0, 2, 2, 2, 2, 2, 2]
+        before = planner(built)
+        day_calls = before.day_calls(DAYS)
+        assert [calls.needed for calls in day_calls] == [2, 0, 2, 2, 2, 2, 2, 2]
         assert before.params_needed == 1
         assert server.received == []
         built.run(FIVE, assets=["answers"])
         assert server.counts == {FORECAST: 10, PARAMS: 1}
-        after = wallet(built)
-        assert [(p.needed, p.cached) for p in after.prices(ASKED)] == [(0, 2)] * 5 + [(2, 0)] * 2
+        after = planner(built)
+        assert [(p.needed, p.cached) for p in after.day_calls(ASKED)] == [(0, 2)] * 5 + [(2, 0)] * 2
         assert after.params_needed == 0
-        assert all(len(one.body) <= prices[0].max_bytes for one in server.received)
-        assert [p.needed for p in after.prices(FIVE, reask=True)] == [2] * 5
+        assert all(len(one.body) <= day_calls[0].max_bytes for one in server.received)
+        assert [p.needed for p in after.day_calls(FIVE, reask=True)] == [2] * 5
 
 
 def test_a_run_never_holds_more_calls_than_per_run(server: TimeGPTServer, tmp_path: Path) -> None:
     with house(tmp_path, server) as built:
-        assert [len(block) for block in wallet(built).bill(SIX).blocks] == [3, 2, 1]
+        assert [len(run) for run in planner(built).payment_plan(SIX).runs] == [3, 2, 1]
         built.run(SIX, assets=["answers"])
-        view = wallet(built).ledger.view(wallet(built).account)
+        view = planner(built).ledger.view(planner(built).account)
         assert sorted(view["by_run"].values()) == [2, 4, 5]
 
 
@@ -180,12 +180,12 @@ def test_a_month_at_five_a_day_under_a_hundred_calls_a_day_is_planned_over_two_d
     with house(
         tmp_path, server, *AT_FIVE, "forecast.api_budget.per_day=100", "forecast.api_budget.per_run=25"
     ) as built:
-        found = wallet(built)
-        prices = found.prices(MONTH)
-        assert sum(price.needed for price in prices) == 105
-        assert found.finish(prices) == date(2026, 6, 2)
-        assert [len(block) for block in found.bill(MONTH).blocks] == [4, 5, 5, 5]
-        assert len(found.bill(MONTH).pending) == 2
+        found = planner(built)
+        day_calls = found.day_calls(MONTH)
+        assert sum(calls.needed for calls in day_calls) == 105
+        assert found.finish(day_calls) == date(2026, 6, 2)
+        assert [len(run) for run in found.payment_plan(MONTH).runs] == [4, 5, 5, 5]
+        assert len(found.payment_plan(MONTH).pending) == 2
 
 
 def test_a_month_is_paid_in_as_many_days_as_were_planned(
@@ -196,7 +196,7 @@ def test_a_month_is_paid_in_as_many_days_as_were_planned(
     limits = (f"forecast.api_budget.per_day={per_day}", "forecast.api_budget.per_run=25")
     clock, taken = Clock(), 1
     with house(tmp_path, server, *AT_FIVE, *limits, clock=clock) as built:
-        planned = wallet(built).finish(wallet(built).prices(days))
+        planned = planner(built).finish(planner(built).day_calls(days))
         outcome = built.run(days, assets=["answers"])
         pending.note(built.engine.instance, days, outcome, assets=["answers"])
         while not isinstance(sensed_after_midnight(built, clock), dg.SkipReason):
@@ -248,8 +248,8 @@ def test_a_session_that_no_budget_day_could_pay_says_so_and_never_finishes(
     server: TimeGPTServer, tmp_path: Path
 ) -> None:
     with house(tmp_path, server, "forecast.api_budget.per_day=1") as built:
-        assert wallet(built).finish(wallet(built).prices(FIVE)) is None
-        assert "per_day allows 1. Raise it." in wallet(built).bill(FIVE).why
+        assert planner(built).finish(planner(built).day_calls(FIVE)) is None
+        assert "per_day allows 1. Raise it." in planner(built).payment_plan(FIVE).why
 
 
 def test_a_symbol_added_to_the_universe_is_a_request_of_its_own_in_the_plan_and_on_the_wire(
@@ -258,7 +258,7 @@ def test_a_symbol_added_to_the_universe_is_a_request_of_its_own_in_the_plan_and_
     with house(tmp_path, server) as built:
         built.run(FIVE[:1], assets=["answers"])
     with house(tmp_path, server, "universe.tickers=[AAPL, META, NVDA, MSFT]", "data.storage_root=data/4") as larger:
-        assert [(p.needed, p.cached) for p in wallet(larger).prices(FIVE[:2])] == [(2, 2), (2, 0)]
+        assert [(p.needed, p.cached) for p in planner(larger).day_calls(FIVE[:2])] == [(2, 2), (2, 0)]
         larger.run(FIVE[:1], assets=["answers"])
         rows = larger.tables()["forecasts/answers"]
     assert server.counts == {FORECAST: 4, PARAMS: 1}

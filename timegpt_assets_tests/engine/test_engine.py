@@ -147,7 +147,7 @@ def test_days_in_blocks_store_what_all_days_at_once_store(walked, tmp_path):
     with road(tmp_path, TWO) as found:
         house = graph_context(found.runtime.settings)
         whole = rectangle(house, shapes(found.engine.repository), days=DAYS, assets=("portfolio",))
-        outcome = found.engine.run(dataclasses.replace(whole, block_days=2))
+        outcome = found.engine.run(dataclasses.replace(whole, range_days=2))
         assert len([launch for launch in outcome.launches if "answers" in str(launch.assets)]) == 2
         in_blocks = found.bytes()
     at_once = walked.bytes()

@@ -68,9 +68,9 @@ def blocks(
         for start in range(0, max(1, len(run)), size):
             block = run[start : start + size]
             grid = grid_of(bars_of(block), block, names)
-            runtime = _minute_frame(block, context, recipe)
-            made, past = _own_columns(grid, past, runtime, recipe)
-            yield _assembled(grid, made, runtime, recipe)
+            market = _minute_frame(block, context, recipe)
+            made, past = _own_columns(grid, past, market, recipe)
+            yield _assembled(grid, made, market, recipe)
 
 
 def panel(features: pl.DataFrame, bars: pl.DataFrame, *, days: Collection[date]) -> pl.DataFrame:
@@ -141,11 +141,11 @@ def _minute_frame(days: Collection[date], context: pl.DataFrame, recipe: Recipe)
 
 
 def _own_columns(
-    grid: Grid, past: _Past, runtime: pl.DataFrame, recipe: Recipe
+    grid: Grid, past: _Past, market: pl.DataFrame, recipe: Recipe
 ) -> tuple[dict[str, npt.NDArray[np.generic]], _Past]:
     """Return every feature of the symbols' own bars on the grid, and what this block leaves to the next."""
     minutes = Minutes(grid)
-    lagged = _lagged_returns(grid, runtime, recipe)
+    lagged = _lagged_returns(grid, market, recipe)
     wanted = {f.name: f for f in recipe.features}
     out: dict[str, npt.NDArray[np.generic]] = {}
     states, seen = [], []
@@ -184,14 +184,14 @@ def _part(
     return found, state, own
 
 
-def _lagged_returns(grid: Grid, runtime: pl.DataFrame, recipe: Recipe) -> dict[str, Floats]:
+def _lagged_returns(grid: Grid, market: pl.DataFrame, recipe: Recipe) -> dict[str, Floats]:
     """Return <sym>_ret_1m of each context symbol on the grid, of shape (days, 1, minutes)."""
     stood = np.arange(grid.length) < grid.minutes[:, None]
     found = {}
     for name in (symbol.lower() for symbol in recipe.context):
         values = np.full((len(grid.days), 1, grid.length), np.nan)
-        if f"{name}_ret_1m" in runtime.columns:
-            values[:, 0][stood] = runtime[f"{name}_ret_1m"].cast(pl.Float64).to_numpy()
+        if f"{name}_ret_1m" in market.columns:
+            values[:, 0][stood] = market[f"{name}_ret_1m"].cast(pl.Float64).to_numpy()
         found[name] = values
     return found
 
@@ -214,12 +214,12 @@ def _stored(feature: Feature) -> type[np.floating]:
     return np.float64 if feature.dtype == pl.Float64 else np.float32
 
 
-def _assembled(grid: Grid, made: Mapping[str, npt.NDArray[np.generic]], runtime: pl.DataFrame, recipe: Recipe) -> Made:
+def _assembled(grid: Grid, made: Mapping[str, npt.NDArray[np.generic]], market: pl.DataFrame, recipe: Recipe) -> Made:
     """Return the block's rows with every feature in table order, rows with too much missing left out and counted."""
     cells = np.arange(np.prod(grid.shape)) if grid.cells is None else grid.cells
     of_minute, of_session = _places(grid, cells)
-    usable = _usable(cells, made, runtime[["_gaps", "_asked"]], of_minute, recipe)
-    shared = runtime[of_minute[usable]]
+    usable = _usable(cells, made, market[["_gaps", "_asked"]], of_minute, recipe)
+    shared = market[of_minute[usable]]
     kept, kept_session = cells[usable], of_session[usable]
     flags = events.columns(recipe.calendar, grid.days, grid.symbols) if recipe.has("events") else {}
     columns = []

@@ -1,6 +1,6 @@
 """Snapshots of a session that one cross-validation can answer: those on one step grid, up to the last one's target.
 
-Belongs here: which snapshots form a block, and its frame. A block lies inside one session, where every minute of the
+Belongs here: which snapshots form a bulk window, and its frame. A bulk window lies inside one session, where every minute of the
 compressed axis is a real one; across a night the provider's windows would end where nobody asked.
 """
 
@@ -15,11 +15,11 @@ import polars as pl
 from timegpt_assets.core.forecasts import framing
 from timegpt_assets.core.forecasts.framing import Frame
 
-GAP = "not every minute of the block is known"
+GAP = "not every minute of the bulk window is known"
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class BulkWindow:
     """Snapshots of one day and horizon, ascending, a whole number of horizons apart."""
 
     day: date
@@ -28,45 +28,47 @@ class Block:
 
     @property
     def as_of(self) -> datetime:
-        """Return when everything the block asks about is known: the last snapshot's target_ts."""
+        """Return when everything the bulk window asks about is known: the last snapshot's target_ts."""
         return self.snapshots[-1] + timedelta(minutes=self.horizon_min)
 
 
-def blocks(snapshots: pl.DataFrame) -> list[Block]:
-    """Return the asked SNAPSHOTS rows as blocks, earliest day first, each snapshot in exactly one."""
+def bulk_windows(snapshots: pl.DataFrame) -> list[BulkWindow]:
+    """Return the asked SNAPSHOTS rows as bulk windows, earliest day first, each snapshot in exactly one."""
     grids: dict[tuple[date, int, int], list[datetime]] = defaultdict(list)
     asked = snapshots.filter("asked").sort("day", "snapshot_ts")
     for day, at, horizon in asked.select("day", "snapshot_ts", "horizon_min").iter_rows():
         grids[day, horizon, int(at.timestamp()) // 60 % horizon].append(at)
-    return [Block(day, horizon, tuple(times)) for (day, horizon, _), times in grids.items()]
+    return [BulkWindow(day, horizon, tuple(times)) for (day, horizon, _), times in grids.items()]
 
 
 def frames(panel: pl.DataFrame, snapshots: pl.DataFrame, *, day: date, **framed: Any) -> tuple[Frame, ...]:
-    """Return one frame per block of the day: everything known at ``as_of``, with its snapshots' own as windows.
+    """Return one frame per bulk window of the day: everything known at ``as_of``, with its snapshots' own as windows.
 
-    Arguments as of framing.frames. A symbol whose returns do not cover every minute from the block's first snapshot
+    Arguments as of framing.frames. A symbol whose returns do not cover every minute from the bulk window's first snapshot
     to its end is left out with a reason: its windows would be about other minutes.
     """
     made = []
-    for block in blocks(snapshots.filter(pl.col("day") == day)):
-        own = pl.col("snapshot_ts").is_in(list(block.snapshots)) & (pl.col("horizon_min") == block.horizon_min)
+    for bulk_window in bulk_windows(snapshots.filter(pl.col("day") == day)):
+        own = pl.col("snapshot_ts").is_in(list(bulk_window.snapshots)) & (
+            pl.col("horizon_min") == bulk_window.horizon_min
+        )
         asked = snapshots.filter((pl.col("day") == day) & own)
         windows = framing.frames(panel, asked, day=day, **framed)
-        end = asked.tail(1).with_columns(snapshot_ts=pl.lit(block.as_of, asked.schema["snapshot_ts"]))
+        end = asked.tail(1).with_columns(snapshot_ts=pl.lit(bulk_window.as_of, asked.schema["snapshot_ts"]))
         (whole,) = framing.frames(panel, end, day=day, **framed)
-        made.append(replace(_covered(whole, block), windows=windows))
+        made.append(replace(_covered(whole, bulk_window), windows=windows))
     return tuple(_only_together(frame) for frame in made)
 
 
-def _covered(frame: Frame, block: Block) -> Frame:
-    minutes = int((block.as_of - block.snapshots[0]) / timedelta(minutes=1)) + 1
-    known = frame.history.filter(pl.col("known_at") >= block.snapshots[0]).group_by("symbol").len()
+def _covered(frame: Frame, bulk_window: BulkWindow) -> Frame:
+    minutes = int((bulk_window.as_of - bulk_window.snapshots[0]) / timedelta(minutes=1)) + 1
+    known = frame.history.filter(pl.col("known_at") >= bulk_window.snapshots[0]).group_by("symbol").len()
     gaps = sorted(known.filter(pl.col("len") != minutes)["symbol"])
     return without(frame, dict.fromkeys(gaps, GAP))
 
 
 def _only_together(frame: Frame) -> Frame:
-    """Return the frame with windows that hold no symbol the block itself leaves out."""
+    """Return the frame with windows that hold no symbol the bulk window itself leaves out."""
     windows = tuple(without(window, dict(frame.left_out)) for window in frame.windows)
     return replace(frame, windows=windows)
 
