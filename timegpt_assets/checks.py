@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.storage.parquet_store import Shelf, Stored
+from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, Partitions
 from timegpt_assets.core.calibration import samples
 from timegpt_assets.core.schema import Table
 from timegpt_assets.core.tables.every import ALL
@@ -44,9 +44,9 @@ def matches_table(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
         partitions_def=asset.partitions_def,
         description=f"Columns, key and row rules of {table.name} as declared in core/tables/.",
     )
-    def matches_table(stored: Shelf) -> dg.AssetCheckResult:
+    def matches_table(stored: LazyPartitions) -> dg.AssetCheckResult:
         rows, errors = 0, list[str]()
-        for frame in stored.blocks():
+        for frame in stored.chunks():
             rows += len(frame)
             errors += [error for error in table.errors(frame) if error not in errors]
         return dg.AssetCheckResult(passed=not errors, metadata={"rows": rows, "errors": errors})
@@ -69,7 +69,7 @@ def bars_quality(graph: GraphContext) -> dg.AssetChecksDefinition:
         partitions_def=graph.grid.day_symbol,
         description="The quality verdict stored with the bars is ok or warned.",
     )
-    def quality(context: dg.AssetCheckExecutionContext, bars: Stored) -> Iterator[Evaluated]:
+    def quality(context: dg.AssetCheckExecutionContext, bars: Partitions) -> Iterator[Evaluated]:
         bad = {k: f"{f['verdict']}: {f['reason']}" for k, f in bars.facts.items() if f["verdict"] not in USABLE}
         alone = context.op_execution_context.has_partition_key  # a range of one, as the rectangle asks, is a range
         severity = dg.AssetCheckSeverity.ERROR if alone else dg.AssetCheckSeverity.WARN

@@ -13,7 +13,7 @@ import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_files import WHOLE, StoreError
-from timegpt_assets.adapters.storage.parquet_store import Blocks, ParquetStore, Shelf, Stored
+from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, ParquetStore, Partitions, PartitionStream
 from timegpt_assets.core.schema import Table, TableError
 
 Slot: TypeAlias = tuple[str, str]
@@ -28,9 +28,9 @@ LINEAGE = "lineage_id"
 class TableIOManager(dg.IOManager):
     """Stores outputs, checked against their table and stamped with lineage, and loads any number of partitions.
 
-    An asset names its table in its metadata, ``{"table": "bars"}``, and returns a frame, or ``Stored`` with facts by
+    An asset names its table in its metadata, ``{"table": "bars"}``, and returns a frame, or ``Partitions`` with facts by
     partition key. Every partition of the run is stored, with or without rows; rows of other partitions are refused.
-    An input annotated ``Stored`` gets the facts too, and may say in its metadata ``{"missing": "ok"}`` and
+    An input annotated ``Partitions`` gets the facts too, and may say in its metadata ``{"missing": "ok"}`` and
     ``{"columns": [...]}``.
     """
 
@@ -41,13 +41,13 @@ class TableIOManager(dg.IOManager):
         self._tables = tables
         self._lineage = lineage
 
-    def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame | Stored | Blocks) -> None:
-        """Store every partition of the run; ``Blocks`` as they come, each before the next one is made.
+    def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame | Partitions | PartitionStream) -> None:
+        """Store every partition of the run; ``PartitionStream`` as they come, each before the next one is made.
 
-        Raises TypeError, TableError or StoreError, of a block before anything of it is stored.
+        Raises TypeError, TableError or StoreError, of a chunk before anything of it is stored.
         """
         asset, slots = context.asset_key.to_user_string(), _slots(context)
-        if isinstance(obj, Blocks):
+        if isinstance(obj, PartitionStream):
             left = dict(slots)
             for files, stored in obj.parts:
                 self._store_part(
@@ -55,16 +55,16 @@ class TableIOManager(dg.IOManager):
                 )
             if left:
                 raise StoreError(
-                    f"asset {asset} gave no block for {', '.join(sorted(left)[:5])}. Mend the asset's blocks."
+                    f"asset {asset} gave no chunk for {', '.join(sorted(left)[:5])}. Mend the asset's chunks."
                 )
-        elif isinstance(obj, pl.DataFrame | Stored):
-            self._store_part(context, Stored(obj) if isinstance(obj, pl.DataFrame) else obj, slots)
+        elif isinstance(obj, pl.DataFrame | Partitions):
+            self._store_part(context, Partitions(obj) if isinstance(obj, pl.DataFrame) else obj, slots)
         else:
             raise TypeError(
-                f"asset {asset} returned {type(obj).__name__}. Return a polars DataFrame, Stored or Blocks."
+                f"asset {asset} returned {type(obj).__name__}. Return a polars DataFrame, Partitions or PartitionStream."
             )
 
-    def _store_part(self, context: dg.OutputContext, stored: Stored, slots: Mapping[str, Slot]) -> None:
+    def _store_part(self, context: dg.OutputContext, stored: Partitions, slots: Mapping[str, Slot]) -> None:
         asset = context.asset_key.to_user_string()
         frame = _conformed(asset, self._table(asset, context.definition_metadata), stored.frame)
         frame = frame.with_columns(pl.lit(self._lineage(context.asset_key), dtype=pl.String).alias(LINEAGE))
@@ -83,10 +83,10 @@ class TableIOManager(dg.IOManager):
         for day in sorted(days):
             self._store.write(asset, day, parts.get(day, stamped.clear()), keys=[WHOLE])
 
-    def load_input(self, context: dg.InputContext) -> pl.DataFrame | Stored | Shelf:
+    def load_input(self, context: dg.InputContext) -> pl.DataFrame | Partitions | LazyPartitions:
         """Return the rows of all partitions asked for, by day and symbol; an empty frame when none is asked for.
 
-        An input annotated ``Shelf`` reads them later, a few days at a time. Raises MissingPartition for one that was
+        An input annotated ``LazyPartitions`` reads them later, a few days at a time. Raises MissingPartition for one that was
         never stored, unless the input says ``{"missing": "ok"}``.
         """
         asset = context.asset_key.to_user_string()
@@ -100,7 +100,7 @@ class TableIOManager(dg.IOManager):
             empty=table.empty(),
         )
         wanted, columns = _files(slots), context.definition_metadata.get("columns")
-        is_shelf = context.dagster_type.typing_type is Shelf
+        is_shelf = context.dagster_type.typing_type is LazyPartitions
         frame, facts = read(wanted, columns=() if is_shelf else columns)
         known = {key: facts[slot] for key, slot in sorted(slots.items()) if slot in facts}
         if is_shelf:
@@ -109,9 +109,9 @@ class TableIOManager(dg.IOManager):
                 found, _ = read({file: wanted[file] for file in files if file in wanted}, columns=columns)
                 return found.drop(LINEAGE, strict=False)
 
-            return Shelf(rows, sorted(wanted), known)
+            return LazyPartitions(rows, sorted(wanted), known)
         frame = frame.drop(LINEAGE, strict=False)  # what is made from it is stamped with a lineage of its own
-        return Stored(frame, known) if context.dagster_type.typing_type is Stored else frame
+        return Partitions(frame, known) if context.dagster_type.typing_type is Partitions else frame
 
     def _table(self, asset: str, metadata: Mapping[str, Any]) -> Table:
         name = str(metadata.get("table"))

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
-from timegpt_assets.adapters.storage.parquet_store import ParquetStore, Shelf
+from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, ParquetStore
 from timegpt_assets.checks import SHOWN, checks, coverage_holds, embargo_kept, matches_table
 from timegpt_assets.core import calendar
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS
@@ -114,7 +114,7 @@ def test_a_stored_table_with_a_broken_rule_fails_its_check_in_the_rule_s_words(f
 def test_a_missing_column_is_named_by_the_check():
     house = _house()
     asset = next(a for a in _assets() if a.key == BARS)
-    stored = Shelf(lambda files: pl.DataFrame({"day": [DAY]}), [str(DAY)], {})
+    stored = LazyPartitions(lambda files: pl.DataFrame({"day": [DAY]}), [str(DAY)], {})
     result = matches_table(asset)(stored)
     assert not result.passed
     assert "column symbol is missing" in result.metadata["errors"].value

@@ -1,4 +1,4 @@
-"""The features stage through the real engine: daily files, rows dropped and noted, groups switched off, blocks."""
+"""The features stage through the real engine: daily files, rows dropped and noted, groups switched off, chunks."""
 
 from datetime import date
 from pathlib import Path

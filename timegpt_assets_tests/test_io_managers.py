@@ -12,7 +12,13 @@ import pytest
 
 from timegpt_assets.adapters.storage.object_store import Folder
 from timegpt_assets.adapters.storage.parquet_files import StoreError
-from timegpt_assets.adapters.storage.parquet_store import Blocks, MissingPartition, ParquetStore, Shelf, Stored
+from timegpt_assets.adapters.storage.parquet_store import (
+    LazyPartitions,
+    MissingPartition,
+    ParquetStore,
+    Partitions,
+    PartitionStream,
+)
 from timegpt_assets.core.schema import TIME, Column, Table, TableError
 from timegpt_assets.io_managers import TableIOManager
 
@@ -103,7 +109,10 @@ def source(
 
 
 def windowed(
-    seen: list[Any], metadata: Mapping[str, Any], *, annotation: type[pl.DataFrame | Stored | Shelf] = pl.DataFrame
+    seen: list[Any],
+    metadata: Mapping[str, Any],
+    *,
+    annotation: type[pl.DataFrame | Partitions | LazyPartitions] = pl.DataFrame,
 ) -> dg.AssetsDefinition:
     """Return an asset that reads the two sessions before its own as that type, and notes what it was handed."""
     window = dg.TimeWindowPartitionMapping(start_offset=-2, end_offset=-1)
@@ -201,13 +210,13 @@ def test_an_input_that_may_be_missing_gives_what_is_there(instance: dg.DagsterIn
 def test_facts_travel_by_partition_key_also_for_empty_partitions(
     instance: dg.DagsterInstance, store: ParquetStore
 ) -> None:
-    seen: list[Stored] = []
+    seen: list[Partitions] = []
 
-    def made(keys: Sequence[str]) -> Stored:
+    def made(keys: Sequence[str]) -> Partitions:
         good = [key for key in keys if key.endswith("AAA")]
-        return Stored(bars(good), {key: {"verdict": "ok" if key in good else "no_data"} for key in keys})
+        return Partitions(bars(good), {key: {"verdict": "ok" if key in good else "no_data"} for key in keys})
 
-    graph = Graph(instance, store, source(made), windowed(seen, {}, annotation=Stored))
+    graph = Graph(instance, store, source(made), windowed(seen, {}, annotation=Partitions))
     graph.run("bars/source", first=f"{DAYS[0]}|AAA", last=f"{DAYS[1]}|BBB")
     graph.run("features/windowed", first=f"{DAYS[2]}|AAA", last=f"{DAYS[2]}|BBB")
     assert seen[0].facts[f"{DAYS[0]}|AAA"] == {"rows": 2, "verdict": "ok"}
@@ -227,7 +236,7 @@ def test_an_unknown_choice_in_an_input_is_refused(instance: dg.DagsterInstance, 
     [
         (lambda keys: bars([*keys, f"{DAYS[3]}|AAA"]), r"2025-01-22\|AAA"),
         (lambda keys: bars([*keys, f"{DAYS[0]}|CCC"]), r"2025-01-16\|CCC"),
-        (lambda keys: Stored(bars(keys), {f"{DAYS[4]}|AAA": {}}), r"2025-01-23\|AAA"),
+        (lambda keys: Partitions(bars(keys), {f"{DAYS[4]}|AAA": {}}), r"2025-01-23\|AAA"),
     ],
     ids=["a foreign day", "a foreign symbol", "foreign facts"],
 )
@@ -287,7 +296,7 @@ def test_days_months_and_undivided_assets_have_one_partition_per_file(
 
     @dg.asset(key=["gates", "total"], metadata={"table": "months"}, ins={"frame": dg.AssetIn(key=["gates", "month"])})
     def total(frame: pl.DataFrame) -> Any:
-        return Stored(frame, {"all": {"months": frame["month"].n_unique()}})
+        return Partitions(frame, {"all": {"months": frame["month"].n_unique()}})
 
     graph = Graph(instance, store, source(), panel, month, total)
     graph.run("bars/source", first=f"{DAYS[0]}|AAA", last=f"{DAYS[4]}|CCC")
@@ -326,15 +335,15 @@ def test_a_stored_asset_can_be_loaded_outside_a_run(instance: dg.DagsterInstance
     assert keys_of(frame) == {f"{DAYS[0]}|BBB"}
 
 
-def in_blocks(keys: Sequence[str], *, without: date | None = None) -> Blocks:
+def in_chunks(keys: Sequence[str], *, without: date | None = None) -> PartitionStream:
     """Return the bars of the keys one day at a time."""
     days = sorted({key[:10] for key in keys} - {str(without)})
-    return Blocks(([day], Stored(bars([key for key in keys if key[:10] == day]))) for day in days)
+    return PartitionStream(([day], Partitions(bars([key for key in keys if key[:10] == day]))) for day in days)
 
 
 def test_blocks_store_the_same_bytes_as_all_rows_at_once(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     found = []
-    for name, made in (("whole", bars), ("blocks", in_blocks)):
+    for name, made in (("whole", bars), ("chunks", in_chunks)):
         own = ParquetStore(Folder(tmp_path / name))
         Graph(instance, own, source(made)).run("bars/source", first=f"{DAYS[1]}|AAA", last=f"{DAYS[3]}|BBB")
         files = sorted((tmp_path / name).rglob("*.parquet"))
@@ -346,31 +355,31 @@ def test_blocks_store_the_same_bytes_as_all_rows_at_once(instance: dg.DagsterIns
 def test_a_block_is_stored_before_the_next_one_is_made(instance: dg.DagsterInstance, store: ParquetStore) -> None:
     seen: list[int] = []
 
-    def made(keys: Sequence[str]) -> Blocks:
-        def parts() -> Iterator[tuple[Sequence[str], Stored]]:
+    def made(keys: Sequence[str]) -> PartitionStream:
+        def parts() -> Iterator[tuple[Sequence[str], Partitions]]:
             for day in sorted({key[:10] for key in keys}):
                 seen.append(len(store.read_facts("bars/source", DAYS, missing="ok")))
-                yield [day], Stored(bars([key for key in keys if key[:10] == day]))
+                yield [day], Partitions(bars([key for key in keys if key[:10] == day]))
 
-        return Blocks(parts())
+        return PartitionStream(parts())
 
     Graph(instance, store, source(made)).run("bars/source", first=f"{DAYS[1]}|AAA", last=f"{DAYS[3]}|BBB")
     assert seen == [0, 2, 4]
 
 
 def test_a_day_without_a_block_is_an_error_that_names_it(instance: dg.DagsterInstance, store: ParquetStore) -> None:
-    made = partial(in_blocks, without=DAYS[2])
-    with pytest.raises(StoreError, match=f"gave no block for {DAYS[2]}.AAA, {DAYS[2]}.BBB. Mend the asset's blocks"):
+    made = partial(in_chunks, without=DAYS[2])
+    with pytest.raises(StoreError, match=f"gave no chunk for {DAYS[2]}.AAA, {DAYS[2]}.BBB. Mend the asset's chunks"):
         Graph(instance, store, source(made)).run("bars/source", first=f"{DAYS[1]}|AAA", last=f"{DAYS[3]}|BBB")
 
 
 def test_a_shelf_reads_a_day_when_it_is_asked_for(instance: dg.DagsterInstance, store: ParquetStore) -> None:
     seen: list[Any] = []
-    graph = Graph(instance, store, source(), windowed(seen, {"missing": "ok"}, annotation=Shelf))
+    graph = Graph(instance, store, source(), windowed(seen, {"missing": "ok"}, annotation=LazyPartitions))
     graph.run("bars/source", first=f"{DAYS[0]}|AAA", last=f"{DAYS[2]}|BBB")
     graph.run("features/windowed", first=f"{DAYS[2]}|AAA")
-    (shelf,) = seen
-    assert keys_of(shelf.of([DAYS[1]])) == {f"{DAYS[1]}|AAA"}
-    assert set(shelf.facts) == {f"{DAYS[0]}|AAA", f"{DAYS[1]}|AAA"}
-    assert pl.concat(shelf.blocks(1)).height == 4
-    assert "lineage_id" not in shelf.of([DAYS[0]]).columns
+    (lazy,) = seen
+    assert keys_of(lazy.of([DAYS[1]])) == {f"{DAYS[1]}|AAA"}
+    assert set(lazy.facts) == {f"{DAYS[0]}|AAA", f"{DAYS[1]}|AAA"}
+    assert pl.concat(lazy.chunks(1)).height == 4
+    assert "lineage_id" not in lazy.of([DAYS[0]]).columns

@@ -4,7 +4,7 @@ import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.market.daily_files import DailyFiles
-from timegpt_assets.adapters.storage.parquet_store import Stored
+from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets.declare import declared, note_rows, stored_in, with_own
 from timegpt_assets.config import strategy_values
 from timegpt_assets.core.backtest import event_loop, liquidity
@@ -39,7 +39,7 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
         forecasts: pl.DataFrame,
         bars: pl.DataFrame,
         symbol_gates: pl.DataFrame,
-        features: Stored,
+        features: Partitions,
         daily_files: dg.ResourceParam[DailyFiles],
     ) -> pl.DataFrame:
         """Trades the rules take on calibrated forecasts, after costs; entries one bar after the snapshot."""
@@ -81,7 +81,7 @@ def portfolio(graph: GraphContext) -> dg.AssetsDefinition:
         partitions=graph.grid.trading_day,
         ins={"book": stored_in("backtest", day_window(-lookback), name="book", missing="ok")},
     )
-    def portfolio(context: dg.AssetExecutionContext, book: Stored) -> Stored:
+    def portfolio(context: dg.AssetExecutionContext, book: Partitions) -> Partitions:
         """Which of the day's trades the limits admit, judged on the books of earlier sessions; P&L after costs."""
         days, sessions = days_of(context.partition_keys), days_of(book.facts)
         books = with_own(context, book, "backtest/book")
@@ -89,6 +89,6 @@ def portfolio(graph: GraphContext) -> dg.AssetsDefinition:
         admitted = frame.filter("admitted").group_by("day").agg(pl.col("net_pnl").sum(), pl.len())
         net = {str(day): pnl for day, pnl, _ in admitted.iter_rows()}
         note_rows(context, frame, net_pnl_usd=net, admitted={str(day): n for day, _, n in admitted.iter_rows()})
-        return Stored(frame, {str(day): {"complete": True} for day in days})
+        return Partitions(frame, {str(day): {"complete": True} for day in days})
 
     return portfolio

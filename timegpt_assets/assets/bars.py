@@ -10,9 +10,9 @@ import polars as pl
 
 from timegpt_assets.adapters.market.market_data import Delivering
 from timegpt_assets.adapters.market.month_file import Delivery
-from timegpt_assets.adapters.storage.parquet_store import Blocks, Facts, Shelf, Stored
+from timegpt_assets.adapters.storage.parquet_store import Facts, LazyPartitions, Partitions, PartitionStream
 from timegpt_assets.assets import shown
-from timegpt_assets.assets.declare import declared, in_blocks, note_rows, stored_in
+from timegpt_assets.assets.declare import declared, in_chunks, note_rows, stored_in
 from timegpt_assets.config import core_values
 from timegpt_assets.core import calendar
 from timegpt_assets.core.bars import session_grid as core
@@ -27,7 +27,7 @@ def raw_bars(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the rows as the source delivered them."""
 
     @declared(RAW_BARS, group="bars", partitions=graph.grid.day_symbol)
-    def raw_bars(context: dg.AssetExecutionContext, market_data: dg.ResourceParam[MarketData]) -> Stored:
+    def raw_bars(context: dg.AssetExecutionContext, market_data: dg.ResourceParam[MarketData]) -> Partitions:
         """Minute bars as the source delivered them, in our names and UTC; nothing dropped, nothing repaired."""
         found = arrived(market_data, context.partition_keys)
         note_rows(context, found.frame)
@@ -36,7 +36,7 @@ def raw_bars(graph: GraphContext) -> dg.AssetsDefinition:
     return raw_bars
 
 
-def arrived(source: MarketData, keys: Sequence[str]) -> Stored:
+def arrived(source: MarketData, keys: Sequence[str]) -> Partitions:
     """Return the rows of these partitions as the source has them now, with what is known of each at the door.
 
     The fact ``content`` changes whenever anything does that the partition is made from.
@@ -47,7 +47,7 @@ def arrived(source: MarketData, keys: Sequence[str]) -> Stored:
     facts = _door_facts(keys, found, core.previous_closes(found.bars, days=days))
     for key, content in content_hashes(frame, keys, facts).items():
         facts[key]["content"] = content
-    return Stored(frame, facts)
+    return Partitions(frame, facts)
 
 
 def delivered(source: MarketData, symbols: Sequence[str], days: Sequence[date]) -> Delivery:
@@ -76,20 +76,22 @@ def bars(graph: GraphContext) -> dg.AssetsDefinition:
         partitions=graph.grid.day_symbol,
         ins={"raw_bars": stored_in("bars", name="raw_bars")},
     )
-    def bars(context: dg.AssetExecutionContext, raw_bars: Shelf, clock: dg.ResourceParam[Clock]) -> Blocks:
+    def bars(
+        context: dg.AssetExecutionContext, raw_bars: LazyPartitions, clock: dg.ResourceParam[Clock]
+    ) -> PartitionStream:
         """Gapless regular-session minute grid with filled minutes flagged; zero rows where quality forbids use."""
         late_day = calendar.late_session(clock(), late_after)
-        return Blocks(_judged(context, raw_bars, policy=policy, late_day=late_day))
+        return PartitionStream(_judged(context, raw_bars, policy=policy, late_day=late_day))
 
     return bars
 
 
 def _judged(
-    context: dg.AssetExecutionContext, raw_bars: Shelf, *, policy: QualityPolicy, late_day: date | None
-) -> Iterator[tuple[Sequence[str], Stored]]:
+    context: dg.AssetExecutionContext, raw_bars: LazyPartitions, *, policy: QualityPolicy, late_day: date | None
+) -> Iterator[tuple[Sequence[str], Partitions]]:
     """Yield the grids and verdicts of a few days at a time, noted beside the partitions' materialisations."""
     asked, drawn = list(context.partition_keys), 0
-    for days in in_blocks(days_of(asked)):
+    for days in in_chunks(days_of(asked)):
         files = [str(day) for day in days]
         own = [key for key in asked if key[:10] in files]
         raw, known = raw_bars.of(days), {"sessions": calendar.sessions_frame(days), "policy": policy}
@@ -101,7 +103,7 @@ def _judged(
         facts = {f"{row['day']}|{row['symbol']}": _plain(row) for row in quality.iter_rows(named=True)}
         said = {name: {key: fact[name] for key, fact in facts.items() if fact[name]} for name in ("verdict", "reason")}
         note_rows(context, frame, of=own, **said, **charts)
-        yield files, Stored(frame, facts)
+        yield files, Partitions(frame, facts)
 
 
 def _known_at_the_door(facts: Mapping[str, Facts]) -> dict[str, pl.DataFrame]:
@@ -137,7 +139,7 @@ def quality_report(graph: GraphContext) -> dg.AssetsDefinition:
         partitions=graph.grid.trading_day,
         ins={"bars": stored_in("bars", by_day(), name="bars")},
     )
-    def quality_report(context: dg.AssetExecutionContext, bars: Stored) -> pl.DataFrame:
+    def quality_report(context: dg.AssetExecutionContext, bars: Partitions) -> pl.DataFrame:
         """One verdict per symbol of the day with the facts behind it, read from what was stored with the bars."""
         frame = verdicts(bars.facts)
         note_rows(context, frame, verdicts=_verdict_counts(frame), **shown.verdict_map(context, frame))

@@ -13,13 +13,13 @@ import dagster as dg
 import polars as pl
 from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 
-from timegpt_assets.adapters.storage.parquet_store import Facts, Stored, missing_partition
+from timegpt_assets.adapters.storage.parquet_store import Facts, Partitions, missing_partition
 from timegpt_assets.core import calendar
 from timegpt_assets.core.schema import Table
 from timegpt_assets.io_managers import TableIOManager
 from timegpt_assets.partitions import GraphContext, month_window, months_of
 
-BLOCK_DAYS = 5
+CHUNK_DAYS = 5
 """Days that day-wise assets of a range hold at once."""
 SESSIONS_A_MONTH = 19
 """The fewest sessions of a month (February): how many months hold a number of sessions."""
@@ -95,7 +95,7 @@ class Span:
 
 
 def judged_months(
-    context: dg.AssetExecutionContext, table: Table, complete: Stored, judged: Callable[[Span], pl.DataFrame]
+    context: dg.AssetExecutionContext, table: Table, complete: Partitions, judged: Callable[[Span], pl.DataFrame]
 ) -> pl.DataFrame:
     """Return ``judged`` of every month of the run that has a complete session; the facts' keys say which are."""
     days = sorted(date.fromisoformat(key) for key in complete.facts)
@@ -110,7 +110,7 @@ def judged_months(
     return frame
 
 
-def with_own(context: dg.AssetExecutionContext, read: Stored, asset: str) -> pl.DataFrame:
+def with_own(context: dg.AssetExecutionContext, read: Partitions, asset: str) -> pl.DataFrame:
     """Return the rows of a window that must hold the run's own partitions; only what lies before them may be absent.
 
     Raises MissingPartition.
@@ -132,9 +132,9 @@ def of_partitions(context: dg.AssetExecutionContext, frame: pl.DataFrame) -> pl.
     return frame.filter(keys.is_in(list(context.partition_keys)))
 
 
-def in_blocks(days: Sequence[date]) -> Iterator[Sequence[date]]:
+def in_chunks(days: Sequence[date]) -> Iterator[Sequence[date]]:
     """Yield the days a few at a time: what is held at once is bounded by them, not by the run."""
-    return (days[start : start + BLOCK_DAYS] for start in range(0, len(days), BLOCK_DAYS))
+    return (days[start : start + CHUNK_DAYS] for start in range(0, len(days), CHUNK_DAYS))
 
 
 def note_rows(
@@ -145,7 +145,7 @@ def note_rows(
 ) -> None:
     """Put row counts, span and further facts (name -> partition key -> value) beside each materialisation.
 
-    ``of``: the partitions the frame is of; all of the run's when it is not cut into blocks.
+    ``of``: the partitions the frame is of; all of the run's when it is not cut into chunks.
     """
     keys = list(context.partition_keys if of is None else of)  # the context works them out anew each time it is asked
     notes = _counted(frame, ["day", "symbol"] if "|" in keys[0] else ["day"])

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.storage.parquet_store import Stored
+from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets import shown
 from timegpt_assets.assets.declare import declared, judged_months, note_rows, stored_in, trailing
 from timegpt_assets.config import core_values, strategy_values
@@ -69,11 +69,11 @@ def day_scores(graph: GraphContext) -> dg.AssetsDefinition:
         forecast_scores: pl.DataFrame,
         forecasts: pl.DataFrame,
         panel: pl.DataFrame,
-    ) -> Stored:
+    ) -> Partitions:
         """Every symbol's scores of the day with the quantiles behind them, and a picture of fans and outcomes."""
         frame = forecast.day_scores(forecast_scores, forecasts)
         note_rows(context, frame, **shown.coverages(frame), **shown.fans(context, forecasts, panel))
-        return Stored(frame, {key: {"complete": True} for key in context.partition_keys})
+        return Partitions(frame, {key: {"complete": True} for key in context.partition_keys})
 
     return day_scores
 
@@ -91,7 +91,7 @@ def forecast_diagnostics(graph: GraphContext) -> dg.AssetsDefinition:
         lookback_sessions=gates.lookback_sessions,
         climatology_days=gates.climatology_days,
         draws=asked.bootstrap_draws,
-        block=asked.block_days,
+        cluster_days=asked.block_days,
     )
 
 
@@ -99,7 +99,7 @@ def pit_reliability(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of how often outcomes fall below each quantile."""
     lookback, asked = graph.settings.gates.lookback_sessions, graph.settings.calibration.evaluation
     doc = "Observed against nominal probability of every stored quantile, and between them, raw and calibrated."
-    spans = {"lookback_sessions": lookback, "draws": asked.bootstrap_draws, "block": asked.block_days}
+    spans = {"lookback_sessions": lookback, "draws": asked.bootstrap_draws, "cluster_days": asked.block_days}
     return _forecast_asset(graph, PIT_RELIABILITY, forecast.reliability, doc, **spans)
 
 
@@ -149,7 +149,7 @@ def _forecast_asset(
         ins={"day_scores": trailing(graph, "evaluation", "day_scores", warmup=warmup)},
         description=doc,
     )
-    def asset(context: dg.AssetExecutionContext, day_scores: Stored) -> pl.DataFrame:
+    def asset(context: dg.AssetExecutionContext, day_scores: Partitions) -> pl.DataFrame:
         frame = judged_months(
             context,
             table,
@@ -178,7 +178,7 @@ def _trading_asset(
         },
         description=doc,
     )
-    def asset(context: dg.AssetExecutionContext, portfolio: Stored, day_scores: Stored) -> pl.DataFrame:
+    def asset(context: dg.AssetExecutionContext, portfolio: Partitions, day_scores: Partitions) -> pl.DataFrame:
         return judged_months(
             context,
             table,

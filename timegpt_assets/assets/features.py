@@ -6,8 +6,8 @@ import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.market.daily_files import DailyFiles
-from timegpt_assets.adapters.storage.parquet_store import Blocks, Shelf, Stored
-from timegpt_assets.assets.declare import declared, in_blocks, note_rows, refuse_absent, stored_in
+from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, Partitions, PartitionStream
+from timegpt_assets.assets.declare import declared, in_chunks, note_rows, refuse_absent, stored_in
 from timegpt_assets.config import core_values
 from timegpt_assets.core import targets
 from timegpt_assets.core.features import context as market
@@ -27,12 +27,12 @@ def market_context(graph: GraphContext) -> dg.AssetsDefinition:
         ins={"bars": stored_in("bars", by_day(), name="bars")},
     )
     def market_context(
-        context: dg.AssetExecutionContext, bars: Shelf, daily_files: dg.ResourceParam[DailyFiles]
+        context: dg.AssetExecutionContext, bars: LazyPartitions, daily_files: dg.ResourceParam[DailyFiles]
     ) -> pl.DataFrame:
         """Context symbols' moves, the cross-section's dispersion, regimes and VIX, lagged one minute."""
         made = [
             market.market_context(bars.of(days), days=days, context=symbols, vix=daily_files.vix)
-            for days in in_blocks(days_of(context.partition_keys))
+            for days in in_chunks(days_of(context.partition_keys))
         ]
         frame = pl.concat(made)
         note_rows(context, frame)
@@ -56,29 +56,31 @@ def features(graph: GraphContext) -> dg.AssetsDefinition:
     )
     def features(
         context: dg.AssetExecutionContext,
-        bars: Shelf,
+        bars: LazyPartitions,
         market_context: pl.DataFrame,
         daily_files: dg.ResourceParam[DailyFiles],
-    ) -> Blocks:
+    ) -> PartitionStream:
         """Features of each minute from bars that ended by then; earlier sessions serve as warm-up only."""
         recipe = core_values.feature_recipe(graph.settings, daily_files.calendar)
         refuse_absent(context, bars.facts, "bars/bars")
         keys = context.partition_keys
-        made = matrix.blocks(bars.of, market_context, days=days_of(keys), symbols=symbols_of(keys), recipe=recipe)
-        return Blocks(_noted(context, made))
+        made = matrix.chunks(bars.of, market_context, days=days_of(keys), symbols=symbols_of(keys), recipe=recipe)
+        return PartitionStream(_noted(context, made))
 
     return features
 
 
-def _noted(context: dg.AssetExecutionContext, made: Iterator[matrix.Made]) -> Iterator[tuple[Sequence[str], Stored]]:
-    """Yield each block as it is stored, its rows and dropped rows noted beside the partitions' materialisations."""
+def _noted(
+    context: dg.AssetExecutionContext, made: Iterator[matrix.Made]
+) -> Iterator[tuple[Sequence[str], Partitions]]:
+    """Yield each chunk as it is stored, its rows and dropped rows noted beside the partitions' materialisations."""
     asked = list(context.partition_keys)
-    for block in made:
-        days = [str(day) for day in block.days]
-        dropped = {f"{day}|{symbol}": n for day, symbol, n in block.dropped.iter_rows()}
+    for chunk in made:
+        days = [str(day) for day in chunk.days]
+        dropped = {f"{day}|{symbol}": n for day, symbol, n in chunk.dropped.iter_rows()}
         keys = [key for key in asked if key[:10] in days]
-        note_rows(context, block.frame, of=keys, dropped={key: dropped.get(key, 0) for key in keys})
-        yield days, Stored(block.frame)
+        note_rows(context, chunk.frame, of=keys, dropped={key: dropped.get(key, 0) for key in keys})
+        yield days, Partitions(chunk.frame)
 
 
 def panel(graph: GraphContext) -> dg.AssetsDefinition:
@@ -94,17 +96,17 @@ def panel(graph: GraphContext) -> dg.AssetsDefinition:
             "bars": stored_in("bars", by_day(), name="bars"),
         },
     )
-    def panel(context: dg.AssetExecutionContext, features: Shelf, bars: Shelf) -> Blocks:
+    def panel(context: dg.AssetExecutionContext, features: LazyPartitions, bars: LazyPartitions) -> PartitionStream:
         """Every forecast symbol of the day with its clock price: the door to the batch."""
 
-        def parts() -> Iterator[tuple[Sequence[str], Stored]]:
-            for days in in_blocks(days_of(context.partition_keys)):
+        def parts() -> Iterator[tuple[Sequence[str], Partitions]]:
+            for days in in_chunks(days_of(context.partition_keys)):
                 keys = [str(day) for day in days]
                 frame = matrix.panel(features.of(days).filter(tickers), bars.of(days).filter(tickers), days=days)
                 note_rows(context, frame, of=keys)
-                yield keys, Stored(frame)
+                yield keys, Partitions(frame)
 
-        return Blocks(parts())
+        return PartitionStream(parts())
 
     return panel
 
@@ -120,20 +122,20 @@ def labels(graph: GraphContext) -> dg.AssetsDefinition:
         partitions=graph.grid.day_symbol,
         ins={"bars": stored_in("bars", name="bars")},
     )
-    def labels(context: dg.AssetExecutionContext, bars: Shelf) -> Blocks:
+    def labels(context: dg.AssetExecutionContext, bars: LazyPartitions) -> PartitionStream:
         """What came after each minute, keyed by when it became known; never read by anything a forecast reads."""
-        return Blocks(_labelled(context, bars, horizons))
+        return PartitionStream(_labelled(context, bars, horizons))
 
     return labels
 
 
 def _labelled(
-    context: dg.AssetExecutionContext, bars: Shelf, horizons: Sequence[int]
-) -> Iterator[tuple[Sequence[str], Stored]]:
+    context: dg.AssetExecutionContext, bars: LazyPartitions, horizons: Sequence[int]
+) -> Iterator[tuple[Sequence[str], Partitions]]:
     """Yield the labels of a few days at a time, rows noted beside the partitions' materialisations."""
     asked = list(context.partition_keys)
-    for days in in_blocks(days_of(asked)):
+    for days in in_chunks(days_of(asked)):
         files = [str(day) for day in days]
         frame = targets.labels(bars.of(days), horizons=horizons)
         note_rows(context, frame, of=[key for key in asked if key[:10] in files])
-        yield files, Stored(frame)
+        yield files, Partitions(frame)

@@ -8,7 +8,7 @@ import polars as pl
 from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.forecaster import NOTES, Answered, Forecaster
 from timegpt_assets.adapters.market.daily_files import DailyFiles
-from timegpt_assets.adapters.storage.parquet_store import Stored
+from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets.declare import declared, keep_days, note_rows, of_partitions, stored_in, with_own
 from timegpt_assets.config import core_values
 from timegpt_assets.core.forecasts import bulk, framing
@@ -52,7 +52,7 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
     )
     def answers(
         context: dg.AssetExecutionContext,
-        panel: Stored,
+        panel: Partitions,
         snapshots: pl.DataFrame,
         forecaster: dg.ResourceParam[Forecaster],
         daily_files: dg.ResourceParam[DailyFiles],

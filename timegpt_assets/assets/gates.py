@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.storage.parquet_store import Stored
+from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets.declare import declared, judged_months, note_rows, stored_in, trailing
 from timegpt_assets.config import strategy_values
 from timegpt_assets.core.gates import verdicts as core
@@ -52,7 +52,7 @@ def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
         },
     )
     def forecast_gate(
-        context: dg.AssetExecutionContext, forecast_diagnostics: pl.DataFrame, day_scores: Stored
+        context: dg.AssetExecutionContext, forecast_diagnostics: pl.DataFrame, day_scores: Partitions
     ) -> pl.DataFrame:
         """Each symbol's forecasts against the thresholds; prod, model and prod_live rows only."""
         return judged_months(
@@ -94,7 +94,7 @@ def trading_gate(graph: GraphContext) -> dg.AssetsDefinition:
         trading_scores: pl.DataFrame,
         cost_sensitivity: pl.DataFrame,
         oos_summary: pl.DataFrame,
-        portfolio: Stored,
+        portfolio: Partitions,
     ) -> pl.DataFrame:
         """The account's trading against the thresholds; prod, model and prod_live rows only."""
         return judged_months(

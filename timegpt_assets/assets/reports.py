@@ -8,7 +8,7 @@ import polars as pl
 
 from timegpt_assets.adapters.storage.lineage_store import LineageBook
 from timegpt_assets.adapters.storage.object_store import Place
-from timegpt_assets.adapters.storage.parquet_store import Stored
+from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets import shown
 from timegpt_assets.assets.declare import Span, declared, judged_months, stored_in, trailing
 from timegpt_assets.config.settings import Settings
@@ -39,8 +39,8 @@ def report(graph: GraphContext) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         artifacts: dg.ResourceParam[Place],
         lineage_book: dg.ResourceParam[LineageBook],
-        day_scores: Stored,
-        portfolio: Stored,
+        day_scores: Partitions,
+        portfolio: Partitions,
         **frames: Any,
     ) -> pl.DataFrame:
         """One page per month: data quality, fans, calibration, P&L after costs, gates and lineage."""

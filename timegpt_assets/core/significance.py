@@ -1,7 +1,7 @@
 """How sure a measured number is: 95 % intervals and one-sided tests, in closed form or of fixed draws: reproducible.
 
 Belongs here: Wilson's interval for shares, day-clustered intervals for ratios and sums, Lo's interval for Sharpe
-ratios, the Diebold-Mariano test and day-block samples. Days are the blocks: those of one day are not independent.
+ratios, the Diebold-Mariano test and day-cluster samples. Days are the clusters: those of one day are not independent.
 """
 
 import math
@@ -70,7 +70,7 @@ def sharpe(returns: np.ndarray, *, periods: float) -> Estimate:
 def diebold_mariano(losses: np.ndarray, reference: np.ndarray, *, lags: int | None = None) -> float | None:
     """Return the one-sided p of "loses less than the reference" from daily losses; None without variance.
 
-    Diebold and Mariano (1995) on day blocks: days may depend on each other over ``lags`` of them (Newey and West's
+    Diebold and Mariano (1995) on day clusters: days may depend on each other over ``lags`` of them (Newey and West's
     variance; by their rule of thumb when None), with the small-sample correction and Student's t of Harvey, Leybourne
     and Newbold (1997).
     """
@@ -103,45 +103,45 @@ def long_run_variance(values: np.ndarray, *, lags: int) -> float:
     return total
 
 
-def day_blocks(days: int, *, draws: int, block: int = 1) -> np.ndarray:
-    """Return how often each day is drawn in each of ``draws`` samples of blocks of neighbouring days: [draws, days].
+def day_clusters(days: int, *, draws: int, cluster_days: int = 1) -> np.ndarray:
+    """Return how often each day is drawn in each of ``draws`` samples of clusters of neighbouring days: [draws, days].
 
-    Blocks wrap around the end (circular bootstrap, Politis and Romano 1992). The seed is fixed: same days, same draws.
+    Clusters wrap around the end (circular bootstrap, Politis and Romano 1992). The seed is fixed: same days, same draws.
     """
-    starts = np.random.default_rng(days).integers(0, days, size=(draws, -(-days // block)))
-    drawn = ((starts[:, :, None] + np.arange(block)) % days).reshape(draws, -1)[:, :days]
+    starts = np.random.default_rng(days).integers(0, days, size=(draws, -(-days // cluster_days)))
+    drawn = ((starts[:, :, None] + np.arange(cluster_days)) % days).reshape(draws, -1)[:, :days]
     flat = drawn + np.arange(draws)[:, None] * days
     return np.bincount(flat.ravel(), minlength=draws * days).reshape(draws, days).astype(float)
 
 
-def bootstrap(top: np.ndarray, bottom: np.ndarray, *, draws: int, block: int = 1) -> Estimate:
-    """Return sum(top) / sum(bottom) of daily sums with the 2.5 and 97.5 % points over day-block samples.
+def bootstrap(top: np.ndarray, bottom: np.ndarray, *, draws: int, cluster_days: int = 1) -> Estimate:
+    """Return sum(top) / sum(bottom) of daily sums with the 2.5 and 97.5 % points over day-cluster samples.
 
-    No interval below two whole blocks: samples of one are all alike, and would seem to know the value exactly.
+    No interval below two whole clusters: samples of one are all alike, and would seem to know the value exactly.
     """
     total = float(np.sum(bottom))
     if top.size == 0 or total <= 0:
         return Estimate()
     value = float(np.sum(top)) / total
-    if top.size < 2 * block:
+    if top.size < 2 * cluster_days:
         return Estimate(value)
-    weights = day_blocks(top.size, draws=draws, block=block)
+    weights = day_clusters(top.size, draws=draws, cluster_days=cluster_days)
     tops, bottoms = np.einsum("dn,n->d", weights, top), np.einsum("dn,n->d", weights, bottom)
     low, high = np.quantile(tops[bottoms > 0] / bottoms[bottoms > 0], [0.025, 0.975])
     return Estimate(value, float(low), float(high))
 
 
-def uniformity(daily: np.ndarray, shares: np.ndarray, *, draws: int, block: int = 1) -> float | None:
+def uniformity(daily: np.ndarray, shares: np.ndarray, *, draws: int, cluster_days: int = 1) -> float | None:
     """Return the p of daily counts, [days, bins], having the expected shares; None where too little was seen to say.
 
-    Pearson's statistic against what day-block samples give when only the days differ: outcomes of one day hang
-    together, and the chi-square distribution would take them as independent. Needs two whole blocks, and five
+    Pearson's statistic against what day-cluster samples give when only the days differ: outcomes of one day hang
+    together, and the chi-square distribution would take them as independent. Needs two whole clusters, and five
     expected in each bin.
     """
     days, counts = daily.shape[0], daily.sum(axis=0)
-    if days < 2 * block or float(counts.sum() * shares.min()) < 5:
+    if days < 2 * cluster_days or float(counts.sum() * shares.min()) < 5:
         return None
-    drawn = np.einsum("dn,nb->db", day_blocks(days, draws=draws, block=block), daily)
+    drawn = np.einsum("dn,nb->db", day_clusters(days, draws=draws, cluster_days=cluster_days), daily)
     totals = drawn.sum(axis=1, keepdims=True)
     scatter = _pearson(drawn, totals * (counts / counts.sum()), totals * shares)
     seen = _pearson(counts, counts.sum() * shares, counts.sum() * shares)

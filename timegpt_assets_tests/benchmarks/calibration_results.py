@@ -28,7 +28,7 @@ COUNTED = 25
 """Sessions judged: 600 forecasts a symbol."""
 LEVELS = tuple(BANDS)
 DRAWS = 1000
-"""Day-block samples behind each interval."""
+"""Day-cluster samples behind each interval."""
 
 
 def outcomes(name: str) -> pl.DataFrame:

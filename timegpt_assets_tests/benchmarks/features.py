@@ -27,7 +27,7 @@ from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.core import calendar
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.features.context import market_context
-from timegpt_assets.core.features.matrix import blocks, features
+from timegpt_assets.core.features.matrix import chunks, features
 from timegpt_assets.core.features.recipe import Recipe
 from timegpt_assets.core.tables.bars import BARS
 
@@ -83,14 +83,14 @@ def write(store: ParquetStore, frame: pl.DataFrame) -> None:
 
 
 def road(store: ParquetStore, days: Sequence[date]) -> None:
-    """Read, compute and write the features of these days, block by block."""
+    """Read, compute and write the features of these days, chunk by chunk."""
     market = store.read("features/market_context", days)
     symbols = {symbol for _, symbol in store.read_facts("bars/bars", days)}
 
     def bars_of(own: Sequence[date]) -> pl.DataFrame:
         return store.read("bars/bars", own, missing="ok", empty=BARS.empty())
 
-    for made in blocks(bars_of, market, days=days, symbols=symbols, recipe=RECIPE):
+    for made in chunks(bars_of, market, days=days, symbols=symbols, recipe=RECIPE):
         write(store, made.frame)
 
 

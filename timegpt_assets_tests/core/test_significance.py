@@ -123,9 +123,9 @@ def test_day_block_intervals_cover_the_truth_about_as_often_as_promised() -> Non
 
 
 def test_day_blocks_draw_whole_neighbouring_days_and_always_the_same() -> None:
-    weights = significance.day_blocks(12, draws=50, block=3)
+    weights = significance.day_clusters(12, draws=50, cluster_days=3)
     assert (weights.sum(axis=1) == 12).all()
-    assert np.array_equal(weights, significance.day_blocks(12, draws=50, block=3))
+    assert np.array_equal(weights, significance.day_clusters(12, draws=50, cluster_days=3))
     assert ((weights > 0).sum(axis=1) >= 3).all()
     assert significance.bootstrap(np.array([1.0]), np.array([2.0]), draws=100) == significance.Estimate(0.5)
 
@@ -135,11 +135,11 @@ SHARES = np.array([0.1, 0.4, 0.5])
 
 def test_fewer_days_than_two_blocks_give_no_interval_and_no_p() -> None:
     hits, counts = np.array([3.0, 5.0, 4.0, 6.0, 2.0]), np.full(5, 8.0)
-    assert significance.bootstrap(hits, counts, draws=100, block=2).low is not None
-    assert significance.bootstrap(hits, counts, draws=100, block=3) == significance.Estimate(0.5)
+    assert significance.bootstrap(hits, counts, draws=100, cluster_days=2).low is not None
+    assert significance.bootstrap(hits, counts, draws=100, cluster_days=3) == significance.Estimate(0.5)
     daily = np.tile([5.0, 20.0, 25.0], (5, 1))
-    assert significance.uniformity(daily, SHARES, draws=100, block=2) is not None
-    assert significance.uniformity(daily, SHARES, draws=100, block=3) is None
+    assert significance.uniformity(daily, SHARES, draws=100, cluster_days=2) is not None
+    assert significance.uniformity(daily, SHARES, draws=100, cluster_days=3) is None
 
 
 def test_uniformity_wants_two_days_and_five_outcomes_in_each_bin() -> None:
@@ -153,12 +153,12 @@ def test_uniformity_equals_a_clerks_count_over_day_samples() -> None:
     n, counts = 120, [float(sum(day[b] for day in daily)) for b in range(3)]
     seen = sum((counts[b] - n * SHARES[b]) ** 2 / (n * SHARES[b]) for b in range(3))
     as_far = 0
-    for times in significance.day_blocks(6, draws=200, block=2):
+    for times in significance.day_clusters(6, draws=200, cluster_days=2):
         drawn = [sum(t * day[b] for t, day in zip(times, daily, strict=True)) for b in range(3)]
         scatter = sum((drawn[b] - counts[b]) ** 2 / (n * SHARES[b]) for b in range(3))
         as_far += scatter * 6 / 5 >= seen
     assert 0 < as_far < 200
-    assert significance.uniformity(daily, SHARES, draws=200, block=2) == pytest.approx((1 + as_far) / 201)
+    assert significance.uniformity(daily, SHARES, draws=200, cluster_days=2) == pytest.approx((1 + as_far) / 201)
 
 
 def test_where_outcomes_of_a_day_hang_together_uniformity_is_not_fooled_and_the_chi_square_is() -> None:

@@ -149,10 +149,10 @@ def test_days_in_blocks_store_what_all_days_at_once_store(walked, tmp_path):
         whole = rectangle(house, shapes(found.engine.repository), days=DAYS, assets=("portfolio",))
         outcome = found.engine.run(dataclasses.replace(whole, range_days=2))
         assert len([launch for launch in outcome.launches if "answers" in str(launch.assets)]) == 2
-        in_blocks = found.bytes()
+        in_chunks = found.bytes()
     at_once = walked.bytes()
-    assert [name for name, content in in_blocks.items() if at_once[name] != content] == []
-    assert len(in_blocks) > 90
+    assert [name for name, content in in_chunks.items() if at_once[name] != content] == []
+    assert len(in_chunks) > 90
 
 
 def test_the_first_day_of_the_grid_has_no_history_and_is_made_all_the_same(tmp_path):

@@ -67,7 +67,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class Partitions:
     """One object at one generation."""
 
     data: bytes
@@ -102,7 +102,7 @@ class GCSServer(Served):
 
     def __init__(self, *buckets: str, port: int = 0, page: int = PAGE, pause_s: float = 0.0) -> None:
         """Bind the port (0: any)."""
-        self.objects: dict[str, dict[str, Stored]] = {bucket: {} for bucket in buckets}
+        self.objects: dict[str, dict[str, Partitions]] = {bucket: {} for bucket in buckets}
         self.page, self.pause_s = page, pause_s
         self.requests: list[Request] = []
         self.faults: dict[str, deque[Fault]] = {k: deque() for k in ("read", "stat", "list", "write", "copy", "delete")}
@@ -123,23 +123,23 @@ class GCSServer(Served):
         """Return every object, with its name."""
         return (name.encode() + one.data for own in self.objects.values() for name, one in own.items())
 
-    def put(self, bucket: str, name: str, data: bytes, *, over: str | None = None) -> Stored:
+    def put(self, bucket: str, name: str, data: bytes, *, over: str | None = None) -> Partitions:
         """Store an object as the service does: all of it at once, under a new generation, if ``over`` allows it."""
         with self.lock:
             objects = self.bucket(bucket)
             there = objects[name].generation if name in objects else 0
             if over is not None and int(over) != there:
                 raise Refused(412, LOST_RACE)
-            objects[name] = Stored(data, next(self._generations))
+            objects[name] = Partitions(data, next(self._generations))
             return objects[name]
 
-    def bucket(self, name: str) -> dict[str, Stored]:
+    def bucket(self, name: str) -> dict[str, Partitions]:
         """Return the bucket's objects. Raises Refused when there is no such bucket."""
         if name not in self.objects:
             raise Refused(404, NO_BUCKET)
         return self.objects[name]
 
-    def found(self, bucket: str, name: str, generation: str | None = None) -> Stored:
+    def found(self, bucket: str, name: str, generation: str | None = None) -> Partitions:
         """Return the object, of that very generation if one is named. Raises Refused when it is not there."""
         one = self.bucket(bucket).get(name)
         if one is None or (generation is not None and int(generation) != one.generation):
@@ -276,7 +276,7 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> None:
         fault = self.owner.struck("write", name, len(data))
         time.sleep(self.owner.pause_s)
-        if (sent := metadata.get("crc32c")) and sent != Stored(data, 0).hashes[0]:
+        if (sent := metadata.get("crc32c")) and sent != Partitions(data, 0).hashes[0]:
             raise Refused(400, "The provided CRC32C does not match the data received.")
         one = self.owner.put(bucket, name, data, over=query.get("ifGenerationMatch"))
         if fault and fault.kind == "lost":
@@ -337,7 +337,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
 
-def _metadata(bucket: str, name: str, one: Stored) -> dict[str, Any]:
+def _metadata(bucket: str, name: str, one: Partitions) -> dict[str, Any]:
     crc, md5 = one.hashes
     return {
         "kind": "storage#object",

@@ -28,7 +28,7 @@ class MissingPartition(StoreError):
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class Partitions:
     """Rows of one or many partitions, with facts by Dagster partition key (``2025-01-21|AAPL``; ``all``)."""
 
     frame: pl.DataFrame
@@ -36,15 +36,15 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Blocks:
+class PartitionStream:
     """Rows of many days, made and stored a few days at a time: (files, their rows and facts), each file once."""
 
-    parts: Iterable[tuple[Collection[str], Stored]]
+    parts: Iterable[tuple[Collection[str], Partitions]]
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
-    """Stored rows that are read when asked for, by ``files`` (days); ``facts`` as in ``Stored``."""
+class LazyPartitions:
+    """Stored rows that are read when asked for, by ``files`` (days); ``facts`` as in ``Partitions``."""
 
     rows: Callable[[Collection[str]], pl.DataFrame]
     files: Sequence[str]
@@ -54,7 +54,7 @@ class Shelf:
         """Return the rows of these days; MissingPartition if one was never stored and must be."""
         return self.rows([str(day) for day in days])
 
-    def blocks(self, size: int = 5) -> Iterator[pl.DataFrame]:
+    def chunks(self, size: int = 5) -> Iterator[pl.DataFrame]:
         """Yield all rows, a few files at a time; one frame without rows when there are none."""
         for start in range(0, max(1, len(self.files)), size):
             yield self.rows(self.files[start : start + size])
@@ -249,7 +249,7 @@ def _no_rows(part: _Part) -> pl.DataFrame:
 
 
 def _under_each_other(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Return the frames as one. Raises StoreError when blocks of files have other columns."""
+    """Return the frames as one. Raises StoreError when chunks of files have other columns."""
     first = frames[0]
     for frame in frames[1:]:
         if pairs := set(first.schema.items()) ^ set(frame.schema.items()):

@@ -6,19 +6,19 @@ Belongs here: which ranges to ask for. Who fetches them, and of which generation
 import io
 from collections.abc import Callable
 
-BLOCK = 1 << 15
+CHUNK = 1 << 15
 """The least that is fetched at once: most parquet footers, the first thing anybody asks for, fit."""
-WHOLE_BLOCKS = 4
-"""An object of at most this many blocks is fetched at once."""
+WHOLE_CHUNKS = 4
+"""An object of at most this many chunks is fetched at once."""
 
 
 class RangedObject(io.RawIOBase):
     """Reads ``size`` bytes through ``fetch(first, last)``, both ends included; what was fetched is kept."""
 
-    def __init__(self, size: int, fetch: Callable[[int, int], bytes], *, block: int = BLOCK) -> None:
+    def __init__(self, size: int, fetch: Callable[[int, int], bytes], *, chunk: int = CHUNK) -> None:
         """Open at the first byte."""
         super().__init__()
-        self.size, self._fetch, self._block = size, fetch, block
+        self.size, self._fetch, self._chunk = size, fetch, chunk
         self._position = 0
         self._kept: dict[int, bytes] = {}
 
@@ -55,20 +55,20 @@ class RangedObject(io.RawIOBase):
         return len(data)
 
     def _part(self, start: int, end: int) -> bytes:
-        """Return the bytes from ``start`` to before ``end``; blocks that are missing are fetched in one go."""
-        first, last = start // self._block, (end - 1) // self._block
-        if self.size <= WHOLE_BLOCKS * self._block:
-            first, last = 0, (self.size - 1) // self._block
-        missing = [block for block in range(first, last + 1) if block not in self._kept]
+        """Return the bytes from ``start`` to before ``end``; chunks that are missing are fetched in one go."""
+        first, last = start // self._chunk, (end - 1) // self._chunk
+        if self.size <= WHOLE_CHUNKS * self._chunk:
+            first, last = 0, (self.size - 1) // self._chunk
+        missing = [chunk for chunk in range(first, last + 1) if chunk not in self._kept]
         if missing:
             self._keep(missing[0], missing[-1])
-        data = b"".join(self._kept[block] for block in range(first, last + 1))
-        return data[start - first * self._block : end - first * self._block]
+        data = b"".join(self._kept[chunk] for chunk in range(first, last + 1))
+        return data[start - first * self._chunk : end - first * self._chunk]
 
     def _keep(self, first: int, last: int) -> None:
-        low, high = first * self._block, min(self.size, (last + 1) * self._block)
+        low, high = first * self._chunk, min(self.size, (last + 1) * self._chunk)
         data = self._fetch(low, high - 1)
         if len(data) != high - low:
             raise OSError(f"{len(data)} bytes came where {high - low} were asked for")
-        for block in range(first, last + 1):
-            self._kept[block] = data[(block - first) * self._block :][: self._block]
+        for chunk in range(first, last + 1):
+            self._kept[chunk] = data[(chunk - first) * self._chunk :][: self._chunk]

@@ -12,7 +12,7 @@ Knots = tuple[Floats, Floats]
 """Places x, ascending, and the curve's heights there; straight between them, level beyond them."""
 
 
-_BLOCK = 1 << 15
+_CHUNK = 1 << 15
 """Outcomes fitted at a time by ``fitted``: fresh memory costs more than the arithmetic, so little of it is used."""
 
 
@@ -34,7 +34,7 @@ def at(knots: Knots, x: Floats) -> Floats:
 
 def fitted(x: Floats, y: Floats) -> Floats:
     """Return the rising fit at each outcome of cells that are the rows of x and y: [cells, outcomes], no NaN."""
-    found, step = np.empty(x.shape), max(_BLOCK // max(x.shape[1], 1), 1)
+    found, step = np.empty(x.shape), max(_CHUNK // max(x.shape[1], 1), 1)
     for start in range(0, x.shape[0], step):
         found[start : start + step] = _fitted(x[start : start + step], y[start : start + step])
     return found
@@ -76,10 +76,10 @@ def _pooled(y: Floats, starts: Floats, cells: Floats) -> Floats:
     while True:
         opens = new.copy()
         opens[1:] |= means[1:] > means[:-1]
-        block = np.flatnonzero(opens)
-        if block.size == means.size:
+        starts = np.flatnonzero(opens)
+        if starts.size == means.size:
             return np.repeat(means, counts)
-        first, sums, new = first[block], np.add.reduceat(sums, block), new[block]
+        first, sums, new = first[starts], np.add.reduceat(sums, starts), new[starts]
         counts = _counts(first, y.size)
         means = sums / counts
 

@@ -14,7 +14,7 @@ from timegpt_assets.core.calibration.methods import rank
 from timegpt_assets.core.calibration.samples import CalibrationError, Floats
 
 Counts: TypeAlias = npt.NDArray[np.int64]
-_BLOCK = 1 << 17
+_CHUNK = 1 << 17
 """Scores sorted at a time: as many as stay near the processor."""
 
 
@@ -51,7 +51,7 @@ def _sorted_windows(scores: Floats, window: int, embargo: int) -> Iterator[tuple
     held = np.zeros((cells, past.shape[1] + 1), dtype=np.int64)
     np.cumsum(~np.isnan(past), axis=1, out=held[:, 1:])
     counts = held[:, window : window + sessions] - held[:, :sessions]
-    step = max(_BLOCK // max(sessions * window, 1), 1)
+    step = max(_CHUNK // max(sessions * window, 1), 1)
     for start in range(0, cells, step):
         own = slice(start, start + step)
         windows = sliding_window_view(past[own], window, axis=1)[:, :sessions]

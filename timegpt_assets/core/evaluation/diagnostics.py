@@ -19,12 +19,12 @@ def diagnostics(
     lookback_sessions: int,
     climatology_days: int,
     draws: int,
-    block: int = 1,
+    cluster_days: int = 1,
 ) -> pl.DataFrame:
     """Return FORECAST_DIAGNOSTICS of the ``lookback_sessions`` up to ``as_of``: by symbol and pooled (``*``).
 
     Each source triple apart, stages raw and calibrated apart. Frames may hold any days; the ``climatology_days``
-    sessions before the window are read for climatology alone. ``draws`` day-block samples of ``block`` neighbouring
+    sessions before the window are read for climatology alone. ``draws`` day-cluster samples of ``cluster_days`` neighbouring
     sessions give the intervals of differences and coverages.
     """
     known = forecast.window(day_scores, as_of, lookback_sessions + climatology_days)
@@ -37,7 +37,7 @@ def diagnostics(
             "symbol": symbol,
             "stage": stage,
             **sources,
-            **_measured(part, stage, draws, block),
+            **_measured(part, stage, draws, cluster_days),
         }
         for symbol, sources, part in forecast.groups(window)
         for stage in forecast.STAGES
@@ -45,7 +45,7 @@ def diagnostics(
     return FORECAST_DIAGNOSTICS.conformed(pl.DataFrame(rows, schema=FORECAST_DIAGNOSTICS.schema))
 
 
-def _measured(part: pl.DataFrame, stage: str, draws: int, block: int) -> dict[str, object]:
+def _measured(part: pl.DataFrame, stage: str, draws: int, cluster_days: int) -> dict[str, object]:
     found = forecast.summary(part, stage) | intervals.means(part, stage)
-    found |= intervals.differences(part, stage, draws=draws, block=block)
-    return found | intervals.coverages(part, stage, draws=draws, block=block)
+    found |= intervals.differences(part, stage, draws=draws, cluster_days=cluster_days)
+    return found | intervals.coverages(part, stage, draws=draws, cluster_days=cluster_days)

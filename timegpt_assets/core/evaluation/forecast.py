@@ -73,16 +73,16 @@ def day_scores(scores: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
 
 
 def reliability(
-    day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_sessions: int, draws: int, block: int = 1
+    day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_sessions: int, draws: int, cluster_days: int = 1
 ) -> pl.DataFrame:
     """Return PIT_RELIABILITY: for each stored quantile the share of y at or below it; nothing is interpolated.
 
-    ``draws`` day-block samples of ``block`` neighbouring sessions give the p of the shares being nominal.
+    ``draws`` day-cluster samples of ``cluster_days`` neighbouring sessions give the p of the shares being nominal.
     """
     rows = []
     for symbol, sources, part in groups(window(day_scores, as_of, lookback_sessions)):
         for stage, prefix in STAGES.items():
-            bins, p = _histogram(part, prefix, draws, block)
+            bins, p = _histogram(part, prefix, draws, cluster_days)
             for name in QUANTILES:
                 known = part.filter(pl.col(f"{prefix}{name}").is_not_null())
                 if known.is_empty():
@@ -94,7 +94,7 @@ def reliability(
     return PIT_RELIABILITY.conformed(pl.DataFrame(rows, schema=PIT_RELIABILITY.schema))
 
 
-def _histogram(part: pl.DataFrame, prefix: str, draws: int, block: int) -> tuple[dict[str, float], float | None]:
+def _histogram(part: pl.DataFrame, prefix: str, draws: int, cluster_days: int) -> tuple[dict[str, float], float | None]:
     """Return quantile -> share of y between it and the next lower one, and the p of the shares being nominal.
 
     Of the rows that have every quantile; y above the highest one is the rest. The bins lie between stored quantiles.
@@ -109,7 +109,7 @@ def _histogram(part: pl.DataFrame, prefix: str, draws: int, block: int) -> tuple
     counts = daily.sum(axis=0)
     nominal = np.diff([0.0, *(_probability(q) for q in QUANTILES), 1.0])
     shares = dict(zip(QUANTILES, (counts / counts.sum()).tolist(), strict=False))
-    return shares, significance.uniformity(daily, nominal, draws=draws, block=block)
+    return shares, significance.uniformity(daily, nominal, draws=draws, cluster_days=cluster_days)
 
 
 def summary(frame: pl.DataFrame, stage: str) -> dict[str, object]:

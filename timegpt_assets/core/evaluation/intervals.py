@@ -41,8 +41,8 @@ def means(part: pl.DataFrame, stage: str) -> dict[str, object]:
     return {name: scored[name].drop_nulls().mean() for name in scored.columns}
 
 
-def differences(part: pl.DataFrame, stage: str, *, draws: int, block: int) -> dict[str, object]:
-    """Return for each reference of RELATIVE the mean loss less the reference's, with day-block intervals."""
+def differences(part: pl.DataFrame, stage: str, *, draws: int, cluster_days: int) -> dict[str, object]:
+    """Return for each reference of RELATIVE the mean loss less the reference's, with day-cluster intervals."""
     days = np.unique(part["day"].to_numpy(), return_inverse=True)[1]
     row: dict[str, object] = {}
     for name, (loss, reference) in forecast.losses(stage).items():
@@ -50,19 +50,19 @@ def differences(part: pl.DataFrame, stage: str, *, draws: int, block: int) -> di
         known = ~np.isnan(own) & ~np.isnan(other)
         of_day = np.unique(days[known], return_inverse=True)[1]
         top, count = np.bincount(of_day, weights=(own - other)[known]), np.bincount(of_day).astype(float)
-        found = significance.bootstrap(top, count, draws=draws, block=block)
+        found = significance.bootstrap(top, count, draws=draws, cluster_days=cluster_days)
         row |= {f"{name}_diff": found.value, f"{name}_diff_low": found.low, f"{name}_diff_high": found.high}
     return row
 
 
-def coverages(part: pl.DataFrame, stage: str, *, draws: int, block: int) -> dict[str, object]:
-    """Return the ends of each band's coverage over day-block samples."""
+def coverages(part: pl.DataFrame, stage: str, *, draws: int, cluster_days: int) -> dict[str, object]:
+    """Return the ends of each band's coverage over day-cluster samples."""
     row: dict[str, object] = {}
     for level in BANDS:
         name = f"{forecast.STAGES[stage]}covered_{level}"
         daily = part.drop_nulls(name).group_by("day", maintain_order=True).agg(pl.col(name).sum(), pl.len())
         hits, counts = daily[name].to_numpy().astype(float), daily["len"].to_numpy().astype(float)
-        found = significance.bootstrap(hits, counts, draws=draws, block=block)
+        found = significance.bootstrap(hits, counts, draws=draws, cluster_days=cluster_days)
         row |= {f"coverage_{level}_day_low": found.low, f"coverage_{level}_day_high": found.high}
     return row
 

@@ -1,6 +1,6 @@
 """All features of the day in one table, and the panel that forecasters read.
 
-Belongs here: computing what the recipe lists, block by block of days so that memory is bounded, and its joining.
+Belongs here: computing what the recipe lists, chunk by chunk of days so that memory is bounded, and its joining.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ from timegpt_assets.core.schema import TableError
 from timegpt_assets.core.tables.features import FEATURES, PANEL
 
 KNOWN_AT = pl.col("ts") + pl.duration(minutes=1)
-BLOCK_DAYS, BLOCK_CELLS, CACHED_CELLS = 20, 1_000_000, 80_000
+CHUNK_DAYS, CHUNK_CELLS, CACHED_CELLS = 20, 1_000_000, 80_000
 """Days and minutes made at a time, to bound memory; minutes computed at a time, to fit the processor's cache."""
 BarsOf: TypeAlias = Callable[[Sequence[date]], pl.DataFrame]
 """Returns BARS of some sessions, with or without those of others; sessions that have none are absent."""
@@ -49,26 +49,26 @@ def features(bars: pl.DataFrame, context: pl.DataFrame, *, days: Collection[date
     ``context`` MARKET_CONTEXT of ``days``. Nothing is NaN or infinite: what cannot be known is null.
     """
     symbols = bars["symbol"].unique()
-    made = list(blocks(lambda _: bars, context, days=days, symbols=symbols, recipe=recipe))
+    made = list(chunks(lambda _: bars, context, days=days, symbols=symbols, recipe=recipe))
     return Made(tuple(sorted(set(days))), pl.concat([m.frame for m in made]), pl.concat([m.dropped for m in made]))
 
 
-def blocks(
+def chunks(
     bars_of: BarsOf, context: pl.DataFrame, *, days: Collection[date], symbols: Collection[str], recipe: Recipe
 ) -> Iterator[Made]:
     """Yield ``features`` of these symbols a few days at a time, oldest first: the same rows, without holding them all.
 
-    ``bars_of`` is asked for the bars of each block as it comes, and for those of the sessions before the first. Without
-    any day one empty block is yielded.
+    ``bars_of`` is asked for the bars of each chunk as it comes, and for those of the sessions before the first. Without
+    any day one empty chunk is yielded.
     """
     names = tuple(sorted(set(symbols)))
-    size = max(1, min(BLOCK_DAYS, BLOCK_CELLS // max(1, len(names) * 390)))
+    size = max(1, min(CHUNK_DAYS, CHUNK_CELLS // max(1, len(names) * 390)))
     for run in _runs(sorted(set(days))) or [[]]:
         past = _warmed_up(bars_of, run, names, recipe)
         for start in range(0, max(1, len(run)), size):
-            block = run[start : start + size]
-            grid = grid_of(bars_of(block), block, names)
-            market = _minute_frame(block, context, recipe)
+            chunk = run[start : start + size]
+            grid = grid_of(bars_of(chunk), chunk, names)
+            market = _minute_frame(chunk, context, recipe)
             made, past = _own_columns(grid, past, market, recipe)
             yield _assembled(grid, made, market, recipe)
 
@@ -98,7 +98,7 @@ def panel(features: pl.DataFrame, bars: pl.DataFrame, *, days: Collection[date])
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What the sessions before a block leave to it."""
+    """What the sessions before a chunk leave to it."""
 
     measured: Measured
     ewm: EwmState
@@ -143,7 +143,7 @@ def _minute_frame(days: Collection[date], context: pl.DataFrame, recipe: Recipe)
 def _own_columns(
     grid: Grid, past: _Past, market: pl.DataFrame, recipe: Recipe
 ) -> tuple[dict[str, npt.NDArray[np.generic]], _Past]:
-    """Return every feature of the symbols' own bars on the grid, and what this block leaves to the next."""
+    """Return every feature of the symbols' own bars on the grid, and what this chunk leaves to the next."""
     minutes = Minutes(grid)
     lagged = _lagged_returns(grid, market, recipe)
     wanted = {f.name: f for f in recipe.features}
@@ -197,7 +197,7 @@ def _lagged_returns(grid: Grid, market: pl.DataFrame, recipe: Recipe) -> dict[st
 
 
 def _kept(past: _Past, seen: list[Measured], recipe: Recipe) -> Measured:
-    """Return the last ``recipe.sessions`` sessions of what is compared, this block's included."""
+    """Return the last ``recipe.sessions`` sessions of what is compared, this chunk's included."""
     own = Measured(*(np.concatenate(v, axis=1) for v in zip(*((m.volume, m.norm, m.span) for m in seen), strict=True)))
     return Measured.joined(past.measured, own).days(-recipe.sessions)
 
@@ -215,7 +215,7 @@ def _stored(feature: Feature) -> type[np.floating]:
 
 
 def _assembled(grid: Grid, made: Mapping[str, npt.NDArray[np.generic]], market: pl.DataFrame, recipe: Recipe) -> Made:
-    """Return the block's rows with every feature in table order, rows with too much missing left out and counted."""
+    """Return the chunk's rows with every feature in table order, rows with too much missing left out and counted."""
     cells = np.arange(np.prod(grid.shape)) if grid.cells is None else grid.cells
     of_minute, of_session = _places(grid, cells)
     usable = _usable(cells, made, market[["_gaps", "_asked"]], of_minute, recipe)

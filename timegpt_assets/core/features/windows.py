@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 FULL_SESSION = 390
-"""Minutes of a full session: every grid is at least that long, so that days of different blocks lie side by side."""
+"""Minutes of a full session: every grid is at least that long, so that days of different chunks lie side by side."""
 NO_VARIANCE = 1e-12
 """A variance below this share of the mean square is rounding, not movement."""
 
@@ -85,7 +85,7 @@ def grid_of(bars: pl.DataFrame, days: Iterable[date], symbols: Sequence[str]) ->
 
 
 def _of_days(bars: pl.DataFrame, days: tuple[date, ...]) -> pl.DataFrame:
-    """Return the bars of some days: a slice when they are sorted by day, so that many blocks do not scan them all."""
+    """Return the bars of some days: a slice when they are sorted by day, so that many chunks do not scan them all."""
     stood = bars["day"]
     if not (days and stood.is_sorted()):
         return bars.filter(stood.is_in(days))

@@ -195,7 +195,7 @@ def outcomes(raw_forecasts: pl.DataFrame, labels: pl.DataFrame, *, target: Targe
     return OUTCOMES.conformed(joined)
 
 
-_BLOCK = 4096
+_CHUNK = 4096
 """Rows whose quantiles are exchanged at a time."""
 
 
@@ -219,14 +219,14 @@ def monotone(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
 
 
 def _exchanged(values: Sequence[np.ndarray], names: Sequence[str]) -> list[pl.Series]:
-    """Return the columns sorted along each row by compare-exchange, a block of rows that fits the cache at a time."""
+    """Return the columns sorted along each row by compare-exchange, a chunk of rows that fits the cache at a time."""
     pairs, sorted_ = _network(len(values)), [np.empty_like(column) for column in values]
-    for start in range(0, values[0].size, _BLOCK):
-        block = [column[start : start + _BLOCK] for column in values]
+    for start in range(0, values[0].size, _CHUNK):
+        chunk = [column[start : start + _CHUNK] for column in values]
         for low, high in pairs:
-            block[low], block[high] = np.minimum(block[low], block[high]), np.maximum(block[low], block[high])
-        for column, part in zip(sorted_, block, strict=True):
-            column[start : start + _BLOCK] = part
+            chunk[low], chunk[high] = np.minimum(chunk[low], chunk[high]), np.maximum(chunk[low], chunk[high])
+        for column, part in zip(sorted_, chunk, strict=True):
+            column[start : start + _CHUNK] = part
     return [pl.Series(name, column) for name, column in zip(names, sorted_, strict=True)]
 
 

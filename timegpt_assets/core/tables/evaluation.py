@@ -79,11 +79,11 @@ _BANDS_SCORED = {
 _DIFFERENCES = {
     f"{name}_diff{end}": Column(pl.Float64, f"{words} mean loss less the reference's, of {text}", nullable=True)
     for name, text in RELATIVE.items()
-    for end, words in (("", ""), ("_low", "2.5 % point over day-block samples:"), ("_high", "97.5 % point:"))
+    for end, words in (("", ""), ("_low", "2.5 % point over day-cluster samples:"), ("_high", "97.5 % point:"))
 }
 _DAY_BLOCK_ENDS = {
     f"coverage_{level}_day_{end}": Column(
-        pl.Float64, f"{end} end of the 95 % day-block interval of coverage_{level}", True
+        pl.Float64, f"{end} end of the 95 % day-cluster interval of coverage_{level}", True
     )
     for level in BANDS
     for end in ("low", "high")
@@ -188,7 +188,7 @@ PIT_RELIABILITY = Table(
         "n": Column(pl.Int64, "forecasts with an outcome"),
         "bin_share": Column(pl.Float64, "share of y between this quantile and the next lower one", nullable=True),
         "uniform_p": Column(
-            pl.Float64, "p of all bin shares being nominal: Pearson's statistic against day-block samples", True
+            pl.Float64, "p of all bin shares being nominal: Pearson's statistic against day-cluster samples", True
         ),
     },
     key=("month", "symbol", "score_source", "run_source", "data_regime", "stage", "quantile"),

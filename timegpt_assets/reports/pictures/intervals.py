@@ -98,7 +98,7 @@ def _histogram_title(rows: pl.DataFrame) -> str:
     if p is None:
         return "Outcomes between the quantiles"
     verdict = "spread as promised" if p >= 0.05 else "are not spread as promised"
-    return f"Outcomes {verdict} between the calibrated quantiles (p over day blocks {p:.2g})"
+    return f"Outcomes {verdict} between the calibrated quantiles (p over day clusters {p:.2g})"
 
 
 def _drift_panel(rows: pl.DataFrame, source: str) -> Picture:
