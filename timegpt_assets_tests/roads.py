@@ -23,7 +23,7 @@ from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.call_budget import budget_planner
-from timegpt_assets.engine.engine import Engine, Outcome, shapes
+from timegpt_assets.engine.engine import Engine, Outcome, asset_nodes
 from timegpt_assets.engine.stages import EVERYDAY, rectangle
 from timegpt_assets.partitions import graph_context
 from timegpt_assets.reports import page as report_page
@@ -90,7 +90,7 @@ class Road:
     ) -> Outcome:
         """Make these days with the engine the command line uses."""
         graph = graph_context(self.runtime.settings)
-        nodes = shapes(self.engine.repository)
+        nodes = asset_nodes(self.engine.repository)
         return self.engine.run(rectangle(graph, nodes, days=days, symbols=symbols, assets=assets, force=force))
 
     def tables(self) -> dict[str, pl.DataFrame]:

@@ -13,7 +13,7 @@ import dagster as dg
 
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.definitions import ASSETS, build_definitions, lineage_records, load_runtime
-from timegpt_assets.engine.engine import shapes
+from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.resources import Runtime
 
 GOLDEN = Path(__file__).parent / "golden" / "graph.txt"
@@ -29,7 +29,7 @@ def repository() -> dg.RepositoryDefinition:
 
 def graph_text() -> str:
     """Return the whole graph as text: assets with what they read, checks, jobs, schedules and sensors."""
-    graph, kinds = repository().asset_graph, shapes(repository())
+    graph, kinds = repository().asset_graph, asset_nodes(repository())
     lines = [
         "# The graph of profile demo. `python -m timegpt_assets_tests.test_definitions --renew` renews it.",
         "",
@@ -92,7 +92,7 @@ def _sensors() -> list[dg.SensorDefinition]:
 
 def ancestors(name: str) -> set[str]:
     """Return every asset that ``name`` reads, directly or not, without its group."""
-    by_name = {key.path[-1]: shape for key, shape in shapes(repository()).items()}
+    by_name = {key.path[-1]: shape for key, shape in asset_nodes(repository()).items()}
     found: set[str] = set()
     waiting = [name]
     while waiting:

@@ -12,7 +12,7 @@ import dagster as dg
 from timegpt_assets.core import calendar
 from timegpt_assets.engine import pending
 from timegpt_assets.engine.call_budget import budget_planner
-from timegpt_assets.engine.engine import Engine, Outcome, RunFailed, shapes
+from timegpt_assets.engine.engine import Engine, Outcome, RunFailed, asset_nodes
 from timegpt_assets.engine.stages import EVERYDAY, last_closed_session, rectangle, sessions_asked
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.resources import Runtime
@@ -61,7 +61,7 @@ def _made(
     engine = Engine(
         repository=context.repository_def, instance=context.instance, budget_planner=budget_planner(runtime)
     )
-    nodes = shapes(context.repository_def)
+    nodes = asset_nodes(context.repository_def)
     try:
         outcome = engine.run(rectangle(graph, nodes, days=days, assets=assets, symbols=symbols))
     except RunFailed as failure:

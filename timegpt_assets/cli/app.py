@@ -42,7 +42,7 @@ from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.core import calendar
 from timegpt_assets.definitions import PROJECT, load_runtime
 from timegpt_assets.engine import pending
-from timegpt_assets.engine.engine import RunFailed, shapes
+from timegpt_assets.engine.engine import RunFailed, asset_nodes
 from timegpt_assets.engine.revisions import only_stale, outdated
 from timegpt_assets.engine.stages import EVERYDAY, STAGES, Refused, last_closed_session, rectangle, sessions_asked
 from timegpt_assets.resources import Runtime
@@ -109,7 +109,7 @@ def make(
         days = sessions_asked(command.graph, start.date(), end.date(), at=runtime.clock())
         if reask:
             cli_calls.reasked(runtime, days, messages)
-        nodes, chosen = shapes(command.engine.repository), _names(symbols)
+        nodes, chosen = asset_nodes(command.engine.repository), _names(symbols)
         wanted = rectangle(command.graph, nodes, days=days, symbols=chosen, assets=assets, force=force, reask=reask)
         outcome = command.engine.run(only_stale(command.engine, runtime, wanted) if stale else wanted)
         pending.note(command.engine.instance, days, outcome, assets=assets, symbols=chosen)

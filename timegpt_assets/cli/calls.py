@@ -159,7 +159,7 @@ def budget(
         books.thaw()
     elif action not in ("show", "forget"):
         raise Refused(f"budget {action} is not known. Say show, freeze, thaw or forget.")
-    with opened(runtime, report=lambda launch, done: None) as command:
+    with opened(runtime, report=lambda range_run, done: None) as command:
         if action == "forget":
             pending.forget(command.engine.instance)
         held = [asdict(entry) for entry in pending.waiting(command.engine.instance)]

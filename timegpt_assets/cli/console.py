@@ -19,11 +19,11 @@ from timegpt_assets.cli.context import CommandContext
 from timegpt_assets.config.settings import Settings, resolved
 from timegpt_assets.core.tables.gates import GATES
 from timegpt_assets.engine.engine import Outcome, RunFailed
-from timegpt_assets.engine.plans import Cell, Launch
+from timegpt_assets.engine.plans import PartitionRef, RangeRun
 
 
 class Progress:
-    """Prints a line per launch as it ends, and keeps how long the launches took."""
+    """Prints a line per range run as it ends, and keeps how long the range runs took."""
 
     def __init__(self, messages: Console) -> None:
         self._messages = messages
@@ -34,15 +34,15 @@ class Progress:
         """Return the seconds since the command began its work."""
         return time.monotonic() - self._began
 
-    def heard(self, launch: Launch, done: bool) -> None:
-        """Take note of a launch; print it when it is done."""
+    def heard(self, range_run: RangeRun, done: bool) -> None:
+        """Take note of a range run; print it when it is done."""
         if not done:
             self._started = time.monotonic()
             return
-        names = ", ".join(key.path[-1] for key in launch.assets)
-        span = launch.first if launch.first == launch.last else f"{launch.first} .. {launch.last}"
+        names = ", ".join(key.path[-1] for key in range_run.assets)
+        span = range_run.first if range_run.first == range_run.last else f"{range_run.first} .. {range_run.last}"
         took = time.monotonic() - self._started
-        count = len(launch.cells) * len(launch.assets)
+        count = len(range_run.partitions) * len(range_run.assets)
         line = f"[green]✓[/] {names}  [dim]{span}[/]  {count} partitions  {took:.1f} s"
         self._messages.print(line, highlight=False, soft_wrap=True)
 
@@ -59,7 +59,7 @@ def figures(command: CommandContext, days: Sequence[date], outcome: Outcome, pro
         "first_day": days[0],
         "last_day": days[-1],
         "days": len(days),
-        "runs": len(outcome.launches),
+        "runs": len(outcome.range_runs),
         "partitions_made": outcome.made,
         "partitions_there": outcome.there,
         "seconds": round(progress.seconds, 1),
@@ -74,9 +74,11 @@ def figures(command: CommandContext, days: Sequence[date], outcome: Outcome, pro
     }
 
 
-def named(stale: Mapping[AssetKey, Collection[Cell]]) -> dict[str, list[str]]:
+def named(stale: Mapping[AssetKey, Collection[PartitionRef]]) -> dict[str, list[str]]:
     """Return partition keys by asset name, sorted."""
-    return {key.path[-1]: sorted(cell.key for cell in cells) for key, cells in sorted(stale.items())}
+    return {
+        key.path[-1]: sorted(partition.key for partition in partitions) for key, partitions in sorted(stale.items())
+    }
 
 
 def _verdicts(command: CommandContext, days: Sequence[date]) -> dict[str, int]:

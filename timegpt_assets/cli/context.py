@@ -18,7 +18,7 @@ from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.definitions import PROJECT, build_definitions
 from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine
-from timegpt_assets.engine.plans import Launch
+from timegpt_assets.engine.plans import RangeRun
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.resources import Runtime
 
@@ -45,7 +45,7 @@ class CommandContext:
 
 
 @contextmanager
-def opened(runtime: Runtime, *, report: Callable[[Launch, bool], None]) -> Iterator[CommandContext]:
+def opened(runtime: Runtime, *, report: Callable[[RangeRun, bool], None]) -> Iterator[CommandContext]:
     """Open the profile's instance and yield the desk. Raises HomeError when DAGSTER_HOME cannot be written."""
     home = dagster_home(runtime)
     os.environ["DAGSTER_HOME"] = str(home)

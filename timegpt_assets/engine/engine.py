@@ -1,6 +1,6 @@
 """The rectangle: days x symbols x assets, run in closures of equal partitions definitions. The one engine of the house.
 
-Belongs here: what has to run, in which launches, and running it. The command line, the schedule and a range of days on
+Belongs here: what has to run, in which range runs, and running it. The command line, the schedule and a range of days on
 another machine all call ``run_rectangle``. Planning (plans.py) is pure; this file talks to Dagster.
 """
 
@@ -13,7 +13,7 @@ from dagster import AssetKey
 
 from timegpt_assets.core import calendar
 from timegpt_assets.engine.call_budget import BudgetPlanner, PaymentPlan
-from timegpt_assets.engine.plans import Cell, Launch, Shape, closures, launches
+from timegpt_assets.engine.plans import AssetNode, PartitionRef, RangeRun, closures, range_runs
 from timegpt_assets.partitions import REASK
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -52,19 +52,19 @@ class Rectangle:
     first_day: date
     paid: AssetKey | None = None
     reask: bool = False
-    stale: Mapping[AssetKey, frozenset[Cell]] = field(default_factory=dict)
+    stale: Mapping[AssetKey, frozenset[PartitionRef]] = field(default_factory=dict)
     missing: bool = True
     range_days: int = 40
 
 
 @dataclass
 class Outcome:
-    """What a rectangle did: the launches in order, partitions materialised, partitions already there, days left out.
+    """What a rectangle did: the range runs in order, partitions materialised, partitions already there, days left out.
 
     ``pending`` days wait until they can be paid for, ``why`` says what is in the way.
     """
 
-    launches: list[Launch] = field(default_factory=list)
+    range_runs: list[RangeRun] = field(default_factory=list)
     made: int = 0
     there: int = 0
     incomplete: dict[str, list[str]] = field(default_factory=dict)
@@ -74,24 +74,24 @@ class Outcome:
 
 @dataclass(kw_only=True)
 class Engine:
-    """Runs rectangles of a repository's assets on an instance; ``report`` hears of every launch, before and after.
+    """Runs rectangles of a repository's assets on an instance; ``report`` hears of every range run, before and after.
 
     ``purse`` says which days of the paid asset can be paid for; without one, all of them.
     """
 
     repository: dg.RepositoryDefinition
     instance: dg.DagsterInstance
-    report: Callable[[Launch, bool], None] = lambda launch, done: None
+    report: Callable[[RangeRun, bool], None] = lambda range_run, done: None
     tags: dict[str, str] = field(default_factory=dict)
     budget_planner: BudgetPlanner | None = None
 
     def run(self, rectangle: Rectangle) -> Outcome:
-        """Materialise the rectangle and return what was done; raises RunFailed at the first launch that fails."""
+        """Materialise the rectangle and return what was done; raises RunFailed at the first range run that fails."""
         work = _Work(self, rectangle)
         for assets, sessions in rectangle.history:
             if before := _sessions_before(rectangle, sessions):
                 work.make(assets, before, rectangle.all_symbols, forced=frozenset())
-        monthly = frozenset(k for k in rectangle.assets if work.shapes[k].kind == "month")
+        monthly = frozenset(k for k in rectangle.assets if work.asset_nodes[k].kind == "month")
         for days in _ranges(rectangle.days, rectangle.range_days):
             work.make(frozenset(rectangle.assets) - monthly, days, rectangle.symbols, forced=rectangle.forced)
         work.make(monthly, rectangle.days, rectangle.symbols, forced=rectangle.forced)
@@ -116,12 +116,12 @@ class _Work:
     def __init__(self, engine: Engine, rectangle: Rectangle) -> None:
         self.engine, self.rectangle = engine, rectangle
         self.job = engine.repository.get_implicit_global_asset_job_def()
-        self.shapes = shapes(engine.repository)
+        self.asset_nodes = asset_nodes(engine.repository)
         self.there: dict[AssetKey, set[str]] = {}
-        self.ran: dict[AssetKey, set[Cell]] = {}
+        self.ran: dict[AssetKey, set[PartitionRef]] = {}
         self.outcome = Outcome()
         self.unpaid_from: date | None = None
-        self.paid_for = _standing_on(rectangle.paid, self.shapes)
+        self.paid_for = _standing_on(rectangle.paid, self.asset_nodes)
 
     def make(
         self,
@@ -133,75 +133,84 @@ class _Work:
     ) -> None:
         """Materialise what is needed of these assets in days x symbols; ``forced`` ones although they are there."""
         paid = self.rectangle.paid
-        for closure in closures({k: self.shapes[k] for k in assets}, alone={paid} if paid else set()):
-            needed: dict[AssetKey, set[Cell]] = {}
+        for closure in closures({k: self.asset_nodes[k] for k in assets}, alone={paid} if paid else set()):
+            needed: dict[AssetKey, set[PartitionRef]] = {}
             for key in closure:
                 needed[key] = self._needed(key, days, symbols, needed, forced=key in forced)
             if paid is not None and paid in closure:
                 self._pay(paid, needed[paid])
                 continue
-            for launch in launches(closure, needed, symbols=self.rectangle.all_symbols):
-                self._launch(launch)
+            for range_run in range_runs(closure, needed, symbols=self.rectangle.all_symbols):
+                self._run_range(range_run)
 
-    def _pay(self, key: AssetKey, cells: set[Cell]) -> None:
+    def _pay(self, key: AssetKey, partitions: set[PartitionRef]) -> None:
         """Launch the days that can be paid for, a budget run each; the first that cannot ends the paying."""
-        days = sorted(cell.day for cell in cells)
+        days = sorted(partition.day for partition in partitions)
         planner, reask = self.engine.budget_planner, self.rectangle.reask
         plan = planner.payment_plan(days, reask=reask) if planner else PaymentPlan(runs=(tuple(days),))
         for run in plan.runs:
-            own = {key: {Cell(day) for day in run}}
-            for launch in launches((key,), own, symbols=self.rectangle.all_symbols):
-                self._launch(launch, {REASK: "true"} if reask else {})
+            own = {key: {PartitionRef(day) for day in run}}
+            for range_run in range_runs((key,), own, symbols=self.rectangle.all_symbols):
+                self._run_range(range_run, {REASK: "true"} if reask else {})
         if plan.pending:
             self.unpaid_from, self.outcome.why = plan.pending[0], plan.why
             self.outcome.pending += plan.pending
 
-    def _payable(self, key: AssetKey, wanted: set[Cell]) -> set[Cell]:
-        """Return the cells that do not stand on a day that is still to be paid for, or on a later one."""
+    def _payable(self, key: AssetKey, wanted: set[PartitionRef]) -> set[PartitionRef]:
+        """Return the partitions that do not stand on a day that is still to be paid for, or on a later one."""
         if self.unpaid_from is None or key not in self.paid_for:
             return wanted
         first = self.unpaid_from
-        if self.shapes[key].kind == "month":
+        if self.asset_nodes[key].kind == "month":
             months = {day.replace(day=1) for day in self.rectangle.days if day < first}
-            return {cell for cell in wanted if cell.day in months}
+            return {partition for partition in wanted if partition.day in months}
         if key == self.rectangle.paid:
             there = self._there(key)
             self.outcome.pending += sorted(c.day for c in wanted if c.day >= first and c.key not in there)
-        return {cell for cell in wanted if cell.day < first}
+        return {partition for partition in wanted if partition.day < first}
 
     def _needed(
         self,
         key: AssetKey,
         days: Sequence[date],
         symbols: Sequence[str],
-        coming: Mapping[AssetKey, set[Cell]],
+        coming: Mapping[AssetKey, set[PartitionRef]],
         *,
         forced: bool,
-    ) -> set[Cell]:
-        """Return the cells to run: forced, not there yet, or made from what ran just now or is ``coming`` before it."""
-        shape = self.shapes[key]
-        wanted = shape.cells(days, self.rectangle.all_symbols if key in self.rectangle.whole else symbols)
+    ) -> set[PartitionRef]:
+        """Return the partitions to run: forced, not there yet, or made from what ran just now or is ``coming`` before it."""
+        node = self.asset_nodes[key]
+        wanted = node.partitions(days, self.rectangle.all_symbols if key in self.rectangle.whole else symbols)
         wanted = self._payable(key, wanted)
-        if shape.kind == "trading_day":
-            wanted = {cell for cell in wanted if self._upstream_complete(key, cell, coming)}
+        if node.kind == "trading_day":
+            wanted = {partition for partition in wanted if self._upstream_complete(key, partition, coming)}
         there = self._there(key)
         outdated = self.rectangle.stale.get(key, frozenset())
         needed = {
-            cell
-            for cell in wanted
-            if (cell.key in there or self.rectangle.missing)
-            and (forced or cell.key not in there or cell in outdated or self._made_from_fresh(key, cell, coming))
+            partition
+            for partition in wanted
+            if (partition.key in there or self.rectangle.missing)
+            and (
+                forced
+                or partition.key not in there
+                or partition in outdated
+                or self._made_from_fresh(key, partition, coming)
+            )
         }
         needed -= self.ran.get(key, set())
         self.outcome.there += len(wanted) - len(needed)
         return needed
 
-    def _upstream_complete(self, key: AssetKey, cell: Cell, coming: Mapping[AssetKey, set[Cell]]) -> bool:
+    def _upstream_complete(
+        self, key: AssetKey, partition: PartitionRef, coming: Mapping[AssetKey, set[PartitionRef]]
+    ) -> bool:
         """A day asset reads every symbol of the day: a choice of symbols must not make it from a part of them."""
-        for dep in self.shapes[key].deps - self.rectangle.whole:
-            parts = self.shapes[dep].cells([cell.day], self.rectangle.all_symbols) - coming.get(dep, set())
+        for dep in self.asset_nodes[key].deps - self.rectangle.whole:
+            parts = self.asset_nodes[dep].partitions([partition.day], self.rectangle.all_symbols) - coming.get(
+                dep, set()
+            )
             if any(part.key not in self._there(dep) for part in parts):
-                self.outcome.incomplete.setdefault(key.path[-1], []).append(str(cell.day))
+                self.outcome.incomplete.setdefault(key.path[-1], []).append(str(partition.day))
                 return False
         return True
 
@@ -210,44 +219,46 @@ class _Work:
             self.there[key] = set(self.engine.instance.get_materialized_partitions(key))
         return self.there[key]
 
-    def _made_from_fresh(self, key: AssetKey, cell: Cell, coming: Mapping[AssetKey, set[Cell]]) -> bool:
-        fresh = (cells.get(dep, set()) for dep in self.shapes[key].deps for cells in (self.ran, coming))
-        return any(cell.touches(cells) for cells in fresh)
+    def _made_from_fresh(
+        self, key: AssetKey, partition: PartitionRef, coming: Mapping[AssetKey, set[PartitionRef]]
+    ) -> bool:
+        fresh = (partitions.get(dep, set()) for dep in self.asset_nodes[key].deps for partitions in (self.ran, coming))
+        return any(partition.touches(partitions) for partitions in fresh)
 
-    def _launch(self, launch: Launch, tags: Mapping[str, str] | None = None) -> None:
-        self.engine.report(launch, False)
+    def _run_range(self, range_run: RangeRun, tags: Mapping[str, str] | None = None) -> None:
+        self.engine.report(range_run, False)
         result = self.job.execute_in_process(
             instance=self.engine.instance,
-            asset_selection=list(launch.assets),
-            tags={RANGE_START: launch.first, RANGE_END: launch.last, **self.engine.tags, **(tags or {})},
+            asset_selection=list(range_run.assets),
+            tags={RANGE_START: range_run.first, RANGE_END: range_run.last, **self.engine.tags, **(tags or {})},
             run_config=QUIET,
             raise_on_error=False,
         )
         if not result.success and not _is_verdict(result):
             raise _failure(result)
-        for key in launch.assets:
-            self.ran.setdefault(key, set()).update(launch.cells)
-            self._there(key).update(cell.key for cell in launch.cells)
-        self.outcome.launches.append(launch)
-        self.outcome.made += len(launch.cells) * len(launch.assets)
-        self.engine.report(launch, True)
+        for key in range_run.assets:
+            self.ran.setdefault(key, set()).update(range_run.partitions)
+            self._there(key).update(partition.key for partition in range_run.partitions)
+        self.outcome.range_runs.append(range_run)
+        self.outcome.made += len(range_run.partitions) * len(range_run.assets)
+        self.engine.report(range_run, True)
 
 
-def shapes(repository: dg.RepositoryDefinition) -> dict[AssetKey, Shape]:
+def asset_nodes(repository: dg.RepositoryDefinition) -> dict[AssetKey, AssetNode]:
     """Return kind and upstream assets of every asset: what planning needs to know of the graph."""
     graph = repository.asset_graph
     return {
-        key: Shape(kind=_kind(graph.get(key).partitions_def), deps=frozenset(graph.get(key).parent_keys))
+        key: AssetNode(kind=_kind(graph.get(key).partitions_def), deps=frozenset(graph.get(key).parent_keys))
         for key in graph.get_all_asset_keys()
     }
 
 
-def _standing_on(key: AssetKey | None, shapes: Mapping[AssetKey, Shape]) -> frozenset[AssetKey]:
+def _standing_on(key: AssetKey | None, asset_nodes: Mapping[AssetKey, AssetNode]) -> frozenset[AssetKey]:
     """Return the asset and everything that reads it, at any remove; none for None."""
-    found = {key} if key in shapes else set()
+    found = {key} if key in asset_nodes else set()
     grown = bool(found)
     while grown:
-        more = {name for name, shape in shapes.items() if name not in found and shape.deps & found}
+        more = {name for name, node in asset_nodes.items() if name not in found and node.deps & found}
         found |= more
         grown = bool(more)
     return frozenset(name for name in found if name is not None)

@@ -1,4 +1,4 @@
-"""Which runs a rectangle needs: closures of equal partitions definitions, cut into ranges Dagster can launch.
+"""Which runs a rectangle needs: closures of equal partitions definitions, cut into ranges that Dagster can launch.
 
 Belongs here: pure planning over asset keys, days and symbols. Running the plan is jobs.py.
 """
@@ -14,7 +14,7 @@ from timegpt_assets.core import calendar
 
 
 @dataclass(frozen=True, order=True)
-class Cell:
+class PartitionRef:
     """One partition: a day or month (``day`` its first) and, on the grid, a symbol."""
 
     day: date
@@ -26,8 +26,8 @@ class Cell:
         return f"{self.day}|{self.symbol}" if self.symbol else f"{self.day}"
 
     def touches(self, others: Set["Cell"]) -> bool:
-        """Return whether one of the others is this cell, its whole day, its month's day, or a symbol of its day."""
-        if self in others or Cell(self.day) in others:
+        """Return whether one of the others is this partition, its whole day, its month's day, or a symbol of its day."""
+        if self in others or PartitionRef(self.day) in others:
             return True
         if self.symbol:
             return False
@@ -35,43 +35,45 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Shape:
+class AssetNode:
     """What planning knows of an asset: its kind (day_symbol, trading_day, month) and what it reads."""
 
     kind: str
     deps: frozenset[AssetKey]
 
-    def cells(self, days: Sequence[date], symbols: Sequence[str]) -> set[Cell]:
+    def partitions(self, days: Sequence[date], symbols: Sequence[str]) -> set[PartitionRef]:
         """Return the partitions of this kind inside days x symbols."""
         if self.kind == "day_symbol":
-            return {Cell(day, symbol) for day in days for symbol in symbols}
-        return {Cell(day.replace(day=1) if self.kind == "month" else day) for day in days}
+            return {PartitionRef(day, symbol) for day in days for symbol in symbols}
+        return {PartitionRef(day.replace(day=1) if self.kind == "month" else day) for day in days}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Launch:
+class RangeRun:
     """One range run: assets of equal partitions definitions, consecutive days, neighbouring symbols."""
 
     assets: tuple[AssetKey, ...]
-    cells: frozenset[Cell]
+    partitions: frozenset[PartitionRef]
 
     @property
     def first(self) -> str:
         """Return the partition key the range starts with."""
-        return min(self.cells).key
+        return min(self.partitions).key
 
     @property
     def last(self) -> str:
         """Return the partition key the range ends with."""
-        return max(self.cells).key
+        return max(self.partitions).key
 
 
-def closures(shapes: Mapping[AssetKey, Shape], *, alone: Set[AssetKey] = frozenset()) -> list[tuple[AssetKey, ...]]:
+def closures(
+    asset_nodes: Mapping[AssetKey, AssetNode], *, alone: Set[AssetKey] = frozenset()
+) -> list[tuple[AssetKey, ...]]:
     """Return the assets in runs of one kind each, every asset after what it reads, the largest possible run first.
 
-    ``alone`` assets get a run of their own. Assets outside ``shapes`` are taken as there.
+    ``alone`` assets get a run of their own. Assets outside ``nodes`` are taken as there.
     """
-    left, runs = dict(sorted(shapes.items(), key=lambda item: item[0].path)), []
+    left, runs = dict(sorted(asset_nodes.items(), key=lambda item: item[0].path)), []
     while left:
         options = [_closed(left, kind, alone) for kind in sorted({s.kind for s in left.values()})]
         options += [(k,) for k in left if k in alone and not left[k].deps & left.keys()]
@@ -83,28 +85,28 @@ def closures(shapes: Mapping[AssetKey, Shape], *, alone: Set[AssetKey] = frozens
     return runs
 
 
-def _closed(left: Mapping[AssetKey, Shape], kind: str, alone: Set[AssetKey]) -> tuple[AssetKey, ...]:
+def _closed(left: Mapping[AssetKey, AssetNode], kind: str, alone: Set[AssetKey]) -> tuple[AssetKey, ...]:
     """Return the assets of one kind that need nothing but each other, in order of reading."""
     chosen: list[AssetKey] = []
     grown = True
     while grown:
         grown = False
-        for key, shape in left.items():
-            waits = (shape.deps & left.keys()) - set(chosen)
-            if shape.kind == kind and key not in chosen and key not in alone and not waits:
+        for key, node in left.items():
+            waits = (node.deps & left.keys()) - set(chosen)
+            if node.kind == kind and key not in chosen and key not in alone and not waits:
                 chosen.append(key)
                 grown = True
     return tuple(chosen)
 
 
-def launches(
+def range_runs(
     assets: Sequence[AssetKey],
-    needed: Mapping[AssetKey, Set[Cell]],
+    needed: Mapping[AssetKey, Set[PartitionRef]],
     *,
     symbols: Sequence[str],
     max_days: int | None = None,
-) -> list[Launch]:
-    """Return the range runs that cover the needed cells: one for all assets if they form one range, else by asset.
+) -> list[RangeRun]:
+    """Return the range runs that cover the needed partitions: one for all assets if they form one range, else by asset.
 
     By asset, because an asset that reads every symbol's past must not start before the others are done with theirs.
     """
@@ -113,21 +115,27 @@ def launches(
         return []
     ranges = _ranges(needed[wanted[0]], symbols, max_days)
     if all(needed[key] == needed[wanted[0]] for key in wanted) and (len(ranges) == 1 or len(wanted) == 1):
-        return [Launch(assets=tuple(wanted), cells=cells) for cells in ranges]
-    return [Launch(assets=(key,), cells=cells) for key in wanted for cells in _ranges(needed[key], symbols, max_days)]
+        return [RangeRun(assets=tuple(wanted), partitions=partitions) for partitions in ranges]
+    return [
+        RangeRun(assets=(key,), partitions=partitions)
+        for key in wanted
+        for partitions in _ranges(needed[key], symbols, max_days)
+    ]
 
 
-def _ranges(cells: Set[Cell], symbols: Sequence[str], max_days: int | None) -> list[frozenset[Cell]]:
-    """Return the cells cut into rectangles of days that follow each other and symbols that are neighbours."""
+def _ranges(
+    partitions: Set[PartitionRef], symbols: Sequence[str], max_days: int | None
+) -> list[frozenset[PartitionRef]]:
+    """Return the partitions cut into rectangles of days that follow each other and symbols that are neighbours."""
     by_day: dict[date, tuple[str, ...]] = {
-        day: tuple(c.symbol for c in group) for day, group in groupby(sorted(cells), key=lambda c: c.day)
+        day: tuple(c.symbol for c in group) for day, group in groupby(sorted(partitions), key=lambda c: c.day)
     }
     ranges = []
     for days in _runs_of_days(by_day):
         size = max_days or len(days)
         for start in range(0, len(days), size):
             for neighbours in _neighbours(by_day[days[0]], symbols):
-                ranges.append(frozenset(Cell(d, s) for d in days[start : start + size] for s in neighbours))
+                ranges.append(frozenset(PartitionRef(d, s) for d in days[start : start + size] for s in neighbours))
     return ranges
 
 

@@ -16,10 +16,10 @@ from timegpt_assets.adapters.market.market_data import MarketDataError
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.assets.bars import arrived
 from timegpt_assets.core import calendar
-from timegpt_assets.engine.engine import Engine, Outcome, Rectangle, shapes
-from timegpt_assets.engine.plans import Cell
+from timegpt_assets.engine.engine import Engine, Outcome, Rectangle, asset_nodes
+from timegpt_assets.engine.plans import PartitionRef
 from timegpt_assets.engine.stages import rectangle
-from timegpt_assets.engine.stale import Reach, reach, stale
+from timegpt_assets.engine.stale import InputWindow, input_window, stale
 from timegpt_assets.partitions import GraphContext, days_of, symbols_of
 from timegpt_assets.resources import MarketData, Runtime, market_data
 
@@ -69,9 +69,11 @@ def touched(first: date) -> list[date]:
 
 def refresh(engine: Engine, graph: GraphContext, keys: Sequence[str]) -> Outcome:
     """Make these raw_bars partitions and the bars on them again, and nothing else; what reads them is left stale."""
-    cells = frozenset(_cell(key) for key in keys)
-    wanted = rectangle(graph, shapes(engine.repository), days=days_of(keys), symbols=symbols_of(keys), assets=REVISED)
-    return engine.run(replace(wanted, stale={RAW_BARS: cells, BARS: cells}, missing=False, history=()))
+    partitions = frozenset(_partition(key) for key in keys)
+    wanted = rectangle(
+        graph, asset_nodes(engine.repository), days=days_of(keys), symbols=symbols_of(keys), assets=REVISED
+    )
+    return engine.run(replace(wanted, stale={RAW_BARS: partitions, BARS: partitions}, missing=False, history=()))
 
 
 def only_stale(engine: Engine, runtime: Runtime, wanted: Rectangle) -> Rectangle:
@@ -81,34 +83,38 @@ def only_stale(engine: Engine, runtime: Runtime, wanted: Rectangle) -> Rectangle
     return replace(wanted, stale=outdated(engine, wanted, roots=roots), missing=False, history=())
 
 
-def outdated(engine: Engine, wanted: Rectangle, *, roots: Iterable[str] = ()) -> dict[AssetKey, frozenset[Cell]]:
+def outdated(
+    engine: Engine, wanted: Rectangle, *, roots: Iterable[str] = ()
+) -> dict[AssetKey, frozenset[PartitionRef]]:
     """Return the existing partitions of the rectangle that are older than what they were made from, by asset.
 
     ``roots`` are raw_bars partitions taken as stale because the source was revised.
     """
-    known = shapes(engine.repository)
+    known = asset_nodes(engine.repository)
     ages = {key: _ages(engine.instance, key) for key in known}
-    found = stale(ages, known, reaches(engine.repository), roots={RAW_BARS: {_cell(key) for key in roots}})
-    inside = {key: known[key].cells(wanted.days, wanted.symbols) for key in wanted.assets}
-    return {key: cells & inside[key] for key, cells in found.items() if key in inside and cells & inside[key]}
+    found = stale(ages, known, input_windows(engine.repository), roots={RAW_BARS: {_partition(key) for key in roots}})
+    inside = {key: known[key].partitions(wanted.days, wanted.symbols) for key in wanted.assets}
+    return {
+        key: partitions & inside[key] for key, partitions in found.items() if key in inside and partitions & inside[key]
+    }
 
 
-def reaches(repository: dg.RepositoryDefinition) -> dict[tuple[AssetKey, AssetKey], Reach]:
+def input_windows(repository: dg.RepositoryDefinition) -> dict[tuple[AssetKey, AssetKey], InputWindow]:
     """Return what every asset reads of each of its inputs."""
     graph = repository.asset_graph
     return {
-        (key, parent): reach(graph.get_partition_mapping(key, parent))
+        (key, parent): input_window(graph.get_partition_mapping(key, parent))
         for key in graph.get_all_asset_keys()
         for parent in graph.get(key).parent_keys
     }
 
 
-def _ages(instance: dg.DagsterInstance, key: AssetKey) -> dict[Cell, int]:
+def _ages(instance: dg.DagsterInstance, key: AssetKey) -> dict[PartitionRef, int]:
     """Return when each partition was last made: the number of its record, which grows."""
     made = instance.event_log_storage.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION)
-    return {_cell(partition): number for partition, number in made.items()}
+    return {_partition(partition): number for partition, number in made.items()}
 
 
-def _cell(key: str) -> Cell:
+def _partition(key: str) -> PartitionRef:
     day, _, symbol = key.partition("|")
-    return Cell(date.fromisoformat(day), symbol)
+    return PartitionRef(date.fromisoformat(day), symbol)

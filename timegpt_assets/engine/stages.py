@@ -10,7 +10,7 @@ from dagster import AssetKey
 
 from timegpt_assets.core import calendar
 from timegpt_assets.engine.engine import Rectangle
-from timegpt_assets.engine.plans import Shape
+from timegpt_assets.engine.plans import AssetNode
 from timegpt_assets.partitions import GraphContext
 from timegpt_assets.partitions import symbols as all_symbols
 
@@ -47,7 +47,7 @@ class Refused(ValueError):
 
 def rectangle(
     graph: GraphContext,
-    shapes: dict[AssetKey, Shape],
+    asset_nodes: dict[AssetKey, AssetNode],
     *,
     days: Sequence[date],
     symbols: Sequence[str] = (),
@@ -61,7 +61,7 @@ def rectangle(
     ``reask`` the answers, paying for them once more.
     """
     settings, everyone = graph.settings, all_symbols(graph.settings)
-    by_name = {key.path[-1]: key for key in shapes}
+    by_name = {key.path[-1]: key for key in asset_nodes}
     if unknown := sorted(set(assets) - by_name.keys()):
         raise Refused(f"no asset is called {', '.join(unknown)}. Choose from: {', '.join(sorted(by_name))}.")
     if unknown := sorted(set(symbols) - set(everyone)):
@@ -70,7 +70,7 @@ def rectangle(
             "Add it to universe.tickers, or ask for one of these."
         )
     named = [by_name[name] for name in assets]
-    wanted = _with_upstream(named, shapes)
+    wanted = _with_upstream(named, asset_nodes)
     answers, history = by_name["answers"], settings.forecast.history_days
     asked = answers in wanted
     warmup = settings.features.warmup_sessions if by_name["features"] in wanted else 0
@@ -80,7 +80,7 @@ def rectangle(
         all_symbols=everyone,
         assets=tuple(wanted),
         forced=frozenset(named if force else ()) | frozenset({answers} if reask else ()),
-        whole=frozenset(_with_upstream([answers], shapes)) if asked else frozenset(),
+        whole=frozenset(_with_upstream([answers], asset_nodes)) if asked else frozenset(),
         history=(
             (frozenset({by_name["raw_bars"], by_name["bars"]}), warmup + (history if asked else 0)),
             (frozenset(by_name[name] for name in WARMED_UP), history if asked else 0),
@@ -91,14 +91,14 @@ def rectangle(
     )
 
 
-def _with_upstream(keys: Sequence[AssetKey], shapes: dict[AssetKey, Shape]) -> list[AssetKey]:
+def _with_upstream(keys: Sequence[AssetKey], asset_nodes: dict[AssetKey, AssetNode]) -> list[AssetKey]:
     found: set[AssetKey] = set()
     waiting = list(keys)
     while waiting:
         key = waiting.pop()
         if key not in found:
             found.add(key)
-            waiting.extend(shapes[key].deps)
+            waiting.extend(asset_nodes[key].deps)
     return sorted(found, key=lambda k: k.path)
 
 

@@ -13,14 +13,14 @@ import dagster as dg
 from dagster import AssetKey
 
 from timegpt_assets.core import calendar
-from timegpt_assets.engine.plans import Cell, Shape
+from timegpt_assets.engine.plans import AssetNode, PartitionRef
 
 STALE = 1 << 62
 """The age of what is to be made again: newer than anything."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class InputWindow:
     """What a partition reads of an input: sessions (months, for a month) from ``first`` to ``last`` around its own.
 
     ``own_symbol``: of its own symbol alone.
@@ -31,77 +31,79 @@ class Reach:
     own_symbol: bool = False
 
 
-def reach(mapping: dg.PartitionMapping) -> Reach:
-    """Return the reach of a partition mapping. Raises TypeError for a kind the graph does not use."""
+def input_window(mapping: dg.PartitionMapping) -> InputWindow:
+    """Return the input_window of a partition mapping. Raises TypeError for a kind the graph does not use."""
     if isinstance(mapping, dg.MultiPartitionMapping):
         parts = mapping.downstream_mappings_by_upstream_dimension
         days, symbols = (parts[name].partition_mapping for name in ("day", "symbol"))
-        found = reach(days)
-        return Reach(found.first, found.last, own_symbol=isinstance(symbols, dg.IdentityPartitionMapping))
+        found = input_window(days)
+        return InputWindow(found.first, found.last, own_symbol=isinstance(symbols, dg.IdentityPartitionMapping))
     if isinstance(mapping, dg.TimeWindowPartitionMapping):
-        return Reach(mapping.start_offset, mapping.end_offset)
+        return InputWindow(mapping.start_offset, mapping.end_offset)
     if isinstance(mapping, dg.IdentityPartitionMapping):
-        return Reach(own_symbol=True)
+        return InputWindow(own_symbol=True)
     if isinstance(mapping, dg.MultiToSingleDimensionPartitionMapping):
-        return Reach()
-    raise TypeError(f"{type(mapping).__name__} has no reach. Say in stale.py which partitions it reads.")
+        return InputWindow()
+    raise TypeError(f"{type(mapping).__name__} has no input_window. Say in stale.py which partitions it reads.")
 
 
 def stale(
-    ages: Mapping[AssetKey, Mapping[Cell, int]],
-    shapes: Mapping[AssetKey, Shape],
-    reaches: Mapping[tuple[AssetKey, AssetKey], Reach],
+    ages: Mapping[AssetKey, Mapping[PartitionRef, int]],
+    asset_nodes: Mapping[AssetKey, AssetNode],
+    input_windows: Mapping[tuple[AssetKey, AssetKey], InputWindow],
     *,
-    roots: Mapping[AssetKey, Set[Cell]],
-) -> dict[AssetKey, frozenset[Cell]]:
+    roots: Mapping[AssetKey, Set[PartitionRef]],
+) -> dict[AssetKey, frozenset[PartitionRef]]:
     """Return the existing partitions that are stale: ``roots``, and whatever is older than anything it reads.
 
-    ``ages`` grow with the time of making; ``reaches`` is by (asset, what it reads). What reads a stale partition is
+    ``ages`` grow with the time of making; ``input_windows`` is by (asset, what it reads). What reads a stale partition is
     stale.
     """
     seen: dict[AssetKey, _Ages] = {}
-    found: dict[AssetKey, frozenset[Cell]] = {}
-    waiting = dict(shapes)
+    found: dict[AssetKey, frozenset[PartitionRef]] = {}
+    waiting = dict(asset_nodes)
     while waiting:
-        key = next(k for k, shape in waiting.items() if not shape.deps & waiting.keys())
-        shape = waiting.pop(key)
+        key = next(k for k, node in waiting.items() if not node.deps & waiting.keys())
+        node = waiting.pop(key)
         own = ages.get(key, {})
-        parents = [(seen[dep], reaches[key, dep]) for dep in shape.deps if dep in seen]
-        later = {c for c, age in own.items() if any(p.newest(c, r, shape.kind) > age for p, r in parents)}
+        parents = [(seen[dep], input_windows[key, dep]) for dep in node.deps if dep in seen]
+        later = {c for c, age in own.items() if any(p.newest(c, r, node.kind) > age for p, r in parents)}
         found[key] = frozenset(later | (roots.get(key, frozenset()) & own.keys()))
-        seen[key] = _Ages({cell: STALE if cell in found[key] else age for cell, age in own.items()}, shape.kind)
-    return {key: cells for key, cells in found.items() if cells}
+        seen[key] = _Ages(
+            {partition: STALE if partition in found[key] else age for partition, age in own.items()}, node.kind
+        )
+    return {key: partitions for key, partitions in found.items() if partitions}
 
 
 @dataclass
 class _Ages:
     """The ages of one asset's partitions, ready to be asked for the newest of a window."""
 
-    ages: Mapping[Cell, int]
+    ages: Mapping[PartitionRef, int]
     kind: str
     days: list[date] = field(default_factory=list)
     by_day: dict[str, list[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Line the ages up by day: those of each symbol, and the newest of all under ""."""
-        self.days = sorted({cell.day for cell in self.ages})
+        self.days = sorted({partition.day for partition in self.ages})
         position = {day: n for n, day in enumerate(self.days)}
-        for cell, age in self.ages.items():
-            for symbol in {cell.symbol, ""}:
+        for partition, age in self.ages.items():
+            for symbol in {partition.symbol, ""}:
                 line = self.by_day.setdefault(symbol, [0] * len(self.days))
-                line[position[cell.day]] = max(line[position[cell.day]], age)
+                line[position[partition.day]] = max(line[position[partition.day]], age)
 
-    def newest(self, child: Cell, reach: Reach, child_kind: str) -> int:
+    def newest(self, child: PartitionRef, input_window: InputWindow, child_kind: str) -> int:
         """Return the age of the newest partition that the child reads, 0 when none of them is there."""
-        line = self.by_day.get(child.symbol if reach.own_symbol else "", [])
-        start, end = self._window(child.day, reach, monthly=child_kind == "month")
+        line = self.by_day.get(child.symbol if input_window.own_symbol else "", [])
+        start, end = self._window(child.day, input_window, monthly=child_kind == "month")
         return max(line[start:end], default=0)
 
-    def _window(self, day: date, reach: Reach, *, monthly: bool) -> tuple[int, int]:
+    def _window(self, day: date, input_window: InputWindow, *, monthly: bool) -> tuple[int, int]:
         if monthly:
-            first, after = _month(day, reach.first), _month(day, reach.last + 1)
+            first, after = _month(day, input_window.first), _month(day, input_window.last + 1)
             return bisect_left(self.days, first), bisect_left(self.days, after)
-        first, last = calendar.shifted(day, reach.first), calendar.shifted(day, reach.last)
+        first, last = calendar.shifted(day, input_window.first), calendar.shifted(day, input_window.last)
         return bisect_left(self.days, first), bisect_right(self.days, last)
 
 

@@ -132,7 +132,10 @@ def _through_dagster(folder: Path, root: Path, symbols: Sequence[str]) -> list[A
         places = [f"data.{name}={folder}/{kind}/{name}" for name in names]
         runtime = load_runtime([*chosen, *places], profile="dev", environ={})
         repository = build_definitions(runtime) if kind == "real" else empty_assets(grid(runtime.settings))
-        with opened(runtime, report=lambda launch, done: None) as command, _instance(command, folder, kind) as instance:
+        with (
+            opened(runtime, report=lambda range_run, done: None) as command,
+            _instance(command, folder, kind) as instance,
+        ):
             found = repository.get_repository_def()
             measured.append(spent(lambda r=found, i=instance: ranged(r, i, symbols)))
     assert STAGES["bars"] == tuple(key.path[-1] for key in (*GRIDS, REPORT))

@@ -17,7 +17,7 @@ import dagster as dg
 
 from timegpt_assets.cli.context import opened
 from timegpt_assets.definitions import build_definitions, load_runtime
-from timegpt_assets.engine.engine import shapes
+from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.stages import rectangle
 from timegpt_assets.io_managers import TableIOManager
 
@@ -61,8 +61,8 @@ def main() -> None:
         places = [f"data.{name}={folder}/{name}" for name in ("storage_root", "artifacts_root", "dagster_home")]
         runtime = load_runtime([*places, "universe.context=[]"], profile="demo", environ={})
         build_definitions(runtime)
-        with opened(runtime, report=lambda launch, done: None) as command:
-            nodes = shapes(command.engine.repository)
+        with opened(runtime, report=lambda range_run, done: None) as command:
+            nodes = asset_nodes(command.engine.repository)
             command.engine.run(rectangle(command.graph, nodes, days=[date(2025, 2, 18), date(2025, 2, 19)]))
             spent.update(compute=0.0, storage=0.0)
             began, cpu = time.perf_counter(), time.process_time()

@@ -109,7 +109,7 @@ def _tell(told: Story, server: TimeGPTServer, patched: pytest.MonkeyPatch) -> No
 def _from_the_ui(told: Story, server: TimeGPTServer) -> None:
     """Materialise the days once more the way the UI does: a range run of the asset on the same instance."""
     runtime = load_runtime([*TINY, *modest(server.url)], profile="dev")
-    with opened(runtime, report=lambda launch, done: None) as command:
+    with opened(runtime, report=lambda range_run, done: None) as command:
         job = command.engine.repository.get_implicit_global_asset_job_def()
         result = job.execute_in_process(
             instance=command.engine.instance,

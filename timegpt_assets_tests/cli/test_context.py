@@ -72,7 +72,7 @@ def test_a_home_that_takes_no_files_is_named(tmp_path):
 
 @pytest.mark.usefixtures("quiet_environment")
 def test_the_desk_opens_the_instance_with_the_batched_event_log_and_reads_absent_tables_as_empty(tmp_path):
-    with opened(runtime(tmp_path), report=lambda launch, done: None) as command:
+    with opened(runtime(tmp_path), report=lambda range_run, done: None) as command:
         assert isinstance(command.engine.instance.event_log_storage, BatchedSqliteEventLogStorage)
         assert Path(command.engine.instance.root_directory) == tmp_path / ".dagster" / "demo"
         assert command.table("bars/bars", ["2025-01-16"]).is_empty()

@@ -11,8 +11,8 @@ import pytest
 
 from timegpt_assets.adapters.market.market_data import MarketDataError
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
-from timegpt_assets.engine.engine import RANGE_END, RANGE_START, Engine, Outcome, RunFailed, shapes
-from timegpt_assets.engine.plans import Cell
+from timegpt_assets.engine.engine import RANGE_END, RANGE_START, Engine, Outcome, RunFailed, asset_nodes
+from timegpt_assets.engine.plans import PartitionRef
 from timegpt_assets.engine.stages import EVERYDAY, rectangle
 from timegpt_assets.partitions import graph_context
 from timegpt_assets_tests.roads import Road, road, sessions
@@ -59,14 +59,14 @@ def run(
     )
 
 
-def cells(found: Road, key: dg.AssetKey) -> list[Cell]:
-    return sorted(shapes(found.engine.repository)[key].cells(DAYS, SYMBOLS))
+def partitions(found: Road, key: dg.AssetKey) -> list[PartitionRef]:
+    return sorted(asset_nodes(found.engine.repository)[key].partitions(DAYS, SYMBOLS))
 
 
-def stored(found: Road, key: dg.AssetKey, keys: Sequence[Cell]) -> dict[str, bytes]:
+def stored(found: Road, key: dg.AssetKey, keys: Sequence[PartitionRef]) -> dict[str, bytes]:
     """Return the bytes of these partitions' files."""
-    monthly = shapes(found.engine.repository)[key].kind == "month"
-    files = {f"{cell.day:%Y-%m}" if monthly else f"{cell.day}" for cell in keys}
+    monthly = asset_nodes(found.engine.repository)[key].kind == "month"
+    files = {f"{partition.day:%Y-%m}" if monthly else f"{partition.day}" for partition in keys}
     return {file: (found.root / "/".join(key.path) / f"{file}.parquet").read_bytes() for file in sorted(files)}
 
 
@@ -76,12 +76,12 @@ def forget(found: Road, key: dg.AssetKey, files: Mapping[str, bytes]) -> None:
 
 
 def names(outcome: Outcome) -> set[str]:
-    return {key.path[-1] for launch in outcome.launches for key in launch.assets}
+    return {key.path[-1] for range_run in outcome.range_runs for key in range_run.assets}
 
 
 def test_a_second_run_makes_nothing(walked):
     again = walked.run(DAYS)
-    assert (again.made, again.launches) == (0, [])
+    assert (again.made, again.range_runs) == (0, [])
     assert again.there > 150
 
 
@@ -99,11 +99,11 @@ def test_days_outside_the_rectangle_are_made_as_history_alone(walked):
 def test_launches_hold_assets_of_one_kind_and_each_cell_once(walked, tmp_path):
     with road(tmp_path, TWO) as found:
         outcome = found.run(DAYS[:1], assets=("panel",))
-    kinds = shapes(walked.engine.repository)
-    made: set[tuple[dg.AssetKey, Cell]] = set()
-    for launch in outcome.launches:
-        assert len({kinds[key].kind for key in launch.assets}) == 1
-        new = {(key, cell) for key in launch.assets for cell in launch.cells}
+    kinds = asset_nodes(walked.engine.repository)
+    made: set[tuple[dg.AssetKey, PartitionRef]] = set()
+    for range_run in outcome.range_runs:
+        assert len({kinds[key].kind for key in range_run.assets}) == 1
+        new = {(key, partition) for key in range_run.assets for partition in range_run.partitions}
         assert not new & made
         made |= new
     assert len(made) == outcome.made
@@ -111,10 +111,10 @@ def test_launches_hold_assets_of_one_kind_and_each_cell_once(walked, tmp_path):
 
 def test_a_range_run_by_tags_of_one_asset_stores_what_the_engine_stored(walked):
     compared = 0
-    for key in sorted(shapes(walked.engine.repository), key=lambda k: k.path):
+    for key in sorted(asset_nodes(walked.engine.repository), key=lambda k: k.path):
         if key.path[-1] not in EVERYDAY:
             continue
-        keys = cells(walked, key)
+        keys = partitions(walked, key)
         before = stored(walked, key, keys)
         forget(walked, key, before)
         assert run(walked.engine, [key], {RANGE_START: keys[0].key, RANGE_END: keys[-1].key}).success
@@ -135,20 +135,20 @@ def test_a_range_run_by_tags_of_one_asset_stores_what_the_engine_stored(walked):
 )
 def test_runs_of_one_partition_each_store_what_the_engine_stored(walked, name):
     key = dg.AssetKey(name.split("/"))
-    keys = [cell for cell in cells(walked, key) if cell.day == DAYS[-1] or cell.day.day == 1]
+    keys = [partition for partition in partitions(walked, key) if partition.day == DAYS[-1] or partition.day.day == 1]
     before = stored(walked, key, keys)
     forget(walked, key, before)
-    for cell in reversed(keys):
-        assert run(walked.engine, [key], partition=cell.key).success
+    for partition in reversed(keys):
+        assert run(walked.engine, [key], partition=partition.key).success
     assert stored(walked, key, keys) == before
 
 
 def test_days_in_blocks_store_what_all_days_at_once_store(walked, tmp_path):
     with road(tmp_path, TWO) as found:
         house = graph_context(found.runtime.settings)
-        whole = rectangle(house, shapes(found.engine.repository), days=DAYS, assets=("portfolio",))
+        whole = rectangle(house, asset_nodes(found.engine.repository), days=DAYS, assets=("portfolio",))
         outcome = found.engine.run(dataclasses.replace(whole, range_days=2))
-        assert len([launch for launch in outcome.launches if "answers" in str(launch.assets)]) == 2
+        assert len([range_run for range_run in outcome.range_runs if "answers" in str(range_run.assets)]) == 2
         in_chunks = found.bytes()
     at_once = walked.bytes()
     assert [name for name, content in in_chunks.items() if at_once[name] != content] == []
@@ -174,7 +174,12 @@ def test_forcing_an_asset_makes_it_and_what_was_asked_beside_it_again_and_nothin
 
 def test_forcing_leaves_the_history_alone(walked):
     outcome = walked.run(DAYS[:1], assets=("bars", "panel"), force=True)
-    made = {(key.path[-1], cell.day) for launch in outcome.launches for key in launch.assets for cell in launch.cells}
+    made = {
+        (key.path[-1], partition.day)
+        for range_run in outcome.range_runs
+        for key in range_run.assets
+        for partition in range_run.partitions
+    }
     assert ("bars", DAYS[0]) in made
     assert {day for _, day in made} == {DAYS[0]}
 
@@ -265,9 +270,9 @@ def test_one_bad_symbol_does_not_stop_the_rectangle_however_small_it_is(tmp_path
 def test_the_report_hears_of_every_launch_before_and_after(tmp_path):
     heard: list[tuple[int, bool]] = []
     with road(tmp_path, TWO) as found:
-        found.engine.report = lambda launch, done: heard.append((id(launch), done))
+        found.engine.report = lambda range_run, done: heard.append((id(range_run), done))
         outcome = found.run(DAYS[:1], assets=("bars",))
-    assert heard == [(id(launch), done) for launch in outcome.launches for done in (False, True)]
+    assert heard == [(id(range_run), done) for range_run in outcome.range_runs for done in (False, True)]
 
 
 def test_runs_carry_the_engine_s_tags_and_leave_no_warnings_in_the_log(tmp_path, caplog):

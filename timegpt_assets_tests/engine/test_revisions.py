@@ -22,8 +22,8 @@ from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.automation.source import revised_source
 from timegpt_assets.cli.app import app
 from timegpt_assets.core import calendar
-from timegpt_assets.engine.engine import Rectangle, shapes
-from timegpt_assets.engine.plans import Cell
+from timegpt_assets.engine.engine import Rectangle, asset_nodes
+from timegpt_assets.engine.plans import PartitionRef
 from timegpt_assets.engine.revisions import only_stale, outdated, refresh, revised
 from timegpt_assets.engine.stages import rectangle
 from timegpt_assets.partitions import graph_context
@@ -198,28 +198,28 @@ def test_what_stands_on_a_revised_day_shows_as_stale_and_no_other_day_does(tmp_p
         deliver(tmp_path / "source", revise=at(REVISED, 100, 0.5))
         obey(of, tick(of, None)[0])
         ours = stale_of(of)
-        everyone = {Cell(REVISED, symbol) for symbol in SYMBOLS}  # they read the day's market context
-        assert ours["features"] == everyone | {Cell(DAYS[2], "AAPL")}  # a warm-up of one session
-        assert ours["quality_report"] == {Cell(REVISED)}
-        assert ours["labels"] == {Cell(REVISED, "AAPL")}
+        everyone = {PartitionRef(REVISED, symbol) for symbol in SYMBOLS}  # they read the day's market context
+        assert ours["features"] == everyone | {PartitionRef(DAYS[2], "AAPL")}  # a warm-up of one session
+        assert ours["quality_report"] == {PartitionRef(REVISED)}
+        assert ours["labels"] == {PartitionRef(REVISED, "AAPL")}
         assert "bars" not in ours
         for name, symbol in (("labels", "AAPL"), ("labels", "META"), ("features", "AAPL"), ("quality_report", "")):
             for day in DAYS:
-                cell = Cell(day, symbol)
-                theirs = dagster_says(of, name, cell.key) == StaleStatus.STALE
-                assert theirs == (cell in ours.get(name, ())), (name, cell)
+                partition = PartitionRef(day, symbol)
+                theirs = dagster_says(of, name, partition.key) == StaleStatus.STALE
+                assert theirs == (partition in ours.get(name, ())), (name, partition)
 
 
-def with_stale(wanted: Rectangle, cells: dict[AssetKey, frozenset[Cell]]) -> Rectangle:
+def with_stale(wanted: Rectangle, partitions: dict[AssetKey, frozenset[PartitionRef]]) -> Rectangle:
     """Return the rectangle that makes these again and nothing that is missing."""
-    return replace(wanted, stale=cells, missing=False, history=())
+    return replace(wanted, stale=partitions, missing=False, history=())
 
 
-def stale_of(of: Road) -> dict[str, set[Cell]]:
+def stale_of(of: Road) -> dict[str, set[PartitionRef]]:
     """Return our verdict over the whole grid, by asset name."""
     graph = graph_context(of.runtime.settings)
-    wanted = rectangle(graph, shapes(of.engine.repository), days=DAYS, assets=MADE)
-    return {key.path[-1]: set(cells) for key, cells in outdated(of.engine, wanted).items()}
+    wanted = rectangle(graph, asset_nodes(of.engine.repository), days=DAYS, assets=MADE)
+    return {key.path[-1]: set(partitions) for key, partitions in outdated(of.engine, wanted).items()}
 
 
 def dagster_says(of: Road, name: str, partition: str) -> StaleStatus:
@@ -235,7 +235,7 @@ def test_making_the_stale_again_gives_what_a_fresh_house_makes_of_the_revised_so
     with house(tmp_path / "old") as of:
         deliver(tmp_path / "old" / "source", revise=at(REVISED, 389, 0.5))
         graph = graph_context(of.runtime.settings)
-        wanted = rectangle(graph, shapes(of.engine.repository), days=DAYS, assets=MADE)
+        wanted = rectangle(graph, asset_nodes(of.engine.repository), days=DAYS, assets=MADE)
         source = LocalMarketData(tmp_path / "old" / "source")
         roots = revised(source, ParquetStore(of.runtime.storage), SYMBOLS, DAYS)
         mended = of.engine.run(with_stale(wanted, outdated(of.engine, wanted, roots=roots)))
@@ -303,6 +303,8 @@ def test_making_the_stale_makes_nothing_that_is_missing(tmp_path):
         of.run(DAYS[:2], assets=("bars",))
         deliver(tmp_path / "source", revise=at(REVISED, 100, 0.5))
         graph = graph_context(of.runtime.settings)
-        wanted = rectangle(graph, shapes(of.engine.repository), days=DAYS, assets=("bars",))
+        wanted = rectangle(graph, asset_nodes(of.engine.repository), days=DAYS, assets=("bars",))
         made = of.engine.run(only_stale(of.engine, of.runtime, wanted))
-        assert [sorted(cell.key for cell in launch.cells) for launch in made.launches] == [[f"{REVISED}|AAPL"]]
+        assert [sorted(partition.key for partition in range_run.partitions) for range_run in made.range_runs] == [
+            [f"{REVISED}|AAPL"]
+        ]

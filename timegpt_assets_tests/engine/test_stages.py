@@ -10,7 +10,7 @@ from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.tables.every import ALL
 from timegpt_assets.definitions import ASSETS, build_definitions
-from timegpt_assets.engine.engine import shapes
+from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.stages import EVERYDAY, STAGES, Refused, last_closed_session, rectangle, sessions_asked
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.resources import Runtime
@@ -28,7 +28,7 @@ def house(*overrides: str, profile: str = "demo") -> GraphContext:
 @cache
 def graph():
     runtime = Runtime(settings=house().settings, root=Path("/nowhere"), environment={}, clock=lambda: LATER)
-    return shapes(build_definitions(runtime).get_repository_def())
+    return asset_nodes(build_definitions(runtime).get_repository_def())
 
 
 def asked(*overrides: str, profile: str = "demo", **wanted):

@@ -8,10 +8,10 @@ from dagster import AssetKey
 from dagster._core.definitions.partitions.context import partition_loading_context
 
 from timegpt_assets.definitions import build_definitions
-from timegpt_assets.engine.engine import shapes
-from timegpt_assets.engine.plans import Cell
-from timegpt_assets.engine.revisions import reaches
-from timegpt_assets.engine.stale import Reach, reach, stale
+from timegpt_assets.engine.engine import asset_nodes
+from timegpt_assets.engine.plans import PartitionRef
+from timegpt_assets.engine.revisions import input_windows
+from timegpt_assets.engine.stale import InputWindow, input_window, stale
 from timegpt_assets_tests.roads import LATER, TINY, load_runtime, sessions
 
 FIRST, LAST = date(2025, 1, 21), date(2025, 2, 6)
@@ -25,55 +25,62 @@ def repository(tmp_path_factory):
 
 def test_the_clerk_finds_the_same_stale_partitions_whatever_the_order_of_making(repository):
     """Ages at random over the whole graph: each partition of ours is stale exactly when the clerk says so."""
-    known, symbols = shapes(repository), ["AAPL", "META", "NVDA", "SPY"]
+    known, symbols = asset_nodes(repository), ["AAPL", "META", "NVDA", "SPY"]
     days = sessions(FIRST, LAST)
     rng = random.Random(3)
     ages = {
-        key: {cell: rng.randrange(10**6) for cell in sorted(shape.cells(days, symbols)) if rng.random() < 0.8}
-        for key, shape in known.items()
+        key: {
+            partition: rng.randrange(10**6)
+            for partition in sorted(node.partitions(days, symbols))
+            if rng.random() < 0.8
+        }
+        for key, node in known.items()
     }
-    few = {key: {cell: rng.randrange(20) * 1000 + n for cell in cells} for n, (key, cells) in enumerate(ages.items())}
+    few = {
+        key: {partition: rng.randrange(20) * 1000 + n for partition in partitions}
+        for n, (key, partitions) in enumerate(ages.items())
+    }
     order = repository.asset_graph.toposorted_asset_keys
     in_order = {key: dict.fromkeys(ages[key], n) for n, key in enumerate(order)}
-    assert stale(in_order, known, reaches(repository), roots={}) == {}
+    assert stale(in_order, known, input_windows(repository), roots={}) == {}
     for key in order[:4]:
         in_order[key] |= dict.fromkeys(rng.sample(sorted(in_order[key]), 2), 10**6)
     for made in (ages, few, in_order):
-        found = stale(made, known, reaches(repository), roots={})
+        found = stale(made, known, input_windows(repository), roots={})
         assert found == clerk(repository, made)
         assert 50 < sum(map(len, found.values())) < sum(map(len, made.values()))
 
 
-def clerk(repository, ages: dict[AssetKey, dict[Cell, int]]) -> dict[AssetKey, frozenset[Cell]]:
+def clerk(repository, ages: dict[AssetKey, dict[PartitionRef, int]]) -> dict[AssetKey, frozenset[PartitionRef]]:
     """Return what is stale, partition by partition, from Dagster's mappings."""
     graph = repository.asset_graph
-    found: dict[AssetKey, set[Cell]] = {}
+    found: dict[AssetKey, set[PartitionRef]] = {}
     with partition_loading_context(LATER):
         for key in graph.toposorted_asset_keys:
             found[key] = set()
-            for cell, age in ages.get(key, {}).items():
+            for partition, age in ages.get(key, {}).items():
                 for parent in graph.get(key).parent_keys:
-                    for dep in _read(graph, key, parent, cell):
+                    for dep in _read(graph, key, parent, partition):
                         if dep in ages.get(parent, {}) and (dep in found[parent] or ages[parent][dep] > age):
-                            found[key].add(cell)
-    return {key: frozenset(cells) for key, cells in found.items() if cells}
+                            found[key].add(partition)
+    return {key: frozenset(partitions) for key, partitions in found.items() if partitions}
 
 
-def _read(graph, key: AssetKey, parent: AssetKey, cell: Cell) -> list[Cell]:
+def _read(graph, key: AssetKey, parent: AssetKey, partition: PartitionRef) -> list[PartitionRef]:
     """Return the parent's partitions that a partition reads, less what a month asset filters out again."""
     own, theirs = graph.get(key).partitions_def, graph.get(parent).partitions_def
-    subset = own.subset_with_partition_keys([cell.key])
+    subset = own.subset_with_partition_keys([partition.key])
     mapping = graph.get_partition_mapping(key, parent)
     result = mapping.get_upstream_mapped_partitions_result_for_partitions(subset, own, theirs)
-    cells = [
-        Cell(date.fromisoformat(k.split("|")[0]), k.partition("|")[2])
+    partitions = [
+        PartitionRef(date.fromisoformat(k.split("|")[0]), k.partition("|")[2])
         for k in result.partitions_subset.get_partition_keys()
     ]
-    window = reach(mapping)
-    if len(cell.key) and "month" in type(own).__name__.lower():
-        first = _months_before(cell.day, -window.first)
-        cells = [c for c in cells if c.day >= first]
-    return cells
+    window = input_window(mapping)
+    if len(partition.key) and "month" in type(own).__name__.lower():
+        first = _months_before(partition.day, -window.first)
+        partitions = [c for c in partitions if c.day >= first]
+    return partitions
 
 
 def _months_before(day: date, months: int) -> date:
@@ -85,14 +92,22 @@ def test_what_stands_on_something_stale_is_stale_and_a_root_only_if_it_is_there(
     a, b, c = (AssetKey([name]) for name in "abc")
     known = dict(zip((a, b, c), _chain(a, b), strict=True))
     day, other = date(2025, 1, 21), date(2025, 1, 22)
-    ages = {a: {Cell(day): 1, Cell(other): 1}, b: {Cell(day): 2, Cell(other): 2}, c: {Cell(day): 3}}
-    hops = {(b, a): Reach(), (c, b): Reach(-1, 0)}
+    ages = {
+        a: {PartitionRef(day): 1, PartitionRef(other): 1},
+        b: {PartitionRef(day): 2, PartitionRef(other): 2},
+        c: {PartitionRef(day): 3},
+    }
+    hops = {(b, a): InputWindow(), (c, b): InputWindow(-1, 0)}
     assert stale(ages, known, hops, roots={}) == {}
-    found = stale(ages, known, hops, roots={a: {Cell(day), Cell(date(2025, 1, 23))}})
-    assert found == {a: {Cell(day)}, b: {Cell(day)}, c: {Cell(day)}}
+    found = stale(ages, known, hops, roots={a: {PartitionRef(day), PartitionRef(date(2025, 1, 23))}})
+    assert found == {a: {PartitionRef(day)}, b: {PartitionRef(day)}, c: {PartitionRef(day)}}
 
 
 def _chain(a: AssetKey, b: AssetKey):
-    from timegpt_assets.engine.plans import Shape
+    from timegpt_assets.engine.plans import AssetNode
 
-    return Shape("trading_day", frozenset()), Shape("trading_day", frozenset({a})), Shape("trading_day", frozenset({b}))
+    return (
+        AssetNode("trading_day", frozenset()),
+        AssetNode("trading_day", frozenset({a})),
+        AssetNode("trading_day", frozenset({b})),
+    )
