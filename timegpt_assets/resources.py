@@ -1,6 +1,6 @@
 """Doors to the outside world: each resource hands out one plain object, made from settings when a run first needs it.
 
-Belongs here: which adapter stands behind which name. Secrets come from the environment given, are demanded at use,
+Belongs here: which adapter stands behind which name. Secrets come from the environment given, are required at use,
 and are never kept in a resource's configuration.
 """
 

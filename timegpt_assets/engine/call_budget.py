@@ -56,7 +56,7 @@ class BudgetPlanner:
 
     def day_calls(self, days: Sequence[date], *, reask: bool = False) -> list[DayCalls]:
         """Return what each day takes, earliest first; ``reask``: as if nothing were there."""
-        cache_care.recall(self.index.cache, self.ledger, self.index.host)
+        cache_care.restore_index(self.index.cache, self.ledger, self.index.host)
         universe = self.settings.universe.tickers
         moments, most = self._moments(days), self._bytes()
         parts = self.index.parts([m for own in moments.values() for _, m in own], universe)

@@ -25,7 +25,7 @@ class PartitionRef:
         """Return Dagster's partition key."""
         return f"{self.day}|{self.symbol}" if self.symbol else f"{self.day}"
 
-    def touches(self, others: Set["Cell"]) -> bool:
+    def touches(self, others: Set["PartitionRef"]) -> bool:
         """Return whether one of the others is this partition, its whole day, its month's day, or a symbol of its day."""
         if self in others or PartitionRef(self.day) in others:
             return True

@@ -59,9 +59,9 @@ def _nap(seconds: float) -> None:
 
 def main() -> None:
     """Fork a process for every task read from standard input; print its id. It writes its digest, or its error."""
-    from timegpt_assets.adapters.timegpt.sdk import Composer
+    from timegpt_assets.adapters.timegpt.sdk import SdkRequests
 
-    Composer("http://127.0.0.1:9", 1.0).model_params("warmed-up")
+    SdkRequests("http://127.0.0.1:9", 1.0).model_params("warmed-up")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         task = Task(**{k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(line).items()})

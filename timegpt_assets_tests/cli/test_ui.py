@@ -74,13 +74,13 @@ class UI:
 
     def ended(self, run_id: str) -> tuple[str, str]:
         """Wait for the run and return its status, and what its failure says."""
-        give_up = time.monotonic() + 120
+        invalidate = time.monotonic() + 120
         while True:
             found = self.asked(OUTCOME, id=run_id)
             if (status := found["runOrError"]["status"]) in ("SUCCESS", "FAILURE", "CANCELED"):
                 errors = [event["error"] for event in found["logsForRun"]["events"] if event.get("error")]
                 return status, " ".join(link["error"]["message"] for e in errors for link in e["errorChain"])
-            assert time.monotonic() < give_up, status
+            assert time.monotonic() < invalidate, status
             time.sleep(0.3)
 
 

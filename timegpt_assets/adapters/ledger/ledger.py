@@ -81,11 +81,11 @@ class BudgetLedger:
         with self.store.reading() as connection:
             return budget_limits.left(connection, account, budget_run_id, day=self._day(account))
 
-    def demand(self, account: Account, budget_run_id: str, *, needed: int) -> None:
+    def require(self, account: Account, budget_run_id: str, *, needed: int) -> None:
         """Raise BudgetExceeded or Frozen when ``needed`` calls could not be sent now."""
         with self.store.reading() as connection:
-            budget_limits.demand_thawed(connection)
-            budget_limits.demand(connection, account, budget_run_id, day=self._day(account), needed=needed)
+            budget_limits.require_thawed(connection)
+            budget_limits.require(connection, account, budget_run_id, day=self._day(account), needed=needed)
 
     def reserve(
         self, asks: Sequence[Ask], account: Account, *, budget_run_id: str, to_come: int = 0
@@ -100,9 +100,9 @@ class BudgetLedger:
                 return {}
             free = self._free(connection, asks, account.host)
             if free or to_come:
-                budget_limits.demand_thawed(connection)
+                budget_limits.require_thawed(connection)
                 needed = len(free) + to_come
-                budget_limits.demand(connection, account, budget_run_id, day=self._day(account), needed=needed)
+                budget_limits.require(connection, account, budget_run_id, day=self._day(account), needed=needed)
             return {ask.request_hash: self._insert(connection, ask, account, budget_run_id) for ask in free}
 
     def send(self, call: Call, account: Account) -> float:
@@ -114,11 +114,11 @@ class BudgetLedger:
             row = connection.execute(sa.select(CALLS).where(CALLS.c.id == call.id)).mappings().one()
             if row["state"] != RESERVED or row["owner"] != owner():
                 raise NotSent(f"The reservation of call {call.id} ran out ({row['state']}). Run again.")
-            budget_limits.demand_thawed(connection)
+            budget_limits.require_thawed(connection)
             today = self._day(account)
             if today != row["budget_day"]:
                 run = row["budget_run_id"]
-                budget_limits.demand(connection, account, run, day=today, needed=1, but=call.id)
+                budget_limits.require(connection, account, run, day=today, needed=1, but=call.id)
             now = self.wall()
             self._renew_leases(connection, now)
             if (wait := budget_limits.pause(connection, account, now)) > 0:
@@ -199,7 +199,7 @@ class BudgetLedger:
         with self.store.reading() as connection:
             return connection.execute(sa.select(SWITCHES.c.why).where(SWITCHES.c.name == "frozen")).scalar()
 
-    def give_up(self, snapshot_keys: Collection[str], request_hashes: Collection[str]) -> None:
+    def invalidate(self, snapshot_keys: Collection[str], request_hashes: Collection[str]) -> None:
         """Let the snapshots be asked again (--reask): what was spent stays spent."""
         old = CALLS.c.snapshot_key.in_(snapshot_keys) | CALLS.c.request_hash.in_(request_hashes)
         with self.store.writing() as connection:

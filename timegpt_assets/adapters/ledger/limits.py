@@ -42,14 +42,14 @@ def day_of(account: Account, moment: datetime) -> str:
     return moment.astimezone(ZoneInfo(account.timezone)).date().isoformat()
 
 
-def demand_thawed(connection: sa.Connection) -> None:
+def require_thawed(connection: sa.Connection) -> None:
     """Raise Frozen while every send is stopped."""
     frozen = connection.execute(sa.select(SWITCHES.c.why).where(SWITCHES.c.name == "frozen")).first()
     if frozen:
         raise Frozen(f"Sending is frozen: {frozen.why}. No call is sent. Run `timegpt-assets budget thaw`.")
 
 
-def demand(connection: sa.Connection, account: Account, run: str, *, day: str, needed: int, but: int = 0) -> None:
+def require(connection: sa.Connection, account: Account, run: str, *, day: str, needed: int, but: int = 0) -> None:
     """Raise BudgetExceeded when ``needed`` calls are more than a limit leaves, not counting the call ``but``."""
     for limit, free in left(connection, account, run, day=day, but=but).items():
         if needed > free:

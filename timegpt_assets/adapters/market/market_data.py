@@ -81,7 +81,7 @@ class LocalMarketData:
         root and for a ticker or template that is none, and PlaceError when the disk cannot be read; a bad file is a
         fault of its own days and stops no others.
         """
-        self._demand_root()
+        self._require_root()
         asked = [(symbol, month, own) for symbol in sorted(set(symbols)) for month, own in months(days)]
         return joined(self._month(*place) for place in asked)
 
@@ -97,7 +97,7 @@ class LocalMarketData:
 
         Raises MarketDataError for a missing root, and PlaceError when the disk cannot be read.
         """
-        self._demand_root()
+        self._require_root()
         found = {}
         for symbol, first in product(symbols, firsts):
             path = self.root / template_path(self.template, symbol, first)
@@ -106,7 +106,7 @@ class LocalMarketData:
                     found[symbol, first] = f"{state[2]}-{state[1]}"
         return found
 
-    def _demand_root(self) -> None:
+    def _require_root(self) -> None:
         with remedied(self.root, "read"):
             if not self.root.is_dir():
                 raise MarketDataError(f"{self.root} is no folder of bars. Set data.root to the folder above stocks/.")

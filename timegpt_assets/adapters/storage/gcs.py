@@ -58,7 +58,7 @@ class Bucket:
             try:
                 data = blob.download_as_bytes(**self._patience)
             except NotFound as error:
-                self._demand_bucket(error)
+                self._require_bucket(error)
                 return None
         return Found(data, str(blob.generation))
 
@@ -131,7 +131,7 @@ class Bucket:
             try:
                 self._bucket.copy_blob(source, self._bucket, self._key(target), **self._patience)
             except NotFound as error:
-                self._demand_bucket(error)
+                self._require_bucket(error)
                 return
         self.delete(name)
 
@@ -141,7 +141,7 @@ class Bucket:
             try:
                 self._bucket.delete_blob(self._key(name), **self._patience)
             except NotFound as error:
-                self._demand_bucket(error)
+                self._require_bucket(error)
 
     def names(self, prefix: str = "") -> Iterator[tuple[str, str]]:
         """Give the objects whose name begins with ``prefix``, sorted, with their generations; pages are followed."""
@@ -176,7 +176,7 @@ class Bucket:
                 **self._patience,
             )
 
-    def _demand_bucket(self, error: NotFound) -> None:
+    def _require_bucket(self, error: NotFound) -> None:
         """Raise PlaceError when it is not the object but the bucket that does not exist."""
         if "bucket does not exist" in str(error):
             raise PlaceError(
@@ -190,7 +190,7 @@ class Bucket:
             yield
         except (NotFound, PreconditionFailed) as error:
             if isinstance(error, NotFound):
-                self._demand_bucket(error)
+                self._require_bucket(error)
             raise
         except (GoogleAPICallError, RetryError, DataCorruption, InvalidResponse, requests.RequestException) as error:
             raise PlaceError(

@@ -226,12 +226,12 @@ def _claimed(path: Path, timeout_s: float) -> Iterator[int]:
     The file is its own lock, which the system lets go of when the process dies. Whoever waited for it may find that it
     has been renamed to what it was written for meanwhile, and then begins again.
     """
-    give_up = time.monotonic() + timeout_s
+    invalidate = time.monotonic() + timeout_s
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             while not _taken(handle):
-                if time.monotonic() > give_up:
+                if time.monotonic() > invalidate:
                     raise TimeoutError(path)
                 time.sleep(0.01)
             if _is(path, handle):

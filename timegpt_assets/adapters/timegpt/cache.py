@@ -77,7 +77,7 @@ class ForecastCache:
         except PlaceError as error:
             raise CacheFull(f"No answer could be stored; nothing was sent. {error}") from None
 
-    def give_up(self, host: str, request_hash: str) -> None:
+    def invalidate(self, host: str, request_hash: str) -> None:
         """Set an answer aside so that it can be asked again (--reask); its bytes are kept under ``replaced``."""
         kept = f"{_folder(host)}/replaced/{request_hash}."
         for name in (_name(host, request_hash), _aside(host, request_hash)):

@@ -59,7 +59,7 @@ def imported(cache: ForecastCache, ledger: BudgetLedger, host: str, source: Fore
     return report
 
 
-def recall(cache: ForecastCache, ledger: BudgetLedger, host: str) -> None:
+def restore_index(cache: ForecastCache, ledger: BudgetLedger, host: str) -> None:
     """Enter every stored answer in a ledger that knows nothing of the host: it was lost, or the answers moved here."""
     if ledger.is_empty(host):
         _walked(cache, host, ledger)

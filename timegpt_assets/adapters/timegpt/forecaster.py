@@ -26,9 +26,9 @@ from timegpt_assets.adapters.timegpt import response as provider_answer
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets.adapters.timegpt.hosts import PROVIDER_URL, host
 from timegpt_assets.adapters.timegpt.request_index import Index, Moment, Size, batches
-from timegpt_assets.adapters.timegpt.sdk import Composer, uncompressed
+from timegpt_assets.adapters.timegpt.sdk import SdkRequests, uncompressed
 from timegpt_assets.adapters.timegpt.stored_answers import Known
-from timegpt_assets.adapters.timegpt.transport import Meter, Question
+from timegpt_assets.adapters.timegpt.transport import MeteredTransport, Question
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.forecasts.quantiles import Request, fingerprint
 from timegpt_assets.core.tables.forecasts import ANSWERS
@@ -82,22 +82,22 @@ class TimeGPT:
         Nothing is sent for a snapshot that was answered before; either every missing answer can be paid for or
         nothing is sent (BudgetExceeded). ``reask`` gives the stored answers up and pays again. Raises CallError.
         """
-        meter = self._meter(budget_run_id)
+        transport = self._transport(budget_run_id)
         asking = [frame for frame in frames if not frame.history.is_empty()]
         try:
             if reask:
-                self._give_up(asking, budget_run_id)
-            found, cached = self._found(asking, meter, reask)
+                self._invalidate(asking, budget_run_id)
+            found, cached = self._found(asking, transport, reask)
         finally:
-            if self.artifacts and meter.sent:
+            if self.artifacts and transport.sent:
                 self.ledger.export(self.account, self.artifacts)
         rows = [self._rows(answer) for answer in found]
         return Answered(
             rows=ANSWERS.conformed(pl.concat([ANSWERS.empty(), *rows], how="diagonal")),
-            sent=meter.sent,
+            sent=transport.sent,
             cached=cached,
             left_out=left_out(frames),
-            bytes_sent=meter.bytes_sent,
+            bytes_sent=transport.bytes_sent,
             price_per_call=self.account.price_per_call,
         )
 
@@ -124,11 +124,11 @@ class TimeGPT:
         return httpx.create_ssl_context()
 
     @cached_property
-    def _composer(self) -> Composer:
-        return Composer(self.base_url, self.timeout_sec)
+    def _sdk_requests(self) -> SdkRequests:
+        return SdkRequests(self.base_url, self.timeout_sec)
 
-    def _meter(self, budget_run_id: str) -> Meter:
-        return Meter(
+    def _transport(self, budget_run_id: str) -> MeteredTransport:
+        return MeteredTransport(
             tls=lambda: self._tls,
             api_key=self._key,
             cache=self.cache,
@@ -152,19 +152,19 @@ class TimeGPT:
             raise MissingKey(f"{wrong}; nothing was sent. Set it to the key alone.")
         return key
 
-    def _found(self, frames: Sequence[Frame], meter: Meter, reask: bool) -> tuple[list[Known], int]:
+    def _found(self, frames: Sequence[Frame], transport: MeteredTransport, reask: bool) -> tuple[list[Known], int]:
         """Return the answer to every question of the frames, and how many were there before."""
         if not frames:
             return [], 0
-        cache_care.recall(self.cache, self.ledger, self.account.host)
-        params = self._model_params(frames, meter, reask)
+        cache_care.restore_index(self.cache, self.ledger, self.account.host)
+        params = self._model_params(frames, transport, reask)
         cached = -1
         while True:
             questions = [question for frame in frames for question in self._questions(frame, params)]
             known = [self._known(question) for question in questions]
             missing = [question for question, found in zip(questions, known, strict=True) if found is None]
             cached = len(questions) - len(missing) if cached < 0 else cached
-            self._fetch(missing, meter)
+            self._fetch(missing, transport)
             found = [before or self._known(question) for before, question in zip(known, questions, strict=True)]
             # stale right after it was asked: another process's batch stands for the snapshot; who is not in it is next
             if not any(now and now.stale and before is None for now, before in zip(found, known, strict=True)):
@@ -173,7 +173,7 @@ class TimeGPT:
     def _rows(self, answer: Known) -> pl.DataFrame:
         return stored_answers.rows(answer, on_doubt=self.on_doubt)
 
-    def _fetch(self, questions: Sequence[Question], meter: Meter, *, to_come: int = 0) -> None:
+    def _fetch(self, questions: Sequence[Question], transport: MeteredTransport, *, to_come: int = 0) -> None:
         """Have every question answered, by us or by the process that is already asking it.
 
         Returns early when a snapshot turns out to be answered by a batch that is not ours: who is missing from it
@@ -185,11 +185,11 @@ class TimeGPT:
         waiting = list(questions)
         while waiting:
             asks = [question.ask for question in waiting]
-            granted = self.ledger.reserve(asks, self.account, budget_run_id=meter.budget_run_id, to_come=to_come)
+            granted = self.ledger.reserve(asks, self.account, budget_run_id=transport.budget_run_id, to_come=to_come)
             try:
                 for question in waiting:
                     if call := granted.get(question.ask.request_hash):
-                        meter.fetch(question, call)
+                        transport.fetch(question, call)
                         self._check_sense(question)
             finally:
                 self.ledger.release(granted.values())
@@ -214,26 +214,26 @@ class TimeGPT:
     def _known(self, question: Question) -> Known | None:
         return stored_answers.known(question.ask, cache=self.cache, ledger=self.ledger, host=self.account.host)
 
-    def _model_params(self, frames: Sequence[Frame], meter: Meter, reask: bool) -> tuple[int, int]:
+    def _model_params(self, frames: Sequence[Frame], transport: MeteredTransport, reask: bool) -> tuple[int, int]:
         """Return the model's input size and horizon: asked for once per host and model, then stored like an answer."""
         question = self.params_question
         while (known := self._known(question)) is None:
             unasked = [frame for frame in frames for part in self._parts(frame) if not part.is_answered]
             self._check_may_send([question.about, *map(moments.about, unasked)])
-            self._fetch([question], meter, to_come=len(unasked))
+            self._fetch([question], transport, to_come=len(unasked))
         try:
             return provider_answer.model_params(known.body, about=question.about)
         except InvalidAnswer:
             if not reask:
                 raise
-            self.ledger.give_up((question.ask.snapshot_key,), (known.request_hash,))
-            self.cache.give_up(self.account.host, known.request_hash)
-            return self._model_params(frames, meter, reask=False)
+            self.ledger.invalidate((question.ask.snapshot_key,), (known.request_hash,))
+            self.cache.invalidate(self.account.host, known.request_hash)
+            return self._model_params(frames, transport, reask=False)
 
     @cached_property
     def params_question(self) -> Question:
         """Return the request for the model's input size and horizon."""
-        request = self._composer.model_params(self.model)
+        request = self._sdk_requests.model_params(self.model)
         asked = Request(symbols=(), steps=(), levels=(), model=self.model, body=request.url.query)
         request_hash = fingerprint(asked, host=self.account.host, endpoint=request.url.path)
         ask = Ask(
@@ -261,7 +261,7 @@ class TimeGPT:
             ask = Ask(kind=moments.kind(frame), request_hash="", snapshot_key=share.snapshot_key, record={})
             return Question(ask=ask, request=httpx.Request("POST", self.base_url), about=about)
         sent = moments.sendable(frame, params, has_bands=bool(self.levels), size=self.size)
-        request = moments.composed(self._composer, frame, sent, model=self.model, levels=self.levels, params=params)
+        request = moments.composed(self._sdk_requests, frame, sent, model=self.model, levels=self.levels, params=params)
         body = uncompressed(request)
         if len(body) > self.size.max_bytes:
             raise RequestTooLarge(
@@ -295,16 +295,16 @@ class TimeGPT:
             **moments.sources(share.frame, asked_at, profile=self.profile, is_trusted=self._is_trusted),
         }
 
-    def _give_up(self, frames: Sequence[Frame], budget_run_id: str) -> None:
+    def _invalidate(self, frames: Sequence[Frame], budget_run_id: str) -> None:
         """Give the frames' stored answers up once it is sure that new ones can be paid for."""
         self._check_may_send([moments.about(frame) for frame in frames])
         needed = sum(len(batches(sorted(frame.sigma["symbol"]), self.size.batch)) for frame in frames)
-        self.ledger.demand(self.account, budget_run_id, needed=needed)
+        self.ledger.require(self.account, budget_run_id, needed=needed)
         keys = [share.snapshot_key for frame in frames for share in self._parts(frame)]
         hashes = [request_hash for request_hash, _ in self.ledger.records(keys).values()]
-        self.ledger.give_up(keys, hashes)
+        self.ledger.invalidate(keys, hashes)
         for request_hash in hashes:
-            self.cache.give_up(self.account.host, request_hash)
+            self.cache.invalidate(self.account.host, request_hash)
 
 
 def _moment(frame: Frame) -> Moment:

@@ -13,7 +13,7 @@ import polars as pl
 
 from timegpt_assets.adapters.call_errors import UnusableInput
 from timegpt_assets.adapters.timegpt.request_index import Size
-from timegpt_assets.adapters.timegpt.sdk import Composer
+from timegpt_assets.adapters.timegpt.sdk import SdkRequests
 from timegpt_assets.core import calendar
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.forecasts.quantiles import series
@@ -64,7 +64,7 @@ def sendable(frame: Frame, params: tuple[int, int], *, has_bands: bool, size: Si
 
 
 def composed(
-    composer: Composer,
+    sdk_requests: SdkRequests,
     frame: Frame,
     sent: pl.DataFrame,
     *,
@@ -76,8 +76,8 @@ def composed(
     asked: dict[str, Any] = {"h": frame.horizon_min, "model": model, "levels": levels, "params": params}
     asked["historic"] = frame.exogenous.historic
     if frame.windows:
-        return composer.cross_validation(sent, n_windows=frame.windows_asked, **asked)
-    return composer.forecast(sent, ahead=frame.ahead if frame.exogenous.future else None, **asked)
+        return sdk_requests.cross_validation(sent, n_windows=frame.windows_asked, **asked)
+    return sdk_requests.forecast(sent, ahead=frame.ahead if frame.exogenous.future else None, **asked)
 
 
 def remembered(share: Share, sent: pl.DataFrame) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class _NoWayOut(httpx.BaseTransport):
         raise _Composed(request)
 
 
-class Composer:
+class SdkRequests:
     """The real SDK, up to the moment it would send."""
 
     def __init__(self, base_url: str, timeout_sec: float) -> None:

@@ -55,7 +55,7 @@ class _Reply:
 
 
 @dataclass(kw_only=True)
-class Meter:
+class MeteredTransport:
     """Sends one day's questions; every attempt is a ledger row of its own. ``sent`` counts them, ``failed`` the bad."""
 
     tls: Callable[[], ssl.SSLContext] = field(repr=False)

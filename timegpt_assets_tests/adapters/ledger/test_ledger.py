@@ -279,7 +279,7 @@ def test_freezing_stops_what_is_already_reserved(ledger: BudgetLedger) -> None:
 
 def test_an_answer_given_up_stays_spent_and_may_be_asked_again(ledger: BudgetLedger) -> None:
     answered(ledger, "a")
-    ledger.give_up(["snapshot-a"], ["hash-a"])
+    ledger.invalidate(["snapshot-a"], ["hash-a"])
     assert not ledger.has_answer("hash-a")
     assert ledger.records(["snapshot-a"]) == {}
     answered(ledger, "a")

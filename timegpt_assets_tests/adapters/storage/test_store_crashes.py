@@ -140,9 +140,9 @@ def alive(pid: int) -> bool:
 
 def until(happened: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait for something to happen."""
-    give_up = time.monotonic() + seconds
+    invalidate = time.monotonic() + seconds
     while not happened():
-        assert time.monotonic() < give_up, "it never happened"
+        assert time.monotonic() < invalidate, "it never happened"
         time.sleep(0.0005)
 
 

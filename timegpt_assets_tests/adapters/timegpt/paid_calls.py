@@ -89,7 +89,7 @@ def main() -> None:
     """Answer the day's frames once standard input closes and write what it took, and the rows, to standard output."""
     url, folder = sys.argv[1], Path(sys.argv[2])
     forecaster = timegpt(url, folder)
-    forecaster._composer.model_params("warmed-up")
+    forecaster._sdk_requests.model_params("warmed-up")
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.read()

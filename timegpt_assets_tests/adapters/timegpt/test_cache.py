@@ -106,7 +106,7 @@ def test_a_restored_file_is_read_again(tmp_path: Path) -> None:
 def test_an_answer_given_up_is_kept_beside_and_can_be_stored_anew_again_and_again(tmp_path: Path) -> None:
     cache, _ = stored(tmp_path, b"0")
     for body in (b"1", b"2"):
-        cache.give_up(HOST, HASH)
+        cache.invalidate(HOST, HASH)
         assert cache.read(HOST, HASH) is None
         cache.write(HOST, HASH, {}, body)
     entry = cache.read(HOST, HASH)
@@ -147,7 +147,7 @@ def test_paid_answers_lie_in_a_bucket_as_they_do_on_a_disk(bucket: Opened, serve
     for _ in range(2):
         with pytest.raises(CacheDamaged, match=rf"damaged.*gs://{BUCKET}/.*Nothing was sent.*--reask"):
             cache.read(HOST, HASH)
-    cache.give_up(HOST, HASH)
+    cache.invalidate(HOST, HASH)
     assert cache.read(HOST, HASH) is None
     cache.write(HOST, HASH, {}, b"third")
     assert [name.split("/")[-2] for name in sorted(server.objects[BUCKET])] == [HASH[:2], "replaced"]
