@@ -16,7 +16,7 @@ import dagster as dg
 from dotenv import dotenv_values
 
 from timegpt_assets import checks, resources
-from timegpt_assets.adapters.storage.lineage_store import LineageBook
+from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.assets import backtest, bars, calibration, evaluation, features, forecasts, gates, reports
 from timegpt_assets.automation import day as automation
@@ -103,7 +103,7 @@ def build_definitions(runtime: Runtime | None = None, *, overriding: Mapping[str
 def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definitions:
     graph = graph_context(runtime.settings)
     assets = [make(graph) for make in ASSETS]
-    book = LineageBook(runtime.storage)
+    book = LineageStore(runtime.storage)
     records = lineage_records(runtime.settings, assets)
     manager = TableIOManager(
         store=ParquetStore(runtime.storage),

@@ -21,8 +21,8 @@ from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.market.daily_files import DailyFiles, earnings, macro_events, vix_closes
 from timegpt_assets.adapters.market.market_data import LocalMarketData
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
-from timegpt_assets.adapters.storage.lineage_store import LineageBook
-from timegpt_assets.adapters.storage.object_store import Folder, Place
+from timegpt_assets.adapters.storage.lineage_store import LineageStore
+from timegpt_assets.adapters.storage.object_store import LocalStore, ObjectStore
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets.adapters.timegpt.hosts import PROVIDER_URL, host
 from timegpt_assets.adapters.timegpt.request_index import Index, Size
@@ -60,28 +60,28 @@ class Runtime:
     environment: Mapping[str, str] = field(repr=False)
     clock: Clock = now
 
-    def place(self, path: str) -> Path:
-        """Return a configured place as an absolute path."""
+    def path(self, path: str) -> Path:
+        """Return a configured path, made absolute."""
         return (self.root / Path(path).expanduser()).resolve()
 
-    def keep(self, path: str) -> Place:
+    def object_store(self, path: str) -> ObjectStore:
         """Return a configured place, a folder or ``gs://bucket/prefix``, as what bytes are kept in."""
         if not path.startswith(GS):
-            return Folder(self.place(path))
-        from timegpt_assets.adapters.storage.gcs import Bucket
+            return LocalStore(self.path(path))
+        from timegpt_assets.adapters.storage.gcs import GcsStore
 
         bucket, _, prefix = path.removeprefix(GS).partition("/")
-        return Bucket(bucket_client, bucket, prefix.strip("/"))
+        return GcsStore(bucket_client, bucket, prefix.strip("/"))
 
     @property
-    def storage(self) -> Place:
+    def storage(self) -> ObjectStore:
         """Return where every stored table is kept."""
-        return self.keep(self.settings.data.storage_root)
+        return self.object_store(self.settings.data.storage_root)
 
     @property
-    def artifacts(self) -> Place:
+    def artifacts(self) -> ObjectStore:
         """Return where exports and reports are kept."""
-        return self.keep(self.settings.data.artifacts_root)
+        return self.object_store(self.settings.data.artifacts_root)
 
 
 GS = "gs://"
@@ -108,11 +108,11 @@ def market_data(runtime: Runtime) -> MarketData:
             missing_rate=made_up.missing_rate,
         )
     if data.source == "local":
-        return LocalMarketData(runtime.place(data.required_root), data.template, core_values.reading(runtime.settings))
+        return LocalMarketData(runtime.path(data.required_root), data.template, core_values.reading(runtime.settings))
     from timegpt_assets.adapters.market.bucket_market import BucketMarketData
 
-    place = runtime.keep(f"{GS}{data.required_bucket.removeprefix(GS)}")
-    return BucketMarketData(place, data.template, core_values.reading(runtime.settings))
+    objects = runtime.object_store(f"{GS}{data.required_bucket.removeprefix(GS)}")
+    return BucketMarketData(objects, data.template, core_values.reading(runtime.settings))
 
 
 def answer_index(runtime: Runtime, books: BudgetLedger) -> Index:
@@ -135,10 +135,10 @@ def daily_files(runtime: Runtime) -> DailyFiles:
     vix = settings.data.vix_path
     calendar = core_values.event_calendar(settings)
     if events.calendar_path:
-        calendar = macro_events(runtime.place(events.calendar_path), events.calendar_names, calendar)
+        calendar = macro_events(runtime.path(events.calendar_path), events.calendar_names, calendar)
     if events.earnings_path:
-        calendar = earnings(runtime.place(events.earnings_path), calendar)
-    return DailyFiles(vix_closes(runtime.place(vix)) if vix else None, calendar)
+        calendar = earnings(runtime.path(events.earnings_path), calendar)
+    return DailyFiles(vix_closes(runtime.path(vix)) if vix else None, calendar)
 
 
 def size(settings: Settings) -> Size:
@@ -154,7 +154,7 @@ def size(settings: Settings) -> Size:
 
 def forecast_cache(runtime: Runtime) -> ForecastCache:
     """Return the paid answers, shared by all profiles."""
-    return ForecastCache(runtime.keep(runtime.settings.forecast.cache_dir))
+    return ForecastCache(runtime.object_store(runtime.settings.forecast.cache_dir))
 
 
 def forecaster(runtime: Runtime) -> Forecaster:
@@ -210,7 +210,7 @@ def account(settings: Settings) -> Account:
 def ledger(runtime: Runtime) -> BudgetLedger:
     """Return the call ledger: ``forecast.api_budget.ledger_url``, or a SQLite file beside the forecast cache."""
     forecast = runtime.settings.forecast
-    file = runtime.place(forecast.cache_dir).parent / "call_ledger.sqlite"  # a bucket's ledger has an address
+    file = runtime.path(forecast.cache_dir).parent / "call_ledger.sqlite"  # a bucket's ledger has an address
     url = forecast.api_budget.ledger_url or f"sqlite:///{file}"
     held = 2 * forecast.timeout_s + forecast.api_budget.cooldown_sec + LONGEST_WAIT_SEC + 60
     return BudgetLedger(
@@ -238,5 +238,5 @@ def resources(runtime: Runtime) -> dict[str, Any]:
         "market_data": dg.ResourceDefinition(lambda _: market_data(runtime)),
         "forecaster": dg.ResourceDefinition(lambda _: forecaster(runtime)),
         "artifacts": dg.ResourceDefinition(lambda _: runtime.artifacts),
-        "lineage_book": dg.ResourceDefinition(lambda _: LineageBook(runtime.storage)),
+        "lineage_book": dg.ResourceDefinition(lambda _: LineageStore(runtime.storage)),
     }

@@ -78,7 +78,7 @@ class Road:
     @property
     def root(self) -> Path:
         """Return where its tables lie."""
-        return self.runtime.place(self.runtime.settings.data.storage_root)
+        return self.runtime.path(self.runtime.settings.data.storage_root)
 
     def run(
         self,

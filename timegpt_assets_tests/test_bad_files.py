@@ -22,7 +22,7 @@ from timegpt_assets_tests.bad_files import CASES_BY_NAME as CASES
 POLICY = QualityPolicy()
 
 
-def place(root: Path, symbol: str, month: object) -> Path:
+def objects(root: Path, symbol: str, month: object) -> Path:
     path = root / f"stocks/1m/{symbol}/{month:%Y}/{symbol}_{month:%Y_%m}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
@@ -34,7 +34,7 @@ def laid_out(root: Path, bad: Bad) -> LocalMarketData:
         frame = month(symbol, bad.days)
         by_month = frame.group_by(pl.col("ts").dt.truncate("1mo"), maintain_order=True)
         for (first,), part in by_month:
-            path = place(root, symbol, first)
+            path = objects(root, symbol, first)
             (bad.frame(part) if symbol == "AAA" else part).write_parquet(path, row_group_size=1000)
             if symbol == "AAA":
                 bad.file(path)
@@ -141,7 +141,7 @@ class Replaced:
 
 def test_a_file_replaced_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = laid_out(tmp_path, CASES["extra column"])
-    replaced = Replaced(monkeypatch, place(tmp_path, "AAA", DAY), times=1)
+    replaced = Replaced(monkeypatch, objects(tmp_path, "AAA", DAY), times=1)
     found = source.delivery(["AAA"], DAYS)
     assert replaced.readings == 2
     assert found.bars["volume"].unique().to_list() == [1.0], "every row is of the newer file"
@@ -152,7 +152,7 @@ def test_a_file_that_never_rests_is_told_and_no_row_of_it_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = laid_out(tmp_path, CASES["extra column"])
-    Replaced(monkeypatch, place(tmp_path, "AAA", DAY), times=99)
+    Replaced(monkeypatch, objects(tmp_path, "AAA", DAY), times=99)
     quality = judged(source, DAYS)
     assert quality.filter(symbol="AAA")["rules"].unique().to_list() == ["unreadable"]
     assert "is being written" in quality.filter(symbol="AAA")["detail"][0]
@@ -168,7 +168,7 @@ def test_a_ticker_that_is_a_path_stops_the_run_with_the_remedy(tmp_path: Path, s
 @pytest.mark.parametrize("spelled", ["BRK.B", "BRK/B", "brk-b", "BRK B"])
 def test_a_share_class_is_found_however_the_vendor_spells_it(tmp_path: Path, spelled: str) -> None:
     frame = month("BRK.B", DAYS).with_columns(symbol=pl.lit(spelled))
-    frame.write_parquet(place(tmp_path, "BRK.B", DAY))
+    frame.write_parquet(objects(tmp_path, "BRK.B", DAY))
     found = LocalMarketData(tmp_path).delivery(["BRK.B"], DAYS)
     assert found.faults.is_empty()
     assert found.bars["symbol"].unique().to_list() == ["BRK.B"]
@@ -180,7 +180,7 @@ def test_a_share_class_is_found_however_the_vendor_spells_it(tmp_path: Path, spe
 def test_naive_stamps_of_either_end_in_any_zone_are_the_same_bars(tmp_path: Path, stamp: str, zone: str) -> None:
     frame = month("AAA", DAYS)
     local = pl.col("ts").dt.offset_by("1m" if stamp == "end" else "0m").dt.convert_time_zone(zone)
-    frame.with_columns(local.dt.replace_time_zone(None)).write_parquet(place(tmp_path, "AAA", DAY))
+    frame.with_columns(local.dt.replace_time_zone(None)).write_parquet(objects(tmp_path, "AAA", DAY))
     found = LocalMarketData(tmp_path, reading=Reading(stamp=stamp, zone=zone)).delivery(["AAA"], DAYS)
     assert found.bars["ts"].to_list() == frame["ts"].to_list()
     assert found.faults.is_empty()
@@ -190,7 +190,7 @@ def test_naive_stamps_of_either_end_in_any_zone_are_the_same_bars(tmp_path: Path
 @pytest.mark.parametrize("dtype", [pl.Int64, pl.Float64, pl.String])
 def test_epochs_of_any_unit_are_the_same_bars(tmp_path: Path, unit: str, dtype: type[pl.DataType]) -> None:
     frame = month("AAA", DAYS)
-    frame.with_columns(pl.col("ts").dt.epoch(unit).cast(dtype)).write_parquet(place(tmp_path, "AAA", DAY))
+    frame.with_columns(pl.col("ts").dt.epoch(unit).cast(dtype)).write_parquet(objects(tmp_path, "AAA", DAY))
     found = LocalMarketData(tmp_path).delivery(["AAA"], DAYS)
     assert found.bars["ts"].to_list() == frame["ts"].to_list()
 

@@ -67,12 +67,12 @@ def test_every_table_in_a_bucket_is_the_one_on_disk(tmp_path, server):
         expected = {n: t.drop("lineage_id") for n, t in disk.tables().items()}
     with in_buckets(tmp_path / "bucket", server) as of:
         of.run(DAYS[:2])
-        place = of.runtime.storage
+        objects = of.runtime.storage
         files = [
-            name.removesuffix(".parquet").rpartition("/") for name, _ in place.names() if name.endswith(".parquet")
+            name.removesuffix(".parquet").rpartition("/") for name, _ in objects.names() if name.endswith(".parquet")
         ]
         assets = {asset: [day for a, _, day in files if a == asset] for asset, _, _ in files}
-        found = {asset: ParquetStore(place).read(asset, days).drop("lineage_id") for asset, days in assets.items()}
+        found = {asset: ParquetStore(objects).read(asset, days).drop("lineage_id") for asset, days in assets.items()}
         assert not (tmp_path / "bucket" / "data").exists()
         assert [name for name, _ in of.runtime.artifacts.names("reports/")] == ["reports/dev/2025-01.html"]
     assert found.keys() == expected.keys()

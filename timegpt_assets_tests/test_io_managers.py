@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_files import StoreError
 from timegpt_assets.adapters.storage.parquet_store import (
     LazyPartitions,
@@ -75,7 +75,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> ParquetStore:
-    return ParquetStore(Folder(tmp_path))
+    return ParquetStore(LocalStore(tmp_path))
 
 
 class Graph:
@@ -245,18 +245,18 @@ def test_rows_of_partitions_that_are_not_the_runs_are_refused_and_nothing_is_sto
 ) -> None:
     with pytest.raises(StoreError, match=f"asset bars/source gave rows or facts of {named}.*context.partition_keys"):
         Graph(instance, store, source(made)).run("bars/source", first=f"{DAYS[0]}|AAA", last=f"{DAYS[1]}|BBB")
-    assert not list(store.place.root.rglob("*.parquet"))
+    assert not list(store.objects.root.rglob("*.parquet"))
 
 
 def test_a_failed_write_leaves_other_partitions_untouched(instance: dg.DagsterInstance, store: ParquetStore) -> None:
     prices = iter([10.0, -5.0])
     graph = Graph(instance, store, source(lambda keys: bars(keys, price=next(prices))))
     graph.run("bars/source", first=f"{DAYS[0]}|AAA", last=f"{DAYS[1]}|BBB")
-    before = {path: path.read_bytes() for path in store.place.root.rglob("*.parquet")}
+    before = {path: path.read_bytes() for path in store.objects.root.rglob("*.parquet")}
     assert len(before) == 2
     with pytest.raises(TableError, match="asset bars/source: table bars: rule close_positive broken by 8 rows"):
         graph.run("bars/source", first=f"{DAYS[0]}|AAA", last=f"{DAYS[1]}|BBB")
-    assert {path: path.read_bytes() for path in store.place.root.rglob("*.parquet")} == before
+    assert {path: path.read_bytes() for path in store.objects.root.rglob("*.parquet")} == before
 
 
 def test_what_is_no_frame_and_a_table_that_is_not_declared_are_refused(
@@ -304,7 +304,7 @@ def test_days_months_and_undivided_assets_have_one_partition_per_file(
     graph.run("gates/month", first="2025-01-01", last="2025-02-01")
     graph.run("gates/total")
 
-    assert {str(path.relative_to(store.place.root)) for path in store.place.root.glob("[fg]*/*/*.parquet")} == {
+    assert {str(path.relative_to(store.objects.root)) for path in store.objects.root.glob("[fg]*/*/*.parquet")} == {
         *(f"features/panel/{day}.parquet" for day in DAYS[1:]),
         "gates/month/2025-01.parquet", "gates/month/2025-02.parquet", "gates/total/all.parquet",
     }  # fmt: skip
@@ -344,7 +344,7 @@ def in_chunks(keys: Sequence[str], *, without: date | None = None) -> PartitionS
 def test_blocks_store_the_same_bytes_as_all_rows_at_once(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     found = []
     for name, made in (("whole", bars), ("chunks", in_chunks)):
-        own = ParquetStore(Folder(tmp_path / name))
+        own = ParquetStore(LocalStore(tmp_path / name))
         Graph(instance, own, source(made)).run("bars/source", first=f"{DAYS[1]}|AAA", last=f"{DAYS[3]}|BBB")
         files = sorted((tmp_path / name).rglob("*.parquet"))
         found.append({file.name: file.read_bytes() for file in files})

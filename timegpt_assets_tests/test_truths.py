@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from timegpt_assets.adapters.baseline import Baseline
-from timegpt_assets.adapters.storage.lineage_store import LineageBook
+from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.config import core_values
 from timegpt_assets.core.lineage import path_to_bars
 from timegpt_assets.core.tables.columns import BANDS, QUANTILES
@@ -140,7 +140,7 @@ def test_a_forecaster_whose_bands_cross_is_put_in_order_and_counted(tmp_path_fac
 
 
 def test_every_lineage_id_leads_back_to_the_source_of_the_bars(whole: Road) -> None:
-    records = LineageBook(whole.runtime.storage).records()
+    records = LineageStore(whole.runtime.storage).records()
     stored = whole.tables()
     assert {asset.split("/")[1] for asset in stored} == set(EVERYDAY)
     stamped = 0

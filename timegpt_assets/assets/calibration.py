@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.storage.object_store import Current, Place
+from timegpt_assets.adapters.storage.object_store import Current, ObjectStore
 from timegpt_assets.assets.declare import declared, note_rows, stored_in
 from timegpt_assets.config import core_values
 from timegpt_assets.core.calibration import applied, export, models
@@ -30,7 +30,7 @@ def calibration_models(graph: GraphContext) -> dg.AssetsDefinition:
         ins={"outcomes": stored_in("forecasts", all_symbols_window(first, last), name="outcomes", missing="ok")},
     )
     def calibration_models(
-        context: dg.AssetExecutionContext, artifacts: dg.ResourceParam[Place], outcomes: pl.DataFrame
+        context: dg.AssetExecutionContext, artifacts: dg.ResourceParam[ObjectStore], outcomes: pl.DataFrame
     ) -> pl.DataFrame:
         """What to do with each raw band per symbol, snapshot time and level, or why nothing can be promised."""
         symbols = [s for s in symbols_of(context.partition_keys) if s in tickers]
@@ -44,7 +44,7 @@ def calibration_models(graph: GraphContext) -> dg.AssetsDefinition:
     return calibration_models
 
 
-def _export(artifacts: Place, name: str, models: pl.DataFrame, profile: str) -> None:
+def _export(artifacts: ObjectStore, name: str, models: pl.DataFrame, profile: str) -> None:
     """Put the newest day's models where readers outside look; symbols made by another run of that day stay in it."""
     if models.is_empty():
         return

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.storage.lineage_store import LineageBook
-from timegpt_assets.adapters.storage.object_store import Place
+from timegpt_assets.adapters.storage.lineage_store import LineageStore
+from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets import shown
 from timegpt_assets.assets.declare import Span, declared, judged_months, stored_in, trailing
@@ -37,8 +37,8 @@ def report(graph: GraphContext) -> dg.AssetsDefinition:
     @declared(REPORT, group="reports", partitions=graph.grid.month, ins=ins)
     def report(
         context: dg.AssetExecutionContext,
-        artifacts: dg.ResourceParam[Place],
-        lineage_book: dg.ResourceParam[LineageBook],
+        artifacts: dg.ResourceParam[ObjectStore],
+        lineage_book: dg.ResourceParam[LineageStore],
         day_scores: Partitions,
         portfolio: Partitions,
         **frames: Any,
@@ -87,7 +87,7 @@ def reported(
     )
 
 
-def lineage_entries(book: LineageBook) -> "list[Lineage]":
+def lineage_entries(book: LineageStore) -> "list[Lineage]":
     """Return every lineage id of the storage root with what it stands for."""
     from timegpt_assets.reports.figures import Lineage
 
@@ -97,7 +97,7 @@ def lineage_entries(book: LineageBook) -> "list[Lineage]":
     ]
 
 
-def _published(artifacts: Place, found: "Report", span: Span) -> pl.DataFrame:
+def _published(artifacts: ObjectStore, found: "Report", span: Span) -> pl.DataFrame:
     """Write the page and return its figures as REPORT rows."""
     from timegpt_assets.reports.figures import summary_rows
     from timegpt_assets.reports.page import page

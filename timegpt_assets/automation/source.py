@@ -11,7 +11,7 @@ import dagster as dg
 import orjson
 
 from timegpt_assets.adapters.market.market_data import MarketDataError
-from timegpt_assets.adapters.storage.object_store import PlaceError
+from timegpt_assets.adapters.storage.object_store import ObjectStoreError
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.core import calendar
 from timegpt_assets.engine.engine import Engine, RunFailed
@@ -80,7 +80,7 @@ def revised_source(
             states = _states(bars, runtime)
             changed = sorted(name for name, state in states.items() if agreed.get(name) != state)
             found, unread = _compared(bars, runtime, changed, at_most=files_a_tick)
-        except (PlaceError, MarketDataError, OSError) as error:
+        except (ObjectStoreError, MarketDataError, OSError) as error:
             return dg.SkipReason(f"the source cannot be read now: {error}")
         agreed |= {name: states[name] for name, keys in found.items() if not keys}
         context.update_cursor(orjson.dumps(agreed, option=orjson.OPT_SORT_KEYS).decode())

@@ -17,7 +17,7 @@ from rich.console import Console
 from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.market.daily_files import DailyFileError
 from timegpt_assets.adapters.market.market_data import MarketDataError
-from timegpt_assets.adapters.storage.object_store import PlaceError
+from timegpt_assets.adapters.storage.object_store import ObjectStoreError
 from timegpt_assets.adapters.storage.parquet_files import StoreError
 from timegpt_assets.cli import bars as cli_bars
 from timegpt_assets.cli import calls as cli_calls
@@ -60,7 +60,7 @@ EXPECTED = (
     Refused,
     RunFailed,
     StoreError,
-    PlaceError,
+    ObjectStoreError,
     HomeError,
     MarketDataError,
     DailyFileError,

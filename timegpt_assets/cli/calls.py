@@ -34,7 +34,7 @@ DAMAGED = 1
 
 Action = Annotated[str, typer.Argument(help="show, freeze, thaw, or forget (what waits to be resumed)")]
 CacheAction = Annotated[str, typer.Argument(help="stats, verify, export or import")]
-Folder = Annotated[str, typer.Argument(help="folder or gs:// address to export to or import from")]
+LocalStore = Annotated[str, typer.Argument(help="folder or gs:// address to export to or import from")]
 Why = Annotated[str, typer.Option(help="why sending is frozen; shown by whatever it stops")]
 
 
@@ -185,7 +185,7 @@ def _said(value: object) -> str:
 
 def cache(
     action: CacheAction = "stats",
-    folder: Folder = "",
+    folder: LocalStore = "",
     json: Json = False,
     settings: Set = None,
     profile: Profile = None,

@@ -13,7 +13,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.storage.lineage_store import LineageBook
+from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.definitions import PROJECT, build_definitions
 from timegpt_assets.engine.call_budget import budget_planner
@@ -37,7 +37,7 @@ class CommandContext:
     graph: GraphContext
     engine: Engine
     store: ParquetStore
-    lineage: LineageBook
+    lineage: LineageStore
 
     def table(self, asset: str, days: Sequence[object], symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Return what is stored of ``group/asset`` for these days or months; absent partitions have no rows."""
@@ -59,7 +59,7 @@ def opened(runtime: Runtime, *, report: Callable[[RangeRun, bool], None]) -> Ite
                 repository=repository, instance=instance, report=report, budget_planner=budget_planner(runtime)
             ),
             store=ParquetStore(runtime.storage),
-            lineage=LineageBook(runtime.storage),
+            lineage=LineageStore(runtime.storage),
         )
 
 
@@ -69,7 +69,7 @@ def dagster_home(runtime: Runtime) -> Path:
     The environment's DAGSTER_HOME, where it is set, is used as it is.
     """
     given = runtime.environment.get("DAGSTER_HOME")
-    home = Path(given).expanduser().resolve() if given else runtime.place(runtime.settings.data.dagster_home)
+    home = Path(given).expanduser().resolve() if given else runtime.path(runtime.settings.data.dagster_home)
     source = next(p for p in (runtime.root / "dagster.yaml", PROJECT / "dagster.yaml") if p.exists())
     try:
         home.mkdir(parents=True, exist_ok=True)

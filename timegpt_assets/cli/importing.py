@@ -18,7 +18,7 @@ from rich.table import Table
 
 from timegpt_assets.adapters.market.market_data import LocalMarketData
 from timegpt_assets.adapters.market.vendor_bars import Imported, Importer, files
-from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.cli.options import Json, Profile, Set
 from timegpt_assets.config import core_values
 from timegpt_assets.core import calendar
@@ -48,7 +48,7 @@ def import_bars(
     """Any vendor's minute bars into the layout of data.template, with a verdict per symbol; again adds nothing."""
     chosen = [f"data.stamp={stamp}"] * bool(stamp) + [f"data.timezone={timezone}"] * bool(timezone)
     runtime = load_runtime([*(settings or ()), *chosen], profile=profile)
-    root = Path(into).expanduser().resolve() if into else runtime.place(runtime.settings.data.required_root)
+    root = Path(into).expanduser().resolve() if into else runtime.path(runtime.settings.data.required_root)
     told = imported(runtime, path, root, symbol=symbol or None)
     found = {
         "root": str(root),
@@ -66,7 +66,7 @@ def import_bars(
 def imported(runtime: Runtime, path: Path, root: Path, *, symbol: str | None) -> list[Imported]:
     """Import every file, telling of progress on standard error, and return what became of each."""
     importer = Importer(
-        place=Folder(root),
+        objects=LocalStore(root),
         template=runtime.settings.data.template,
         reading=core_values.reading(runtime.settings),
         symbol=symbol,

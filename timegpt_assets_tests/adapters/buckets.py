@@ -13,11 +13,11 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
-from timegpt_assets.adapters.storage.gcs import Bucket
+from timegpt_assets.adapters.storage.gcs import GcsStore
 from timegpt_assets_tests.servers.gcs import GCSServer
 
 BUCKET = "bars-of-ours"
-Opened = Callable[..., Bucket]
+Opened = Callable[..., GcsStore]
 
 
 @contextmanager
@@ -52,10 +52,12 @@ def bucket(server: GCSServer) -> Iterator[Opened]:
 
         def opened(
             *, name: str = BUCKET, prefix: str = "tables", deadline_s: float = 5.0, contention_s: float = 20.0
-        ) -> Bucket:
+        ) -> GcsStore:
             options = {"api_endpoint": server.url}
             made = storage.Client(project="test", credentials=AnonymousCredentials(), client_options=options)
             client = clients.enter_context(closing(made))
-            return Bucket(lambda: client, name, prefix, timeout_s=1.0, deadline_s=deadline_s, contention_s=contention_s)
+            return GcsStore(
+                lambda: client, name, prefix, timeout_s=1.0, deadline_s=deadline_s, contention_s=contention_s
+            )
 
         yield opened

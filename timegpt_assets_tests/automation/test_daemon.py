@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from typer.testing import CliRunner
 
-from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.cli.app import app
 from timegpt_assets.definitions import PROJECT
@@ -54,7 +54,7 @@ def daemon(home: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_daemon_makes_the_revised_days_again_and_then_rests(home, daemon, tmp_path):
-    store = ParquetStore(Folder(tmp_path / "storage_root"))
+    store = ParquetStore(LocalStore(tmp_path / "storage_root"))
     before = store.read_facts("bars/raw_bars", DAYS[:3])
     with dg.DagsterInstance.from_config(str(home)) as instance:
         invalidate = time.monotonic() + 240

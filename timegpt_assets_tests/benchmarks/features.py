@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.core import calendar
 from timegpt_assets.core.events import EventCalendar
@@ -62,7 +62,7 @@ def made_up(days: Sequence[date], symbols: int) -> pl.DataFrame:
 
 def stored_bars(folder: Path, days: Sequence[date], symbols: int) -> ParquetStore:
     """Return a store that holds the bars and the market around them."""
-    store = ParquetStore(Folder(folder))
+    store = ParquetStore(LocalStore(folder))
     for day in days:
         own = made_up([day], symbols)
         market = market_context(own, days=[day], context=CONTEXT, vix=VIX)
@@ -143,7 +143,7 @@ def run_child(name: str, folder: Path, days: int) -> None:
     """Run one road and print what it took; the imports and the calendar are not counted."""
     calendar.sessions(SESSIONS[0], SESSIONS[1])
     before = time.process_time()
-    ROADS[name](ParquetStore(Folder(folder)), SESSIONS[:days])
+    ROADS[name](ParquetStore(LocalStore(folder)), SESSIONS[:days])
     used = time.process_time() - before
     print(json.dumps({"cpu": used, "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 

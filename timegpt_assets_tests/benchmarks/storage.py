@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
-from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.core import calendar
 
@@ -61,7 +61,7 @@ def measured(name: str, frame: pl.DataFrame, folder: Path) -> None:
     """Print the figures of one table."""
     asset, keys = f"benchmark/{name}", list(SYMBOLS)
     days = [str(day) for day in frame["day"].unique().sort()]
-    store, one, bare = ParquetStore(Folder(folder / "store")), folder / "one.parquet", folder / "bare"
+    store, one, bare = ParquetStore(LocalStore(folder / "store")), folder / "one.parquet", folder / "bare"
     bare.mkdir()
 
     def ours() -> None:

@@ -19,8 +19,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from timegpt_assets import definitions
-from timegpt_assets.adapters.storage.lineage_store import LineageBook
-from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.lineage_store import LineageStore
+from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore, file_name
 from timegpt_assets.cli import app as cli
 from timegpt_assets.core.lineage import path_to_bars
@@ -45,7 +45,7 @@ DAY, NEXT = "2025-01-16", "2025-01-17"
 
 
 @dataclass(frozen=True)
-class Place:
+class ObjectStore:
     """A folder with configs, and the environment that points there."""
 
     folder: Path
@@ -56,26 +56,26 @@ class Place:
 
     @property
     def store(self) -> ParquetStore:
-        return ParquetStore(Folder(self.folder / "data" / "demo"))
+        return ParquetStore(LocalStore(self.folder / "data" / "demo"))
 
     def file(self, asset: str) -> Path:
-        return Path(self.store.place.shown(file_name(asset, NEXT)))
+        return Path(self.store.objects.shown(file_name(asset, NEXT)))
 
     def bytes(self) -> dict[str, bytes]:
         root = self.folder / "data"
         return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*.parquet"))}
 
 
-def place(folder: Path) -> Place:
+def objects(folder: Path) -> ObjectStore:
     (folder / "configs" / "profiles").mkdir(parents=True)
     (folder / "configs" / "profiles" / "demo.yaml").write_text(PROFILE)
-    return Place(folder)
+    return ObjectStore(folder)
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, subprocess.CompletedProcess[str]]:
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[ObjectStore, subprocess.CompletedProcess[str]]:
     """Return a house in which a real process has made one day, and what that process said."""
-    house = place(tmp_path_factory.mktemp("house"))
+    house = objects(tmp_path_factory.mktemp("house"))
     path = {"PATH": "/usr/bin:/bin", "HOME": str(house.folder)}
     command = [sys.executable, "-m", "timegpt_assets.cli.app", "run-day", DAY, "--json"]
     ran = subprocess.run(
@@ -85,21 +85,21 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, subprocess.C
 
 
 @pytest.fixture
-def house(first: tuple[Place, subprocess.CompletedProcess[str]]) -> Place:
+def house(first: tuple[ObjectStore, subprocess.CompletedProcess[str]]) -> ObjectStore:
     return first[0]
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> Place:
+def elsewhere(tmp_path: Path) -> ObjectStore:
     """Return a house in which nothing has run."""
-    return place(tmp_path)
+    return objects(tmp_path)
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Return the function that runs a command of a house in this process."""
 
-    def command(house: Place, *words: str, **environment: str) -> Result:
+    def command(house: ObjectStore, *words: str, **environment: str) -> Result:
         for name in ("DAGSTER_HOME", "DAGSTER_EVENT_BATCH_SIZE", "TIMEGPT_ASSETS_SET", "TIMEGPT_ASSETS_REAL_DATA"):
             monkeypatch.setenv(name, "")
             monkeypatch.delenv(name)
@@ -212,7 +212,7 @@ def test_set_values_are_recorded_in_the_lineage_of_what_they_shape(run, house):
         return house.store.read("calibration/calibration_models", [DAY])["lineage_id"].unique().item()
 
     before, after = made(), made("--set", "calibration.window_days=11")
-    records = LineageBook(house.store.place).records()
+    records = LineageStore(house.store.objects).records()
     assert before != after
     assert records[before].config_digest != records[after].config_digest
     assert records[before].parents == records[after].parents, "what stands upstream was not shaped by it"

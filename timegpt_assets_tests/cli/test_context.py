@@ -56,11 +56,11 @@ def test_a_dagster_yaml_beside_the_configs_stands_over_the_project_s(tmp_path):
 def test_a_file_in_the_place_of_the_home_is_named_with_the_remedy(tmp_path, below):
     file = tmp_path / "home"
     file.write_text("a file")
-    place = file / below if below else file
+    objects = file / below if below else file
     with pytest.raises(HomeError) as error:
-        dagster_home(runtime(tmp_path, DAGSTER_HOME=str(place)))
+        dagster_home(runtime(tmp_path, DAGSTER_HOME=str(objects)))
     said = str(error.value)
-    assert said.startswith(f"DAGSTER_HOME {place} cannot be written: ")
+    assert said.startswith(f"DAGSTER_HOME {objects} cannot be written: ")
     assert said.endswith("set DAGSTER_HOME or data.dagster_home to a folder that is.")
     assert file.read_text() == "a file"
 

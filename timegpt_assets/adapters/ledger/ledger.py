@@ -31,7 +31,7 @@ from timegpt_assets.adapters.ledger.tables import (
     UNKNOWN,
     LedgerStore,
 )
-from timegpt_assets.adapters.storage.object_store import Place
+from timegpt_assets.adapters.storage.object_store import ObjectStore
 
 LONGEST_WAIT_SEC = 120.0
 """A provider that asks for a longer pause than this is not waited for; the run ends and a re-run continues."""
@@ -228,10 +228,10 @@ class BudgetLedger:
         """Return the account's figures as artifacts/api_budget.json shows them: limits, spent by day and by run."""
         return budget_limits.figures(account, self.calls(account), self._day(account))
 
-    def export(self, account: Account, place: Place, name: str = "api_budget.json") -> None:
-        """Write the account's figures into a place as JSON; readers never see half a file."""
+    def export(self, account: Account, objects: ObjectStore, name: str = "api_budget.json") -> None:
+        """Write the account's figures into an object store as JSON; readers never see half a file."""
         text = json.dumps(self.view(account), indent=2, sort_keys=True) + "\n"
-        place.update(name, lambda _: text.encode())
+        objects.update(name, lambda _: text.encode())
 
     def _day(self, account: Account) -> str:
         return budget_limits.day_of(account, self.clock())

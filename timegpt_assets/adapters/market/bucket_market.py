@@ -18,7 +18,7 @@ from timegpt_assets.adapters.market.market_data import (
     template_path,
 )
 from timegpt_assets.adapters.market.month_file import Delivery, MonthFile
-from timegpt_assets.adapters.storage.object_store import Place, Replaced
+from timegpt_assets.adapters.storage.object_store import ObjectStore, Replaced
 from timegpt_assets.core.bars.vendor_columns import Reading
 
 
@@ -26,14 +26,14 @@ from timegpt_assets.core.bars.vendor_columns import Reading
 class BucketMarketData:
     """Bars from parquet objects at ``template`` below a bucket; the template may use ticker, yyyy, mm and yyyy_mm."""
 
-    place: Place
+    objects: ObjectStore
     template: str = TEMPLATE
     reading: Reading = field(default_factory=Reading)
 
     def delivery(self, symbols: Sequence[str], days: Sequence[date]) -> Delivery:
         """Return the RAW_BARS rows of those symbols and New York dates, each object read once, and its faults.
 
-        A month without an object has no rows. Raises PlaceError when the bucket cannot be read, and MarketDataError
+        A month without an object has no rows. Raises ObjectStoreError when the bucket cannot be read, and MarketDataError
         for a ticker or template that is none; a bad object is a fault of its own days and stops no others.
         """
         return joined(self._month(symbol, month, own) for symbol in sorted(set(symbols)) for month, own in months(days))
@@ -46,16 +46,16 @@ class BucketMarketData:
         return found.bars
 
     def states(self, symbols: Sequence[str], firsts: Sequence[date]) -> dict[tuple[str, date], str]:
-        """Return the generation of every object there is of these symbols and months. Raises PlaceError."""
+        """Return the generation of every object there is of these symbols and months. Raises ObjectStoreError."""
         names = {template_path(self.template, symbol, first): (symbol, first) for symbol in symbols for first in firsts}
-        there = dict(self.place.names(self.template.partition("{")[0]))
+        there = dict(self.objects.names(self.template.partition("{")[0]))
         return {key: there[name] for name, key in names.items() if name in there}
 
     def _month(self, symbol: str, month: date, days: list[date]) -> Delivery:
         name = template_path(self.template, symbol, month)
-        file = MonthFile(name=self.place.shown(name), symbol=symbol, month=month, reading=self.reading)
+        file = MonthFile(name=self.objects.shown(name), symbol=symbol, month=month, reading=self.reading)
         for _ in range(ATTEMPTS):
-            source = self.place.ranged(name)
+            source = self.objects.ranged(name)
             if source is None:
                 return Delivery()
             try:

@@ -78,12 +78,12 @@ class LocalMarketData:
         """Return the RAW_BARS rows of those symbols and New York dates, each file read once, and its faults.
 
         A month without a file has no rows. ``row`` is the position in the file. Raises MarketDataError for a missing
-        root and for a ticker or template that is none, and PlaceError when the disk cannot be read; a bad file is a
+        root and for a ticker or template that is none, and ObjectStoreError when the disk cannot be read; a bad file is a
         fault of its own days and stops no others.
         """
         self._require_root()
         asked = [(symbol, month, own) for symbol in sorted(set(symbols)) for month, own in months(days)]
-        return joined(self._month(*place) for place in asked)
+        return joined(self._month(*objects) for objects in asked)
 
     def bars(self, symbols: Sequence[str], days: Sequence[date]) -> pl.DataFrame:
         """Return the rows of a delivery without faults. Raises MarketDataError for the first fault."""
@@ -95,7 +95,7 @@ class LocalMarketData:
     def states(self, symbols: Sequence[str], firsts: Sequence[date]) -> dict[tuple[str, date], str]:
         """Return modification time and size of every file there is of these symbols and months.
 
-        Raises MarketDataError for a missing root, and PlaceError when the disk cannot be read.
+        Raises MarketDataError for a missing root, and ObjectStoreError when the disk cannot be read.
         """
         self._require_root()
         found = {}

@@ -49,7 +49,7 @@ class MonthFile:
         """Return the rows and faults of ``days``, from one opening of the file.
 
         A price or volume that is no finite number is null. Never raises for what is in the file: damage is a fault.
-        What the system refuses is none and is raised, as OSError with its number (a disk) or PlaceError (a bucket).
+        What the system refuses is none and is raised, as OSError with its number (a disk) or ObjectStoreError (a bucket).
         pyarrow reads, because polars, and parquet's statistics in either, end the process on some damaged files.
         """
         try:

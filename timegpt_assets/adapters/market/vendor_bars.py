@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from timegpt_assets.adapters.market.market_data import TEMPLATE, MarketDataError, template_path
 from timegpt_assets.adapters.market.month_file import DAMAGE, REMEDY
-from timegpt_assets.adapters.storage.object_store import REMEDIES, Place, PlaceError, is_refusal
+from timegpt_assets.adapters.storage.object_store import REMEDIES, ObjectStore, ObjectStoreError, is_refusal
 from timegpt_assets.core import calendar
 from timegpt_assets.core.bars import vendor_columns as contract
 from timegpt_assets.core.bars.vendor_columns import NUMBERS, Reading
@@ -55,9 +55,9 @@ def files(path: Path) -> list[Path]:
 
 @dataclass(frozen=True, kw_only=True)
 class Importer:
-    """Writes bars to ``place`` by ``template``; ``symbol`` names the ticker of files that do not."""
+    """Writes bars to ``objects`` by ``template``; ``symbol`` names the ticker of files that do not."""
 
-    place: Place
+    objects: ObjectStore
     template: str = TEMPLATE
     reading: Reading = field(default_factory=Reading)
     symbol: str | None = None
@@ -65,7 +65,7 @@ class Importer:
     def imported(self, file: Path) -> Imported:
         """Add the file's bars to their months and return what became of it; damage is told in ``wrong``.
 
-        A month that is there and damaged is left as it is, and so said. Raises PlaceError when it cannot be written.
+        A month that is there and damaged is left as it is, and so said. Raises ObjectStoreError when it cannot be written.
         """
         told = Imported(file=file)
         try:
@@ -110,17 +110,17 @@ class Importer:
         """Add the rows that the month does not hold yet; a month that has them all is not touched."""
         name = template_path(self.template, symbol, month)
         try:
-            before = _stored(self.place.opened(name))
+            before = _stored(self.objects.opened(name))
         except DAMAGE as error:
-            words, shown = str(error).partition("\n")[0], self.place.shown(name)
+            words, shown = str(error).partition("\n")[0], self.objects.shown(name)
             if is_refusal(error):
-                raise PlaceError(f"{shown} cannot be read: {words}. {REMEDIES['read']}") from error
+                raise ObjectStoreError(f"{shown} cannot be read: {words}. {REMEDIES['read']}") from error
             told.wrong = f"{shown} cannot be read as parquet: {words} Remove it, and import again."
             return
         fresh = _missing(before, rows)
         told.new, told.known = told.new + fresh.height, told.known + rows.height - fresh.height
         if fresh.height:
-            self.place.update(name, lambda current: _bytes(_joined(_stored(current()), rows)))
+            self.objects.update(name, lambda current: _bytes(_joined(_stored(current()), rows)))
 
 
 def _told(error: Exception) -> str:

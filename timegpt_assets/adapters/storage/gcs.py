@@ -1,4 +1,4 @@
-"""A place in a Google Cloud Storage bucket: each name is an object under a prefix, written with generation guards.
+"""An object store in a Google Cloud Storage bucket: each name is an object under a prefix, written with generation guards.
 
 Belongs here: the real client's calls and what their failures mean. Every write says which generation it replaces, so
 a machine that read an older one is refused (412) and begins again. Reading is pinned to one generation.
@@ -18,7 +18,7 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from timegpt_assets.adapters.storage.object_store import Bytes, Current, Found, PlaceError, Replaced
+from timegpt_assets.adapters.storage.object_store import Bytes, Current, Found, ObjectStoreError, Replaced
 from timegpt_assets.adapters.storage.ranged import RangedObject
 
 ABSENT = 0
@@ -26,7 +26,7 @@ ABSENT = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class GcsStore:
     """Objects ``gs://<bucket>/<prefix>/<name>``.
 
     ``client`` is asked for when it is needed first. ``timeout_s`` bounds one wait for the server, ``deadline_s`` the
@@ -108,7 +108,7 @@ class Bucket:
                 with attempt:
                     self._update_once(name, change)
         except PreconditionFailed as error:
-            raise PlaceError(
+            raise ObjectStoreError(
                 f"{self.shown(name)}: other writers came first for {self.contention_s:g} s. "
                 "See which runs write it, let them finish, and run again."
             ) from error
@@ -177,15 +177,15 @@ class Bucket:
             )
 
     def _require_bucket(self, error: NotFound) -> None:
-        """Raise PlaceError when it is not the object but the bucket that does not exist."""
+        """Raise ObjectStoreError when it is not the object but the bucket that does not exist."""
         if "bucket does not exist" in str(error):
-            raise PlaceError(
+            raise ObjectStoreError(
                 f"gs://{self.bucket} does not exist. Create the bucket, or mend data.bucket or the gs:// address."
             ) from error
 
     @contextmanager
     def _remedied(self, name: str, what: str) -> Iterator[None]:
-        """Turn what the service refuses into a PlaceError with the remedy; absence and lost races go through."""
+        """Turn what the service refuses into a ObjectStoreError with the remedy; absence and lost races go through."""
         try:
             yield
         except (NotFound, PreconditionFailed) as error:
@@ -193,12 +193,12 @@ class Bucket:
                 self._require_bucket(error)
             raise
         except (GoogleAPICallError, RetryError, DataCorruption, InvalidResponse, requests.RequestException) as error:
-            raise PlaceError(
+            raise ObjectStoreError(
                 f"{self.shown(name)} cannot be {what}: {error}. What was there is untouched. See that the bucket and "
                 "your rights on it are there and the service is up, and run again."
             ) from error
         except GoogleAuthError as error:
-            raise PlaceError(
+            raise ObjectStoreError(
                 f"{self.shown(name)} cannot be {what}: {error}. "
                 "Give this machine credentials: gcloud auth application-default login."
             ) from error

@@ -1,6 +1,6 @@
 """Places where bytes lie under names: a folder on disk (here) or a prefix of a bucket (bucket.py), one interface.
 
-Belongs here: what a place promises, and the folder. A name is relative, its parts joined by ``/``; what a file means
+Belongs here: what an object store promises, and the folder. A name is relative, its parts joined by ``/``; what a file means
 is said by whoever writes it. Readers see what was there before a write or what is there after it, never a part.
 """
 
@@ -21,11 +21,11 @@ Current: TypeAlias = Callable[[], BinaryIO | None]
 """Opens what lies under a name at the moment, None when nothing does; not calling it saves the reading."""
 
 
-class PlaceError(RuntimeError):
-    """Raised when a place cannot be read or written; names what lies there, the cause and the remedy."""
+class ObjectStoreError(RuntimeError):
+    """Raised when an object store cannot be read or written; names what lies there, the cause and the remedy."""
 
 
-class Replaced(PlaceError):
+class Replaced(ObjectStoreError):
     """Raised when what is read in parts was replaced in between: the parts would be of two generations."""
 
 
@@ -37,8 +37,8 @@ class Found:
     generation: str
 
 
-class Place(Protocol):
-    """Bytes under names. Every method raises PlaceError when the place itself fails, never for an absent name."""
+class ObjectStore(Protocol):
+    """Bytes under names. Every method raises ObjectStoreError when the store itself fails, never for an absent name."""
 
     def shown(self, name: str) -> str:
         """Return where the name lies, as a person would type it."""
@@ -86,8 +86,8 @@ class Place(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
-    """A place on a local disk: each name is a file below ``root``; names that begin with a dot are its own affair."""
+class LocalStore:
+    """An object store on a local disk: each name is a file below ``root``; names that begin with a dot are its own affair."""
 
     root: Path
     lock_timeout_s: float = 600.0
@@ -133,7 +133,7 @@ class Folder:
         return self.opened(name)
 
     def write_new(self, name: str, data: Bytes) -> bool:
-        """Store the bytes, synced to the disk with their folder, unless the file exists. Raises PlaceError."""
+        """Store the bytes, synced to the disk with their folder, unless the file exists. Raises ObjectStoreError."""
         path = self.path(name)
         half = _beside(path, f"{os.getpid()}.{threading.get_ident()}.half")
         with remedied(path, "written"):
@@ -152,7 +152,7 @@ class Folder:
             return True
 
     def update(self, name: str, change: Callable[[Current], Bytes]) -> None:
-        """Replace the file: lock the one beside it, write, sync, rename. Raises PlaceError, and leaves the old file.
+        """Replace the file: lock the one beside it, write, sync, rename. Raises ObjectStoreError, and leaves the old file.
 
         The name beside it is fixed: the next writer overwrites what a killed one left.
         """
@@ -207,16 +207,16 @@ def is_refusal(error: object) -> bool:
 
 @contextmanager
 def remedied(path: Path, what: str, lock_timeout_s: float = 0.0) -> Iterator[None]:
-    """Turn what the disk refuses, and a lock that is not given, into a PlaceError with the remedy."""
+    """Turn what the disk refuses, and a lock that is not given, into a ObjectStoreError with the remedy."""
     try:
         yield
     except TimeoutError as error:
-        raise PlaceError(
+        raise ObjectStoreError(
             f"{path}: another process has held its lock for {lock_timeout_s:g} s. "
             "See what it does (fuser on the .tmp file beside it), end it if it hangs, and run again."
         ) from error
     except OSError as error:
-        raise PlaceError(f"{path} cannot be {what}: {error}. {REMEDIES[what]}") from error
+        raise ObjectStoreError(f"{path} cannot be {what}: {error}. {REMEDIES[what]}") from error
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """One parquet file per asset and trading day, all symbols in it: many days are read in one scan.
 
-Belongs here: which files a question means, in folders and buckets alike (places.py). What a file holds is
+Belongs here: which files a question means, in folders and buckets alike (object_store.py). What a file holds is
 parquet_files.py; tables and partitions are the IO manager's business.
 """
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from timegpt_assets.adapters.storage import parquet_files as files
-from timegpt_assets.adapters.storage.object_store import Current, Place
+from timegpt_assets.adapters.storage.object_store import Current, ObjectStore
 from timegpt_assets.adapters.storage.parquet_files import WHOLE, Day, Facts, StoreError
 
 AT_ONCE = 256
@@ -80,9 +80,9 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class ParquetStore:
-    """Files ``<asset>/<day>.parquet`` in a place; ``asset`` is ``<group>/<name>``."""
+    """Files ``<asset>/<day>.parquet`` in an object store; ``asset`` is ``<group>/<name>``."""
 
-    place: Place
+    objects: ObjectStore
 
     def write(
         self,
@@ -96,17 +96,17 @@ class ParquetStore:
         """Store the rows of these symbols, empty ones included, beside the file's other symbols.
 
         ``keys`` are the symbols written, or ``*`` alone when the file is not divided; ``facts`` (JSON) go into the
-        footer with ``rows``, which is counted here. Raises StoreError or PlaceError, and then leaves the old file.
+        footer with ``rows``, which is counted here. Raises StoreError or ObjectStoreError, and then leaves the old file.
         """
         name = file_name(asset, day)
-        shown = self.place.shown(name)
+        shown = self.objects.shown(name)
         new = files.written(shown, frame, keys, facts or {})
 
         def change(current: Current) -> pa.Buffer:
             old = None if WHOLE in keys else files.kept(shown, current(), keys)
             return files.encoded(shown, files.merged(shown, old, new))
 
-        self.place.update(name, change)
+        self.objects.update(name, change)
 
     def read(
         self,
@@ -176,11 +176,11 @@ class ParquetStore:
         self, name: str, symbols: Collection[str] | None, opened: ExitStack
     ) -> tuple[_Part | None, Sequence[str | None]]:
         """Return what is asked for of one file, and the symbols that are not in it (None: there is no file)."""
-        file = self.place.opened(name)
+        file = self.objects.opened(name)
         if file is None:
             return None, sorted(symbols) if symbols else [None]
         opened.callback(file.close)
-        shown = self.place.shown(name)
+        shown = self.objects.shown(name)
         source = files.loaded(shown, file)
         found = files.footer(shown, source)
         chosen = {key: found[key] for key in sorted(found) if symbols is None or key in symbols}

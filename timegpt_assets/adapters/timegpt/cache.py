@@ -1,4 +1,4 @@
-"""Paid answers in a place, content-addressed: ``<host>/<hash[:2]>/<hash>.zst``, one file per answer.
+"""Paid answers in an object store, content-addressed: ``<host>/<hash[:2]>/<hash>.zst``, one file per answer.
 
 Belongs here: bytes in, the same bytes out, or an error. A file is one zstd frame with a checksum: a first line of JSON
 (the body's sha256 and the record of the moment it was asked), then the provider's body as it came
@@ -16,7 +16,7 @@ import orjson
 import zstandard
 
 from timegpt_assets.adapters.call_errors import CacheDamaged, CacheFull
-from timegpt_assets.adapters.storage.object_store import Place, PlaceError
+from timegpt_assets.adapters.storage.object_store import ObjectStore, ObjectStoreError
 
 _PROBE_BYTES = 1 << 20
 """Room asked for before a call: a large answer takes less, also when fifty are stored side by side."""
@@ -35,7 +35,7 @@ class Entry:
 class ForecastCache:
     """Stored answers of every provider host in one place, shared by all profiles."""
 
-    place: Place
+    objects: ObjectStore
 
     def read(self, host: str, request_hash: str) -> Entry | None:
         """Return the stored answer, None when there never was one.
@@ -43,56 +43,56 @@ class ForecastCache:
         Raises CacheDamaged for a file that is not what was written (it is set aside), now and ever after.
         """
         name, aside = _name(host, request_hash), _aside(host, request_hash)
-        found = self.place.read(name)
-        if found is None and self.place.generation(aside) is None:
+        found = self.objects.read(name)
+        if found is None and self.objects.generation(aside) is None:
             return None
         remedy = self._remedy(name)
         if found is None:
-            raise CacheDamaged(f"The paid answer {request_hash} is damaged: {self.place.shown(aside)}. {remedy}")
+            raise CacheDamaged(f"The paid answer {request_hash} is damaged: {self.objects.shown(aside)}. {remedy}")
         try:
             return _entry(found.data, request_hash)
         except (ValueError, zstandard.ZstdError) as error:
-            self.place.move(name, aside)
-            what = f"is damaged ({error}); set aside as {self.place.shown(aside)}"
+            self.objects.move(name, aside)
+            what = f"is damaged ({error}); set aside as {self.objects.shown(aside)}"
             raise CacheDamaged(f"The paid answer {request_hash} {what}. {remedy}") from None
 
     def has(self, host: str, request_hash: str) -> bool:
         """Return whether an answer is stored, be it damaged."""
         names = (_name(host, request_hash), _aside(host, request_hash))
-        return any(self.place.generation(name) is not None for name in names)
+        return any(self.objects.generation(name) is not None for name in names)
 
     def write(self, host: str, request_hash: str, record: Mapping[str, Any], body: bytes) -> None:
         """Store an answer durably before returning; the first one stored stays. Raises CacheFull."""
         try:
-            self.place.write_new(_name(host, request_hash), _packed(record, body, request_hash))
-        except PlaceError as error:
+            self.objects.write_new(_name(host, request_hash), _packed(record, body, request_hash))
+        except ObjectStoreError as error:
             raise CacheFull(f"The answer came, is spent, and could not be stored. {error}") from None
 
     def check_writable(self, host: str) -> None:
         """Raise CacheFull when an answer could not be stored now: it would be paid for and lost."""
         name = f"{_folder(host)}/.probe"
         try:
-            self.place.update(name, lambda _: os.urandom(_PROBE_BYTES))
-            self.place.delete(name)
-        except PlaceError as error:
+            self.objects.update(name, lambda _: os.urandom(_PROBE_BYTES))
+            self.objects.delete(name)
+        except ObjectStoreError as error:
             raise CacheFull(f"No answer could be stored; nothing was sent. {error}") from None
 
     def invalidate(self, host: str, request_hash: str) -> None:
         """Set an answer aside so that it can be asked again (--reask); its bytes are kept under ``replaced``."""
         kept = f"{_folder(host)}/replaced/{request_hash}."
         for name in (_name(host, request_hash), _aside(host, request_hash)):
-            if self.place.generation(name) is not None:
-                self.place.move(name, f"{kept}{sum(1 for _ in self.place.names(kept))}.zst")
+            if self.objects.generation(name) is not None:
+                self.objects.move(name, f"{kept}{sum(1 for _ in self.objects.names(kept))}.zst")
 
     def hashes(self, host: str) -> Iterator[str]:
         """Give the request hashes stored for the host, sorted."""
         folder = f"{_folder(host)}/"
-        for name, _ in self.place.names(folder):
+        for name, _ in self.objects.names(folder):
             if found := _WHOLE.fullmatch(name.removeprefix(folder)):
                 yield found[1]
 
     def _remedy(self, name: str) -> str:
-        where = self.place.shown(name)
+        where = self.objects.shown(name)
         return f"Nothing was sent. Restore the file to {where} from a backup, or pay again with --reask."
 
 

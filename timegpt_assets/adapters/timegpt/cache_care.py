@@ -43,7 +43,7 @@ def exported(cache: ForecastCache, ledger: BudgetLedger, host: str, target: Fore
     for request_hash in cache.hashes(host):
         _copy(cache, target, host, request_hash, report)
     index = {key: [found, record] for key, (found, record) in ledger.all_records().items()}
-    target.place.update(f"{host.replace(':', '_')}/{INDEX}", lambda _: orjson.dumps(index))
+    target.objects.update(f"{host.replace(':', '_')}/{INDEX}", lambda _: orjson.dumps(index))
     return report
 
 
@@ -52,7 +52,7 @@ def imported(cache: ForecastCache, ledger: BudgetLedger, host: str, source: Fore
     report = Report()
     for request_hash in source.hashes(host):
         _copy(source, cache, host, request_hash, report)
-    index = source.place.read(f"{host.replace(':', '_')}/{INDEX}")
+    index = source.objects.read(f"{host.replace(':', '_')}/{INDEX}")
     for key, (request_hash, record) in orjson.loads(index.data if index else b"{}").items():
         if cache.has(host, request_hash):
             report.entered += ledger.adopt(host, key, request_hash, record)

@@ -19,7 +19,7 @@ from timegpt_assets.adapters.call_errors import InvalidAnswer, MissingKey, Offli
 from timegpt_assets.adapters.forecaster import Answered, left_out
 from timegpt_assets.adapters.ledger.ledger import Ask, BudgetLedger
 from timegpt_assets.adapters.ledger.limits import Account
-from timegpt_assets.adapters.storage.object_store import Place
+from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.adapters.timegpt import cache_care, stored_answers
 from timegpt_assets.adapters.timegpt import request_record as moments
 from timegpt_assets.adapters.timegpt import response as provider_answer
@@ -64,7 +64,7 @@ class TimeGPT:
     max_failed_calls: int = 5
     on_ambiguous: Literal["retry", "fail"] = "retry"
     on_doubt: Literal["refuse", "keep"] = "refuse"
-    artifacts: Place | None = None
+    artifacts: ObjectStore | None = None
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
 
     def __post_init__(self) -> None:

@@ -45,7 +45,7 @@ def known(ask: Ask, *, cache: ForecastCache, ledger: BudgetLedger, host: str) ->
         is_paid = ledger.has_answer(request_hash)  # asked first: whoever is answering now stores the bytes before
         entry = cache.read(host, request_hash)
         if entry is None and is_paid:
-            what = f"The answer {request_hash} was paid for, but is not in {cache.place.shown('')}; nothing was sent."
+            what = f"The answer {request_hash} was paid for, but is not in {cache.objects.shown('')}; nothing was sent."
             raise CacheDamaged(f"{what} Restore the cache from a backup, or pay again with --reask.")
         if entry is None:
             continue

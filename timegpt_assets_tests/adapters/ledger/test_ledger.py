@@ -15,7 +15,7 @@ from timegpt_assets.adapters.call_errors import BudgetExceeded, Frozen, NotSent
 from timegpt_assets.adapters.ledger.ledger import Ask, BudgetLedger, Call
 from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.ledger.tables import CALLS
-from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets_tests.adapters import postgres
 
 NOW = datetime(2024, 7, 1, 20, tzinfo=UTC)
@@ -288,7 +288,7 @@ def test_an_answer_given_up_stays_spent_and_may_be_asked_again(ledger: BudgetLed
 
 def test_the_exported_view_shows_limits_money_and_what_was_spent(ledger: BudgetLedger, tmp_path: Path) -> None:
     answered(ledger, "a", "b", run="one")
-    ledger.export(account(price_per_call=0.25), Folder(tmp_path / "artifacts"))
+    ledger.export(account(price_per_call=0.25), LocalStore(tmp_path / "artifacts"))
     shown = json.loads((tmp_path / "artifacts" / "api_budget.json").read_text())
     assert shown["spent"] == 2
     assert shown["spent_money"] == 0.5

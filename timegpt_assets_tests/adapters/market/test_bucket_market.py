@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 
 from timegpt_assets.adapters.market.bucket_market import BucketMarketData
 from timegpt_assets.adapters.market.market_data import TEMPLATE, LocalMarketData, MarketDataError, template_path
-from timegpt_assets.adapters.storage.object_store import PlaceError
+from timegpt_assets.adapters.storage.object_store import ObjectStoreError
 from timegpt_assets.core import calendar
 from timegpt_assets_tests.adapters.buckets import BUCKET, Opened
 from timegpt_assets_tests.servers.gcs import Fault, GCSServer
@@ -106,7 +106,7 @@ def test_an_object_replaced_while_it_is_read_is_read_again_whole(
 
 def test_a_bucket_that_fails_is_an_error_and_no_fault_of_the_file(source: BucketMarketData, server: GCSServer) -> None:
     server.faults["read"].extend([Fault("status", 503)] * 50)
-    with pytest.raises(PlaceError, match="cannot be read"):
+    with pytest.raises(ObjectStoreError, match="cannot be read"):
         source.delivery(["AAPL"], [date(2025, 1, 8)])
 
 
@@ -115,7 +115,7 @@ def test_a_download_that_never_arrives_whole_is_no_fault_of_the_file(
     source: BucketMarketData, server: GCSServer, fault: str
 ) -> None:
     server.faults["read"].extend([Fault(fault, seconds=1.5)] * 20)
-    with pytest.raises(PlaceError, match="cannot be read"):
+    with pytest.raises(ObjectStoreError, match="cannot be read"):
         source.delivery(["AAPL"], [date(2025, 1, 8)])
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from timegpt_assets.adapters.market.market_data import LocalMarketData, MarketDataError
 from timegpt_assets.adapters.market.month_file import MonthFile
-from timegpt_assets.adapters.storage.object_store import PlaceError
+from timegpt_assets.adapters.storage.object_store import ObjectStoreError
 from timegpt_assets.core.calendar import minutes, month_sessions
 from timegpt_assets.core.tables.bars import RAW_BARS
 from timegpt_assets_tests.adapters.failing import Failing
@@ -258,7 +258,7 @@ def test_a_disk_that_fails_is_an_error_with_a_remedy_and_no_fault_of_the_file(tm
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
-        with pytest.raises(PlaceError, match=rf"{path} cannot be read: .*Too many open files.*run again\.$"):
+        with pytest.raises(ObjectStoreError, match=rf"{path} cannot be read: .*Too many open files.*run again\.$"):
             source.delivery(["AAA"], JANUARY)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

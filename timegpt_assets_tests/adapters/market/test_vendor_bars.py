@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from timegpt_assets.adapters.market.market_data import LocalMarketData, MarketDataError
 from timegpt_assets.adapters.market.vendor_bars import Importer, files
-from timegpt_assets.adapters.storage.object_store import Folder, PlaceError
+from timegpt_assets.adapters.storage.object_store import LocalStore, ObjectStoreError
 from timegpt_assets.cli import app as cli
 from timegpt_assets.core import calendar
 from timegpt_assets.core.bars.vendor_columns import Reading
@@ -128,7 +128,7 @@ def test_every_shape_becomes_the_same_files_and_importing_again_adds_nothing(tmp
     write, reading = SHAPES[name]
     write(tmp_path / "vendor")
     root = tmp_path / "root"
-    importer = Importer(place=Folder(root), reading=reading)
+    importer = Importer(objects=LocalStore(root), reading=reading)
     told = [importer.imported(file) for file in files(tmp_path / "vendor")]
     assert [one.wrong for one in told] == [""] * len(told)
     assert sum(one.new for one in told) == bars().height
@@ -146,7 +146,7 @@ def test_every_shape_becomes_the_same_files_and_importing_again_adds_nothing(tmp
 
 def test_files_that_overlap_add_what_is_new_and_a_contradiction_stays_for_the_verdict(tmp_path: Path) -> None:
     rows = month("AAA", DAYS)
-    importer = Importer(place=Folder(tmp_path / "root"))
+    importer = Importer(objects=LocalStore(tmp_path / "root"))
     csv(rows.head(800), tmp_path / "early.csv")
     csv(rows.tail(1160), tmp_path / "late.csv")
     csv(rows.head(3).with_columns(close=pl.col("close") * 1.0001, high=pl.col("high") * 1.01), tmp_path / "other.csv")
@@ -156,7 +156,7 @@ def test_files_that_overlap_add_what_is_new_and_a_contradiction_stays_for_the_ve
 
 
 def test_a_damaged_month_is_named_and_left_and_the_other_months_are_written(tmp_path: Path) -> None:
-    importer = Importer(place=Folder(tmp_path / "root"))
+    importer = Importer(objects=LocalStore(tmp_path / "root"))
     csv(bars(), tmp_path / "all.csv")
     importer.imported(tmp_path / "all.csv")
     damaged, *others = sorted((tmp_path / "root").rglob("*.parquet"))
@@ -170,19 +170,19 @@ def test_a_damaged_month_is_named_and_left_and_the_other_months_are_written(tmp_
 
 
 def test_a_disk_that_fails_is_never_told_as_a_month_to_remove(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    importer = Importer(place=Folder(tmp_path / "root"))
+    importer = Importer(objects=LocalStore(tmp_path / "root"))
     csv(month("AAA", DAYS[:1]), tmp_path / "AAA.csv")
     importer.imported(tmp_path / "AAA.csv")
     (stored,) = (tmp_path / "root").rglob("*.parquet")
-    monkeypatch.setattr(Folder, "opened", lambda *_: Failing(stored, good=0, error=errno.EIO))
-    with pytest.raises(PlaceError, match=rf"{stored} cannot be read: .*Input/output error.*run again\.$"):
+    monkeypatch.setattr(LocalStore, "opened", lambda *_: Failing(stored, good=0, error=errno.EIO))
+    with pytest.raises(ObjectStoreError, match=rf"{stored} cannot be read: .*Input/output error.*run again\.$"):
         importer.imported(tmp_path / "AAA.csv")
 
 
 def test_a_vendors_own_repetitions_are_kept_once_each_time_he_gives_them(tmp_path: Path) -> None:
     rows = month("AAA", DAYS[:1]).head(10)
     csv(pl.concat([rows, rows]), tmp_path / "AAA.csv")
-    importer = Importer(place=Folder(tmp_path / "root"))
+    importer = Importer(objects=LocalStore(tmp_path / "root"))
     assert [importer.imported(tmp_path / "AAA.csv").new for _ in range(2)] == [20, 0]
 
 
@@ -199,7 +199,7 @@ def test_a_file_that_holds_no_bars_is_told_with_a_remedy_and_writes_nothing(
     tmp_path: Path, content: str, said: str
 ) -> None:
     (tmp_path / "AAA.csv").write_text(content)
-    told = Importer(place=Folder(tmp_path / "root")).imported(tmp_path / "AAA.csv")
+    told = Importer(objects=LocalStore(tmp_path / "root")).imported(tmp_path / "AAA.csv")
     assert said in told.wrong
     assert told.wrong.split(". ")[-1].startswith(("Write the file", "Fetch or export"))
     assert "\n" not in told.wrong
@@ -210,9 +210,9 @@ def test_rows_without_a_time_or_ticker_are_left_out_and_counted_and_bad_numbers_
     rows = month("AAA", DAYS[:1]).head(5).cast(pl.String)
     rows[0, "ts"], rows[1, "symbol"], rows[2, "symbol"], rows[3, "close"] = "soon", None, "../x", "n/a"
     csv(rows, tmp_path / "AAA.csv")
-    told = Importer(place=Folder(tmp_path / "root")).imported(tmp_path / "AAA.csv")
+    told = Importer(objects=LocalStore(tmp_path / "root")).imported(tmp_path / "AAA.csv")
     assert (told.read, told.timeless, told.nameless, told.new) == (5, 1, 2, 2)
-    assert Importer(place=Folder(tmp_path / "root")).imported(tmp_path / "AAA.csv").new == 0, "null is null"
+    assert Importer(objects=LocalStore(tmp_path / "root")).imported(tmp_path / "AAA.csv").new == 0, "null is null"
     assert delivered(tmp_path / "root")["close"].null_count() == 1
     assert sorted(p.name for p in tmp_path.rglob("*.parquet")) == ["AAA_2025_01.parquet"]
 

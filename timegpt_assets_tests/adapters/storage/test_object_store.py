@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from timegpt_assets.adapters.storage.object_store import Current, Folder, Place, PlaceError
+from timegpt_assets.adapters.storage.object_store import Current, LocalStore, ObjectStore, ObjectStoreError
 from timegpt_assets_tests.adapters.buckets import BUCKET, Opened
 from timegpt_assets_tests.servers.gcs import Fault, GCSServer
 
@@ -18,45 +18,45 @@ NAME = "bars/bars/2025-01-21.parquet"
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     """Return each kind of place, empty."""
-    return Folder(tmp_path / "tables") if request.param == "folder" else request.getfixturevalue("bucket")()
+    return LocalStore(tmp_path / "tables") if request.param == "folder" else request.getfixturevalue("bucket")()
 
 
-def put(place: Place, name: str, data: bytes) -> None:
-    place.update(name, lambda _: data)
+def put(objects: ObjectStore, name: str, data: bytes) -> None:
+    objects.update(name, lambda _: data)
 
 
-def test_what_was_written_is_read_with_a_generation_that_changes_with_the_bytes(place: Place) -> None:
-    assert (place.read(NAME), place.generation(NAME), place.opened(NAME), place.ranged(NAME)) == (None,) * 4
-    put(place, NAME, b"one")
-    first = place.read(NAME)
+def test_what_was_written_is_read_with_a_generation_that_changes_with_the_bytes(objects: ObjectStore) -> None:
+    assert (objects.read(NAME), objects.generation(NAME), objects.opened(NAME), objects.ranged(NAME)) == (None,) * 4
+    put(objects, NAME, b"one")
+    first = objects.read(NAME)
     assert first is not None
-    assert (first.data, first.generation) == (b"one", place.generation(NAME))
-    put(place, NAME, b"other")
-    second = place.read(NAME)
+    assert (first.data, first.generation) == (b"one", objects.generation(NAME))
+    put(objects, NAME, b"other")
+    second = objects.read(NAME)
     assert second is not None
     assert second.data == b"other"
     assert second.generation != first.generation
 
 
-def test_an_opened_file_stays_what_it_was_when_it_was_opened(place: Place) -> None:
-    put(place, NAME, b"one")
-    opened = place.opened(NAME)
-    put(place, NAME, b"two")
+def test_an_opened_file_stays_what_it_was_when_it_was_opened(objects: ObjectStore) -> None:
+    put(objects, NAME, b"one")
+    opened = objects.opened(NAME)
+    put(objects, NAME, b"two")
     assert opened is not None
     with opened:
         assert opened.read() == b"one"
 
 
-def test_the_first_bytes_written_under_a_name_stay(place: Place) -> None:
-    assert place.write_new(NAME, b"first")
-    assert not place.write_new(NAME, b"second")
-    assert [found.data for found in [place.read(NAME)] if found] == [b"first"]
-    assert [name for name, _ in place.names()] == [NAME]
+def test_the_first_bytes_written_under_a_name_stay(objects: ObjectStore) -> None:
+    assert objects.write_new(NAME, b"first")
+    assert not objects.write_new(NAME, b"second")
+    assert [found.data for found in [objects.read(NAME)] if found] == [b"first"]
+    assert [name for name, _ in objects.names()] == [NAME]
 
 
-def test_of_writers_that_all_believe_to_be_the_first_one_is(place: Place) -> None:
+def test_of_writers_that_all_believe_to_be_the_first_one_is(objects: ObjectStore) -> None:
     """Four writers, forty names: exactly one is told that its bytes were stored, and those are there."""
     stored: list[tuple[str, bytes]] = []
     together = threading.Barrier(4)
@@ -64,7 +64,7 @@ def test_of_writers_that_all_believe_to_be_the_first_one_is(place: Place) -> Non
     def write(writer: int) -> None:
         for i in range(40):
             together.wait()
-            if place.write_new(f"answers/{i}", data := b"%d" % writer * 1000):
+            if objects.write_new(f"answers/{i}", data := b"%d" % writer * 1000):
                 stored.append((f"answers/{i}", data))
 
     threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
@@ -73,30 +73,30 @@ def test_of_writers_that_all_believe_to_be_the_first_one_is(place: Place) -> Non
     for thread in threads:
         thread.join()
     assert len(stored) == 40
-    assert {name: found.data for name, _ in place.names() if (found := place.read(name))} == dict(stored)
+    assert {name: found.data for name, _ in objects.names() if (found := objects.read(name))} == dict(stored)
 
 
-def test_names_are_listed_by_prefix_sorted_over_all_pages(place: Place) -> None:
+def test_names_are_listed_by_prefix_sorted_over_all_pages(objects: ObjectStore) -> None:
     names = ["a/1", "a/2", "a/3/x", "ab/1", "b"]
     for name in reversed(names):
-        put(place, name, name.encode())
-    assert [name for name, _ in place.names()] == names
-    assert [name for name, _ in place.names("a")] == names[:4]
-    assert [name for name, _ in place.names("a/")] == names[:3]
-    assert list(place.names("a/1")) == [("a/1", place.generation("a/1"))]
-    assert list(place.names("nothing/here")) == []
+        put(objects, name, name.encode())
+    assert [name for name, _ in objects.names()] == names
+    assert [name for name, _ in objects.names("a")] == names[:4]
+    assert [name for name, _ in objects.names("a/")] == names[:3]
+    assert list(objects.names("a/1")) == [("a/1", objects.generation("a/1"))]
+    assert list(objects.names("nothing/here")) == []
 
 
-def test_moving_and_deleting(place: Place) -> None:
-    put(place, "a", b"1")
-    put(place, "b/c", b"2")
-    place.move("a", "b/c")
-    place.move("absent", "b/d")
-    assert [name for name, _ in place.names()] == ["b/c"]
-    assert [found.data for found in [place.read("b/c")] if found] == [b"1"]
-    place.delete("b/c")
-    place.delete("b/c")
-    assert list(place.names()) == []
+def test_moving_and_deleting(objects: ObjectStore) -> None:
+    put(objects, "a", b"1")
+    put(objects, "b/c", b"2")
+    objects.move("a", "b/c")
+    objects.move("absent", "b/d")
+    assert [name for name, _ in objects.names()] == ["b/c"]
+    assert [found.data for found in [objects.read("b/c")] if found] == [b"1"]
+    objects.delete("b/c")
+    objects.delete("b/c")
+    assert list(objects.names()) == []
 
 
 def appended(line: bytes) -> Callable[[Current], bytes]:
@@ -107,45 +107,45 @@ def appended(line: bytes) -> Callable[[Current], bytes]:
     return change
 
 
-def test_updates_of_one_name_at_the_same_time_lose_nothing(place: Place) -> None:
+def test_updates_of_one_name_at_the_same_time_lose_nothing(objects: ObjectStore) -> None:
     """Four writers of ten lines each, all in one name."""
 
     def write(writer: int) -> None:
         for i in range(10):
-            place.update(NAME, appended(b"%d-%d\n" % (writer, i)))
+            objects.update(NAME, appended(b"%d-%d\n" % (writer, i)))
 
     threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    found = place.read(NAME)
+    found = objects.read(NAME)
     assert found is not None
     assert sorted(found.data.split()) == sorted(b"%d-%d" % (w, i) for w in range(4) for i in range(10))
 
 
-def test_a_change_that_fails_leaves_what_was_there(place: Place) -> None:
-    put(place, NAME, b"old")
+def test_a_change_that_fails_leaves_what_was_there(objects: ObjectStore) -> None:
+    put(objects, NAME, b"old")
 
     def broken(current: Current) -> bytes:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        place.update(NAME, broken)
-    assert [found.data for found in [place.read(NAME)] if found] == [b"old"]
-    assert [name for name, _ in place.names()] == [NAME]
+        objects.update(NAME, broken)
+    assert [found.data for found in [objects.read(NAME)] if found] == [b"old"]
+    assert [name for name, _ in objects.names()] == [NAME]
 
 
 def test_an_update_that_needs_nothing_reads_nothing(server: GCSServer, bucket: Opened) -> None:
-    place = bucket()
-    put(place, NAME, b"1")
-    put(place, NAME, b"2")
+    objects = bucket()
+    put(objects, NAME, b"1")
+    put(objects, NAME, b"2")
     assert server.counts == {"write": 2}
 
 
 def test_a_bucket_s_update_begins_again_when_another_writer_came_first(server: GCSServer, bucket: Opened) -> None:
-    place = bucket()
-    put(place, NAME, b"ours,")
+    objects = bucket()
+    put(objects, NAME, b"ours,")
     calls = []
 
     def change(current: Current) -> bytes:
@@ -156,36 +156,38 @@ def test_a_bucket_s_update_begins_again_when_another_writer_came_first(server: G
         assert found is not None
         return found.read() + b"more"
 
-    place.update(NAME, change)
+    objects.update(NAME, change)
     assert len(calls) == 2
     assert server.objects[BUCKET][f"tables/{NAME}"].data == b"theirs,more"
 
 
 def test_writers_that_always_come_first_are_reported(server: GCSServer, bucket: Opened) -> None:
-    place = bucket(contention_s=0.2)
-    put(place, NAME, b"ours")
+    objects = bucket(contention_s=0.2)
+    put(objects, NAME, b"ours")
 
     def change(current: Current) -> bytes:
         current()
         server.put(BUCKET, f"tables/{NAME}", b"theirs")
         return b"mine"
 
-    with pytest.raises(PlaceError, match=rf"gs://{BUCKET}/tables/{NAME}: other writers came first for 0\.2 s.*again"):
-        place.update(NAME, change)
+    with pytest.raises(
+        ObjectStoreError, match=rf"gs://{BUCKET}/tables/{NAME}: other writers came first for 0\.2 s.*again"
+    ):
+        objects.update(NAME, change)
     assert server.objects[BUCKET][f"tables/{NAME}"].data == b"theirs"
 
 
 @pytest.mark.parametrize("kind", ["read", "stat", "list", "write", "delete"])
 def test_a_service_that_fails_once_is_asked_again(server: GCSServer, bucket: Opened, kind: str) -> None:
-    place = bucket()
-    put(place, NAME, b"1")
+    objects = bucket()
+    put(objects, NAME, b"1")
     server.faults[kind].append(Fault("status", 503))
     asked = {
-        "read": lambda: place.read(NAME),
-        "stat": lambda: place.generation(NAME),
-        "list": lambda: list(place.names()),
-        "write": lambda: place.write_new("new", b"2"),
-        "delete": lambda: place.delete(NAME),
+        "read": lambda: objects.read(NAME),
+        "stat": lambda: objects.generation(NAME),
+        "list": lambda: list(objects.names()),
+        "write": lambda: objects.write_new("new", b"2"),
+        "delete": lambda: objects.delete(NAME),
     }[kind]
     answer = asked()
     assert server.counts[kind] - (kind == "write") == 2
@@ -195,36 +197,36 @@ def test_a_service_that_fails_once_is_asked_again(server: GCSServer, bucket: Ope
 @pytest.mark.parametrize("ask", ["read", "opened", "ranged", "generation", "write_new"])
 def test_a_disk_that_refuses_is_named_with_the_remedy(tmp_path: Path, ask: str) -> None:
     """A name longer than the disk allows is refused by every call, whoever runs it."""
-    place, name = Folder(tmp_path), "n" * 300
-    calls = {ask: getattr(place, ask)} | {"write_new": lambda name: place.write_new(name, b"1")}
-    with pytest.raises(PlaceError, match=r"n cannot be (read|written): .*too long.*run again\.$"):
+    objects, name = LocalStore(tmp_path), "n" * 300
+    calls = {ask: getattr(objects, ask)} | {"write_new": lambda name: objects.write_new(name, b"1")}
+    with pytest.raises(ObjectStoreError, match=r"n cannot be (read|written): .*too long.*run again\.$"):
         calls[ask](name)
 
 
 def test_a_service_that_keeps_failing_is_named_with_the_remedy(server: GCSServer, bucket: Opened) -> None:
-    place = bucket(deadline_s=0.3)
-    put(place, NAME, b"1")
+    objects = bucket(deadline_s=0.3)
+    put(objects, NAME, b"1")
     server.faults["read"].extend([Fault("status", 503)] * 20)
-    with pytest.raises(PlaceError, match=rf"gs://{BUCKET}/tables/{NAME} cannot be read.*run again"):
-        place.read(NAME)
+    with pytest.raises(ObjectStoreError, match=rf"gs://{BUCKET}/tables/{NAME} cannot be read.*run again"):
+        objects.read(NAME)
 
 
 def test_a_stalled_answer_is_given_up_and_asked_for_again(server: GCSServer, bucket: Opened) -> None:
-    place = bucket()
-    put(place, NAME, b"1")
+    objects = bucket()
+    put(objects, NAME, b"1")
     server.faults["read"].append(Fault("stall", seconds=3.0))
-    found = place.read(NAME)
+    found = objects.read(NAME)
     assert found is not None
     assert (found.data, server.counts["read"]) == (b"1", 2)
 
 
 @pytest.mark.parametrize("size", [10, 300_000])
 def test_a_download_that_is_cut_is_fetched_whole(server: GCSServer, bucket: Opened, size: int) -> None:
-    place = bucket()
+    objects = bucket()
     data = bytes(i * 31 % 251 for i in range(size))
-    put(place, NAME, data)
+    put(objects, NAME, data)
     server.faults["read"].append(Fault("cut"))
-    found = place.read(NAME)
+    found = objects.read(NAME)
     assert found is not None
     assert found.data == data
 
@@ -232,18 +234,18 @@ def test_a_download_that_is_cut_is_fetched_whole(server: GCSServer, bucket: Open
 def test_bytes_that_arrive_changed_are_refused(
     server: GCSServer, bucket: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = bucket(deadline_s=0.3)
-    put(place, NAME, b"good")
+    objects = bucket(deadline_s=0.3)
+    put(objects, NAME, b"good")
     good = server.objects[BUCKET][f"tables/{NAME}"]
     monkeypatch.setattr(type(good), "hashes", property(lambda _: ("AAAAAA==", "1B2M2Y8AsgTpgAmY7PhCfg==")))
-    with pytest.raises(PlaceError, match=r"cannot be read.*[Cc]hecksum"):
-        place.read(NAME)
+    with pytest.raises(ObjectStoreError, match=r"cannot be read.*[Cc]hecksum"):
+        objects.read(NAME)
 
 
 def test_an_upload_whose_answer_is_lost_counts_once(server: GCSServer, bucket: Opened) -> None:
     """The client sends it again, is refused by its own object, begins again, and appends nothing twice."""
-    place = bucket()
-    put(place, NAME, b"a")
+    objects = bucket()
+    put(objects, NAME, b"a")
     server.faults["write"].append(Fault("lost"))
 
     def change(current: Current) -> bytes:
@@ -251,36 +253,36 @@ def test_an_upload_whose_answer_is_lost_counts_once(server: GCSServer, bucket: O
         assert found is not None
         return bytes(sorted({*found.read(), *b"b"}))
 
-    place.update(NAME, change)
+    objects.update(NAME, change)
     assert server.objects[BUCKET][f"tables/{NAME}"].data == b"ab"
 
 
 def test_first_bytes_whose_answer_is_lost_are_still_one_s_own(server: GCSServer, bucket: Opened) -> None:
     """The upload that is sent again finds the object it made itself: nobody else came first."""
-    place = bucket()
+    objects = bucket()
     server.faults["write"].append(Fault("lost"))
-    assert place.write_new(NAME, b"ours")
+    assert objects.write_new(NAME, b"ours")
     assert server.counts["write"] == 2
-    assert not place.write_new(NAME, b"theirs")
+    assert not objects.write_new(NAME, b"theirs")
 
 
 def test_objects_larger_than_one_request_are_uploaded_whole(server: GCSServer, bucket: Opened) -> None:
-    place, data = bucket(), bytes(9_000_000)
-    put(place, NAME, data)
+    objects, data = bucket(), bytes(9_000_000)
+    put(objects, NAME, data)
     assert server.objects[BUCKET][f"tables/{NAME}"].data == data
 
 
 def test_a_bucket_that_does_not_exist_is_named(server: GCSServer, bucket: Opened) -> None:
-    place = bucket(name="typo")
-    for ask in (lambda: place.read(NAME), lambda: list(place.names()), lambda: place.write_new(NAME, b"")):
-        with pytest.raises(PlaceError, match="gs://typo does not exist"):
+    objects = bucket(name="typo")
+    for ask in (lambda: objects.read(NAME), lambda: list(objects.names()), lambda: objects.write_new(NAME, b"")):
+        with pytest.raises(ObjectStoreError, match="gs://typo does not exist"):
             ask()
 
 
 def test_only_the_parts_that_are_read_are_fetched_each_once(server: GCSServer, bucket: Opened) -> None:
-    place, data = bucket(), bytes(i % 251 for i in range(1_000_000))
-    put(place, NAME, data)
-    opened = place.ranged(NAME)
+    objects, data = bucket(), bytes(i % 251 for i in range(1_000_000))
+    put(objects, NAME, data)
+    opened = objects.ranged(NAME)
     assert opened is not None
     opened.seek(-100, io.SEEK_END)
     assert opened.read() == data[-100:]
@@ -296,13 +298,13 @@ def test_only_the_parts_that_are_read_are_fetched_each_once(server: GCSServer, b
 @pytest.mark.parametrize("begun", [True, False])
 def test_a_file_read_in_parts_is_never_of_two_generations(server: GCSServer, bucket: Opened, begun: bool) -> None:
     """Replaced after its first part was fetched, or before, when only its size is known."""
-    place = bucket(deadline_s=0.3)
-    put(place, NAME, bytes(500_000))
-    opened = place.ranged(NAME)
+    objects = bucket(deadline_s=0.3)
+    put(objects, NAME, bytes(500_000))
+    opened = objects.ranged(NAME)
     assert opened is not None
     if begun:
         assert opened.read(10) == bytes(10)
-    put(place, NAME, b"1" * 500_000)
+    put(objects, NAME, b"1" * 500_000)
     opened.seek(300_000)
-    with pytest.raises(PlaceError, match="was replaced while it was read"):
+    with pytest.raises(ObjectStoreError, match="was replaced while it was read"):
         opened.read(10)

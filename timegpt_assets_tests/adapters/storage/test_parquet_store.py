@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.adapters.storage.object_store import Folder, PlaceError
+from timegpt_assets.adapters.storage.object_store import LocalStore, ObjectStoreError
 from timegpt_assets.adapters.storage.parquet_files import FOOTER, SMALL, StoreError
 from timegpt_assets.adapters.storage.parquet_store import MissingPartition, ParquetStore, file_name
 from timegpt_assets_tests.adapters.failing import Failing
@@ -43,7 +43,7 @@ def rows(*symbols: str, day: date = DAY, seed: int = 0, n: int = MINUTES) -> pl.
 
 
 def file(store: ParquetStore) -> Path:
-    return Path(store.place.shown(file_name(ASSET, DAY)))
+    return Path(store.objects.shown(file_name(ASSET, DAY)))
 
 
 def digest(store: ParquetStore) -> bytes:
@@ -51,7 +51,7 @@ def digest(store: ParquetStore) -> bytes:
 
 
 def test_what_was_written_is_read_by_day_and_symbol(tmp_path: Path) -> None:
-    store = ParquetStore(Folder(tmp_path))
+    store = ParquetStore(LocalStore(tmp_path))
     later = DAY + timedelta(days=1)
     store.write(ASSET, later, rows("B", day=later), keys=["B"])
     store.write(ASSET, DAY, rows("C", "A"), keys=["C", "A"])
@@ -62,11 +62,11 @@ def test_what_was_written_is_read_by_day_and_symbol(tmp_path: Path) -> None:
 
 
 def test_small_and_large_files_are_read_together_in_the_order_of_days(tmp_path: Path) -> None:
-    store, days = ParquetStore(Folder(tmp_path)), [DAY + timedelta(days=n) for n in range(4)]
+    store, days = ParquetStore(LocalStore(tmp_path)), [DAY + timedelta(days=n) for n in range(4)]
     written = [rows("A", day=day, n=n) for day, n in zip(days, (210, 60_000, 210, 60_000), strict=True)]
     for day, frame in zip(days, written, strict=True):
         store.write(ASSET, day, frame, keys=["A"])
-    sizes = [Path(store.place.shown(file_name(ASSET, day))).stat().st_size for day in days]
+    sizes = [Path(store.objects.shown(file_name(ASSET, day))).stat().st_size for day in days]
     assert [size > SMALL for size in sizes] == [False, True, False, True]
 
     assert_frame_equal(store.read(ASSET, days), pl.concat(written))
@@ -74,7 +74,7 @@ def test_small_and_large_files_are_read_together_in_the_order_of_days(tmp_path: 
 
 def test_neighbouring_symbols_share_row_groups_and_an_undivided_table_is_one(tmp_path: Path) -> None:
     """Eleven symbols of 390 rows fill the first group; the twelfth begins another, and one symbol is still found."""
-    store = ParquetStore(Folder(tmp_path))
+    store = ParquetStore(LocalStore(tmp_path))
     symbols = [f"S{i:02d}" for i in range(12)]
     store.write(ASSET, DAY, rows(*symbols), keys=symbols)
     groups = pq.ParquetFile(file(store)).metadata
@@ -86,7 +86,7 @@ def test_neighbouring_symbols_share_row_groups_and_an_undivided_table_is_one(tmp
 
 
 def test_a_later_write_replaces_its_own_symbols_only(tmp_path: Path) -> None:
-    store = ParquetStore(Folder(tmp_path))
+    store = ParquetStore(LocalStore(tmp_path))
     store.write(ASSET, DAY, rows("A", "B"), keys=["A", "B"], facts={"A": {"verdict": "ok"}, "B": {"verdict": "ok"}})
     store.write(ASSET, DAY, rows("B", seed=9), keys=["B"], facts={"B": {"verdict": "warned"}})
 
@@ -96,7 +96,7 @@ def test_a_later_write_replaces_its_own_symbols_only(tmp_path: Path) -> None:
 
 
 def test_empty_on_purpose_differs_from_never_written(tmp_path: Path) -> None:
-    store = ParquetStore(Folder(tmp_path))
+    store = ParquetStore(LocalStore(tmp_path))
     store.write(ASSET, DAY, rows("A"), keys=["A", "B"], facts={"B": {"verdict": "quarantined"}})
 
     assert_frame_equal(store.read(ASSET, [DAY], ["B"]), rows("B").clear())
@@ -106,7 +106,7 @@ def test_empty_on_purpose_differs_from_never_written(tmp_path: Path) -> None:
 
 
 def test_a_missing_day_and_symbol_are_named_with_the_command_that_makes_them(tmp_path: Path) -> None:
-    store = ParquetStore(Folder(tmp_path))
+    store = ParquetStore(LocalStore(tmp_path))
     store.write(ASSET, DAY, rows("A"), keys=["A"])
     command = r"timegpt-assets backfill --assets bars --start 2025-01-21 --end 2025-01-22 --symbols A,Z$"
     with pytest.raises(MissingPartition, match="bars/bars was never .*2025-01-21 Z, 2025-01-22 A.*" + command):
@@ -116,7 +116,7 @@ def test_a_missing_day_and_symbol_are_named_with_the_command_that_makes_them(tmp
 
 
 def test_missing_partitions_that_may_be_absent_leave_what_is_there(tmp_path: Path) -> None:
-    store = ParquetStore(Folder(tmp_path))
+    store = ParquetStore(LocalStore(tmp_path))
     store.write(ASSET, DAY, rows("A"), keys=["A"])
     days = [DAY, DAY + timedelta(days=1)]
     assert_frame_equal(store.read(ASSET, days, ["A", "Z"], missing="ok"), rows("A"))
@@ -137,7 +137,7 @@ def test_the_bytes_are_the_same_whichever_order_symbols_were_merged_in(
         frame = rows(*filled) if filled else rows("D").clear().drop("is_filled")
         store.write(ASSET, DAY, frame, keys=symbols, facts={s: {"n": ord(s), "a": [1.5, "é"]} for s in symbols})
 
-    whole, merged = (ParquetStore(Folder(tmp_path_factory.mktemp(name))) for name in ("whole", "merged"))
+    whole, merged = (ParquetStore(LocalStore(tmp_path_factory.mktemp(name))) for name in ("whole", "merged"))
     write(whole, ["A", "B", "C", "D"])
     edges = [0, *sorted(cuts), 4]
     for first, last in pairwise(edges):
@@ -148,7 +148,7 @@ def test_the_bytes_are_the_same_whichever_order_symbols_were_merged_in(
 
 
 def test_columns_that_differ_from_the_kept_symbols_are_refused_and_the_old_file_stays(tmp_path: Path) -> None:
-    store = ParquetStore(Folder(tmp_path))
+    store = ParquetStore(LocalStore(tmp_path))
     store.write(ASSET, DAY, rows("A"), keys=["A"])
     before = digest(store)
     with pytest.raises(StoreError, match=r"holds A with other columns .*\(new\).*all symbols"):
@@ -159,7 +159,7 @@ def test_columns_that_differ_from_the_kept_symbols_are_refused_and_the_old_file_
 
 
 def test_days_whose_columns_differ_are_not_silently_joined(tmp_path: Path) -> None:
-    store = ParquetStore(Folder(tmp_path))
+    store = ParquetStore(LocalStore(tmp_path))
     later = DAY + timedelta(days=1)
     store.write(ASSET, DAY, rows("A"), keys=["A"])
     store.write(ASSET, later, rows("A", day=later).with_columns(new=1.0), keys=["A"])
@@ -171,7 +171,7 @@ def test_days_whose_columns_differ_are_not_silently_joined(tmp_path: Path) -> No
 
 
 def test_rows_or_facts_of_other_symbols_are_refused_before_anything_is_written(tmp_path: Path) -> None:
-    store = ParquetStore(Folder(tmp_path))
+    store = ParquetStore(LocalStore(tmp_path))
     with pytest.raises(StoreError, match="rows or facts of B are not among"):
         store.write(ASSET, DAY, rows("A", "B"), keys=["A"])
     with pytest.raises(StoreError, match="rows or facts of B are not among"):
@@ -184,7 +184,7 @@ def test_rows_or_facts_of_other_symbols_are_refused_before_anything_is_written(t
 
 @pytest.mark.parametrize("damage", ["torn", "empty", "foreign", "footer"])
 def test_a_torn_or_foreign_file_is_named_by_reader_and_writer(tmp_path: Path, damage: str) -> None:
-    store = ParquetStore(Folder(tmp_path))
+    store = ParquetStore(LocalStore(tmp_path))
     store.write(ASSET, DAY, rows("A", "B"), keys=["A", "B"])
     path = file(store)
     if damage in ("torn", "empty"):
@@ -206,11 +206,11 @@ def test_a_torn_or_foreign_file_is_named_by_reader_and_writer(tmp_path: Path, da
 
 def test_a_disk_that_fails_makes_no_torn_file_of_a_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever reads that it is torn deletes it."""
-    store = ParquetStore(Folder(tmp_path))
+    store = ParquetStore(LocalStore(tmp_path))
     store.write(ASSET, DAY, rows("A"), keys=["A"])
     before, path = digest(store), file(store)
     with monkeypatch.context() as patched:
-        patched.setattr(Folder, "opened", lambda *_: Failing(path, good=0, error=errno.EIO))
+        patched.setattr(LocalStore, "opened", lambda *_: Failing(path, good=0, error=errno.EIO))
         for ask in (
             lambda: store.read(ASSET, [DAY]),
             lambda: store.write(ASSET, DAY, rows("B"), keys=["B"]),
@@ -225,9 +225,9 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(PlaceError, match=r"cannot be written.*data\.storage_root"):
-        ParquetStore(Folder(tmp_path / "file")).write(ASSET, DAY, rows("A"), keys=["A"])
-    store = ParquetStore(Folder(tmp_path / "folder"))
+    with pytest.raises(ObjectStoreError, match=r"cannot be written.*data\.storage_root"):
+        ParquetStore(LocalStore(tmp_path / "file")).write(ASSET, DAY, rows("A"), keys=["A"])
+    store = ParquetStore(LocalStore(tmp_path / "folder"))
     store.write(ASSET, DAY, rows("A"), keys=["A"])
     before = digest(store)
 
@@ -235,23 +235,23 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_remedy(
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(os, "fsync", refused)
-    with pytest.raises(PlaceError, match=r"2025-01-21\.parquet cannot be written.*Read-only file system"):
+    with pytest.raises(ObjectStoreError, match=r"2025-01-21\.parquet cannot be written.*Read-only file system"):
         store.write(ASSET, DAY, rows("A", seed=1), keys=["A"])
     assert digest(store) == before
 
 
 def test_a_lock_that_is_never_released_is_reported(tmp_path: Path) -> None:
-    store = ParquetStore(Folder(tmp_path, lock_timeout_s=0.05))
+    store = ParquetStore(LocalStore(tmp_path, lock_timeout_s=0.05))
     store.write(ASSET, DAY, rows("A"), keys=["A"])
     with (
         FileLock(tmp_path / ASSET / f".{DAY}.parquet.tmp"),
-        pytest.raises(PlaceError, match=r"held its lock for 0\.05 s"),
+        pytest.raises(ObjectStoreError, match=r"held its lock for 0\.05 s"),
     ):
         store.write(ASSET, DAY, rows("B"), keys=["B"])
 
 
 def test_writing_a_whole_day_again_reads_no_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = ParquetStore(Folder(tmp_path))
+    store = ParquetStore(LocalStore(tmp_path))
     store.write(ASSET, DAY, rows("A", "B"), keys=["A", "B"])
 
     def refused(*_: object, **__: object) -> None:
@@ -264,7 +264,7 @@ def test_writing_a_whole_day_again_reads_no_rows(tmp_path: Path, monkeypatch: py
 
 
 def test_two_months_of_64_symbols_are_read_in_well_under_a_second(tmp_path: Path) -> None:
-    store = ParquetStore(Folder(tmp_path))
+    store = ParquetStore(LocalStore(tmp_path))
     symbols = [f"S{i:02d}" for i in range(64)]
     days = [DAY + timedelta(days=i) for i in range(44)]
     frame = rows(*symbols).with_columns(pl.col("close").alias(f"f{i}") for i in range(10))

@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore, file_name
 from timegpt_assets_tests.adapters.buckets import BUCKET
 from timegpt_assets_tests.servers.gcs import GCSServer
@@ -127,7 +127,7 @@ def stand(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stand]:
         root = tmp_path / "tables"
         beside = root / ASSET / f".{DAY}.parquet.tmp"
         with spawner(str(root), tmp_path) as spawn:
-            yield Stand(ParquetStore(Folder(root)), spawn, beside.exists)
+            yield Stand(ParquetStore(LocalStore(root)), spawn, beside.exists)
 
 
 def alive(pid: int) -> bool:
@@ -152,9 +152,9 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(stand: Stand, repetit
     store.write(ASSET, DAY, rows("KEPT", "A"), keys=["KEPT", "A"], facts={"A": {"round": -1}})
     moments, in_a_write = random.Random(7), 0
     for i in range(kills):
-        before = store.place.generation(name)
+        before = store.objects.generation(name)
         pid = stand.spawn(100_000, "A", seed=1000 * (i + 1))
-        until(lambda before=before: store.place.generation(name) != before)
+        until(lambda before=before: store.objects.generation(name) != before)
         time.sleep(moments.uniform(0.0, 0.05))
         if i == 0:
             until(stand.writing)  # at least one kill falls into a write, however few there are
@@ -170,13 +170,13 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(stand: Stand, repetit
     assert in_a_write > 0, "no kill fell into a write, so nothing was tried"
     print(f"{kills} kills, {in_a_write} in a write: rows lost 0, torn files 0")  # noqa: T201 - the figure of a soak
     store.write(ASSET, DAY, rows("A"), keys=["A"])
-    assert [name for name, _ in store.place.names()] == [name]
+    assert [name for name, _ in store.objects.names()] == [name]
     assert not stand.writing(), "what a killed writer left goes with the next write"
 
 
 def settled(stand: Stand) -> None:
     """Wait until a bucket has done with what the killed writer had sent; what lies beside a file stays."""
-    if not isinstance(stand.store.place, Folder):
+    if not isinstance(stand.store.objects, LocalStore):
         until(lambda: not stand.writing())
 
 
@@ -190,6 +190,6 @@ def test_two_machines_writing_different_symbols_of_a_day_lose_nothing(
     assert_frame_equal(stand.store.read(ASSET, [DAY]), expected)
     facts = stand.store.read_facts(ASSET, [DAY])
     assert {symbol: fact["round"] for (_, symbol), fact in facts.items()} == dict.fromkeys("ABCD", 9)
-    if not isinstance(stand.store.place, Folder):
+    if not isinstance(stand.store.objects, LocalStore):
         server: GCSServer = request.getfixturevalue("server")
         assert server.counts["write"] > 40, "nobody came in between, so nothing was tried"

@@ -17,7 +17,7 @@ import polars as pl
 
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger
 from timegpt_assets.adapters.ledger.limits import Account
-from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets.adapters.timegpt.forecaster import TimeGPT
 from timegpt_assets.core.forecasts.framing import Frame
@@ -71,7 +71,7 @@ def timegpt(url: str, folder: Path, *, limits: dict[str, Any] | None = None, **s
         "settings_digest": "settings",
         "profile": "dev",
         "account": account(url.removeprefix("http://"), **(limits or {})),
-        "cache": ForecastCache(Folder(folder / "cache")),
+        "cache": ForecastCache(LocalStore(folder / "cache")),
         "ledger": BudgetLedger(f"sqlite:///{folder / 'ledger.db'}", clock=clock),
         "clock": clock,
         "base_url": url,

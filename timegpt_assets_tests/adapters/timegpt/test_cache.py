@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from timegpt_assets.adapters.call_errors import CacheDamaged, CacheFull
-from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.timegpt.cache import Entry, ForecastCache
 from timegpt_assets_tests.adapters.buckets import BUCKET, Opened
 from timegpt_assets_tests.servers.gcs import GCSServer
@@ -21,7 +21,7 @@ OTHER = hashlib.sha256(b"other").hexdigest()
 
 
 def stored(folder: Path, body: bytes = b'{"mean": [1.0]}') -> tuple[ForecastCache, Path]:
-    cache = ForecastCache(Folder(folder))
+    cache = ForecastCache(LocalStore(folder))
     cache.write(HOST, HASH, {"symbols": ["AAPL"]}, body)
     return cache, folder / "127.0.0.1_8080" / HASH[:2] / f"{HASH}.zst"
 
@@ -30,7 +30,7 @@ def stored(folder: Path, body: bytes = b'{"mean": [1.0]}') -> tuple[ForecastCach
 def test_what_is_stored_comes_back_byte_for_byte(
     tmp_path_factory: pytest.TempPathFactory, body: bytes, symbols: list[str]
 ) -> None:
-    cache = ForecastCache(Folder(tmp_path_factory.mktemp("cache")))
+    cache = ForecastCache(LocalStore(tmp_path_factory.mktemp("cache")))
     cache.write(HOST, HASH, {"symbols": symbols}, body)
     assert cache.read(HOST, HASH) == Entry({"symbols": symbols}, body)
 
@@ -130,7 +130,7 @@ def test_a_crash_while_writing_leaves_no_answer(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "fsync", crash)
     with pytest.raises(CacheFull, match=r"could not be stored.*no space"):
         stored(tmp_path)
-    assert ForecastCache(Folder(tmp_path)).read(HOST, HASH) is None
+    assert ForecastCache(LocalStore(tmp_path)).read(HOST, HASH) is None
 
 
 def test_paid_answers_lie_in_a_bucket_as_they_do_on_a_disk(bucket: Opened, server: GCSServer) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger
-from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.timegpt import cache_care
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets_tests.adapters.timegpt.paid_calls import frame, timegpt
@@ -24,7 +24,7 @@ def test_an_exported_cache_answers_offline_on_another_machine_even_after_a_bar_w
 ) -> None:
     here = timegpt(server.url, tmp_path / "here")
     rows = here.answers([frame(14), frame(15)], budget_run_id="a").rows
-    carried = ForecastCache(Folder(tmp_path / "carried"))
+    carried = ForecastCache(LocalStore(tmp_path / "carried"))
     assert cache_care.exported(here.cache, here.ledger, server.host, carried).copied == 3
     assert cache_care.exported(here.cache, here.ledger, server.host, carried).copied == 0
     there = timegpt(server.url, tmp_path / "there", api_mode="offline", profile="offline", api_key=None)
@@ -51,7 +51,7 @@ def test_an_import_never_replaces_an_answer_that_stands(server: TimeGPTServer, t
     theirs, ours = timegpt(server.url, tmp_path / "theirs"), timegpt(server.url, tmp_path / "ours")
     theirs.answers([frame(14, rows=80)], budget_run_id="a")
     mine = ours.answers([frame(14)], budget_run_id="a").rows
-    carried = ForecastCache(Folder(tmp_path / "carried"))
+    carried = ForecastCache(LocalStore(tmp_path / "carried"))
     cache_care.exported(theirs.cache, theirs.ledger, server.host, carried)
     report = cache_care.imported(ours.cache, ours.ledger, server.host, carried)
     assert report.copied == 1
@@ -63,7 +63,7 @@ def test_a_damaged_answer_is_told_and_not_carried(server: TimeGPTServer, tmp_pat
     here.answers([frame(14)], budget_run_id="a")
     damaged = next((tmp_path / "cache").glob("*/[0-9a-f][0-9a-f]/*.zst"))
     damaged.write_bytes(damaged.read_bytes()[:-3])
-    report = cache_care.exported(here.cache, here.ledger, server.host, ForecastCache(Folder(tmp_path / "carried")))
+    report = cache_care.exported(here.cache, here.ledger, server.host, ForecastCache(LocalStore(tmp_path / "carried")))
     assert report.copied == 1
     assert [damaged.stem in text for text in report.damaged] == [True]
     assert cache_care.stats(here.cache, server.host).answers == 1

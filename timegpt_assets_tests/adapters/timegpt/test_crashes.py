@@ -16,7 +16,7 @@ import pytest
 
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger
 from timegpt_assets.adapters.ledger.tables import ANSWERED, REJECTED, RESERVED, SENT, SPENT, UNKNOWN
-from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets_tests.adapters import postgres
 from timegpt_assets_tests.adapters.crashes import NOW, Nursery, Task, killed, nursery
@@ -191,7 +191,7 @@ def state_of(books: BudgetLedger, host: str, runs: set[str]) -> str:
 
 
 def kept(folder: Path, host: str) -> set[str]:
-    return set(ForecastCache(Folder(folder / "cache")).hashes(host))
+    return set(ForecastCache(LocalStore(folder / "cache")).hashes(host))
 
 
 def check(books: BudgetLedger, server: TimeGPTServer, stored: set[str], before: Counter[str], tally: Tally) -> None:

@@ -25,7 +25,7 @@ from timegpt_assets.adapters.call_errors import (
     UnusableInput,
 )
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger
-from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.timegpt.cache import Entry, ForecastCache
 from timegpt_assets.adapters.timegpt.request_index import Size, params_key
 from timegpt_assets.core.tables.columns import SOURCES
@@ -361,7 +361,7 @@ def test_the_key_is_in_no_file_log_or_repr_of_a_good_run(
     caplog.set_level(logging.DEBUG)
     forecaster = timegpt(server.url, tmp_path)
     forecaster.answers(frames(), budget_run_id="a")
-    forecaster.ledger.export(forecaster.account, Folder(tmp_path))
+    forecaster.ledger.export(forecaster.account, LocalStore(tmp_path))
     stored = [forecaster.cache.read(server.host, name) for name in forecaster.cache.hashes(server.host)]
     shown = [caplog.text, repr(forecaster), repr(stored), repr(server.received)]
     shown += [path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()]
@@ -504,7 +504,7 @@ def test_an_answer_that_another_process_stores_in_between_is_not_taken_for_a_dam
     timegpt(server.url, tmp_path).answers([frame(14)], budget_run_id="a")
     other = timegpt(server.url, tmp_path)
     AnsweredInBetween.meanwhile[:] = [lambda: other.answers([frame(15)], budget_run_id="other")]
-    ours = timegpt(server.url, tmp_path, cache=AnsweredInBetween(Folder(tmp_path / "cache")))
+    ours = timegpt(server.url, tmp_path, cache=AnsweredInBetween(LocalStore(tmp_path / "cache")))
     assert ours.answers([frame(15)], budget_run_id="ours").rows.height == 3 * 15
     assert AnsweredInBetween.meanwhile == []
     assert posts(server) == 2

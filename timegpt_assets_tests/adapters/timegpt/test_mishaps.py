@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from timegpt_assets.adapters.call_errors import CacheDamaged, CacheFull, Frozen, MissingKey
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger
 from timegpt_assets.adapters.ledger.tables import CALLS, UNKNOWN
-from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.timegpt import cache_care
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets.adapters.timegpt.forecaster import TimeGPT
@@ -79,12 +79,12 @@ def test_answers_that_are_gone_are_missed_and_never_bought_again_by_themselves(
     first.answers([frame(14)], budget_run_id="a")
     ours = first if how == "asked" else timegpt(server.url, tmp_path / "ours")
     if how == "imported":
-        cache_care.exported(first.cache, first.ledger, server.host, ForecastCache(Folder(tmp_path / "carried")))
-        cache_care.imported(ours.cache, ours.ledger, server.host, ForecastCache(Folder(tmp_path / "carried")))
+        cache_care.exported(first.cache, first.ledger, server.host, ForecastCache(LocalStore(tmp_path / "carried")))
+        cache_care.imported(ours.cache, ours.ledger, server.host, ForecastCache(LocalStore(tmp_path / "carried")))
     if how == "copied":
         shutil.copytree(tmp_path / "first" / "cache", tmp_path / "ours" / "cache")
         ours.answers([frame(14)], budget_run_id="b")
-    shutil.rmtree(ours.cache.place.path(""))  # type: ignore[attr-defined]
+    shutil.rmtree(ours.cache.objects.path(""))  # type: ignore[attr-defined]
     for again in (frame(14), revised(14)):
         with pytest.raises(CacheDamaged, match=r"was paid for, but is not in .*--reask"):
             ours.answers([again], budget_run_id="c")
