@@ -34,7 +34,7 @@ DAMAGED = 1
 
 Action = Annotated[str, typer.Argument(help="show, freeze, thaw, or forget (what waits to be resumed)")]
 CacheAction = Annotated[str, typer.Argument(help="stats, verify, export or import")]
-LocalStore = Annotated[str, typer.Argument(help="folder or gs:// address to export to or import from")]
+Folder = Annotated[str, typer.Argument(help="folder or gs:// address to export to or import from")]
 Why = Annotated[str, typer.Option(help="why sending is frozen; shown by whatever it stops")]
 
 
@@ -185,7 +185,7 @@ def _said(value: object) -> str:
 
 def cache(
     action: CacheAction = "stats",
-    folder: LocalStore = "",
+    folder: Folder = "",
     json: Json = False,
     settings: Set = None,
     profile: Profile = None,
@@ -200,9 +200,9 @@ def cache(
     elif action == "verify":
         report = cache_care.verified(answers, books, host)
     elif action == "export":
-        report = cache_care.exported(answers, books, host, ForecastCache(runtime.keep(folder)))
+        report = cache_care.exported(answers, books, host, ForecastCache(runtime.object_store(folder)))
     elif action == "import":
-        report = cache_care.imported(answers, books, host, ForecastCache(runtime.keep(folder)))
+        report = cache_care.imported(answers, books, host, ForecastCache(runtime.object_store(folder)))
     else:
         raise Refused(f"cache {action} is not known. Say stats, verify, export or import.")
     found = {"host": host, **asdict(report)}
