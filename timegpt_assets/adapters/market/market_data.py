@@ -1,6 +1,6 @@
 """Minute bars as delivered: monthly parquet files under a local root, one file per ticker and month.
 
-Belongs here: where files lie and which are read. What a file holds is month_file.py; nothing is judged: core/bars.py.
+Belongs here: where files lie and which are read. What a file holds is month_file.py; nothing is judged: core/bars/session_grid.py.
 """
 
 import re

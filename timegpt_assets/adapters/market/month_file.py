@@ -1,7 +1,7 @@
 """One month of one ticker as delivered: RAW_BARS rows out of a parquet file, and what is wrong with the file.
 
 Belongs here: opening, checking and reading a file, wherever its bytes come from. What a file cannot give is dropped,
-counted and told as faults; what the faults mean for a day is core/bars.py, where files lie is market_data.py.
+counted and told as faults; what the faults mean for a day is core/bars/session_grid.py, where files lie is market_data.py.
 """
 
 from bisect import bisect_left

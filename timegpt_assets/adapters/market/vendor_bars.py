@@ -1,7 +1,7 @@
 """Any vendor's files of minute bars into the template's layout: CSV or parquet, one symbol or many in a file.
 
 Belongs here: reading foreign files and writing ours. Names and times are core/contract.py; what is written is judged by
-core/bars.py like any delivery. Importing a file again adds nothing.
+core/bars/session_grid.py like any delivery. Importing a file again adds nothing.
 """
 
 import re

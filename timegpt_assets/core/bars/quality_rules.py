@@ -1,6 +1,6 @@
 """The rules bars are judged by, as data: what each finds, how gravely, in which words, and the limits compared with.
 
-Belongs here: the rules and the policy. What they look at is counted in core/bars.py, rows are sorted in core/fates.py.
+Belongs here: the rules and the policy. What they look at is counted in core/bars/session_grid.py, rows are sorted in core/bars/rows.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -79,7 +79,7 @@ class Rule:
     """One rule: when a (day, symbol) breaks it, in whose numbers it says so, and which of its rows are to blame.
 
     ``counted``: the fact that counts what offends; ``words`` quote it, then ``quoted``. ``broken`` is asked of the
-    facts. ``offending`` is asked of placed rows (core/fates.py); None where single rows are not to blame. ``of_file``
+    facts. ``offending`` is asked of placed rows (core/bars/rows.py); None where single rows are not to blame. ``of_file``
     rules are found where the file is opened and hold for a key without rows too.
     """
 
@@ -97,8 +97,8 @@ class Rule:
         return broken.fill_null(False) & (pl.lit(self.of_file) | (pl.col("rows_raw") > 0))
 
 
-def _fate(name: str) -> pl.Expr:
-    return pl.col("fate") == name
+def _of_class(name: str) -> pl.Expr:
+    return pl.col("row_class") == name
 
 
 def _share(fact: str, of: str) -> pl.Expr:
@@ -134,7 +134,7 @@ RULES: Mapping[str, Rule] = {
     ),
     "impossible": Rule(
         severity="quarantine", counted="broken_ohlc", words="{} rows of impossible prices or volume",
-        offending=_fate("broken"),
+        offending=_of_class("broken"),
     ),
     "absurd_volume": Rule(
         severity="quarantine", counted="absurd_volume", words="{} minutes of absurd volume, over {limit:,.0f}",
@@ -142,11 +142,11 @@ RULES: Mapping[str, Rule] = {
     ),
     "conflicts": Rule(
         severity="fail", counted="conflicts", words="{} rows contradict another of their minute",
-        offending=_fate("conflict"),
+        offending=_of_class("conflict"),
     ),
     "off_minute": Rule(
         severity="quarantine", counted="off_minute", words="{} rows do not begin on a minute",
-        offending=_fate("off_minute"),
+        offending=_of_class("off_minute"),
     ),
     "jump": Rule(
         severity="quarantine", counted="jumps", words="{} one-minute moves beyond {limit:g} in log price",
@@ -165,7 +165,7 @@ RULES: Mapping[str, Rule] = {
         broken=lambda policy: pl.col("filled") * (1.0 / pl.col("rows_expected")) > policy.max_fill_share,
     ),
     "duplicates": Rule(
-        severity="warn", counted="duplicates", words="{} identical rows dropped", offending=_fate("duplicate"),
+        severity="warn", counted="duplicates", words="{} identical rows dropped", offending=_of_class("duplicate"),
     ),
     "unsorted": Rule(
         severity="warn", counted="unsorted", words="{} rows out of time order", offending=pl.col("is_unsorted"),
@@ -179,9 +179,9 @@ RULES: Mapping[str, Rule] = {
         broken=lambda policy: _share("zero_volume", "rows_session") > policy.max_zero_volume_share,
         offending=pl.col("is_silent"),
     ),
-    "auction": Rule(severity="ignore", counted="crosses", words="{} prints of a cross", offending=_fate("auction")),
+    "auction": Rule(severity="ignore", counted="crosses", words="{} prints of a cross", offending=_of_class("auction")),
     "outside": Rule(
-        severity="ignore", counted="outside", words="{} rows outside the session dropped", offending=_fate("outside"),
+        severity="ignore", counted="outside", words="{} rows outside the session dropped", offending=_of_class("outside"),
     ),
 }  # fmt: skip
 """Rule name -> rule, gravest kinds first. Prints outside the session are no fault: feeds carry extended hours."""

@@ -1,6 +1,6 @@
 """What becomes of each delivered row: on the grid, repeated, outside, impossible; and which rows a rule blames.
 
-Belongs here: rows. Facts of a whole (day, symbol), verdicts and the grid are core/bars.py.
+Belongs here: rows. Facts of a whole (day, symbol), verdicts and the grid are core/bars/session_grid.py.
 """
 
 import json
@@ -18,9 +18,9 @@ _SIGMA = 1.4826
 
 
 def placed(raw: pl.DataFrame, sessions: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
-    """Return the raw rows by (day, symbol, ts, row) with the session's times, ``minute`` and ``fate``.
+    """Return the raw rows by (day, symbol, ts, row) with the session's times, ``minute`` and ``row_class``.
 
-    fate: session, auction (a cross), duplicate, conflict, outside, off_minute or broken; the grid is made of the first
+    row_class: session, auction (a cross), duplicate, conflict, outside, off_minute or broken; the grid is made of the first
     two. ``minute`` is where a row goes on the grid.
     """
     times = sessions.select("day", open_time="open", close_time="close")
@@ -29,7 +29,7 @@ def placed(raw: pl.DataFrame, sessions: pl.DataFrame, policy: QualityPolicy) -> 
     closes = pl.lit(policy.auction_close != "drop") & (pl.col("ts") == pl.col("close_time"))
     inside = (pl.col("ts") >= pl.col("open_time")) & (pl.col("ts") < pl.col("close_time"))
     rows = rows.with_columns(
-        fate=pl.when(~(inside | opens | closes).fill_null(False)).then(pl.lit("outside"))
+        row_class=pl.when(~(inside | opens | closes).fill_null(False)).then(pl.lit("outside"))
         .when(pl.col("ts").dt.truncate("1m") != pl.col("ts")).then(pl.lit("off_minute"))
         .when(_impossible()).then(pl.lit("broken"))
         .when(~inside).then(pl.lit("auction"))
@@ -49,8 +49,8 @@ def _impossible() -> pl.Expr:
 
 def _repeats_marked(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows, usable ones after the first of their minute marked duplicate (identical) or conflict."""
-    same_minute = pl.all_horizontal(pl.col(c) == pl.col(c).shift(1) for c in (*KEY, "ts", "fate"))
-    candidates = rows.filter(pl.col("fate").is_in(USABLE))
+    same_minute = pl.all_horizontal(pl.col(c) == pl.col(c).shift(1) for c in (*KEY, "ts", "row_class"))
+    candidates = rows.filter(pl.col("row_class").is_in(USABLE))
     if not candidates.select(same_minute.any()).item():  # the usual case: nothing repeats, nothing to compare
         return rows
     place = [*KEY, "ts"]
@@ -61,12 +61,12 @@ def _repeats_marked(rows: pl.DataFrame) -> pl.DataFrame:
         )
     ).select(*place, "row", "repeat")
     joined = rows.join(repeats, on=[*place, "row"], how="left", maintain_order="left")
-    return joined.with_columns(fate=pl.coalesce("repeat", "fate")).drop("repeat")
+    return joined.with_columns(row_class=pl.coalesce("repeat", "row_class")).drop("repeat")
 
 
 def printed(rows: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
     """Return one bar per printed minute [day, symbol, ts, open, high, low, close, volume], the crosses joined."""
-    usable = rows.filter(pl.col("fate").is_in(USABLE))
+    usable = rows.filter(pl.col("row_class").is_in(USABLE))
     crosses = [
         (pl.col("ts") < pl.col("open_time"), policy.auction_open),
         (pl.col("ts") >= pl.col("close_time"), policy.auction_close),
@@ -129,8 +129,8 @@ def offenders(rows: pl.DataFrame, verdicts: pl.DataFrame, policy: QualityPolicy)
 
 def _flagged(rows: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
     """Return the rows with the flags that rules blame by, each judged among the printed rows of its key."""
-    usable = pl.col("fate").is_in(USABLE)
-    moves = rows.filter(pl.col("fate") == "session").select(
+    usable = pl.col("row_class").is_in(USABLE)
+    moves = rows.filter(pl.col("row_class") == "session").select(
         *KEY,
         "ts",
         "row",

@@ -1,7 +1,7 @@
 """Raw bars -> facts, verdicts and the gapless session grid.
 
 Belongs here: the facts counted per (day, symbol), the verdict they lead to, and the grid. What becomes of each row is
-core/fates.py, the rules are core/quality_rules.py, reading bars is adapters/, session times are core/calendar.py.
+core/bars/rows.py, the rules are core/bars/quality_rules.py, reading bars is adapters/, session times are core/calendar.py.
 """
 
 import math
@@ -11,7 +11,7 @@ from datetime import date
 import polars as pl
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.bars import rows as fates
+from timegpt_assets.core.bars import rows as row_classes
 from timegpt_assets.core.bars.quality_rules import OF_FILE, REAL_JUMP, QualityPolicy, judged
 from timegpt_assets.core.bars.rows import KEY, MINUTE, USABLE
 from timegpt_assets.core.bars.vendor_columns import PRICES
@@ -45,19 +45,19 @@ def quality(
     Raises ValueError for a key whose day is no session.
     """
     wanted = _with_session(keys.select(KEY).unique(), sessions)
-    rows = fates.placed(raw.join(wanted, on=KEY, how="semi"), sessions, policy)
+    rows = row_classes.placed(raw.join(wanted, on=KEY, how="semi"), sessions, policy)
     facts = _facts(wanted, rows, policy)
     facts = _with_gap(facts, pl.DataFrame(schema=CLOSES) if closes is None else closes, policy)
     facts = _with_faults(facts, pl.DataFrame(schema=FAULTS) if faults is None else faults)
     verdicts = judged(facts, policy, late_day=late_day)
-    blamed = fates.offenders(rows, verdicts, policy)
+    blamed = row_classes.offenders(rows, verdicts, policy)
     found = verdicts.join(blamed, on=KEY, how="left").with_columns(pl.col("offending").fill_null("[]"))
     return QUALITY.conformed(found.drop("open", "close"))
 
 
 def _facts(wanted: pl.DataFrame, rows: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
     """Return the wanted keys with everything that is counted from rows."""
-    counted = rows.group_by(KEY).agg(pl.len().alias("rows_raw"), *_fate_counts(policy))
+    counted = rows.group_by(KEY).agg(pl.len().alias("rows_raw"), *_class_counts(policy))
     facts = (
         wanted.join(counted, on=KEY, how="left")
         .join(_gaps(rows), on=KEY, how="left")
@@ -121,8 +121,8 @@ def previous_closes(raw: pl.DataFrame, *, days: Iterable[date]) -> pl.DataFrame:
     """
     earlier = {calendar.shifted(day, -1): day for day in days}
     wanted = raw.filter(pl.col("day").is_in(list(earlier)))
-    rows = fates.placed(wanted, calendar.sessions_frame(wanted["day"].unique()), QualityPolicy())
-    last = rows.filter(pl.col("fate") == "session").group_by(KEY).agg(previous_close=pl.col("close").last())
+    rows = row_classes.placed(wanted, calendar.sessions_frame(wanted["day"].unique()), QualityPolicy())
+    last = rows.filter(pl.col("row_class") == "session").group_by(KEY).agg(previous_close=pl.col("close").last())
     following = pl.DataFrame(
         {"day": list(earlier), "next": list(earlier.values())}, schema={"day": pl.Date, "next": pl.Date}
     )
@@ -137,7 +137,7 @@ def grid(raw: pl.DataFrame, quality: pl.DataFrame, *, sessions: pl.DataFrame, po
     impossible rows are left out (of rows that conflict the first delivered stays).
     """
     good = quality.filter(pl.col("verdict").is_in(["ok", "warned"])).select(KEY)
-    printed = fates.printed(fates.placed(raw.join(good, on=KEY, how="semi"), sessions, policy), policy)
+    printed = row_classes.printed(row_classes.placed(raw.join(good, on=KEY, how="semi"), sessions, policy), policy)
     minutes = _with_session(good, sessions).with_columns(ts=pl.datetime_ranges("open", "close", "1m", closed="left"))
     rows = minutes.select(*KEY, "ts").explode("ts").join(printed, on=[*KEY, "ts"], how="left").sort(*KEY, "ts")
     last_close = pl.col("close").forward_fill().over(KEY)
@@ -155,18 +155,18 @@ def _with_session(keys: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     return joined.with_columns(rows_expected=(pl.col("close") - pl.col("open")).dt.total_minutes())
 
 
-def _fate_counts(policy: QualityPolicy) -> list[pl.Expr]:
-    """Return the facts counted from fates; the first minute counts once, whether printed, crossed or both."""
-    usable = pl.col("fate").is_in(USABLE)
+def _class_counts(policy: QualityPolicy) -> list[pl.Expr]:
+    """Return the facts counted from row classes; the first minute counts once, whether printed, crossed or both."""
+    usable = pl.col("row_class").is_in(USABLE)
     minutes = pl.col("minute").filter(usable).n_unique()
     names = {"duplicate": "duplicates", "conflict": "conflicts", "broken": "broken_ohlc"}
     others = [
-        (pl.col("fate") == fate).sum().alias(names.get(fate, fate))
-        for fate in ("duplicate", "conflict", "outside", "off_minute", "broken")
+        (pl.col("row_class") == row_class).sum().alias(names.get(row_class, row_class))
+        for row_class in ("duplicate", "conflict", "outside", "off_minute", "broken")
     ]
     return [
         minutes.alias("rows_session"),
-        (pl.col("fate") == "auction").sum().alias("crosses"),
+        (pl.col("row_class") == "auction").sum().alias("crosses"),
         (usable.sum() - minutes).alias("auction"),
         *others,
         ((pl.col("volume") == 0) & usable).sum().alias("zero_volume"),
@@ -181,7 +181,7 @@ def _gaps(placed: pl.DataFrame) -> pl.DataFrame:
 
     Keys without a usable row are absent.
     """
-    printed = placed.filter(pl.col("fate").is_in(USABLE))
+    printed = placed.filter(pl.col("row_class").is_in(USABLE))
     before_open, close = pl.col("open_time").first() - MINUTE, pl.col("close_time").first()
     edges = pl.concat([before_open, pl.col("minute"), close]).diff().dt.total_minutes()
     return printed.group_by(KEY).agg(longest_fill=(edges.max() - 1).clip(lower_bound=0))
@@ -189,6 +189,6 @@ def _gaps(placed: pl.DataFrame) -> pl.DataFrame:
 
 def _moves(placed: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
     """Return [day, symbol, outliers, jumps]: one-minute close returns that are far out, and those beyond any move."""
-    session = placed.filter(pl.col("fate") == "session")
-    jumps = (fates.move().abs() > policy.max_minute_move).sum()
-    return session.group_by(KEY).agg(outliers=fates.is_outlier(policy).sum(), jumps=jumps)
+    session = placed.filter(pl.col("row_class") == "session")
+    jumps = (row_classes.move().abs() > policy.max_minute_move).sum()
+    return session.group_by(KEY).agg(outliers=row_classes.is_outlier(policy).sum(), jumps=jumps)
