@@ -20,8 +20,8 @@ from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.assets import backtest, bars, calibration, evaluation, features, forecasts, gates, reports
 from timegpt_assets.automation import day as automation
-from timegpt_assets.automation import source as automation_source
-from timegpt_assets.config import core_values
+from timegpt_assets.automation import source
+from timegpt_assets.config import core_inputs
 from timegpt_assets.config.settings import Settings, load_settings
 from timegpt_assets.core import lineage
 from timegpt_assets.io_managers import TableIOManager
@@ -118,13 +118,13 @@ def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definiti
         jobs=[
             automation.daily_refresh(runtime),
             automation.resume_pending(runtime),
-            automation_source.refresh_bars(runtime),
+            source.refresh_bars(runtime),
         ],
         schedules=[automation.after_the_close(runtime)],
         sensors=[
             automation.new_session(runtime),
             automation.resume_backfill(runtime),
-            automation_source.revised_source(runtime),
+            source.revised_source(runtime),
         ],
         executor=dg.in_process_executor,  # a range is one step and never splits; a process per step costs seconds
     )
@@ -139,7 +139,7 @@ def defs() -> dg.Definitions:
 def lineage_records(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> dict[dg.AssetKey, lineage.Lineage]:
     """Return what each asset's rows are made under, by asset key; the digest covers all that shapes the stage."""
     records: dict[dg.AssetKey, lineage.Lineage] = {}
-    features_made = core_values.feature_recipe(settings, core_values.event_calendar(settings))
+    features_made = core_inputs.feature_spec(settings, core_inputs.event_calendar(settings))
     waiting = {asset.key: asset for asset in assets}
     while waiting:
         key = next(k for k, a in waiting.items() if not a.dependency_keys & waiting.keys())

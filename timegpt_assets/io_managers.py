@@ -28,8 +28,8 @@ LINEAGE = "lineage_id"
 class TableIOManager(dg.IOManager):
     """Stores outputs, checked against their table and stamped with lineage, and loads any number of partitions.
 
-    An asset names its table in its metadata, ``{"table": "bars"}``, and returns a frame, or ``Partitions`` with facts by
-    partition key. Every partition of the run is stored, with or without rows; rows of other partitions are refused.
+    An asset names its table in its metadata, ``{"table": "bars"}``, and returns a frame, or ``Partitions`` with facts
+    by partition key. Every partition of the run is stored, with or without rows; rows of other partitions are refused.
     An input annotated ``Partitions`` gets the facts too, and may say in its metadata ``{"missing": "ok"}`` and
     ``{"columns": [...]}``.
     """
@@ -61,7 +61,7 @@ class TableIOManager(dg.IOManager):
             self._store_part(context, Partitions(obj) if isinstance(obj, pl.DataFrame) else obj, slots)
         else:
             raise TypeError(
-                f"asset {asset} returned {type(obj).__name__}. Return a polars DataFrame, Partitions or PartitionStream."
+                f"asset {asset} returned {type(obj).__name__}. Return a DataFrame, Partitions or PartitionStream."
             )
 
     def _store_part(self, context: dg.OutputContext, stored: Partitions, slots: Mapping[str, Slot]) -> None:
@@ -86,8 +86,8 @@ class TableIOManager(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> pl.DataFrame | Partitions | LazyPartitions:
         """Return the rows of all partitions asked for, by day and symbol; an empty frame when none is asked for.
 
-        An input annotated ``LazyPartitions`` reads them later, a few days at a time. Raises MissingPartition for one that was
-        never stored, unless the input says ``{"missing": "ok"}``.
+        An input annotated ``LazyPartitions`` reads them later, a few days at a time. Raises MissingPartition for one
+        that was never stored, unless the input says ``{"missing": "ok"}``.
         """
         asset = context.asset_key.to_user_string()
         upstream = context.upstream_output

@@ -26,7 +26,7 @@ from timegpt_assets.adapters.storage.object_store import LocalStore, ObjectStore
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets.adapters.timegpt.hosts import PROVIDER_URL, host
 from timegpt_assets.adapters.timegpt.request_index import Index, Size
-from timegpt_assets.config import core_values
+from timegpt_assets.config import core_inputs
 from timegpt_assets.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -108,11 +108,11 @@ def market_data(runtime: Runtime) -> MarketData:
             missing_rate=made_up.missing_rate,
         )
     if data.source == "local":
-        return LocalMarketData(runtime.path(data.required_root), data.template, core_values.reading(runtime.settings))
+        return LocalMarketData(runtime.path(data.required_root), data.template, core_inputs.reading(runtime.settings))
     from timegpt_assets.adapters.market.bucket_market import BucketMarketData
 
     objects = runtime.object_store(f"{GS}{data.required_bucket.removeprefix(GS)}")
-    return BucketMarketData(objects, data.template, core_values.reading(runtime.settings))
+    return BucketMarketData(objects, data.template, core_inputs.reading(runtime.settings))
 
 
 def answer_index(runtime: Runtime, books: BudgetLedger) -> Index:
@@ -121,7 +121,7 @@ def answer_index(runtime: Runtime, books: BudgetLedger) -> Index:
     return Index(
         host=account(settings).host,
         model=settings.forecast.model,
-        levels=core_values.levels(settings),
+        levels=core_inputs.levels(settings),
         settings_digest=settings.digest(SHAPES_A_BODY),
         size=size(settings),
         cache=forecast_cache(runtime),
@@ -133,7 +133,7 @@ def daily_files(runtime: Runtime) -> DailyFiles:
     """Return what the daily files say that settings name, and the event calendar with what they add to it."""
     settings, events = runtime.settings, runtime.settings.events
     vix = settings.data.vix_path
-    calendar = core_values.event_calendar(settings)
+    calendar = core_inputs.event_calendar(settings)
     if events.calendar_path:
         calendar = macro_events(runtime.path(events.calendar_path), events.calendar_names, calendar)
     if events.earnings_path:
@@ -146,7 +146,7 @@ def size(settings: Settings) -> Size:
     forecast, extra = settings.forecast, settings.forecast.exogenous
     return Size(
         max_bytes=forecast.max_bytes_per_call,
-        least_rows=core_values.least_rows(settings),
+        least_rows=core_inputs.least_rows(settings),
         columns=1 + len(extra.future) + len(extra.historic),
         ahead=forecast.horizon_min if extra.future else 0,
     )
@@ -160,7 +160,7 @@ def forecast_cache(runtime: Runtime) -> ForecastCache:
 def forecaster(runtime: Runtime) -> Forecaster:
     """Return the forecaster that ``forecast.backend`` names."""
     if runtime.settings.forecast.backend == "baseline":
-        return Baseline(**core_values.baseline(runtime.settings))
+        return Baseline(**core_inputs.baseline(runtime.settings))
     return _timegpt(runtime)
 
 
@@ -172,7 +172,7 @@ def _timegpt(runtime: Runtime) -> Forecaster:
     return TimeGPT(
         api_key=lambda: runtime.environment.get("TIMEGPT_API_KEY") or runtime.environment.get("NIXTLA_API_KEY"),
         model=forecast.model,
-        levels=core_values.levels(settings),
+        levels=core_inputs.levels(settings),
         settings_digest=settings.digest(SHAPES_A_BODY),
         profile=settings.profile,
         account=account(settings),

@@ -17,14 +17,14 @@ import polars as pl
 
 from timegpt_assets.adapters.market.market_data import LocalMarketData
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
-from timegpt_assets.config import core_values
+from timegpt_assets.config import core_inputs
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
-from timegpt_assets.core.bars import session_grid as quality
+from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.features.context import market_context
+from timegpt_assets.core.features.feature_spec import FeatureSpec
 from timegpt_assets.core.features.matrix import features
-from timegpt_assets.core.features.recipe import Recipe
 from timegpt_assets.definitions import PROJECT
 from timegpt_assets.reports.pictures import render
 from timegpt_assets.reports.pictures.style import BLUE, INK, Picture, panels, titled, wall_clock
@@ -52,7 +52,7 @@ SESSIONS = 20
 
 def event_calendar() -> EventCalendar:
     """Return the events of configs/events.yaml."""
-    return core_values.event_calendar(load_settings(profile="demo", config_dir=None, environment={}))
+    return core_inputs.event_calendar(load_settings(profile="demo", config_dir=None, environment={}))
 
 
 def day_of(
@@ -65,14 +65,14 @@ def day_of(
     raw = market.bars(names, days)
     if absent := {symbol, context} - set(raw.filter(pl.col("day") == day)["symbol"]):
         sys.exit(f"no bars of {', '.join(sorted(absent))} on {day}. Give another --day, --symbol or --context.")
-    policy, sessions = quality.QualityPolicy(), calendar.sessions_frame(days)
+    policy, sessions = session_grid.QualityPolicy(), calendar.sessions_frame(days)
     keys = pl.DataFrame({"day": days}).join(pl.DataFrame({"symbol": names}), how="cross")
-    grid = quality.grid(
-        raw, quality.quality(raw, keys=keys, sessions=sessions, policy=policy), sessions=sessions, policy=policy
+    grid = session_grid.grid(
+        raw, session_grid.quality(raw, keys=keys, sessions=sessions, policy=policy), sessions=sessions, policy=policy
     )
-    recipe = Recipe(context=(context,), calendar=event_calendar(), sessions=SESSIONS)
-    runtime = market_context(grid, days=[day], context=recipe.context)
-    return features(grid.filter(pl.col("symbol") == symbol), runtime, days=[day], recipe=recipe).frame
+    spec = FeatureSpec(context=(context,), calendar=event_calendar(), sessions=SESSIONS)
+    market = market_context(grid, days=[day], context=spec.context)
+    return features(grid.filter(pl.col("symbol") == symbol), market, days=[day], spec=spec).frame
 
 
 def made_up() -> SyntheticMarket:

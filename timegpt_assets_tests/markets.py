@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from timegpt_assets import resources
-from timegpt_assets.config import core_values
+from timegpt_assets.config import core_inputs
 from timegpt_assets.core import calendar
 from timegpt_assets.resources import MarketData
 from timegpt_assets_tests.roads import LATER, TINY, Road, load_runtime, road, sessions
@@ -54,7 +54,7 @@ class Market:
                 bars,
                 runtime.settings.universe.tickers,
                 _SEEN,
-                levels=core_values.levels(runtime.settings),
+                levels=core_inputs.levels(runtime.settings),
                 run_source=runtime.settings.run_source,
             )
         with road(folder, *chosen, **options, overriding=overriding, pictures=pictures) as built:

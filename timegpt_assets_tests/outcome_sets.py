@@ -13,14 +13,13 @@ import polars as pl
 from timegpt_assets.adapters.baseline import Baseline
 from timegpt_assets.adapters.market.market_data import LocalMarketData
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
-from timegpt_assets.config import core_values
+from timegpt_assets.config import core_inputs
 from timegpt_assets.config.settings import Settings, load_settings
 from timegpt_assets.core import calendar, targets
-from timegpt_assets.core.bars import session_grid as bars
+from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.features import matrix
 from timegpt_assets.core.features.context import market_context
-from timegpt_assets.core.forecasts import framing, snapshots
-from timegpt_assets.core.forecasts import quantiles as forecasts
+from timegpt_assets.core.forecasts import framing, quantiles, snapshots
 from timegpt_assets.resources import MarketData
 
 DENSE = ("forecast.snapshot_preset=dense", "forecast.history_days=10")
@@ -61,30 +60,30 @@ def _outcomes(market: MarketData, symbols: Sequence[str], first: date, last: dat
     under = settings()
     days = [session.day for session in calendar.sessions(first, last)]
     raw = market.bars(list(symbols), days)
-    policy, sessions = core_values.quality_policy(under), calendar.sessions_frame(pl.Series(days))
+    policy, sessions = core_inputs.quality_policy(under), calendar.sessions_frame(pl.Series(days))
     keys = pl.DataFrame({"day": days}).join(pl.DataFrame({"symbol": list(symbols)}), how="cross")
-    quality = bars.quality(raw, keys=keys, sessions=sessions, policy=policy)
-    grid = bars.grid(raw, quality, sessions=sessions, policy=policy)
+    quality = session_grid.quality(raw, keys=keys, sessions=sessions, policy=policy)
+    grid = session_grid.grid(raw, quality, sessions=sessions, policy=policy)
     context = market_context(grid, days=days, context=())
-    horizon, target = under.forecast.horizon_min, core_values.target(under)
-    calendar_of = core_values.event_calendar(under)
-    recipe = replace(core_values.feature_recipe(under, calendar_of), context=())
-    panel = matrix.panel(matrix.features(grid, context, days=days, recipe=recipe).frame, grid, days=days)
+    horizon, target = under.forecast.horizon_min, core_inputs.target(under)
+    calendar_of = core_inputs.event_calendar(under)
+    spec = replace(core_inputs.feature_spec(under, calendar_of), context=())
+    panel = matrix.panel(matrix.features(grid, context, days=days, spec=spec).frame, grid, days=days)
     asked = snapshots.snapshots(
-        days, preset=core_values.preset(under), horizon_min=horizon, calendar=calendar_of, skip_events=()
+        days, preset=core_inputs.preset(under), horizon_min=horizon, calendar=calendar_of, skip_events=()
     )
-    shown = core_values.framing(under, calendar_of) | {"symbols": tuple(symbols)}
+    shown = core_inputs.framing(under, calendar_of) | {"symbols": tuple(symbols)}
     made = [
-        Baseline(**core_values.baseline(under)).answers(
+        Baseline(**core_inputs.baseline(under)).answers(
             framing.frames(panel, asked, day=day, **shown), budget_run_id=""
         )
         for day in days
     ]
-    raw_forecasts = forecasts.raw_forecasts(
+    raw_forecasts = quantiles.raw_forecasts(
         pl.concat([one.rows for one in made]),
         asked,
         target=target,
         quantiles=under.forecast.quantiles,
         levels=under.forecast.levels,
     )
-    return forecasts.outcomes(raw_forecasts, targets.labels(grid, horizons=[horizon]), target=target)
+    return quantiles.outcomes(raw_forecasts, targets.labels(grid, horizons=[horizon]), target=target)

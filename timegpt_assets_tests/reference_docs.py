@@ -19,13 +19,13 @@ import dagster as dg
 import typer
 
 from timegpt_assets.cli import app as cli
-from timegpt_assets.config import core_values
+from timegpt_assets.config import core_inputs
 from timegpt_assets.config.layers import file_layer
 from timegpt_assets.config.reference import comments, entries
 from timegpt_assets.config.schema import dotted
 from timegpt_assets.config.settings import PROFILES, SHIPPED, load_settings
 from timegpt_assets.core.features import clock, context, events, price, volatility, volume
-from timegpt_assets.core.features.recipe import VERSIONS
+from timegpt_assets.core.features.feature_spec import VERSIONS
 from timegpt_assets.core.schema import TIME, Table
 from timegpt_assets.core.tables import columns
 from timegpt_assets.core.tables.every import ALL
@@ -123,10 +123,10 @@ def _assets_of_tables() -> dict[str, list[str]]:
 def feature_lines() -> Iterator[str]:
     """Yield the page of the features, group by group, from the catalogue beside the formulas."""
     settings = load_settings(profile=PROFILE, config_dir=None, environment={"HOME": "."}, overrides=VIX)
-    recipe = core_values.feature_recipe(settings, core_values.event_calendar(settings))
+    spec = core_inputs.feature_spec(settings, core_inputs.event_calendar(settings))
     yield "# Features"
     yield ""
-    yield f"What is known of a symbol at `known_at`, the end of each minute: {len(recipe.features)} columns in six"
+    yield f"What is known of a symbol at `known_at`, the end of each minute: {len(spec.features)} columns in six"
     yield "groups that `features.groups` switches on and off. P(t) is the clock price, the close of the bar that ends"
     yield "at t; r is a one-minute log return of it. A window never reaches past the session's open, unless it says so."
     yield "What cannot be known is null, never NaN; rows with more than `features.max_nan_row_frac` of them missing are"
@@ -136,7 +136,7 @@ def feature_lines() -> Iterator[str]:
     yield "`event_earnings` is there when `events.earnings_path` is. Pictures: the made-up market; how to draw a real"
     yield "day stands in [Add a feature](../how-to/add-a-feature.md)."
     yield ""
-    for group, features in recipe.by_group.items():
+    for group, features in spec.by_group.items():
         yield f"## {group}"
         yield ""
         told = (MODULES[group].__doc__ or "").partition("\n\n")[0]

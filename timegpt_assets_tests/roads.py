@@ -18,7 +18,7 @@ from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
-from timegpt_assets.assets import shown
+from timegpt_assets.assets import previews
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
 from timegpt_assets.definitions import build_definitions
@@ -137,10 +137,10 @@ def road(
     repository = build_definitions(runtime, overriding=overriding).get_repository_def()
     with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patched:
         if not pictures:
-            patched.setattr(shown, "fans", lambda *_: {"fan": {}})
-            patched.setattr(shown, "verdict_map", lambda *_: {})
-            patched.setattr(shown, "day_charts", lambda *_: {})
-            patched.setattr(shown, "of_months", lambda *_: None)
+            patched.setattr(previews, "fans", lambda *_: {"fan": {}})
+            patched.setattr(previews, "verdict_map", lambda *_: {})
+            patched.setattr(previews, "day_charts", lambda *_: {})
+            patched.setattr(previews, "of_months", lambda *_: None)
             patched.setattr(report_page, "page", lambda _: "")
         yield Road(
             runtime=runtime,

@@ -12,7 +12,7 @@ from timegpt_assets.adapters.market import market_data
 from timegpt_assets.adapters.market.market_data import LocalMarketData, MarketDataError
 from timegpt_assets.adapters.market.month_file import MonthFile
 from timegpt_assets.core import calendar
-from timegpt_assets.core.bars import session_grid as bars
+from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.bars.quality_rules import RULES, QualityPolicy
 from timegpt_assets.core.bars.vendor_columns import Reading
 from timegpt_assets.core.tables.bars import QUALITY
@@ -45,11 +45,11 @@ def judged(source: LocalMarketData, days: object, policy: QualityPolicy = POLICY
     """Return the verdicts of AAA and BBB, by the road the assets take."""
     found = source.delivery(["AAA", "BBB"], days)
     keys = pl.DataFrame({"day": list(days)}).join(pl.DataFrame({"symbol": ["AAA", "BBB"]}), how="cross")
-    closes = bars.previous_closes(found.bars, days=days)
+    closes = session_grid.previous_closes(found.bars, days=days)
     sessions = calendar.sessions_frame(days)
     known = {"keys": keys, "sessions": sessions, "policy": policy, "faults": found.faults, "closes": closes}
-    quality = bars.quality(found.bars, **known)
-    grid = bars.grid(found.bars, quality, sessions=sessions, policy=policy)
+    quality = session_grid.quality(found.bars, **known)
+    grid = session_grid.grid(found.bars, quality, sessions=sessions, policy=policy)
     usable = quality.filter(pl.col("verdict").is_in(["ok", "warned"]))
     assert grid.height == usable["rows_expected"].sum()
     return quality
@@ -116,7 +116,7 @@ def test_the_newest_session_without_rows_is_late_once_the_deadline_has_passed(tm
     keys = pl.DataFrame({"day": DAYS[-2:], "symbol": ["AAA", "AAA"]})
     found = LocalMarketData(tmp_path).delivery(["AAA"], DAYS[-2:]).bars
     known = {"keys": keys, "sessions": calendar.sessions_frame(DAYS), "policy": POLICY}
-    quality = bars.quality(found, late_day=DAYS[-1], **known)
+    quality = session_grid.quality(found, late_day=DAYS[-1], **known)
     assert quality["verdict"].to_list() == ["no_data", "late"]
     assert quality["reason"].to_list() == ["the source has no rows", "the source has no rows by the deadline"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from timegpt_assets.adapters.baseline import Baseline
 from timegpt_assets.adapters.forecaster import Answered, Forecaster
-from timegpt_assets.config import core_values
+from timegpt_assets.config import core_inputs
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.tables.columns import BANDS, QUANTILES
 from timegpt_assets.engine.engine import RunFailed
@@ -78,7 +78,7 @@ def same(frame: pl.DataFrame) -> pl.DataFrame:
 def made(folder: Path, method: str, *, answers: Change = same, bars: Change = same) -> dict[str, pl.DataFrame]:
     chosen = (*SETTINGS, f"calibration.method={method}")
     runtime = load_runtime(folder, *chosen, base=TINY)
-    baseline = Baseline(**core_values.baseline(runtime.settings))
+    baseline = Baseline(**core_inputs.baseline(runtime.settings))
     overriding = {
         "forecaster": Strange(honest=baseline, change=answers),
         "market_data": Spoilt(market=market_data(runtime), change=bars),

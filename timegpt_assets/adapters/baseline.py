@@ -7,8 +7,7 @@ from typing import Any
 import polars as pl
 
 from timegpt_assets.adapters.forecaster import Answered, left_out
-from timegpt_assets.core.forecasts import baselines
-from timegpt_assets.core.forecasts import quantiles as forecasts
+from timegpt_assets.core.forecasts import baselines, quantiles
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.schema import TIME
 
@@ -47,8 +46,8 @@ class Baseline:
 
     def _moment(self, frame: Frame) -> pl.DataFrame:
         """Return what stands beside each symbol's answer: day, request hash, sigma and scale at the snapshot."""
-        request = forecasts.request(frame, model=MODEL, levels=self.levels, parameters=self._fit)
-        key = forecasts.fingerprint(request, host="local", endpoint=BACKEND)
+        request = quantiles.request(frame, model=MODEL, levels=self.levels, parameters=self._fit)
+        key = quantiles.fingerprint(request, host="local", endpoint=BACKEND)
         return frame.sigma.with_columns(
             day=pl.lit(frame.day, dtype=pl.Date),
             snapshot_ts=pl.lit(frame.snapshot_ts, dtype=TIME),

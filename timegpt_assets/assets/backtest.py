@@ -6,7 +6,7 @@ import polars as pl
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets.declare import declared, note_rows, stored_in, with_own
-from timegpt_assets.config import strategy_values
+from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core.backtest import event_loop, liquidity
 from timegpt_assets.core.backtest import portfolio as limits
 from timegpt_assets.core.tables.backtest import BOOK, PORTFOLIO, TRADES
@@ -18,7 +18,7 @@ LIQUIDITY = ("day", "symbol", "known_at", "volume_norm_5m", "range_pct")
 
 def trades(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of each symbol's trades, limits of the portfolio aside."""
-    traded, filters = strategy_values.backtest(graph.settings), strategy_values.filters(graph.settings)
+    traded, filters = strategy_inputs.backtest(graph.settings), strategy_inputs.filters(graph.settings)
     lookback = filters.lookback_sessions if filters else 0
 
     @declared(
@@ -45,7 +45,7 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
         """Trades the rules take on calibrated forecasts, after costs; entries one bar after the snapshot."""
         past = with_own(context, features, "features/features")
         illiquid = liquidity.illiquid(forecasts, past, filters=filters) if filters else None
-        event_days = strategy_values.event_days(graph.settings, daily_files.calendar)
+        event_days = strategy_inputs.event_days(graph.settings, daily_files.calendar)
         frame = event_loop.trades(forecasts, bars, symbol_gates, illiquid=illiquid, event_days=event_days, **traded)
         note_rows(context, frame)
         return frame
@@ -72,7 +72,7 @@ def book(graph: GraphContext) -> dg.AssetsDefinition:
 
 def portfolio(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the day's trades as the portfolio's limits admit them."""
-    risk = strategy_values.portfolio(graph.settings)
+    risk = strategy_inputs.portfolio(graph.settings)
     lookback = graph.settings.trading.risk.lookback_sessions
 
     @declared(

@@ -11,11 +11,11 @@ import polars as pl
 from timegpt_assets.adapters.market.market_data import Delivering
 from timegpt_assets.adapters.market.month_file import Delivery
 from timegpt_assets.adapters.storage.parquet_store import Facts, LazyPartitions, Partitions, PartitionStream
-from timegpt_assets.assets import shown
+from timegpt_assets.assets import previews
 from timegpt_assets.assets.declare import declared, in_chunks, note_rows, stored_in
-from timegpt_assets.config import core_values
+from timegpt_assets.config import core_inputs
 from timegpt_assets.core import calendar
-from timegpt_assets.core.bars import session_grid as core
+from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.bars.content import content_hashes
 from timegpt_assets.core.bars.quality_rules import QualityPolicy
 from timegpt_assets.core.tables.bars import BARS, QUALITY, RAW_BARS
@@ -44,7 +44,7 @@ def arrived(source: MarketData, keys: Sequence[str]) -> Partitions:
     days = days_of(keys)
     found = delivered(source, symbols_of(keys), sorted({*days, *(calendar.shifted(day, -1) for day in days)}))
     frame = found.bars.filter(pl.col("day").is_in(days))
-    facts = _door_facts(keys, found, core.previous_closes(found.bars, days=days))
+    facts = _door_facts(keys, found, session_grid.previous_closes(found.bars, days=days))
     for key, content in content_hashes(frame, keys, facts).items():
         facts[key]["content"] = content
     return Partitions(frame, facts)
@@ -68,7 +68,7 @@ def _door_facts(keys: Sequence[str], found: Delivery, closes: pl.DataFrame) -> d
 
 def bars(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the session grid; its facts hold each partition's quality verdict."""
-    policy, late_after = core_values.quality_policy(graph.settings), graph.settings.dq_policy.late_after_min
+    policy, late_after = core_inputs.quality_policy(graph.settings), graph.settings.dq_policy.late_after_min
 
     @declared(
         BARS,
@@ -96,9 +96,9 @@ def _judged(
         own = [key for key in asked if key[:10] in files]
         raw, known = raw_bars.of(days), {"sessions": calendar.sessions_frame(days), "policy": policy}
         door = _known_at_the_door({key: raw_bars.facts[key] for key in own})
-        quality = core.quality(raw, keys=_keys(own), late_day=late_day, **known, **door)
-        frame = core.grid(raw, quality, **known)
-        charts = shown.day_charts(context, quality, partial(core.grid, raw, **known), drawn)
+        quality = session_grid.quality(raw, keys=_keys(own), late_day=late_day, **known, **door)
+        frame = session_grid.grid(raw, quality, **known)
+        charts = previews.day_charts(context, quality, partial(session_grid.grid, raw, **known), drawn)
         drawn += len(charts.get("bars", ()))
         facts = {f"{row['day']}|{row['symbol']}": _plain(row) for row in quality.iter_rows(named=True)}
         said = {name: {key: fact[name] for key, fact in facts.items() if fact[name]} for name in ("verdict", "reason")}
@@ -115,8 +115,8 @@ def _known_at_the_door(facts: Mapping[str, Facts]) -> dict[str, pl.DataFrame]:
         faults += [(*at, *fault) for fault in fact.get("faults", ())]
         closes += [(*at, fact["previous_close"])] if "previous_close" in fact else []
     return {
-        "faults": pl.DataFrame(faults, schema=core.FAULTS, orient="row"),
-        "closes": pl.DataFrame(closes, schema=core.CLOSES, orient="row"),
+        "faults": pl.DataFrame(faults, schema=session_grid.FAULTS, orient="row"),
+        "closes": pl.DataFrame(closes, schema=session_grid.CLOSES, orient="row"),
     }
 
 
@@ -142,7 +142,7 @@ def quality_report(graph: GraphContext) -> dg.AssetsDefinition:
     def quality_report(context: dg.AssetExecutionContext, bars: Partitions) -> pl.DataFrame:
         """One verdict per symbol of the day with the facts behind it, read from what was stored with the bars."""
         frame = verdicts(bars.facts)
-        note_rows(context, frame, verdicts=_verdict_counts(frame), **shown.verdict_map(context, frame))
+        note_rows(context, frame, verdicts=_verdict_counts(frame), **previews.verdict_map(context, frame))
         return frame
 
     return quality_report

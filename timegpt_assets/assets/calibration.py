@@ -7,7 +7,7 @@ import polars as pl
 
 from timegpt_assets.adapters.storage.object_store import Current, ObjectStore
 from timegpt_assets.assets.declare import declared, note_rows, stored_in
-from timegpt_assets.config import core_values
+from timegpt_assets.config import core_inputs
 from timegpt_assets.core.calibration import applied, export, models
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS, FORECASTS
 from timegpt_assets.partitions import GraphContext, all_symbols_window, days_of, symbols_of
@@ -18,10 +18,10 @@ def calibration_models(graph: GraphContext) -> dg.AssetsDefinition:
     settings = graph.settings.calibration
     last = -(1 + settings.embargo_days)
     first = -(settings.window_days + settings.embargo_days)
-    times, recipe = core_values.snapshot_times(graph.settings), core_values.recipe(graph.settings)
+    times, calibration_spec = core_inputs.snapshot_times(graph.settings), core_inputs.calibration_spec(graph.settings)
     path = PurePosixPath(settings.model_path)
     exported = (path.parent / graph.settings.profile / path.name).as_posix()
-    levels, tickers = core_values.levels(graph.settings), set(graph.settings.universe.tickers)
+    levels, tickers = core_inputs.levels(graph.settings), set(graph.settings.universe.tickers)
 
     @declared(
         CALIBRATION_MODELS,
@@ -36,7 +36,7 @@ def calibration_models(graph: GraphContext) -> dg.AssetsDefinition:
         symbols = [s for s in symbols_of(context.partition_keys) if s in tickers]
         keys = pl.DataFrame({"symbol": symbols}, schema={"symbol": pl.String}).join(times, how="cross")
         days = days_of(context.partition_keys)
-        frame = models.models(outcomes, days=days, keys=keys, levels=levels, recipe=recipe)
+        frame = models.models(outcomes, days=days, keys=keys, levels=levels, calibration_spec=calibration_spec)
         note_rows(context, frame)
         _export(artifacts, exported, frame, graph.settings.profile)
         return frame

@@ -7,9 +7,9 @@ import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_store import Partitions
-from timegpt_assets.assets import shown
+from timegpt_assets.assets import previews
 from timegpt_assets.assets.declare import declared, judged_months, note_rows, stored_in, trailing
-from timegpt_assets.config import core_values, strategy_values
+from timegpt_assets.config import core_inputs, strategy_inputs
 from timegpt_assets.core.evaluation import diagnostics, forecast, intervals, trading
 from timegpt_assets.core.schema import Table
 from timegpt_assets.core.tables.evaluation import (
@@ -29,7 +29,7 @@ from timegpt_assets.partitions import GraphContext, by_day
 
 def forecast_scores(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of each forecast's losses."""
-    target = core_values.target(graph.settings)
+    target = core_inputs.target(graph.settings)
 
     @declared(
         FORECAST_SCORES,
@@ -61,7 +61,7 @@ def day_scores(graph: GraphContext) -> dg.AssetsDefinition:
         ins={
             "forecast_scores": stored_in("evaluation", by_day(), name="forecast_scores"),
             "forecasts": stored_in("calibration", by_day(), name="forecasts"),
-            "panel": stored_in("features", name="panel", columns=shown.PATH),
+            "panel": stored_in("features", name="panel", columns=previews.PATH),
         },
     )
     def day_scores(
@@ -72,7 +72,7 @@ def day_scores(graph: GraphContext) -> dg.AssetsDefinition:
     ) -> Partitions:
         """Every symbol's scores of the day with the quantiles behind them, and a picture of fans and outcomes."""
         frame = forecast.day_scores(forecast_scores, forecasts)
-        note_rows(context, frame, **shown.coverages(frame), **shown.fans(context, forecasts, panel))
+        note_rows(context, frame, **previews.coverages(frame), **previews.fans(context, forecasts, panel))
         return Partitions(frame, {key: {"complete": True} for key in context.partition_keys})
 
     return day_scores
@@ -156,7 +156,7 @@ def _forecast_asset(
             day_scores,
             lambda span: measured(day_scores.frame, month=span.month, as_of=span.as_of, **options),
         )
-        shown.of_months(context, frame, table.name)
+        previews.of_months(context, frame, table.name)
         return frame
 
     return asset
@@ -166,7 +166,7 @@ def _trading_asset(
     graph: GraphContext, table: Table, measured: Callable[..., pl.DataFrame], doc: str, **options: Any
 ) -> dg.AssetsDefinition:
     """Return a month asset of the account: all read the portfolio and the days on which forecasts were made."""
-    account, lookback = strategy_values.account(graph.settings), graph.settings.gates.lookback_sessions
+    account, lookback = strategy_inputs.account(graph.settings), graph.settings.gates.lookback_sessions
 
     @declared(
         table,
@@ -221,5 +221,5 @@ def oos_summary(graph: GraphContext) -> dg.AssetsDefinition:
         trading.oos_summary,
         doc,
         oos_start=settings.gates.oos_start,
-        multipliers=strategy_values.oos_multipliers(settings),
+        multipliers=strategy_inputs.oos_multipliers(settings),
     )

@@ -8,7 +8,7 @@ import polars as pl
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, Partitions, PartitionStream
 from timegpt_assets.assets.declare import declared, in_chunks, note_rows, refuse_absent, stored_in
-from timegpt_assets.config import core_values
+from timegpt_assets.config import core_inputs
 from timegpt_assets.core import targets
 from timegpt_assets.core.features import context as market
 from timegpt_assets.core.features import matrix
@@ -61,10 +61,10 @@ def features(graph: GraphContext) -> dg.AssetsDefinition:
         daily_files: dg.ResourceParam[DailyFiles],
     ) -> PartitionStream:
         """Features of each minute from bars that ended by then; earlier sessions serve as warm-up only."""
-        recipe = core_values.feature_recipe(graph.settings, daily_files.calendar)
+        spec = core_inputs.feature_spec(graph.settings, daily_files.calendar)
         refuse_absent(context, bars.facts, "bars/bars")
         keys = context.partition_keys
-        made = matrix.chunks(bars.of, market_context, days=days_of(keys), symbols=symbols_of(keys), recipe=recipe)
+        made = matrix.chunks(bars.of, market_context, days=days_of(keys), symbols=symbols_of(keys), spec=spec)
         return PartitionStream(_noted(context, made))
 
     return features
@@ -113,7 +113,7 @@ def panel(graph: GraphContext) -> dg.AssetsDefinition:
 
 def labels(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of realised outcomes, upstream of no forecast."""
-    target = core_values.target(graph.settings)
+    target = core_inputs.target(graph.settings)
     horizons = sorted({target.horizon_min, target.label_horizon_min})
 
     @declared(

@@ -10,9 +10,8 @@ from timegpt_assets.adapters.forecaster import NOTES, Answered, Forecaster
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets.declare import declared, keep_days, note_rows, of_partitions, stored_in, with_own
-from timegpt_assets.config import core_values
-from timegpt_assets.core.forecasts import bulk, framing
-from timegpt_assets.core.forecasts import quantiles as core
+from timegpt_assets.config import core_inputs
+from timegpt_assets.core.forecasts import bulk, framing, quantiles
 from timegpt_assets.core.forecasts import snapshots as schedule
 from timegpt_assets.core.tables.forecasts import ANSWERS, OUTCOMES, RAW_FORECASTS, SNAPSHOTS
 from timegpt_assets.io_managers import TableIOManager
@@ -25,7 +24,7 @@ def snapshots(graph: GraphContext) -> dg.AssetsDefinition:
     @declared(SNAPSHOTS, group="forecasts", partitions=graph.grid.trading_day)
     def snapshots(context: dg.AssetExecutionContext, daily_files: dg.ResourceParam[DailyFiles]) -> pl.DataFrame:
         """When a forecast is asked today; times that are skipped or dropped are rows too, with the reason."""
-        asked_when = core_values.schedule(graph.settings, daily_files.calendar)
+        asked_when = core_inputs.schedule(graph.settings, daily_files.calendar)
         frame = schedule.snapshots(days_of(context.partition_keys), **asked_when)
         asked = frame.group_by("day").agg(pl.col("asked").sum())
         note_rows(context, frame, asked={str(day): n for day, n in asked.iter_rows()})
@@ -38,7 +37,7 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of what the forecaster said: the paid step, partitioned by day alone."""
     history = graph.settings.forecast.history_days
     make = framing.frames if graph.settings.forecast.history_mode == "single" else bulk.frames
-    nothing = core.no_answers(core_values.levels(graph.settings))
+    nothing = quantiles.no_answers(core_inputs.levels(graph.settings))
 
     @declared(
         ANSWERS,
@@ -61,7 +60,7 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
         """What the forecaster answered, one request per snapshot for all symbols, never asked twice."""
         found: dict[str, Answered] = {}
         known = with_own(context, panel, "features/panel")
-        framed = core_values.framing(graph.settings, daily_files.calendar)
+        framed = core_inputs.framing(graph.settings, daily_files.calendar)
         asking = {"budget_run_id": context.run.run_id, "reask": context.run.tags.get(REASK) == "true"}
         try:
             for day in days_of(context.partition_keys):
@@ -82,7 +81,7 @@ def _rows(nothing: pl.DataFrame, found: Mapping[str, Answered]) -> pl.DataFrame:
 
 def raw_forecasts(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of quantile forecasts before calibration."""
-    target = core_values.target(graph.settings)
+    target = core_inputs.target(graph.settings)
     forecast = graph.settings.forecast
 
     @declared(
@@ -98,7 +97,7 @@ def raw_forecasts(graph: GraphContext) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, answers: pl.DataFrame, snapshots: pl.DataFrame
     ) -> pl.DataFrame:
         """Quantiles of the return over the horizon, in log-return units, monotone, as answered otherwise."""
-        frame = core.raw_forecasts(
+        frame = quantiles.raw_forecasts(
             answers, snapshots, target=target, quantiles=forecast.quantiles, levels=forecast.levels
         )
         frame = of_partitions(context, frame)
@@ -110,7 +109,7 @@ def raw_forecasts(graph: GraphContext) -> dg.AssetsDefinition:
 
 def outcomes(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of forecasts joined with what happened."""
-    target = core_values.target(graph.settings)
+    target = core_inputs.target(graph.settings)
 
     @declared(
         OUTCOMES,
@@ -123,7 +122,7 @@ def outcomes(graph: GraphContext) -> dg.AssetsDefinition:
     )
     def outcomes(context: dg.AssetExecutionContext, raw_forecasts: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
         """Each forecast beside its label: what calibration learns from, on later days only."""
-        frame = core.outcomes(raw_forecasts, labels, target=target)
+        frame = quantiles.outcomes(raw_forecasts, labels, target=target)
         note_rows(context, frame)
         return frame
 

@@ -5,15 +5,15 @@ import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets.declare import declared, judged_months, note_rows, stored_in, trailing
-from timegpt_assets.config import strategy_values
-from timegpt_assets.core.gates import verdicts as core
+from timegpt_assets.config import strategy_inputs
+from timegpt_assets.core.gates import verdicts
 from timegpt_assets.core.tables.gates import GATES, SYMBOL_GATES
 from timegpt_assets.partitions import GraphContext, days_of, own_symbol_window, symbols_of
 
 
 def symbol_gates(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of each symbol's eligibility, from earlier days only."""
-    eligibility = strategy_values.eligibility(graph.settings)
+    eligibility = strategy_inputs.eligibility(graph.settings)
     tickers = set(graph.settings.universe.tickers)
     window = own_symbol_window(-eligibility.lookback_sessions, -1)
 
@@ -28,7 +28,7 @@ def symbol_gates(graph: GraphContext) -> dg.AssetsDefinition:
         symbols = [s for s in symbols_of(context.partition_keys) if s in tickers]
         days = days_of(context.partition_keys)
         frame = pl.concat(
-            [core.symbol_gates(forecast_scores, day=day, symbols=symbols, eligibility=eligibility) for day in days]
+            [verdicts.symbol_gates(forecast_scores, day=day, symbols=symbols, eligibility=eligibility) for day in days]
         )
         note_rows(context, frame)
         return frame
@@ -38,7 +38,7 @@ def symbol_gates(graph: GraphContext) -> dg.AssetsDefinition:
 
 def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the month's verdict on forecasts."""
-    gate, promotion = strategy_values.forecast_gate(graph.settings), strategy_values.promotion(graph.settings)
+    gate, promotion = strategy_inputs.forecast_gate(graph.settings), strategy_inputs.promotion(graph.settings)
     symbols = graph.settings.universe.tickers
 
     @declared(
@@ -59,7 +59,7 @@ def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
             context,
             GATES,
             day_scores,
-            lambda span: core.forecast_gate(
+            lambda span: verdicts.forecast_gate(
                 span.of(forecast_diagnostics),
                 month=span.month,
                 as_of=span.as_of,
@@ -74,7 +74,7 @@ def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
 
 def trading_gate(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the month's verdict on the account."""
-    gate, promotion = strategy_values.trading_gate(graph.settings), strategy_values.promotion(graph.settings)
+    gate, promotion = strategy_inputs.trading_gate(graph.settings), strategy_inputs.promotion(graph.settings)
     lookback = graph.settings.gates.lookback_sessions
 
     @declared(
@@ -101,7 +101,7 @@ def trading_gate(graph: GraphContext) -> dg.AssetsDefinition:
             context,
             GATES,
             portfolio,
-            lambda span: core.trading_gate(
+            lambda span: verdicts.trading_gate(
                 *(span.of(frame) for frame in (trading_scores, cost_sensitivity, oos_summary)),
                 month=span.month,
                 as_of=span.as_of,
@@ -134,7 +134,7 @@ def promotion(graph: GraphContext) -> dg.AssetsDefinition:
         gates = (forecast_gate, trading_gate)
         judged = pl.concat(gates).select("month", "as_of").unique().sort("month")
         frames = [
-            core.promotion(*(gate.filter(month=month) for gate in gates), month=month, as_of=as_of)
+            verdicts.promotion(*(gate.filter(month=month) for gate in gates), month=month, as_of=as_of)
             for month, as_of in judged.iter_rows()
         ]
         return pl.concat([GATES.empty(), *frames])

@@ -9,7 +9,7 @@ import polars as pl
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.adapters.storage.parquet_store import Partitions
-from timegpt_assets.assets import shown
+from timegpt_assets.assets import previews
 from timegpt_assets.assets.declare import Span, declared, judged_months, stored_in, trailing
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.tables.reports import REPORT
@@ -31,7 +31,7 @@ def report(graph: GraphContext) -> dg.AssetsDefinition:
         "day_scores": trailing(graph, "evaluation", "day_scores"),
         "portfolio": trailing(graph, "backtest", "portfolio"),
         "quality_report": trailing(graph, "bars", "quality_report"),
-        "panel": stored_in("features", month_window(0), name="panel", missing="ok", columns=shown.PATH),
+        "panel": stored_in("features", month_window(0), name="panel", missing="ok", columns=previews.PATH),
     }
 
     @declared(REPORT, group="reports", partitions=graph.grid.month, ins=ins)
@@ -75,7 +75,7 @@ def reported(
         planted_predictability=settings.data.synthetic.predictability if synthetic else None,
         quality=recent["quality_report"],
         forecasts=recent["day_scores"],
-        bars=shown.price_path(recent["panel"]),
+        bars=previews.price_path(recent["panel"]),
         diagnostics=span.of(frames["forecast_diagnostics"]),
         reliability=span.of(frames["pit_reliability"]),
         drift=span.of(frames["coverage_drift"]),

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from timegpt_assets.assets.bars import verdicts
 from timegpt_assets.cli.context import CommandContext
-from timegpt_assets.config import core_values
+from timegpt_assets.config import core_inputs
 from timegpt_assets.core.bars import quality_report
 
 LISTED = 20
@@ -30,7 +30,7 @@ def quality_of(command: CommandContext, days: Sequence[date], symbols: Sequence[
 
 def reported(command: CommandContext, days: Sequence[date], symbols: Sequence[str]) -> dict[str, Any]:
     """Write ``<artifacts>/validation/<profile>/dq_report.json`` and return what it holds, with its path."""
-    policy = core_values.quality_policy(command.graph.settings)
+    policy = core_inputs.quality_policy(command.graph.settings)
     report = quality_report.dq_report(quality_of(command, days, symbols), policy)
     name = f"validation/{command.graph.settings.profile}/dq_report.json"
     command.runtime.artifacts.update(name, lambda _: orjson.dumps(report, option=orjson.OPT_INDENT_2))

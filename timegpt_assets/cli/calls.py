@@ -19,7 +19,7 @@ from timegpt_assets.adapters.timegpt import cache_care
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets.cli.context import opened
 from timegpt_assets.cli.options import End, Json, Profile, Reask, Set, Start
-from timegpt_assets.config import core_values
+from timegpt_assets.config import core_inputs
 from timegpt_assets.core.forecasts import bulk
 from timegpt_assets.core.forecasts import snapshots as schedule
 from timegpt_assets.definitions import load_runtime
@@ -82,7 +82,7 @@ def planned(runtime: Runtime, days: Sequence[date], *, reask: bool = False) -> d
 
 def _calls_a_year(planner: BudgetPlanner) -> dict[str, int]:
     """Return the calls a year of history takes in either history mode, event days not counted."""
-    asked = core_values.schedule(planner.settings, planner.events) | {"skip_events": (), "max_total": None}
+    asked = core_inputs.schedule(planner.settings, planner.events) | {"skip_events": (), "max_total": None}
     rows = schedule.snapshots([FULL_SESSION], **asked).filter("asked")
     horizon = planner.settings.forecast.horizon_min
     return bulk.calls_a_year(rows["snapshot_ts"].to_list(), horizon_min=horizon)

@@ -20,9 +20,9 @@ from timegpt_assets.adapters.market.market_data import LocalMarketData
 from timegpt_assets.adapters.market.vendor_bars import Imported, Importer, files
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.cli.options import Json, Profile, Set
-from timegpt_assets.config import core_values
+from timegpt_assets.config import core_inputs
 from timegpt_assets.core import calendar
-from timegpt_assets.core.bars import session_grid as bars
+from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.bars.vendor_columns import Reading
 from timegpt_assets.definitions import load_runtime
 from timegpt_assets.resources import Runtime
@@ -68,7 +68,7 @@ def imported(runtime: Runtime, path: Path, root: Path, *, symbol: str | None) ->
     importer = Importer(
         objects=LocalStore(root),
         template=runtime.settings.data.template,
-        reading=core_values.reading(runtime.settings),
+        reading=core_inputs.reading(runtime.settings),
         symbol=symbol,
     )
     messages = Console(stderr=True)
@@ -82,16 +82,16 @@ def verdicts(runtime: Runtime, root: Path, months: set[tuple[str, date]]) -> pl.
     last day of the imported months that have rows are asked for.
     """
     source = LocalMarketData(root, runtime.settings.data.template, Reading())
-    policy = core_values.quality_policy(runtime.settings)
+    policy = core_inputs.quality_policy(runtime.settings)
     frames = []
     for symbol in sorted({symbol for symbol, _ in months}):
         own = [d for of, month in sorted(months) if of == symbol for d in calendar.month_sessions(f"{month:%Y-%m}")]
         found = source.delivery([symbol], own)
         days = [d for d in own if found.bars.height and found.bars["day"].min() <= d <= found.bars["day"].max()]
         keys = pl.DataFrame({"day": days, "symbol": symbol}, schema={"day": pl.Date, "symbol": pl.String})
-        known = {"faults": found.faults, "closes": bars.previous_closes(found.bars, days=days), "keys": keys}
+        known = {"faults": found.faults, "closes": session_grid.previous_closes(found.bars, days=days), "keys": keys}
         sessions = calendar.sessions_frame(days)
-        frames.append(_summary(symbol, bars.quality(found.bars, sessions=sessions, policy=policy, **known)))
+        frames.append(_summary(symbol, session_grid.quality(found.bars, sessions=sessions, policy=policy, **known)))
     return pl.concat(frames) if frames else pl.DataFrame()
 
 

@@ -1,7 +1,7 @@
 """Settings that must fit each other, and are refused when they do not.
 
 Belongs here: rules that look at more than one key, or that a type cannot say. Each yields refusals (key, what is
-allowed, remedy); faults.py adds file and value. What is only worth a warning stands in cautions.py.
+allowed, remedy); faults.py adds file and value. What is only worth a warning stands in advisories.py.
 """
 
 import re

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from timegpt_assets.config import cautions
+from timegpt_assets.config import advisories
 from timegpt_assets.config.base import PLACE
 from timegpt_assets.config.errors import ConfigError, Fault, redacted
 from timegpt_assets.config.faults import model_faults, origin, reading
@@ -147,7 +147,7 @@ def _settings(profile: str, given: str, sections: Mapping[str, Any], leaves: Lay
         draft,
         origins=MappingProxyType({"profile": given, **origins}),
         warnings=(
-            *cautions.warnings(**about),
+            *advisories.warnings(**about),
             *(f"{folder.name}/{name} is no section; it is not read." for name in stray),
         ),
     )

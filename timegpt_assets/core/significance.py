@@ -106,7 +106,8 @@ def long_run_variance(values: np.ndarray, *, lags: int) -> float:
 def day_clusters(days: int, *, draws: int, cluster_days: int = 1) -> np.ndarray:
     """Return how often each day is drawn in each of ``draws`` samples of clusters of neighbouring days: [draws, days].
 
-    Clusters wrap around the end (circular bootstrap, Politis and Romano 1992). The seed is fixed: same days, same draws.
+    Clusters wrap around the end (circular bootstrap, Politis and Romano 1992). The seed is fixed: same days, same
+    draws.
     """
     starts = np.random.default_rng(days).integers(0, days, size=(draws, -(-days // cluster_days)))
     drawn = ((starts[:, :, None] + np.arange(cluster_days)) % days).reshape(draws, -1)[:, :days]

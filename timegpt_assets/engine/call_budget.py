@@ -10,10 +10,9 @@ from zoneinfo import ZoneInfo
 
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger
 from timegpt_assets.adapters.ledger.limits import Account
-from timegpt_assets.adapters.timegpt import cache_care
-from timegpt_assets.adapters.timegpt import response as provider_answer
+from timegpt_assets.adapters.timegpt import cache_care, response
 from timegpt_assets.adapters.timegpt.request_index import Index, Moment, Part, batches, params_key
-from timegpt_assets.config import core_values
+from timegpt_assets.config import core_inputs
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.forecasts import bulk
@@ -131,7 +130,7 @@ class BudgetPlanner:
 
     def _moments(self, days: Sequence[date]) -> dict[date, list[tuple[int, Moment]]]:
         """Return what is asked on each day: how many snapshots each request answers, and its moment."""
-        rows = schedule.snapshots(days, **core_values.schedule(self.settings, self.events))
+        rows = schedule.snapshots(days, **core_inputs.schedule(self.settings, self.events))
         found: dict[date, list[tuple[int, Moment]]] = {day: [] for day in days}
         if self.settings.forecast.history_mode == "cross_validation":
             for window in bulk.bulk_windows(rows):
@@ -172,7 +171,7 @@ class BudgetPlanner:
 
     def _params(self) -> tuple[int, int] | None:
         entry = self.index.cache.read(self.index.host, params_key(self.index.host, self.index.model))
-        return None if entry is None else provider_answer.model_params(entry.body, about="model parameters")
+        return None if entry is None else response.model_params(entry.body, about="model parameters")
 
 
 def budget_planner(runtime: Runtime) -> BudgetPlanner | None:

@@ -1,7 +1,7 @@
 """The rectangle: days x symbols x assets, run in closures of equal partitions definitions. The one engine of the house.
 
-Belongs here: what has to run, in which range runs, and running it. The command line, the schedule and a range of days on
-another machine all call ``run_rectangle``. Planning (plans.py) is pure; this file talks to Dagster.
+Belongs here: what has to run, in which range runs, and running it. The command line, the schedule and a range of days
+on another machine all call ``run_rectangle``. Planning (plans.py) is pure; this file talks to Dagster.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -178,7 +178,7 @@ class _Work:
         *,
         forced: bool,
     ) -> set[PartitionRef]:
-        """Return the partitions to run: forced, not there yet, or made from what ran just now or is ``coming`` before it."""
+        """Return the partitions to run: forced, not there yet, or made from what just ran or is ``coming`` before it."""
         node = self.asset_nodes[key]
         wanted = node.partitions(days, self.rectangle.all_symbols if key in self.rectangle.whole else symbols)
         wanted = self._payable(key, wanted)

@@ -26,7 +26,7 @@ class PartitionRef:
         return f"{self.day}|{self.symbol}" if self.symbol else f"{self.day}"
 
     def touches(self, others: Set["PartitionRef"]) -> bool:
-        """Return whether one of the others is this partition, its whole day, its month's day, or a symbol of its day."""
+        """Return whether one of the others is this partition, its day, its month, or a symbol of its day."""
         if self in others or PartitionRef(self.day) in others:
             return True
         if self.symbol:

@@ -56,8 +56,8 @@ def stale(
 ) -> dict[AssetKey, frozenset[PartitionRef]]:
     """Return the existing partitions that are stale: ``roots``, and whatever is older than anything it reads.
 
-    ``ages`` grow with the time of making; ``input_windows`` is by (asset, what it reads). What reads a stale partition is
-    stale.
+    ``ages`` grow with the time of making; ``input_windows`` is by (asset, what it reads). What reads a stale partition
+    is stale.
     """
     seen: dict[AssetKey, _Ages] = {}
     found: dict[AssetKey, frozenset[PartitionRef]] = {}

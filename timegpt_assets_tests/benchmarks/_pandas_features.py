@@ -12,13 +12,13 @@ import pandas as pd  # noqa: TID251 - the oracle is another library on purpose
 import polars as pl
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.features.recipe import Recipe
+from timegpt_assets.core.features.feature_spec import FeatureSpec
 
 Frame = pd.DataFrame
 ATLEAST = 10
 
 
-def oracle(bars: pl.DataFrame, vix: pl.DataFrame | None, *, days: Sequence[date], recipe: Recipe) -> Frame:
+def oracle(bars: pl.DataFrame, vix: pl.DataFrame | None, *, days: Sequence[date], spec: FeatureSpec) -> Frame:
     """Return all features of the bars of ``days`` (none dropped) with day, symbol, ts and ``dropped``, sorted."""
     table = _pandas(bars).sort_values(["day", "symbol", "ts"])
     sessions = {key: own.reset_index(drop=True) for key, own in table.groupby(["day", "symbol"], sort=True)}
@@ -29,11 +29,11 @@ def oracle(bars: pl.DataFrame, vix: pl.DataFrame | None, *, days: Sequence[date]
         own = {symbol: sessions[day, symbol] for symbol in symbols if (day, symbol) in sessions}
         if not own:
             continue
-        context = market(day, own, recipe, daily)
+        context = market(day, own, spec, daily)
         for symbol, session in own.items():
             before = sessions.get((calendar.shifted(day, -1), symbol))
-            earlier = [sessions.get((calendar.shifted(day, -back), symbol)) for back in range(1, recipe.sessions + 1)]
-            made.append(session_features(day, symbol, session, before, earlier, context, recipe))
+            earlier = [sessions.get((calendar.shifted(day, -back), symbol)) for back in range(1, spec.sessions + 1)]
+            made.append(session_features(day, symbol, session, before, earlier, context, spec))
     return pd.concat(made, ignore_index=True)
 
 
@@ -70,25 +70,23 @@ def session_features(
     before: Frame | None,
     earlier: Sequence[Frame | None],
     context: Frame,
-    recipe: Recipe,
+    spec: FeatureSpec,
 ) -> Frame:
     """Return the features of one session of one symbol."""
     found = {"day": session["day"], "symbol": session["symbol"], "ts": session["ts"]}
-    found |= price(session) | volatility(session, before, recipe) | volume(session)
-    found |= compared(session, earlier, recipe) | clock(day, session)
-    found |= {name: context[name].iloc[: len(session)] for name in context.columns} | relations(
-        session, context, recipe
-    )
-    for name, dated in recipe.calendar.days.items():
+    found |= price(session) | volatility(session, before, spec) | volume(session)
+    found |= compared(session, earlier, spec) | clock(day, session)
+    found |= {name: context[name].iloc[: len(session)] for name in context.columns} | relations(session, context, spec)
+    for name, dated in spec.calendar.days.items():
         found[name] = pd.Series(float(day in dated), index=session.index)
-    for name, by_symbol in recipe.calendar.symbols.items():
+    for name, by_symbol in spec.calendar.symbols.items():
         found[name] = pd.Series(float(day in by_symbol.get(symbol, ())), index=session.index)
     frame = pd.DataFrame(found)
-    counted = [f.name for f in recipe.features if f.counts]
+    counted = [f.name for f in spec.features if f.counts]
     if context["context_missing"].iloc[0]:
         counted = [name for name in counted if name not in context.columns]
     share = frame[counted].isna().sum(axis=1)
-    return frame.assign(dropped=share > recipe.max_missing * len(counted) + 1e-9)
+    return frame.assign(dropped=share > spec.max_missing * len(counted) + 1e-9)
 
 
 def price(bars: Frame) -> Mapping[str, pd.Series]:
@@ -99,9 +97,9 @@ def price(bars: Frame) -> Mapping[str, pd.Series]:
     return found | {"range_pct": (bars["high"] - bars["low"]) / bars["close"]}
 
 
-def volatility(bars: Frame, before: Frame | None, recipe: Recipe) -> dict[str, pd.Series]:
+def volatility(bars: Frame, before: Frame | None, spec: FeatureSpec) -> dict[str, pd.Series]:
     """Return realised, rolling and weighted deviations, and the estimators from ranges."""
-    r, root = returns(bars), recipe.horizon_min**0.5
+    r, root = returns(bars), spec.horizon_min**0.5
     found = {f"rv_{n}m": np.sqrt((r * r).rolling(n).sum().clip(lower=0)) for n in (5, 15, 30)}
     for n in (5, 15, 60):
         least = min(n, ATLEAST)
@@ -147,7 +145,7 @@ def volume(bars: Frame) -> dict[str, pd.Series]:
     }
 
 
-def compared(bars: Frame, earlier: Sequence[Frame | None], recipe: Recipe) -> dict[str, pd.Series]:
+def compared(bars: Frame, earlier: Sequence[Frame | None], spec: FeatureSpec) -> dict[str, pd.Series]:
     """Return the share of earlier sessions whose value at the same minute was no larger, and the bucket."""
     measures = {
         "volume": lambda b: b["volume"].rolling(5).sum(),
@@ -160,12 +158,12 @@ def compared(bars: Frame, earlier: Sequence[Frame | None], recipe: Recipe) -> di
         past = [measure(session) for session in earlier if session is not None]
         known = sum((p.reindex(own.index).notna().astype(int) for p in past), start=pd.Series(0, index=own.index))
         below = sum(((p.reindex(own.index) <= own).astype(int) for p in past), start=pd.Series(0, index=own.index))
-        usable = own.notna() & (known >= max(1, -(-recipe.sessions // 2)))
+        usable = own.notna() & (known >= max(1, -(-spec.sessions // 2)))
         shares[name] = (below / known.where(usable)).astype(float)
     norm, span = shares["norm"], shares["span"]
     bucket = pd.Series(1.0, index=bars.index)
-    bucket[norm > recipe.high] = 2.0
-    bucket[(norm < recipe.low) | (span > recipe.high)] = 0.0
+    bucket[norm > spec.high] = 2.0
+    bucket[(norm < spec.low) | (span > spec.high)] = 0.0
     bucket[norm.isna() | span.isna()] = -1.0
     return {"volume_percentile": shares["volume"], "range_percentile": span, "liquidity_bucket": bucket}
 
@@ -190,24 +188,24 @@ def clock(day: date, bars: Frame) -> dict[str, pd.Series]:
     }
 
 
-def market(day: date, sessions: Mapping[str, Frame], recipe: Recipe, vix: pd.Series | None) -> Frame:
+def market(day: date, sessions: Mapping[str, Frame], spec: FeatureSpec, vix: pd.Series | None) -> Frame:
     """Return what the market did a minute before each minute of the day."""
     length = calendar.session(day).minutes
     nothing = pd.Series(np.nan, index=range(length))
     found: dict[str, pd.Series] = {}
-    for symbol in recipe.context:
+    for symbol in spec.context:
         bars, name = sessions.get(symbol), symbol.lower()
         for n in (1, 5, 15):
             found[f"{name}_ret_{n}m"] = nothing if bars is None else returns(bars, n).shift(1)
         for n in (15, 60):
             found[f"{name}_vol_{n}m"] = nothing if bars is None else deviation(returns(bars), n).shift(1)
-    others = pd.DataFrame({s: returns(b) for s, b in sessions.items() if s not in recipe.context})
+    others = pd.DataFrame({s: returns(b) for s, b in sessions.items() if s not in spec.context})
     found["dispersion"] = others.std(axis=1, ddof=1).reindex(range(length)).shift(1)
-    if recipe.context:
-        found |= regimes(sessions.get(recipe.context[0]), nothing)
+    if spec.context:
+        found |= regimes(sessions.get(spec.context[0]), nothing)
     if vix is not None:
         found |= {name: pd.Series(value, index=range(length)) for name, value in yesterday(day, vix).items()}
-    missing = any(symbol not in sessions for symbol in recipe.context)
+    missing = any(symbol not in sessions for symbol in spec.context)
     found["context_missing"] = pd.Series(float(missing), index=range(length))
     return pd.DataFrame(found, index=range(length))
 
@@ -235,11 +233,11 @@ def yesterday(day: date, vix: pd.Series) -> dict[str, float]:
     return {"vix_close": known.iloc[-1], "vix_change": change, "regime_stress": stress}
 
 
-def relations(bars: Frame, context: Frame, recipe: Recipe) -> dict[str, pd.Series]:
+def relations(bars: Frame, context: Frame, spec: FeatureSpec) -> dict[str, pd.Series]:
     """Return beta and correlation with each context symbol, of returns up to a minute ago."""
     own = returns(bars).shift(1)
     found: dict[str, pd.Series] = {}
-    for name in (symbol.lower() for symbol in recipe.context):
+    for name in (symbol.lower() for symbol in spec.context):
         other = context[f"{name}_ret_1m"].iloc[: len(bars)].astype(float)
         counts = [x.rolling(60, min_periods=0).count() for x in (own, other)]
         paired = (counts[0] == counts[1]) & (counts[0] >= ATLEAST)

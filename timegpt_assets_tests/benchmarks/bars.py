@@ -22,7 +22,7 @@ from timegpt_assets.adapters.market.market_data import LocalMarketData
 from timegpt_assets.assets.declare import noted
 from timegpt_assets.cli.context import CommandContext, opened
 from timegpt_assets.core import calendar
-from timegpt_assets.core.bars import session_grid as bars
+from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.bars.quality_rules import QualityPolicy
 from timegpt_assets.definitions import build_definitions, load_runtime
 from timegpt_assets.engine.engine import QUIET, RANGE_END, RANGE_START
@@ -53,9 +53,9 @@ def judged(root: Path, symbols: Sequence[str], days: Sequence[date]) -> pl.DataF
     found = LocalMarketData(root).delivery(symbols, days)
     keys = pl.DataFrame({"day": days}).join(pl.DataFrame({"symbol": symbols}), how="cross")
     sessions, policy = calendar.sessions_frame(days), QualityPolicy()
-    closes = bars.previous_closes(found.bars, days=days)
+    closes = session_grid.previous_closes(found.bars, days=days)
     known = {"keys": keys, "sessions": sessions, "policy": policy, "faults": found.faults, "closes": closes}
-    return bars.grid(found.bars, bars.quality(found.bars, **known), sessions=sessions, policy=policy)
+    return session_grid.grid(found.bars, session_grid.quality(found.bars, **known), sessions=sessions, policy=policy)
 
 
 def empty_assets(partitions: Any) -> dg.Definitions:

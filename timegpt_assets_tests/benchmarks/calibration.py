@@ -12,7 +12,7 @@ import polars as pl
 from sklearn.isotonic import IsotonicRegression
 
 from timegpt_assets.core.calibration import isotonic, rolling
-from timegpt_assets.core.forecasts import quantiles as forecasts
+from timegpt_assets.core.forecasts import quantiles
 
 SESSIONS, CELLS = 2083, 240
 """Ten symbols at twenty-four snapshot times: 500 k forecasts."""
@@ -87,7 +87,7 @@ def projection(rng: np.random.Generator) -> None:
         for row in values[:part]:
             IsotonicRegression().fit_transform(places, row)
 
-    mine = seconds(lambda: forecasts.monotone(frame, names))
+    mine = seconds(lambda: quantiles.monotone(frame, names))
     what = "scikit-learn IsotonicRegression per row"
     show("monotone_projection", mine, seconds(theirs) * len(values) / part, 5000.0, what)
 

@@ -16,9 +16,9 @@ from typing import Any
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.config import core_values
+from timegpt_assets.config import core_inputs
 from timegpt_assets.core.calibration import applied, models, samples
-from timegpt_assets.core.calibration.methods import METHODS, Recipe
+from timegpt_assets.core.calibration.methods import METHODS, CalibrationSpec
 from timegpt_assets.core.evaluation import diagnostics, forecast
 from timegpt_assets.core.tables.calibration import FORECASTS
 from timegpt_assets.core.tables.columns import BANDS
@@ -44,16 +44,18 @@ def outcomes(name: str) -> pl.DataFrame:
     return made
 
 
-def walked(own: pl.DataFrame, rule: Recipe) -> pl.DataFrame:
+def walked(own: pl.DataFrame, rule: CalibrationSpec) -> pl.DataFrame:
     """Return every day's forecasts, calibrated by models of that day."""
-    found = models.models(own, days=own["day"].unique(), keys=samples.snapshot_times(own), levels=LEVELS, recipe=rule)
+    found = models.models(
+        own, days=own["day"].unique(), keys=samples.snapshot_times(own), levels=LEVELS, calibration_spec=rule
+    )
     return applied.calibrated(own.drop("y", "y_last"), found)
 
 
 def scored(own: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
     """Return DAY_SCORES of calibrated forecasts."""
     labels = own.select("day", "symbol", "target_ts", "horizon_min", "y", ts=pl.col("snapshot_ts"))
-    target = core_values.target(outcome_sets.settings())
+    target = core_inputs.target(outcome_sets.settings())
     return forecast.day_scores(forecast.scores(made, labels, target=target), made)
 
 
@@ -98,7 +100,7 @@ def lines(own: pl.DataFrame) -> Iterator[str]:
     titles += ["pinball / climatology", "pinball / raw", "WIS, bp"]
     yield "| " + " | ".join(titles) + " |"
     yield "|" + "---|" * len(titles)
-    base, said = core_values.recipe(outcome_sets.settings()), list[str]()
+    base, said = core_inputs.calibration_spec(outcome_sets.settings()), list[str]()
     for at, method in enumerate(METHODS):
         told = scored(own, walked(own, replace(base, method=method)))
         found = judged(told)
@@ -136,7 +138,7 @@ def facts(told: pl.DataFrame, found: pl.DataFrame) -> list[str]:
     ]
 
 
-def same_road(own: pl.DataFrame, rule: Recipe) -> int:
+def same_road(own: pl.DataFrame, rule: CalibrationSpec) -> int:
     """Return the rows compared, all days at once against day by day; raise AssertionError where they differ."""
     apart = []
     for day in own["day"].unique().sort():
@@ -156,7 +158,7 @@ def main() -> None:
         print(f"\n## {name}: {own['symbol'].n_unique()} symbols, {days.len()} sessions, {days[0]} to {days[-1]}\n")
         for line in lines(own):
             print(line, flush=True)
-        rows = same_road(own, core_values.recipe(outcome_sets.settings()))
+        rows = same_road(own, core_inputs.calibration_spec(outcome_sets.settings()))
         print(f"\nThe method shipped, all days at once = day by day: {rows:,} rows equal bit for bit.", flush=True)
 
 

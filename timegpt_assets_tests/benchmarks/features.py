@@ -27,15 +27,15 @@ from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.core import calendar
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.features.context import market_context
+from timegpt_assets.core.features.feature_spec import FeatureSpec
 from timegpt_assets.core.features.matrix import chunks, features
-from timegpt_assets.core.features.recipe import Recipe
 from timegpt_assets.core.tables.bars import BARS
 
 CONTEXT = ("SPY", "QQQ")
 SESSIONS = tuple(session.day for session in calendar.sessions(date(2024, 1, 2), date(2025, 6, 30)))
 VIX = pl.DataFrame({"date": SESSIONS, "close": 15.0 + np.random.default_rng(1).normal(0, 1, len(SESSIONS))})
 CALENDAR = EventCalendar({"event_cpi": SESSIONS[30::21], "event_fomc": SESSIONS[40::30]})
-RECIPE = Recipe(context=CONTEXT, vix=True, calendar=CALENDAR)
+RECIPE = FeatureSpec(context=CONTEXT, vix=True, calendar=CALENDAR)
 KEYS = ("day", "symbol", "ts")
 
 
@@ -90,7 +90,7 @@ def road(store: ParquetStore, days: Sequence[date]) -> None:
     def bars_of(own: Sequence[date]) -> pl.DataFrame:
         return store.read("bars/bars", own, missing="ok", empty=BARS.empty())
 
-    for made in chunks(bars_of, market, days=days, symbols=symbols, recipe=RECIPE):
+    for made in chunks(bars_of, market, days=days, symbols=symbols, spec=RECIPE):
         write(store, made.frame)
 
 
@@ -187,7 +187,7 @@ def against_pandas() -> None:
             times.append(time.process_time() - began)
         began = time.process_time()
         bars, _ = read(store, days)
-        found = oracle(bars, VIX, days=days, recipe=RECIPE)
+        found = oracle(bars, VIX, days=days, spec=RECIPE)
         kept = found[~found["dropped"]].drop(columns="dropped")
         write(store, pl.from_pandas(kept.astype({f.name: "float32" for f in RECIPE.features})))
         pandas = time.process_time() - began
@@ -217,15 +217,15 @@ def against_the_oracle() -> None:
     for name, context in (("mag7_spy_2025", ("SPY",)), ("us_large_cap_2018", ("AAPL", "MSFT"))):
         bars = grid_of(real_raw(name))
         days = bars["day"].unique().sort().to_list()
-        recipe = Recipe(context=context, vix=True, calendar=EventCalendar({"event_cpi": tuple(days[5::20])}))
+        spec = FeatureSpec(context=context, vix=True, calendar=EventCalendar({"event_cpi": tuple(days[5::20])}))
         market = market_context(bars, days=days, context=context, vix=vix)
-        ours = features(bars, market, days=days, recipe=recipe)
-        theirs = oracle(bars, vix, days=days, recipe=recipe)
+        ours = features(bars, market, days=days, spec=spec)
+        theirs = oracle(bars, vix, days=days, spec=spec)
         kept = theirs[~theirs["dropped"]]
         same = list(kept["symbol"]) == ours.frame["symbol"].to_list()
         figure(f"oracle_{name}_sessions", len(theirs.groupby(["day", "symbol"])), "symbol sessions")
         figure(f"oracle_{name}_rows_alike", float(same) * len(kept), "rows", baseline=float(ours.frame.height))
-        for feature in recipe.features:
+        for feature in spec.features:
             own = ours.frame[feature.name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
             other = kept[feature.name].to_numpy(dtype=float)
             missing = int((np.isnan(own) != np.isnan(other)).sum())

@@ -12,10 +12,10 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
-from timegpt_assets.config import core_values
+from timegpt_assets.config import core_inputs
 from timegpt_assets.core import calendar
 from timegpt_assets.core.calibration import applied, models, samples
-from timegpt_assets.core.calibration.methods import METHODS, Recipe
+from timegpt_assets.core.calibration.methods import METHODS, CalibrationSpec
 from timegpt_assets.core.tables.columns import BANDS
 from timegpt_assets.core.tables.forecasts import OUTCOMES
 from timegpt_assets_tests import outcome_sets
@@ -50,10 +50,10 @@ def outcomes(symbol: str, days: list[date], rng: np.random.Generator) -> pl.Data
     return OUTCOMES.conformed(frame.with_columns(plain))
 
 
-def coverage(own: pl.DataFrame, rule: Recipe, days: list[date]) -> np.ndarray:
+def coverage(own: pl.DataFrame, rule: CalibrationSpec, days: list[date]) -> np.ndarray:
     """Return the share of each draw's outcomes inside the 80 % band, by session since the break: [draws, sessions]."""
     keys, after = samples.snapshot_times(own), days[BEFORE:]
-    found = models.models(own, days=after, keys=keys, levels=tuple(BANDS), recipe=rule)
+    found = models.models(own, days=after, keys=keys, levels=tuple(BANDS), calibration_spec=rule)
     made = applied.calibrated(own.filter(pl.col("day").is_in(after)).drop("y", "y_last"), found)
     told = made.join(own.select("day", "symbol", "snapshot_ts", "y"), on=["day", "symbol", "snapshot_ts"])
     held = pl.col("y").is_between(f"lo_{LEVEL}", f"hi_{LEVEL}").mean().alias("held")
@@ -76,7 +76,7 @@ def lines() -> Iterator[str]:
     rng = np.random.default_rng(0)
     days = [calendar.shifted(date(2025, 1, 2), i) for i in range(BEFORE + AFTER)]
     own = pl.concat([outcomes(f"draw {i:02}", days, rng) for i in range(DRAWS)])
-    shipped = core_values.recipe(outcome_sets.settings())
+    shipped = core_inputs.calibration_spec(outcome_sets.settings())
     yield "| method | sessions | " + " | ".join(f"{first} to {last}" for first, last in SPANS) + " |"
     yield "|" + "---|" * (2 + len(SPANS))
     for method in ("none", *METHODS):

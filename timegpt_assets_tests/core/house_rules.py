@@ -2,9 +2,9 @@
 
 from datetime import time
 
-from timegpt_assets.core.backtest import rules as trading
+from timegpt_assets.core.backtest import rules
 
-RULES = trading.Rules(
+RULES = rules.Rules(
     rule_set="enhancement",
     k_sigma=0.5,
     s_stop=1.0,

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from timegpt_assets.adapters.call_errors import NotSent
-from timegpt_assets.adapters.ledger import limits as budget_limits
+from timegpt_assets.adapters.ledger import limits
 from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.ledger.process_identity import is_known_dead, owner
 from timegpt_assets.adapters.ledger.tables import (
@@ -79,13 +79,13 @@ class BudgetLedger:
     def left(self, account: Account, budget_run_id: str) -> dict[str, int]:
         """Return the calls each limit still allows."""
         with self.store.reading() as connection:
-            return budget_limits.left(connection, account, budget_run_id, day=self._day(account))
+            return limits.left(connection, account, budget_run_id, day=self._day(account))
 
     def require(self, account: Account, budget_run_id: str, *, needed: int) -> None:
         """Raise BudgetExceeded or Frozen when ``needed`` calls could not be sent now."""
         with self.store.reading() as connection:
-            budget_limits.require_thawed(connection)
-            budget_limits.require(connection, account, budget_run_id, day=self._day(account), needed=needed)
+            limits.require_thawed(connection)
+            limits.require(connection, account, budget_run_id, day=self._day(account), needed=needed)
 
     def reserve(
         self, asks: Sequence[Ask], account: Account, *, budget_run_id: str, to_come: int = 0
@@ -100,9 +100,9 @@ class BudgetLedger:
                 return {}
             free = self._free(connection, asks, account.host)
             if free or to_come:
-                budget_limits.require_thawed(connection)
+                limits.require_thawed(connection)
                 needed = len(free) + to_come
-                budget_limits.require(connection, account, budget_run_id, day=self._day(account), needed=needed)
+                limits.require(connection, account, budget_run_id, day=self._day(account), needed=needed)
             return {ask.request_hash: self._insert(connection, ask, account, budget_run_id) for ask in free}
 
     def send(self, call: Call, account: Account) -> float:
@@ -114,14 +114,14 @@ class BudgetLedger:
             row = connection.execute(sa.select(CALLS).where(CALLS.c.id == call.id)).mappings().one()
             if row["state"] != RESERVED or row["owner"] != owner():
                 raise NotSent(f"The reservation of call {call.id} ran out ({row['state']}). Run again.")
-            budget_limits.require_thawed(connection)
+            limits.require_thawed(connection)
             today = self._day(account)
             if today != row["budget_day"]:
                 run = row["budget_run_id"]
-                budget_limits.require(connection, account, run, day=today, needed=1, but=call.id)
+                limits.require(connection, account, run, day=today, needed=1, but=call.id)
             now = self.wall()
             self._renew_leases(connection, now)
-            if (wait := budget_limits.pause(connection, account, now)) > 0:
+            if (wait := limits.pause(connection, account, now)) > 0:
                 return wait
             change = {"state": SENT, "budget_day": today, "sent_at": self.clock().isoformat(), "sent_wall": now}
             connection.execute(sa.update(CALLS).where(CALLS.c.id == call.id).values(change))
@@ -226,7 +226,7 @@ class BudgetLedger:
 
     def view(self, account: Account) -> dict[str, Any]:
         """Return the account's figures as artifacts/api_budget.json shows them: limits, spent by day and by run."""
-        return budget_limits.figures(account, self.calls(account), self._day(account))
+        return limits.figures(account, self.calls(account), self._day(account))
 
     def export(self, account: Account, objects: ObjectStore, name: str = "api_budget.json") -> None:
         """Write the account's figures into an object store as JSON; readers never see half a file."""
@@ -234,7 +234,7 @@ class BudgetLedger:
         objects.update(name, lambda _: text.encode())
 
     def _day(self, account: Account) -> str:
-        return budget_limits.day_of(account, self.clock())
+        return limits.day_of(account, self.clock())
 
     def _settle_dead(self, connection: sa.Connection) -> int:
         """Settle what dead processes left behind: unsent is refunded, sent is unknown. Return how many were sent."""

@@ -33,8 +33,9 @@ class BucketMarketData:
     def delivery(self, symbols: Sequence[str], days: Sequence[date]) -> Delivery:
         """Return the RAW_BARS rows of those symbols and New York dates, each object read once, and its faults.
 
-        A month without an object has no rows. Raises ObjectStoreError when the bucket cannot be read, and MarketDataError
-        for a ticker or template that is none; a bad object is a fault of its own days and stops no others.
+        A month without an object has no rows. Raises ObjectStoreError when the bucket cannot be read, and
+        MarketDataError for a ticker or template that is none; a bad object is a fault of its own days and stops no
+        others.
         """
         return joined(self._month(symbol, month, own) for symbol in sorted(set(symbols)) for month, own in months(days))
 

@@ -1,6 +1,7 @@
 """Minute bars as delivered: monthly parquet files under a local root, one file per ticker and month.
 
-Belongs here: where files lie and which are read. What a file holds is month_file.py; nothing is judged: core/bars/session_grid.py.
+Belongs here: where files lie and which are read. What a file holds is month_file.py; nothing is judged:
+core/bars/session_grid.py.
 """
 
 import re
@@ -78,8 +79,8 @@ class LocalMarketData:
         """Return the RAW_BARS rows of those symbols and New York dates, each file read once, and its faults.
 
         A month without a file has no rows. ``row`` is the position in the file. Raises MarketDataError for a missing
-        root and for a ticker or template that is none, and ObjectStoreError when the disk cannot be read; a bad file is a
-        fault of its own days and stops no others.
+        root and for a ticker or template that is none, and ObjectStoreError when the disk cannot be read; a bad file is
+        a fault of its own days and stops no others.
         """
         self._require_root()
         asked = [(symbol, month, own) for symbol in sorted(set(symbols)) for month, own in months(days)]

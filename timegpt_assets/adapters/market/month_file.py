@@ -1,7 +1,8 @@
 """One month of one ticker as delivered: RAW_BARS rows out of a parquet file, and what is wrong with the file.
 
 Belongs here: opening, checking and reading a file, wherever its bytes come from. What a file cannot give is dropped,
-counted and told as faults; what the faults mean for a day is core/bars/session_grid.py, where files lie is market_data.py.
+counted and told as faults; what the faults mean for a day is core/bars/session_grid.py, where files lie is
+market_data.py.
 """
 
 from bisect import bisect_left
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 
 from timegpt_assets.adapters.storage.object_store import is_refusal
 from timegpt_assets.core import calendar
-from timegpt_assets.core.bars import vendor_columns as contract
+from timegpt_assets.core.bars import vendor_columns
 from timegpt_assets.core.bars.session_grid import FAULTS
 from timegpt_assets.core.bars.vendor_columns import NUMBERS, Reading
 from timegpt_assets.core.schema import TIME
@@ -49,12 +50,13 @@ class MonthFile:
         """Return the rows and faults of ``days``, from one opening of the file.
 
         A price or volume that is no finite number is null. Never raises for what is in the file: damage is a fault.
-        What the system refuses is none and is raised, as OSError with its number (a disk) or ObjectStoreError (a bucket).
-        pyarrow reads, because polars, and parquet's statistics in either, end the process on some damaged files.
+        What the system refuses is none and is raised, as OSError with its number (a disk) or ObjectStoreError (a
+        bucket). pyarrow reads, because polars, and parquet's statistics in either, end the process on some damaged
+        files.
         """
         try:
             with pq.ParquetFile(source) as file:
-                found, wrong = contract.names(file.schema_arrow.names)
+                found, wrong = vendor_columns.names(file.schema_arrow.names)
                 if wrong := [*wrong, *_mistyped(file.schema_arrow, found)]:
                     return self.unusable(days, "columns", f": {'; '.join(wrong)}. {REMEDY}.")
                 return _Rows(self, found, frozenset(days)).read(file)
@@ -91,9 +93,9 @@ class _Rows:
 
     def _groups(self, file: pq.ParquetFile) -> Iterator[pl.DataFrame]:
         """Yield the rows of the days asked for; where a row group has none, only its times are decoded."""
-        start, clocks = 0, contract.time_columns(self.names["ts"], file.schema_arrow.names)
+        start, clocks = 0, vendor_columns.time_columns(self.names["ts"], file.schema_arrow.names)
         for group in range(file.num_row_groups):
-            times = contract.starts(_columns(file, group, clocks), self.names["ts"], self.of.reading)
+            times = vendor_columns.starts(_columns(file, group, clocks), self.names["ts"], self.of.reading)
             placed = self._placed(times, start)
             start += times.len()
             asked = placed["day"].is_in(list(self.days))
@@ -118,7 +120,9 @@ class _Rows:
     def _ours(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows in our form, less those of other tickers, which are counted."""
         if column := self.names.get("symbol"):
-            own = contract.spelled(pl.col(column).cast(pl.String)).eq_missing(contract.spelled(pl.lit(self.of.symbol)))
+            own = vendor_columns.spelled(pl.col(column).cast(pl.String)).eq_missing(
+                vendor_columns.spelled(pl.lit(self.of.symbol))
+            )
             if not rows.select(own.all()).item():
                 strange = rows.filter(~own)
                 self.foreign.update(dict(strange.group_by("day").len().iter_rows()))

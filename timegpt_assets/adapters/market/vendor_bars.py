@@ -18,7 +18,7 @@ from timegpt_assets.adapters.market.market_data import TEMPLATE, MarketDataError
 from timegpt_assets.adapters.market.month_file import DAMAGE, REMEDY
 from timegpt_assets.adapters.storage.object_store import REMEDIES, ObjectStore, ObjectStoreError, is_refusal
 from timegpt_assets.core import calendar
-from timegpt_assets.core.bars import vendor_columns as contract
+from timegpt_assets.core.bars import vendor_columns
 from timegpt_assets.core.bars.vendor_columns import NUMBERS, Reading
 from timegpt_assets.core.schema import TIME
 
@@ -65,7 +65,8 @@ class Importer:
     def imported(self, file: Path) -> Imported:
         """Add the file's bars to their months and return what became of it; damage is told in ``wrong``.
 
-        A month that is there and damaged is left as it is, and so said. Raises ObjectStoreError when it cannot be written.
+        A month that is there and damaged is left as it is, and so said. Raises ObjectStoreError when it cannot be
+        written.
         """
         told = Imported(file=file)
         try:
@@ -83,15 +84,15 @@ class Importer:
     def _rows(self, file: Path, told: Imported) -> pl.DataFrame:
         """Return the file's rows as SCHEMA, in its order. Raises ValueError for one that holds no bars."""
         frame = _frame(file)
-        found, wrong = contract.names(frame.columns)
+        found, wrong = vendor_columns.names(frame.columns)
         if wrong:
             raise ValueError(f"{'; '.join(wrong)}. {REMEDY}.")
         rows = frame.select(
             ticker=pl.col(found["symbol"]).cast(pl.String) if "symbol" in found else pl.lit(self._named(file)),
-            ts=contract.starts(frame, found["ts"], self.reading),
+            ts=vendor_columns.starts(frame, found["ts"], self.reading),
             **{name: pl.col(found[name]).cast(pl.Float64, strict=False).fill_nan(None) for name in NUMBERS},
         )
-        rows = rows.with_columns(symbol=contract.spelled(pl.col("ticker")))
+        rows = rows.with_columns(symbol=vendor_columns.spelled(pl.col("ticker")))
         named = pl.col("symbol").str.contains(f"^{_TICKER.pattern}$").fill_null(False)
         told.read, told.timeless = rows.height, rows["ts"].null_count()
         told.nameless = rows.filter(pl.col("ts").is_not_null() & ~named).height

@@ -1,4 +1,5 @@
-"""An object store in a Google Cloud Storage bucket: each name is an object under a prefix, written with generation guards.
+"""An object store in a Google Cloud Storage bucket: each name is an object under a prefix, written with generation
+guards.
 
 Belongs here: the real client's calls and what their failures mean. Every write says which generation it replaces, so
 a machine that read an older one is refused (412) and begins again. Reading is pinned to one generation.

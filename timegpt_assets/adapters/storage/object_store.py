@@ -1,7 +1,7 @@
 """Places where bytes lie under names: a folder on disk (here) or a prefix of a bucket (bucket.py), one interface.
 
-Belongs here: what an object store promises, and the folder. A name is relative, its parts joined by ``/``; what a file means
-is said by whoever writes it. Readers see what was there before a write or what is there after it, never a part.
+Belongs here: what an object store promises, and the folder. A name is relative, its parts joined by ``/``; what a file
+means is said by whoever writes it. Readers see what was there before a write or what is there after it, never a part.
 """
 
 import fcntl
@@ -87,7 +87,7 @@ class ObjectStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalStore:
-    """An object store on a local disk: each name is a file below ``root``; names that begin with a dot are its own affair."""
+    """An object store on a local disk: each name is a file below ``root``; dot names are its own affair."""
 
     root: Path
     lock_timeout_s: float = 600.0
@@ -152,7 +152,8 @@ class LocalStore:
             return True
 
     def update(self, name: str, change: Callable[[Current], Bytes]) -> None:
-        """Replace the file: lock the one beside it, write, sync, rename. Raises ObjectStoreError, and leaves the old file.
+        """Replace the file: lock the one beside it, write, sync, rename. Raises ObjectStoreError, and leaves the old
+        file.
 
         The name beside it is fixed: the next writer overwrites what a killed one left.
         """

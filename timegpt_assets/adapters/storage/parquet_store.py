@@ -96,7 +96,8 @@ class ParquetStore:
         """Store the rows of these symbols, empty ones included, beside the file's other symbols.
 
         ``keys`` are the symbols written, or ``*`` alone when the file is not divided; ``facts`` (JSON) go into the
-        footer with ``rows``, which is counted here. Raises StoreError or ObjectStoreError, and then leaves the old file.
+        footer with ``rows``, which is counted here. Raises StoreError or ObjectStoreError, and then leaves the old
+        file.
         """
         name = file_name(asset, day)
         shown = self.objects.shown(name)

@@ -20,9 +20,7 @@ from timegpt_assets.adapters.forecaster import Answered, left_out
 from timegpt_assets.adapters.ledger.ledger import Ask, BudgetLedger
 from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.storage.object_store import ObjectStore
-from timegpt_assets.adapters.timegpt import cache_care, stored_answers
-from timegpt_assets.adapters.timegpt import request_record as moments
-from timegpt_assets.adapters.timegpt import response as provider_answer
+from timegpt_assets.adapters.timegpt import cache_care, request_record, response, stored_answers
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets.adapters.timegpt.hosts import PROVIDER_URL, host
 from timegpt_assets.adapters.timegpt.request_index import Index, Moment, Size, batches
@@ -219,10 +217,10 @@ class TimeGPT:
         question = self.params_question
         while (known := self._known(question)) is None:
             unasked = [frame for frame in frames for part in self._parts(frame) if not part.is_answered]
-            self._check_may_send([question.about, *map(moments.about, unasked)])
+            self._check_may_send([question.about, *map(request_record.about, unasked)])
             self._fetch([question], transport, to_come=len(unasked))
         try:
-            return provider_answer.model_params(known.body, about=question.about)
+            return response.model_params(known.body, about=question.about)
         except InvalidAnswer:
             if not reask:
                 raise
@@ -241,7 +239,7 @@ class TimeGPT:
         )
         return Question(ask=ask, request=request, about=f"model parameters of {self.model}")
 
-    def _parts(self, frame: Frame) -> list["moments.Share"]:
+    def _parts(self, frame: Frame) -> list["request_record.Share"]:
         """Return the requests of a frame, each with its share of the symbols; who is left out of all has none."""
         moment = _moment(frame)
         everybody = {*frame.sigma["symbol"], *frame.left_out}
@@ -249,19 +247,23 @@ class TimeGPT:
         for part in self.index.parts([moment], everybody)[moment]:
             own = frame.of(part.symbols)
             if part.is_answered or not own.history.is_empty():
-                shares.append(moments.Share(snapshot_key=part.snapshot_key, frame=own, is_answered=part.is_answered))
+                shares.append(
+                    request_record.Share(snapshot_key=part.snapshot_key, frame=own, is_answered=part.is_answered)
+                )
         return shares
 
     def _questions(self, frame: Frame, params: tuple[int, int]) -> list[Question]:
         return [self._question(share, params) for share in self._parts(frame)]
 
-    def _question(self, share: moments.Share, params: tuple[int, int]) -> Question:
-        frame, about = share.frame, moments.about(share.frame)
+    def _question(self, share: request_record.Share, params: tuple[int, int]) -> Question:
+        frame, about = share.frame, request_record.about(share.frame)
         if frame.history.is_empty():  # answered, and nobody of its batch is there today: the stored answer stands
-            ask = Ask(kind=moments.kind(frame), request_hash="", snapshot_key=share.snapshot_key, record={})
+            ask = Ask(kind=request_record.kind(frame), request_hash="", snapshot_key=share.snapshot_key, record={})
             return Question(ask=ask, request=httpx.Request("POST", self.base_url), about=about)
-        sent = moments.sendable(frame, params, has_bands=bool(self.levels), size=self.size)
-        request = moments.composed(self._sdk_requests, frame, sent, model=self.model, levels=self.levels, params=params)
+        sent = request_record.sendable(frame, params, has_bands=bool(self.levels), size=self.size)
+        request = request_record.composed(
+            self._sdk_requests, frame, sent, model=self.model, levels=self.levels, params=params
+        )
         body = uncompressed(request)
         if len(body) > self.size.max_bytes:
             raise RequestTooLarge(
@@ -276,7 +278,7 @@ class TimeGPT:
             body=body,
         )
         ask = Ask(
-            kind=moments.kind(frame),
+            kind=request_record.kind(frame),
             request_hash=fingerprint(asked, host=self.account.host, endpoint=request.url.path),
             snapshot_key=share.snapshot_key,
             record=self._record(share, sent),
@@ -284,20 +286,20 @@ class TimeGPT:
         )
         return Question(ask=ask, request=request, about=about)
 
-    def _record(self, share: moments.Share, sent: pl.DataFrame) -> dict[str, object]:
+    def _record(self, share: request_record.Share, sent: pl.DataFrame) -> dict[str, object]:
         asked_at = self.clock()
-        return moments.remembered(share, sent) | {
+        return request_record.remembered(share, sent) | {
             "model": self.model,
             "levels": list(self.levels),
             "settings_digest": self.settings_digest,
             "profile": self.profile,
             "asked_at": asked_at.isoformat(),
-            **moments.sources(share.frame, asked_at, profile=self.profile, is_trusted=self._is_trusted),
+            **request_record.sources(share.frame, asked_at, profile=self.profile, is_trusted=self._is_trusted),
         }
 
     def _invalidate(self, frames: Sequence[Frame], budget_run_id: str) -> None:
         """Give the frames' stored answers up once it is sure that new ones can be paid for."""
-        self._check_may_send([moments.about(frame) for frame in frames])
+        self._check_may_send([request_record.about(frame) for frame in frames])
         needed = sum(len(batches(sorted(frame.sigma["symbol"]), self.size.batch)) for frame in frames)
         self.ledger.require(self.account, budget_run_id, needed=needed)
         keys = [share.snapshot_key for frame in frames for share in self._parts(frame)]

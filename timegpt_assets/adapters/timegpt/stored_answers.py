@@ -13,9 +13,9 @@ import polars as pl
 
 from timegpt_assets.adapters.call_errors import CacheDamaged, InvalidAnswer
 from timegpt_assets.adapters.ledger.ledger import Ask, BudgetLedger
-from timegpt_assets.adapters.timegpt import response as provider_answer
+from timegpt_assets.adapters.timegpt import response
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
-from timegpt_assets.core.forecasts import plausibility as doubts
+from timegpt_assets.core.forecasts import plausibility
 from timegpt_assets.core.forecasts.quantiles import Request
 from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.tables.columns import SOURCES
@@ -75,7 +75,7 @@ def rows(answer: Known, *, on_doubt: Literal["refuse", "keep"] = "refuse") -> pl
     about = f"snapshot {record['snapshot_ts']} of {record['day']}"
     if "windows" in record:
         return _bulk_rows(answer, asked, about, on_doubt)
-    said = provider_answer.rows(answer.body, asked, about=about)
+    said = response.rows(answer.body, asked, about=about)
     _check_doubts(said, record, about, on_doubt)
     return _stamped(said, answer, asked, record, record["snapshot_ts"], BACKEND)
 
@@ -83,7 +83,7 @@ def rows(answer: Known, *, on_doubt: Literal["refuse", "keep"] = "refuse") -> pl
 def _bulk_rows(answer: Known, asked: Request, about: str, on_doubt: str) -> pl.DataFrame:
     """Return the windows that begin at a snapshot that was asked, each as its own snapshot's rows."""
     record = answer.record
-    found = provider_answer.windows(answer.body, asked, record["n_windows"], about=about)
+    found = response.windows(answer.body, asked, record["n_windows"], about=about)
     first, step = datetime.fromisoformat(record["windows"][0]["snapshot_ts"]), timedelta(minutes=record["horizon_min"])
     parts = []
     for window in record["windows"]:
@@ -121,6 +121,6 @@ def _check_doubts(said: pl.DataFrame, record: Mapping[str, Any], about: str, on_
     if on_doubt == "keep" or "reach" not in record:
         return
     sent = pl.DataFrame({"symbol": record["symbols"], "reach": record["reach"], "spread": record["spread"]})
-    if found := doubts.doubts(said, sent):
+    if found := plausibility.doubts(said, sent):
         remedy = "It is spent and kept. Compare it with the series sent; forecast.on_doubt=keep uses it as it is."
         raise InvalidAnswer(f"{about}: the provider's answer is doubted: {'; '.join(found)}. {remedy}")

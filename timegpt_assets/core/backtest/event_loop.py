@@ -175,20 +175,20 @@ def _exit(entry: Mapping[str, Any], entry_price: float, tape: _Tape, *, deadline
     An open beyond a level fills there. Inside a bar nobody knows what came first: both touched is the stop.
     """
     side = entry["side"]
-    level = trading.levels(rules, side=side, entry_price=entry_price, sigma=entry["sigma"])
+    exits = trading.exit_prices(rules, side=side, entry_price=entry_price, sigma=entry["sigma"])
     bars = tape.since(entry["entry_ts"])
     while True:
         bar = next(bars)
         known = bar.ts + MINUTE
         worst, best = (bar.low, bar.high) if side > 0 else (bar.high, bar.low)
-        if side * bar.open <= side * level.stop:
+        if side * bar.open <= side * exits.stop:
             return Exit(known, bar.open, "stop")
-        if side * bar.open >= side * level.take:
+        if side * bar.open >= side * exits.take:
             return Exit(known, bar.open, "take")
-        if side * worst <= side * level.stop:
-            return Exit(known, level.stop, "stop")
-        if side * best >= side * level.take:
-            return Exit(known, level.take, "take")
+        if side * worst <= side * exits.stop:
+            return Exit(known, exits.stop, "stop")
+        if side * best >= side * exits.take:
+            return Exit(known, exits.take, "take")
         if known >= deadline:
             at_forecast = rules.exit_at_forecast_ts and entry["target_ts"] == deadline
             return Exit(known, bar.close, "forecast_ts" if at_forecast else "time_stop")

@@ -103,7 +103,7 @@ class Risk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Levels:
+class ExitPrices:
     """The prices at which a position is stopped or takes its profit."""
 
     stop: float
@@ -144,9 +144,9 @@ def is_traded(rules: Rules) -> pl.Expr:
     return kept.fill_null(False)
 
 
-def levels(rules: Rules, *, side: int, entry_price: float, sigma: float) -> Levels:
+def exit_prices(rules: Rules, *, side: int, entry_price: float, sigma: float) -> ExitPrices:
     """Return stop and take around the entry price (USD): sigma is a log return, so they lie at exp(-/+ s sigma)."""
-    return Levels(
+    return ExitPrices(
         stop=entry_price * math.exp(-side * rules.s_stop * sigma),
         take=entry_price * math.exp(side * rules.s_take * sigma),
     )

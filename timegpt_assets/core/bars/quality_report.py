@@ -1,6 +1,7 @@
 """What the verdicts of a window come to: per rule, per symbol, and as the report other programs read.
 
-Belongs here: counting verdicts. The verdicts are made in core/bars/session_grid.py, tables for people are the command line's.
+Belongs here: counting verdicts. The verdicts are made in core/bars/session_grid.py, tables for people are the command
+line's.
 """
 
 import json

@@ -1,6 +1,7 @@
 """The rules bars are judged by, as data: what each finds, how gravely, in which words, and the limits compared with.
 
-Belongs here: the rules and the policy. What they look at is counted in core/bars/session_grid.py, rows are sorted in core/bars/rows.py.
+Belongs here: the rules and the policy. What they look at is counted in core/bars/session_grid.py, rows are sorted in
+core/bars/rows.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -79,8 +80,8 @@ class Rule:
     """One rule: when a (day, symbol) breaks it, in whose numbers it says so, and which of its rows are to blame.
 
     ``counted``: the fact that counts what offends; ``words`` quote it, then ``quoted``. ``broken`` is asked of the
-    facts. ``offending`` is asked of placed rows (core/bars/rows.py); None where single rows are not to blame. ``of_file``
-    rules are found where the file is opened and hold for a key without rows too.
+    facts. ``offending`` is asked of placed rows (core/bars/rows.py); None where single rows are not to blame.
+    ``of_file`` rules are found where the file is opened and hold for a key without rows too.
     """
 
     severity: Severity
@@ -181,7 +182,8 @@ RULES: Mapping[str, Rule] = {
     ),
     "auction": Rule(severity="ignore", counted="crosses", words="{} prints of a cross", offending=_of_class("auction")),
     "outside": Rule(
-        severity="ignore", counted="outside", words="{} rows outside the session dropped", offending=_of_class("outside"),
+        severity="ignore", counted="outside", words="{} rows outside the session dropped",
+        offending=_of_class("outside"),
     ),
 }  # fmt: skip
 """Rule name -> rule, gravest kinds first. Prints outside the session are no fault: feeds carry extended hours."""

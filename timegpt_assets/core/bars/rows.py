@@ -20,8 +20,8 @@ _SIGMA = 1.4826
 def placed(raw: pl.DataFrame, sessions: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
     """Return the raw rows by (day, symbol, ts, row) with the session's times, ``minute`` and ``row_class``.
 
-    row_class: session, auction (a cross), duplicate, conflict, outside, off_minute or broken; the grid is made of the first
-    two. ``minute`` is where a row goes on the grid.
+    row_class: session, auction (a cross), duplicate, conflict, outside, off_minute or broken; the grid is made of the
+    first two. ``minute`` is where a row goes on the grid.
     """
     times = sessions.select("day", open_time="open", close_time="close")
     rows = raw.join(times, on="day", how="left").sort(*KEY, "ts", "row")

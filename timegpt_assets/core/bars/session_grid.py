@@ -1,7 +1,8 @@
 """Raw bars -> facts, verdicts and the gapless session grid.
 
 Belongs here: the facts counted per (day, symbol), the verdict they lead to, and the grid. What becomes of each row is
-core/bars/rows.py, the rules are core/bars/quality_rules.py, reading bars is adapters/, session times are core/calendar.py.
+core/bars/rows.py, the rules are core/bars/quality_rules.py, reading bars is adapters/, session times are
+core/calendar.py.
 """
 
 import math

@@ -1,6 +1,7 @@
 """How vendors write minute bars, and our names for it: column aliases, times of any kind, tickers of any spelling.
 
-Belongs here: names and expressions, from a vendor's columns to ours. Whether a bar is any good is core/bars/session_grid.py.
+Belongs here: names and expressions, from a vendor's columns to ours. Whether a bar is any good is
+core/bars/session_grid.py.
 """
 
 from collections.abc import Iterable, Mapping

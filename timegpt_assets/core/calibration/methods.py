@@ -16,7 +16,7 @@ from timegpt_assets.core.calibration.samples import CalibrationError, Floats, Sa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class CalibrationSpec:
     """How models are fitted; every number is explained in configs/calibration.yaml."""
 
     method: str
@@ -71,24 +71,24 @@ def rank(n: int, *, level: float, delta_quantile: float | None = None) -> int:
     return math.ceil((n + 1) * share)
 
 
-def conformal(pool: Samples, recipe: Recipe) -> Fit:
+def conformal(pool: Samples, calibration_spec: CalibrationSpec) -> Fit:
     """Return bands q50 -/+ half_width x unit: the rank-th smallest |y - q50| / unit (split conformal)."""
-    ascending = np.sort(np.abs(pool.y - pool.q50) / pool.unit(recipe.score))
-    promises = {level: promise(ascending, level, recipe.delta_quantile) for level in pool.levels}
-    return Fit(method="conformal", score=recipe.score, n=len(pool), promises=promises)
+    ascending = np.sort(np.abs(pool.y - pool.q50) / pool.unit(calibration_spec.score))
+    promises = {level: promise(ascending, level, calibration_spec.delta_quantile) for level in pool.levels}
+    return Fit(method="conformal", score=calibration_spec.score, n=len(pool), promises=promises)
 
 
-def affine(pool: Samples, recipe: Recipe) -> Fit:
+def affine(pool: Samples, calibration_spec: CalibrationSpec) -> Fit:
     """Return centre slope x q50 + offset x unit and bands of rank-th leave-one-out residuals; unit: the own 50 % band.
 
-    Both coefficients are shrunk towards 1 and 0 by normal priors of the recipe's spreads (a ridge). The residual of an
+    Both coefficients are shrunk towards 1 and 0 by normal priors of the spec's spreads (a ridge). The residual of an
     outcome is taken from the line fitted without it, so that ranks among them keep the finite-sample promise. A slope
     that is still negative is refused: the line is then q50 itself, and ``note`` says so.
     """
     score = f"band_{pool.levels[0]}"
     unit = pool.unit(score)
     x, v = pool.q50 / unit, pool.y / unit
-    line = _line(x, v, slope_spread=recipe.slope_spread, offset_spread=recipe.offset_spread)
+    line = _line(x, v, slope_spread=calibration_spec.slope_spread, offset_spread=calibration_spec.offset_spread)
     ascending = np.sort(np.abs(line.residuals))
     promises = {level: promise(ascending, level) for level in pool.levels}
     return Fit(
@@ -103,7 +103,7 @@ def affine(pool: Samples, recipe: Recipe) -> Fit:
     )
 
 
-def isotonic_fit(pool: Samples, recipe: Recipe) -> Fit:
+def isotonic_fit(pool: Samples, calibration_spec: CalibrationSpec) -> Fit:
     """Return a rising curve of y against q50 learnt from the older sessions, and ranks of what the newer leave over.
 
     Both in units of the own 50 % band. The split keeps the promise of the ranks: no residual has shaped the curve.
@@ -111,7 +111,11 @@ def isotonic_fit(pool: Samples, recipe: Recipe) -> Fit:
     score = f"band_{pool.levels[0]}"
     unit = pool.unit(score)
     sessions = np.unique(pool.known)
-    older = pool.known < sessions[math.ceil(sessions.size * recipe.fit_share)] if sessions.size > 1 else pool.known < 0
+    older = (
+        pool.known < sessions[math.ceil(sessions.size * calibration_spec.fit_share)]
+        if sessions.size > 1
+        else pool.known < 0
+    )
     x, v = pool.q50 / unit, pool.y / unit
     knots = isotonic.curve(x[older], v[older])
     ascending = np.sort(np.abs(v[~older] - isotonic.at(knots, x[~older])))
@@ -119,7 +123,7 @@ def isotonic_fit(pool: Samples, recipe: Recipe) -> Fit:
     return Fit(method="isotonic", score=score, n=int(ascending.size), promises=promises, knots=knots)
 
 
-def widening(pool: Samples, recipe: Recipe) -> Fit:
+def widening(pool: Samples, calibration_spec: CalibrationSpec) -> Fit:
     """Return by how much each raw band must be widened, never narrowed: ranks of how far y lay out in its own side."""
     promises = {}
     for at, level in enumerate(pool.levels):
@@ -136,20 +140,20 @@ def widening(pool: Samples, recipe: Recipe) -> Fit:
     return Fit(method="widen", score="own", n=len(pool), promises=promises)
 
 
-def adaptive(pool: Samples, recipe: Recipe) -> Fit:
+def adaptive(pool: Samples, calibration_spec: CalibrationSpec) -> Fit:
     """Return conformal bands whose level has followed the misses of the window: adaptive conformal inference.
 
     After Gibbs and Candes (2021), a session at a time: level += step x (nominal - share covered). The window is walked
     anew each day, every session with ranks and levels of what was known by then (embargo kept), so nothing is carried.
     """
-    scores = np.abs(pool.y - pool.q50) / pool.unit(recipe.score)
+    scores = np.abs(pool.y - pool.q50) / pool.unit(calibration_spec.score)
     _, starts = np.unique(pool.known, return_index=True)
     parts = np.split(scores, starts[1:]) if scores.size else []
-    promises = {level: _tracked(parts, level, recipe) for level in pool.levels}
-    return Fit(method="adaptive", score=recipe.score, n=int(scores.size), promises=promises)
+    promises = {level: _tracked(parts, level, calibration_spec) for level in pool.levels}
+    return Fit(method="adaptive", score=calibration_spec.score, n=int(scores.size), promises=promises)
 
 
-METHODS: Mapping[str, Callable[[Samples, Recipe], Fit]] = {
+METHODS: Mapping[str, Callable[[Samples, CalibrationSpec], Fit]] = {
     "affine": affine,
     "isotonic": isotonic_fit,
     "conformal": conformal,
@@ -164,10 +168,10 @@ RECENT = ("affine", "adaptive")
 SCORES = ("sigma", "absolute")
 
 
-def unit_name(method: str, recipe: Recipe, levels: Sequence[int]) -> str:
+def unit_name(method: str, calibration_spec: CalibrationSpec, levels: Sequence[int]) -> str:
     """Return what the method measures errors in; an outcome whose unit is null, zero or infinite teaches nothing."""
     if method in ("conformal", "adaptive"):
-        return recipe.score
+        return calibration_spec.score
     return f"band_{min(levels)}"
 
 
@@ -218,29 +222,32 @@ def _line(x: Floats, v: Floats, *, slope_spread: float, offset_spread: float) ->
     return _Line(slope, float(change[1]), plain, residuals, note)
 
 
-def _tracked(parts: Sequence[Floats], level: int, recipe: Recipe) -> Promise:
+def _tracked(parts: Sequence[Floats], level: int, calibration_spec: CalibrationSpec) -> Promise:
     """Return the promise of one level after walking the sessions' scores in order."""
-    wait = recipe.embargo_days + 1
+    wait = calibration_spec.embargo_days + 1
     path = [float(level)] * (len(parts) + wait)  # path[i]: the level in force at session i
     for at, own in enumerate(parts):
         before = parts[: max(at + 1 - wait, 0)]
-        past = _latest(before, recipe)
+        past = _latest(before, calibration_spec)
         if rank(past.size, level=level) <= past.size and past.size > 0:
             width = promise(np.sort(past), level, tracked=path[at]).half_width
             share = float(np.mean(own <= width)) * 100
-            moved = path[at + wait - 1] + recipe.step * (level - share)
+            moved = path[at + wait - 1] + calibration_spec.step * (level - share)
         else:
             moved = path[at + wait - 1]
         path[at + wait] = min(max(moved, 1.0), 99.9)
-    final = _latest(parts, recipe)
+    final = _latest(parts, calibration_spec)
     return promise(np.sort(final), level, tracked=round(path[-1], 6))
 
 
-def _latest(parts: Sequence[Floats], recipe: Recipe) -> Floats:
+def _latest(parts: Sequence[Floats], calibration_spec: CalibrationSpec) -> Floats:
     """Return the scores of the latest sessions that hold enough outcomes together."""
     chosen: list[Floats] = []
     for part in reversed(parts):
-        if sum(p.size for p in chosen) >= recipe.recent_samples and len(chosen) >= recipe.recent_days:
+        if (
+            sum(p.size for p in chosen) >= calibration_spec.recent_samples
+            and len(chosen) >= calibration_spec.recent_days
+        ):
             break
         chosen.append(part)
     return np.concatenate(chosen[::-1]) if chosen else np.empty(0)

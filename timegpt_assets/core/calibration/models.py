@@ -14,7 +14,7 @@ import polars as pl
 
 from timegpt_assets.core import significance
 from timegpt_assets.core.calibration import isotonic, methods
-from timegpt_assets.core.calibration.methods import METHODS, Fit, Recipe
+from timegpt_assets.core.calibration.methods import METHODS, CalibrationSpec, Fit
 from timegpt_assets.core.calibration.samples import POOLS, Samples, pools, samples, window
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS
 
@@ -22,7 +22,12 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def models(
-    outcomes: pl.DataFrame, *, days: Iterable[date], keys: pl.DataFrame, levels: Collection[int], recipe: Recipe
+    outcomes: pl.DataFrame,
+    *,
+    days: Iterable[date],
+    keys: pl.DataFrame,
+    levels: Collection[int],
+    calibration_spec: CalibrationSpec,
 ) -> pl.DataFrame:
     """Return CALIBRATION_MODELS of ``days``: one row per day, key (symbol, snapshot_time) and level.
 
@@ -31,56 +36,61 @@ def models(
     the method estimates more than ranks), the others ``min_samples``. Raises CalibrationError for a window that comes
     too near its day, and for an unknown method or score.
     """
-    methods.refuse_unknown("method", recipe.method, (*METHODS, "none"))
-    methods.refuse_unknown("conformal.score", recipe.score, methods.SCORES)
+    methods.refuse_unknown("method", calibration_spec.method, (*METHODS, "none"))
+    methods.refuse_unknown("conformal.score", calibration_spec.score, methods.SCORES)
     everything = samples(outcomes, list(levels))
     asked = keys.select("symbol", "snapshot_time").unique().sort("symbol", "snapshot_time").rows()
-    rows = [row for day in sorted(set(days)) for row in _day_rows(everything, day, asked, recipe)]
+    rows = [row for day in sorted(set(days)) for row in _day_rows(everything, day, asked, calibration_spec)]
     return CALIBRATION_MODELS.conformed(pl.DataFrame(rows, schema=CALIBRATION_MODELS.schema))
 
 
 def _day_rows(
-    everything: Samples, day: date, keys: Sequence[tuple[str, str]], recipe: Recipe
+    everything: Samples, day: date, keys: Sequence[tuple[str, str]], calibration_spec: CalibrationSpec
 ) -> list[dict[str, object]]:
-    first, last = window(day, window_days=recipe.window_days, embargo_days=recipe.embargo_days)
-    dated = {"day": day, "window_first": first, "window_last": last, "embargo_days": recipe.embargo_days}
-    shared = dated | {"max_width_multiple": recipe.max_width_multiple}
+    first, last = window(day, window_days=calibration_spec.window_days, embargo_days=calibration_spec.embargo_days)
+    dated = {"day": day, "window_first": first, "window_last": last, "embargo_days": calibration_spec.embargo_days}
+    shared = dated | {"max_width_multiple": calibration_spec.max_width_multiple}
     seen = everything.within(first, last)
-    own = _usable(seen, recipe)
+    own = _usable(seen, calibration_spec)
     unusable = len(seen) - len(own)
     found, learnt = pools(own), dict[tuple[str, tuple[str, ...]], dict[str, object]]()
     rows = []
     for symbol, time in keys:
-        name, key = _pool(found, {"symbol": symbol, "snapshot_time": time}, recipe)
+        name, key = _pool(found, {"symbol": symbol, "snapshot_time": time}, calibration_spec)
         if (name, key) not in learnt:
-            learnt[name, key] = _learnt(own.of(found[name, key]) if name else own, name, unusable, recipe)
+            learnt[name, key] = _learnt(own.of(found[name, key]) if name else own, name, unusable, calibration_spec)
         fit = learnt[name, key]
         named = {"symbol": symbol, "snapshot_time": time}
         rows += [shared | named | {"level": level} | _promised(fit, level) for level in everything.levels]
     return rows
 
 
-def _usable(own: Samples, recipe: Recipe) -> Samples:
+def _usable(own: Samples, calibration_spec: CalibrationSpec) -> Samples:
     """Return the outcomes whose error has a unit: those of no width, no variance or an infinite band teach nothing."""
-    if recipe.method == "none" or len(own) == 0:
+    if calibration_spec.method == "none" or len(own) == 0:
         return own
-    unit = own.unit(methods.unit_name(recipe.method, recipe, own.levels))
+    unit = own.unit(methods.unit_name(calibration_spec.method, calibration_spec, own.levels))
     return own.of(np.isfinite(unit) & (unit > 0))
 
 
 def _pool(
-    found: Mapping[tuple[str, tuple[str, ...]], np.ndarray], values: dict[str, str], recipe: Recipe
+    found: Mapping[tuple[str, tuple[str, ...]], np.ndarray], values: dict[str, str], calibration_spec: CalibrationSpec
 ) -> tuple[str, tuple[str, ...]]:
     """Return the first pool that is large enough; no name when none is."""
-    of_cell = max(recipe.min_samples_cell, recipe.min_samples if recipe.method in methods.SHAPED else 0)
+    of_cell = max(
+        calibration_spec.min_samples_cell,
+        calibration_spec.min_samples if calibration_spec.method in methods.SHAPED else 0,
+    )
     for name, by in POOLS:
         key = tuple(values[column] for column in by)
-        if (name, key) in found and found[name, key].size >= (of_cell if name == "cell" else recipe.min_samples):
+        if (name, key) in found and found[name, key].size >= (
+            of_cell if name == "cell" else calibration_spec.min_samples
+        ):
             return name, key
     return "", ()
 
 
-def _learnt(pool: Samples, name: str, unusable: int, recipe: Recipe) -> dict[str, object]:
+def _learnt(pool: Samples, name: str, unusable: int, calibration_spec: CalibrationSpec) -> dict[str, object]:
     """Return what the rows of a pool share: the fit, or why there is none, and what it was fitted on."""
     evidence: dict[str, object] = {
         "calibration_pool": name,
@@ -92,47 +102,53 @@ def _learnt(pool: Samples, name: str, unusable: int, recipe: Recipe) -> dict[str
         "validation_deviation": None,
         "validation_n": 0,
     }
-    if recipe.method == "none":
+    if calibration_spec.method == "none":
         return evidence | {"calibration_pool": "", "reason": "calibration.method is none"}
     if not name:
         without = f" ({unusable} more have a band of no width or no sigma)" if unusable else ""
-        words = f"insufficient_history: {len(pool)} outcomes in the window{without}, {recipe.min_samples} needed"
+        words = (
+            f"insufficient_history: {len(pool)} outcomes in the window{without}, {calibration_spec.min_samples} needed"
+        )
         return evidence | {"reason": words}
-    deviation, n, fails = _validation(pool, recipe)
+    deviation, n, fails = _validation(pool, calibration_spec)
     judged: dict[str, object] = {"validation_deviation": deviation, "validation_n": n}
     if not fails:
-        return evidence | judged | {"fit": _fit(pool, recipe)}
-    latest = pool.recent(recipe.recent_samples, recipe.recent_days)
-    fit = _fit(latest, replace(recipe, method="conformal"))
-    words = f"{recipe.method} missed by {deviation:.3f} in validation ({n} outcomes): conformal instead"
+        return evidence | judged | {"fit": _fit(pool, calibration_spec)}
+    latest = pool.recent(calibration_spec.recent_samples, calibration_spec.recent_days)
+    fit = _fit(latest, replace(calibration_spec, method="conformal"))
+    words = f"{calibration_spec.method} missed by {deviation:.3f} in validation ({n} outcomes): conformal instead"
     return evidence | judged | {"fit": replace(fit, note=words)}
 
 
-def _fit(pool: Samples, recipe: Recipe) -> Fit:
-    chosen = pool.recent(recipe.recent_samples, recipe.recent_days) if recipe.method == "affine" else pool
-    if recipe.method == "conformal":
-        unit = chosen.unit(recipe.score)
+def _fit(pool: Samples, calibration_spec: CalibrationSpec) -> Fit:
+    chosen = (
+        pool.recent(calibration_spec.recent_samples, calibration_spec.recent_days)
+        if calibration_spec.method == "affine"
+        else pool
+    )
+    if calibration_spec.method == "conformal":
+        unit = chosen.unit(calibration_spec.score)
         chosen = chosen.of(np.isfinite(unit) & (unit > 0))
-    return METHODS[recipe.method](chosen, recipe)
+    return METHODS[calibration_spec.method](chosen, calibration_spec)
 
 
-def _validation(pool: Samples, recipe: Recipe) -> tuple[float | None, int, bool]:
+def _validation(pool: Samples, calibration_spec: CalibrationSpec) -> tuple[float | None, int, bool]:
     """Return how far the narrowest band's coverage of the newest sessions is off, on how many, and whether it fails.
 
     The method is fitted on the sessions before them, embargo kept. It fails when it is off by more than
     ``pit_deviation_threshold`` and the nominal share lies outside the day-clustered 95 % interval: less is noise.
     """
-    if recipe.method not in ("affine", "isotonic"):
+    if calibration_spec.method not in ("affine", "isotonic"):
         return None, 0, False
     sessions = np.unique(pool.known)
-    newest = max(math.ceil(sessions.size * recipe.validation_share), 1)
-    before = sessions.size - newest - recipe.embargo_days
+    newest = max(math.ceil(sessions.size * calibration_spec.validation_share), 1)
+    before = sessions.size - newest - calibration_spec.embargo_days
     if before < 1:
         return None, 0, False
     older, newer = pool.of(pool.known <= sessions[before - 1]), pool.of(pool.known >= sessions[sessions.size - newest])
-    if len(older) < recipe.min_samples:
+    if len(older) < calibration_spec.min_samples:
         return None, 0, False
-    level, inside = pool.levels[0], _inside(_fit(older, recipe), newer)
+    level, inside = pool.levels[0], _inside(_fit(older, calibration_spec), newer)
     if inside is None:
         return None, 0, False
     days = np.unique(newer.known, return_inverse=True)[1]
@@ -140,7 +156,7 @@ def _validation(pool: Samples, recipe: Recipe) -> tuple[float | None, int, bool]
     if found.value is None or found.low is None or found.high is None:
         return None, len(newer), False
     deviation, told = abs(found.value - level / 100), not found.low <= level / 100 <= found.high
-    return deviation, len(newer), deviation > recipe.pit_deviation_threshold and told
+    return deviation, len(newer), deviation > calibration_spec.pit_deviation_threshold and told
 
 
 def _inside(fit: Fit, newer: Samples) -> np.ndarray | None:

@@ -24,8 +24,8 @@ def diagnostics(
     """Return FORECAST_DIAGNOSTICS of the ``lookback_sessions`` up to ``as_of``: by symbol and pooled (``*``).
 
     Each source triple apart, stages raw and calibrated apart. Frames may hold any days; the ``climatology_days``
-    sessions before the window are read for climatology alone. ``draws`` day-cluster samples of ``cluster_days`` neighbouring
-    sessions give the intervals of differences and coverages.
+    sessions before the window are read for climatology alone. ``draws`` day-cluster samples of ``cluster_days``
+    neighbouring sessions give the intervals of differences and coverages.
     """
     known = forecast.window(day_scores, as_of, lookback_sessions + climatology_days)
     referenced = forecast.with_references(known, climatology_days=climatology_days)

@@ -1,6 +1,6 @@
 """All features of the day in one table, and the panel that forecasters read.
 
-Belongs here: computing what the recipe lists, chunk by chunk of days so that memory is bounded, and its joining.
+Belongs here: computing what the spec lists, chunk by chunk of days so that memory is bounded, and its joining.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -17,8 +17,8 @@ from timegpt_assets.core.features import context as market
 from timegpt_assets.core.features import events, price, volatility, volume
 from timegpt_assets.core.features.clock import clock
 from timegpt_assets.core.features.feature import Feature
+from timegpt_assets.core.features.feature_spec import FeatureSpec
 from timegpt_assets.core.features.minutes import Minutes
-from timegpt_assets.core.features.recipe import Recipe
 from timegpt_assets.core.features.volatility import EwmState
 from timegpt_assets.core.features.volume import Measured
 from timegpt_assets.core.features.windows import Floats, Grid, Ints, grid_of
@@ -42,19 +42,19 @@ class Made:
     dropped: pl.DataFrame
 
 
-def features(bars: pl.DataFrame, context: pl.DataFrame, *, days: Collection[date], recipe: Recipe) -> Made:
+def features(bars: pl.DataFrame, context: pl.DataFrame, *, days: Collection[date], spec: FeatureSpec) -> Made:
     """Return FEATURES of ``days``: everything known of each bar at ``known_at``, less rows with too much missing.
 
-    ``bars`` BARS of ``days`` and of the ``recipe.sessions`` sessions before each (others are not looked at);
+    ``bars`` BARS of ``days`` and of the ``spec.sessions`` sessions before each (others are not looked at);
     ``context`` MARKET_CONTEXT of ``days``. Nothing is NaN or infinite: what cannot be known is null.
     """
     symbols = bars["symbol"].unique()
-    made = list(chunks(lambda _: bars, context, days=days, symbols=symbols, recipe=recipe))
+    made = list(chunks(lambda _: bars, context, days=days, symbols=symbols, spec=spec))
     return Made(tuple(sorted(set(days))), pl.concat([m.frame for m in made]), pl.concat([m.dropped for m in made]))
 
 
 def chunks(
-    bars_of: BarsOf, context: pl.DataFrame, *, days: Collection[date], symbols: Collection[str], recipe: Recipe
+    bars_of: BarsOf, context: pl.DataFrame, *, days: Collection[date], symbols: Collection[str], spec: FeatureSpec
 ) -> Iterator[Made]:
     """Yield ``features`` of these symbols a few days at a time, oldest first: the same rows, without holding them all.
 
@@ -64,13 +64,13 @@ def chunks(
     names = tuple(sorted(set(symbols)))
     size = max(1, min(CHUNK_DAYS, CHUNK_CELLS // max(1, len(names) * 390)))
     for run in _runs(sorted(set(days))) or [[]]:
-        past = _warmed_up(bars_of, run, names, recipe)
+        past = _warmed_up(bars_of, run, names, spec)
         for start in range(0, max(1, len(run)), size):
             chunk = run[start : start + size]
             grid = grid_of(bars_of(chunk), chunk, names)
-            market = _minute_frame(chunk, context, recipe)
-            made, past = _own_columns(grid, past, market, recipe)
-            yield _assembled(grid, made, market, recipe)
+            market = _minute_frame(chunk, context, spec)
+            made, past = _own_columns(grid, past, market, spec)
+            yield _assembled(grid, made, market, spec)
 
 
 def panel(features: pl.DataFrame, bars: pl.DataFrame, *, days: Collection[date]) -> pl.DataFrame:
@@ -115,18 +115,18 @@ def _runs(days: list[date]) -> list[list[date]]:
     return runs
 
 
-def _warmed_up(bars_of: BarsOf, run: list[date], symbols: tuple[str, ...], recipe: Recipe) -> _Past:
+def _warmed_up(bars_of: BarsOf, run: list[date], symbols: tuple[str, ...], spec: FeatureSpec) -> _Past:
     """Return what the sessions before the run's first day leave to it, from bars alone."""
-    before = [calendar.shifted(run[0], -back) for back in range(recipe.sessions, 0, -1)] if run else []
+    before = [calendar.shifted(run[0], -back) for back in range(spec.sessions, 0, -1)] if run else []
     bars = bars_of(before)
     minutes = Minutes(grid_of(bars, before, symbols))
     last = Minutes(grid_of(bars, before[-1:], symbols))
     with np.errstate(all="ignore"):
-        _, state = volatility.ewms(last, EwmState.empty(len(symbols)), horizon_min=recipe.horizon_min)
+        _, state = volatility.ewms(last, EwmState.empty(len(symbols)), horizon_min=spec.horizon_min)
         return _Past(volume.measured(minutes), state)
 
 
-def _minute_frame(days: Collection[date], context: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
+def _minute_frame(days: Collection[date], context: pl.DataFrame, spec: FeatureSpec) -> pl.DataFrame:
     """Return one row per minute of the sessions with what is the same for all symbols: clock, market, gaps in it.
 
     ``_gaps`` counts the market's missing features, ``_asked`` how many count; neither does when context_missing.
@@ -134,61 +134,61 @@ def _minute_frame(days: Collection[date], context: pl.DataFrame, recipe: Recipe)
     own = context.filter(pl.col("day").is_in(list(days)))
     made = clock(days).join(own.drop("known_at", "lineage_id", strict=False), on=["day", "ts"], how="left")
     made = made.sort("ts").with_columns(pl.col("context_missing").fill_null(True))
-    market_features = [f for f in recipe.features if f.name in context.columns and f.counts]
+    market_features = [f for f in spec.features if f.name in context.columns and f.counts]
     asked = pl.when("context_missing").then(0).otherwise(len(market_features))
     gaps = pl.sum_horizontal(pl.lit(0), *(pl.col(f.name).is_null() for f in market_features))
     return made.with_columns(_gaps=pl.when("context_missing").then(0).otherwise(gaps), _asked=asked)
 
 
 def _own_columns(
-    grid: Grid, past: _Past, market: pl.DataFrame, recipe: Recipe
+    grid: Grid, past: _Past, market: pl.DataFrame, spec: FeatureSpec
 ) -> tuple[dict[str, npt.NDArray[np.generic]], _Past]:
     """Return every feature of the symbols' own bars on the grid, and what this chunk leaves to the next."""
     minutes = Minutes(grid)
-    lagged = _lagged_returns(grid, market, recipe)
-    wanted = {f.name: f for f in recipe.features}
+    lagged = _lagged_returns(grid, market, spec)
+    wanted = {f.name: f for f in spec.features}
     out: dict[str, npt.NDArray[np.generic]] = {}
     states, seen = [], []
     step = max(1, CACHED_CELLS // max(1, grid.shape[0] * grid.length))
     for start in range(0, max(1, grid.shape[1]), step):
         part = slice(start, start + step)
         with np.errstate(all="ignore"):
-            found, state, own = _part(minutes.part(part), past, part, lagged, recipe)
+            found, state, own = _part(minutes.part(part), past, part, lagged, spec)
         for name in found.keys() & wanted.keys():
             if name not in out:
                 out[name] = np.empty(grid.shape, dtype=_stored(wanted[name]))
             out[name][:, part] = found[name]
         states.append(state)
         seen.append(own)
-    return out, _Past(_kept(past, seen, recipe), _side_by_side(states))
+    return out, _Past(_kept(past, seen, spec), _side_by_side(states))
 
 
 def _part(
-    minutes: Minutes, past: _Past, part: slice, lagged: Mapping[str, Floats], recipe: Recipe
+    minutes: Minutes, past: _Past, part: slice, lagged: Mapping[str, Floats], spec: FeatureSpec
 ) -> tuple[dict[str, Floats], EwmState, Measured]:
     """Return the features of some symbols, the state they end in, and what later days will be compared with."""
     found: dict[str, Floats] = {}
     before = EwmState(past.ewm.seen[part], past.ewm.total[:, part], past.ewm.squares[:, part])
     state, own = before, volume.measured(minutes)
-    if recipe.has("price"):
+    if spec.has("price"):
         found |= price.columns(minutes)
-    if recipe.has("volatility"):
-        found |= volatility.columns(minutes, horizon_min=recipe.horizon_min)
-        weighted, state = volatility.ewms(minutes, before, horizon_min=recipe.horizon_min)
+    if spec.has("volatility"):
+        found |= volatility.columns(minutes, horizon_min=spec.horizon_min)
+        weighted, state = volatility.ewms(minutes, before, horizon_min=spec.horizon_min)
         found |= weighted
-    if recipe.has("volume"):
+    if spec.has("volume"):
         history = Measured.joined(past.measured.days(0, part), own)
-        found |= volume.columns(minutes, own, history, low=recipe.low, high=recipe.high)
-    if recipe.has("context"):
+        found |= volume.columns(minutes, own, history, low=spec.low, high=spec.high)
+    if spec.has("context"):
         found |= market.relations(minutes, lagged)
     return found, state, own
 
 
-def _lagged_returns(grid: Grid, market: pl.DataFrame, recipe: Recipe) -> dict[str, Floats]:
+def _lagged_returns(grid: Grid, market: pl.DataFrame, spec: FeatureSpec) -> dict[str, Floats]:
     """Return <sym>_ret_1m of each context symbol on the grid, of shape (days, 1, minutes)."""
     stood = np.arange(grid.length) < grid.minutes[:, None]
     found = {}
-    for name in (symbol.lower() for symbol in recipe.context):
+    for name in (symbol.lower() for symbol in spec.context):
         values = np.full((len(grid.days), 1, grid.length), np.nan)
         if f"{name}_ret_1m" in market.columns:
             values[:, 0][stood] = market[f"{name}_ret_1m"].cast(pl.Float64).to_numpy()
@@ -196,10 +196,10 @@ def _lagged_returns(grid: Grid, market: pl.DataFrame, recipe: Recipe) -> dict[st
     return found
 
 
-def _kept(past: _Past, seen: list[Measured], recipe: Recipe) -> Measured:
-    """Return the last ``recipe.sessions`` sessions of what is compared, this chunk's included."""
+def _kept(past: _Past, seen: list[Measured], spec: FeatureSpec) -> Measured:
+    """Return the last ``spec.sessions`` sessions of what is compared, this chunk's included."""
     own = Measured(*(np.concatenate(v, axis=1) for v in zip(*((m.volume, m.norm, m.span) for m in seen), strict=True)))
-    return Measured.joined(past.measured, own).days(-recipe.sessions)
+    return Measured.joined(past.measured, own).days(-spec.sessions)
 
 
 def _side_by_side(states: list[EwmState]) -> EwmState:
@@ -214,16 +214,18 @@ def _stored(feature: Feature) -> type[np.floating]:
     return np.float64 if feature.dtype == pl.Float64 else np.float32
 
 
-def _assembled(grid: Grid, made: Mapping[str, npt.NDArray[np.generic]], market: pl.DataFrame, recipe: Recipe) -> Made:
+def _assembled(
+    grid: Grid, made: Mapping[str, npt.NDArray[np.generic]], market: pl.DataFrame, spec: FeatureSpec
+) -> Made:
     """Return the chunk's rows with every feature in table order, rows with too much missing left out and counted."""
     cells = np.arange(np.prod(grid.shape)) if grid.cells is None else grid.cells
     of_minute, of_session = _places(grid, cells)
-    usable = _usable(cells, made, market[["_gaps", "_asked"]], of_minute, recipe)
+    usable = _usable(cells, made, market[["_gaps", "_asked"]], of_minute, spec)
     shared = market[of_minute[usable]]
     kept, kept_session = cells[usable], of_session[usable]
-    flags = events.columns(recipe.calendar, grid.days, grid.symbols) if recipe.has("events") else {}
+    flags = events.columns(spec.calendar, grid.days, grid.symbols) if spec.has("events") else {}
     columns = []
-    for feature in recipe.features:
+    for feature in spec.features:
         if feature.name in made:
             columns.append(_series(feature, made[feature.name].reshape(-1).take(kept)))
         elif feature.name in flags:
@@ -233,7 +235,7 @@ def _assembled(grid: Grid, made: Mapping[str, npt.NDArray[np.generic]], market: 
         else:
             columns.append(pl.Series(feature.name, [None] * shared.height, dtype=feature.dtype))
     keys = grid.bars.select("day", "symbol", "ts", known_at=KNOWN_AT).filter(pl.Series(usable))
-    frame = keys.with_columns(columns).select(*FEATURES.columns, *(f.name for f in recipe.features))
+    frame = keys.with_columns(columns).select(*FEATURES.columns, *(f.name for f in spec.features))
     return Made(grid.days, frame, _dropped(grid, of_session, usable))
 
 
@@ -245,23 +247,27 @@ def _places(grid: Grid, cells: Ints) -> tuple[Ints, Ints]:
 
 
 def _usable(
-    cells: Ints, made: Mapping[str, npt.NDArray[np.generic]], market_gaps: pl.DataFrame, of_minute: Ints, recipe: Recipe
+    cells: Ints,
+    made: Mapping[str, npt.NDArray[np.generic]],
+    market_gaps: pl.DataFrame,
+    of_minute: Ints,
+    spec: FeatureSpec,
 ) -> npt.NDArray[np.bool_]:
-    """Return which bars have no more missing features than ``recipe.max_missing`` allows."""
-    counted = {f.name for f in recipe.features if f.counts}
+    """Return which bars have no more missing features than ``spec.max_missing`` allows."""
+    counted = {f.name for f in spec.features if f.counts}
     own = [values for name, values in made.items() if name in counted]
     missing = np.zeros(own[0].size if own else int(cells.max(initial=-1)) + 1, dtype=np.int16)
     for values in own:
         missing += np.isnan(values).reshape(-1)
-    always = sum(1 for f in recipe.features if f.counts and f.name not in made and f.name not in _market(recipe))
+    always = sum(1 for f in spec.features if f.counts and f.name not in made and f.name not in _market(spec))
     asked = len(own) + always + market_gaps["_asked"].to_numpy()[of_minute]
     gaps = missing[cells] + market_gaps["_gaps"].to_numpy()[of_minute]
-    usable: npt.NDArray[np.bool_] = gaps <= asked * recipe.max_missing + 1e-9
+    usable: npt.NDArray[np.bool_] = gaps <= asked * spec.max_missing + 1e-9
     return usable
 
 
-def _market(recipe: Recipe) -> set[str]:
-    return {f.name for f in market.features_of(recipe.context, vix=recipe.vix)}
+def _market(spec: FeatureSpec) -> set[str]:
+    return {f.name for f in market.features_of(spec.context, vix=spec.vix)}
 
 
 def _series(feature: Feature, values: npt.NDArray[np.generic]) -> pl.Series:

@@ -1,7 +1,7 @@
 """Snapshots of a session that one cross-validation can answer: those on one step grid, up to the last one's target.
 
-Belongs here: which snapshots form a bulk window, and its frame. A bulk window lies inside one session, where every minute of the
-compressed axis is a real one; across a night the provider's windows would end where nobody asked.
+Belongs here: which snapshots form a bulk window, and its frame. A bulk window lies inside one session, where every
+minute of the compressed axis is a real one; across a night the provider's windows would end where nobody asked.
 """
 
 from collections import defaultdict
@@ -44,8 +44,8 @@ def bulk_windows(snapshots: pl.DataFrame) -> list[BulkWindow]:
 def frames(panel: pl.DataFrame, snapshots: pl.DataFrame, *, day: date, **framed: Any) -> tuple[Frame, ...]:
     """Return one frame per bulk window of the day: everything known at ``as_of``, with its snapshots' own as windows.
 
-    Arguments as of framing.frames. A symbol whose returns do not cover every minute from the bulk window's first snapshot
-    to its end is left out with a reason: its windows would be about other minutes.
+    Arguments as of framing.frames. A symbol whose returns do not cover every minute from the bulk window's first
+    snapshot to its end is left out with a reason: its windows would be about other minutes.
     """
     made = []
     for bulk_window in bulk_windows(snapshots.filter(pl.col("day") == day)):

@@ -92,11 +92,11 @@ def test_a_file_that_is_absent_or_torn_is_refused_with_the_setting(tmp_path: Pat
 @needs_real_data
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_the_real_calendar_agrees_with_the_configured_dates(suffix: str):
-    from timegpt_assets.config import core_values
+    from timegpt_assets.config import core_inputs
     from timegpt_assets.config.settings import load_settings
 
     settings = load_settings(profile="demo", config_dir=None, environment={})
-    ours = core_values.event_calendar(settings)
+    ours = core_inputs.event_calendar(settings)
     found = macro_events(Path(REAL_DATA) / "extras" / f"macro_events_us.{suffix}", settings.events.calendar_names, ours)
     for name, days in ours.days.items():
         own = {day for day in found.days[name] if day.year in (2018, 2024, 2025)}

@@ -120,7 +120,7 @@ def test_the_time_stop_is_1555_or_five_minutes_before_an_early_close() -> None:
 
 @given(st.floats(0.0001, 0.01), st.floats(1.0, 1000.0), st.sampled_from([1, -1]))
 def test_stop_and_take_stand_on_either_side_of_the_entry(sigma: float, price: float, side: int) -> None:
-    level = trading.levels(RULES, side=side, entry_price=price, sigma=sigma)
+    level = trading.exit_prices(RULES, side=side, entry_price=price, sigma=sigma)
     assert side * level.stop < side * price < side * level.take
 
 

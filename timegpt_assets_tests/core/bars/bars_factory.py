@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.bars import session_grid as bars
+from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.bars.quality_rules import DEFAULT_SEVERITY, QualityPolicy
 from timegpt_assets.core.schema import TIME
 
@@ -56,8 +56,8 @@ def keys_of(raw: pl.DataFrame) -> pl.DataFrame:
 def grid_of(raw: pl.DataFrame, policy: QualityPolicy = LENIENT) -> pl.DataFrame:
     """Return BARS of the raw rows; the default policy lets everything through that is a bar at all."""
     sessions = calendar.sessions_frame(raw["day"].unique())
-    verdicts = bars.quality(raw, keys=keys_of(raw), sessions=sessions, policy=policy)
-    return bars.grid(raw, verdicts, sessions=sessions, policy=policy)
+    verdicts = session_grid.quality(raw, keys=keys_of(raw), sessions=sessions, policy=policy)
+    return session_grid.grid(raw, verdicts, sessions=sessions, policy=policy)
 
 
 def without(raw: pl.DataFrame, symbol: str, day: date, minutes: range) -> pl.DataFrame:

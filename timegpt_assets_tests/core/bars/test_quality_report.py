@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.bars import session_grid as bars
+from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.bars.quality_report import absences, dq_report, hard_violations, missing_minutes
 from timegpt_assets.core.bars.quality_rules import RULES, QualityPolicy, rule_counts
 from timegpt_assets_tests.core.bars.bars_factory import DAYS, keys_of, needs_real_data, raw_bars, real_raw, without
@@ -23,8 +23,8 @@ Row = dict[str, object]
 def judged(raw: pl.DataFrame, policy: QualityPolicy = POLICY, keys: pl.DataFrame | None = None) -> pl.DataFrame:
     keys = keys_of(raw) if keys is None else keys
     days = keys["day"].unique().sort().to_list()
-    closes = bars.previous_closes(raw, days=days)
-    return bars.quality(raw, keys=keys, sessions=calendar.sessions_frame(days), policy=policy, closes=closes)
+    closes = session_grid.previous_closes(raw, days=days)
+    return session_grid.quality(raw, keys=keys, sessions=calendar.sessions_frame(days), policy=policy, closes=closes)
 
 
 def clerk(rows: list[Row], day: date, policy: QualityPolicy) -> dict[str, object]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.bars import session_grid as bars
+from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.bars.quality_rules import DEFAULT_SEVERITY, QualityPolicy
 from timegpt_assets.core.tables.bars import BARS, QUALITY
 from timegpt_assets_tests.core.bars.bars_factory import (
@@ -30,7 +30,7 @@ DEFAULT = QualityPolicy()
 
 def verdicts(raw: pl.DataFrame, policy: QualityPolicy = DEFAULT, keys: pl.DataFrame | None = None) -> pl.DataFrame:
     keys = keys_of(raw) if keys is None else keys
-    return bars.quality(raw, keys=keys, sessions=calendar.sessions_frame(keys["day"]), policy=policy)
+    return session_grid.quality(raw, keys=keys, sessions=calendar.sessions_frame(keys["day"]), policy=policy)
 
 
 def row_of(frame: pl.DataFrame, symbol: str, day: date) -> dict[str, object]:
@@ -64,7 +64,7 @@ def test_a_key_without_rows_is_no_data_and_has_no_bars():
     quality = verdicts(raw)
     row = row_of(quality, "BBB", DAY)
     assert (row["verdict"], row["rows_raw"], row["longest_fill"], row["filled"]) == ("no_data", 0, 390, 390)
-    grid = bars.grid(raw, quality, sessions=calendar.sessions_frame(DAYS), policy=DEFAULT)
+    grid = session_grid.grid(raw, quality, sessions=calendar.sessions_frame(DAYS), policy=DEFAULT)
     assert grid.filter(pl.col("symbol") == "BBB", pl.col("day") == DAY).is_empty()
     assert quality.height == len(DAYS) * 3
 
@@ -73,7 +73,10 @@ def test_no_rows_at_all_is_a_verdict_for_every_key():
     raw = raw_bars()
     quality = verdicts(raw.clear(), keys=keys_of(raw))
     assert quality["verdict"].to_list() == ["no_data"] * 12
-    assert bars.grid(raw.clear(), quality, sessions=calendar.sessions_frame(DAYS), policy=DEFAULT).schema == BARS.schema
+    assert (
+        session_grid.grid(raw.clear(), quality, sessions=calendar.sessions_frame(DAYS), policy=DEFAULT).schema
+        == BARS.schema
+    )
 
 
 @pytest.mark.parametrize(("missing", "verdict"), [(19, "ok"), (20, "quarantined")])
@@ -255,7 +258,7 @@ def test_facts_and_grid_are_the_same_day_by_day_and_whatever_the_order_delivered
 def test_a_day_that_is_no_session_names_the_day_and_the_remedy():
     raw = raw_bars()
     with pytest.raises(ValueError, match=r"2024-11-29 .*ask for sessions only\.$"):
-        bars.quality(
+        session_grid.quality(
             raw, keys=keys_of(raw), sessions=calendar.sessions_frame([DAYS[0], DAYS[1], DAYS[3]]), policy=DEFAULT
         )
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from timegpt_assets.core.calibration.methods import Recipe
+from timegpt_assets.core.calibration.methods import CalibrationSpec
 from timegpt_assets.core.calibration.samples import Samples
 from timegpt_assets.core.tables.columns import BANDS
 
@@ -20,8 +20,8 @@ RECIPE: dict[str, Any] = {
 }
 
 
-def recipe(**changes: Any) -> Recipe:
-    return Recipe(**(RECIPE | changes))
+def calibration_spec(**changes: Any) -> CalibrationSpec:
+    return CalibrationSpec(**(RECIPE | changes))
 
 
 def pool(

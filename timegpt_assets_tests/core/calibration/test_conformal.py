@@ -16,7 +16,7 @@ from polars.testing import assert_frame_equal
 from timegpt_assets.core import calendar
 from timegpt_assets.core.calibration import applied, methods, samples
 from timegpt_assets.core.calibration import models as fitted
-from timegpt_assets.core.calibration.methods import Recipe
+from timegpt_assets.core.calibration.methods import CalibrationSpec
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS
 from timegpt_assets.core.tables.columns import BANDS, QUANTILES
 from timegpt_assets.core.tables.forecasts import OUTCOMES, RAW_FORECASTS
@@ -94,8 +94,8 @@ def models(outcomes: pl.DataFrame, day: date = DAY, **changes: object) -> pl.Dat
     keys = pl.DataFrame(
         [(s, t) for s in ("AAA", "BBB") for t in TIMES], schema=["symbol", "snapshot_time"], orient="row"
     )
-    recipe = Recipe(**(SETTINGS | changes))  # type: ignore[arg-type]
-    return fitted.models(outcomes, days=[day], keys=keys, levels=LEVELS, recipe=recipe)
+    calibration_spec = CalibrationSpec(**(SETTINGS | changes))  # type: ignore[arg-type]
+    return fitted.models(outcomes, days=[day], keys=keys, levels=LEVELS, calibration_spec=calibration_spec)
 
 
 def clerk(outcomes: pl.DataFrame, day: date, symbol: str, clock: str, level: int) -> tuple[str, int, float | None]:
@@ -249,7 +249,7 @@ def test_day_by_day_equals_all_at_once_and_symbol_by_symbol() -> None:
                 days=[day],
                 keys=pl.DataFrame({"symbol": [s] * 2, "snapshot_time": list(TIMES)}),
                 levels=LEVELS,
-                recipe=Recipe(**SETTINGS),  # type: ignore[arg-type]
+                calibration_spec=CalibrationSpec(**SETTINGS),  # type: ignore[arg-type]
             )
             for s in ("AAA", "BBB")
         ]
@@ -344,9 +344,11 @@ def test_method_none_leaves_everything_raw() -> None:
 def test_an_empty_day_gives_empty_tables() -> None:
     empty = RAW_FORECASTS.empty()
     assert applied.calibrated(empty, CALIBRATION_MODELS.empty()).height == 0
-    recipe = Recipe(**SETTINGS)  # type: ignore[arg-type]
+    calibration_spec = CalibrationSpec(**SETTINGS)  # type: ignore[arg-type]
     keys = samples.snapshot_times(empty)
-    assert fitted.models(OUTCOMES.empty(), days=[DAY], keys=keys, levels=LEVELS, recipe=recipe).is_empty()
+    assert fitted.models(
+        OUTCOMES.empty(), days=[DAY], keys=keys, levels=LEVELS, calibration_spec=calibration_spec
+    ).is_empty()
 
 
 @settings(max_examples=40, deadline=None)
@@ -381,7 +383,7 @@ def test_exchangeable_coverage_lies_in_the_binomial_band_of_the_promise() -> Non
     calibrated = pl.concat(
         applied.calibrated(
             raw(outcomes.filter(pl.col("day") == day)),
-            fitted.models(outcomes, days=[day], keys=keys, levels=LEVELS, recipe=Recipe(**SETTINGS)),  # type: ignore[arg-type]
+            fitted.models(outcomes, days=[day], keys=keys, levels=LEVELS, calibration_spec=CalibrationSpec(**SETTINGS)),  # type: ignore[arg-type]
         )
         for day in days[8:]
     ).join(outcomes.select("day", "symbol", "snapshot_ts", "y"), on=["day", "symbol", "snapshot_ts"])

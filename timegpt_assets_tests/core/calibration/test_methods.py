@@ -13,7 +13,7 @@ from sklearn.isotonic import IsotonicRegression
 from timegpt_assets.core.calibration import isotonic, methods
 from timegpt_assets.core.calibration.methods import METHODS, Fit
 from timegpt_assets.core.calibration.samples import Samples
-from timegpt_assets_tests.core.calibration.pools import LEVELS, pool, recipe
+from timegpt_assets_tests.core.calibration.pools import LEVELS, calibration_spec, pool
 
 
 def bands(fit: Fit, row: Samples) -> dict[int, tuple[float, float] | None]:
@@ -36,7 +36,7 @@ def bands(fit: Fit, row: Samples) -> dict[int, tuple[float, float] | None]:
 
 
 def test_the_affine_residuals_are_those_of_a_line_fitted_without_the_outcome() -> None:
-    own, rule = pool(60, np.random.default_rng(3)), recipe(method="affine")
+    own, rule = pool(60, np.random.default_rng(3)), calibration_spec(method="affine")
     unit = own.unit("band_50")
     x, v = own.q50 / unit, own.y / unit
     noise = np.mean((v - x) ** 2)
@@ -60,19 +60,19 @@ def test_the_affine_residuals_are_those_of_a_line_fitted_without_the_outcome() -
 
 def test_a_negative_slope_is_shrunk_and_one_that_stays_negative_is_refused_with_the_reason() -> None:
     turned = pool(300, np.random.default_rng(4), slope=-1.3)
-    shrunk = methods.affine(turned, recipe(method="affine", slope_spread=0.08))
+    shrunk = methods.affine(turned, calibration_spec(method="affine", slope_spread=0.08))
     assert shrunk.fitted_slope is not None
     assert shrunk.fitted_slope < -0.5
     assert 0 <= shrunk.slope < 1
     assert "shrunk to" in shrunk.note
-    refused = methods.affine(turned, recipe(method="affine", slope_spread=100.0))
+    refused = methods.affine(turned, calibration_spec(method="affine", slope_spread=100.0))
     assert (refused.slope, refused.offset) == (1.0, 0.0)
     assert "refused: it would turn forecasts over" in refused.note
 
 
 def test_two_samples_cannot_turn_a_forecast_over() -> None:
     two = pool(2, np.random.default_rng(1), slope=-1.3)
-    fit = methods.affine(two, recipe(method="affine"))
+    fit = methods.affine(two, calibration_spec(method="affine"))
     assert fit.slope > 0.5
     assert fit.promises[95].half_width is None
     assert fit.promises[95].reason == "95 %: rank 3 > n 2"
@@ -81,9 +81,9 @@ def test_two_samples_cannot_turn_a_forecast_over() -> None:
 def test_equal_forecasts_and_constant_outcomes_keep_the_slope_at_one() -> None:
     own = pool(50, np.random.default_rng(2))
     flat = replace(own, q50=np.zeros(50), low=np.full_like(own.low, 1e-3), high=np.full_like(own.high, 1e-3))
-    assert methods.affine(flat, recipe(method="affine")).note == "slope kept at 1: all forecasts are equal"
+    assert methods.affine(flat, calibration_spec(method="affine")).note == "slope kept at 1: all forecasts are equal"
     right = replace(own, y=own.q50)
-    fit = methods.affine(right, recipe(method="affine"))
+    fit = methods.affine(right, calibration_spec(method="affine"))
     assert fit.note == "slope kept at 1: no outcome differs from its forecast"
     assert fit.promises[50].half_width == 0.0
 
@@ -117,7 +117,7 @@ def test_many_cells_at_once_equal_each_alone_and_rise(rows: list[list[float]]) -
 def test_conformal_ranks_equal_those_of_crepes(n: int) -> None:
     """Where (n + 1) p is whole (n = 19, 80 %) crepes takes the next rank: 1 - 0.8 is not 0.2 in floats."""
     own = pool(n, np.random.default_rng(n))
-    fit = methods.conformal(own, recipe(score="absolute"))
+    fit = methods.conformal(own, calibration_spec(score="absolute"))
     theirs = ConformalRegressor().fit(residuals=np.abs(own.y - own.q50))
     for level in LEVELS:
         low, high = theirs.predict_int(y_hat=np.array([0.0]), confidence=level / 100)[0]
@@ -127,8 +127,8 @@ def test_conformal_ranks_equal_those_of_crepes(n: int) -> None:
 def test_widening_never_narrows_and_says_when_a_side_has_no_width() -> None:
     rng = np.random.default_rng(5)
     wide, narrow = pool(100, rng, band=3.0), pool(100, rng, band=0.5)
-    assert {p.half_width for p in methods.widening(wide, recipe()).promises.values()} == {1.0}
-    widened = methods.widening(narrow, recipe())
+    assert {p.half_width for p in methods.widening(wide, calibration_spec()).promises.values()} == {1.0}
+    widened = methods.widening(narrow, calibration_spec())
     inside = [
         sum(
             -p.half_width * lo <= y - m <= p.half_width * hi
@@ -138,12 +138,12 @@ def test_widening_never_narrows_and_says_when_a_side_has_no_width() -> None:
     ]
     assert inside == [p.rank for p in widened.promises.values()] == [51, 81, 96]
     one_sided = replace(narrow, low=np.zeros_like(narrow.low))
-    assert "no width to widen" in methods.widening(one_sided, recipe()).promises[80].reason
+    assert "no width to widen" in methods.widening(one_sided, calibration_spec()).promises[80].reason
 
 
 def test_the_adaptive_level_equals_a_clerks_walk_through_the_sessions() -> None:
     own = pool(24 * 20, np.random.default_rng(6), a_session=24)
-    rule = recipe(method="adaptive", recent_samples=72, recent_days=3, step=0.2)
+    rule = calibration_spec(method="adaptive", recent_samples=72, recent_days=3, step=0.2)
     scores = np.abs(own.y - own.q50) / own.sigma
     for level in LEVELS:
         in_force = {day: float(level) for day in range(22)}
@@ -170,7 +170,7 @@ def test_after_a_break_in_volatility_the_tracker_covers_before_the_static_method
     everything = Samples(levels=LEVELS, y=y, known=days, **joined)
 
     def sessions_until_covered(method: str) -> int:
-        rule = recipe(method=method)
+        rule = calibration_spec(method=method)
         for day in range(30, 60):
             window = everything.of((days >= day - 31) & (days <= day - 2))
             today = everything.of(days == day)
@@ -193,7 +193,7 @@ def test_on_exchangeable_outcomes_coverage_lies_in_the_binomial_band_of_the_prom
 ) -> None:
     """The promise: at least nominal, at most one rank more; fewer outcomes than a rank needs are refused, with n."""
     rng, draws = np.random.default_rng(n), 600 if n < 1000 else 150
-    rule = recipe(method=method)
+    rule = calibration_spec(method=method)
     hits = dict.fromkeys(LEVELS, 0)
     below = {(level, side): 0 for level in LEVELS for side in (0, 1)}
     refused = set()
@@ -227,5 +227,5 @@ def test_on_exchangeable_outcomes_coverage_lies_in_the_binomial_band_of_the_prom
 
 def test_nineteen_ranks_promise_ninety_five_percent_and_eighteen_do_not() -> None:
     rng = np.random.default_rng(0)
-    assert methods.affine(pool(19, rng), recipe(method="affine")).promises[95].half_width is not None
-    assert methods.affine(pool(18, rng), recipe(method="affine")).promises[95].half_width is None
+    assert methods.affine(pool(19, rng), calibration_spec(method="affine")).promises[95].half_width is not None
+    assert methods.affine(pool(18, rng), calibration_spec(method="affine")).promises[95].half_width is None

@@ -10,14 +10,14 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.config import core_values
+from timegpt_assets.config import core_inputs
 from timegpt_assets.core import calendar
 from timegpt_assets.core.calibration import applied, models, rolling, samples
-from timegpt_assets.core.calibration.methods import METHODS, Recipe
+from timegpt_assets.core.calibration.methods import METHODS, CalibrationSpec
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS, FORECASTS
 from timegpt_assets.core.tables.columns import QUANTILES
 from timegpt_assets_tests import outcome_sets
-from timegpt_assets_tests.core.calibration.pools import recipe
+from timegpt_assets_tests.core.calibration.pools import calibration_spec
 
 LEVELS = (50, 80, 95)
 
@@ -27,24 +27,28 @@ def made_up() -> pl.DataFrame:
     return outcome_sets.synthetic(3, symbols=("AAPL", "NVDA"), first=date(2025, 1, 2), last=date(2025, 1, 31))
 
 
-def walked(outcomes: pl.DataFrame, days: list[date], rule: Recipe) -> tuple[pl.DataFrame, pl.DataFrame]:
-    found = models.models(outcomes, days=days, keys=samples.snapshot_times(outcomes), levels=LEVELS, recipe=rule)
+def walked(outcomes: pl.DataFrame, days: list[date], rule: CalibrationSpec) -> tuple[pl.DataFrame, pl.DataFrame]:
+    found = models.models(
+        outcomes, days=days, keys=samples.snapshot_times(outcomes), levels=LEVELS, calibration_spec=rule
+    )
     raw = outcomes.filter(pl.col("day").is_in(days)).drop("y", "y_last")
     return found, applied.calibrated(raw, found)
 
 
-def by_day(outcomes: pl.DataFrame, days: list[date], rule: Recipe) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+def by_day(
+    outcomes: pl.DataFrame, days: list[date], rule: CalibrationSpec
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Walk day by day, handing over nothing but the day's own window and the day itself."""
     keys = samples.snapshot_times(outcomes)
     for day in days:
         first, last = samples.window(day, window_days=rule.window_days, embargo_days=rule.embargo_days)
         own = outcomes.filter(pl.col("day").is_between(first, last))
-        found = models.models(own, days=[day], keys=keys, levels=LEVELS, recipe=rule)
+        found = models.models(own, days=[day], keys=keys, levels=LEVELS, calibration_spec=rule)
         raw = outcomes.filter(pl.col("day") == day).drop("y", "y_last")
         yield found, applied.calibrated(raw, found)
 
 
-def same_road(outcomes: pl.DataFrame, days: list[date], rule: Recipe) -> pl.DataFrame:
+def same_road(outcomes: pl.DataFrame, days: list[date], rule: CalibrationSpec) -> pl.DataFrame:
     together = walked(outcomes, days, rule)
     apart = [pl.concat(parts) for parts in zip(*by_day(outcomes, days, rule), strict=True)]
     for one, other, table in zip(together, apart, (CALIBRATION_MODELS, FORECASTS), strict=True):
@@ -52,8 +56,8 @@ def same_road(outcomes: pl.DataFrame, days: list[date], rule: Recipe) -> pl.Data
     return together[1]
 
 
-def shipped(method: str) -> Recipe:
-    return replace(core_values.recipe(outcome_sets.settings()), method=method, window_days=12)
+def shipped(method: str) -> CalibrationSpec:
+    return replace(core_inputs.calibration_spec(outcome_sets.settings()), method=method, window_days=12)
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
@@ -132,7 +136,7 @@ def test_rolling_half_widths_equal_a_clerks_sort_of_each_window(level: int, wind
 
 
 def test_rolling_half_widths_equal_the_models_of_each_day(made_up: pl.DataFrame) -> None:
-    rule = recipe(window_days=12, min_samples_cell=5, min_samples=10_000)
+    rule = calibration_spec(window_days=12, min_samples_cell=5, min_samples=10_000)
     days = made_up["day"].unique().sort().to_list()
     axis = [d for d in (calendar.shifted(days[0], i) for i in range(len(days))) if d <= days[-1]]
     assert axis == days

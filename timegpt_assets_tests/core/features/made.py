@@ -8,14 +8,14 @@ import polars as pl
 
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.features.context import market_context
+from timegpt_assets.core.features.feature_spec import FeatureSpec
 from timegpt_assets.core.features.matrix import Made, features
-from timegpt_assets.core.features.recipe import Recipe
 from timegpt_assets_tests.core.bars.bars_factory import DAYS, SYMBOLS
 
 CALENDAR = EventCalendar(
     {"event_cpi": (DAYS[1],), "event_fomc": (DAYS[2],)}, symbols={"event_earnings": {"AAA": (DAYS[3],)}}
 )
-RECIPE = Recipe(horizon_min=15, sessions=2, context=("SPY",), vix=True, calendar=CALENDAR)
+RECIPE = FeatureSpec(horizon_min=15, sessions=2, context=("SPY",), vix=True, calendar=CALENDAR)
 """Two sessions to compare with: the days of the factory are four."""
 NAMES = tuple(feature.name for feature in RECIPE.features)
 
@@ -32,13 +32,13 @@ def made(
     days: Sequence[date] = DAYS,
     symbols: Sequence[str] = SYMBOLS,
     *,
-    recipe: Recipe = RECIPE,
+    spec: FeatureSpec = RECIPE,
     closes: pl.DataFrame | None = None,
 ) -> Made:
     """Return the features of these days and symbols; the market around them is made of all symbols."""
     daily = vix() if closes is None else closes
-    context = market_context(bars, days=days, context=recipe.context, vix=daily if recipe.vix else None)
-    return features(bars.filter(pl.col("symbol").is_in(list(symbols))), context, days=days, recipe=recipe)
+    context = market_context(bars, days=days, context=spec.context, vix=daily if spec.vix else None)
+    return features(bars.filter(pl.col("symbol").is_in(list(symbols))), context, days=days, spec=spec)
 
 
 def values_of(frame: pl.DataFrame) -> int:

@@ -75,7 +75,7 @@ BAD: dict[str, Bars] = {
 @pytest.mark.parametrize("bars", BAD.values(), ids=BAD.keys())
 def test_no_stored_number_is_nan_or_infinite(bars: Bars):
     own = bars()
-    frame = made(own, own["day"].unique().sort().to_list(), recipe=ALL_ROWS).frame
+    frame = made(own, own["day"].unique().sort().to_list(), spec=ALL_ROWS).frame
     assert frame.height == own.height
     assert FEATURES.errors(frame) == []
     floats = frame.select(pl.selectors.float())
@@ -89,7 +89,7 @@ def at(frame: pl.DataFrame, symbol: str, day: int, minute: int) -> dict[str, obj
 
 
 def test_a_constant_price_has_no_variance_and_a_range_of_zero():
-    row = at(made(constant(), recipe=ALL_ROWS).frame, "AAA", 3, 200)
+    row = at(made(constant(), spec=ALL_ROWS).frame, "AAA", 3, 200)
     for name in ("sigma_60m", "vol_ewm_60m", "skew_60m", "kurt_60m", "vwap_30m_z", "beta_spy_60m", "corr_spy_60m"):
         assert row[name] is None, name
     for name in ("ret_1m", "rv_30m", "atr_14m", "parkinson_30m", "garman_klass_30m", "signed_volume", "vwap_trend_5m"):
@@ -98,13 +98,13 @@ def test_a_constant_price_has_no_variance_and_a_range_of_zero():
 
 
 def test_a_steady_growth_has_returns_but_no_deviation():
-    row = at(made(straight_up(), recipe=ALL_ROWS).frame, "AAA", 0, 200)
+    row = at(made(straight_up(), spec=ALL_ROWS).frame, "AAA", 0, 200)
     assert row["ret_1m"] == pytest.approx(1e-4, rel=1e-3)
     assert (row["sigma_60m"], row["skew_60m"], row["corr_spy_60m"]) == (None, None, None)
 
 
 def test_without_volume_there_is_no_vwap_and_no_relative_volume():
-    row = at(made(silent(), recipe=ALL_ROWS).frame, "AAA", 3, 200)
+    row = at(made(silent(), spec=ALL_ROWS).frame, "AAA", 3, 200)
     for name in ("vwap_30m", "vwap_30m_z", "vwap_trend_5m", "volume_norm_5m", "volume_norm_30m"):
         assert row[name] is None, name
     assert row["volume_percentile"] == 1.0
@@ -124,7 +124,7 @@ def test_features_without_a_unit_of_price_do_not_hang_on_its_size(price: float):
 
 
 def test_a_halt_of_an_hour_leaves_no_deviation_inside_and_comes_back_after_it():
-    frame = made(halted_for_an_hour(), recipe=ALL_ROWS).frame
+    frame = made(halted_for_an_hour(), spec=ALL_ROWS).frame
     assert at(frame, "AAA", 1, 130)["sigma_15m"] is None
     assert at(frame, "AAA", 1, 159)["rv_30m"] == 0.0
     assert at(frame, "AAA", 1, 159)["vwap_30m"] is None
@@ -133,7 +133,7 @@ def test_a_halt_of_an_hour_leaves_no_deviation_inside_and_comes_back_after_it():
 
 
 def test_a_one_minute_session_has_its_return_since_the_open_and_is_dropped_by_rule():
-    assert at(made(one_minute(), recipe=ALL_ROWS).frame, "AAA", 0, 0)["ret_1m"] is not None
+    assert at(made(one_minute(), spec=ALL_ROWS).frame, "AAA", 0, 0)["ret_1m"] is not None
     kept = made(one_minute())
     assert kept.frame.is_empty()
     assert kept.dropped["dropped"].to_list() == [1] * 12
@@ -147,7 +147,7 @@ def test_a_first_day_without_history_is_kept_with_nothing_to_compare_it_with():
 
 
 def test_filled_minutes_count_as_no_movement_and_no_volume():
-    frame = made(thirty_percent_filled(), recipe=ALL_ROWS).frame
+    frame = made(thirty_percent_filled(), spec=ALL_ROWS).frame
     filled = frame.filter(pl.col("symbol") == "AAA", pl.col("ts").dt.minute() % 10 < 3, pl.col("minute_index") > 10)
     assert filled["ret_1m"].unique().to_list() == [0.0]
     assert filled["signed_volume"].unique().to_list() == [0.0]

@@ -11,8 +11,8 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.features import matrix
 from timegpt_assets.core.features.context import market_context
+from timegpt_assets.core.features.feature_spec import FeatureSpec
 from timegpt_assets.core.features.matrix import features, panel
-from timegpt_assets.core.features.recipe import Recipe
 from timegpt_assets.core.schema import TableError
 from timegpt_assets.core.tables.features import FEATURES, PANEL
 from timegpt_assets_tests.core.bars.bars_factory import (
@@ -28,7 +28,7 @@ from timegpt_assets_tests.core.bars.bars_factory import (
 from timegpt_assets_tests.core.features.made import NAMES, RECIPE, made, values_of
 
 IN_SCALE_OF_Y = {"sigma_5m", "sigma_15m", "sigma_60m", "vol_ewm_15m", "vol_ewm_60m"}
-PLAIN = Recipe(context=("SPY",), sessions=2)
+PLAIN = FeatureSpec(context=("SPY",), sessions=2)
 
 
 def test_the_table_has_every_feature_of_the_recipe_in_order_and_in_its_own_type():
@@ -41,7 +41,7 @@ def test_the_table_has_every_feature_of_the_recipe_in_order_and_in_its_own_type(
 
 def test_rows_with_more_missing_than_allowed_are_dropped_and_counted():
     bars = troubled_bars()
-    everything = made(bars, recipe=_with(max_missing=1.0))
+    everything = made(bars, spec=_with(max_missing=1.0))
     assert everything.frame.height == bars.height
     assert everything.dropped.is_empty()
     kept = made(bars)
@@ -78,8 +78,8 @@ def test_features_are_only_of_the_days_asked_for_and_warm_up_only_what_looks_bac
     bars = troubled_bars()
     day = [DAYS[3]]
     loose = _with(max_missing=1.0)
-    warm = made(bars, day, recipe=loose).frame
-    cold = made(bars.filter(pl.col("day") == DAYS[3]), day, recipe=loose).frame
+    warm = made(bars, day, spec=loose).frame
+    cold = made(bars.filter(pl.col("day") == DAYS[3]), day, spec=loose).frame
     assert warm["day"].unique().to_list() == day
     back = ("vol_ewm", "volume_percentile", "range_percentile", "liquidity_bucket")
     same = [c for c in warm.columns if not c.startswith(back)]
@@ -160,14 +160,14 @@ def test_no_bars_make_an_empty_table_with_every_column():
 def test_a_minute_the_context_does_not_know_is_flagged_missing():
     bars = troubled_bars()
     context = market_context(bars, days=DAYS[:1], context=["SPY"])
-    frame = features(bars, context, days=DAYS[:2], recipe=PLAIN).frame
+    frame = features(bars, context, days=DAYS[:2], spec=PLAIN).frame
     flagged = frame.group_by("day").agg(pl.col("context_missing").all()).sort("day")
     assert flagged["context_missing"].to_list() == [False, True]
 
 
 def test_volatility_scales_with_the_root_of_the_horizon():
     bars = troubled_bars()
-    short, long = (made(bars, recipe=_with(horizon_min=h)).frame for h in (15, 60))
+    short, long = (made(bars, spec=_with(horizon_min=h)).frame for h in (15, 60))
     for name in sorted(IN_SCALE_OF_Y):
         ratio = (long[name] / short[name]).drop_nulls()
         assert ratio.len() > 1_000
@@ -178,9 +178,9 @@ def test_volatility_scales_with_the_root_of_the_horizon():
 def test_a_group_can_be_switched_off_and_changes_no_other_column(off: str):
     bars = troubled_bars()
     loose = _with(max_missing=1.0)
-    all_on = made(bars, recipe=loose).frame
+    all_on = made(bars, spec=loose).frame
     rest = _with(max_missing=1.0, groups=tuple(g for g in RECIPE.groups if g != off))
-    frame = made(bars, recipe=rest).frame
+    frame = made(bars, spec=rest).frame
     gone = {f.name for f in loose.by_group[off]}
     assert set(all_on.columns) - set(frame.columns) == gone
     assert_frame_equal(frame, all_on.select(frame.columns), check_exact=True)
@@ -189,9 +189,9 @@ def test_a_group_can_be_switched_off_and_changes_no_other_column(off: str):
 
 
 def test_needed_columns_stay_when_their_group_is_off():
-    recipe = _with(groups=("clock",), needed=frozenset({"sigma_60m", "range_pct", "volume_norm_5m"}))
-    frame = made(troubled_bars(), recipe=recipe).frame
-    own = {f.name for f in recipe.by_group["clock"]}
+    spec = _with(groups=("clock",), needed=frozenset({"sigma_60m", "range_pct", "volume_norm_5m"}))
+    frame = made(troubled_bars(), spec=spec).frame
+    own = {f.name for f in spec.by_group["clock"]}
     assert set(frame.columns) == {*FEATURES.columns, *own, "sigma_60m", "range_pct", "volume_norm_5m"}
 
 
@@ -231,14 +231,14 @@ def test_thirty_real_sessions_of_eight_symbols_are_the_same_by_every_road():
     bars = grid_of(real_raw("mag7_spy_2025"))
     days = bars["day"].unique().sort().to_list()[5:35]
     symbols = bars["symbol"].unique().sort().to_list()
-    whole = made(bars, days, symbols, recipe=PLAIN).frame
+    whole = made(bars, days, symbols, spec=PLAIN).frame
     assert whole["symbol"].n_unique() == 8
     singly = []
     for day in days:
         window = bars.filter(pl.col("day").is_in([calendar.shifted(day, -n) for n in range(3)]))
         context = market_context(window, days=[day], context=["SPY"])
         singly += [
-            features(window.filter(pl.col("symbol") == symbol), context, days=[day], recipe=PLAIN).frame
+            features(window.filter(pl.col("symbol") == symbol), context, days=[day], spec=PLAIN).frame
             for symbol in symbols
         ]
     assert_frame_equal(whole, pl.concat(singly).sort("day", "symbol", "ts"), check_exact=True)
@@ -249,6 +249,6 @@ def test_seeded_bars_are_the_same_bytes_every_time():
     assert made(grid_of(raw_bars(seed=3))).frame.equals(made(grid_of(raw_bars(seed=3))).frame)
 
 
-def _with(**changes: object) -> Recipe:
-    """Return the recipe of these tests with some of it changed."""
-    return Recipe(**{name: getattr(RECIPE, name) for name in RECIPE.__slots__} | changes)  # type: ignore[arg-type]
+def _with(**changes: object) -> FeatureSpec:
+    """Return the spec of these tests with some of it changed."""
+    return FeatureSpec(**{name: getattr(RECIPE, name) for name in RECIPE.__slots__} | changes)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from timegpt_assets.core.events import EventCalendar
-from timegpt_assets.core.features.recipe import Recipe
+from timegpt_assets.core.features.feature_spec import FeatureSpec
 from timegpt_assets_tests.benchmarks._pandas_features import oracle
 from timegpt_assets_tests.core.bars.bars_factory import DAYS, grid_of, needs_real_data, real_raw, troubled_bars
 from timegpt_assets_tests.core.features.made import NAMES, RECIPE, made, vix
@@ -14,16 +14,16 @@ LARGEST = 1e-5
 """Largest difference allowed, in standard deviations of the column: float32 keeps seven digits."""
 
 
-def compared(bars: pl.DataFrame, days, recipe: Recipe, closes: pl.DataFrame | None) -> dict[str, float]:
+def compared(bars: pl.DataFrame, days, spec: FeatureSpec, closes: pl.DataFrame | None) -> dict[str, float]:
     """Return the largest difference of each column in its standard deviations; missing values must be the same."""
     symbols = bars["symbol"].unique().sort().to_list()
-    ours = made(bars, days, symbols, recipe=recipe, closes=closes)
-    theirs = oracle(bars, closes, days=days, recipe=recipe)
+    ours = made(bars, days, symbols, spec=spec, closes=closes)
+    theirs = oracle(bars, closes, days=days, spec=spec)
     assert int(theirs["dropped"].sum()) == ours.dropped["dropped"].sum()
     kept = theirs[~theirs["dropped"]]
     assert kept["symbol"].tolist() == ours.frame["symbol"].to_list()
     errors = {}
-    for feature in recipe.features:
+    for feature in spec.features:
         own = ours.frame[feature.name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         other = kept[feature.name].to_numpy(dtype=float)
         np.testing.assert_array_equal(np.isnan(own), np.isnan(other), err_msg=feature.name)
@@ -43,7 +43,7 @@ def test_a_feature_equals_the_oracle_on_troubled_bars(errors: dict[str, float], 
 
 
 def test_the_oracle_knows_exactly_the_features_there_are():
-    row = oracle(troubled_bars(), vix(), days=[DAYS[3]], recipe=RECIPE)
+    row = oracle(troubled_bars(), vix(), days=[DAYS[3]], spec=RECIPE)
     assert set(row.columns) - {"day", "symbol", "ts", "dropped"} == set(NAMES)
 
 
@@ -54,6 +54,6 @@ def test_the_oracle_knows_exactly_the_features_there_are():
 def test_every_feature_equals_the_oracle_on_real_bars(name: str, symbols: list[str]):
     bars = grid_of(real_raw(name).filter(pl.col("symbol").is_in(symbols)))
     days = bars["day"].unique().sort().to_list()[:8]
-    recipe = Recipe(context=(symbols[-1],), sessions=4, calendar=EventCalendar({"event_cpi": (days[2],)}))
-    errors = compared(bars.filter(pl.col("day").is_in(days)), days, recipe, None)
+    spec = FeatureSpec(context=(symbols[-1],), sessions=4, calendar=EventCalendar({"event_cpi": (days[2],)}))
+    errors = compared(bars.filter(pl.col("day").is_in(days)), days, spec, None)
     assert {name: error for name, error in errors.items() if not error < LARGEST} == {}

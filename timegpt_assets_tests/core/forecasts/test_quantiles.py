@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.core.events import EventCalendar
-from timegpt_assets.core.forecasts import quantiles as forecasts
+from timegpt_assets.core.forecasts import quantiles
 from timegpt_assets.core.forecasts.framing import Frame, frames
 from timegpt_assets.core.forecasts.quantiles import (
     bands,
@@ -152,7 +152,7 @@ def test_the_body_holds_what_shapes_the_answer_as_float32_per_symbol() -> None:
     assert QUESTION.steps == tuple(range(1, 16))
     assert {k: body[k] for k in ("h", "freq", "level", "model", "symbols", "framing_version")} == {
         "h": 15, "freq": "min", "level": [50, 80, 95], "model": "timegpt-1", "symbols": ["AAA", "BBB"],
-        "framing_version": forecasts.FRAMING_VERSION,
+        "framing_version": quantiles.FRAMING_VERSION,
     }  # fmt: skip
     for symbol, sent in zip(SYMBOLS, body["y"], strict=True):
         y = FRAME.history.filter(pl.col("symbol") == symbol)["y"].to_numpy().astype(np.float32)
@@ -202,8 +202,8 @@ def test_the_same_returns_at_another_moment_are_another_question() -> None:
 
 def test_the_fingerprint_is_the_same_in_another_process_and_on_another_day() -> None:
     body = b'{"y":[[0.5]]}'
-    fixed = forecasts.Request(symbols=("A",), steps=(1,), levels=(50,), model="m", body=body)
-    spelled = b'["h","e","m",["A"],"' + forecasts.FRAMING_VERSION.encode() + b'"]\n' + body
+    fixed = quantiles.Request(symbols=("A",), steps=(1,), levels=(50,), model="m", body=body)
+    spelled = b'["h","e","m",["A"],"' + quantiles.FRAMING_VERSION.encode() + b'"]\n' + body
     assert fingerprint(fixed, host="h", endpoint="e") == hashlib.sha256(spelled).hexdigest()
 
 
@@ -395,8 +395,8 @@ def test_monotone_of_no_rows_or_no_columns_is_the_frame_itself() -> None:
 
 
 def test_a_day_without_a_question_has_answers_of_the_same_columns_and_gives_no_forecasts():
-    nothing = forecasts.no_answers((80, 50))
+    nothing = quantiles.no_answers((80, 50))
     assert nothing.is_empty()
     assert nothing.columns[-4:] == ["lo_50", "lo_80", "hi_50", "hi_80"]
-    raw = forecasts.raw_forecasts(nothing, SNAPSHOTS.clear(), target=Target(), quantiles=(0.1, 0.25, 0.5), levels=(50,))
+    raw = quantiles.raw_forecasts(nothing, SNAPSHOTS.clear(), target=Target(), quantiles=(0.1, 0.25, 0.5), levels=(50,))
     assert raw.is_empty()

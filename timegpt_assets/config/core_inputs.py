@@ -1,6 +1,6 @@
 """Settings as the plain values and small frozen dataclasses that core functions take, from bars to calibration.
 
-Belongs here: one function per thing core asks for; what trading and gates ask for is in strategy_values.py. Nothing
+Belongs here: one function per thing core asks for; what trading and gates ask for is in strategy_inputs.py. Nothing
 is decided here; a number that is not in configs/ is a bug.
 """
 
@@ -14,9 +14,9 @@ from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.bars.quality_rules import QualityPolicy
 from timegpt_assets.core.bars.vendor_columns import Reading
-from timegpt_assets.core.calibration.methods import Recipe
+from timegpt_assets.core.calibration.methods import CalibrationSpec
 from timegpt_assets.core.events import EARNINGS, EventCalendar
-from timegpt_assets.core.features.recipe import Recipe as FeatureRecipe
+from timegpt_assets.core.features.calibration_spec import FeatureSpec
 from timegpt_assets.core.forecasts.exogenous import Exogenous
 from timegpt_assets.core.forecasts.quantiles import levels_of
 from timegpt_assets.core.forecasts.snapshots import Preset
@@ -117,11 +117,11 @@ def event_calendar(settings: Settings) -> EventCalendar:
     return EventCalendar(named | dict(events.dates), times, {EARNINGS: {}} if events.earnings_path else {})
 
 
-def feature_recipe(settings: Settings, events: EventCalendar) -> FeatureRecipe:
+def feature_spec(settings: Settings, events: EventCalendar) -> FeatureSpec:
     """Return what features are made of; columns that scaling and trading stand on are made whichever groups are off."""
     features, filters = settings.features, settings.trading.filters
     needed = {settings.trading.sigma_column, settings.forecast.target.volatility_column}
-    return FeatureRecipe(
+    return FeatureSpec(
         groups=features.groups,
         horizon_min=settings.forecast.horizon_min,
         sessions=features.warmup_sessions,
@@ -165,11 +165,11 @@ def levels(settings: Settings) -> tuple[int, ...]:
     return levels_of(settings.forecast.quantiles, settings.forecast.levels)
 
 
-def recipe(settings: Settings) -> Recipe:
+def calibration_spec(settings: Settings) -> CalibrationSpec:
     """Return how calibration models are fitted."""
     asked = settings.calibration
     delta = asked.conformal.delta_quantile
-    return Recipe(
+    return CalibrationSpec(
         method=asked.method,
         window_days=asked.window_days,
         embargo_days=asked.embargo_days,

@@ -24,7 +24,7 @@ VERSIONS: Mapping[str, int] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class FeatureSpec:
     """What features are made of.
 
     ``sessions``: earlier sessions that percentiles look back on. ``max_missing``: largest share of missing features a

@@ -1,6 +1,6 @@
 """Settings as the plain values and small frozen dataclasses that core takes to trade, to score an account and to judge.
 
-Belongs here: one function per thing core asks for, as in core_values.py. Nothing is decided here.
+Belongs here: one function per thing core asks for, as in core_inputs.py. Nothing is decided here.
 """
 
 from collections.abc import Mapping
