@@ -16,7 +16,7 @@ from timegpt_assets.core.bars.quality_rules import QualityPolicy
 from timegpt_assets.core.bars.vendor_columns import Reading
 from timegpt_assets.core.calibration.methods import CalibrationSpec
 from timegpt_assets.core.events import EARNINGS, EventCalendar
-from timegpt_assets.core.features.calibration_spec import FeatureSpec
+from timegpt_assets.core.features.feature_spec import FeatureSpec
 from timegpt_assets.core.forecasts.exogenous import Exogenous
 from timegpt_assets.core.forecasts.quantiles import levels_of
 from timegpt_assets.core.forecasts.snapshots import Preset

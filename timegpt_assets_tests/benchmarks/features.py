@@ -35,7 +35,7 @@ CONTEXT = ("SPY", "QQQ")
 SESSIONS = tuple(session.day for session in calendar.sessions(date(2024, 1, 2), date(2025, 6, 30)))
 VIX = pl.DataFrame({"date": SESSIONS, "close": 15.0 + np.random.default_rng(1).normal(0, 1, len(SESSIONS))})
 CALENDAR = EventCalendar({"event_cpi": SESSIONS[30::21], "event_fomc": SESSIONS[40::30]})
-RECIPE = FeatureSpec(context=CONTEXT, vix=True, calendar=CALENDAR)
+SPEC = FeatureSpec(context=CONTEXT, vix=True, calendar=CALENDAR)
 KEYS = ("day", "symbol", "ts")
 
 
@@ -90,7 +90,7 @@ def road(store: ParquetStore, days: Sequence[date]) -> None:
     def bars_of(own: Sequence[date]) -> pl.DataFrame:
         return store.read("bars/bars", own, missing="ok", empty=BARS.empty())
 
-    for made in chunks(bars_of, market, days=days, symbols=symbols, spec=RECIPE):
+    for made in chunks(bars_of, market, days=days, symbols=symbols, spec=SPEC):
         write(store, made.frame)
 
 
@@ -168,7 +168,7 @@ def against_the_disk() -> None:
     figure("features_over_read_and_write", ours / floors["floor"], "ratio", 1.5)
     figure("features_over_plain_parquet", ours / floors["plain"], "ratio", 2.8)
     figure("features_year_rss", best["road"]["rss_mb"], "MB", 700)
-    figure("features_columns", len(RECIPE.features), "columns", 48)
+    figure("features_columns", len(SPEC.features), "columns", 48)
 
 
 def against_pandas() -> None:
@@ -187,9 +187,9 @@ def against_pandas() -> None:
             times.append(time.process_time() - began)
         began = time.process_time()
         bars, _ = read(store, days)
-        found = oracle(bars, VIX, days=days, spec=RECIPE)
+        found = oracle(bars, VIX, days=days, spec=SPEC)
         kept = found[~found["dropped"]].drop(columns="dropped")
-        write(store, pl.from_pandas(kept.astype({f.name: "float32" for f in RECIPE.features})))
+        write(store, pl.from_pandas(kept.astype({f.name: "float32" for f in SPEC.features})))
         pandas = time.process_time() - began
     rows = len(found)
     figure("features_rows_per_second", rows / min(times), "rows/s", baseline=rows / pandas)

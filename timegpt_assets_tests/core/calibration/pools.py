@@ -10,7 +10,7 @@ from timegpt_assets.core.tables.columns import BANDS
 
 LEVELS = tuple(BANDS)
 REACH = np.array([0.6745, 1.2816, 1.96])
-RECIPE: dict[str, Any] = {
+SPEC: dict[str, Any] = {
     "method": "conformal",
     "window_days": 30,
     "embargo_days": 1,
@@ -21,7 +21,7 @@ RECIPE: dict[str, Any] = {
 
 
 def calibration_spec(**changes: Any) -> CalibrationSpec:
-    return CalibrationSpec(**(RECIPE | changes))
+    return CalibrationSpec(**(SPEC | changes))
 
 
 def pool(

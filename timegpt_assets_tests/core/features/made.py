@@ -15,9 +15,9 @@ from timegpt_assets_tests.core.bars.bars_factory import DAYS, SYMBOLS
 CALENDAR = EventCalendar(
     {"event_cpi": (DAYS[1],), "event_fomc": (DAYS[2],)}, symbols={"event_earnings": {"AAA": (DAYS[3],)}}
 )
-RECIPE = FeatureSpec(horizon_min=15, sessions=2, context=("SPY",), vix=True, calendar=CALENDAR)
+SPEC = FeatureSpec(horizon_min=15, sessions=2, context=("SPY",), vix=True, calendar=CALENDAR)
 """Two sessions to compare with: the days of the factory are four."""
-NAMES = tuple(feature.name for feature in RECIPE.features)
+NAMES = tuple(feature.name for feature in SPEC.features)
 
 
 def vix(last: date = DAYS[-1], days: int = 40) -> pl.DataFrame:
@@ -32,7 +32,7 @@ def made(
     days: Sequence[date] = DAYS,
     symbols: Sequence[str] = SYMBOLS,
     *,
-    spec: FeatureSpec = RECIPE,
+    spec: FeatureSpec = SPEC,
     closes: pl.DataFrame | None = None,
 ) -> Made:
     """Return the features of these days and symbols; the market around them is made of all symbols."""

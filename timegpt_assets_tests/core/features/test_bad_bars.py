@@ -9,7 +9,7 @@ import pytest
 from timegpt_assets.core import calendar
 from timegpt_assets.core.tables.features import FEATURES
 from timegpt_assets_tests.core.bars.bars_factory import DAYS, grid_of, raw_bars, without
-from timegpt_assets_tests.core.features.made import RECIPE, made
+from timegpt_assets_tests.core.features.made import SPEC, made
 from timegpt_assets_tests.core.features.test_matrix import _with
 
 ALL_ROWS = _with(max_missing=1.0)
@@ -116,7 +116,7 @@ def test_without_volume_there_is_no_vwap_and_no_relative_volume():
 def test_features_without_a_unit_of_price_do_not_hang_on_its_size(price: float):
     usual, other = (made(bars()).frame for bars in (scaled_to(100.0), scaled_to(price)))
     assert usual.height == other.height
-    for name in (f.name for f in RECIPE.features if f.name != "vwap_30m" and f.dtype == pl.Float32):
+    for name in (f.name for f in SPEC.features if f.name != "vwap_30m" and f.dtype == pl.Float32):
         pairs = pl.DataFrame({"a": usual[name], "b": other[name]}).drop_nulls()
         assert pairs.height > 2_000
         spread = max(pairs["a"].std() or 0.0, 1e-12)

@@ -25,18 +25,18 @@ from timegpt_assets_tests.core.bars.bars_factory import (
     real_raw,
     troubled_bars,
 )
-from timegpt_assets_tests.core.features.made import NAMES, RECIPE, made, values_of
+from timegpt_assets_tests.core.features.made import NAMES, SPEC, made, values_of
 
 IN_SCALE_OF_Y = {"sigma_5m", "sigma_15m", "sigma_60m", "vol_ewm_15m", "vol_ewm_60m"}
 PLAIN = FeatureSpec(context=("SPY",), sessions=2)
 
 
-def test_the_table_has_every_feature_of_the_recipe_in_order_and_in_its_own_type():
+def test_the_table_has_every_feature_of_the_spec_in_order_and_in_its_own_type():
     frame = made(troubled_bars()).frame
     assert FEATURES.errors(frame) == []
     assert tuple(frame.columns) == (*FEATURES.columns, *NAMES)
-    assert {f.name: f.dtype for f in RECIPE.features} == {n: type(t) for n, t in frame.schema.items() if n in NAMES}
-    assert {f.name for f in RECIPE.features if f.dtype == pl.Float64} == IN_SCALE_OF_Y
+    assert {f.name: f.dtype for f in SPEC.features} == {n: type(t) for n, t in frame.schema.items() if n in NAMES}
+    assert {f.name for f in SPEC.features if f.dtype == pl.Float64} == IN_SCALE_OF_Y
 
 
 def test_rows_with_more_missing_than_allowed_are_dropped_and_counted():
@@ -45,12 +45,12 @@ def test_rows_with_more_missing_than_allowed_are_dropped_and_counted():
     assert everything.frame.height == bars.height
     assert everything.dropped.is_empty()
     kept = made(bars)
-    counted = [f.name for f in RECIPE.features if f.counts]
+    counted = [f.name for f in SPEC.features if f.counts]
     share = pl.sum_horizontal(pl.col(name).is_null() for name in counted) / len(counted)
-    expected = everything.frame.filter(share <= RECIPE.max_missing)
+    expected = everything.frame.filter(share <= SPEC.max_missing)
     assert_frame_equal(kept.frame, expected, check_exact=True)
     lost = (
-        everything.frame.filter(share > RECIPE.max_missing)
+        everything.frame.filter(share > SPEC.max_missing)
         .group_by("day", "symbol")
         .len("dropped")
         .sort("day", "symbol")
@@ -179,7 +179,7 @@ def test_a_group_can_be_switched_off_and_changes_no_other_column(off: str):
     bars = troubled_bars()
     loose = _with(max_missing=1.0)
     all_on = made(bars, spec=loose).frame
-    rest = _with(max_missing=1.0, groups=tuple(g for g in RECIPE.groups if g != off))
+    rest = _with(max_missing=1.0, groups=tuple(g for g in SPEC.groups if g != off))
     frame = made(bars, spec=rest).frame
     gone = {f.name for f in loose.by_group[off]}
     assert set(all_on.columns) - set(frame.columns) == gone
@@ -196,10 +196,10 @@ def test_needed_columns_stay_when_their_group_is_off():
 
 
 def test_the_version_says_which_groups_and_the_hash_which_columns():
-    assert RECIPE.feature_version == "price.1+volatility.1+volume.1+clock.1+context.1+events.1"
-    assert _with(sessions=5).features_hash == RECIPE.features_hash
-    assert _with(context=("SPY", "QQQ")).features_hash != RECIPE.features_hash
-    assert _with(calendar=EventCalendar({})).features_hash != RECIPE.features_hash
+    assert SPEC.feature_version == "price.1+volatility.1+volume.1+clock.1+context.1+events.1"
+    assert _with(sessions=5).features_hash == SPEC.features_hash
+    assert _with(context=("SPY", "QQQ")).features_hash != SPEC.features_hash
+    assert _with(calendar=EventCalendar({})).features_hash != SPEC.features_hash
 
 
 def test_the_panel_keeps_every_bar_and_adds_prices_in_full_precision():
@@ -251,4 +251,4 @@ def test_seeded_bars_are_the_same_bytes_every_time():
 
 def _with(**changes: object) -> FeatureSpec:
     """Return the spec of these tests with some of it changed."""
-    return FeatureSpec(**{name: getattr(RECIPE, name) for name in RECIPE.__slots__} | changes)  # type: ignore[arg-type]
+    return FeatureSpec(**{name: getattr(SPEC, name) for name in SPEC.__slots__} | changes)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.features.feature_spec import FeatureSpec
 from timegpt_assets_tests.benchmarks._pandas_features import oracle
 from timegpt_assets_tests.core.bars.bars_factory import DAYS, grid_of, needs_real_data, real_raw, troubled_bars
-from timegpt_assets_tests.core.features.made import NAMES, RECIPE, made, vix
+from timegpt_assets_tests.core.features.made import NAMES, SPEC, made, vix
 
 LARGEST = 1e-5
 """Largest difference allowed, in standard deviations of the column: float32 keeps seven digits."""
@@ -34,7 +34,7 @@ def compared(bars: pl.DataFrame, days, spec: FeatureSpec, closes: pl.DataFrame |
 
 @pytest.fixture(scope="module")
 def errors() -> dict[str, float]:
-    return compared(troubled_bars(), DAYS, RECIPE, vix())
+    return compared(troubled_bars(), DAYS, SPEC, vix())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -43,7 +43,7 @@ def test_a_feature_equals_the_oracle_on_troubled_bars(errors: dict[str, float], 
 
 
 def test_the_oracle_knows_exactly_the_features_there_are():
-    row = oracle(troubled_bars(), vix(), days=[DAYS[3]], spec=RECIPE)
+    row = oracle(troubled_bars(), vix(), days=[DAYS[3]], spec=SPEC)
     assert set(row.columns) - {"day", "symbol", "ts", "dropped"} == set(NAMES)
 
 

@@ -12,7 +12,7 @@ import pytest
 from timegpt_assets.core import calendar
 from timegpt_assets.core.features import windows
 from timegpt_assets_tests.core.bars.bars_factory import DAYS, perturbed, troubled_bars
-from timegpt_assets_tests.core.features.made import NAMES, RECIPE, made, vix
+from timegpt_assets_tests.core.features.made import NAMES, SPEC, made, vix
 
 KEY = ["day", "symbol", "ts"]
 
@@ -192,5 +192,5 @@ def test_the_static_check_sees_each_way_to_look_ahead(leak: str):
 
 
 def test_the_proofs_cover_every_feature_of_the_catalogue():
-    assert set(NAMES) == {f.name for own in RECIPE.by_group.values() for f in own}
+    assert set(NAMES) == {f.name for own in SPEC.by_group.values() for f in own}
     assert set(NAMES) >= KNOWN_BEFOREHAND
