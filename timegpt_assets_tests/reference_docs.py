@@ -178,7 +178,7 @@ def config_lines() -> Iterator[str]:
         yield f"File `configs/{section}.yaml`."
         yield ""
         cells = [
-            (f"`{e.key}`{_also(e.aliases)}", _code(e.default), e.allowed, e.description, "place" if e.objects else "")
+            (f"`{e.key}`{_also(e.aliases)}", _code(e.default), e.allowed, e.description, "place" if e.place else "")
             for e in found
         ]
         yield from _rows(("key", "default", "allowed", "meaning", ""), cells)

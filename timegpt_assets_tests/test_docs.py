@@ -139,7 +139,8 @@ def test_files_named_exist(page: Path):
 
 
 def test_tests_named_as_proofs_exist():
-    found = TEST.findall(read(PROJECT / "docs" / "explanation" / "proofs.md"))
+    pages = sorted((PROJECT / "docs" / "explanation").glob("proofs*.md"))
+    found = [proof for page in pages for proof in TEST.findall(read(page))]
     assert len(found) > 30
     here = Path(__file__).parent
     assert [f"{file}::{test}" for file, test in found if f"def {test}(" not in read(here / file)] == []

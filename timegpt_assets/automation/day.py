@@ -1,6 +1,6 @@
 """Schedules, sensors and the job of the day: when the rectangle runs by itself.
 
-Belongs here: triggers only. What a day means is stages.py, how it runs is jobs.py. Both triggers ask for the same
+Belongs here: triggers only. What a day means is stages.py, how it runs is engine.py. Both triggers ask for the same
 session under the same run key, and the rectangle skips what is there, so a day is never made twice.
 """
 

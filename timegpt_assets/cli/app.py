@@ -1,6 +1,7 @@
 """The command line: verbs that materialise the real assets on the real instance, so that the UI shows them.
 
-Belongs here: what a person types. What a verb runs is stages.py and jobs.py, what is printed is console.py.
+Belongs here: what a person types. What a verb runs is engine/stages.py and engine/engine.py, what is printed is
+console.py.
 """
 
 import os

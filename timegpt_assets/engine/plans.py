@@ -1,6 +1,6 @@
 """Which runs a rectangle needs: closures of equal partitions definitions, cut into ranges that Dagster can launch.
 
-Belongs here: pure planning over asset keys, days and symbols. Running the plan is jobs.py.
+Belongs here: pure planning over asset keys, days and symbols. Running the plan is engine.py.
 """
 
 from collections.abc import Mapping, Sequence, Set

@@ -1,6 +1,6 @@
 """Which assets a stage means, and the rectangle that makes them: names a person types turned into what has to run.
 
-Belongs here: stage words, warm-up and what is refused before anything runs. Running is jobs.py.
+Belongs here: stage words, warm-up and what is refused before anything runs. Running is engine.py.
 """
 
 from collections.abc import Sequence

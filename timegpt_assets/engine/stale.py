@@ -1,6 +1,6 @@
 """Which stored partitions are older than what they were made from: pure planning over the ages of partitions.
 
-Belongs here: windows read off the graph's mappings, and the verdict. Ages come from Dagster's records (jobs.py), what
+Belongs here: windows read off the graph's mappings, and the verdict. Ages come from Dagster's records (engine.py), what
 is made again is the rectangle's business.
 """
 

@@ -36,10 +36,10 @@ def test_every_entry_says_what_is_allowed_and_what_it_means() -> None:
     assert len(found) > 180
     assert [key for key, entry in found.items() if not entry.description or entry.allowed == "null"] == []
     horizon = found["forecast.horizon_min"]
-    assert (horizon.default, horizon.allowed, horizon.objects) == ("15", "whole number >= 1", False)
+    assert (horizon.default, horizon.allowed, horizon.place) == ("15", "whole number >= 1", False)
     assert found["trading.fees_bps.default"].aliases == ("fee_bps",)
-    assert found["data.storage_root"].objects
-    assert found["forecast.api_budget.per_run"].objects
+    assert found["data.storage_root"].place
+    assert found["forecast.api_budget.per_run"].place
     assert found["calibration.method"].allowed == "none | affine | isotonic | conformal | widen | adaptive"
 
 

@@ -1,4 +1,4 @@
-"""Places where bytes lie under names: a folder on disk (here) or a prefix of a bucket (bucket.py), one interface.
+"""Where bytes lie under names: a folder on disk (here) or a prefix of a bucket (gcs.py), one interface.
 
 Belongs here: what an object store promises, and the folder. A name is relative, its parts joined by ``/``; what a file
 means is said by whoever writes it. Readers see what was there before a write or what is there after it, never a part.

@@ -1,7 +1,7 @@
 """TimeGPT: frames in, answers out, nothing paid twice.
 
 Belongs here: deciding, per snapshot, whether its answer is already there, and having the others asked. Requests are
-made by composer.py, named by questions.py, remembered by moments.py and sent by metering.py.
+made by sdk.py, named by request_index.py, remembered by request_record.py and sent by transport.py.
 """
 
 import ssl

@@ -1,7 +1,7 @@
 """The real nixtla SDK, up to the moment it would send. The only module that imports nixtla, and pandas with it.
 
 Belongs here: making requests. The SDK's HTTP client is given a transport that hands the request over and has no
-connection, so that a request is known, counted and reserved before anything leaves (metering.py).
+connection, so that a request is known, counted and reserved before anything leaves (transport.py).
 """
 
 import logging

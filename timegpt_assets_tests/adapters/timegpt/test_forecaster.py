@@ -463,8 +463,8 @@ def test_two_profiles_of_one_account_share_one_budget_and_a_new_key_buys_nothing
 
 def test_importing_the_sdk_leaves_logging_as_it_was(tmp_path: Path) -> None:
     code = (
-        "import logging; from timegpt_assets.adapters.timegpt.sdk import Composer\n"
-        "Composer('http://127.0.0.1:9', 1.0).model_params('timegpt-1')\n"
+        "import logging; from timegpt_assets.adapters.timegpt.sdk import SdkRequests\n"
+        "SdkRequests('http://127.0.0.1:9', 1.0).model_params('timegpt-1')\n"
         "print(logging.getLogger().handlers, logging.getLogger().level)"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -50,10 +50,7 @@ def test_rows_with_more_missing_than_allowed_are_dropped_and_counted():
     expected = everything.frame.filter(share <= SPEC.max_missing)
     assert_frame_equal(kept.frame, expected, check_exact=True)
     lost = (
-        everything.frame.filter(share > SPEC.max_missing)
-        .group_by("day", "symbol")
-        .len("dropped")
-        .sort("day", "symbol")
+        everything.frame.filter(share > SPEC.max_missing).group_by("day", "symbol").len("dropped").sort("day", "symbol")
     )
     assert kept.dropped.cast({"dropped": pl.UInt32}).equals(lost)
     assert 100 < kept.dropped["dropped"].sum() < 400
@@ -126,10 +123,10 @@ def test_all_at_once_is_day_by_day_and_symbol_by_symbol_bit_for_bit():
 
 
 @pytest.mark.parametrize(("days", "cells", "cached"), [(1, 10**6, 10**6), (3, 10**6, 800), (20, 390 * 3 * 2, 390)])
-def test_the_size_of_blocks_changes_no_bit(monkeypatch, days: int, cells: int, cached: int):
+def test_the_size_of_chunks_changes_no_bit(monkeypatch, days: int, cells: int, cached: int):
     bars = troubled_bars()
     whole = made(bars)
-    for name, value in (("BLOCK_DAYS", days), ("BLOCK_CELLS", cells), ("CACHED_CELLS", cached)):
+    for name, value in (("CHUNK_DAYS", days), ("CHUNK_CELLS", cells), ("CACHED_CELLS", cached)):
         monkeypatch.setattr(matrix, name, value)
     otherwise = made(bars)
     assert_frame_equal(otherwise.frame, whole.frame, check_exact=True)
