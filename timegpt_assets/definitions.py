@@ -26,7 +26,7 @@ from timegpt_assets.config.settings import Settings, load_settings
 from timegpt_assets.core import lineage
 from timegpt_assets.io_managers import TableIOManager
 from timegpt_assets.partitions import graph_context
-from timegpt_assets.resources import Runtime
+from timegpt_assets.runtime import Runtime
 
 PROJECT = Path(__file__).resolve().parents[1]
 ASSETS = (

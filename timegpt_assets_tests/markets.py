@@ -10,10 +10,10 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from timegpt_assets import resources
+from timegpt_assets import runtime as runtimes
 from timegpt_assets.config import core_inputs
 from timegpt_assets.core import calendar
-from timegpt_assets.resources import MarketData
+from timegpt_assets.runtime import MarketData
 from timegpt_assets_tests.roads import LATER, TINY, Road, load_runtime, road, sessions
 from timegpt_assets_tests.strategies import Clairvoyant
 
@@ -47,7 +47,7 @@ class Market:
         options["clock"] = clock
         chosen = (*self.overrides, *overrides)
         runtime = load_runtime(folder, *chosen, **options)
-        bars = resources.market_data(runtime)
+        bars = runtimes.market_data(runtime)
         overriding: dict[str, Any] = {"market_data": change(bars)}
         if self.name == "real":
             overriding["forecaster"] = Clairvoyant.of(

@@ -20,7 +20,7 @@ from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.features import matrix
 from timegpt_assets.core.features.context import market_context
 from timegpt_assets.core.forecasts import framing, quantiles, snapshots
-from timegpt_assets.resources import MarketData
+from timegpt_assets.runtime import MarketData
 
 DENSE = ("forecast.snapshot_preset=dense", "forecast.history_days=10")
 REAL = {

@@ -31,7 +31,7 @@ from timegpt_assets.core.tables import columns
 from timegpt_assets.core.tables.every import ALL
 from timegpt_assets.definitions import PROJECT, build_definitions
 from timegpt_assets.engine.stages import STAGES
-from timegpt_assets.resources import Runtime
+from timegpt_assets.runtime import Runtime
 
 REFERENCE = PROJECT / "docs" / "reference"
 PROFILE = "prod"

@@ -27,7 +27,7 @@ from timegpt_assets.engine.engine import Engine, Outcome, asset_nodes
 from timegpt_assets.engine.stages import EVERYDAY, rectangle
 from timegpt_assets.partitions import graph_context
 from timegpt_assets.reports import page as report_page
-from timegpt_assets.resources import Runtime
+from timegpt_assets.runtime import Runtime
 from timegpt_assets_tests.secret_search import MARK
 
 SMALL = (

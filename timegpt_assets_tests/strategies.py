@@ -1,6 +1,6 @@
 """What tests put in the place of the outside world: a market changed after a minute, and forecasters that never were.
 
-Belongs here: test doubles behind the seams of resources.py (MarketData, Forecaster), every draw keyed by its row.
+Belongs here: test doubles behind the seams of runtime.py (MarketData, Forecaster), every draw keyed by its row.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ import polars as pl
 from timegpt_assets.adapters.forecaster import Answered, Forecaster, left_out
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.tables.forecasts import ANSWERS
-from timegpt_assets.resources import MarketData
+from timegpt_assets.runtime import MarketData
 
 MINUTE = timedelta(minutes=1)
 PRICES = ("open", "high", "low", "close")

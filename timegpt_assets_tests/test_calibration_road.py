@@ -14,7 +14,7 @@ from timegpt_assets.config import core_inputs
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.tables.columns import BANDS, QUANTILES
 from timegpt_assets.engine.engine import RunFailed
-from timegpt_assets.resources import MarketData, market_data
+from timegpt_assets.runtime import MarketData, market_data
 from timegpt_assets_tests.markets import DAYS as MARKET_DAYS
 from timegpt_assets_tests.roads import TINY, load_runtime, road
 

@@ -14,7 +14,7 @@ import dagster as dg
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.definitions import ASSETS, build_definitions, lineage_records, load_runtime
 from timegpt_assets.engine.engine import asset_nodes
-from timegpt_assets.resources import Runtime
+from timegpt_assets.runtime import Runtime
 
 GOLDEN = Path(__file__).parent / "golden" / "graph.txt"
 KINDS = {"day_symbol": "day x symbol", "trading_day": "day", "month": "month"}

@@ -14,7 +14,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.forecasts import framing
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.engine.call_budget import budget_planner
-from timegpt_assets.resources import MarketData
+from timegpt_assets.runtime import MarketData
 from timegpt_assets_tests.engine.test_call_budget import OPTIONS, Clock, house, modest
 from timegpt_assets_tests.markets import DAYS
 from timegpt_assets_tests.roads import load_runtime
@@ -97,11 +97,11 @@ class Bent:
 
 def bodies(folder: Path, *overrides: str, bent: bool = False) -> list[dict[str, Any]]:
     """Return what the first snapshot's request holds, in a market that may be another afterwards."""
-    from timegpt_assets import resources
+    from timegpt_assets import runtime as runtimes
 
     with TimeGPTServer(input_size=200) as server:
         runtime = load_runtime(folder, *modest(server.url), *overrides, clock=Clock(), **OPTIONS)
-        market = resources.market_data(runtime)
+        market = runtimes.market_data(runtime)
         first = calendar.session(DAY[0]).open + timedelta(minutes=30)
         given = Bent(market, first) if bent else market
         with house(folder, server, *overrides, overriding={"market_data": given}) as built:

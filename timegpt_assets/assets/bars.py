@@ -20,7 +20,7 @@ from timegpt_assets.core.bars.content import content_hashes
 from timegpt_assets.core.bars.quality_rules import QualityPolicy
 from timegpt_assets.core.tables.bars import BARS, QUALITY, RAW_BARS
 from timegpt_assets.partitions import GraphContext, by_day, days_of, symbols_of
-from timegpt_assets.resources import Clock, MarketData
+from timegpt_assets.runtime import Clock, MarketData
 
 
 def raw_bars(graph: GraphContext) -> dg.AssetsDefinition:

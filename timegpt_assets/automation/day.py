@@ -15,7 +15,7 @@ from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine, Outcome, RunFailed, asset_nodes
 from timegpt_assets.engine.stages import EVERYDAY, last_closed_session, rectangle, sessions_asked
 from timegpt_assets.partitions import GraphContext, graph_context
-from timegpt_assets.resources import Runtime
+from timegpt_assets.runtime import Runtime
 
 CLOSE_OF_BUSINESS = "30 18 * * 1-5"
 """18:30 New York time: after the close of every session, early ones included."""

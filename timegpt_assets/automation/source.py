@@ -17,7 +17,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.engine.engine import Engine, RunFailed
 from timegpt_assets.engine.revisions import Dated, refresh, revised, touched
 from timegpt_assets.partitions import graph_context, grid, symbols
-from timegpt_assets.resources import MarketData, Runtime, market_data
+from timegpt_assets.runtime import MarketData, Runtime, market_data
 
 FILES_A_TICK = 64
 """Month files compared in one tick: a tick may take a minute."""

@@ -46,7 +46,7 @@ from timegpt_assets.engine import pending
 from timegpt_assets.engine.engine import RunFailed, asset_nodes
 from timegpt_assets.engine.revisions import only_stale, outdated
 from timegpt_assets.engine.stages import EVERYDAY, STAGES, Refused, last_closed_session, rectangle, sessions_asked
-from timegpt_assets.resources import Runtime
+from timegpt_assets.runtime import Runtime
 
 app = typer.Typer(
     no_args_is_help=True,

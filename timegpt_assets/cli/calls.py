@@ -27,7 +27,7 @@ from timegpt_assets.engine import pending
 from timegpt_assets.engine.call_budget import BudgetPlanner, budget_planner
 from timegpt_assets.engine.stages import Refused, sessions_asked
 from timegpt_assets.partitions import graph_context
-from timegpt_assets.resources import Runtime, account, forecast_cache, ledger
+from timegpt_assets.runtime import Runtime, account, forecast_cache, ledger
 
 ROWS_SHOWN = 31
 DAMAGED = 1

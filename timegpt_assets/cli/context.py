@@ -20,7 +20,7 @@ from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine
 from timegpt_assets.engine.plans import RangeRun
 from timegpt_assets.partitions import GraphContext, graph_context
-from timegpt_assets.resources import Runtime
+from timegpt_assets.runtime import Runtime
 
 EVENT_BATCH = "1000"
 

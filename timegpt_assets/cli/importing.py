@@ -25,7 +25,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.bars.vendor_columns import Reading
 from timegpt_assets.definitions import load_runtime
-from timegpt_assets.resources import Runtime
+from timegpt_assets.runtime import Runtime
 
 LISTED = 40
 Source = Annotated[Path, typer.Argument(exists=True, help="file or folder of CSV or parquet")]

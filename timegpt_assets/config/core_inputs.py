@@ -106,7 +106,7 @@ def snapshot_times(settings: Settings) -> pl.DataFrame:
 def event_calendar(settings: Settings) -> EventCalendar:
     """Return the dated events, and the moment of those whose time of day is configured.
 
-    Events of the files are there by name; their days are added when the files are read (resources.py).
+    Events of the files are there by name; their days are added when the files are read (runtime.py).
     """
     events, zone = settings.events, ZoneInfo(calendar.ZONE)
     times = {

@@ -17,7 +17,7 @@ from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.forecasts import bulk
 from timegpt_assets.core.forecasts import snapshots as schedule
-from timegpt_assets.resources import Runtime, account, answer_index, daily_files, ledger
+from timegpt_assets.runtime import Runtime, account, answer_index, daily_files, ledger
 
 MINUTES_OF_A_SESSION = 390
 

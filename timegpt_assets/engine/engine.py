@@ -178,7 +178,7 @@ class _Work:
         *,
         forced: bool,
     ) -> set[PartitionRef]:
-        """Return the partitions to run: forced, not there yet, or made from what just ran or is ``coming`` before it."""
+        """Return the partitions to run: forced, absent, or made from what just ran or is ``coming`` before it."""
         node = self.asset_nodes[key]
         wanted = node.partitions(days, self.rectangle.all_symbols if key in self.rectangle.whole else symbols)
         wanted = self._payable(key, wanted)

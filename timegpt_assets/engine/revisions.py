@@ -21,7 +21,7 @@ from timegpt_assets.engine.plans import PartitionRef
 from timegpt_assets.engine.stages import rectangle
 from timegpt_assets.engine.stale import InputWindow, input_window, stale
 from timegpt_assets.partitions import GraphContext, days_of, symbols_of
-from timegpt_assets.resources import MarketData, Runtime, market_data
+from timegpt_assets.runtime import MarketData, Runtime, market_data
 
 RAW_BARS, BARS = AssetKey(["bars", "raw_bars"]), AssetKey(["bars", "bars"])
 REVISED = ("raw_bars", "bars")

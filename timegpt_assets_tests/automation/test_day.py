@@ -14,7 +14,7 @@ from timegpt_assets.automation import day as automation
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
 from timegpt_assets.definitions import build_definitions
-from timegpt_assets.resources import Runtime
+from timegpt_assets.runtime import Runtime
 from timegpt_assets_tests.roads import LATER, SMALL, Road, road
 
 pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")

@@ -9,7 +9,7 @@ from timegpt_assets.cli.context import HomeError, dagster_home, opened
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.definitions import PROJECT
 from timegpt_assets.event_storage import BatchedSqliteEventLogStorage
-from timegpt_assets.resources import Runtime
+from timegpt_assets.runtime import Runtime
 from timegpt_assets_tests.roads import LATER, SMALL
 
 

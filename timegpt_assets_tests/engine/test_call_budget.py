@@ -22,7 +22,7 @@ from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine import pending
 from timegpt_assets.engine.call_budget import BudgetPlanner, budget_planner
 from timegpt_assets.engine.engine import RANGE_END, RANGE_START, RunFailed
-from timegpt_assets.resources import ledger
+from timegpt_assets.runtime import ledger
 from timegpt_assets_tests.markets import DAYS
 from timegpt_assets_tests.roads import TINY, Road, load_runtime, road, sessions
 from timegpt_assets_tests.secret_search import KEY

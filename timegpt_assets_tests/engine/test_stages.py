@@ -13,7 +13,7 @@ from timegpt_assets.definitions import ASSETS, build_definitions
 from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.stages import EVERYDAY, STAGES, Refused, last_closed_session, rectangle, sessions_asked
 from timegpt_assets.partitions import GraphContext, graph_context
-from timegpt_assets.resources import Runtime
+from timegpt_assets.runtime import Runtime
 from timegpt_assets_tests.roads import LATER, SMALL
 
 THURSDAY = date(2025, 1, 16)

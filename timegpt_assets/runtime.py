@@ -1,0 +1,230 @@
+"""What a process runs with: settings, folder, environment, clock, and the adapter behind each name. No Dagster.
+
+Belongs here: Runtime, and one plain factory per adapter that settings choose or fill. Secrets come from the
+environment given, are required at use, and are kept nowhere.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import polars as pl
+
+from timegpt_assets.adapters.baseline import Baseline
+from timegpt_assets.adapters.forecaster import Forecaster
+from timegpt_assets.adapters.ledger.ledger import LEASE_SEC, LONGEST_WAIT_SEC, BudgetLedger
+from timegpt_assets.adapters.ledger.limits import Account
+from timegpt_assets.adapters.market.daily_files import DailyFiles, earnings, macro_events, vix_closes
+from timegpt_assets.adapters.market.market_data import LocalMarketData
+from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
+from timegpt_assets.adapters.storage.object_store import LocalStore, ObjectStore
+from timegpt_assets.adapters.timegpt.cache import ForecastCache
+from timegpt_assets.adapters.timegpt.hosts import PROVIDER_URL, host
+from timegpt_assets.adapters.timegpt.request_index import Index, Size
+from timegpt_assets.config import core_inputs
+from timegpt_assets.config.settings import Settings
+
+if TYPE_CHECKING:
+    from google.cloud import storage
+
+Clock = Callable[[], datetime]
+
+
+class MarketData(Protocol):
+    """Where raw bars come from."""
+
+    def bars(self, symbols: Any, days: Any) -> pl.DataFrame:
+        """Return the RAW_BARS rows of those symbols and sessions."""
+        ...
+
+
+def now() -> datetime:
+    """Return the wall clock, UTC: the one place that reads it."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """What a process runs with: settings, folder that relative places start from, environment, clock.
+
+    The environment holds keys, so it is in no repr. ``buckets`` gives the Cloud Storage client: inside Dagster that of
+    the resource ``gcs``.
+    """
+
+    settings: Settings
+    root: Path
+    environment: Mapping[str, str] = field(repr=False)
+    clock: Clock = now
+    buckets: "Callable[[], storage.Client]" = field(default=lambda: cloud_client(), repr=False)
+
+    def path(self, path: str) -> Path:
+        """Return a configured path, made absolute."""
+        return (self.root / Path(path).expanduser()).resolve()
+
+    def object_store(self, path: str) -> ObjectStore:
+        """Return a configured place, a folder or ``gs://bucket/prefix``, as what bytes are kept in."""
+        if not path.startswith(GS):
+            return LocalStore(self.path(path))
+        from timegpt_assets.adapters.storage.gcs import GcsStore
+
+        bucket, _, prefix = path.removeprefix(GS).partition("/")
+        return GcsStore(self.buckets, bucket, prefix.strip("/"))
+
+    @property
+    def storage(self) -> ObjectStore:
+        """Return where every stored table is kept."""
+        return self.object_store(self.settings.data.storage_root)
+
+    @property
+    def artifacts(self) -> ObjectStore:
+        """Return where exports and reports are kept."""
+        return self.object_store(self.settings.data.artifacts_root)
+
+
+GS = "gs://"
+
+
+@cache
+def cloud_client() -> "storage.Client":
+    """Return the process's Cloud Storage client; credentials are the machine's own (application default)."""
+    from google.cloud import storage
+
+    return storage.Client()
+
+
+def market_data(runtime: Runtime) -> MarketData:
+    """Return the source of bars that ``data.source`` names."""
+    data = runtime.settings.data
+    if data.source == "synthetic":
+        made_up, universe = data.synthetic, runtime.settings.universe
+        return SyntheticMarket(
+            symbols=universe.tickers,
+            context=universe.context,
+            seed=made_up.seed,
+            predictability=made_up.predictability,
+            missing_rate=made_up.missing_rate,
+        )
+    if data.source == "local":
+        return LocalMarketData(runtime.path(data.required_root), data.template, core_inputs.reading(runtime.settings))
+    from timegpt_assets.adapters.market.bucket_market import BucketMarketData
+
+    objects = runtime.object_store(f"{GS}{data.required_bucket.removeprefix(GS)}")
+    return BucketMarketData(objects, data.template, core_inputs.reading(runtime.settings))
+
+
+def answer_index(runtime: Runtime, books: BudgetLedger) -> Index:
+    """Return the stored answers by snapshot."""
+    settings = runtime.settings
+    return Index(
+        host=account(settings).host,
+        model=settings.forecast.model,
+        levels=core_inputs.levels(settings),
+        settings_digest=settings.digest(SHAPES_A_BODY),
+        size=size(settings),
+        cache=forecast_cache(runtime),
+        ledger=books,
+    )
+
+
+def daily_files(runtime: Runtime) -> DailyFiles:
+    """Return what the daily files say that settings name, and the event calendar with what they add to it."""
+    settings, events = runtime.settings, runtime.settings.events
+    vix = settings.data.vix_path
+    calendar = core_inputs.event_calendar(settings)
+    if events.calendar_path:
+        calendar = macro_events(runtime.path(events.calendar_path), events.calendar_names, calendar)
+    if events.earnings_path:
+        calendar = earnings(runtime.path(events.earnings_path), calendar)
+    return DailyFiles(vix_closes(runtime.path(vix)) if vix else None, calendar)
+
+
+def size(settings: Settings) -> Size:
+    """Return what one request may weigh."""
+    forecast, extra = settings.forecast, settings.forecast.exogenous
+    return Size(
+        max_bytes=forecast.max_bytes_per_call,
+        least_rows=core_inputs.least_rows(settings),
+        columns=1 + len(extra.future) + len(extra.historic),
+        ahead=forecast.horizon_min if extra.future else 0,
+    )
+
+
+def forecast_cache(runtime: Runtime) -> ForecastCache:
+    """Return the paid answers, shared by all profiles."""
+    return ForecastCache(runtime.object_store(runtime.settings.forecast.cache_dir))
+
+
+def forecaster(runtime: Runtime) -> Forecaster:
+    """Return the forecaster that ``forecast.backend`` names."""
+    if runtime.settings.forecast.backend == "baseline":
+        return Baseline(**core_inputs.baseline(runtime.settings))
+    return _timegpt(runtime)
+
+
+def _timegpt(runtime: Runtime) -> Forecaster:
+    """Return TimeGPT with its cache and ledger, both outside the profiles: one key, one budget."""
+    from timegpt_assets.adapters.timegpt.forecaster import TimeGPT
+
+    settings, forecast = runtime.settings, runtime.settings.forecast
+    return TimeGPT(
+        api_key=lambda: runtime.environment.get("TIMEGPT_API_KEY") or runtime.environment.get("NIXTLA_API_KEY"),
+        model=forecast.model,
+        levels=core_inputs.levels(settings),
+        settings_digest=settings.digest(SHAPES_A_BODY),
+        profile=settings.profile,
+        account=account(settings),
+        cache=forecast_cache(runtime),
+        ledger=ledger(runtime),
+        clock=runtime.clock,
+        base_url=forecast.base_url or PROVIDER_URL,
+        api_mode=forecast.api_mode,
+        trusted_hosts=forecast.trusted_hosts,
+        timeout_sec=forecast.timeout_s,
+        size=size(settings),
+        max_attempts=forecast.max_attempts,
+        max_failed_calls=forecast.max_failed_calls,
+        on_ambiguous=forecast.on_ambiguous,
+        on_doubt=forecast.on_doubt,
+        artifacts=runtime.artifacts,
+    )
+
+
+def account(settings: Settings) -> Account:
+    """Return whose money is spent, and its limits."""
+    budget = settings.forecast.api_budget
+    return Account(
+        host=host(settings.forecast.base_url or PROVIDER_URL),
+        name=budget.account,
+        per_run=budget.per_run,
+        per_day=budget.per_day,
+        per_month=budget.per_month,
+        cooldown_sec=budget.cooldown_sec,
+        price_per_call=budget.price_per_call,
+        timezone=budget.timezone,
+    )
+
+
+def ledger(runtime: Runtime) -> BudgetLedger:
+    """Return the call ledger: ``forecast.api_budget.ledger_url``, or a SQLite file beside the forecast cache."""
+    forecast = runtime.settings.forecast
+    file = runtime.path(forecast.cache_dir).parent / "call_ledger.sqlite"  # a bucket's ledger has an address
+    url = forecast.api_budget.ledger_url or f"sqlite:///{file}"
+    held = 2 * forecast.timeout_s + forecast.api_budget.cooldown_sec + LONGEST_WAIT_SEC + 60
+    return BudgetLedger(
+        url.replace("postgresql://", "postgresql+psycopg2://", 1), clock=runtime.clock, lease_sec=max(LEASE_SEC, held)
+    )
+
+
+SHAPES_A_BODY = (
+    "data.source",
+    "data.synthetic",
+    "forecast.target",
+    "forecast.framing",
+    "forecast.history_days",
+    "forecast.history_mode",
+    "forecast.exogenous",
+)
+"""Settings that shape a request beside model, horizon and levels: with others of them a snapshot is another one."""
