@@ -106,7 +106,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             "run_id": event.run_id,
             "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
             "evaluation_event": serialize_value(event._replace(dagster_event=plain)),
-            "evaluation_event_timestamp": self._event_insert_timestamp(event),
+            "evaluation_event_timestamp": self._event_insert_timestamp(event),  # type: ignore[no-untyped-call]  # Dagster's own
             "evaluation_event_storage_id": event_id,
         }
         rows = [common | {"partition": str(key)} for key in subset.get_partition_keys()]
@@ -133,7 +133,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             said = {
                 "execution_status": AssetCheckExecutionRecordStatus.SUCCEEDED.value if passed else failed,
                 "evaluation_event": serialize_value(_of_each_partition(event, evaluation, passed=passed)),
-                "evaluation_event_timestamp": self._event_insert_timestamp(event),
+                "evaluation_event_timestamp": self._event_insert_timestamp(event),  # type: ignore[no-untyped-call]  # Dagster's own
                 "evaluation_event_storage_id": event_id,
             }
             connection.execute(update(table).where(own, row.execution_status == planned).values(said))

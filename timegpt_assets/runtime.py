@@ -46,6 +46,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+@cache
+def cloud_client() -> "storage.Client":
+    """Return the process's Cloud Storage client; credentials are the machine's own (application default)."""
+    from google.cloud import storage
+
+    return storage.Client()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
     """What a process runs with: settings, folder that relative places start from, environment, clock.
@@ -58,7 +66,7 @@ class Runtime:
     root: Path
     environment: Mapping[str, str] = field(repr=False)
     clock: Clock = now
-    buckets: "Callable[[], storage.Client]" = field(default=lambda: cloud_client(), repr=False)
+    buckets: "Callable[[], storage.Client]" = field(default=cloud_client, repr=False)
 
     def path(self, path: str) -> Path:
         """Return a configured path, made absolute."""
@@ -85,14 +93,6 @@ class Runtime:
 
 
 GS = "gs://"
-
-
-@cache
-def cloud_client() -> "storage.Client":
-    """Return the process's Cloud Storage client; credentials are the machine's own (application default)."""
-    from google.cloud import storage
-
-    return storage.Client()
 
 
 def market_data(runtime: Runtime) -> MarketData:

@@ -88,7 +88,7 @@ def portfolio(graph: GraphContext) -> dg.AssetsDefinition:
         frame = pl.concat([limits.portfolio(books, day=day, sessions=sessions, **risk) for day in days])
         admitted = frame.filter("admitted").group_by("day").agg(pl.col("net_pnl").sum(), pl.len())
         net = {str(day): pnl for day, pnl, _ in admitted.iter_rows()}
-        note_rows(context, frame, net_pnl_usd=net, admitted={str(day): n for day, _, n in admitted.iter_rows()})
+        note_rows(context, frame, {"net_pnl_usd": net, "admitted": {str(day): n for day, _, n in admitted.iter_rows()}})
         return Partitions(frame, {str(day): {"complete": True} for day in days})
 
     return portfolio

@@ -10,7 +10,8 @@ import polars as pl
 
 from timegpt_assets.adapters.market.market_data import Delivering
 from timegpt_assets.adapters.market.month_file import Delivery
-from timegpt_assets.adapters.storage.parquet_store import Facts, LazyPartitions, Partitions, PartitionStream
+from timegpt_assets.adapters.storage.parquet_files import Facts
+from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, Partitions, PartitionStream
 from timegpt_assets.assets import previews
 from timegpt_assets.assets.declare import declared, in_chunks, note_rows, stored_in
 from timegpt_assets.config import core_inputs
@@ -94,30 +95,33 @@ def _judged(
     for days in in_chunks(days_of(asked)):
         files = [str(day) for day in days]
         own = [key for key in asked if key[:10] in files]
-        raw, known = raw_bars.of(days), {"sessions": calendar.sessions_frame(days), "policy": policy}
-        door = _known_at_the_door({key: raw_bars.facts[key] for key in own})
-        quality = session_grid.quality(raw, keys=_keys(own), late_day=late_day, **known, **door)
-        frame = session_grid.grid(raw, quality, **known)
-        charts = previews.day_charts(context, quality, partial(session_grid.grid, raw, **known), drawn)
+        raw, sessions = raw_bars.of(days), calendar.sessions_frame(days)
+        faults, closes = _known_at_the_door({key: raw_bars.facts[key] for key in own})
+        quality = session_grid.quality(
+            raw, keys=_keys(own), sessions=sessions, policy=policy, faults=faults, closes=closes, late_day=late_day
+        )
+        gridded = partial(session_grid.grid, raw, sessions=sessions, policy=policy)
+        frame, charts = gridded(quality), previews.day_charts(context, quality, gridded, drawn)
         drawn += len(charts.get("bars", ()))
         facts = {f"{row['day']}|{row['symbol']}": _plain(row) for row in quality.iter_rows(named=True)}
         said = {name: {key: fact[name] for key, fact in facts.items() if fact[name]} for name in ("verdict", "reason")}
-        note_rows(context, frame, of=own, **said, **charts)
+        note_rows(context, frame, {**said, **charts}, of=own)
         yield files, Partitions(frame, facts)
 
 
-def _known_at_the_door(facts: Mapping[str, Facts]) -> dict[str, pl.DataFrame]:
-    """Return facts of raw_bars as frames: faults of the files, and the closes before."""
-    faults, closes = [], []
+def _known_at_the_door(facts: Mapping[str, Facts]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return facts of raw_bars as frames: FAULTS of the files, and the CLOSES before."""
+    faults: list[tuple[Any, ...]] = []
+    closes: list[tuple[Any, ...]] = []
     for key, fact in facts.items():
         day, _, symbol = key.partition("|")
         at = (date.fromisoformat(day), symbol)
         faults += [(*at, *fault) for fault in fact.get("faults", ())]
         closes += [(*at, fact["previous_close"])] if "previous_close" in fact else []
-    return {
-        "faults": pl.DataFrame(faults, schema=session_grid.FAULTS, orient="row"),
-        "closes": pl.DataFrame(closes, schema=session_grid.CLOSES, orient="row"),
-    }
+    return (
+        pl.DataFrame(faults, schema=session_grid.FAULTS, orient="row"),
+        pl.DataFrame(closes, schema=session_grid.CLOSES, orient="row"),
+    )
 
 
 def _keys(partitions: Sequence[str]) -> pl.DataFrame:
@@ -142,7 +146,7 @@ def quality_report(graph: GraphContext) -> dg.AssetsDefinition:
     def quality_report(context: dg.AssetExecutionContext, bars: Partitions) -> pl.DataFrame:
         """One verdict per symbol of the day with the facts behind it, read from what was stored with the bars."""
         frame = verdicts(bars.facts)
-        note_rows(context, frame, verdicts=_verdict_counts(frame), **previews.verdict_map(context, frame))
+        note_rows(context, frame, {"verdicts": _verdict_counts(frame), **previews.verdict_map(context, frame)})
         return frame
 
     return quality_report

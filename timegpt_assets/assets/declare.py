@@ -7,13 +7,19 @@ span of sessions a month asset looks back over.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
 import polars as pl
-from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
+from dagster._core.execution.context.metadata_logging import (
+    AssetMetadataHandle,
+    OutputMetadataAccumulator,
+    OutputMetadataHandle,
+)
 
-from timegpt_assets.adapters.storage.parquet_store import Facts, Partitions, missing_partition
+from timegpt_assets.adapters.storage.parquet_files import Facts
+from timegpt_assets.adapters.storage.parquet_store import Partitions, missing_partition
 from timegpt_assets.core import calendar
 from timegpt_assets.core.schema import Table
 from timegpt_assets.io_managers import TableIOManager
@@ -35,7 +41,7 @@ def declared(
     **options: Any,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Return the decorator that makes a function the asset ``group/<name or table name>`` holding ``table``."""
-    return dg.asset(
+    decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
         name=name or table.name,
         key_prefix=[group],
         group_name=group,
@@ -45,6 +51,7 @@ def declared(
         backfill_policy=dg.BackfillPolicy.single_run(),
         **options,
     )
+    return decorator
 
 
 def column_schema(table: Table) -> dg.TableSchema:
@@ -140,10 +147,11 @@ def in_chunks(days: Sequence[date]) -> Iterator[Sequence[date]]:
 def note_rows(
     context: dg.AssetExecutionContext,
     frame: pl.DataFrame,
+    facts: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    *,
     of: Sequence[str] | None = None,
-    **facts: Mapping[str, Any],
 ) -> None:
-    """Put row counts, span and further facts (name -> partition key -> value) beside each materialisation.
+    """Put row counts, span and further ``facts`` (name -> partition key -> value) beside each materialisation.
 
     ``of``: the partitions the frame is of; all of the run's when it is not cut into chunks.
     """
@@ -166,7 +174,9 @@ def noted(context: dg.AssetExecutionContext, notes: Mapping[str, Mapping[str, An
     """
     step, key = context.get_step_execution_context(), context.asset_key
     told = step._metadata_accumulator.per_output_metadata
-    own = {AssetMetadataHandle(asset_key=key, partition_key=partition): dict(said) for partition, said in notes.items()}
+    own: dict[OutputMetadataHandle | AssetMetadataHandle, Mapping[str, Any]] = {
+        AssetMetadataHandle(asset_key=key, partition_key=partition): dict(said) for partition, said in notes.items()
+    }
     merged = {handle: {**told.get(handle, {}), **said} for handle, said in own.items()}
     step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata={**told, **merged})
 
@@ -200,19 +210,7 @@ def keep_days(
     ``notes`` holds an entry for each such day; days without one stay unmarked.
     """
     store.keep(context.asset_key, context.assets_def.metadata_by_key[context.asset_key], frame, days=notes)
+    counted = _counted(frame, ["day"])
     for day, noted in notes.items():
-        rows = frame.filter(pl.col("day") == date.fromisoformat(day))
-        said = {**_notes(rows if rows.height else None), **noted, "run_failed_later": True}
+        said = {**counted.get(day, {"rows": 0}), **noted, "run_failed_later": True}
         context.log_event(dg.AssetMaterialization(asset_key=context.asset_key, partition=day, metadata=said))
-
-
-def _notes(part: pl.DataFrame | None) -> dict[str, Any]:
-    if part is None:
-        return {"rows": 0}
-    clock = next((name for name in ("ts", "snapshot_ts") if name in part.columns), None)
-    notes: dict[str, Any] = {"rows": part.height}
-    if clock:
-        notes["span"] = f"{part[clock].min():%H:%M} to {part[clock].max():%H:%M} UTC"
-    if "symbol" in part.columns and part["symbol"].n_unique() > 1:
-        notes["symbols"] = part["symbol"].n_unique()
-    return notes

@@ -72,7 +72,7 @@ def day_scores(graph: GraphContext) -> dg.AssetsDefinition:
     ) -> Partitions:
         """Every symbol's scores of the day with the quantiles behind them, and a picture of fans and outcomes."""
         frame = forecast.day_scores(forecast_scores, forecasts)
-        note_rows(context, frame, **previews.coverages(frame), **previews.fans(context, forecasts, panel))
+        note_rows(context, frame, previews.coverages(frame) | previews.fans(context, forecasts, panel))
         return Partitions(frame, {key: {"complete": True} for key in context.partition_keys})
 
     return day_scores

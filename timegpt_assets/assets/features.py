@@ -79,7 +79,7 @@ def _noted(
         days = [str(day) for day in chunk.days]
         dropped = {f"{day}|{symbol}": n for day, symbol, n in chunk.dropped.iter_rows()}
         keys = [key for key in asked if key[:10] in days]
-        note_rows(context, chunk.frame, of=keys, dropped={key: dropped.get(key, 0) for key in keys})
+        note_rows(context, chunk.frame, {"dropped": {key: dropped.get(key, 0) for key in keys}}, of=keys)
         yield days, Partitions(chunk.frame)
 
 

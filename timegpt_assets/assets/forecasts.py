@@ -27,7 +27,7 @@ def snapshots(graph: GraphContext) -> dg.AssetsDefinition:
         asked_when = core_inputs.schedule(graph.settings, daily_files.calendar)
         frame = schedule.snapshots(days_of(context.partition_keys), **asked_when)
         asked = frame.group_by("day").agg(pl.col("asked").sum())
-        note_rows(context, frame, asked={str(day): n for day, n in asked.iter_rows()})
+        note_rows(context, frame, {"asked": {str(day): n for day, n in asked.iter_rows()}})
         return frame
 
     return snapshots
@@ -61,15 +61,16 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
         found: dict[str, Answered] = {}
         known = with_own(context, panel, "features/panel")
         framed = core_inputs.framing(graph.settings, daily_files.calendar)
-        asking = {"budget_run_id": context.run.run_id, "reask": context.run.tags.get(REASK) == "true"}
+        run_id, reask = context.run.run_id, context.run.tags.get(REASK) == "true"
         try:
             for day in days_of(context.partition_keys):
-                found[str(day)] = forecaster.answers(make(known, snapshots, day=day, **framed), **asking)
+                frames = make(known, snapshots, day=day, **framed)
+                found[str(day)] = forecaster.answers(frames, budget_run_id=run_id, reask=reask)
         except CallError:
             keep_days(context, io_manager, _rows(nothing, found), {k: a.notes for k, a in found.items()})
             raise
         rows = _rows(nothing, found)
-        note_rows(context, rows, **{name: {k: a.notes[name] for k, a in found.items()} for name in NOTES})
+        note_rows(context, rows, {name: {k: a.notes[name] for k, a in found.items()} for name in NOTES})
         return rows
 
     return answers

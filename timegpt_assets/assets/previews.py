@@ -42,7 +42,7 @@ def fans(
     from timegpt_assets.reports.pictures.fan import fan
     from timegpt_assets.reports.pictures.render import markdown
 
-    pictures = {}
+    pictures: dict[str, dg.MetadataValue] = {}
     path = price_path(panel)
     for day in days_of(context.partition_keys)[-DRAWN_DAYS:]:
         own = forecasts.filter(pl.col("day") == day)
@@ -57,8 +57,9 @@ def of_months(context: dg.AssetExecutionContext, frame: pl.DataFrame, table: str
     """Put the pictures of a month table beside the run's newest month that has rows, as Markdown the UI shows."""
     from timegpt_assets.reports.pictures import coverage, intervals
     from timegpt_assets.reports.pictures.render import markdown
+    from timegpt_assets.reports.pictures.style import Picture
 
-    drawn = {
+    drawn: dict[str, dict[str, Callable[[pl.DataFrame], Picture]]] = {
         "forecast_diagnostics": {"coverage": coverage.coverage},
         "pit_reliability": {"reliability": coverage.reliability, "histogram": intervals.histogram},
         "interval_widths": {"widths": intervals.widths},
@@ -105,7 +106,7 @@ def day_charts(
     from timegpt_assets.reports.pictures.render import markdown
 
     bars = grid(chosen.with_columns(verdict=pl.lit("ok")))
-    charts = {}
+    charts: dict[str, dg.MetadataValue] = {}
     for row in chosen.iter_rows(named=True):
         about = {"day": row["day"], "symbol": row["symbol"]}
         words = f"{row['verdict']}{', ' if row['rules'] else ''}{row['rules'].replace(',', ', ')}"

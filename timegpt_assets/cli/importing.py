@@ -87,11 +87,17 @@ def verdicts(runtime: Runtime, root: Path, months: set[tuple[str, date]]) -> pl.
     for symbol in sorted({symbol for symbol, _ in months}):
         own = [d for of, month in sorted(months) if of == symbol for d in calendar.month_sessions(f"{month:%Y-%m}")]
         found = source.delivery([symbol], own)
-        days = [d for d in own if found.bars.height and found.bars["day"].min() <= d <= found.bars["day"].max()]
-        keys = pl.DataFrame({"day": days, "symbol": symbol}, schema={"day": pl.Date, "symbol": pl.String})
-        known = {"faults": found.faults, "closes": session_grid.previous_closes(found.bars, days=days), "keys": keys}
-        sessions = calendar.sessions_frame(days)
-        frames.append(_summary(symbol, session_grid.quality(found.bars, sessions=sessions, policy=policy, **known)))
+        there = sorted(found.bars["day"].unique())
+        days = [d for d in own if there and there[0] <= d <= there[-1]]
+        quality = session_grid.quality(
+            found.bars,
+            keys=pl.DataFrame({"day": days, "symbol": symbol}, schema={"day": pl.Date, "symbol": pl.String}),
+            sessions=calendar.sessions_frame(days),
+            policy=policy,
+            faults=found.faults,
+            closes=session_grid.previous_closes(found.bars, days=days),
+        )
+        frames.append(_summary(symbol, quality))
     return pl.concat(frames) if frames else pl.DataFrame()
 
 

@@ -7,6 +7,7 @@ somebody asked for is ever noted: nothing is paid for because it happens to be m
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from typing import Any
 
 import dagster as dg
 import orjson
@@ -59,7 +60,7 @@ def forget(instance: dg.DagsterInstance) -> int:
     return count
 
 
-def _read(entry: dict[str, object]) -> Pending:
+def _read(entry: dict[str, Any]) -> Pending:
     first, last = (date.fromisoformat(str(entry[name])) for name in ("first", "last"))
-    assets, symbols = (tuple(map(str, entry[name])) for name in ("assets", "symbols"))  # type: ignore[call-overload]
+    assets, symbols = (tuple(map(str, entry[name])) for name in ("assets", "symbols"))
     return Pending(first=first, last=last, assets=assets, symbols=symbols, why=str(entry["why"]))

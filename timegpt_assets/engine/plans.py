@@ -73,7 +73,7 @@ def closures(
 
     ``alone`` assets get a run of their own. Assets outside ``nodes`` are taken as there.
     """
-    left, runs = dict(sorted(asset_nodes.items(), key=lambda item: item[0].path)), []
+    left, runs = dict(sorted(asset_nodes.items(), key=lambda item: list(item[0].path))), []
     while left:
         options = [_closed(left, kind, alone) for kind in sorted({s.kind for s in left.values()})]
         options += [(k,) for k in left if k in alone and not left[k].deps & left.keys()]

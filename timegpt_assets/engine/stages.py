@@ -99,7 +99,7 @@ def _with_upstream(keys: Sequence[AssetKey], asset_nodes: dict[AssetKey, AssetNo
         if key not in found:
             found.add(key)
             waiting.extend(asset_nodes[key].deps)
-    return sorted(found, key=lambda k: k.path)
+    return sorted(found, key=lambda k: list(k.path))
 
 
 def sessions_asked(graph: GraphContext, start: date, end: date, *, at: datetime) -> list[date]:

@@ -156,7 +156,8 @@ def _data_quality(report: Report) -> list[Row]:
     rows = [("data quality", verdict, f"{n:,} of {report.quality.height:,}") for verdict, n in counts.iter_rows()]
     if not rows:
         return [("data quality", "verdicts", "no rows")]
-    return [*rows, ("data quality", "mean completeness", f"{report.quality['completeness'].mean():.2%}")]
+    completeness = report.quality.select(pl.col("completeness").mean()).item()
+    return [*rows, ("data quality", "mean completeness", f"{completeness:.2%}")]
 
 
 def _gate_counts(report: Report) -> list[Row]:

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import orjson
 import polars as pl
@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 
 from timegpt_assets.adapters.storage.object_store import REMEDIES, is_refusal
 
-JSON: TypeAlias = "bool | int | float | str | Collection[JSON] | Mapping[str, JSON] | None"
-Facts: TypeAlias = Mapping[str, JSON]
+Facts: TypeAlias = Mapping[str, Any]
+"""What is known of a partition beside its rows, by name: JSON values, which ``written`` checks."""
 Day: TypeAlias = date | str
 """A trading day; also ``YYYY-MM`` for a month and ``all`` for what is not partitioned: the file's name."""
 

@@ -56,7 +56,8 @@ def blamed(offending: str, bars: pl.DataFrame) -> pl.DataFrame:
 
 def _filled(rows: pl.DataFrame, x: alt.X) -> alt.Chart:
     filled = rows.filter("is_filled").select("at", "to")
-    return alt.Chart(filled).mark_rect(color=ORANGE, opacity=0.45).encode(x=x, x2="to:T")
+    chart: alt.Chart = alt.Chart(filled).mark_rect(color=ORANGE, opacity=0.45).encode(x=x, x2="to:T")
+    return chart
 
 
 def _ranges(rows: pl.DataFrame, x: alt.X) -> list[alt.Chart]:
@@ -67,13 +68,17 @@ def _ranges(rows: pl.DataFrame, x: alt.X) -> list[alt.Chart]:
 
 
 def _closes(rows: pl.DataFrame, x: alt.X, y: alt.Y) -> alt.Chart:
-    return alt.Chart(rows.select("at", "close")).mark_line(color=BLUE, strokeWidth=1).encode(x=x, y=y)
+    chart: alt.Chart = alt.Chart(rows.select("at", "close")).mark_line(color=BLUE, strokeWidth=1).encode(x=x, y=y)
+    return chart
 
 
 def _points(flags: pl.DataFrame, x: alt.X, y: alt.Y) -> alt.Chart:
     points = alt.Chart(flags.with_columns(at=wall_clock("ts")).select("at", "close", "rule"))
     shape = alt.Shape("rule:N", title=None, sort=sorted(flags["rule"].unique()))
-    return points.mark_point(color=VERMILION, size=70, filled=False, strokeWidth=2).encode(x=x, y=y, shape=shape)
+    chart: alt.Chart = points.mark_point(color=VERMILION, size=70, filled=False, strokeWidth=2).encode(
+        x=x, y=y, shape=shape
+    )
+    return chart
 
 
 def _title(text: str, bars: pl.DataFrame, flags: pl.DataFrame) -> alt.Title:

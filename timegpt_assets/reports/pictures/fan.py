@@ -140,18 +140,21 @@ def _axes(path: pl.DataFrame, *, alone: bool) -> tuple[alt.X, alt.Y]:
 
 def _line(path: pl.DataFrame, x: alt.X, y: alt.Y) -> alt.Chart:
     prices = alt.Chart(path.select("bp", at=wall_clock("known_at")))
-    return prices.mark_line(color=MUTED, strokeWidth=1, strokeJoin="round", opacity=0.75).encode(x=x, y=y)
+    chart: alt.Chart = prices.mark_line(color=MUTED, strokeWidth=1, strokeJoin="round", opacity=0.75).encode(x=x, y=y)
+    return chart
 
 
 def _bands(wedges: pl.DataFrame, x: alt.X) -> alt.Chart:
     names = [f"{level} %" for level in sorted(SHADES)]
     shade = alt.Fill("band:N", title="band", sort=names).scale(domain=names, range=[SHADES[n] for n in sorted(SHADES)])
     encoded = alt.Chart(wedges).mark_area(opacity=1, interpolate="linear").encode(x=x, y="lo:Q", y2="hi:Q", fill=shade)
-    return encoded.encode(detail="snapshot:T")
+    chart: alt.Chart = encoded.encode(detail="snapshot:T")
+    return chart
 
 
 def _median(medians: pl.DataFrame, x: alt.X, y: alt.Y) -> alt.Chart:
-    return alt.Chart(medians).mark_line(color=BLUE, strokeWidth=1.5).encode(x=x, y=y, detail="snapshot:T")
+    chart: alt.Chart = alt.Chart(medians).mark_line(color=BLUE, strokeWidth=1.5).encode(x=x, y=y, detail="snapshot:T")
+    return chart
 
 
 def _points(fans: pl.DataFrame, x: alt.X, y: alt.Y, *, size: float) -> alt.Chart:
@@ -159,14 +162,16 @@ def _points(fans: pl.DataFrame, x: alt.X, y: alt.Y, *, size: float) -> alt.Chart
     colour = alt.Color("outcome:N", title="outcome and 80 % band")
     colour = colour.scale(domain=list(OUTCOMES), range=list(OUTCOMES.values()))
     points = alt.Chart(known).mark_point(filled=True, size=size, opacity=1, stroke="white", strokeWidth=1)
-    return points.encode(x=x, y=y, color=colour)
+    chart: alt.Chart = points.encode(x=x, y=y, color=colour)
+    return chart
 
 
 def _trade_marks(marks: pl.DataFrame, x: alt.X, y: alt.Y, *, size: float) -> alt.Chart:
     """Return hollow marks: an exit at its forecast's target must not hide the outcome."""
     shape = alt.Shape("mark:N", title="trade").scale(domain=list(MARKERS), range=list(MARKERS.values()))
     drawn = alt.Chart(marks).mark_point(size=size, color=TRADE, filled=False, opacity=1, strokeWidth=1.8)
-    return drawn.encode(x=x, y=y, shape=shape)
+    chart: alt.Chart = drawn.encode(x=x, y=y, shape=shape)
+    return chart
 
 
 def _counted(fans: pl.DataFrame) -> str:

@@ -36,7 +36,7 @@ def histogram(rows: pl.DataFrame, *, symbol: str = "*") -> Picture:
     if own.is_empty():
         return nothing("Outcomes between the quantiles")
     charts = [_histogram_panel(part, source) for source, part in by_source(own)]
-    n = own["n"].max()
+    n = own.select(pl.col("n").max()).item()
     title = titled(_histogram_title(own), f"{until(own)}; dashes: perfect; n {n:,}; {sources(own)}")
     return panels(charts, title, columns=2)
 
@@ -137,7 +137,8 @@ def _width_panel(rows: pl.DataFrame, source: str) -> Picture:
         strokeWidth=2, point=alt.OverlayMarkDef(size=40, filled=True, opacity=1)
     )
     layers = lines.encode(x=x, y=y, color=colour)
-    return layers.properties(title=alt.Title(source, fontSize=11), width=WIDTH, height=HEIGHT)
+    panel: Picture = layers.properties(title=alt.Title(source, fontSize=11), width=WIDTH, height=HEIGHT)
+    return panel
 
 
 def _width_title(rows: pl.DataFrame) -> str:

@@ -43,7 +43,8 @@ def _cells(rows: pl.DataFrame, x: alt.X, y: alt.Y) -> alt.Chart:
     colour = alt.Color("verdict:N", title=None, sort=seen).legend(symbolType="square")
     colour = colour.scale(domain=seen, range=[VERDICTS[v] for v in seen])
     cells = alt.Chart(rows.sort("day", "symbol")).mark_rect(stroke="white", strokeWidth=1)
-    return cells.encode(x=x, y=y, color=colour)
+    chart: alt.Chart = cells.encode(x=x, y=y, color=colour)
+    return chart
 
 
 def _numbers(rows: pl.DataFrame, x: alt.X, y: alt.Y) -> alt.Chart:
@@ -51,19 +52,22 @@ def _numbers(rows: pl.DataFrame, x: alt.X, y: alt.Y) -> alt.Chart:
     words = pl.when(pl.col("verdict").is_in(dark)).then(pl.lit("white")).otherwise(pl.lit(INK))
     numbers = alt.Chart(rows.with_columns(ink=words).sort("day", "symbol")).mark_text(fontSize=10)
     ink = alt.Color("ink:N", scale=None)
-    return numbers.encode(x=x, y=y, text=alt.Text("percent:N"), color=ink).transform_calculate(
+    chart: alt.Chart = numbers.encode(x=x, y=y, text=alt.Text("percent:N"), color=ink).transform_calculate(
         percent="format(datum.completeness * 100, '.1f')"
     )
+    return chart
 
 
 def _means(rows: pl.DataFrame, y: alt.Y) -> alt.Chart:
     means = rows.group_by("symbol").agg(pl.col("completeness").mean()).sort("symbol")
     text = alt.Text("completeness:Q", format=".1%")
     column = alt.Chart(means).mark_text(align="left", dx=8, fontSize=11, color=MUTED)
-    return column.encode(x=alt.value("width"), y=y, text=text)
+    chart: alt.Chart = column.encode(x=alt.value("width"), y=y, text=text)
+    return chart
 
 
 def _title(rows: pl.DataFrame) -> alt.Title:
     good = rows["verdict"].is_in(["ok", "warned"]).sum()
-    words = f"{good:,} of {rows.height:,} symbol days usable, {rows['completeness'].mean():.1%} of minutes printed"
+    printed = rows.select(pl.col("completeness").mean()).item()
+    words = f"{good:,} of {rows.height:,} symbol days usable, {printed:.1%} of minutes printed"
     return titled(words, "verdict per day and symbol; at the right: mean completeness, minutes printed of the session")

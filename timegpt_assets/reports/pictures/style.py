@@ -10,6 +10,7 @@ import altair as alt
 import polars as pl
 
 Picture = alt.Chart | alt.LayerChart | alt.ConcatChart | alt.FacetChart
+"""What can be rendered. Altair's decorators lose the type of chained calls, so what they give is named with it."""
 
 WIDTH, HEIGHT = 560, 220
 """Plot area of a single picture in pixels; with axes, title and legend about 640 x 320."""
@@ -82,7 +83,10 @@ def titled(text: str, subtitle: str = "") -> alt.Title:
 def nothing(text: str, *, width: int = WIDTH, height: int = HEIGHT) -> alt.Chart:
     """Return the picture of an empty frame: its title and the words ``no rows``."""
     words = alt.Chart(pl.DataFrame({"words": ["no rows"]})).mark_text(color=MUTED, fontSize=13)
-    return words.encode(text=alt.Text("words:N")).properties(title=titled(text), width=width, height=height)
+    picture: alt.Chart = words.encode(text=alt.Text("words:N")).properties(
+        title=titled(text), width=width, height=height
+    )
+    return picture
 
 
 def panels(charts: Sequence[Picture], title: alt.Title, *, columns: int) -> Picture:
@@ -93,7 +97,8 @@ def panels(charts: Sequence[Picture], title: alt.Title, *, columns: int) -> Pict
     if len(charts) == 1:
         return charts[0].properties(title=title)
     shared = alt.concat(*charts, columns=columns, spacing=18).properties(title=title)
-    return shared.resolve_scale(color="shared", fill="shared", shape="shared")
+    picture: Picture = shared.resolve_scale(color="shared", fill="shared", shape="shared")
+    return picture
 
 
 def sources(frame: pl.DataFrame) -> str:
