@@ -55,7 +55,7 @@ def grid(settings: Settings) -> Grid:
         end_date=(last + timedelta(days=1)).isoformat() if last else None,
         timezone=calendar.ZONE,
         exclusions=[*WEEKEND_MIDNIGHTS, *_holiday_midnights(first_day, last or calendar.LAST_DAY)],
-        end_offset=0 if last else 1,
+        end_offset=1,  # today exists, also when the grid ends today or later; no day after the end ever does
     )
     symbol = dg.StaticPartitionsDefinition(list(symbols(settings)))
     return Grid(
@@ -83,7 +83,7 @@ def _months(first: date, last: date | None) -> dg.MonthlyPartitionsDefinition:
         start_date=first.isoformat(),
         end_date=after_last,
         timezone=calendar.ZONE,
-        end_offset=0 if last else 1,  # the open month exists
+        end_offset=1,  # the open month exists
     )
 
 

@@ -1,6 +1,6 @@
 """Partitions: the grid is the exchange's calendar, and windows count sessions."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -69,6 +69,20 @@ def test_an_open_grid_ends_today_and_holds_the_open_month():
     today = dg.DailyPartitionsDefinition(start_date="2025-01-01", timezone=calendar.ZONE, end_offset=1)
     assert newest >= date.fromisoformat(today.get_last_partition_key())
     assert found.month.get_last_partition_key() >= today.get_last_partition_key()[:7] + "-01"
+
+
+@pytest.mark.parametrize("ahead", [-40, -1, 0, 1, 40])
+def test_a_grid_that_ends_today_or_later_holds_today_and_one_that_ended_holds_no_day_after(ahead):
+    today = datetime.now(ZoneInfo(calendar.ZONE)).date()
+    last = today + timedelta(days=ahead)
+    found = small(f"data.end_date={last}", "data.start_date=2025-01-02")
+    newest = min(last, today)
+    expected = sessions(date(2025, 1, 2), newest)[-1]
+    after = calendar.shifted(expected, 1)  # on a day without a session Dagster offers the next one already
+    offered = {expected, after} if expected < today and after <= last else {expected}
+    assert date.fromisoformat(found.trading_day.get_last_partition_key()) in offered
+    assert found.trading_day.has_partition_key(f"{expected}")
+    assert found.month.get_last_partition_key() == f"{newest:%Y-%m}-01"
 
 
 def test_a_symbol_that_is_forecast_and_context_is_one_partition():

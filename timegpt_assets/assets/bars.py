@@ -28,8 +28,13 @@ def raw_bars(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the rows as the source delivered them."""
 
     @declared(RAW_BARS, group="bars", partitions=graph.grid.day_symbol)
-    def raw_bars(context: dg.AssetExecutionContext, market_data: dg.ResourceParam[MarketData]) -> Partitions:
+    def raw_bars(
+        context: dg.AssetExecutionContext,
+        market_data: dg.ResourceParam[MarketData],
+        clock: dg.ResourceParam[Clock],
+    ) -> Partitions:
         """Minute bars as the source delivered them, in our names and UTC; nothing dropped, nothing repaired."""
+        calendar.refuse_open(days_of(context.partition_keys), clock())  # the UI offers the next session, too
         found = arrived(market_data, context.partition_keys)
         note_rows(context, found.frame)
         return found

@@ -67,6 +67,7 @@ EXPECTED = (
     DailyFileError,
     CallError,
     calendar.NotASession,
+    calendar.StillOpen,
 )
 
 P = ParamSpec("P")

@@ -25,6 +25,10 @@ class NotASession(ValueError):
     """Raised for a day on which the exchange does not open; names the day and the nearest sessions."""
 
 
+class StillOpen(ValueError):
+    """Raised for a session that has not closed; names it and the newest one that has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One trading day: ``day`` is the New York date, ``open`` and ``close`` are aware UTC times."""
@@ -123,6 +127,12 @@ def last_closed_session(at: datetime) -> date:
     """Return the newest session that has closed at ``at``, which must carry a time zone."""
     earlier = sessions(at.date() - timedelta(days=14), at.date())
     return next(s.day for s in reversed(earlier) if has_closed(s.day, at))
+
+
+def refuse_open(days: Iterable[date], at: datetime) -> None:
+    """Raise StillOpen for the first of the days whose session has not closed at ``at``."""
+    if still := [day for day in sorted(days) if not has_closed(day, at)]:
+        raise StillOpen(f"the session of {still[0]} has not closed yet. Ask for {last_closed_session(at)} or earlier.")
 
 
 def late_session(at: datetime, after_min: int) -> date | None:

@@ -105,8 +105,8 @@ def _with_upstream(keys: Sequence[AssetKey], asset_nodes: dict[AssetKey, AssetNo
 def sessions_asked(graph: GraphContext, start: date, end: date, *, at: datetime) -> list[date]:
     """Return the sessions from ``start`` to ``end``, all of them closed and on the grid.
 
-    Raises Refused for an empty range, a day off the grid, and a session that has not closed at ``at``; NotASession,
-    with the nearest ones, for a single day that is none.
+    Raises Refused for an empty range and a day off the grid, StillOpen for a session that has not closed at ``at``, and
+    NotASession, with the nearest ones, for a single day that is none.
     """
     if end < start:
         raise Refused(f"the range {start}..{end} ends before it starts. Swap --start and --end.")
@@ -118,9 +118,7 @@ def sessions_asked(graph: GraphContext, start: date, end: date, *, at: datetime)
             f"{off[0]}{' and others' if len(off) > 1 else ''} lies outside the grid, which runs from "
             f"{graph.settings.data.start_date} to {last or 'today'}. Move data.start_date or data.end_date."
         )
-    if open_days := [d for d in days if not calendar.has_closed(d, at)]:
-        newest = last_closed_session(at)
-        raise Refused(f"the session of {open_days[0]} has not closed yet. Ask for {newest} or earlier.")
+    calendar.refuse_open(days, at)
     return days
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 
 import dagster as dg
 import polars as pl
@@ -11,6 +11,7 @@ import pytest
 
 from timegpt_assets.adapters.market.market_data import MarketDataError
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
+from timegpt_assets.core import calendar
 from timegpt_assets.engine.engine import RANGE_END, RANGE_START, Engine, Outcome, RunFailed, asset_nodes
 from timegpt_assets.engine.plans import PartitionRef
 from timegpt_assets.engine.stages import EVERYDAY, rectangle
@@ -253,6 +254,22 @@ def test_after_a_failure_the_same_rectangle_makes_only_what_is_left(tmp_path):
         after = found.bytes()
     assert {name: after[name] for name in before} == before
     assert outcome.there > 0
+
+
+@pytest.mark.parametrize("hour", [13, 15])
+def test_a_session_that_has_not_closed_is_refused_by_the_asset_itself_however_it_is_launched(tmp_path, hour):
+    """The UI offers the partition all day long: a morning's rows would stand for the session."""
+    at = datetime(2025, 1, 17, hour, tzinfo=UTC)
+    market = Market()
+    with road(tmp_path, TWO, overriding={"market_data": market}, clock=lambda: at) as found:
+        for keys in (
+            {"partition": "2025-01-17|AAPL"},
+            {"tags": {RANGE_START: "2025-01-16|AAPL", RANGE_END: "2025-01-17|SPY"}},
+        ):
+            with pytest.raises(calendar.StillOpen, match=r"of 2025-01-17 has not closed yet\. Ask for 2025-01-16 or"):
+                run(found.engine, [dg.AssetKey(["bars", "raw_bars"])], **keys)
+        assert found.bytes() == {}
+        assert market.asked == [], "nothing is read either"
 
 
 def test_one_bad_symbol_does_not_stop_the_rectangle_however_small_it_is(tmp_path):

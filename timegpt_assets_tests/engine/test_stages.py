@@ -141,7 +141,7 @@ def test_a_single_day_without_a_session_is_answered_with_the_nearest_ones():
 def test_a_session_is_open_to_requests_from_its_close_on(day, closing, before):
     close = datetime.fromisoformat(closing).replace(tzinfo=UTC)
     whole_year = house("data.end_date=null")
-    with pytest.raises(Refused, match=f"session of {day} has not closed yet. Ask for {before} or earlier"):
+    with pytest.raises(calendar.StillOpen, match=f"session of {day} has not closed yet. Ask for {before} or earlier"):
         sessions_asked(whole_year, day, day, at=close - timedelta(seconds=1))
     assert sessions_asked(whole_year, day, day, at=close) == [day]
     assert last_closed_session(close) == day
