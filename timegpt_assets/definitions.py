@@ -24,6 +24,7 @@ from timegpt_assets.automation import source
 from timegpt_assets.config import core_inputs
 from timegpt_assets.config.settings import Settings, load_settings
 from timegpt_assets.core import lineage
+from timegpt_assets.engine.home_owner import claim
 from timegpt_assets.io_managers import TableIOManager
 from timegpt_assets.partitions import graph_context
 from timegpt_assets.runtime import Runtime
@@ -132,8 +133,12 @@ def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definiti
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Return the definitions the UI, the daemon and ``dg`` load."""
-    return build_definitions()
+    """Return the definitions the UI, the daemon and ``dg`` load; HomeOfAnother in another profile's DAGSTER_HOME."""
+    runtime = load_runtime()
+    home = runtime.environment.get("DAGSTER_HOME")
+    if home and Path(home).is_dir():
+        claim(Path(home), runtime)
+    return build_definitions(runtime)
 
 
 def lineage_records(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> dict[dg.AssetKey, lineage.Lineage]:

@@ -44,6 +44,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.definitions import PROJECT, load_runtime
 from timegpt_assets.engine import pending
 from timegpt_assets.engine.engine import RunFailed, asset_nodes
+from timegpt_assets.engine.home_owner import HomeOfAnother, claim
 from timegpt_assets.engine.revisions import only_stale, outdated
 from timegpt_assets.engine.stages import EVERYDAY, STAGES, Refused, last_closed_session, rectangle, sessions_asked
 from timegpt_assets.runtime import Runtime
@@ -63,6 +64,7 @@ EXPECTED = (
     StoreError,
     ObjectStoreError,
     HomeError,
+    HomeOfAnother,
     MarketDataError,
     DailyFileError,
     CallError,
@@ -262,6 +264,7 @@ def config(json: Json = False, settings: Set = None, profile: Profile = None) ->
 def ui(port: int = 3000, settings: Set = None, profile: Profile = None) -> None:
     """The Dagster UI and daemon on the instance the other verbs use."""
     runtime = load_runtime(settings or (), profile=profile)
+    claim(dagster_home(runtime), runtime)
     environment = dict(os.environ) | {
         "DAGSTER_HOME": str(dagster_home(runtime)),
         "DAGSTER_EVENT_BATCH_SIZE": EVENT_BATCH,

@@ -18,11 +18,12 @@ from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.definitions import PROJECT, build_definitions
 from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine
+from timegpt_assets.engine.home_owner import claim
 from timegpt_assets.engine.plans import RangeRun
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.runtime import Runtime
 
-EVENT_BATCH = "1000"
+BATCH_SIZE, EVENT_BATCH = "DAGSTER_EVENT_BATCH_SIZE", "1000"
 
 
 class HomeError(RuntimeError):
@@ -46,12 +47,14 @@ class CommandContext:
 
 @contextmanager
 def opened(runtime: Runtime, *, report: Callable[[RangeRun, bool], None]) -> Iterator[CommandContext]:
-    """Open the profile's instance and yield the desk. Raises HomeError when DAGSTER_HOME cannot be written."""
+    """Open the profile's instance and yield the desk; what is put into the environment for Dagster is taken back.
+
+    Raises HomeError when DAGSTER_HOME cannot be written, HomeOfAnother when it is another profile's.
+    """
     home = dagster_home(runtime)
-    os.environ["DAGSTER_HOME"] = str(home)
-    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", EVENT_BATCH)
+    claim(home, runtime)
     repository = build_definitions(runtime).get_repository_def()
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    with _environment(home), dg.DagsterInstance.from_config(str(home)) as instance:
         yield CommandContext(
             runtime=runtime,
             graph=graph_context(runtime.settings),
@@ -61,6 +64,19 @@ def opened(runtime: Runtime, *, report: Callable[[RangeRun, bool], None]) -> Ite
             store=ParquetStore(runtime.storage),
             lineage=LineageStore(runtime.storage),
         )
+
+
+@contextmanager
+def _environment(home: Path) -> Iterator[None]:
+    """Have Dagster's variables say which home is open, as long as it is."""
+    wanted = {"DAGSTER_HOME": str(home), BATCH_SIZE: os.environ.get(BATCH_SIZE, EVENT_BATCH)}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def dagster_home(runtime: Runtime) -> Path:

@@ -1,6 +1,8 @@
 """The desk: the instance lies where the UI finds it, and a home that cannot be used is named."""
 
+import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,8 @@ import pytest
 from timegpt_assets.cli.context import HomeError, dagster_home, opened
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.definitions import PROJECT
+from timegpt_assets.definitions import defs as load_defs
+from timegpt_assets.engine.home_owner import MARKER, HomeOfAnother, claim
 from timegpt_assets.event_storage import BatchedSqliteEventLogStorage
 from timegpt_assets.runtime import Runtime
 from timegpt_assets_tests.roads import LATER, SMALL
@@ -76,3 +80,58 @@ def test_the_desk_opens_the_instance_with_the_batched_event_log_and_reads_absent
         assert isinstance(command.engine.instance.event_log_storage, BatchedSqliteEventLogStorage)
         assert Path(command.engine.instance.root_directory) == tmp_path / ".dagster" / "demo"
         assert command.table("bars/bars", ["2025-01-16"]).is_empty()
+
+
+@pytest.mark.usefixtures("quiet_environment")
+def test_a_home_remembers_whose_it_is_and_refuses_another_profile_and_another_storage_root(tmp_path):
+    """The records of one would count as made for the other: nothing is opened, and the first one's go on."""
+    shared = {"DAGSTER_HOME": str(tmp_path / "home")}
+    with opened(runtime(tmp_path, **shared), report=lambda range_run, done: None):
+        assert os.environ["DAGSTER_HOME"] == shared["DAGSTER_HOME"]
+    assert "DAGSTER_HOME" not in os.environ, "a notebook's next profile is not opened in this one's home"
+    moved = load_settings(
+        profile="demo", config_dir=None, overrides=[*SMALL, "data.storage_root=elsewhere"], environment={}
+    )
+    dev = load_settings(
+        profile="dev", config_dir=None, overrides=[*SMALL, "data.storage_root=data/demo"], environment={}
+    )
+    for settings, ours, theirs in (
+        (dev, "'dev'", "profile 'demo'"),
+        (moved, f"'{tmp_path / 'elsewhere'}'", f"storage_root '{tmp_path / 'data' / 'demo'}'"),
+    ):
+        other = Runtime(settings=settings, root=tmp_path, environment=shared, clock=lambda: LATER)
+        with pytest.raises(HomeOfAnother) as refused, opened(other, report=lambda range_run, done: None):
+            pass
+        assert str(refused.value) == (
+            f"DAGSTER_HOME {tmp_path / 'home'} keeps the records of {theirs}, not {ours}. Give each its own: unset "
+            "DAGSTER_HOME, or set it or data.dagster_home to another folder. If the tables were moved along, delete "
+            f"{tmp_path / 'home' / MARKER} first."
+        )
+        with opened(replace(other, environment={"DAGSTER_HOME": str(tmp_path / ours)}), report=lambda *_: None):
+            pass  # the remedy
+    with opened(runtime(tmp_path, **shared), report=lambda range_run, done: None):
+        pass
+
+
+@pytest.mark.usefixtures("quiet_environment")
+@pytest.mark.parametrize("said", [b"", b"[]", b'{"profile": "demo"}', b"\xff"])
+def test_a_marker_that_says_nothing_is_named_and_once_deleted_the_home_opens(tmp_path, said):
+    home = tmp_path / ".dagster" / "demo"
+    home.mkdir(parents=True)
+    (home / MARKER).write_bytes(said)
+    with pytest.raises(HomeOfAnother, match="does not say whose DAGSTER_HOME it lies in"):
+        claim(home, runtime(tmp_path))
+    (home / MARKER).unlink()
+    claim(home, runtime(tmp_path))
+
+
+def test_the_ui_s_definitions_refuse_the_home_of_another_profile(tmp_path, monkeypatch):
+    """A daemon started by hand with another profile in the environment would take every day for made."""
+    (tmp_path / "configs").mkdir()
+    monkeypatch.setenv("TIMEGPT_ASSETS_CONFIG_DIR", str(tmp_path / "configs"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("TIMEGPT_ASSETS_PROFILE", "demo")
+    assert load_defs().get_repository_def()
+    monkeypatch.setenv("TIMEGPT_ASSETS_PROFILE", "dev")
+    with pytest.raises(HomeOfAnother, match="keeps the records of profile 'demo', not 'dev'"):
+        load_defs()
