@@ -262,7 +262,7 @@ def test_a_failed_write_leaves_other_partitions_untouched(instance: dg.DagsterIn
 def test_what_is_no_frame_and_a_table_that_is_not_declared_are_refused(
     instance: dg.DagsterInstance, store: ParquetStore
 ) -> None:
-    with pytest.raises(TypeError, match=r"bars/source returned list\. Return a polars DataFrame"):
+    with pytest.raises(TypeError, match=r"bars/source returned list\. Return a DataFrame, Partitions or"):
         Graph(instance, store, source(lambda _: [])).run("bars/source", first=f"{DAYS[0]}|AAA")
 
     @dg.asset(key=["bars", "nameless"], metadata={"table": "unheard"})
