@@ -12,6 +12,7 @@ import polars as pl
 from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, Partitions
 from timegpt_assets.core.calibration import samples
 from timegpt_assets.core.schema import Table
+from timegpt_assets.core.tables.columns import WILDCARD
 from timegpt_assets.core.tables.every import ALL
 from timegpt_assets.partitions import GraphContext
 
@@ -110,7 +111,7 @@ def coverage_holds(graph: GraphContext) -> dg.AssetChecksDefinition:
         description="On the month's last session no band's rolling coverage, all symbols pooled, has drifted.",
     )
     def coverage_holds(drift: pl.DataFrame) -> dg.AssetCheckResult:
-        last = drift.filter(pl.col("symbol") == "*", pl.col("day") == pl.col("day").max())
+        last = drift.filter(pl.col("symbol") == WILDCARD, pl.col("day") == pl.col("day").max())
         ringing = [
             f"{row['level']} % band: {row['coverage']:.3f} of {row['n']} outcomes, {row['score_source']}"
             for row in last.filter("alarm").iter_rows(named=True)

@@ -12,9 +12,10 @@ from typing import Any, TypeAlias
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.storage.parquet_files import WHOLE, StoreError
+from timegpt_assets.adapters.storage.parquet_files import StoreError
 from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, ParquetStore, Partitions, PartitionStream
 from timegpt_assets.core.schema import Table, TableError
+from timegpt_assets.core.tables.columns import WILDCARD
 
 Slot: TypeAlias = tuple[str, str]
 """A file and a partition inside it: ("2025-01-21", "AAPL"), ("2025-01-21", "*"), ("2025-01", "*"), ("all", "*")."""
@@ -81,7 +82,7 @@ class TableIOManager(dg.IOManager):
         stamped = checked.with_columns(pl.lit(self._lineage(key), dtype=pl.String).alias(LINEAGE))
         parts = {str(day): part for (day,), part in stamped.partition_by("day", as_dict=True).items()}
         for day in sorted(days):
-            self._store.write(asset, day, parts.get(day, stamped.clear()), keys=[WHOLE])
+            self._store.write(asset, day, parts.get(day, stamped.clear()), keys=[WILDCARD])
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame | Partitions | LazyPartitions:
         """Return the rows of all partitions asked for, by day and symbol; an empty frame when none is asked for.
@@ -126,12 +127,12 @@ class TableIOManager(dg.IOManager):
 def _slots(context: dg.OutputContext | dg.InputContext) -> dict[str, Slot]:
     """Return where each partition key of the run lies. The keys are iterated: a range fails where there are none."""
     if not context.has_asset_partitions:
-        return {ALL: (ALL, WHOLE)}
+        return {ALL: (ALL, WILDCARD)}
     definition = context.asset_partitions_def
     if isinstance(definition, dg.MultiPartitionsDefinition):
         return {key: (key.split("|")[0], key.split("|")[1]) for key in context.asset_partition_keys}
     end = len("YYYY-MM") if isinstance(definition, dg.MonthlyPartitionsDefinition) else None
-    return {key: (key[:end], WHOLE) for key in context.asset_partition_keys}
+    return {key: (key[:end], WILDCARD) for key in context.asset_partition_keys}
 
 
 def _files(slots: Mapping[str, Slot]) -> dict[str, dict[str, str]]:
@@ -162,9 +163,9 @@ def _refuse_strangers(
 ) -> None:
     """Raise StoreError for rows and facts of partitions that are not the run's."""
     ours = set(slots.values())
-    divided = any(symbol != WHOLE for _, symbol in ours)
-    found = {(file, s) for file, part in parts.items() for s in (part["symbol"].unique() if divided else (WHOLE,))}
-    strangers = [file if symbol == WHOLE else f"{file}|{symbol}" for file, symbol in sorted(found - ours)]
+    divided = any(symbol != WILDCARD for _, symbol in ours)
+    found = {(file, s) for file, part in parts.items() for s in (part["symbol"].unique() if divided else (WILDCARD,))}
+    strangers = [file if symbol == WILDCARD else f"{file}|{symbol}" for file, symbol in sorted(found - ours)]
     strangers += sorted(set(facts) - slots.keys())
     if strangers:
         more = f" and {len(strangers) - 5} more" if len(strangers) > 5 else ""

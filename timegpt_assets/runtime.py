@@ -146,7 +146,7 @@ def size(settings: Settings) -> Size:
     forecast, extra = settings.forecast, settings.forecast.exogenous
     return Size(
         max_bytes=forecast.max_bytes_per_call,
-        least_rows=core_inputs.least_rows(settings),
+        least_rows=forecast.framing.least_rows,
         columns=1 + len(extra.future) + len(extra.historic),
         ahead=forecast.horizon_min if extra.future else 0,
     )
@@ -160,8 +160,15 @@ def forecast_cache(runtime: Runtime) -> ForecastCache:
 def forecaster(runtime: Runtime) -> Forecaster:
     """Return the forecaster that ``forecast.backend`` names."""
     if runtime.settings.forecast.backend == "baseline":
-        return Baseline(**core_inputs.baseline(runtime.settings))
+        return baseline(runtime.settings)
     return _timegpt(runtime)
+
+
+def baseline(settings: Settings) -> Baseline:
+    """Return the local forecaster."""
+    return Baseline(
+        levels=core_inputs.levels(settings), spec=core_inputs.ridge_spec(settings), run_source=settings.run_source
+    )
 
 
 def _timegpt(runtime: Runtime) -> Forecaster:

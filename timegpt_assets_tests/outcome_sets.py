@@ -10,7 +10,6 @@ from pathlib import Path
 
 import polars as pl
 
-from timegpt_assets.adapters.baseline import Baseline
 from timegpt_assets.adapters.market.market_data import LocalMarketData
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.config import core_inputs
@@ -20,7 +19,7 @@ from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.features import matrix
 from timegpt_assets.core.features.context import market_context
 from timegpt_assets.core.forecasts import framing, quantiles, snapshots
-from timegpt_assets.runtime import MarketData
+from timegpt_assets.runtime import MarketData, baseline
 
 DENSE = ("forecast.snapshot_preset=dense", "forecast.history_days=10")
 REAL = {
@@ -69,16 +68,9 @@ def _outcomes(market: MarketData, symbols: Sequence[str], first: date, last: dat
     calendar_of = core_inputs.event_calendar(under)
     spec = replace(core_inputs.feature_spec(under, calendar_of), context=())
     panel = matrix.panel(matrix.features(grid, context, days=days, spec=spec).frame, grid, days=days)
-    asked = snapshots.snapshots(
-        days, preset=core_inputs.preset(under), horizon_min=horizon, calendar=calendar_of, skip_events=()
-    )
-    shown = core_inputs.framing(under, calendar_of) | {"symbols": tuple(symbols)}
-    made = [
-        Baseline(**core_inputs.baseline(under)).answers(
-            framing.frames(panel, asked, day=day, **shown), budget_run_id=""
-        )
-        for day in days
-    ]
+    asked = snapshots.snapshots(days, replace(core_inputs.snapshot_spec(under, calendar_of), skip_events=()))
+    shown = replace(core_inputs.frame_spec(under, calendar_of), symbols=tuple(symbols))
+    made = [baseline(under).answers(framing.frames(panel, asked, shown, day=day), budget_run_id="") for day in days]
     raw_forecasts = quantiles.raw_forecasts(
         pl.concat([one.rows for one in made]),
         asked,

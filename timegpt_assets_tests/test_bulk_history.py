@@ -101,7 +101,8 @@ def _later(bulk: Frame) -> Frame:
 
 def asked(*times: str, horizon: int = 15, day: date = date(2025, 1, 30)) -> pl.DataFrame:
     preset = Preset(name="p", times=tuple(datetime.strptime(t, "%H:%M").replace(tzinfo=UTC).time() for t in times))
-    return snapshots.snapshots([day], preset=preset, horizon_min=horizon, calendar=EventCalendar({}), skip_events=())
+    spec = snapshots.SnapshotSpec(preset=preset, horizon_min=horizon, calendar=EventCalendar({}))
+    return snapshots.snapshots([day], spec)
 
 
 def test_snapshots_off_the_step_grid_of_the_others_are_a_block_of_their_own() -> None:

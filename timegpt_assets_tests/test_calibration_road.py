@@ -8,13 +8,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from timegpt_assets.adapters.baseline import Baseline
 from timegpt_assets.adapters.forecaster import Answered, Forecaster
-from timegpt_assets.config import core_inputs
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.tables.columns import BANDS, QUANTILES
 from timegpt_assets.engine.engine import RunFailed
-from timegpt_assets.runtime import MarketData, market_data
+from timegpt_assets.runtime import MarketData, baseline, market_data
 from timegpt_assets_tests.markets import DAYS as MARKET_DAYS
 from timegpt_assets_tests.roads import TINY, load_runtime, road
 
@@ -78,9 +76,8 @@ def same(frame: pl.DataFrame) -> pl.DataFrame:
 def made(folder: Path, method: str, *, answers: Change = same, bars: Change = same) -> dict[str, pl.DataFrame]:
     chosen = (*SETTINGS, f"calibration.method={method}")
     runtime = load_runtime(folder, *chosen, base=TINY)
-    baseline = Baseline(**core_inputs.baseline(runtime.settings))
     overriding = {
-        "forecaster": Strange(honest=baseline, change=answers),
+        "forecaster": Strange(honest=baseline(runtime.settings), change=answers),
         "market_data": Spoilt(market=market_data(runtime), change=bars),
     }
     with road(folder, *chosen, base=TINY, overriding=overriding, pictures=False) as own:

@@ -9,12 +9,11 @@ from itertools import combinations
 import polars as pl
 import pytest
 
-from timegpt_assets.adapters.baseline import Baseline
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
-from timegpt_assets.config import core_inputs
 from timegpt_assets.core.lineage import path_to_bars
 from timegpt_assets.core.tables.columns import BANDS, QUANTILES
 from timegpt_assets.engine.stages import EVERYDAY, STAGES
+from timegpt_assets.runtime import baseline
 from timegpt_assets_tests import markets
 from timegpt_assets_tests.markets import DAYS, Market
 from timegpt_assets_tests.roads import TINY, Road, non_null, road
@@ -125,7 +124,7 @@ def test_a_forecaster_whose_bands_cross_is_put_in_order_and_counted(tmp_path_fac
     market = markets.synthetic()
     with market.road(folder / "plain") as plain:
         settings = plain.runtime.settings
-    tangled = Tangled(honest=Baseline(**core_inputs.baseline(settings)))
+    tangled = Tangled(honest=baseline(settings))
     with road(folder, *market.overrides, base=TINY, overriding={"forecaster": tangled}, pictures=False) as built:
         built.run(SHORT[2:4], assets=["outcomes", "forecasts", "day_scores"])
         stored = built.tables()

@@ -1,13 +1,13 @@
 """The local forecaster behind the same seam as TimeGPT: honest arithmetic on earlier days, free, marked baseline."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import polars as pl
 
 from timegpt_assets.adapters.forecaster import Answered, left_out
 from timegpt_assets.core.forecasts import baselines, quantiles
+from timegpt_assets.core.forecasts.baselines import RidgeSpec
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.schema import TIME
 
@@ -22,31 +22,21 @@ class Baseline:
     """
 
     levels: tuple[int, ...]
-    ridge: float
-    residual_window_min: int
-    min_residuals: int
+    spec: RidgeSpec
     run_source: str
 
     def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> Answered:
         """Return ANSWERS rows of one day's frames."""
-        rows = baselines.answers(frames, levels=self.levels, **self._fit)
-        refused = baselines.refusals(frames, **self._fit)
+        rows = baselines.answers(frames, self.spec, levels=self.levels)
+        refused = baselines.refusals(frames, self.spec)
         moments = [self._moment(frame) for frame in frames]
         known = rows.join(pl.concat(moments), on=["snapshot_ts", "symbol"]) if moments else rows.clear()
         short = dict(refused.select("symbol", "reason").iter_rows())
         return Answered(rows=self._marked(known), left_out=left_out(frames) | short)
 
-    @property
-    def _fit(self) -> dict[str, Any]:
-        return {
-            "ridge": self.ridge,
-            "residual_window_min": self.residual_window_min,
-            "min_residuals": self.min_residuals,
-        }
-
     def _moment(self, frame: Frame) -> pl.DataFrame:
         """Return what stands beside each symbol's answer: day, request hash, sigma and scale at the snapshot."""
-        request = quantiles.request(frame, model=MODEL, levels=self.levels, parameters=self._fit)
+        request = quantiles.request(frame, model=MODEL, levels=self.levels, parameters=asdict(self.spec))
         key = quantiles.fingerprint(request, host="local", endpoint=BACKEND)
         return frame.sigma.with_columns(
             day=pl.lit(frame.day, dtype=pl.Date),

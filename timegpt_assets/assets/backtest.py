@@ -18,7 +18,7 @@ LIQUIDITY = ("day", "symbol", "known_at", "volume_norm_5m", "range_pct")
 
 def trades(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of each symbol's trades, limits of the portfolio aside."""
-    traded, filters = strategy_inputs.backtest(graph.settings), strategy_inputs.filters(graph.settings)
+    spec, filters = strategy_inputs.trading_spec(graph.settings), strategy_inputs.filters(graph.settings)
     lookback = filters.lookback_sessions if filters else 0
 
     @declared(
@@ -45,8 +45,8 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
         """Trades the rules take on calibrated forecasts, after costs; entries one bar after the snapshot."""
         past = with_own(context, features, "features/features")
         illiquid = liquidity.illiquid(forecasts, past, filters=filters) if filters else None
-        event_days = strategy_inputs.event_days(graph.settings, daily_files.calendar)
-        frame = event_loop.trades(forecasts, bars, symbol_gates, illiquid=illiquid, event_days=event_days, **traded)
+        events = daily_files.calendar
+        frame = event_loop.trades(forecasts, bars, symbol_gates, spec, events=events, illiquid=illiquid)
         note_rows(context, frame)
         return frame
 
@@ -72,20 +72,23 @@ def book(graph: GraphContext) -> dg.AssetsDefinition:
 
 def portfolio(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the day's trades as the portfolio's limits admit them."""
-    risk = strategy_inputs.portfolio(graph.settings)
-    lookback = graph.settings.trading.risk.lookback_sessions
+    risk, capital = strategy_inputs.risk(graph.settings), graph.settings.trading.capital
+    symbols = graph.settings.universe.tickers
 
     @declared(
         PORTFOLIO,
         group="backtest",
         partitions=graph.grid.trading_day,
-        ins={"book": stored_in("backtest", day_window(-lookback), name="book", missing="ok")},
+        ins={"book": stored_in("backtest", day_window(-risk.lookback_sessions), name="book", missing="ok")},
     )
     def portfolio(context: dg.AssetExecutionContext, book: Partitions) -> Partitions:
         """Which of the day's trades the limits admit, judged on the books of earlier sessions; P&L after costs."""
         days, sessions = days_of(context.partition_keys), days_of(book.facts)
         books = with_own(context, book, "backtest/book")
-        frame = pl.concat([limits.portfolio(books, day=day, sessions=sessions, **risk) for day in days])
+        frame = pl.concat(
+            limits.portfolio(books, day=day, sessions=sessions, risk=risk, capital=capital, symbols=symbols)
+            for day in days
+        )
         admitted = frame.filter("admitted").group_by("day").agg(pl.col("net_pnl").sum(), pl.len())
         net = {str(day): pnl for day, pnl, _ in admitted.iter_rows()}
         note_rows(context, frame, {"net_pnl_usd": net, "admitted": {str(day): n for day, _, n in admitted.iter_rows()}})

@@ -24,8 +24,8 @@ def snapshots(graph: GraphContext) -> dg.AssetsDefinition:
     @declared(SNAPSHOTS, group="forecasts", partitions=graph.grid.trading_day)
     def snapshots(context: dg.AssetExecutionContext, daily_files: dg.ResourceParam[DailyFiles]) -> pl.DataFrame:
         """When a forecast is asked today; times that are skipped or dropped are rows too, with the reason."""
-        asked_when = core_inputs.schedule(graph.settings, daily_files.calendar)
-        frame = schedule.snapshots(days_of(context.partition_keys), **asked_when)
+        spec = core_inputs.snapshot_spec(graph.settings, daily_files.calendar)
+        frame = schedule.snapshots(days_of(context.partition_keys), spec)
         asked = frame.group_by("day").agg(pl.col("asked").sum())
         note_rows(context, frame, {"asked": {str(day): n for day, n in asked.iter_rows()}})
         return frame
@@ -60,11 +60,11 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
         """What the forecaster answered, one request per snapshot for all symbols, never asked twice."""
         found: dict[str, Answered] = {}
         known = with_own(context, panel, "features/panel")
-        framed = core_inputs.framing(graph.settings, daily_files.calendar)
+        spec = core_inputs.frame_spec(graph.settings, daily_files.calendar)
         run_id, reask = context.run.run_id, context.run.tags.get(REASK) == "true"
         try:
             for day in days_of(context.partition_keys):
-                frames = make(known, snapshots, day=day, **framed)
+                frames = make(known, snapshots, spec, day=day)
                 found[str(day)] = forecaster.answers(frames, budget_run_id=run_id, reask=reask)
         except CallError:
             keep_days(context, io_manager, _rows(nothing, found), {k: a.notes for k, a in found.items()})

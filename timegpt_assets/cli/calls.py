@@ -6,7 +6,7 @@ Belongs here: plan, budget and cache. None of them sends a forecast request.
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from typing import Annotated, Any
 
@@ -82,8 +82,8 @@ def planned(runtime: Runtime, days: Sequence[date], *, reask: bool = False) -> d
 
 def _calls_a_year(planner: BudgetPlanner) -> dict[str, int]:
     """Return the calls a year of history takes in either history mode, event days not counted."""
-    asked = core_inputs.schedule(planner.settings, planner.events) | {"skip_events": (), "max_total": None}
-    rows = schedule.snapshots([FULL_SESSION], **asked).filter("asked")
+    spec = replace(core_inputs.snapshot_spec(planner.settings, planner.events), skip_events=(), max_total=None)
+    rows = schedule.snapshots([FULL_SESSION], spec).filter("asked")
     horizon = planner.settings.forecast.horizon_min
     return bulk.calls_a_year(rows["snapshot_ts"].to_list(), horizon_min=horizon)
 

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from timegpt_assets.cli.context import CommandContext
 from timegpt_assets.config.settings import Settings, resolved
+from timegpt_assets.core.tables.columns import WILDCARD
 from timegpt_assets.core.tables.gates import GATES
 from timegpt_assets.engine.engine import Outcome, RunFailed
 from timegpt_assets.engine.plans import PartitionRef, RangeRun
@@ -131,7 +132,7 @@ def _gate_table(gates: Sequence[dict[str, Any]]) -> Table:
         rows.setdefault((gate["gate"], gate["passed"], gate["reason"]), []).append(gate)
     for (name, passed, reason), alike in rows.items():
         criteria = ", ".join(dict.fromkeys(gate["criterion"] for gate in alike))
-        who = ", ".join(dict.fromkeys(gate["symbol"] for gate in alike if gate["symbol"] != "*"))
+        who = ", ".join(dict.fromkeys(gate["symbol"] for gate in alike if gate["symbol"] != WILDCARD))
         table.add_row(
             name, "[green]yes[/]" if passed else "[red]no[/]", criteria + (f" of {who}" if who else ""), reason
         )

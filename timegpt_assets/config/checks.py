@@ -106,7 +106,7 @@ def exogenous(forecast: Forecast, events: Events) -> Refusals:
 
 def request_size(forecast: Forecast) -> Refusals:
     """Refuse a limit that not even one symbol with its shortest history fits into."""
-    least = max(forecast.framing.min_history_samples, forecast.framing.provider_min_samples or 0)
+    least = forecast.framing.least_rows
     columns = 1 + len(forecast.exogenous.future) + len(forecast.exogenous.historic)
     needed = 1024 + 64 + 16 * columns * (least + forecast.horizon_min)
     if forecast.max_bytes_per_call < needed:

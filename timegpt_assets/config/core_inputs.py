@@ -1,11 +1,10 @@
-"""Settings as the plain values and small frozen dataclasses that core functions take, from bars to calibration.
+"""Settings as the small frozen values that core declares and its functions take, from bars to calibration.
 
 Belongs here: one function per thing core asks for; what trading and gates ask for is in strategy_inputs.py. Nothing
 is decided here; a number that is not in configs/ is a bug.
 """
 
 from datetime import UTC, datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -17,9 +16,11 @@ from timegpt_assets.core.bars.vendor_columns import Reading
 from timegpt_assets.core.calibration.methods import CalibrationSpec
 from timegpt_assets.core.events import EARNINGS, EventCalendar
 from timegpt_assets.core.features.feature_spec import FeatureSpec
+from timegpt_assets.core.forecasts.baselines import RidgeSpec
 from timegpt_assets.core.forecasts.exogenous import Exogenous
+from timegpt_assets.core.forecasts.framing import FrameSpec
 from timegpt_assets.core.forecasts.quantiles import levels_of
-from timegpt_assets.core.forecasts.snapshots import Preset
+from timegpt_assets.core.forecasts.snapshots import Preset, SnapshotSpec
 from timegpt_assets.core.targets import Target
 
 
@@ -73,23 +74,17 @@ def preset(settings: Settings) -> Preset:
     )
 
 
-def schedule(settings: Settings, events: EventCalendar) -> dict[str, Any]:
-    """Return the keyword arguments of core.snapshots.snapshots beside its days."""
+def snapshot_spec(settings: Settings, events: EventCalendar) -> SnapshotSpec:
+    """Return when forecasts are asked."""
     forecast = settings.forecast
-    return {
-        "preset": preset(settings),
-        "horizon_min": forecast.horizon_min,
-        "calendar": events,
-        "skip_events": forecast.skip_events,
-        "max_total": forecast.max_snapshots_total,
-        "since": settings.data.start_date,
-    }
-
-
-def least_rows(settings: Settings) -> int:
-    """Return the fewest rows of a symbol that may be sent."""
-    framing = settings.forecast.framing
-    return max(framing.min_history_samples, framing.provider_min_samples or 0)
+    return SnapshotSpec(
+        preset=preset(settings),
+        horizon_min=forecast.horizon_min,
+        calendar=events,
+        skip_events=forecast.skip_events,
+        max_total=forecast.max_snapshots_total,
+        since=settings.data.start_date,
+    )
 
 
 def snapshots_per_day(settings: Settings) -> int:
@@ -135,20 +130,19 @@ def feature_spec(settings: Settings, events: EventCalendar) -> FeatureSpec:
     )
 
 
-def framing(settings: Settings, events: EventCalendar) -> dict[str, Any]:
-    """Return the keyword arguments of core.framing.frames beside its frames and day."""
+def frame_spec(settings: Settings, events: EventCalendar) -> FrameSpec:
+    """Return what a forecaster is shown of a snapshot; only the provider has a least number of samples of its own."""
     forecast = settings.forecast
-    needs = forecast.framing.provider_min_samples if forecast.backend == "nixtla" else None
-    return {
-        "symbols": settings.universe.tickers,
-        "target": target(settings),
-        "history_days": forecast.history_days,
-        "sigma_column": settings.trading.sigma_column,
-        "min_history_samples": forecast.framing.min_history_samples,
-        "provider_min_samples": needs,
-        "max_stale_min": forecast.framing.max_stale_min,
-        "exogenous": exogenous(settings, events),
-    }
+    return FrameSpec(
+        symbols=settings.universe.tickers,
+        target=target(settings),
+        history_days=forecast.history_days,
+        sigma_column=settings.trading.sigma_column,
+        min_history_samples=forecast.framing.min_history_samples,
+        provider_min_samples=forecast.framing.provider_min_samples if forecast.backend == "nixtla" else None,
+        max_stale_min=forecast.framing.max_stale_min,
+        exogenous=exogenous(settings, events),
+    )
 
 
 def exogenous(settings: Settings, events: EventCalendar) -> Exogenous:
@@ -189,13 +183,9 @@ def calibration_spec(settings: Settings) -> CalibrationSpec:
     )
 
 
-def baseline(settings: Settings) -> dict[str, Any]:
-    """Return the settings of the local forecaster."""
+def ridge_spec(settings: Settings) -> RidgeSpec:
+    """Return how the local forecaster is fitted."""
     asked = settings.forecast.baseline
-    return {
-        "levels": levels(settings),
-        "ridge": asked.ridge,
-        "residual_window_min": asked.residual_window_min,
-        "min_residuals": asked.min_residuals,
-        "run_source": settings.run_source,
-    }
+    return RidgeSpec(
+        ridge=asked.ridge, residual_window_min=asked.residual_window_min, min_residuals=asked.min_residuals
+    )

@@ -71,6 +71,11 @@ class Framing(Section):
     provider_min_samples: Count | None
     max_stale_min: CountOrZero
 
+    @property
+    def least_rows(self) -> int:
+        """Return the fewest rows of a symbol that the provider is sent."""
+        return max(self.min_history_samples, self.provider_min_samples or 0)
+
 
 class Exogenous(Section):
     """What is sent beside y: columns known ahead, and columns of the panel whose past alone is known."""

@@ -39,7 +39,8 @@ from timegpt_assets.config.strategy import Backtest, Gates, Trading
 SHIPPED = File(__file__).parents[2] / "configs"
 PROFILES = ("demo", "dev", "offline", "prod")
 DEFAULT_PROFILE = "demo"
-RUN_SOURCES = {"demo": "smoke", "dev": "maintenance", "prod": "prod"}
+RUN_SOURCES = {"demo": "smoke", "dev": "maintenance", "offline": "maintenance", "prod": "prod"}
+"""Profile -> the run_source of what is asked under it; offline asks nobody, so its rows carry what was stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +66,9 @@ class Settings:
     warnings: tuple[str, ...] = ()
 
     @property
-    def run_source(self) -> str | None:
-        """Return which road new rows come by; None in profile offline, where it is as stored."""
-        return RUN_SOURCES.get(self.profile)
+    def run_source(self) -> str:
+        """Return which road new rows come by."""
+        return RUN_SOURCES[self.profile]
 
     def digest(self, names: Iterable[str]) -> str:
         """Return the sha256 of the resolved values of sections (or dotted keys), places left out.

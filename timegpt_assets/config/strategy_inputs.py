@@ -1,18 +1,16 @@
-"""Settings as the plain values and small frozen dataclasses that core takes to trade, to score an account and to judge.
+"""Settings as the small frozen values that core declares and takes to trade, to score an account and to judge.
 
 Belongs here: one function per thing core asks for, as in core_inputs.py. Nothing is decided here.
 """
 
 from collections.abc import Mapping
-from datetime import date
-from typing import Any
 
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.backtest.liquidity import Filters
-from timegpt_assets.core.backtest.rules import Costs, Risk, Rules
+from timegpt_assets.core.backtest.rules import Costs, Risk, Rules, TradingSpec
 from timegpt_assets.core.evaluation.trading import Account
-from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.gates.verdicts import Eligibility, ForecastGate, Promotion, TradingGate
+from timegpt_assets.core.tables.columns import WILDCARD
 
 EARLY_CLOSE_MARGIN_MIN = 5
 """semantics of the time stop: 15:55, or 5 minutes before an early close."""
@@ -20,14 +18,16 @@ STRESSED = 1.5
 """The cost multiple that the key pnl_at_1p5x_costs_gte carries in its name."""
 
 
-def backtest(settings: Settings) -> dict[str, Any]:
-    """Return the keyword arguments of core.backtest.event_loop.trades beside its frames and event_days."""
-    return {
-        "rules": rules(settings),
-        "costs": costs(settings),
-        "capital": settings.trading.capital,
-        "bootstrap": settings.gates.bootstrap,
-    }
+def trading_spec(settings: Settings) -> TradingSpec:
+    """Return everything that decides a symbol's trades."""
+    return TradingSpec(
+        rules=rules(settings),
+        costs=costs(settings),
+        capital=settings.trading.capital,
+        bootstrap=settings.gates.bootstrap,
+        skip_events=settings.trading.skip_events,
+        no_trade_buffer_min=settings.events.no_trade_buffer_min,
+    )
 
 
 def filters(settings: Settings) -> Filters | None:
@@ -75,12 +75,7 @@ def costs(settings: Settings) -> Costs:
 
 
 def _named(per_symbol: Mapping[str, float]) -> dict[str, float]:
-    return {("*" if symbol == "default" else symbol): value for symbol, value in per_symbol.items()}
-
-
-def event_days(settings: Settings, events: EventCalendar) -> tuple[date, ...]:
-    """Return the days on which nothing is entered because of an event."""
-    return tuple(sorted({day for name in settings.trading.skip_events for day in events.days.get(name, ())}))
+    return {(WILDCARD if symbol == "default" else symbol): value for symbol, value in per_symbol.items()}
 
 
 def risk(settings: Settings) -> Risk:
@@ -92,11 +87,6 @@ def risk(settings: Settings) -> Risk:
         max_daily_volatility=limits.volatility_halt,
         max_drawdown=limits.drawdown_stop,
     )
-
-
-def portfolio(settings: Settings) -> dict[str, Any]:
-    """Return the keyword arguments of core.backtest.portfolio.portfolio beside book, day and sessions."""
-    return {"risk": risk(settings), "capital": settings.trading.capital, "symbols": settings.universe.tickers}
 
 
 def account(settings: Settings) -> Account:

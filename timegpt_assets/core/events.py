@@ -77,19 +77,27 @@ def skip_reason(calendar: EventCalendar, day: date, skip_events: Collection[str]
 
     Raises UnknownEvent: an event without a calendar would otherwise never be skipped.
     """
-    for name in sorted(skip_events):
-        if name not in calendar.days:
-            raise UnknownEvent(
-                f"skip_events names {name}, the event calendar holds {sorted(calendar.days) or 'nothing'}. "
-                f"Give {name} its dates in configs/events.yaml or the file events.calendar_path names, "
-                "or take it out of forecast.skip_events."
-            )
-    return ", ".join(name for name in sorted(skip_events) if day in calendar.days[name])
+    return ", ".join(name for name in sorted(skip_events) if day in _days_of(calendar, name))
 
 
-def no_trade_windows(calendar: EventCalendar, *, before_min: int, after_min: int) -> pl.DataFrame:
+def skip_days(calendar: EventCalendar, skip_events: Collection[str]) -> list[date]:
+    """Return the days on which an event of ``skip_events`` falls, sorted. Raises UnknownEvent."""
+    return sorted({day for name in sorted(skip_events) for day in _days_of(calendar, name)})
+
+
+def _days_of(calendar: EventCalendar, name: str) -> tuple[date, ...]:
+    if name not in calendar.days:
+        raise UnknownEvent(
+            f"skip_events names {name}, the event calendar holds {sorted(calendar.days) or 'nothing'}. "
+            f"Give {name} its dates in configs/events.yaml or the file events.calendar_path names, "
+            "or take it out of forecast.skip_events and trading.skip_events."
+        )
+    return calendar.days[name]
+
+
+def no_trade_windows(calendar: EventCalendar, *, buffer_min: int) -> pl.DataFrame:
     """Return one row (event, start, end: UTC, both included) per timed event, sorted by start, then event."""
-    before, after = timedelta(minutes=before_min), timedelta(minutes=after_min)
-    rows = [(name, at - before, at + after) for name in sorted(calendar.times) for at in calendar.times[name]]
+    buffer = timedelta(minutes=buffer_min)
+    rows = [(name, at - buffer, at + buffer) for name in sorted(calendar.times) for at in calendar.times[name]]
     schema = pl.Schema({"event": pl.String(), "start": TIME, "end": TIME})
     return pl.DataFrame(rows, schema=schema, orient="row").sort("start", "event")

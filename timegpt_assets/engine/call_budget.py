@@ -130,7 +130,7 @@ class BudgetPlanner:
 
     def _moments(self, days: Sequence[date]) -> dict[date, list[tuple[int, Moment]]]:
         """Return what is asked on each day: how many snapshots each request answers, and its moment."""
-        rows = schedule.snapshots(days, **core_inputs.schedule(self.settings, self.events))
+        rows = schedule.snapshots(days, core_inputs.snapshot_spec(self.settings, self.events))
         found: dict[date, list[tuple[int, Moment]]] = {day: [] for day in days}
         if self.settings.forecast.history_mode == "cross_validation":
             for window in bulk.bulk_windows(rows):

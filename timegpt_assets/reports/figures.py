@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from timegpt_assets.core.tables.columns import BANDS
+from timegpt_assets.core.tables.columns import BANDS, WILDCARD
 from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT, INTERVAL_WIDTHS
 from timegpt_assets.reports.pictures.gates import judged
 from timegpt_assets.reports.pictures.pnl import dollars
@@ -90,7 +90,7 @@ def _headline(report: Report) -> list[Row]:
 
 def _forecast_figures(diagnostics: pl.DataFrame) -> Iterable[tuple[str, str]]:
     """Yield the last month's figures of all symbols pooled, each with its 95 % interval over whole days."""
-    pooled = latest(diagnostics.filter(pl.col("symbol") == "*"))
+    pooled = latest(diagnostics.filter(pl.col("symbol") == WILDCARD))
     for source, part in by_source(pooled):
         suffix = _suffix(source, pooled)
         stages = {row["stage"]: row for row in part.iter_rows(named=True)}

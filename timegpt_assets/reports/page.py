@@ -9,6 +9,7 @@ from html import escape
 
 import polars as pl
 
+from timegpt_assets.core.tables.columns import SOURCE_KEY
 from timegpt_assets.reports.figures import Lineage, Report, Row, summary_rows
 from timegpt_assets.reports.pictures.coverage import coverage, reliability
 from timegpt_assets.reports.pictures.day_bars import day_bars
@@ -91,14 +92,14 @@ def _faults(report: Report) -> str:
 
 def _cost_table(costs: pl.DataFrame) -> str:
     columns = ["cost_multiplier", "trades", "observation_days", "gross_pnl", "cost", "net_pnl", "max_drawdown",
-               "sharpe_daily", "hit_rate", "reject_rate", "score_source", "run_source", "data_regime"]  # fmt: skip
+               "sharpe_daily", "hit_rate", "reject_rate", *SOURCE_KEY]  # fmt: skip
     return _table(columns, latest(costs).sort("score_source", "cost_multiplier").select(columns).rows())
 
 
 def _gate_table(gates: pl.DataFrame) -> str:
     columns = ["gate", "symbol", "criterion", "value", "threshold", "low", "high", "n", "outcome", "reason",
-               "score_source", "run_source", "data_regime"]  # fmt: skip
-    now = judged(latest(gates)).sort("gate", "criterion", "symbol", "score_source", "run_source", "data_regime")
+               *SOURCE_KEY]  # fmt: skip
+    now = judged(latest(gates)).sort("gate", "criterion", "symbol", *SOURCE_KEY)
     return _table(["verdict" if c == "outcome" else c for c in columns], now.select(columns).rows())
 
 

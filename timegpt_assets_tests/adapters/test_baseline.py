@@ -1,14 +1,14 @@
 """The local forecaster as the settings make it."""
 
 from timegpt_assets.adapters.baseline import Baseline
-from timegpt_assets.config import core_inputs
 from timegpt_assets.config.settings import load_settings
+from timegpt_assets.runtime import baseline
 from timegpt_assets_tests.core.forecasts.test_baselines import SYMBOLS, usual_frames
 
 
 def forecaster(*overrides: str) -> Baseline:
     settings = load_settings(profile="demo", config_dir=None, environment={}, overrides=overrides)
-    return Baseline(**core_inputs.baseline(settings))
+    return baseline(settings)
 
 
 def test_it_asks_for_as_many_residuals_as_the_settings_say() -> None:

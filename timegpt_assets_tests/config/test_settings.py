@@ -27,7 +27,7 @@ def test_every_profile_loads_without_a_warning(profile: str) -> None:
 def test_profiles_are_what_semantics_says() -> None:
     demo, dev, offline, prod = (loaded(profile=profile) for profile in PROFILES)
     assert loaded().profile == "demo"
-    assert [s.run_source for s in (demo, dev, offline, prod)] == ["smoke", "maintenance", None, "prod"]
+    assert [s.run_source for s in (demo, dev, offline, prod)] == ["smoke", "maintenance", "maintenance", "prod"]
     assert [s.forecast.backend for s in (demo, dev, offline, prod)] == ["baseline", "baseline", "nixtla", "nixtla"]
     assert (offline.forecast.api_mode, prod.forecast.api_mode) == ("offline", "online")
     assert [s.forecast.history_days for s in (demo, dev, offline, prod)] == [10, 10, 40, 40]

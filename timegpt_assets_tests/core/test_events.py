@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timegpt_assets.core.events import EventCalendar, UnknownEvent, no_trade_windows, skip_reason
+from timegpt_assets.core.events import EventCalendar, UnknownEvent, no_trade_windows, skip_days, skip_reason
 
 FOMC, CPI = date(2025, 1, 29), date(2025, 1, 15)
 CALENDAR = EventCalendar(
@@ -52,12 +52,22 @@ def test_every_event_of_a_day_is_named_in_sorted_order() -> None:
 def test_an_event_without_dates_is_refused_by_name_with_a_remedy() -> None:
     with pytest.raises(UnknownEvent, match=r"event_nfp.*event_cpi.*Give event_nfp its dates"):
         skip_reason(CALENDAR, FOMC, ["event_nfp"])
+    with pytest.raises(UnknownEvent, match=r"event_nfp.*take it out of forecast\.skip_events and trading\.skip_events"):
+        skip_days(CALENDAR, ["event_fomc", "event_nfp"])
+
+
+def test_days_are_skipped_for_trading_as_they_are_for_forecasting() -> None:
+    assert skip_days(CALENDAR, ["event_fomc", "event_cpi"]) == sorted(
+        {*CALENDAR.days["event_fomc"], *CALENDAR.days["event_cpi"]}
+    )
+    skipped = [day for day in (CPI, FOMC) if skip_reason(CALENDAR, day, ["event_cpi"])]
+    assert skipped == [day for day in skip_days(CALENDAR, ["event_cpi"]) if day in (CPI, FOMC)] == [CPI]
 
 
 def test_no_trade_windows_surround_each_time_and_are_sorted_by_start() -> None:
-    windows = no_trade_windows(CALENDAR, before_min=10, after_min=30)
+    windows = no_trade_windows(CALENDAR, buffer_min=10)
     assert windows.rows() == [
-        ("event_cpi", datetime(2025, 1, 15, 13, 20, tzinfo=UTC), datetime(2025, 1, 15, 14, 0, tzinfo=UTC)),
-        ("event_fomc", datetime(2025, 1, 29, 18, 50, tzinfo=UTC), datetime(2025, 1, 29, 19, 30, tzinfo=UTC)),
+        ("event_cpi", datetime(2025, 1, 15, 13, 20, tzinfo=UTC), datetime(2025, 1, 15, 13, 40, tzinfo=UTC)),
+        ("event_fomc", datetime(2025, 1, 29, 18, 50, tzinfo=UTC), datetime(2025, 1, 29, 19, 10, tzinfo=UTC)),
     ]
-    assert no_trade_windows(EventCalendar({"event_fomc": (FOMC,)}), before_min=1, after_min=1).is_empty()
+    assert no_trade_windows(EventCalendar({"event_fomc": (FOMC,)}), buffer_min=1).is_empty()

@@ -18,14 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from timegpt_assets.adapters.storage.object_store import REMEDIES, is_refusal
+from timegpt_assets.core.tables.columns import WILDCARD
 
 Facts: TypeAlias = Mapping[str, Any]
 """What is known of a partition beside its rows, by name: JSON values, which ``written`` checks."""
 Day: TypeAlias = date | str
 """A trading day; also ``YYYY-MM`` for a month and ``all`` for what is not partitioned: the file's name."""
-
-WHOLE = "*"
-"""The one partition of a file that is not divided by symbol."""
 
 FOOTER = b"timegpt_assets.partitions"
 GROUP_ROWS = 4096
@@ -70,8 +68,8 @@ def row_count(fact: Facts) -> int:
 
 def written(shown: str, frame: pl.DataFrame, keys: Collection[str], facts: Mapping[str, Facts]) -> Contents:
     """Return the frame as a file's contents, with its facts. Raises StoreError for rows or facts of others."""
-    if WHOLE in keys:
-        counts = {WHOLE: frame.height}
+    if WILDCARD in keys:
+        counts = {WILDCARD: frame.height}
     else:
         runs = frame["symbol"].rle().struct.unnest()
         if not runs["value"].is_sorted():
@@ -109,7 +107,7 @@ def merged(shown: str, old: Contents | None, new: Contents) -> Contents:
     """Return both together. A side without rows takes the other's columns; sides with rows must have the same."""
     if old is None:
         return new
-    if WHOLE in old.facts:
+    if WILDCARD in old.facts:
         raise StoreError(f"{shown} is not divided by symbol. Delete the file, and materialise the whole day.")
     filled = [side.rows for side in (new, old) if side.rows.num_rows]
     if len(filled) == 2 and columns_of(old.rows.schema) != columns_of(new.rows.schema):

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from timegpt_assets.adapters.storage import parquet_files as files
 from timegpt_assets.adapters.storage.object_store import Current, ObjectStore
-from timegpt_assets.adapters.storage.parquet_files import WHOLE, Day, Facts, StoreError
+from timegpt_assets.adapters.storage.parquet_files import Day, Facts, StoreError
+from timegpt_assets.core.tables.columns import WILDCARD
 
 AT_ONCE = 256
 """Files scanned together: enough to be fast, few enough for the system's limit of open files."""
@@ -90,7 +91,7 @@ class ParquetStore:
         day: Day,
         frame: pl.DataFrame,
         *,
-        keys: Collection[str] = (WHOLE,),
+        keys: Collection[str] = (WILDCARD,),
         facts: Mapping[str, Facts] | None = None,
     ) -> None:
         """Store the rows of these symbols, empty ones included, beside the file's other symbols.
@@ -104,7 +105,7 @@ class ParquetStore:
         new = files.written(shown, frame, keys, facts or {})
 
         def change(current: Current) -> pa.Buffer:
-            old = None if WHOLE in keys else files.kept(shown, current(), keys)
+            old = None if WILDCARD in keys else files.kept(shown, current(), keys)
             return files.encoded(shown, files.merged(shown, old, new))
 
         self.objects.update(name, change)
@@ -267,10 +268,10 @@ def _selected(frame: pl.DataFrame, columns: Collection[str] | None) -> pl.DataFr
 
 def missing_partition(asset: str, absent: Sequence[tuple[str, str | None]]) -> MissingPartition:
     """Return the error that names what was never written of ``group/asset`` and the command that makes it."""
-    named = [f"{day} {symbol}" if symbol not in (None, WHOLE) else day for day, symbol in absent]
+    named = [f"{day} {symbol}" if symbol not in (None, WILDCARD) else day for day, symbol in absent]
     more = f" and {len(named) - 5} more" if len(named) > 5 else ""
     dates = sorted({day if len(day) == len("YYYY-MM-DD") else f"{day}-01" for day, _ in absent if day != "all"})
-    symbols = sorted({symbol for _, symbol in absent if symbol is not None and symbol != WHOLE})
+    symbols = sorted({symbol for _, symbol in absent if symbol is not None and symbol != WILDCARD})
     command = f"timegpt-assets backfill --assets {asset.rpartition('/')[2]}"
     command += f" --start {dates[0]} --end {dates[-1]}" if dates else ""
     command += f" --symbols {','.join(symbols)}" if symbols else ""

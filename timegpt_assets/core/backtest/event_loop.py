@@ -5,23 +5,22 @@ Every faster road must give the same trades as this one.
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
 
 from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import rules as trading
-from timegpt_assets.core.backtest.rules import Costs, Rules, TradingError
+from timegpt_assets.core.backtest.rules import Rules, TradingError, TradingSpec
+from timegpt_assets.core.events import EventCalendar, no_trade_windows, skip_days
 from timegpt_assets.core.tables.backtest import TRADES
-from timegpt_assets.core.tables.columns import SOURCES as SOURCE_COLUMNS
+from timegpt_assets.core.tables.columns import SOURCE_KEY
+from timegpt_assets.core.tables.gates import INSUFFICIENT
 
 MINUTE = timedelta(minutes=1)
-SOURCES = tuple(SOURCE_COLUMNS)
-UNSEEN = "insufficient_observation"
-BOOTSTRAPS = ("trade", "block")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,79 +48,68 @@ def trades(
     forecasts: pl.DataFrame,
     bars: pl.DataFrame,
     symbol_gates: pl.DataFrame,
+    spec: TradingSpec,
     *,
-    rules: Rules,
-    costs: Costs,
-    capital: float,
-    bootstrap: str,
-    event_days: Collection[date] = (),
-    no_trade: Sequence[tuple[time, time]] = (),
+    events: EventCalendar,
     illiquid: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Return TRADES: one row per entry, and one of quantity 0 per entry that met a minute without a print.
 
-    ``capital`` is USD per symbol. ``bootstrap`` (trade, block) decides for a source triple on which symbol_gates is
-    silent. Nothing is entered on ``event_days`` nor at New York times inside a ``no_trade`` window [start, end),
-    nor on the rows (day, symbol, snapshot_ts) of ``illiquid`` (core/liquidity.py).
+    Nothing is entered on the days of ``spec.skip_events``, within ``spec.no_trade_buffer_min`` of a timed event, nor on
+    the rows (day, symbol, snapshot_ts) of ``illiquid`` (backtest/liquidity.py).
     Each (day, symbol) stands alone: position, daily cap and cooldown begin anew. Raises TradingError for bars that
-    end before an exit and for a symbol without a spread.
+    end before an exit and for a symbol without a spread, UnknownEvent for an event without days.
     """
-    if bootstrap not in BOOTSTRAPS:
-        raise TradingError(f"gates.bootstrap is {bootstrap!r}. Use one of {', '.join(BOOTSTRAPS)}.")
-    entries = _signals(forecasts, bars, symbol_gates, rules=rules, costs=costs, bootstrap=bootstrap)
-    entries = entries.filter(~pl.col("day").is_in(list(event_days)), *(_outside(*span) for span in no_trade))
+    entries = _clear_of(_signals(forecasts, bars, symbol_gates, spec), events, spec)
     if illiquid is not None:
         entries = entries.join(illiquid, on=["day", "symbol", "snapshot_ts"], how="anti", maintain_order="left")
     grids = bars.sort("day", "symbol", "ts").partition_by("day", "symbol", as_dict=True)
     rows = [
         row
         for key, own in sorted(entries.partition_by("day", "symbol", as_dict=True).items())
-        for row in _session_trades(own, _Tape.of(grids[key]), rules=rules, costs=costs, capital=capital)
+        for row in _session_trades(own, _Tape.of(grids[key]), spec)
     ]
     return TRADES.conformed(pl.DataFrame(rows, schema=TRADES.schema, orient="row"))
 
 
 def _signals(
-    forecasts: pl.DataFrame,
-    bars: pl.DataFrame,
-    symbol_gates: pl.DataFrame,
-    *,
-    rules: Rules,
-    costs: Costs,
-    bootstrap: str,
+    forecasts: pl.DataFrame, bars: pl.DataFrame, symbol_gates: pl.DataFrame, spec: TradingSpec
 ) -> pl.DataFrame:
     """Return the forecasts that ask for an entry, with side, size, ev, entry_ts and eligibility.
 
     The cost is judged at the last price known at the snapshot: the close of the bar that ends then.
     """
+    rules = spec.rules
     known = bars.select("day", "symbol", pl.col("ts") + MINUTE, pl.col("close").alias("last_price"))
     frame = forecasts.join(known, left_on=["day", "symbol", "snapshot_ts"], right_on=["day", "symbol", "ts"])
     frame = frame.filter(pl.col("last_price").is_not_null())
     prices = frame.select("symbol", "last_price").iter_rows()
-    round_trip = pl.Series("round_trip", [costs.round_trip(*row) for row in prices], dtype=pl.Float64)
+    round_trip = pl.Series("round_trip", [spec.costs.round_trip(*row) for row in prices], dtype=pl.Float64)
     frame = frame.with_columns(round_trip).with_columns(side=trading.side(rules), size=trading.size(rules))
     frame = frame.with_columns(
         ev=trading.expected_value(rules), entry_ts=pl.col("snapshot_ts") + rules.entry_lag_bars * MINUTE
     ).filter(trading.is_traded(rules))
-    return _eligible(frame, symbol_gates, bootstrap).sort("day", "symbol", "snapshot_ts")
+    return _eligible(frame, symbol_gates, spec.bootstrap).sort("day", "symbol", "snapshot_ts")
 
 
 def _eligible(frame: pl.DataFrame, symbol_gates: pl.DataFrame, bootstrap: str) -> pl.DataFrame:
     """Return the rows whose own source triple may trade, each with the verdict that lets it."""
-    by = ["day", "symbol", *SOURCES]
+    by = ["day", "symbol", *SOURCE_KEY]
     verdicts = symbol_gates.filter(pl.col("criterion") == "eligibility").select(
         *by, pl.col("verdict").alias("eligibility"), "bootstrap"
     )
     joined = frame.join(verdicts, on=by, how="left").with_columns(
-        pl.col("eligibility").fill_null(UNSEEN), pl.col("bootstrap").fill_null(bootstrap)
+        pl.col("eligibility").fill_null(INSUFFICIENT), pl.col("bootstrap").fill_null(bootstrap)
     )
-    unseen_may_trade = (pl.col("eligibility") == UNSEEN) & (pl.col("bootstrap") == "trade")
+    unseen_may_trade = (pl.col("eligibility") == INSUFFICIENT) & (pl.col("bootstrap") == "trade")
     return joined.filter((pl.col("eligibility") == "eligible") | unseen_may_trade)
 
 
-def _outside(start: time, end: time) -> pl.Expr:
-    clock = pl.col("entry_ts").dt.convert_time_zone(calendar.ZONE).dt.time()
-    return (clock < start) | (clock >= end)
+def _clear_of(entries: pl.DataFrame, events: EventCalendar, spec: TradingSpec) -> pl.DataFrame:
+    """Return the entries on no skipped day and near no timed event."""
+    spans = no_trade_windows(events, buffer_min=spec.no_trade_buffer_min).select("start", "end").rows()
+    near = pl.any_horizontal(pl.lit(False), *(pl.col("entry_ts").is_between(*span) for span in spans))
+    return entries.filter(~pl.col("day").is_in(skip_days(events, spec.skip_events)) & ~near)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +135,9 @@ class _Tape:
         )
 
 
-def _session_trades(
-    entries: pl.DataFrame, tape: _Tape, *, rules: Rules, costs: Costs, capital: float
-) -> Iterator[dict[str, Any]]:
+def _session_trades(entries: pl.DataFrame, tape: _Tape, spec: TradingSpec) -> Iterator[dict[str, Any]]:
     """Yield the trades of one symbol and session, oldest first."""
-    session = calendar.session(entries["day"][0])
+    session, rules = calendar.session(entries["day"][0]), spec.rules
     stop_at = trading.time_stop(rules, session)
     free_from = session.open
     filled = 0
@@ -166,7 +152,7 @@ def _session_trades(
         left = _exit(entry, first.open, tape, deadline=deadline, rules=rules)
         filled += 1
         free_from = left.ts + rules.cooldown_bars * MINUTE
-        yield _filled(entry, first.open, left, costs=costs, capital=capital, entry_reason=rules.rule_set)
+        yield _filled(entry, first.open, left, spec)
 
 
 def _exit(entry: Mapping[str, Any], entry_price: float, tape: _Tape, *, deadline: datetime, rules: Rules) -> Exit:
@@ -194,13 +180,11 @@ def _exit(entry: Mapping[str, Any], entry_price: float, tape: _Tape, *, deadline
             return Exit(known, bar.close, "forecast_ts" if at_forecast else "time_stop")
 
 
-def _filled(
-    entry: Mapping[str, Any], entry_price: float, left: Exit, *, costs: Costs, capital: float, entry_reason: str
-) -> dict[str, Any]:
+def _filled(entry: Mapping[str, Any], entry_price: float, left: Exit, spec: TradingSpec) -> dict[str, Any]:
     """Return the row of a trade: quantity is signed by side, P&L in USD."""
-    quantity = entry["side"] * entry["size"] * capital / entry_price
+    quantity = entry["side"] * entry["size"] * spec.capital / entry_price
     gross = quantity * (left.price - entry_price)
-    paid = costs.paid(entry["symbol"], quantity=quantity, entry_price=entry_price, exit_price=left.price)
+    paid = spec.costs.paid(entry["symbol"], quantity=quantity, entry_price=entry_price, exit_price=left.price)
     return _unfilled(entry) | {
         "entry_price": entry_price,
         "exit_ts": left.ts,
@@ -209,7 +193,7 @@ def _filled(
         "gross_pnl": gross,
         "cost": paid,
         "net_pnl": gross - paid,
-        "entry_reason": entry_reason,
+        "entry_reason": spec.rules.rule_set,
         "exit_reason": left.reason,
     }
 
@@ -220,4 +204,4 @@ def _unfilled(entry: Mapping[str, Any]) -> dict[str, Any]:
     money = dict.fromkeys(("quantity", "gross_pnl", "cost", "net_pnl"), 0.0)
     prices = dict.fromkeys(("entry_price", "exit_ts", "exit_price"))
     reasons = {"entry_reason": "halted", "exit_reason": ""}
-    return {name: entry[name] for name in (*copied, *SOURCES)} | money | prices | reasons
+    return {name: entry[name] for name in (*copied, *SOURCE_KEY)} | money | prices | reasons

@@ -13,10 +13,12 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from timegpt_assets.core import calendar
+from timegpt_assets.core.tables.columns import WILDCARD
 
 BASIS_POINT = 1e-4
 REGULAR_CLOSE = time(16, 0)
 RULE_SETS = ("enhancement", "budget_sprint")
+BOOTSTRAPS = ("trade", "block")
 
 
 class TradingError(ValueError):
@@ -87,6 +89,26 @@ class Costs:
         """Return the USD that both legs of a trade cost: fees on each notional, half the spread per share."""
         fees = self.fee(symbol) * (entry_price + exit_price)
         return self.multiplier * abs(quantity) * (fees + 2 * self.half_spread(symbol))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradingSpec:
+    """Everything that decides a symbol's trades: rules, costs, money, and the events on whose days nobody trades."""
+
+    rules: Rules
+    costs: Costs
+    capital: float
+    """USD per symbol."""
+    bootstrap: str
+    """trade or block: what holds for a source triple on which symbol_gates is silent."""
+    skip_events: tuple[str, ...] = ()
+    no_trade_buffer_min: int = 0
+    """Minutes before and after a timed event in which nothing is entered."""
+
+    def __post_init__(self) -> None:
+        """Refuse a bootstrap nobody wrote."""
+        if self.bootstrap not in BOOTSTRAPS:
+            raise TradingError(f"gates.bootstrap is {self.bootstrap!r}. Use one of {', '.join(BOOTSTRAPS)}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +184,7 @@ def time_stop(rules: Rules, session: calendar.Session) -> datetime:
 
 
 def _of_symbol(setting: str, values: Mapping[str, float], symbol: str) -> float:
-    value = values.get(symbol, values.get("*"))
+    value = values.get(symbol, values.get(WILDCARD))
     if value is None:
         raise TradingError(f"trading.{setting} names neither {symbol} nor a default. Add {symbol}, or a default.")
     return value

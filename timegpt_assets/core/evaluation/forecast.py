@@ -13,13 +13,10 @@ import polars as pl
 
 from timegpt_assets.core import calendar, significance
 from timegpt_assets.core.forecasts import quantiles as forecasts
-from timegpt_assets.core.tables.columns import BANDS, QUANTILES
-from timegpt_assets.core.tables.columns import SOURCES as SOURCE_COLUMNS
+from timegpt_assets.core.tables.columns import BANDS, QUANTILES, SOURCE_KEY, WILDCARD
 from timegpt_assets.core.tables.evaluation import DAY_SCORES, FORECAST_SCORES, PIT_RELIABILITY
 from timegpt_assets.core.targets import Target
 
-SOURCES = tuple(SOURCE_COLUMNS)
-POOLED = "*"
 PROBABILITIES = {"q10": 0.10, "q25": 0.25, "q50": 0.50, "q75": 0.75, "q90": 0.90}
 """Quantiles whose pinball losses are averaged."""
 STAGES = {"raw": "raw_", "calibrated": ""}
@@ -151,7 +148,7 @@ def with_references(scores: pl.DataFrame, *, climatology_days: int) -> pl.DataFr
     triple; null until there are so many in the frame.
     """
     time = pl.col("snapshot_ts").dt.convert_time_zone(calendar.ZONE).dt.strftime("%H:%M")
-    by = ["symbol", "_time", *SOURCES]
+    by = ["symbol", "_time", *SOURCE_KEY]
     # half of |y|: what the symmetric quantiles of PROBABILITIES lose on average when all of them are zero
     frame = scores.with_columns(
         time.alias("_time"), pinball_zero=pl.col("y").abs() / 2, sq_error_zero=pl.col("y") ** 2
@@ -222,8 +219,8 @@ def window(frame: pl.DataFrame, as_of: date, lookback_sessions: int) -> pl.DataF
 
 def groups(frame: pl.DataFrame) -> Iterator[tuple[str, dict[str, str], pl.DataFrame]]:
     """Yield symbol, source triple and rows; every triple's rows once more under ``*``."""
-    for sources, pooled in sorted(frame.partition_by(SOURCES, as_dict=True, maintain_order=True).items()):
-        named = dict(zip(SOURCES, map(str, sources), strict=True))
-        yield POOLED, named, pooled
+    for sources, pooled in sorted(frame.partition_by(SOURCE_KEY, as_dict=True, maintain_order=True).items()):
+        named = dict(zip(SOURCE_KEY, map(str, sources), strict=True))
+        yield WILDCARD, named, pooled
         for (symbol,), part in sorted(pooled.partition_by(["symbol"], as_dict=True, maintain_order=True).items()):
             yield str(symbol), named, part

@@ -11,7 +11,7 @@ import polars as pl
 
 from timegpt_assets.core import calendar, significance
 from timegpt_assets.core.evaluation import forecast
-from timegpt_assets.core.tables.columns import BANDS
+from timegpt_assets.core.tables.columns import BANDS, SOURCE_KEY, WILDCARD
 from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT, COVERAGE_REPORT, INTERVAL_WIDTHS
 
 DECILES = 10
@@ -86,8 +86,8 @@ def coverage_report(day_scores: pl.DataFrame, *, month: str, as_of: date, climat
 def widths(day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_sessions: int) -> pl.DataFrame:
     """Return INTERVAL_WIDTHS: mean widths and coverage by tenths of a symbol's own volatility, and pooled (``*``)."""
     own = forecast.window(day_scores, as_of, lookback_sessions).drop_nulls("sigma")
-    place = pl.col("sigma").rank("ordinal").over("symbol", *forecast.SOURCES)
-    count = pl.len().over("symbol", *forecast.SOURCES)
+    place = pl.col("sigma").rank("ordinal").over("symbol", *SOURCE_KEY)
+    count = pl.len().over("symbol", *SOURCE_KEY)
     tenths = own.with_columns(decile=((place - 1) * DECILES // count + 1).cast(pl.Int64))
     rows = []
     for symbol, sources, part in forecast.groups(tenths):
@@ -159,6 +159,6 @@ def _by_time(frame: pl.DataFrame) -> Iterator[tuple[Mapping[str, str], pl.DataFr
     timed = frame.with_columns(snapshot_time=time)
     for symbol, sources, part in forecast.groups(timed):
         named = {"symbol": symbol, **sources}
-        yield {**named, "snapshot_time": forecast.POOLED}, part
+        yield {**named, "snapshot_time": WILDCARD}, part
         for (at,), within in sorted(part.partition_by(["snapshot_time"], as_dict=True).items()):
             yield {**named, "snapshot_time": str(at)}, within

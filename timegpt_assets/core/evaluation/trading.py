@@ -12,11 +12,9 @@ import numpy as np
 import polars as pl
 
 from timegpt_assets.core import calendar, significance
-from timegpt_assets.core.tables.columns import SOURCES as SOURCE_COLUMNS
+from timegpt_assets.core.tables.columns import SOURCE_KEY, WILDCARD
 from timegpt_assets.core.tables.evaluation import COST_SENSITIVITY, OOS_SUMMARY, TRADING_SCORES
 
-SOURCES = tuple(SOURCE_COLUMNS)
-POOLED = "*"
 SHARPE_METHOD = "daily_agg_v1"
 
 
@@ -171,11 +169,11 @@ def _groups(
     portfolio: pl.DataFrame, day_scores: pl.DataFrame, window: Sequence[date]
 ) -> Iterator[tuple[dict[str, str], list[date], pl.DataFrame]]:
     """Yield each source triple with the sessions it is measured over and its rows on them."""
-    seen = pl.concat(frame.select("day", *SOURCES) for frame in (portfolio, day_scores)).unique()
+    seen = pl.concat(frame.select("day", *SOURCE_KEY) for frame in (portfolio, day_scores)).unique()
     seen = seen.filter(pl.col("day").is_in(list(window)))
     silent = set(window) - set(seen["day"])
-    for triple in sorted(seen.select(SOURCES).unique().iter_rows()):
-        sources = dict(zip(SOURCES, triple, strict=True))
+    for triple in sorted(seen.select(SOURCE_KEY).unique().iter_rows()):
+        sources = dict(zip(SOURCE_KEY, triple, strict=True))
         own = set(seen.filter(**sources)["day"])
         days = [day for day in window if day in own or (day in silent and min(own) < day < max(own))]
         yield sources, days, portfolio.filter(pl.col("day").is_in(days), **sources)
@@ -183,7 +181,7 @@ def _groups(
 
 def _by_symbol(own: pl.DataFrame, account: Account) -> Iterator[tuple[str, pl.DataFrame, Account]]:
     """Yield the account as a whole, then each symbol against its own capital."""
-    yield POOLED, own, account
+    yield WILDCARD, own, account
     for symbol in sorted(set(account.symbols)):
         alone = Account(
             capital=account.capital, symbols=(symbol,), annualization_days=account.annualization_days

@@ -29,27 +29,30 @@ class _Fit:
     residuals: Floats
 
 
-def answers(
-    frames: Iterable[Frame],
-    *,
-    levels: Sequence[int],
-    ridge: float = 0.25,
-    residual_window_min: int = 30,
-    min_residuals: int = 120,
-) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RidgeSpec:
+    """How the local forecaster is fitted; part of what it answers by, so its fields are in the request hash."""
+
+    ridge: float
+    """The penalty as a share of each predictor's own variance."""
+    residual_window_min: int
+    """Minutes around the snapshot's time of day within which residuals make its bands."""
+    min_residuals: int
+
+
+def answers(frames: Iterable[Frame], spec: RidgeSpec, *, levels: Sequence[int]) -> pl.DataFrame:
     """Return snapshot_ts, symbol, step (the horizon), mean, lo_<level>, hi_<level> in scaled target units, by key.
 
-    mean = sigma x (ridge of the past returns); a band adds sigma x the quantiles of the earlier days' residuals within
-    ``residual_window_min`` minutes of the snapshot's time of day, centred on their median, so that bands nest around
-    the mean. ``ridge`` is the penalty as a share of each predictor's own variance. Symbols with fewer than
+    mean = sigma x (ridge of the past returns); a band adds sigma x the quantiles of the earlier days' residuals near
+    the snapshot's time of day, centred on their median, so that bands nest around the mean. Symbols with fewer than
     ``min_residuals`` such residuals are not answered: refusals names them.
     """
     outward = sorted(levels)
     tails = np.array([(100 - level) / 200 for level in outward] + [(100 + level) / 200 for level in outward])
     rows = [
         (frame.snapshot_ts, symbol, frame.horizon_min, *_answer(fit, near, now, tails))
-        for frame, symbol, fit, near, now in _evidence(frames, ridge, residual_window_min)
-        if near.size >= min_residuals
+        for frame, symbol, fit, near, now in _evidence(frames, spec)
+        if near.size >= spec.min_residuals
     ]
     names = ["mean", *(f"lo_{level}" for level in outward), *(f"hi_{level}" for level in outward)]
     schema = pl.Schema(
@@ -58,22 +61,19 @@ def answers(
     return pl.DataFrame(rows, schema=schema, orient="row").sort("snapshot_ts", "symbol")
 
 
-def refusals(
-    frames: Iterable[Frame], *, ridge: float = 0.25, residual_window_min: int = 30, min_residuals: int = 120
-) -> pl.DataFrame:
+def refusals(frames: Iterable[Frame], spec: RidgeSpec) -> pl.DataFrame:
     """Return snapshot_ts, symbol, reason, by key: the frames' symbols that answers leaves out for want of residuals."""
+    least = spec.min_residuals
     rows = [
-        (frame.snapshot_ts, symbol, f"short history: {near.size} residuals near this time, at least {min_residuals}")
-        for frame, symbol, _, near, _ in _evidence(frames, ridge, residual_window_min)
-        if near.size < min_residuals
+        (frame.snapshot_ts, symbol, f"short history: {near.size} residuals near this time, at least {least}")
+        for frame, symbol, _, near, _ in _evidence(frames, spec)
+        if near.size < least
     ]
     schema = pl.Schema({"snapshot_ts": TIME, "symbol": pl.String(), "reason": pl.String()})
     return pl.DataFrame(rows, schema=schema, orient="row").sort("snapshot_ts", "symbol")
 
 
-def _evidence(
-    frames: Iterable[Frame], ridge: float, window_min: int
-) -> Iterator[tuple[Frame, str, _Fit, Floats, dict[str, Any]]]:
+def _evidence(frames: Iterable[Frame], spec: RidgeSpec) -> Iterator[tuple[Frame, str, _Fit, Floats, dict[str, Any]]]:
     """Yield per frame and symbol: the fit, the residuals near the snapshot's time of day, and what is known now.
 
     The days before the frame's are the same in every frame of the day whose history begins with the same session, so
@@ -83,10 +83,10 @@ def _evidence(
     for frame in frames:
         fitted = fits.setdefault((frame.day, frame.history["day"].min(), frame.horizon_min), {})
         if new := set(frame.sigma["symbol"]) - fitted.keys():
-            fitted |= _fits(frame, new, ridge)
+            fitted |= _fits(frame, new, spec.ridge)
         for now in _in_sigma(frame.history.filter(pl.col("known_at") == frame.snapshot_ts)).iter_rows(named=True):
             fit = fitted[now["symbol"]]
-            near = fit.residuals[np.abs(fit.minutes - now["minute"]) <= window_min]
+            near = fit.residuals[np.abs(fit.minutes - now["minute"]) <= spec.residual_window_min]
             yield frame, now["symbol"], fit, near, now
 
 

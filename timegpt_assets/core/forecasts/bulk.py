@@ -8,12 +8,11 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import polars as pl
 
 from timegpt_assets.core.forecasts import framing
-from timegpt_assets.core.forecasts.framing import Frame
+from timegpt_assets.core.forecasts.framing import Frame, FrameSpec
 
 GAP = "not every minute of the bulk window is known"
 
@@ -41,7 +40,7 @@ def bulk_windows(snapshots: pl.DataFrame) -> list[BulkWindow]:
     return [BulkWindow(day, horizon, tuple(times)) for (day, horizon, _), times in grids.items()]
 
 
-def frames(panel: pl.DataFrame, snapshots: pl.DataFrame, *, day: date, **framed: Any) -> tuple[Frame, ...]:
+def frames(panel: pl.DataFrame, snapshots: pl.DataFrame, spec: FrameSpec, *, day: date) -> tuple[Frame, ...]:
     """Return one frame per bulk window of the day: everything known at ``as_of``, with its snapshots' own as windows.
 
     Arguments as of framing.frames. A symbol whose returns do not cover every minute from the bulk window's first
@@ -53,9 +52,9 @@ def frames(panel: pl.DataFrame, snapshots: pl.DataFrame, *, day: date, **framed:
             pl.col("horizon_min") == bulk_window.horizon_min
         )
         asked = snapshots.filter((pl.col("day") == day) & own)
-        windows = framing.frames(panel, asked, day=day, **framed)
+        windows = framing.frames(panel, asked, spec, day=day)
         end = asked.tail(1).with_columns(snapshot_ts=pl.lit(bulk_window.as_of, asked.schema["snapshot_ts"]))
-        (whole,) = framing.frames(panel, end, day=day, **framed)
+        (whole,) = framing.frames(panel, end, spec, day=day)
         made.append(replace(_covered(whole, bulk_window), windows=windows))
     return tuple(_only_together(frame) for frame in made)
 

@@ -81,20 +81,27 @@ class Frame:
         )
 
 
-def frames(
-    panel: pl.DataFrame,
-    snapshots: pl.DataFrame,
-    *,
-    day: date,
-    symbols: Collection[str],
-    target: Target,
-    history_days: int,
-    sigma_column: str,
-    min_history_samples: int = 25,
-    provider_min_samples: int | None = None,
-    max_stale_min: int = 5,
-    exogenous: Exogenous = NOTHING,
-) -> tuple[Frame, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameSpec:
+    """Who is shown to a forecaster, in which units, how far back, and what a symbol needs to be shown at all."""
+
+    symbols: Collection[str]
+    target: Target
+    history_days: int
+    sigma_column: str
+    min_history_samples: int = 25
+    provider_min_samples: int | None = None
+    """What the provider needs; the larger of the two counts."""
+    max_stale_min: int = 5
+    exogenous: Exogenous = NOTHING
+
+    @property
+    def least_rows(self) -> int:
+        """Return the fewest rows of a symbol that may be shown."""
+        return max(self.min_history_samples, self.provider_min_samples or 0)
+
+
+def frames(panel: pl.DataFrame, snapshots: pl.DataFrame, spec: FrameSpec, *, day: date) -> tuple[Frame, ...]:
     """Return one frame per asked snapshot of ``day``, earliest first, from PANEL rows known at its snapshot_ts.
 
     History is the ``history_days`` sessions before the day and the day itself. Left out with a reason: a symbol
@@ -103,65 +110,54 @@ def frames(
     Raises ValueError for a panel without the volatility asked for.
     """
     asked = snapshots.filter((pl.col("day") == day) & pl.col("asked")).sort("snapshot_ts")
-    first = trading_calendar.shifted(day, -history_days)
-    ours = _read(panel, target, sigma_column, exogenous).filter(
-        pl.col("symbol").is_in(sorted(symbols)) & pl.col("day").is_between(first, day)
+    first = trading_calendar.shifted(day, -spec.history_days)
+    ours = _read(panel, spec).filter(
+        pl.col("symbol").is_in(sorted(spec.symbols)) & pl.col("day").is_between(first, day)
     )
-    moments = partial(_moments, target=target, sigma_column=sigma_column, exogenous=exogenous)
+    moments = partial(_moments, spec=spec)
     earlier, today = moments(ours.filter(pl.col("day") < day)), ours.filter(pl.col("day") == day)
-    least = max(min_history_samples, provider_min_samples or 0)
-    reason = partial(_reason, least=least, max_stale_min=max_stale_min, sigma_column=sigma_column)
     made = []
     for snapshot_ts, horizon_min in asked.select("snapshot_ts", "horizon_min").iter_rows():
         known = today.filter(pl.col("known_at") <= snapshot_ts)
         history = _on_axis(pl.concat([earlier, moments(known)]), snapshot_ts)
-        left_out = {f["symbol"]: why for f in _facts(known, history, symbols, snapshot_ts) if (why := reason(f))}
-        asked_at = {"day": day, "snapshot_ts": snapshot_ts, "horizon_min": horizon_min}
-        made.append(_frame(history, left_out, **asked_at, exogenous=exogenous))
+        facts = _facts(known, history, spec.symbols, snapshot_ts)
+        left_out = {fact["symbol"]: why for fact in facts if (why := _reason(fact, spec))}
+        kept = history.filter(~pl.col("symbol").is_in(list(left_out)))
+        frame = Frame(
+            day=day,
+            snapshot_ts=snapshot_ts,
+            horizon_min=horizon_min,
+            history=kept,
+            sigma=kept.filter(pl.col("known_at") == snapshot_ts).select("symbol", "sigma", "target_scale"),
+            left_out=left_out,
+            exogenous=spec.exogenous,
+        )
+        made.append(frame)
     return tuple(made)
 
 
-def _frame(
-    history: pl.DataFrame,
-    left_out: Mapping[str, str],
-    *,
-    day: date,
-    snapshot_ts: datetime,
-    horizon_min: int,
-    exogenous: Exogenous,
-) -> Frame:
-    kept = history.filter(~pl.col("symbol").is_in(list(left_out)))
-    return Frame(
-        day=day,
-        snapshot_ts=snapshot_ts,
-        horizon_min=horizon_min,
-        history=kept,
-        sigma=kept.filter(pl.col("known_at") == snapshot_ts).select("symbol", "sigma", "target_scale"),
-        left_out=left_out,
-        exogenous=exogenous,
-    )
-
-
-def _read(panel: pl.DataFrame, target: Target, sigma_column: str, exogenous: Exogenous) -> pl.DataFrame:
+def _read(panel: pl.DataFrame, spec: FrameSpec) -> pl.DataFrame:
     """Return the columns of the panel that a frame is made of; a panel may carry dozens more."""
-    named = {sigma_column, *targets.target_scale(target).meta.root_names()}
+    historic = spec.exogenous.historic
+    named = {spec.sigma_column, *targets.target_scale(spec.target).meta.root_names()}
     if missing := sorted(named - set(panel.columns)):
         raise ValueError(
             f"the panel has no column {', '.join(missing)}. Name a volatility feature in trading.sigma_column and "
             "forecast.target.volatility_column, for example sigma_60m or vol_ewm_60m."
         )
-    if missing := sorted(set(exogenous.historic) - set(panel.columns)):
+    if missing := sorted(set(historic) - set(panel.columns)):
         raise ValueError(
             f"the panel has no column {', '.join(missing)}. Name features of the panel in forecast.exogenous.historic."
         )
     read = ("day", "symbol", "ts", "known_at", "clock_price", "clock_open", "is_filled")
-    return panel.select(*read, *sorted((named | set(exogenous.historic)) - set(read)))
+    return panel.select(*read, *sorted((named | set(historic)) - set(read)))
 
 
-def _moments(panel: pl.DataFrame, *, target: Target, sigma_column: str, exogenous: Exogenous) -> pl.DataFrame:
+def _moments(panel: pl.DataFrame, spec: FrameSpec) -> pl.DataFrame:
     """Return HISTORY without ds of the panel rows whose numbers are all known and finite, by symbol and known_at."""
+    exogenous = spec.exogenous
     opens = trading_calendar.sessions_frame(panel["day"].unique()).select("day", "open", "close")
-    returns = targets.known_returns(panel, horizon_min=target.label_horizon_min)
+    returns = targets.known_returns(panel, horizon_min=spec.target.label_horizon_min)
     prices = panel.sort(_KEY).with_columns(
         _past_return(k).over("symbol", "day").alias(f"past_{k}m") for k in PAST_MINUTES
     )
@@ -169,8 +165,8 @@ def _moments(panel: pl.DataFrame, *, target: Target, sigma_column: str, exogenou
         prices.join(returns, on=_KEY)
         .join(opens, on="day")
         .with_columns(
-            target_scale=targets.target_scale(target),
-            sigma=pl.col(sigma_column).cast(pl.Float64),
+            target_scale=targets.target_scale(spec.target),
+            sigma=pl.col(spec.sigma_column).cast(pl.Float64),
             minute=(pl.col("known_at") - pl.col("open")).dt.total_minutes(),
         )
     )
@@ -215,15 +211,15 @@ def _facts(
     )
 
 
-def _reason(fact: Mapping[str, Any], *, least: int, max_stale_min: int, sigma_column: str) -> str:
+def _reason(fact: Mapping[str, Any], spec: FrameSpec) -> str:
     if fact["stale_min"] is None:
         return "no print of the day is known"
-    if fact["stale_min"] > max_stale_min:
-        return f"stale: no print for {fact['stale_min']} minutes, at most {max_stale_min}"
+    if fact["stale_min"] > spec.max_stale_min:
+        return f"stale: no print for {fact['stale_min']} minutes, at most {spec.max_stale_min}"
     if fact["y"] is None:
         return "no scaled return is known at the snapshot"
     if not fact["sigma"] or not 0 < fact["sigma"] < float("inf"):
-        return f"no_variance: {sigma_column} is null or zero at the snapshot"
-    if fact["samples"] < least:
-        return f"short history: {fact['samples']} samples, at least {least}"
+        return f"no_variance: {spec.sigma_column} is null or zero at the snapshot"
+    if fact["samples"] < spec.least_rows:
+        return f"short history: {fact['samples']} samples, at least {spec.least_rows}"
     return ""

@@ -3,7 +3,7 @@
 Belongs here: which snapshots exist and which are asked. A snapshot that is not asked stays a row and says why.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -28,36 +28,39 @@ class Preset:
     """What the preset asks for; whoever resolves the settings decides whether it holds."""
 
 
-def snapshots(
-    days: Iterable[date],
-    *,
-    preset: Preset,
-    horizon_min: int,
-    calendar: EventCalendar,
-    skip_events: Collection[str],
-    max_total: int | None = None,
-    since: date | None = None,
-) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotSpec:
+    """When forecasts are asked: the preset, how far ahead, on which days not, and how many in all since a day."""
+
+    preset: Preset
+    horizon_min: int
+    calendar: EventCalendar
+    skip_events: tuple[str, ...] = ()
+    max_total: int | None = None
+    since: date | None = None
+
+
+def snapshots(days: Iterable[date], spec: SnapshotSpec) -> pl.DataFrame:
     """Return the SNAPSHOTS rows of the days, one per distinct time of the preset, earliest first.
 
     Times are taken in order until ``max_per_day`` are asked on a day and ``max_total`` in all, counted over every
     session from ``since`` on (the days given alone when it is None), so that a day is the same asked alone or in a
     range. Raises NotASession, UnknownEvent.
     """
-    rows, total = [], 0
+    preset, horizon_min, rows, total = spec.preset, spec.horizon_min, [], 0
     wanted = sorted(set(days))
     counted = wanted
-    if max_total is not None and since is not None and wanted:
-        counted = sorted({*wanted, *(s.day for s in trading_calendar.sessions(since, wanted[-1]))})
+    if spec.max_total is not None and spec.since is not None and wanted:
+        counted = sorted({*wanted, *(s.day for s in trading_calendar.sessions(spec.since, wanted[-1]))})
     for day in counted:
         session, today = trading_calendar.session(day), 0
-        skipped = skip_reason(calendar, day, skip_events)
+        skipped = skip_reason(spec.calendar, day, spec.skip_events)
         for at in sorted(set(preset.times)):
             reason = (
                 skipped
                 or _impossible(session, at, preset, horizon_min)
                 or _over("max_per_day", preset.max_per_day, today)
-                or _over("max_total", max_total, total)
+                or _over("max_total", spec.max_total, total)
             )
             today, total = today + (not reason), total + (not reason)
             rows.append((day, _utc(day, at), _utc(day, at) + timedelta(minutes=horizon_min), horizon_min, reason))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from timegpt_assets.core.significance import Estimate
+from timegpt_assets.core.tables.gates import INSUFFICIENT
 
-INSUFFICIENT = "insufficient_observation"
 NOMINAL = 0.5
 """What the 50 % band promises to cover."""
 

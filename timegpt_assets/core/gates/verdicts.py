@@ -16,13 +16,11 @@ import polars as pl
 from timegpt_assets.core import calendar
 from timegpt_assets.core.evaluation import forecast
 from timegpt_assets.core.gates import criteria
-from timegpt_assets.core.gates.criteria import INSUFFICIENT, Evidence
+from timegpt_assets.core.gates.criteria import Evidence
 from timegpt_assets.core.significance import Estimate
-from timegpt_assets.core.tables.columns import SOURCES as SOURCE_COLUMNS
-from timegpt_assets.core.tables.gates import GATES, SYMBOL_GATES
+from timegpt_assets.core.tables.columns import SOURCE_KEY, WILDCARD
+from timegpt_assets.core.tables.gates import GATES, INSUFFICIENT, SYMBOL_GATES
 
-SOURCES = tuple(SOURCE_COLUMNS)
-ALL = "*"
 LIVE = {"score_source": "model", "run_source": "prod", "data_regime": "prod_live"}
 """The only source triple that monthly gates and promotion count."""
 REFERENCES = ("rmae_zero", "rmae_climatology", "rpinball_zero", "rpinball_climatology")
@@ -115,12 +113,12 @@ def forecast_gate(
     passing = sum(all(row["passed"] for row in rows) for rows in judged.values())
     any_passed = criteria.judged("symbols_passed", Estimate(passing), ">=", 1, Evidence(n=len(names), needed=1))
     of_promotion = _promotion_criteria(
-        [measured.get(name) for name in names], measured.get(ALL), gate, promotion, found
+        [measured.get(name) for name in names], measured.get(WILDCARD), gate, promotion, found
     )
     rows = [
         *({"gate": "forecast_gate", "symbol": name, **row} for name, rows in judged.items() for row in rows),
-        {"gate": "forecast_gate", "symbol": ALL, **any_passed},
-        *({"gate": "promotion", "symbol": ALL, **row} for row in of_promotion),
+        {"gate": "forecast_gate", "symbol": WILDCARD, **any_passed},
+        *({"gate": "promotion", "symbol": WILDCARD, **row} for row in of_promotion),
     ]
     return _gates(rows, month, as_of)
 
@@ -141,8 +139,8 @@ def trading_gate(
     ``completed_runs``: trading days with a complete portfolio in the window. Raises ValueError when the figures at a
     cost multiplier that is judged were not computed.
     """
-    live, names = _live(trading_scores.filter(symbol=ALL))
-    found, base = names.get(ALL, ""), live.row(0, named=True) if live.height else None
+    live, names = _live(trading_scores.filter(symbol=WILDCARD))
+    found, base = names.get(WILDCARD, ""), live.row(0, named=True) if live.height else None
     stressed = _at(cost_sensitivity, gate.stress_multiplier)
     dear = _at(oos_summary, promotion.sharpe_cost_multiplier)
     pnl, dear_sharpe = (
@@ -167,8 +165,8 @@ def trading_gate(
         figure(stressed, "net_pnl", criterion=pnl, relation=">", threshold=promotion.stressed_pnl_gt),
     ]
     rows = [
-        *({"gate": "trading_gate", "symbol": ALL, **row} for row in of_gate),
-        *({"gate": "promotion", "symbol": ALL, **row} for row in of_promotion),
+        *({"gate": "trading_gate", "symbol": WILDCARD, **row} for row in of_gate),
+        *({"gate": "promotion", "symbol": WILDCARD, **row} for row in of_promotion),
     ]
     return _gates(rows, month, as_of)
 
@@ -182,8 +180,8 @@ def promotion(forecast_gate: pl.DataFrame, trading_gate: pl.DataFrame, *, month:
     columns = list(GATES.columns)
     judged = pl.concat([forecast_gate.select(columns), trading_gate.select(columns)])
     rows = []
-    for symbol in [ALL, *sorted(set(judged["symbol"]) - {ALL})]:
-        own = judged.filter(pl.col("symbol").is_in([ALL, symbol]))
+    for symbol in [WILDCARD, *sorted(set(judged["symbol"]) - {WILDCARD})]:
+        own = judged.filter(pl.col("symbol").is_in([WILDCARD, symbol]))
         failed = own.filter(~pl.col("passed")).sort("gate", "symbol", "criterion")
         names = ", ".join(f"{gate}.{criterion}" for gate, criterion in failed.select("gate", "criterion").iter_rows())
         reason = f"not passed: {names}" if names else "all passed"
@@ -198,10 +196,10 @@ def _symbol_rows(scores: pl.DataFrame, symbol: str, eligibility: Eligibility) ->
     own = scores.filter(symbol=symbol)
     if own.is_empty():
         evidence = Evidence(n=0, needed=eligibility.min_forecasts)
-        verdict = {"verdict": INSUFFICIENT, "symbol": symbol} | dict.fromkeys(SOURCES, ALL)
+        verdict = {"verdict": INSUFFICIENT, "symbol": symbol} | dict.fromkeys(SOURCE_KEY, WILDCARD)
         yield criteria.count("eligibility", evidence) | verdict
-    for triple in sorted(own.select(SOURCES).unique().iter_rows()):
-        sources = dict(zip(SOURCES, triple, strict=True))
+    for triple in sorted(own.select(SOURCE_KEY).unique().iter_rows()):
+        sources = dict(zip(SOURCE_KEY, triple, strict=True))
         measured = forecast.summary(own.filter(**sources), "calibrated")
         judged = _eligibility_criteria(measured, eligibility)
         verdict = {"verdict": _verdict(judged), "symbol": symbol} | sources
@@ -253,7 +251,7 @@ def _promotion_criteria(
     names: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     """Return medians over the symbols, resting on the one seen least (0 for one never seen), and the references."""
-    found = names.get(ALL, "")
+    found = names.get(WILDCARD, "")
     least = Evidence(
         n=min((row["n"] if row else 0 for row in symbols), default=0), needed=gate.min_forecasts, found=found
     )
@@ -278,9 +276,9 @@ def _median(symbols: Sequence[Mapping[str, Any] | None], name: str) -> float | N
 def _live(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, str]]:
     """Return the rows that count and, for each symbol that has none, what was found instead."""
     live = frame.filter(**LIVE)
-    others = frame.join(live.select("symbol"), on="symbol", how="anti").sort("symbol", *SOURCES)
+    others = frame.join(live.select("symbol"), on="symbol", how="anti").sort("symbol", *SOURCE_KEY)
     found: dict[str, list[str]] = {}
-    for symbol, *triple in others.select("symbol", *SOURCES).iter_rows():
+    for symbol, *triple in others.select("symbol", *SOURCE_KEY).iter_rows():
         found.setdefault(symbol, []).append("+".join(triple))
     wanted = "+".join(LIVE.values())
     return live, {symbol: f": none is {wanted}, found {', '.join(names)}" for symbol, names in found.items()}

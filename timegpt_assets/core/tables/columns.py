@@ -18,6 +18,10 @@ SOURCES = {
     "run_source": Column(pl.String, "which road: prod, maintenance, smoke, async_test"),
     "data_regime": Column(pl.String, "prod_live, maintenance_replay, mixed (aggregates only)"),
 }
+SOURCE_KEY = tuple(SOURCES)
+"""Names of the three sources, in order: rows of different sources are never pooled nor compared."""
+WILDCARD = "*"
+"""Where a symbol, a source or a snapshot time stands otherwise: all of them together, or those that are not named."""
 MADE_BY = {
     "backend": Column(pl.String, "forecaster that answered: nixtla, baseline"),
     "model": Column(pl.String, "model name as asked for"),

@@ -3,7 +3,7 @@
 import polars as pl
 
 from timegpt_assets.core.schema import Column, Table
-from timegpt_assets.core.tables.columns import BANDS, DAY, MONTH, QUANTILES, SOURCES, SYMBOL, log_return
+from timegpt_assets.core.tables.columns import BANDS, DAY, MONTH, QUANTILES, SOURCE_KEY, SOURCES, SYMBOL, log_return
 from timegpt_assets.core.tables.forecasts import ANSWERS, OUTCOME, RAW_FORECASTS, SNAPSHOT_TIMES
 
 _SCORES = {
@@ -116,7 +116,7 @@ FORECAST_DIAGNOSTICS = Table(
     | _BANDS_SCORED
     | _DIFFERENCES
     | _DAY_BLOCK_ENDS,
-    key=("month", "symbol", "score_source", "run_source", "data_regime", "stage"),
+    key=("month", "symbol", *SOURCE_KEY, "stage"),
     open=True,
 )
 """``symbol`` is ``*`` for all symbols pooled."""
@@ -137,7 +137,7 @@ COVERAGE_REPORT = Table(
     | _COVERAGE_ENDS
     | _BANDS_SCORED
     | {name: _RELATIVE[name] for name in RELATIVE},
-    key=("month", "symbol", "snapshot_time", "score_source", "run_source", "data_regime", "stage"),
+    key=("month", "symbol", "snapshot_time", *SOURCE_KEY, "stage"),
 )
 """The month's own sessions; ``symbol`` is ``*`` for all symbols pooled."""
 
@@ -155,7 +155,7 @@ INTERVAL_WIDTHS = Table(
     }
     | _COVERAGES
     | _BANDS_SCORED,
-    key=("month", "symbol", "score_source", "run_source", "data_regime", "stage", "decile"),
+    key=("month", "symbol", *SOURCE_KEY, "stage", "decile"),
 )
 
 COVERAGE_DRIFT = Table(
@@ -173,7 +173,7 @@ COVERAGE_DRIFT = Table(
         "high": Column(pl.Float64, "upper end of the day-clustered 95 % interval", nullable=True),
         "alarm": Column(pl.Boolean, "too far from nominal, and told apart from it"),
     },
-    key=("day", "symbol", "score_source", "run_source", "data_regime", "stage", "level"),
+    key=("day", "symbol", *SOURCE_KEY, "stage", "level"),
 )
 
 PIT_RELIABILITY = Table(
@@ -191,7 +191,7 @@ PIT_RELIABILITY = Table(
             pl.Float64, "p of all bin shares being nominal: Pearson's statistic against day-cluster samples", True
         ),
     },
-    key=("month", "symbol", "score_source", "run_source", "data_regime", "stage", "quantile"),
+    key=("month", "symbol", *SOURCE_KEY, "stage", "quantile"),
 )
 
 _TRADING = {
@@ -217,13 +217,13 @@ _TRADING = {
 TRADING_SCORES = Table(
     name="trading_scores",
     columns=MONTH | SYMBOL | SOURCES | _TRADING,
-    key=("month", "symbol", "score_source", "run_source", "data_regime"),
+    key=("month", "symbol", *SOURCE_KEY),
     open=True,
 )
 COST_SENSITIVITY = Table(
     name="cost_sensitivity",
     columns=MONTH | SOURCES | {"cost_multiplier": Column(pl.Float64, "costs times this")} | _TRADING,
-    key=("month", "score_source", "run_source", "data_regime", "cost_multiplier"),
+    key=("month", *SOURCE_KEY, "cost_multiplier"),
     open=True,
 )
 OOS_SUMMARY = Table(
@@ -235,6 +235,6 @@ OOS_SUMMARY = Table(
         "cost_multiplier": Column(pl.Float64, "costs times this"),
     }
     | _TRADING,
-    key=("month", "score_source", "run_source", "data_regime", "cost_multiplier"),
+    key=("month", *SOURCE_KEY, "cost_multiplier"),
     open=True,
 )

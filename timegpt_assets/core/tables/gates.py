@@ -3,7 +3,10 @@
 import polars as pl
 
 from timegpt_assets.core.schema import Column, Table
-from timegpt_assets.core.tables.columns import DAY, MONTH, SOURCES, SYMBOL
+from timegpt_assets.core.tables.columns import DAY, MONTH, SOURCE_KEY, SOURCES, SYMBOL
+
+INSUFFICIENT = "insufficient_observation"
+"""The verdict, and the first word of a reason, where too little was seen to judge."""
 
 _CRITERION = {
     "criterion": Column(pl.String, "what is judged"),
@@ -23,15 +26,15 @@ SYMBOL_GATES = Table(
     | SOURCES
     | _CRITERION
     | {
-        "verdict": Column(pl.String, "eligible, ineligible, insufficient_observation"),
-        "bootstrap": Column(pl.String, "what insufficient_observation means for trading: trade or block"),
+        "verdict": Column(pl.String, f"eligible, ineligible, {INSUFFICIENT}"),
+        "bootstrap": Column(pl.String, f"what {INSUFFICIENT} means for trading: trade or block"),
     },
-    key=("day", "symbol", "score_source", "run_source", "data_regime", "criterion"),
+    key=("day", "symbol", *SOURCE_KEY, "criterion"),
 )
 
 GATES = Table(
     name="gates",
     columns=MONTH | SYMBOL | SOURCES | _CRITERION | {"gate": Column(pl.String, "forecast_gate, trading_gate, ...")},
-    key=("month", "gate", "symbol", "score_source", "run_source", "data_regime", "criterion"),
+    key=("month", "gate", "symbol", *SOURCE_KEY, "criterion"),
 )
 """``symbol`` is ``*`` where a criterion is about all symbols; sources are ``*`` where it is about all rows."""

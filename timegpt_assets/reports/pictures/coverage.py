@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from timegpt_assets.core.tables.columns import BANDS
+from timegpt_assets.core.tables.columns import BANDS, WILDCARD
 from timegpt_assets.reports.pictures.style import (
     HEIGHT,
     INK,
@@ -23,7 +23,7 @@ from timegpt_assets.reports.pictures.style import (
 _PANEL = 360
 
 
-def coverage(diagnostics: pl.DataFrame, *, symbol: str = "*") -> Picture:
+def coverage(diagnostics: pl.DataFrame, *, symbol: str = WILDCARD) -> Picture:
     """Return bars of the 50, 80 and 95 % bands' coverage with their intervals, raw and calibrated, against nominal.
 
     ``diagnostics`` are rows of forecast_diagnostics; the last month of ``symbol`` is drawn, one panel per source.
@@ -37,7 +37,7 @@ def coverage(diagnostics: pl.DataFrame, *, symbol: str = "*") -> Picture:
     return panels(charts, title, columns=2)
 
 
-def reliability(rows: pl.DataFrame, *, symbol: str = "*") -> Picture:
+def reliability(rows: pl.DataFrame, *, symbol: str = WILDCARD) -> Picture:
     """Return the share of outcomes at or below each quantile against its nominal probability, raw and calibrated.
 
     ``rows`` are of pit_reliability; the last month of ``symbol`` is drawn, one panel per source.
@@ -104,7 +104,7 @@ def _stage() -> alt.Color:
 
 
 def _whose(symbol: str) -> str:
-    return "all symbols" if symbol == "*" else symbol
+    return "all symbols" if symbol == WILDCARD else symbol
 
 
 def _counts(rows: pl.DataFrame) -> str:

@@ -3,6 +3,8 @@
 import altair as alt
 import polars as pl
 
+from timegpt_assets.core.tables.columns import WILDCARD
+from timegpt_assets.core.tables.gates import INSUFFICIENT
 from timegpt_assets.reports.pictures.style import INK, VERMILION, Picture, nothing, sources, titled
 
 VERDICTS = {"passed": "#7fb8dc", "insufficient": "#d5dae0", "failed": VERMILION}
@@ -17,7 +19,7 @@ def judged(rows: pl.DataFrame) -> pl.DataFrame:
     Insufficient is what could not be measured, or whose reason or verdict says insufficient_observation.
     """
     words = pl.concat_str([pl.col(c) for c in ("reason", "verdict") if c in rows.columns], separator=" ")
-    unknown = pl.col("value").is_null() | words.str.contains("insufficient_observation", literal=True)
+    unknown = pl.col("value").is_null() | words.str.contains(INSUFFICIENT, literal=True)
     failed = pl.when(unknown).then(pl.lit("insufficient")).otherwise(pl.lit("failed"))
     return rows.with_columns(outcome=pl.when("passed").then(pl.lit("passed")).otherwise(failed))
 
@@ -52,8 +54,8 @@ def _tiles(rows: pl.DataFrame) -> pl.DataFrame:
     rank = pl.col("outcome").replace_strict(list(VERDICTS), [0, 1, 2], return_dtype=pl.Int64)
     named = rows.with_columns(criterion=gate + pl.col("criterion"), rank=rank)
     worst = named.sort("rank", descending=True, maintain_order=True).unique(["criterion", "symbol"], keep="first")
-    shown = worst.sort("criterion", pl.col("symbol") != "*", "symbol").with_columns(
-        symbol=pl.col("symbol").replace("*", "all"), sign=pl.col("outcome").replace_strict(SIGNS)
+    shown = worst.sort("criterion", pl.col("symbol") != WILDCARD, "symbol").with_columns(
+        symbol=pl.col("symbol").replace(WILDCARD, "all"), sign=pl.col("outcome").replace_strict(SIGNS)
     )
     return shown.select("criterion", "symbol", "outcome", "sign")
 

@@ -3,6 +3,7 @@
 import altair as alt
 import polars as pl
 
+from timegpt_assets.core.tables.columns import WILDCARD
 from timegpt_assets.reports.pictures.style import (
     HEIGHT,
     INK,
@@ -26,7 +27,7 @@ _PANEL = 360
 _FIFTHS = [0, 0.2, 0.4, 0.6, 0.8, 1]
 
 
-def histogram(rows: pl.DataFrame, *, symbol: str = "*") -> Picture:
+def histogram(rows: pl.DataFrame, *, symbol: str = WILDCARD) -> Picture:
     """Return the density of outcomes between neighbouring stored quantiles, raw and calibrated; 1 is perfect.
 
     ``rows`` are of pit_reliability; the last month of ``symbol`` is drawn. Bars are as wide as the quantiles' distance:
@@ -41,7 +42,7 @@ def histogram(rows: pl.DataFrame, *, symbol: str = "*") -> Picture:
     return panels(charts, title, columns=2)
 
 
-def drift(rows: pl.DataFrame, *, symbol: str = "*") -> Picture:
+def drift(rows: pl.DataFrame, *, symbol: str = WILDCARD) -> Picture:
     """Return the rolling coverage of each band with its 95 % interval; alarms are marked.
 
     ``rows`` are of coverage_drift; the last month of ``symbol`` is drawn, one panel per source.
@@ -57,7 +58,7 @@ def drift(rows: pl.DataFrame, *, symbol: str = "*") -> Picture:
     return panels(charts, titled(words, subtitle), columns=2)
 
 
-def widths(rows: pl.DataFrame, *, symbol: str = "*") -> Picture:
+def widths(rows: pl.DataFrame, *, symbol: str = WILDCARD) -> Picture:
     """Return mean band widths against mean volatility, one point per tenth of the symbol's volatilities, calibrated.
 
     ``rows`` are of interval_widths; the last month of ``symbol`` is drawn, one panel per source.

@@ -9,6 +9,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from timegpt_assets.core.tables.columns import SOURCE_KEY
+
 Picture = alt.Chart | alt.LayerChart | alt.ConcatChart | alt.FacetChart
 """What can be rendered. Altair's decorators lose the type of chained calls, so what they give is named with it."""
 
@@ -103,14 +105,13 @@ def panels(charts: Sequence[Picture], title: alt.Title, *, columns: int) -> Pict
 
 def sources(frame: pl.DataFrame) -> str:
     """Return who made the frame's numbers, ``score_source / run_source / data_regime``, each triple once."""
-    triples = frame.select("score_source", "run_source", "data_regime").unique().sort(pl.all()).rows()
+    triples = frame.select(SOURCE_KEY).unique().sort(pl.all()).rows()
     return "; ".join(" / ".join(triple) for triple in triples)
 
 
 def by_source(frame: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
     """Return the frame split by source triple, in their order, each with its name (see sources)."""
-    names = ["score_source", "run_source", "data_regime"]
-    parts = frame.sort(names, maintain_order=True).partition_by(names, maintain_order=True)
+    parts = frame.sort(SOURCE_KEY, maintain_order=True).partition_by(SOURCE_KEY, maintain_order=True)
     return [(sources(part), part) for part in parts]
 
 

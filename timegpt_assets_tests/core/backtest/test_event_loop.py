@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from polars.testing import assert_frame_equal
 from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import event_loop
 from timegpt_assets.core.backtest import rules as trading
+from timegpt_assets.core.events import EventCalendar, UnknownEvent
 from timegpt_assets.core.tables.backtest import TRADES
 from timegpt_assets.core.tables.bars import BARS
 from timegpt_assets.core.tables.calibration import FORECASTS
@@ -30,6 +31,7 @@ CAPITAL = 100_000.0
 COSTS = trading.Costs(fees_bps={"*": 0.5}, half_spread_ticks={"*": 1.0}, tick_size=0.01)
 FREE = trading.Costs(fees_bps={"*": 0.0}, half_spread_ticks={"*": 0.0}, tick_size=0.01)
 NO_GATES = SYMBOL_GATES.empty()
+NO_EVENTS = EventCalendar({})
 TAKE, STOP = 100 * math.exp(SIGMA), 100 * math.exp(-SIGMA)
 LONG = {"q25": 0.008, "q50": 0.010, "q75": 0.012}
 SHORT = {"q25": -0.012, "q50": -0.010, "q75": -0.008}
@@ -103,8 +105,9 @@ def traded(
     costs: trading.Costs = COSTS,
     **more: Any,
 ) -> pl.DataFrame:
-    settings = {"rules": rules, "costs": costs, "capital": CAPITAL, "bootstrap": "trade"} | more
-    return event_loop.trades(made, market, gates, **settings)
+    asked = {name: more.pop(name) for name in ("events", "illiquid") if name in more}
+    spec = trading.TradingSpec(**({"rules": rules, "costs": costs, "capital": CAPITAL, "bootstrap": "trade"} | more))
+    return event_loop.trades(made, market, gates, spec, **({"events": NO_EVENTS} | asked))
 
 
 def one(made: pl.DataFrame, market: pl.DataFrame, **more: Any) -> dict[str, Any]:
@@ -229,11 +232,18 @@ def test_a_session_without_bars_has_no_trades() -> None:
     assert traded(made, BARS.empty()).is_empty()
 
 
-def test_event_days_and_no_trade_windows_are_kept_clear() -> None:
-    assert traded(forecasts({}), bars(), event_days=[DAY]).is_empty()
-    assert traded(forecasts({}), bars(), event_days=[EARLY]).height == 1
-    assert traded(forecasts({}), bars(), no_trade=[(time(10, 1), time(10, 2))]).is_empty()
-    assert traded(forecasts({}), bars(), no_trade=[(time(9, 30), time(10, 1)), (time(10, 2), time(11))]).height == 1
+def test_days_of_a_skipped_event_are_kept_clear_and_an_event_without_days_is_refused() -> None:
+    events = EventCalendar({"event_fomc": (DAY,), "event_cpi": (EARLY,)})
+    assert traded(forecasts({}), bars(), events=events, skip_events=("event_fomc",)).is_empty()
+    assert traded(forecasts({}), bars(), events=events, skip_events=("event_cpi",)).height == 1
+    with pytest.raises(UnknownEvent, match="event_nfp"):
+        traded(forecasts({}), bars(), events=events, skip_events=("event_nfp",))
+
+
+@pytest.mark.parametrize(("clock", "entered"), [("9:51", 0), ("10:11", 0), ("9:50", 1), ("10:12", 1)])
+def test_nothing_is_entered_near_a_timed_event_both_ends_included(clock: str, entered: int) -> None:
+    events = EventCalendar({"event_pmi": (DAY,)}, {"event_pmi": (at(clock),)})
+    assert traded(forecasts({}), bars(), events=events, no_trade_buffer_min=10).height == entered
 
 
 def test_snapshots_in_abnormal_liquidity_are_not_entered() -> None:

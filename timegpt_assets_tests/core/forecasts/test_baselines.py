@@ -1,5 +1,7 @@
 """What the local forecaster must do: learn what is there, invent nothing, and know earlier days alone."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date, time, timedelta
 from functools import cache
 from typing import Any
@@ -11,10 +13,11 @@ from polars.testing import assert_frame_equal
 
 from timegpt_assets.core import calendar, targets
 from timegpt_assets.core.events import EventCalendar
-from timegpt_assets.core.forecasts.baselines import answers, refusals
-from timegpt_assets.core.forecasts.framing import Frame, frames
+from timegpt_assets.core.forecasts import baselines
+from timegpt_assets.core.forecasts.baselines import RidgeSpec
+from timegpt_assets.core.forecasts.framing import Frame, FrameSpec, frames
 from timegpt_assets.core.forecasts.quantiles import request, violations
-from timegpt_assets.core.forecasts.snapshots import Preset, snapshots
+from timegpt_assets.core.forecasts.snapshots import Preset, SnapshotSpec, snapshots
 from timegpt_assets.core.targets import Target
 from timegpt_assets_tests.core.panels import panel
 
@@ -23,15 +26,24 @@ DAY, SYMBOLS, LEVELS = DAYS[10], ("AAA", "BBB"), (50, 80, 95)
 MANY = tuple("ABCDEFGH")
 HOURS = Preset(name="p", times=tuple(time(h) for h in range(10, 16)))
 HALF_HOURS = Preset(name="p", times=tuple(time(h, m) for h in range(9, 16) for m in (0, 15, 30, 45)))
+RIDGE = RidgeSpec(ridge=0.25, residual_window_min=30, min_residuals=120)
 PANEL = panel(DAYS[:11], SYMBOLS, momentum=0.3)
 
 
 def framed(
     rows: pl.DataFrame = PANEL, *, day: date = DAY, preset: Preset = HALF_HOURS, **changed: Any
 ) -> tuple[Frame, ...]:
-    asked = snapshots([day], preset=preset, horizon_min=15, calendar=EventCalendar({}), skip_events=())
+    asked = snapshots([day], SnapshotSpec(preset=preset, horizon_min=15, calendar=EventCalendar({})))
     usual = {"symbols": SYMBOLS, "target": Target(), "history_days": 10, "sigma_column": "sigma_60m"}
-    return frames(rows, asked, day=day, **(usual | changed))
+    return frames(rows, asked, FrameSpec(**(usual | changed)), day=day)
+
+
+def answers(frames: Iterable[Frame], *, levels: Sequence[int], **changed: Any) -> pl.DataFrame:
+    return baselines.answers(frames, replace(RIDGE, **changed), levels=levels)
+
+
+def refusals(frames: Iterable[Frame], **changed: Any) -> pl.DataFrame:
+    return baselines.refusals(frames, replace(RIDGE, **changed))
 
 
 @cache

@@ -13,8 +13,8 @@ from polars.testing import assert_frame_equal
 from timegpt_assets.core import calendar, targets
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.forecasts import framing
-from timegpt_assets.core.forecasts.framing import HISTORY, Frame, frames
-from timegpt_assets.core.forecasts.snapshots import Preset, snapshots
+from timegpt_assets.core.forecasts.framing import HISTORY, Frame, FrameSpec, frames
+from timegpt_assets.core.forecasts.snapshots import Preset, SnapshotSpec, snapshots
 from timegpt_assets.core.targets import Target
 from timegpt_assets_tests.core.panels import panel
 
@@ -23,14 +23,15 @@ WINDOW = (date(2025, 7, 1), date(2025, 7, 2), HALF_DAY, DAY)
 SYMBOLS = ("AAA", "BBB")
 PANEL = panel(WINDOW, SYMBOLS)
 PRESET = Preset(name="p", times=(time(9, 45), time(10, 15), time(15, 15)))
-SNAPSHOTS = snapshots([DAY], preset=PRESET, horizon_min=15, calendar=EventCalendar({}), skip_events=())
+SNAPSHOTS = snapshots([DAY], SnapshotSpec(preset=PRESET, horizon_min=15, calendar=EventCalendar({})))
 FIRST, SECOND, LAST = SNAPSHOTS["snapshot_ts"]
 KNOWN_AT = pl.col("known_at")
 
 
 def framed(rows: pl.DataFrame = PANEL, *, asked: pl.DataFrame = SNAPSHOTS, **changed: Any) -> tuple[Frame, ...]:
-    usual = {"day": DAY, "symbols": SYMBOLS, "target": Target(), "history_days": 3, "sigma_column": "sigma_60m"}
-    return frames(rows, asked, **(usual | changed))
+    usual = {"symbols": SYMBOLS, "target": Target(), "history_days": 3, "sigma_column": "sigma_60m"}
+    day = changed.pop("day", DAY)
+    return frames(rows, asked, FrameSpec(**(usual | changed)), day=day)
 
 
 def same(left: Frame, right: Frame) -> bool:
@@ -109,9 +110,8 @@ def test_no_bar_after_the_snapshot_changes_its_frame_and_the_last_one_known_does
 @given(minute=st.integers(15, 375), history_days=st.integers(1, 3))
 def test_at_any_minute_the_frame_is_the_one_of_a_panel_that_ends_there(minute: int, history_days: int) -> None:
     at = (datetime.combine(DAY, time(9, 30)) + timedelta(minutes=minute)).time()
-    asked = snapshots(
-        [DAY], preset=Preset(name="p", times=(at,)), horizon_min=15, calendar=EventCalendar({}), skip_events=()
-    )
+    spec = SnapshotSpec(preset=Preset(name="p", times=(at,)), horizon_min=15, calendar=EventCalendar({}))
+    asked = snapshots([DAY], spec)
     (whole,) = framed(asked=asked, history_days=history_days)
     (live,) = framed(
         PANEL.filter(pl.col("known_at") <= asked["snapshot_ts"][0]), asked=asked, history_days=history_days

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.forecasts import quantiles
-from timegpt_assets.core.forecasts.framing import Frame, frames
+from timegpt_assets.core.forecasts.framing import Frame, FrameSpec, frames
 from timegpt_assets.core.forecasts.quantiles import (
     bands,
     fingerprint,
@@ -27,7 +27,7 @@ from timegpt_assets.core.forecasts.quantiles import (
     series,
     violations,
 )
-from timegpt_assets.core.forecasts.snapshots import Preset, snapshots
+from timegpt_assets.core.forecasts.snapshots import Preset, SnapshotSpec, snapshots
 from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.tables.columns import BANDS
 from timegpt_assets.core.tables.features import LABELS
@@ -39,13 +39,13 @@ DAY, SYMBOLS = date(2025, 7, 2), ("AAA", "BBB")
 QUANTILES, LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9), (50, 80, 95)
 PANEL = panel([date(2025, 7, 1), DAY], SYMBOLS)
 PRESET = Preset(name="p", times=(time(10), time(14)))
-SNAPSHOTS = snapshots([DAY], preset=PRESET, horizon_min=15, calendar=EventCalendar({}), skip_events=())
+SNAPSHOTS = snapshots([DAY], SnapshotSpec(preset=PRESET, horizon_min=15, calendar=EventCalendar({})))
 ASKED_AT = datetime(2025, 7, 2, 21, tzinfo=UTC)
 
 
 def framed(rows: pl.DataFrame = PANEL, **changed: Any) -> Frame:
-    usual = {"day": DAY, "symbols": SYMBOLS, "target": Target(), "history_days": 1, "sigma_column": "sigma_60m"}
-    return frames(rows, SNAPSHOTS, **(usual | changed))[0]
+    usual = {"symbols": SYMBOLS, "target": Target(), "history_days": 1, "sigma_column": "sigma_60m"}
+    return frames(rows, SNAPSHOTS, FrameSpec(**(usual | changed)), day=DAY)[0]
 
 
 FRAME = framed()
@@ -173,9 +173,8 @@ def test_whatever_shapes_the_answer_changes_the_fingerprint() -> None:
         .then(pl.col("clock_price") * 1.001)
         .otherwise("clock_price")
     )
-    frame_two = frames(
-        PANEL, SNAPSHOTS, day=DAY, symbols=SYMBOLS, target=Target(), history_days=1, sigma_column="sigma_60m"
-    )[1]
+    spec = FrameSpec(symbols=SYMBOLS, target=Target(), history_days=1, sigma_column="sigma_60m")
+    frame_two = frames(PANEL, SNAPSHOTS, spec, day=DAY)[1]
     road = {"model": "timegpt-1", "levels": LEVELS}
     requests = [
         QUESTION,

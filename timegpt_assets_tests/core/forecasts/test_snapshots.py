@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 import polars as pl
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from timegpt_assets.core import calendar as trading_calendar
 from timegpt_assets.core.events import EventCalendar
-from timegpt_assets.core.forecasts.snapshots import Preset, snapshots
+from timegpt_assets.core.forecasts.snapshots import Preset, SnapshotSpec, snapshots
 from timegpt_assets.core.tables.forecasts import SNAPSHOTS
 
 LIQUIDITY = Preset(
@@ -27,8 +28,8 @@ TIMES = st.times(time(9, 0), time(16, 30)).map(lambda t: t.replace(second=0, mic
 
 
 def schedule(days: Iterable[date], **settings: object) -> pl.DataFrame:
-    usual = {"preset": LIQUIDITY, "horizon_min": 15, "calendar": NO_EVENTS, "skip_events": ()}
-    return snapshots(days, **(usual | settings))
+    usual: dict[str, Any] = {"preset": LIQUIDITY, "horizon_min": 15, "calendar": NO_EVENTS}
+    return snapshots(days, SnapshotSpec(**(usual | settings)))
 
 
 def asked(days: Iterable[date], **settings: object) -> list[str]:
@@ -45,7 +46,7 @@ def _new_york(frame: pl.DataFrame) -> list[str]:
 
 
 def test_the_liquidity_preset_gives_five_snapshots_a_day_winter_and_summer() -> None:
-    frame = snapshots([SUMMER, WINTER], preset=LIQUIDITY, horizon_min=15, calendar=NO_EVENTS, skip_events=())
+    frame = schedule([SUMMER, WINTER])
     assert frame["day"].to_list() == [WINTER] * 5 + [SUMMER] * 5
     assert frame["snapshot_ts"][0] == datetime(2025, 1, 2, 14, 45, tzinfo=UTC)
     assert frame["snapshot_ts"][5] == datetime(2025, 7, 1, 13, 45, tzinfo=UTC)
@@ -100,7 +101,7 @@ def test_a_time_given_twice_is_one_snapshot_and_order_does_not_matter() -> None:
 
 
 def test_no_days_give_no_rows_and_a_holiday_is_refused() -> None:
-    empty = snapshots([], preset=LIQUIDITY, horizon_min=15, calendar=NO_EVENTS, skip_events=())
+    empty = schedule([])
     assert empty.schema == SNAPSHOTS.schema
     with pytest.raises(trading_calendar.NotASession, match="2025-07-04"):
         asked([date(2025, 7, 4)])
@@ -111,9 +112,9 @@ def test_the_window_at_once_equals_day_by_day_and_whatever_is_asked_fits_the_ses
     days: list[date], times: list[time], horizon_min: int
 ) -> None:
     preset = Preset(name="p", times=tuple(times), max_per_day=3)
-    road = {"preset": preset, "horizon_min": horizon_min, "calendar": NO_EVENTS, "skip_events": ()}
-    whole = snapshots(days, **road)
-    assert whole.equals(pl.concat(snapshots([day], **road) for day in sorted(set(days))))
+    road = SnapshotSpec(preset=preset, horizon_min=horizon_min, calendar=NO_EVENTS)
+    whole = snapshots(days, road)
+    assert whole.equals(pl.concat(snapshots([day], road) for day in sorted(set(days))))
     assert (whole["asked"] == (whole["reason"] == "")).all()
     assert whole.group_by("day").agg(pl.col("asked").sum())["asked"].max() <= 3
     horizon = timedelta(minutes=horizon_min)
@@ -122,17 +123,16 @@ def test_the_window_at_once_equals_day_by_day_and_whatever_is_asked_fits_the_ses
 
 
 def test_a_total_is_counted_from_the_first_day_on_so_that_a_day_is_the_same_alone_and_in_a_range() -> None:
-    asked = {
-        "preset": Preset(name="p", times=(time(10), time(11))),
-        "horizon_min": 15,
-        "calendar": EventCalendar({}),
-        "skip_events": (),
-        "max_total": 5,
-        "since": date(2025, 1, 13),
-    }
+    asked = SnapshotSpec(
+        preset=Preset(name="p", times=(time(10), time(11))),
+        horizon_min=15,
+        calendar=EventCalendar({}),
+        max_total=5,
+        since=date(2025, 1, 13),
+    )
     days = [date(2025, 1, 13), date(2025, 1, 14), date(2025, 1, 15), date(2025, 1, 16)]
-    together = snapshots(days, **asked)
+    together = snapshots(days, asked)
     assert together.group_by("day", maintain_order=True).agg(pl.col("asked").sum())["asked"].to_list() == [2, 2, 1, 0]
     assert together.filter(~pl.col("asked"))["reason"].unique().to_list() == ["over max_total 5"]
     for day in days:
-        assert snapshots([day], **asked).equals(together.filter(pl.col("day") == day))
+        assert snapshots([day], asked).equals(together.filter(pl.col("day") == day))
