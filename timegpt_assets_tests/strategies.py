@@ -11,7 +11,7 @@ from zlib import crc32
 import numpy as np
 import polars as pl
 
-from timegpt_assets.adapters.forecaster import Answered, Forecaster, left_out
+from timegpt_assets.adapters.forecaster import Forecaster, ForecastResult, left_out
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.tables.forecasts import ANSWERS
 from timegpt_assets.runtime import MarketData
@@ -76,11 +76,11 @@ class Clairvoyant:
         prices = bars.select("symbol", known_at=pl.col("ts") + MINUTE, price="close").sort("known_at")
         return cls(prices=prices, levels=levels, run_source=run_source)
 
-    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> Answered:
+    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> ForecastResult:
         """Return the answers to one day's frames; nothing is sent."""
         rows = [row for frame in frames for row in self._rows(frame)]
         if not rows:
-            return Answered(rows=ANSWERS.empty(), left_out=left_out(frames))
+            return ForecastResult(rows=ANSWERS.empty(), left_out=left_out(frames))
         schema = {"sigma": pl.Float64, "step": pl.Int64, "snapshot_ts": pl.Datetime("us", "UTC")}
         table = pl.DataFrame(rows, schema_overrides=schema).with_columns(
             asked_at=pl.col("snapshot_ts"),
@@ -92,7 +92,7 @@ class Clairvoyant:
             data_regime=pl.lit("maintenance_replay"),
             stale_input=pl.lit(False),
         )
-        return Answered(rows=table, left_out=left_out(frames))
+        return ForecastResult(rows=table, left_out=left_out(frames))
 
     def _rows(self, frame: Frame) -> Iterator[dict[str, object]]:
         target_ts = frame.snapshot_ts + timedelta(minutes=frame.horizon_min)
@@ -119,7 +119,7 @@ class Tangled:
 
     honest: Forecaster
 
-    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> Answered:
+    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> ForecastResult:
         """Return the honest answers, every second one tangled."""
         found = self.honest.answers(frames, budget_run_id=budget_run_id, reask=reask)
         swap = {"lo_50": "hi_95", "hi_95": "lo_50", "hi_50": "mean", "mean": "hi_50"}
@@ -127,4 +127,4 @@ class Tangled:
         rows = found.rows.with_columns(
             pl.when(second).then(pl.col(other)).otherwise(name).alias(name) for name, other in swap.items()
         )
-        return Answered(rows=rows, sent=found.sent, cached=found.cached, left_out=found.left_out)
+        return ForecastResult(rows=rows, sent=found.sent, cached=found.cached, left_out=found.left_out)

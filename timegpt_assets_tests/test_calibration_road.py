@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from timegpt_assets.adapters.forecaster import Answered, Forecaster
+from timegpt_assets.adapters.forecaster import Forecaster, ForecastResult
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.tables.columns import BANDS, QUANTILES
 from timegpt_assets.engine.engine import RunFailed
@@ -29,9 +29,9 @@ class Strange:
     honest: Forecaster
     change: Change
 
-    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> Answered:
+    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> ForecastResult:
         found = self.honest.answers(frames, budget_run_id=budget_run_id, reask=reask)
-        return Answered(rows=self.change(found.rows), left_out=found.left_out)
+        return ForecastResult(rows=self.change(found.rows), left_out=found.left_out)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import polars as pl
 
-from timegpt_assets.adapters.forecaster import Answered, left_out
+from timegpt_assets.adapters.forecaster import ForecastResult, left_out
 from timegpt_assets.core.forecasts import baselines, quantiles
 from timegpt_assets.core.forecasts.baselines import RidgeSpec
 from timegpt_assets.core.forecasts.framing import Frame
@@ -25,19 +25,20 @@ class Baseline:
     spec: RidgeSpec
     run_source: str
 
-    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> Answered:
+    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> ForecastResult:
         """Return ANSWERS rows of one day's frames."""
         rows = baselines.answers(frames, self.spec, levels=self.levels)
         refused = baselines.refusals(frames, self.spec)
         moments = [self._moment(frame) for frame in frames]
         known = rows.join(pl.concat(moments), on=["snapshot_ts", "symbol"]) if moments else rows.clear()
         short = dict(refused.select("symbol", "reason").iter_rows())
-        return Answered(rows=self._marked(known), left_out=left_out(frames) | short)
+        return ForecastResult(rows=self._marked(known), left_out=left_out(frames) | short)
 
     def _moment(self, frame: Frame) -> pl.DataFrame:
         """Return what stands beside each symbol's answer: day, request hash, sigma and scale at the snapshot."""
-        request = quantiles.request(frame, model=MODEL, levels=self.levels, parameters=asdict(self.spec))
-        key = quantiles.fingerprint(request, host="local", endpoint=BACKEND)
+        body = quantiles.local_request(frame, model=MODEL, levels=self.levels, parameters=asdict(self.spec))
+        symbols = frame.history["symbol"].unique().sort().to_list()
+        key = quantiles.fingerprint(body, symbols=symbols, model=MODEL, host="local", endpoint=BACKEND)
         return frame.sigma.with_columns(
             day=pl.lit(frame.day, dtype=pl.Date),
             snapshot_ts=pl.lit(frame.snapshot_ts, dtype=TIME),

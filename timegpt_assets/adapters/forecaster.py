@@ -10,7 +10,7 @@ from timegpt_assets.core.forecasts.framing import Frame
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answered:
+class ForecastResult:
     """ANSWERS rows of one day with the requests sent for them, those found in the cache, and who was left out."""
 
     rows: pl.DataFrame
@@ -36,7 +36,7 @@ NOTES = ("calls_sent", "calls_cached", "bytes_sent", "cache_hits", "money_spent"
 class Forecaster(Protocol):
     """Answers a day's frames; TimeGPT and the local baseline are the ones there are."""
 
-    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> Answered:
+    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> ForecastResult:
         """Return the answers to the frames of one day, sending nothing that was answered before unless ``reask``."""
         ...
 

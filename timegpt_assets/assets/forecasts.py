@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.call_errors import CallError
-from timegpt_assets.adapters.forecaster import NOTES, Answered, Forecaster
+from timegpt_assets.adapters.forecaster import NOTES, Forecaster, ForecastResult
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets.declare import declared, keep_days, note_rows, of_partitions, stored_in, with_own
@@ -58,7 +58,7 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
         io_manager: dg.ResourceParam[TableIOManager],
     ) -> pl.DataFrame:
         """What the forecaster answered, one request per snapshot for all symbols, never asked twice."""
-        found: dict[str, Answered] = {}
+        found: dict[str, ForecastResult] = {}
         known = with_own(context, panel, "features/panel")
         spec = core_inputs.frame_spec(graph.settings, daily_files.calendar)
         run_id, reask = context.run.run_id, context.run.tags.get(REASK) == "true"
@@ -76,7 +76,7 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
     return answers
 
 
-def _rows(nothing: pl.DataFrame, found: Mapping[str, Answered]) -> pl.DataFrame:
+def _rows(nothing: pl.DataFrame, found: Mapping[str, ForecastResult]) -> pl.DataFrame:
     return pl.concat([nothing, *(answered.rows for answered in found.values())], how="diagonal")
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger
 from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.timegpt import cache_care, response
-from timegpt_assets.adapters.timegpt.request_index import Index, Moment, Part, batches, params_key
+from timegpt_assets.adapters.timegpt.request_index import Index, RequestPart, SnapshotKey, batches, params_key
 from timegpt_assets.config import core_inputs
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.events import EventCalendar
@@ -57,9 +57,9 @@ class BudgetPlanner:
         """Return what each day takes, earliest first; ``reask``: as if nothing were there."""
         cache_care.restore_index(self.index.cache, self.ledger, self.index.host)
         universe = self.settings.universe.tickers
-        moments, most = self._moments(days), self._bytes()
-        parts = self.index.parts([m for own in moments.values() for _, m in own], universe)
-        found = [self._day_calls(day, moments[day], parts, reask) for day in sorted(set(days))]
+        asked, most = self._snapshots(days), self._bytes()
+        parts = self.index.parts([m for own in asked.values() for _, m in own], universe)
+        found = [self._day_calls(day, asked[day], parts, reask) for day in sorted(set(days))]
         return [replace(calls, max_bytes=most if calls.needed else 0) for calls in found]
 
     @property
@@ -128,31 +128,35 @@ class BudgetPlanner:
         budgets.setdefault(month, self.account.per_month or 10**9)
         return budgets[name], budgets[month]
 
-    def _moments(self, days: Sequence[date]) -> dict[date, list[tuple[int, Moment]]]:
-        """Return what is asked on each day: how many snapshots each request answers, and its moment."""
+    def _snapshots(self, days: Sequence[date]) -> dict[date, list[tuple[int, SnapshotKey]]]:
+        """Return what is asked on each day: how many snapshots each request answers, and its snapshot."""
         rows = schedule.snapshots(days, core_inputs.snapshot_spec(self.settings, self.events))
-        found: dict[date, list[tuple[int, Moment]]] = {day: [] for day in days}
+        found: dict[date, list[tuple[int, SnapshotKey]]] = {day: [] for day in days}
         if self.settings.forecast.history_mode == "cross_validation":
             for window in bulk.bulk_windows(rows):
-                moment = Moment(window.day, window.as_of, window.horizon_min)
-                found[window.day].append((len(window.snapshots), moment))
+                snapshot = SnapshotKey(window.day, window.as_of, window.horizon_min)
+                found[window.day].append((len(window.snapshots), snapshot))
             return found
         for day, at, horizon in rows.filter("asked").select("day", "snapshot_ts", "horizon_min").iter_rows():
-            found[day].append((1, Moment(day, at, horizon)))
+            found[day].append((1, SnapshotKey(day, at, horizon)))
         return found
 
     def _day_calls(
-        self, day: date, moments: Sequence[tuple[int, Moment]], parts: Mapping[Moment, list[Part]], reask: bool
+        self,
+        day: date,
+        asked: Sequence[tuple[int, SnapshotKey]],
+        parts: Mapping[SnapshotKey, list[RequestPart]],
+        reask: bool,
     ) -> DayCalls:
-        own = [part for _, moment in moments for part in parts[moment]]
+        own = [part for _, snapshot in asked for part in parts[snapshot]]
         needed = len(own) - sum(part.is_answered for part in own)
         cached = len(own) - needed
         if reask:
             everybody = sorted(self.settings.universe.tickers)
-            needed, cached = len(moments) * len(batches(everybody, self.index.size.batch)), 0
+            needed, cached = len(asked) * len(batches(everybody, self.index.size.batch)), 0
         return DayCalls(
             day=day,
-            snapshots=sum(n for n, _ in moments),
+            snapshots=sum(n for n, _ in asked),
             needed=needed,
             cached=cached,
         )

@@ -8,7 +8,7 @@ clock; leases and the cooldown are real seconds, because they are about real pro
 import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -34,16 +34,17 @@ from timegpt_assets.adapters.ledger.tables import (
 from timegpt_assets.adapters.storage.object_store import ObjectStore
 
 LONGEST_WAIT_SEC = 120.0
-"""A provider that asks for a longer pause than this is not waited for; the run ends and a re-run continues."""
+"""A provider that entries for a longer pause than this is not waited for; the run ends and a re-run continues."""
 LEASE_SEC = 300.0
 """How long a reservation is held for a process on another machine, which nobody here can see die."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """One thing to be asked for: its hash, the snapshot it stands for, and what to remember of the moment.
+class LedgerEntry:
+    """One thing to be asked for: its hash, the snapshot it stands for, and what to remember of the moment it is asked.
 
-    Requests of one ``moment`` share its symbols between them, so they are granted together or not at all.
+    Requests of one ``moment`` share its symbols between them, so they are granted together or not at all. Granted, it
+    has the ledger's row (``id``) and the number of its attempt.
     """
 
     kind: str
@@ -51,15 +52,8 @@ class Ask:
     snapshot_key: str
     record: Mapping[str, Any]
     moment: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A granted reservation: ledger row, request hash and number of the attempt."""
-
-    id: int
-    request_hash: str
-    attempt: int
+    id: int = 0
+    attempt: int = 0
 
 
 class BudgetLedger:
@@ -88,8 +82,8 @@ class BudgetLedger:
             limits.require(connection, account, budget_run_id, day=self._day(account), needed=needed)
 
     def reserve(
-        self, asks: Sequence[Ask], account: Account, *, budget_run_id: str, to_come: int = 0
-    ) -> dict[str, Call]:
+        self, entries: Sequence[LedgerEntry], account: Account, *, budget_run_id: str, to_come: int = 0
+    ) -> dict[str, LedgerEntry]:
         """Return the calls granted, by request hash: all that nobody holds or has answered, or none at all.
 
         An empty answer means: look for the answers again, then ask again. ``to_come`` further calls are demanded of
@@ -98,14 +92,14 @@ class BudgetLedger:
         with self.store.writing() as connection:
             if self._settle_dead(connection):
                 return {}
-            free = self._free(connection, asks, account.host)
+            free = self._free(connection, entries, account.host)
             if free or to_come:
                 limits.require_thawed(connection)
                 needed = len(free) + to_come
                 limits.require(connection, account, budget_run_id, day=self._day(account), needed=needed)
-            return {ask.request_hash: self._insert(connection, ask, account, budget_run_id) for ask in free}
+            return {entry.request_hash: self._insert(connection, entry, account, budget_run_id) for entry in free}
 
-    def send(self, call: Call, account: Account) -> float:
+    def send(self, call: LedgerEntry, account: Account) -> float:
         """Mark the call SENT and return 0.0, or return the seconds of cooldown to wait before trying again.
 
         Raises NotSent when the reservation was lost to its lease, Frozen, or BudgetExceeded when the day has turned.
@@ -127,27 +121,27 @@ class BudgetLedger:
             connection.execute(sa.update(CALLS).where(CALLS.c.id == call.id).values(change))
             return 0.0
 
-    def answered(self, ask: Ask, attempt: int) -> None:
+    def answered(self, entry: LedgerEntry) -> None:
         """Mark the attempt ANSWERED and let its record stand for the snapshot; its bytes must be stored already."""
-        mine = (CALLS.c.request_hash == ask.request_hash) & (CALLS.c.attempt == attempt)
+        mine = (CALLS.c.request_hash == entry.request_hash) & (CALLS.c.attempt == entry.attempt)
         with self.store.writing() as connection:
             allowed = mine & CALLS.c.state.in_((SENT, UNKNOWN))
             connection.execute(sa.update(CALLS).where(allowed).values(state=ANSWERED))
-            self._write_record(connection, ask)
+            self._write_record(connection, entry)
 
-    def rejected(self, call: Call, note: str) -> None:
+    def rejected(self, call: LedgerEntry, note: str) -> None:
         """Mark the call REJECTED: the provider refused it; it stays spent."""
         self._settle((call,), (SENT,), REJECTED, note)
 
-    def unknown(self, call: Call, note: str) -> None:
+    def unknown(self, call: LedgerEntry, note: str) -> None:
         """Mark the call UNKNOWN: nobody can say whether the work was done and billed; it stays spent."""
         self._settle((call,), (SENT,), UNKNOWN, note)
 
-    def refunded(self, call: Call, note: str) -> None:
+    def refunded(self, call: LedgerEntry, note: str) -> None:
         """Mark the call REFUNDED: it certainly never reached the provider."""
         self._settle((call,), (RESERVED, SENT), REFUNDED, note)
 
-    def release(self, calls: Collection[Call]) -> None:
+    def release(self, calls: Collection[LedgerEntry]) -> None:
         """Give back those of the calls that are still only reserved."""
         self._settle(calls, (RESERVED,), REFUNDED, "not needed")
 
@@ -185,8 +179,8 @@ class BudgetLedger:
             there = sa.select(SNAPSHOTS.c.snapshot_key).where(SNAPSHOTS.c.snapshot_key == snapshot_key)
             if connection.execute(there).first():
                 return False
-            ask = Ask("adopted", request_hash, snapshot_key, record)
-            self._insert(connection, ask, Account(host=host, name=""), "adopted", state=ANSWERED)
+            entry = LedgerEntry("adopted", request_hash, snapshot_key, record)
+            self._insert(connection, entry, Account(host=host, name=""), "adopted", state=ANSWERED)
             return True
 
     def is_empty(self, host: str) -> bool:
@@ -248,29 +242,36 @@ class BudgetLedger:
             connection.execute(change)
         return sum(row.state == SENT for row in dead)
 
-    def _free(self, connection: sa.Connection, asks: Sequence[Ask], host: str) -> list[Ask]:
-        hashes, keys = [ask.request_hash for ask in asks], [ask.snapshot_key for ask in asks]
+    def _free(self, connection: sa.Connection, entries: Sequence[LedgerEntry], host: str) -> list[LedgerEntry]:
+        hashes, keys = [entry.request_hash for entry in entries], [entry.snapshot_key for entry in entries]
         same = CALLS.c.request_hash.in_(hashes) | CALLS.c.snapshot_key.in_(keys)
         taken = (CALLS.c.host == host) & CALLS.c.state.in_(TAKEN) & ~CALLS.c.void & same
         rows = connection.execute(sa.select(CALLS.c.request_hash, CALLS.c.snapshot_key).where(taken)).all()
         names = {name for row in rows for name in row}
-        once = {ask.request_hash: ask for ask in asks}.values()
-        held = [ask for ask in once if ask.request_hash in names or ask.snapshot_key in names]
-        moments = {ask.moment for ask in held if ask.moment}
-        return [ask for ask in once if ask not in held and ask.moment not in moments]
+        once = {entry.request_hash: entry for entry in entries}.values()
+        held = [entry for entry in once if entry.request_hash in names or entry.snapshot_key in names]
+        moments = {entry.moment for entry in held if entry.moment}
+        return [entry for entry in once if entry not in held and entry.moment not in moments]
 
     def _insert(
-        self, connection: sa.Connection, ask: Ask, account: Account, budget_run_id: str, *, state: str = RESERVED
-    ) -> Call:
-        same = (CALLS.c.host == account.host) & (CALLS.c.request_hash == ask.request_hash)
+        self,
+        connection: sa.Connection,
+        entry: LedgerEntry,
+        account: Account,
+        budget_run_id: str,
+        *,
+        state: str = RESERVED,
+    ) -> LedgerEntry:
+        same = (CALLS.c.host == account.host) & (CALLS.c.request_hash == entry.request_hash)
         last = connection.execute(sa.select(sa.func.max(CALLS.c.attempt)).where(same)).scalar()
+        attempt = (last or 0) + 1
         row = {
             "host": account.host,
             "account": account.name,
-            "kind": ask.kind,
-            "request_hash": ask.request_hash,
-            "snapshot_key": ask.snapshot_key,
-            "attempt": (last or 0) + 1,
+            "kind": entry.kind,
+            "request_hash": entry.request_hash,
+            "snapshot_key": entry.snapshot_key,
+            "attempt": attempt,
             "budget_run_id": budget_run_id,
             "state": state,
             "budget_day": self._day(account),
@@ -279,20 +280,20 @@ class BudgetLedger:
             "owner": owner(),
         }
         number = connection.execute(sa.insert(CALLS).values(row).returning(CALLS.c.id)).scalar_one()
-        self._write_record(connection, ask)
-        return Call(number, ask.request_hash, (last or 0) + 1)
+        self._write_record(connection, entry)
+        return replace(entry, id=number, attempt=attempt)
 
-    def _write_record(self, connection: sa.Connection, ask: Ask) -> None:
-        connection.execute(sa.delete(SNAPSHOTS).where(SNAPSHOTS.c.snapshot_key == ask.snapshot_key))
-        record = json.dumps(dict(ask.record), sort_keys=True)
-        row = {"snapshot_key": ask.snapshot_key, "request_hash": ask.request_hash, "record": record}
+    def _write_record(self, connection: sa.Connection, entry: LedgerEntry) -> None:
+        connection.execute(sa.delete(SNAPSHOTS).where(SNAPSHOTS.c.snapshot_key == entry.snapshot_key))
+        record = json.dumps(dict(entry.record), sort_keys=True)
+        row = {"snapshot_key": entry.snapshot_key, "request_hash": entry.request_hash, "record": record}
         connection.execute(sa.insert(SNAPSHOTS).values(row))
 
     def _renew_leases(self, connection: sa.Connection, now: float) -> None:
         mine = (CALLS.c.owner == owner()) & (CALLS.c.state == RESERVED)
         connection.execute(sa.update(CALLS).where(mine).values(lease_until=now + self.lease_sec))
 
-    def _settle(self, calls: Collection[Call], allowed: Collection[str], state: str, note: str) -> None:
+    def _settle(self, calls: Collection[LedgerEntry], allowed: Collection[str], state: str, note: str) -> None:
         theirs = CALLS.c.id.in_([call.id for call in calls]) & CALLS.c.state.in_(allowed)
         with self.store.writing() as connection:
             connection.execute(sa.update(CALLS).where(theirs).values(state=state, note=note))

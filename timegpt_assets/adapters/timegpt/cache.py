@@ -24,11 +24,13 @@ _WHOLE = re.compile(r"[0-9a-f]{2}/([0-9a-f]+)\.zst")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A stored answer: what was remembered when it was asked, and the provider's body, byte for byte."""
+class StoredAnswer:
+    """What was remembered when it was asked, and the provider's body as it came; ``stale``: inputs changed since."""
 
+    request_hash: str
     record: Mapping[str, Any]
     body: bytes
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class ForecastCache:
 
     objects: ObjectStore
 
-    def read(self, host: str, request_hash: str) -> Entry | None:
+    def read(self, host: str, request_hash: str) -> StoredAnswer | None:
         """Return the stored answer, None when there never was one.
 
         Raises CacheDamaged for a file that is not what was written (it is set aside), now and ever after.
@@ -114,11 +116,11 @@ def _packed(record: Mapping[str, Any], body: bytes, request_hash: str) -> bytes:
     return zstandard.ZstdCompressor(level=3, write_checksum=True).compress(line + b"\n" + body)
 
 
-def _entry(packed: bytes, request_hash: str) -> Entry:
+def _entry(packed: bytes, request_hash: str) -> StoredAnswer:
     line, _, body = zstandard.ZstdDecompressor().decompress(packed).partition(b"\n")
     head = orjson.loads(line)
     if head["request_hash"] != request_hash:
         raise ValueError(f"it holds the answer to {head['request_hash']}")
     if head["sha256"] != hashlib.sha256(body).hexdigest():
         raise ValueError("its body does not match its checksum")
-    return Entry(head["record"], body)
+    return StoredAnswer(request_hash, head["record"], body)

@@ -6,24 +6,28 @@ A snapshot is answered once for everybody it was asked about; who joins the univ
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import pairwise
 from typing import Any
 
 import orjson
 
-from timegpt_assets.adapters.ledger.ledger import BudgetLedger
-from timegpt_assets.adapters.timegpt.cache import ForecastCache
-from timegpt_assets.core.forecasts.quantiles import FRAMING_VERSION, FREQ, Request, fingerprint
+from timegpt_assets.adapters.call_errors import CacheDamaged
+from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
+from timegpt_assets.adapters.timegpt.cache import ForecastCache, StoredAnswer
+from timegpt_assets.core.forecasts.framing import Frame
+from timegpt_assets.core.forecasts.quantiles import FRAMING_VERSION, FREQ, fingerprint
+from timegpt_assets.core.tables.columns import SOURCES
 
+_MOMENT = ("asked_at", *SOURCES)
 BYTES_PER_VALUE, BYTES_PER_SERIES, BYTES_PER_REQUEST = 16, 64, 1024
 """Most that one float32, one series' stamp and size, and everything else take in a request's JSON."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Moment:
-    """What one request is about: the session, when it is asked, and how many minutes ahead."""
+class SnapshotKey:
+    """What a request is about: the session, when it is asked, and how many minutes ahead."""
 
     day: date
     snapshot_ts: datetime
@@ -31,12 +35,14 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One request of a moment: its key in the index, whom it is about, and whether its answer is there."""
+class RequestPart:
+    """One request of a snapshot: its key in the index, whom it is about, and whether its answer is there."""
 
     snapshot_key: str
     symbols: frozenset[str]
     is_answered: bool
+    frame: Frame | None = None
+    """What is known of its symbols, once there are bars: a price is counted before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,45 +87,72 @@ class Index:
     cache: ForecastCache
     ledger: BudgetLedger
 
-    def key(self, moment: Moment, number: int = 0) -> str:
-        """Return the key of the moment's request of that number."""
+    def key(self, snapshot: SnapshotKey, number: int = 0) -> str:
+        """Return the key of the snapshot's request of that number."""
         shape = [self.settings_digest, self.levels, FRAMING_VERSION]
-        which = [moment.day, moment.snapshot_ts, moment.horizon_min, *([number] if number else [])]
+        which = [snapshot.day, snapshot.snapshot_ts, snapshot.horizon_min, *([number] if number else [])]
         return hashlib.sha256(orjson.dumps([self.host, self.model, *which, shape])).hexdigest()
 
-    def parts(self, moments: Iterable[Moment], universe: Collection[str]) -> dict[Moment, list[Part]]:
-        """Return the requests of each moment that together are about the whole universe, answered ones first."""
-        found: dict[Moment, list[Part]] = {moment: [] for moment in moments}
-        rest = {moment: frozenset(universe) for moment in found}
+    def parts(
+        self, snapshots: Iterable[SnapshotKey], universe: Collection[str]
+    ) -> dict[SnapshotKey, list[RequestPart]]:
+        """Return the requests of each snapshot that together are about the whole universe, answered ones first."""
+        found: dict[SnapshotKey, list[RequestPart]] = {snapshot: [] for snapshot in snapshots}
+        rest = {snapshot: frozenset(universe) for snapshot in found}
         looking = list(found)
         for number in range(len(universe) + 1):
-            answered = self._answered({self.key(moment, number): moment for moment in looking})
-            for moment, part in answered.items():
-                found[moment].append(part)
-                rest[moment] -= part.symbols
-            looking = [moment for moment in answered if rest[moment]]
+            answered = self._answered({self.key(snapshot, number): snapshot for snapshot in looking})
+            for snapshot, part in answered.items():
+                found[snapshot].append(part)
+                rest[snapshot] -= part.symbols
+            looking = [snapshot for snapshot in answered if rest[snapshot]]
             if not looking:
                 break
-        for moment, parts in found.items():
-            for n, symbols in enumerate(batches(sorted(rest[moment]), self.size.batch), start=len(parts)):
-                parts.append(Part(snapshot_key=self.key(moment, n), symbols=frozenset(symbols), is_answered=False))
+        for snapshot, parts in found.items():
+            for n, symbols in enumerate(batches(sorted(rest[snapshot]), self.size.batch), start=len(parts)):
+                parts.append(
+                    RequestPart(snapshot_key=self.key(snapshot, n), symbols=frozenset(symbols), is_answered=False)
+                )
         return found
 
-    def _answered(self, keys: Mapping[str, Moment]) -> dict[Moment, Part]:
+    def _answered(self, keys: Mapping[str, SnapshotKey]) -> dict[SnapshotKey, RequestPart]:
         records = self.ledger.records(keys)
         paid = self.ledger.answered_hashes([request_hash for request_hash, _ in records.values()])
         return {
-            keys[key]: Part(snapshot_key=key, symbols=_asked_about(record), is_answered=True)
+            keys[key]: RequestPart(snapshot_key=key, symbols=_asked_about(record), is_answered=True)
             for key, (request_hash, record) in sorted(records.items())
             if request_hash in paid or self.cache.has(self.host, request_hash)
         }
+
+    def stored(self, entry: LedgerEntry) -> StoredAnswer | None:
+        """Return the stored answer: the snapshot's own, whatever its body was, else one to the very same body.
+
+        Bytes stored by a process that died before the ledger knew of them are entered now. Raises CacheDamaged for a
+        paid answer whose bytes are damaged or gone.
+        """
+        by_snapshot, record = self.ledger.records((entry.snapshot_key,)).get(entry.snapshot_key, ("", {}))
+        for request_hash in dict.fromkeys(filter(None, (by_snapshot, entry.request_hash))):
+            is_paid = self.ledger.has_answer(request_hash)  # asked first: who is answering now stores the bytes before
+            answer = self.cache.read(self.host, request_hash)
+            if answer is None and is_paid:
+                where = self.cache.objects.shown("")
+                what = f"The answer {request_hash} was paid for, but is not in {where}; nothing was sent."
+                raise CacheDamaged(f"{what} Restore the cache from a backup, or pay again with --reask.")
+            if answer is None:
+                continue
+            if request_hash != by_snapshot:
+                record = {**entry.record, **{name: answer.record[name] for name in _MOMENT if name in answer.record}}
+            if request_hash != by_snapshot or not is_paid:
+                held = replace(entry, request_hash=request_hash, record=record, attempt=int(answer.record["attempt"]))
+                self.ledger.answered(held)
+            return replace(answer, record=record, stale=request_hash != entry.request_hash)
+        return None
 
 
 def params_key(host: str, model: str) -> str:
     """Return the request hash of the model's parameters, which the SDK asks for by model and step of the series."""
     query = f"model={model}&freq={FREQ}".encode()
-    asked = Request(symbols=(), steps=(), levels=(), model=model, body=query)
-    return fingerprint(asked, host=host, endpoint="/model_params")
+    return fingerprint(query, symbols=(), model=model, host=host, endpoint="/model_params")
 
 
 def batches(symbols: Sequence[str], size: int) -> list[Sequence[str]]:

@@ -1,11 +1,12 @@
 """The real nixtla SDK, up to the moment it would send. The only module that imports nixtla, and pandas with it.
 
-Belongs here: making requests. The SDK's HTTP client is given a transport that hands the request over and has no
-connection, so that a request is known, counted and reserved before anything leaves (transport.py).
+Belongs here: making requests of frames. The SDK's HTTP client is given a transport that hands the request over and has
+no connection, so that a request is known, counted and reserved before anything leaves (transport.py).
 """
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +14,22 @@ import httpx
 import polars as pl
 import zstandard
 
-from timegpt_assets.core.forecasts.quantiles import FREQ
+from timegpt_assets.adapters.call_errors import UnusableInput
+from timegpt_assets.adapters.ledger.ledger import LedgerEntry
+from timegpt_assets.adapters.timegpt.request_index import Size
+from timegpt_assets.core.forecasts.framing import Frame
+from timegpt_assets.core.forecasts.quantiles import FREQ, series
+
+SINGLE, BULK = "forecast", "cross_validation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedRequest:
+    """A request as the SDK made it, still without the key, with its ledger entry; ``about`` names it in messages."""
+
+    about: str
+    entry: LedgerEntry
+    http: httpx.Request = field(repr=False)
 
 
 class _Composed(Exception):
@@ -32,6 +48,38 @@ class _NoWayOut(httpx.BaseTransport):
         raise _Composed(request)
 
 
+def about(frame: Frame) -> str:
+    """Return the name of a frame in messages."""
+    if not frame.windows:
+        return f"snapshot {frame.snapshot_ts.isoformat()} of {frame.day}"
+    return f"{len(frame.windows)} snapshots up to {frame.snapshot_ts.isoformat()} of {frame.day}"
+
+
+def kind(frame: Frame) -> str:
+    """Return how the frame is asked: one forecast, or all snapshots of a session by cross-validation."""
+    return BULK if frame.windows else SINGLE
+
+
+def sendable(frame: Frame, params: tuple[int, int], *, has_bands: bool, size: Size) -> pl.DataFrame:
+    """Return what the provider will read of the frame: the SDK trims to these rows too, only later and slower.
+
+    Fewer rows, the latest ones, where more would pass the size of a request. Raises UnusableInput.
+    """
+    input_size, horizon = params
+    rows = 3 * input_size + max(horizon, frame.horizon_min) if has_bands else input_size
+    if frame.windows:
+        rows += frame.windows_asked * frame.horizon_min
+    sent = series(frame, input_rows=min(rows, size.rows(frame.sigma.height)))
+    numbers = [name for name in sent.columns if name not in ("symbol", "ds")]
+    for name in numbers:
+        if not (bad := sent.filter(~pl.col(name).is_finite().fill_null(False))).is_empty():
+            symbol, ds, value = bad.select("symbol", "ds", name).row(0)
+            raise UnusableInput(
+                f"{about(frame)}: {name} of {symbol} at {ds} is {value}. Mend framing: only finite {name} may be sent."
+            )
+    return sent
+
+
 class SdkRequests:
     """The real SDK, up to the moment it would send."""
 
@@ -43,6 +91,16 @@ class SdkRequests:
         """Return the SDK's request for the model's input size and horizon."""
         self._client._model_params.clear()
         return self._composed(lambda: self._client._get_model_params(model, FREQ))
+
+    def of(
+        self, frame: Frame, sent: pl.DataFrame, *, model: str, levels: tuple[int, ...], params: tuple[int, int]
+    ) -> httpx.Request:
+        """Return the SDK's request for the rows sent of a frame, without the API key."""
+        asked: dict[str, Any] = {"h": frame.horizon_min, "model": model, "levels": levels, "params": params}
+        asked["historic"] = frame.exogenous.historic
+        if frame.windows:
+            return self.cross_validation(sent, n_windows=frame.windows_asked, **asked)
+        return self.forecast(sent, ahead=frame.ahead if frame.exogenous.future else None, **asked)
 
     def forecast(
         self,

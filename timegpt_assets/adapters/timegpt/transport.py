@@ -1,6 +1,6 @@
 """The one door to the network: a request leaves only with a reservation, and its answer is on disk before it is read.
 
-Belongs here: sending, classing what came back, attempts. What is asked is made in timegpt.py by the real SDK, whose
+Belongs here: sending, classing what came back, attempts. What is asked is made in sdk.py by the real SDK, whose
 own HTTP client cannot send; who may ask is decided by the ledger.
 """
 
@@ -28,23 +28,15 @@ from timegpt_assets.adapters.call_errors import (
     ServiceUnavailable,
     TooManyRequests,
 )
-from timegpt_assets.adapters.ledger.ledger import LONGEST_WAIT_SEC, Ask, BudgetLedger, Call
+from timegpt_assets.adapters.ledger.ledger import LONGEST_WAIT_SEC, BudgetLedger, LedgerEntry
 from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
+from timegpt_assets.adapters.timegpt.sdk import PreparedRequest
 
 _LOST = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, 502, 503, 504)
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 _RERUN = "Run again later: stored answers cost nothing."
 _BACKOFF = tenacity.wait_exponential_jitter(initial=1, max=30, jitter=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """A request as the SDK made it, still without the key, with its ledger entry; ``about`` names it in messages."""
-
-    ask: Ask
-    request: httpx.Request = field(repr=False)
-    about: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +48,7 @@ class _Reply:
 
 @dataclass(kw_only=True)
 class MeteredTransport:
-    """Sends one day's questions; every attempt is a ledger row of its own. ``sent`` counts them, ``failed`` the bad."""
+    """Sends one day's requests; every attempt is a ledger row of its own. ``sent`` counts them, ``failed`` the bad."""
 
     tls: Callable[[], ssl.SSLContext] = field(repr=False)
     api_key: Callable[[], str] = field(repr=False)
@@ -73,7 +65,7 @@ class MeteredTransport:
     failed: int = 0
     bytes_sent: int = 0
 
-    def fetch(self, question: Question, call: Call) -> None:
+    def fetch(self, request: PreparedRequest, call: LedgerEntry) -> None:
         """Send until the answer is stored, or until somebody else is found to be at it.
 
         ``call`` pays for the first attempt; each further one is reserved and charged. Raises CallError by class.
@@ -86,10 +78,10 @@ class MeteredTransport:
             sleep=self.sleep,
             reraise=True,
         )
-        retrying(self._attempt, question, calls)
+        retrying(self._attempt, request, calls)
 
-    def _attempt(self, question: Question, calls: list[Call]) -> None:
-        call = calls.pop() if calls else self._reserved(question)
+    def _attempt(self, request: PreparedRequest, calls: list[LedgerEntry]) -> None:
+        call = calls.pop() if calls else self._reserved(request)
         if call is None:
             return
         try:
@@ -98,8 +90,8 @@ class MeteredTransport:
             while (wait := self.ledger.send(call, self.account)) > 0:
                 self.sleep(wait)
             self.sent += 1
-            self.bytes_sent += len(question.request.content)
-            failure = self._exchange(question, call)
+            self.bytes_sent += len(request.http.content)
+            failure = self._exchange(request, call)
         finally:
             self.ledger.release((call,))
         if failure:
@@ -115,48 +107,47 @@ class MeteredTransport:
             f"forecast.max_failed_calls = {self.max_failed_calls}; answers that came are kept. {_RERUN}"
         )
 
-    def _reserved(self, question: Question) -> Call | None:
-        granted = self.ledger.reserve((question.ask,), self.account, budget_run_id=self.budget_run_id)
-        return granted.get(question.ask.request_hash)
+    def _reserved(self, request: PreparedRequest) -> LedgerEntry | None:
+        granted = self.ledger.reserve((request.entry,), self.account, budget_run_id=self.budget_run_id)
+        return granted.get(request.entry.request_hash)
 
     def _is_worth_another(self, error: BaseException) -> bool:
         if isinstance(error, AnswerLost) and self.on_ambiguous == "fail":
             return False
         return isinstance(error, RetryableFailure) and error.wait_sec <= LONGEST_WAIT_SEC
 
-    def _exchange(self, question: Question, call: Call) -> CallError | None:
+    def _exchange(self, request: PreparedRequest, call: LedgerEntry) -> CallError | None:
         """Send a call marked SENT and settle it; return the failure. Raised here it would carry the keyed request."""
         try:
-            reply = self._reply(question.request)
+            reply = self._reply(request)
             if reply.status == HTTPStatus.OK:
-                self._keep(question, call, reply.body)
+                self._keep(call, reply.body)
                 return None
         except _NEVER_LEFT as error:
             self.ledger.refunded(call, type(error).__name__)
-            return NotSent(f"{question.about}: {self.account.host} cannot be reached ({error}). {_RERUN}")
+            return NotSent(f"{request.about}: {self.account.host} cannot be reached ({error}). {_RERUN}")
         except httpx.RequestError as error:
             self.ledger.unknown(call, type(error).__name__)
             why = f"the answer was lost ({type(error).__name__}) and may have been billed; it is counted as spent"
-            return AnswerLost(f"{question.about}: {why}. {_RERUN}")
+            return AnswerLost(f"{request.about}: {why}. {_RERUN}")
         except CacheFull as error:
             self.ledger.unknown(call, type(error).__name__)
-            return CacheFull(f"{question.about}: {error}")
+            return CacheFull(f"{request.about}: {error}")
         except BaseException as error:
             self.ledger.unknown(call, type(error).__name__)
             raise
-        return self._refusal(question.about, call, reply)
+        return self._refusal(request.about, call, reply)
 
-    def _reply(self, request: httpx.Request) -> _Reply:
+    def _reply(self, request: PreparedRequest) -> _Reply:
         """Return what the provider answers within the timeout, however slowly it drips.
 
         Each request has its own connection: one kept alive may be cut while idle, and that would cost a call.
         """
         deadline = time.monotonic() + self.timeout_sec
-        headers = request.headers.copy()
+        made = request.http
+        headers = made.headers.copy()
         headers["Authorization"] = f"Bearer {self.api_key()}"
-        keyed = httpx.Request(
-            request.method, request.url, headers=headers, content=request.content, extensions=request.extensions
-        )
+        keyed = httpx.Request(made.method, made.url, headers=headers, content=made.content, extensions=made.extensions)
         with httpx.Client(verify=self.tls(), timeout=self.timeout_sec) as http:
             response, parts = http.send(keyed, stream=True), []
             for part in response.iter_bytes():
@@ -165,13 +156,12 @@ class MeteredTransport:
                     raise httpx.ReadTimeout("the answer dripped in for longer than the timeout")
         return _Reply(response.status_code, response.headers.get("retry-after", ""), b"".join(parts))
 
-    def _keep(self, question: Question, call: Call, body: bytes) -> None:
+    def _keep(self, call: LedgerEntry, body: bytes) -> None:
         """Store the bytes first: a crash before the ledger knows of them loses nothing."""
-        ask, record = question.ask, {**question.ask.record, "attempt": call.attempt}
-        self.cache.write(self.account.host, ask.request_hash, record, body)
-        self.ledger.answered(ask, call.attempt)
+        self.cache.write(self.account.host, call.request_hash, {**call.record, "attempt": call.attempt}, body)
+        self.ledger.answered(call)
 
-    def _refusal(self, about: str, call: Call, reply: _Reply) -> CallError:
+    def _refusal(self, about: str, call: LedgerEntry, reply: _Reply) -> CallError:
         """Settle a call that was answered with anything but 200 and return what it means."""
         failure = _failure(f"{about}: {self.account.host} answered {reply.status}", reply, self._said(reply.body))
         settle = self.ledger.unknown if reply.status in _LOST or reply.status >= 500 else self.ledger.rejected

@@ -6,7 +6,6 @@ projection and the join with what came true. Quantiles are log returns, ``mean``
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
@@ -23,20 +22,6 @@ FRAMING_VERSION = "1"
 """Raised when the same bars are framed differently: old answers then no longer fit the question."""
 FREQ = "min"
 _PASSED_ON = ("asked_at", "sigma", "backend", "model", *SOURCES, "request_hash", "stale_input")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """One question for all symbols (sorted): ``steps`` ahead (minutes) of the snapshot, bands at ``levels``.
-
-    ``body`` is canonical JSON of everything that shapes the answer.
-    """
-
-    symbols: tuple[str, ...]
-    steps: tuple[int, ...]
-    levels: tuple[int, ...]
-    model: str
-    body: bytes
 
 
 def levels_of(quantiles: Iterable[float], levels: Iterable[int]) -> tuple[int, ...]:
@@ -79,53 +64,48 @@ def series(frame: Frame, *, input_rows: int | None = None) -> pl.DataFrame:
     return sent if input_rows is None else sent.group_by("symbol", maintain_order=True).tail(input_rows)
 
 
-def request(
-    frame: Frame,
-    *,
-    model: str,
-    levels: Iterable[int],
-    input_rows: int | None = None,
-    parameters: Mapping[str, float | int | str] | None = None,
-) -> Request:
-    """Return the frame as a request: every step up to the horizon from a provider, or the last one alone when
-    ``parameters`` (those of a local forecaster, which reads the whole frame and not y alone) are given.
+def local_request(
+    frame: Frame, *, model: str, levels: Iterable[int], parameters: Mapping[str, float | int | str]
+) -> bytes:
+    """Return what a local forecaster answers, as canonical JSON of everything that shapes it.
+
+    It reads the whole frame and not y alone, so the frame's digest stands in it beside the forecaster's ``parameters``.
     """
-    sent = series(frame, input_rows=input_rows)
-    symbols = tuple(sent["symbol"].unique().sort())
-    asked = levels_of((), levels)
-    body: dict[str, object] = {
+    sent = series(frame)
+    body = {
         "framing_version": FRAMING_VERSION,
         "freq": FREQ,
         "h": frame.horizon_min,
-        "level": asked,
+        "level": levels_of((), levels),
         "model": model,
         "last_ds": frame.snapshot_ts.isoformat(),
-        "symbols": symbols,
+        "symbols": tuple(sent["symbol"].unique().sort()),
         "y": [part["y"].to_numpy() for part in sent.partition_by("symbol", maintain_order=True)],
+        "parameters": dict(parameters),
+        "frame_sha256": _digest(frame),
+        "day": frame.day.isoformat(),
     }
-    if parameters is not None:
-        body |= {"parameters": dict(parameters), "frame_sha256": _digest(frame), "day": frame.day.isoformat()}
-    steps = range(1, frame.horizon_min + 1) if parameters is None else (frame.horizon_min,)
-    packed = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_SORT_KEYS)
-    return Request(symbols=symbols, steps=tuple(steps), levels=asked, model=model, body=packed)
+    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_SORT_KEYS)
 
 
-def fingerprint(request: Request, *, host: str, endpoint: str) -> str:
-    """Return the sha256, in hex, of host, endpoint, model, symbols, framing version and body (semantics.md, Calls)."""
-    address = orjson.dumps([host, endpoint, request.model, request.symbols, FRAMING_VERSION])
-    return hashlib.sha256(address + b"\n" + request.body).hexdigest()
+def fingerprint(body: bytes, *, symbols: Sequence[str], model: str, host: str, endpoint: str) -> str:
+    """Return the sha256, in hex, of host, endpoint, model, symbols, framing version and a request's body."""
+    address = orjson.dumps([host, endpoint, model, list(symbols), FRAMING_VERSION])
+    return hashlib.sha256(address + b"\n" + body).hexdigest()
 
 
-def violations(answers: pl.DataFrame, request: Request) -> list[str]:
+def violations(
+    answers: pl.DataFrame, *, symbols: Sequence[str], steps: Sequence[int], levels: Sequence[int]
+) -> list[str]:
     """Return one sentence per way in which the answers to one request differ from what was asked; none: good.
 
     ``answers`` has symbol, step, mean, lo_<level>, hi_<level>: one row per symbol and step, finite, bands nested.
     """
-    nested = _nested(request.levels)
+    nested = _nested(levels)
     if missing := [c for c in ("symbol", "step", *nested) if c not in answers.columns]:
         return [f"columns {', '.join(missing)} are missing"]
-    asked = pl.DataFrame({"symbol": request.symbols}, schema={"symbol": pl.String}).join(
-        pl.DataFrame({"step": request.steps}, schema={"step": pl.Int64}), how="cross"
+    asked = pl.DataFrame({"symbol": symbols}, schema={"symbol": pl.String}).join(
+        pl.DataFrame({"step": steps}, schema={"step": pl.Int64}), how="cross"
     )
     key = ["symbol", "step"]
     broken = {

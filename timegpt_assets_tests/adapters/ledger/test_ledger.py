@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from timegpt_assets.adapters.call_errors import BudgetExceeded, Frozen, NotSent
-from timegpt_assets.adapters.ledger.ledger import Ask, BudgetLedger, Call
+from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
 from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.ledger.tables import CALLS
 from timegpt_assets.adapters.storage.object_store import LocalStore
@@ -61,18 +61,18 @@ def account(**limits: Any) -> Account:
     return Account(**{"host": "h", "per_run": 3, "per_day": 5, "cooldown_sec": 0.0, **limits})
 
 
-def asks(*names: str) -> list[Ask]:
-    return [Ask("forecast", f"hash-{name}", f"snapshot-{name}", {"name": name}) for name in names]
+def asks(*names: str) -> list[LedgerEntry]:
+    return [LedgerEntry("forecast", f"hash-{name}", f"snapshot-{name}", {"name": name}) for name in names]
 
 
-def reserved(ledger: BudgetLedger, *names: str, run: str = "run", **limits: Any) -> list[Call]:
+def reserved(ledger: BudgetLedger, *names: str, run: str = "run", **limits: Any) -> list[LedgerEntry]:
     return list(ledger.reserve(asks(*names), account(**limits), budget_run_id=run).values())
 
 
 def answered(ledger: BudgetLedger, *names: str, run: str = "run", **limits: Any) -> None:
-    for ask, call in zip(asks(*names), reserved(ledger, *names, run=run, **limits), strict=True):
+    for call in reserved(ledger, *names, run=run, **limits):
         assert ledger.send(call, account(**limits)) == 0
-        ledger.answered(ask, call.attempt)
+        ledger.answered(call)
 
 
 def states(ledger: BudgetLedger) -> list[str]:
@@ -94,7 +94,7 @@ def test_a_call_goes_from_reserved_to_sent_to_answered(ledger: BudgetLedger) -> 
     assert ledger.send(call, account()) == 0
     assert states(ledger) == ["SENT"]
     assert not ledger.has_answer("hash-a")
-    ledger.answered(asks("a")[0], call.attempt)
+    ledger.answered(call)
     assert states(ledger) == ["ANSWERED"]
     assert ledger.has_answer("hash-a")
     assert ledger.records(["snapshot-a", "snapshot-b"]) == {"snapshot-a": ("hash-a", {"name": "a"})}
@@ -105,7 +105,7 @@ def test_whatever_came_back_a_sent_call_stays_spent(ledger: BudgetLedger, end: s
     (call,) = reserved(ledger, "a")
     ledger.send(call, account())
     if end == "answered":
-        ledger.answered(asks("a")[0], call.attempt)
+        ledger.answered(call)
     else:
         getattr(ledger, end)(call, "note")
     assert ledger.view(account())["spent"] == 1
@@ -195,7 +195,7 @@ def test_the_same_question_twice_in_one_breath_is_one_call(ledger: BudgetLedger)
 
 def test_one_snapshot_is_asked_once_whatever_its_body(ledger: BudgetLedger) -> None:
     answered(ledger, "a")
-    revised = Ask("forecast", "hash-revised", "snapshot-a", {})
+    revised = LedgerEntry("forecast", "hash-revised", "snapshot-a", {})
     assert ledger.reserve([revised], account(), budget_run_id="run") == {}
 
 
@@ -214,7 +214,7 @@ def test_a_late_answer_turns_unknown_into_answered(ledger: BudgetLedger) -> None
     (call,) = reserved(ledger, "a")
     ledger.send(call, account())
     ledger.unknown(call, "interrupted")
-    ledger.answered(asks("a")[0], call.attempt)
+    ledger.answered(call)
     assert states(ledger) == ["ANSWERED"]
 
 
@@ -300,7 +300,7 @@ def test_the_exported_view_shows_limits_money_and_what_was_spent(ledger: BudgetL
 RACER = """
 import sys
 from datetime import UTC, datetime
-from timegpt_assets.adapters.ledger.ledger import Ask, BudgetLedger
+from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
 from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.call_errors import BudgetExceeded
 url, run = sys.argv[1:]
@@ -309,11 +309,11 @@ account = Account(host="h", per_run=100, per_day=30, cooldown_sec=0.0)
 sys.stdin.read()
 won = 0
 for i in range(40):
-    ask = Ask("forecast", f"hash-{i}", f"snapshot-{i}", {})
+    ask = LedgerEntry("forecast", f"hash-{i}", f"snapshot-{i}", {})
     try:
         for call in ledger.reserve([ask], account, budget_run_id=run).values():
             assert ledger.send(call, account) == 0
-            ledger.answered(ask, call.attempt)
+            ledger.answered(call)
             won += 1
     except BudgetExceeded:
         break
@@ -346,11 +346,11 @@ def run_together(processes: list[subprocess.Popen[str]]) -> list[str]:
 HALF_WAY = """
 import os, signal, sys
 from datetime import UTC, datetime
-from timegpt_assets.adapters.ledger.ledger import Ask, BudgetLedger
+from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
 from timegpt_assets.adapters.ledger.limits import Account
 ledger = BudgetLedger(sys.argv[1], clock=lambda: datetime(2024, 7, 1, 20, tzinfo=UTC))
 account = Account(host="h", per_run=3, per_day=5, cooldown_sec=0.0)
-asks = [Ask("forecast", f"hash-{n}", f"snapshot-{n}", {}) for n in "ab"]
+asks = [LedgerEntry("forecast", f"hash-{n}", f"snapshot-{n}", {}) for n in "ab"]
 calls = list(ledger.reserve(asks, account, budget_run_id="doomed").values())
 ledger.send(calls[0], account)
 os.kill(os.getpid(), signal.SIGKILL)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from timegpt_assets.adapters.call_errors import CacheDamaged, CacheFull
 from timegpt_assets.adapters.storage.object_store import LocalStore
-from timegpt_assets.adapters.timegpt.cache import Entry, ForecastCache
+from timegpt_assets.adapters.timegpt.cache import ForecastCache, StoredAnswer
 from timegpt_assets_tests.adapters.buckets import BUCKET, Opened
 from timegpt_assets_tests.servers.gcs import GCSServer
 
@@ -32,7 +32,7 @@ def test_what_is_stored_comes_back_byte_for_byte(
 ) -> None:
     cache = ForecastCache(LocalStore(tmp_path_factory.mktemp("cache")))
     cache.write(HOST, HASH, {"symbols": symbols}, body)
-    assert cache.read(HOST, HASH) == Entry({"symbols": symbols}, body)
+    assert cache.read(HOST, HASH) == StoredAnswer(HASH, {"symbols": symbols}, body)
 
 
 def test_what_was_never_stored_is_none_also_for_another_host(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_paid_answers_lie_in_a_bucket_as_they_do_on_a_disk(bucket: Opened, serve
     cache.write(HOST, HASH, {"symbols": ["AAPL"]}, b"first")
     cache.write(HOST, HASH, {"symbols": ["AAPL"]}, b"second")
     entry = cache.read(HOST, HASH)
-    assert entry == Entry({"symbols": ["AAPL"]}, b"first")
+    assert entry == StoredAnswer(HASH, {"symbols": ["AAPL"]}, b"first")
     assert cache.read(HOST, OTHER) is None
     assert list(cache.hashes(HOST)) == [HASH]
     name = next(iter(server.objects[BUCKET]))

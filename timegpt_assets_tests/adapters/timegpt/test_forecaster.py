@@ -26,7 +26,7 @@ from timegpt_assets.adapters.call_errors import (
 )
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger
 from timegpt_assets.adapters.storage.object_store import LocalStore
-from timegpt_assets.adapters.timegpt.cache import Entry, ForecastCache
+from timegpt_assets.adapters.timegpt.cache import ForecastCache, StoredAnswer
 from timegpt_assets.adapters.timegpt.request_index import Size, params_key
 from timegpt_assets.core.tables.columns import SOURCES
 from timegpt_assets.core.tables.forecasts import ANSWERS
@@ -491,7 +491,7 @@ class AnsweredInBetween(ForecastCache):
 
     meanwhile: ClassVar[list[Callable[[], object]]] = []
 
-    def read(self, host: str, request_hash: str) -> Entry | None:
+    def read(self, host: str, request_hash: str) -> StoredAnswer | None:
         found = super().read(host, request_hash)
         if found is None and self.meanwhile:
             self.meanwhile.pop()()

@@ -16,7 +16,7 @@ from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.forecasts import baselines
 from timegpt_assets.core.forecasts.baselines import RidgeSpec
 from timegpt_assets.core.forecasts.framing import Frame, FrameSpec, frames
-from timegpt_assets.core.forecasts.quantiles import request, violations
+from timegpt_assets.core.forecasts.quantiles import violations
 from timegpt_assets.core.forecasts.snapshots import Preset, SnapshotSpec, snapshots
 from timegpt_assets.core.targets import Target
 from timegpt_assets_tests.core.panels import panel
@@ -238,8 +238,8 @@ def test_moments_without_volatility_teach_nothing() -> None:
 
 def test_answers_keep_the_contract_of_a_local_request() -> None:
     for frame in usual_frames():
-        asked = request(frame, model="ridge", levels=LEVELS, parameters={"ridge": 0.25})
-        assert violations(answers([frame], levels=LEVELS), asked) == []
+        asked = {"symbols": sorted(set(frame.history["symbol"])), "steps": [frame.horizon_min], "levels": LEVELS}
+        assert violations(answers([frame], levels=LEVELS), **asked) == []
 
 
 def test_an_early_close_is_matched_by_minutes_since_the_open() -> None:

@@ -19,11 +19,11 @@ from timegpt_assets.core.forecasts.quantiles import (
     bands,
     fingerprint,
     levels_of,
+    local_request,
     monotone,
     outcomes,
     quantile_name,
     raw_forecasts,
-    request,
     series,
     violations,
 )
@@ -49,7 +49,13 @@ def framed(rows: pl.DataFrame = PANEL, **changed: Any) -> Frame:
 
 
 FRAME = framed()
-QUESTION = request(FRAME, model="timegpt-1", levels=LEVELS)
+ROAD = {"model": "ridge", "levels": LEVELS, "parameters": {"ridge": 0.25}}
+QUESTION = local_request(FRAME, **ROAD)
+ASKED = {"symbols": SYMBOLS, "steps": range(1, 16), "levels": LEVELS}
+
+
+def digest(body: bytes = QUESTION, *, host: str = "h", endpoint: str = "e", model: str = "m") -> str:
+    return fingerprint(body, symbols=SYMBOLS, model=model, host=host, endpoint=endpoint)
 
 
 def answered(steps: int = 15, *, seed: int = 3, scale: float = 1.0) -> pl.DataFrame:
@@ -147,11 +153,9 @@ def test_a_level_that_is_no_whole_percentage_is_refused(level: float) -> None:
 
 
 def test_the_body_holds_what_shapes_the_answer_as_float32_per_symbol() -> None:
-    body = orjson.loads(QUESTION.body)
-    assert QUESTION.symbols == SYMBOLS
-    assert QUESTION.steps == tuple(range(1, 16))
+    body = orjson.loads(QUESTION)
     assert {k: body[k] for k in ("h", "freq", "level", "model", "symbols", "framing_version")} == {
-        "h": 15, "freq": "min", "level": [50, 80, 95], "model": "timegpt-1", "symbols": ["AAA", "BBB"],
+        "h": 15, "freq": "min", "level": [50, 80, 95], "model": "ridge", "symbols": ["AAA", "BBB"],
         "framing_version": quantiles.FRAMING_VERSION,
     }  # fmt: skip
     for symbol, sent in zip(SYMBOLS, body["y"], strict=True):
@@ -161,10 +165,9 @@ def test_the_body_holds_what_shapes_the_answer_as_float32_per_symbol() -> None:
 
 
 def test_the_same_question_has_the_same_fingerprint_whatever_the_order_it_was_put_in() -> None:
-    again = request(framed(PANEL.reverse(), symbols=["BBB", "AAA"]), model="timegpt-1", levels=[95, 50, 80, 50])
+    again = local_request(framed(PANEL.reverse(), symbols=["BBB", "AAA"]), **ROAD | {"levels": [95, 50, 80, 50]})
     assert again == QUESTION
-    assert fingerprint(again, host="h", endpoint="e") == fingerprint(QUESTION, host="h", endpoint="e")
-    assert len(fingerprint(QUESTION, host="h", endpoint="e")) == 64
+    assert len(digest()) == 64
 
 
 def test_whatever_shapes_the_answer_changes_the_fingerprint() -> None:
@@ -175,44 +178,40 @@ def test_whatever_shapes_the_answer_changes_the_fingerprint() -> None:
     )
     spec = FrameSpec(symbols=SYMBOLS, target=Target(), history_days=1, sigma_column="sigma_60m")
     frame_two = frames(PANEL, SNAPSHOTS, spec, day=DAY)[1]
-    road = {"model": "timegpt-1", "levels": LEVELS}
     requests = [
         QUESTION,
-        request(FRAME, model="timegpt-2.1", levels=LEVELS),
-        request(FRAME, model="timegpt-1", levels=(50, 80)),
-        request(framed(nudged), **road),
-        request(framed(history_days=0), **road),
-        request(framed(symbols=["AAA"]), **road),
-        request(frame_two, **road),
-        request(FRAME, **road, input_rows=100),
-        request(FRAME, **road, parameters={"ridge": 0.25}),
-        request(FRAME, **road, parameters={"ridge": 0.5}),
+        local_request(FRAME, **ROAD | {"model": "other"}),
+        local_request(FRAME, **ROAD | {"levels": (50, 80)}),
+        local_request(framed(nudged), **ROAD),
+        local_request(framed(history_days=0), **ROAD),
+        local_request(framed(symbols=["AAA"]), **ROAD),
+        local_request(frame_two, **ROAD),
+        local_request(FRAME, **ROAD | {"parameters": {"ridge": 0.5}}),
     ]
-    prints = {fingerprint(r, host="h", endpoint="e") for r in requests}
-    prints |= {fingerprint(QUESTION, host=host, endpoint=end) for host, end in (("h2", "e"), ("h", "e2"), ("he", ""))}
-    assert len(prints) == len(requests) + 3
+    prints = {digest(body) for body in requests}
+    prints |= {digest(host=host, endpoint=end) for host, end in (("h2", "e"), ("h", "e2"), ("he", ""))}
+    prints |= {digest(model="m2"), fingerprint(QUESTION, symbols=["AAA"], model="m", host="h", endpoint="e")}
+    assert len(prints) == len(requests) + 5
 
 
 def test_the_same_returns_at_another_moment_are_another_question() -> None:
     later = FRAME.snapshot_ts + timedelta(minutes=1)
     moved = Frame(**{name: getattr(FRAME, name) for name in Frame.__slots__} | {"snapshot_ts": later})
-    assert request(moved, model="timegpt-1", levels=LEVELS).body != QUESTION.body
+    assert local_request(moved, **ROAD) != QUESTION
 
 
 def test_the_fingerprint_is_the_same_in_another_process_and_on_another_day() -> None:
     body = b'{"y":[[0.5]]}'
-    fixed = quantiles.Request(symbols=("A",), steps=(1,), levels=(50,), model="m", body=body)
     spelled = b'["h","e","m",["A"],"' + quantiles.FRAMING_VERSION.encode() + b'"]\n' + body
-    assert fingerprint(fixed, host="h", endpoint="e") == hashlib.sha256(spelled).hexdigest()
+    found = fingerprint(body, symbols=("A",), model="m", host="h", endpoint="e")
+    assert found == hashlib.sha256(spelled).hexdigest()
 
 
 def test_a_local_forecaster_s_fingerprint_covers_what_a_provider_never_sees() -> None:
     louder = FRAME.history.with_columns(past_1m=pl.col("past_1m") * 1.01)
     other = Frame(**{name: getattr(FRAME, name) for name in Frame.__slots__} | {"history": louder})
-    road = {"model": "ridge", "levels": LEVELS}
-    assert request(other, **road) == request(FRAME, **road)
-    assert request(other, **road, parameters={}) != request(FRAME, **road, parameters={})
-    assert request(FRAME, **road, parameters={}).steps == (15,)
+    assert_frame_equal(series(other), series(FRAME))
+    assert local_request(other, **ROAD) != QUESTION
 
 
 def test_only_the_rows_the_provider_reads_are_sent_and_older_ones_then_change_nothing() -> None:
@@ -220,9 +219,8 @@ def test_only_the_rows_the_provider_reads_are_sent_and_older_ones_then_change_no
     assert sent.schema == {"symbol": pl.String, "ds": TIME, "y": pl.Float32}
     assert_frame_equal(sent, pl.concat(part.tail(20) for part in series(FRAME).partition_by("symbol")))
     today = framed(history_days=0, min_history_samples=1)
-    road = {"model": "m", "levels": LEVELS}
-    assert request(today, **road, input_rows=16) == request(FRAME, **road, input_rows=16)
-    assert request(today, **road) != request(FRAME, **road)
+    assert_frame_equal(series(today, input_rows=16), series(FRAME, input_rows=16))
+    assert not series(today).equals(series(FRAME))
 
 
 # validation
@@ -250,7 +248,7 @@ def good() -> pl.DataFrame:
     ],
 )  # fmt: skip
 def test_an_answer_that_differs_from_the_question_is_described(spoiled: Any, sentence: str | None) -> None:
-    said = violations(spoiled(good()), QUESTION)
+    said = violations(spoiled(good()), **ASKED)
     assert (said == []) if sentence is None else any(s.startswith(sentence) for s in said)
 
 
