@@ -17,8 +17,8 @@ import zstandard
 from timegpt_assets.adapters.call_errors import UnusableInput
 from timegpt_assets.adapters.ledger.ledger import LedgerEntry
 from timegpt_assets.adapters.timegpt.request_index import Size
-from timegpt_assets.core.forecasts.framing import Frame
-from timegpt_assets.core.forecasts.quantiles import FREQ, series
+from timegpt_assets.core.forecasts.framing import Frame, series
+from timegpt_assets.core.forecasts.quantiles import FREQ
 
 SINGLE, BULK = "forecast", "cross_validation"
 

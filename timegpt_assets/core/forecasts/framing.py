@@ -136,6 +136,16 @@ def frames(panel: pl.DataFrame, snapshots: pl.DataFrame, spec: FrameSpec, *, day
     return tuple(made)
 
 
+def series(frame: Frame, *, input_rows: int | None = None) -> pl.DataFrame:
+    """Return what is sent: symbol, ds, y (Float32, scaled target) and the exogenous columns, by symbol, oldest first.
+
+    ``input_rows``: only the last rows of each symbol, where the provider reads no more (equal inputs, equal request).
+    """
+    numbers = (pl.col(name).cast(pl.Float32) for name in ("y", *frame.exogenous.names))
+    sent = frame.history.select("symbol", "ds", *numbers).sort("symbol", "ds")
+    return sent if input_rows is None else sent.group_by("symbol", maintain_order=True).tail(input_rows)
+
+
 def _read(panel: pl.DataFrame, spec: FrameSpec) -> pl.DataFrame:
     """Return the columns of the panel that a frame is made of; a panel may carry dozens more."""
     historic = spec.exogenous.historic

@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 import polars as pl
 
+from timegpt_assets.core.forecasts import framing
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.tables.columns import BANDS, QUANTILES, SOURCES
 from timegpt_assets.core.tables.forecasts import ANSWERS, OUTCOMES, RAW_FORECASTS, SNAPSHOT_TIMES
@@ -54,16 +55,6 @@ def bands(levels: Iterable[int]) -> dict[int, tuple[str, str]]:
     }
 
 
-def series(frame: Frame, *, input_rows: int | None = None) -> pl.DataFrame:
-    """Return what is sent: symbol, ds, y (Float32, scaled target) and the exogenous columns, by symbol, oldest first.
-
-    ``input_rows``: only the last rows of each symbol, where the provider reads no more (equal inputs, equal request).
-    """
-    numbers = (pl.col(name).cast(pl.Float32) for name in ("y", *frame.exogenous.names))
-    sent = frame.history.select("symbol", "ds", *numbers).sort("symbol", "ds")
-    return sent if input_rows is None else sent.group_by("symbol", maintain_order=True).tail(input_rows)
-
-
 def local_request(
     frame: Frame, *, model: str, levels: Iterable[int], parameters: Mapping[str, float | int | str]
 ) -> bytes:
@@ -71,7 +62,7 @@ def local_request(
 
     It reads the whole frame and not y alone, so the frame's digest stands in it beside the forecaster's ``parameters``.
     """
-    sent = series(frame)
+    sent = framing.series(frame)
     body = {
         "framing_version": FRAMING_VERSION,
         "freq": FREQ,

@@ -226,7 +226,7 @@ def test_a_symbol_added_later_is_asked_for_alone_and_once(server: TimeGPTServer,
 
 def test_the_parameters_are_known_by_the_hash_of_what_the_sdk_sends(server: TimeGPTServer, tmp_path: Path) -> None:
     forecaster = timegpt(server.url, tmp_path)
-    assert params_key(server.host, "timegpt-1") == forecaster.params_question.ask.request_hash
+    assert params_key(server.host, "timegpt-1") == forecaster.params_request.entry.request_hash
 
 
 def test_what_is_sent_is_one_unpartitioned_body_with_levels_and_no_key_check(

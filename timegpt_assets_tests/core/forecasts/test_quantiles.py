@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.forecasts import quantiles
-from timegpt_assets.core.forecasts.framing import Frame, FrameSpec, frames
+from timegpt_assets.core.forecasts.framing import Frame, FrameSpec, frames, series
 from timegpt_assets.core.forecasts.quantiles import (
     bands,
     fingerprint,
@@ -24,7 +24,6 @@ from timegpt_assets.core.forecasts.quantiles import (
     outcomes,
     quantile_name,
     raw_forecasts,
-    series,
     violations,
 )
 from timegpt_assets.core.forecasts.snapshots import Preset, SnapshotSpec, snapshots
