@@ -21,6 +21,8 @@ from timegpt_assets.core.tables.columns import SOURCE_KEY
 from timegpt_assets.core.tables.gates import INSUFFICIENT
 
 MINUTE = timedelta(minutes=1)
+HALTED = "halted"
+"""The reason of an entry that met no print, and of an exit that waited for one in vain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ class _Tape:
     """The minutes of one symbol's session, in order."""
 
     name: str
+    close: datetime
     bars: Sequence[Bar]
     positions: Mapping[datetime, int]
 
@@ -125,7 +128,8 @@ class _Tape:
         prices = pl.col("open", "high", "low", "close").fill_null(math.nan)
         bars = [Bar(*row) for row in grid.select("ts", prices, "is_filled").iter_rows()]
         day, symbol = grid.select("day", "symbol").row(0)
-        return cls(f"{symbol} {day}", bars, {bar.ts: i for i, bar in enumerate(bars)})
+        close = calendar.session(day).close
+        return cls(f"{symbol} {day}", close, bars, {bar.ts: i for i, bar in enumerate(bars)})
 
     def since(self, ts: datetime) -> Iterator[Bar]:
         """Yield the bars from the one that starts at ``ts`` on. Raises TradingError when they run out."""
@@ -158,14 +162,24 @@ def _session_trades(entries: pl.DataFrame, tape: _Tape, spec: TradingSpec) -> It
 def _exit(entry: Mapping[str, Any], entry_price: float, tape: _Tape, *, deadline: datetime, rules: Rules) -> Exit:
     """Return how the position opened at the entry bar's open ends, judged bar by bar in order.
 
-    An open beyond a level fills there. Inside a bar nobody knows what came first: both touched is the stop.
+    An open beyond a level fills there. Inside a bar nobody knows what came first: both touched is the stop. A minute
+    without a print fills nothing: what fell due in it leaves at the open of the next print, and a position whose symbol
+    never prints again that session is valued at the last print (``halted``).
     """
     side = entry["side"]
     exits = trading.exit_prices(rules, side=side, entry_price=entry_price, sigma=entry["sigma"])
+    at_forecast = rules.exit_at_forecast_ts and entry["target_ts"] == deadline
+    due = "forecast_ts" if at_forecast else "time_stop"
     bars = tape.since(entry["entry_ts"])
     while True:
         bar = next(bars)
         known = bar.ts + MINUTE
+        if bar.is_filled:  # its prices are copies of the last print's: nobody could have traded at them
+            if known == tape.close:
+                return Exit(known, bar.close, HALTED)
+            continue
+        if bar.ts >= deadline:  # due during a halt, before any level could be touched: first in line at the reopening
+            return Exit(known, bar.open, due)
         worst, best = (bar.low, bar.high) if side > 0 else (bar.high, bar.low)
         if side * bar.open <= side * exits.stop:
             return Exit(known, bar.open, "stop")
@@ -176,8 +190,7 @@ def _exit(entry: Mapping[str, Any], entry_price: float, tape: _Tape, *, deadline
         if side * best >= side * exits.take:
             return Exit(known, exits.take, "take")
         if known >= deadline:
-            at_forecast = rules.exit_at_forecast_ts and entry["target_ts"] == deadline
-            return Exit(known, bar.close, "forecast_ts" if at_forecast else "time_stop")
+            return Exit(known, bar.close, due)
 
 
 def _filled(entry: Mapping[str, Any], entry_price: float, left: Exit, spec: TradingSpec) -> dict[str, Any]:
@@ -203,5 +216,5 @@ def _unfilled(entry: Mapping[str, Any]) -> dict[str, Any]:
     copied = ("day", "symbol", "snapshot_ts", "target_ts", "entry_ts", "side", "size", "ev", "sigma", "eligibility")
     money = dict.fromkeys(("quantity", "gross_pnl", "cost", "net_pnl"), 0.0)
     prices = dict.fromkeys(("entry_price", "exit_ts", "exit_price"))
-    reasons = {"entry_reason": "halted", "exit_reason": ""}
+    reasons = {"entry_reason": HALTED, "exit_reason": ""}
     return {name: entry[name] for name in (*copied, *SOURCE_KEY)} | money | prices | reasons

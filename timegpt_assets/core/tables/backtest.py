@@ -14,7 +14,7 @@ _TRADE = (
         "target_ts": SNAPSHOT_TIMES["target_ts"],
         "entry_ts": Column(TIME, "start of the bar entered at its open"),
         "entry_price": Column(pl.Float64, "USD", nullable=True),
-        "exit_ts": Column(TIME, "when the exit price is known", nullable=True),
+        "exit_ts": Column(TIME, "when the exit price is known: the end of the bar it was filled in", nullable=True),
         "exit_price": Column(pl.Float64, "USD", nullable=True),
         "side": Column(pl.Int64, "+1 long, -1 short"),
         "size": Column(pl.Float64, "share of trading.capital, 0..1"),
@@ -25,7 +25,9 @@ _TRADE = (
         "ev": Column(pl.Float64, "expected value after costs, log return"),
         "sigma": Column(pl.Float64, "volatility at the snapshot, scale of y"),
         "entry_reason": Column(pl.String, "rule that entered, or why there was no fill (halted)"),
-        "exit_reason": Column(pl.String, "stop, take, forecast_ts, time_stop; empty when not filled"),
+        "exit_reason": Column(
+            pl.String, "stop, take, forecast_ts, time_stop, halted (no print until the close); empty when not filled"
+        ),
         "eligibility": Column(pl.String, "verdict of symbol_gates that let it trade"),
     }
     | SOURCES

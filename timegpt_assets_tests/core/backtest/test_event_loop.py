@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -203,6 +204,45 @@ def test_an_entry_minute_without_a_print_is_no_fill_and_costs_nothing() -> None:
     assert halted["entry_price"] is halted["exit_ts"] is halted["exit_price"] is None
     assert halted["exit_reason"] == ""
     assert filled["entry_ts"] == at("10:04")
+
+
+def halt(first: str, last: str, reopening: float | None = None) -> pl.DataFrame:
+    """A flat session without a print from ``first`` to the minute before ``last``, where it reopens."""
+    span = range(int((at(last) - at(first)) / MINUTE))
+    minutes = [f"{t:%H:%M}" for t in ((at(first) + i * MINUTE).astimezone(ZoneInfo(calendar.ZONE)) for i in span)]
+    reopened = {} if reopening is None else {last: {"open": reopening, "close": reopening}}
+    return bars({clock: {"is_filled": True} for clock in minutes} | reopened)
+
+
+@pytest.mark.parametrize("reopening", [90.0, 99.9, 110.0])
+def test_an_exit_due_in_a_halt_is_filled_at_the_first_print_after_it(reopening: float) -> None:
+    row = one(forecasts({"clock": "09:45"}), halt("09:50", "10:31", reopening))
+    assert (row["exit_ts"], row["exit_price"], row["exit_reason"]) == (at("10:32"), reopening, "forecast_ts")
+    pause = one(forecasts({"clock": "09:45"}), halt("09:57", "10:02", reopening))
+    assert (pause["exit_ts"], pause["exit_price"]) == (at("10:03"), reopening)
+
+
+def test_a_halt_over_the_time_stop_is_left_at_the_next_print() -> None:
+    rules = replace(RULES, exit_at_forecast_ts=False)
+    row = one(forecasts({}), halt("15:50", "15:58", 90.0), rules=rules)
+    assert (row["exit_ts"], row["exit_price"], row["exit_reason"]) == (at("15:59"), 90.0, "time_stop")
+
+
+def test_a_level_touched_in_a_minute_without_a_print_fills_nothing() -> None:
+    market = bars({"10:05": {"is_filled": True, "low": 50.0, "high": 200.0}})
+    assert one(forecasts({}), market)["exit_reason"] == "forecast_ts"
+
+
+def test_a_symbol_that_never_prints_again_is_valued_at_its_last_print_and_says_so() -> None:
+    row = one(forecasts({}), halt("10:05", "16:00"))
+    assert (row["exit_ts"], row["exit_price"], row["exit_reason"]) == (at("16:00"), 100.0, "halted")
+
+
+def test_a_halt_that_ends_before_anything_is_due_changes_nothing() -> None:
+    row = one(forecasts({}), halt("10:03", "10:09", 100.2))
+    assert (row["exit_ts"], row["exit_reason"]) == (at("10:15"), "forecast_ts")
+    gap = one(forecasts({}), halt("10:03", "10:09", 90.0))
+    assert (gap["exit_ts"], gap["exit_price"], gap["exit_reason"]) == (at("10:10"), 90.0, "stop")
 
 
 def test_five_whole_bars_pass_between_an_exit_and_the_next_entry() -> None:
@@ -436,8 +476,11 @@ def clerk(made: pl.DataFrame, market: pl.DataFrame, rules: trading.Rules) -> lis
             gap_stop, gap_take = (
                 (bar["open"] <= stop, bar["open"] >= take) if side == 1 else (bar["open"] >= stop, bar["open"] <= take)
             )
+            printed, overdue = not bar["is_filled"], now >= f["target_ts"]
             now += MINUTE
             events = [
+                (not printed and now == at("16:00"), bar["close"], "halted"),
+                (overdue, bar["open"], "forecast_ts"),
                 (gap_stop, bar["open"], "stop"),
                 (gap_take, bar["open"], "take"),
                 (hit_stop, stop, "stop"),
@@ -445,7 +488,7 @@ def clerk(made: pl.DataFrame, market: pl.DataFrame, rules: trading.Rules) -> lis
                 (now == f["target_ts"], bar["close"], "forecast_ts"),
             ]
             for hit, fill, name in events:
-                if hit:
+                if hit and (printed or name == "halted"):
                     price, why = fill, name
                     break
         book.append((f["snapshot_ts"] + MINUTE, now, price, why))
