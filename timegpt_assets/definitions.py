@@ -145,6 +145,7 @@ def lineage_records(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -
     """Return what each asset's rows are made under, by asset key; the digest covers all that shapes the stage."""
     records: dict[dg.AssetKey, lineage.Lineage] = {}
     features_made = core_inputs.feature_spec(settings, core_inputs.event_calendar(settings))
+    _, model_name, _ = core_inputs.maker(settings)
     waiting = {asset.key: asset for asset in assets}
     while waiting:
         key = next(k for k, a in waiting.items() if not a.dependency_keys & waiting.keys())
@@ -159,7 +160,7 @@ def lineage_records(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -
             feature_payload_schema_version=lineage.FEATURE_PAYLOAD_SCHEMA_VERSION,
             feature_version=features_made.feature_version,
             features_hash=features_made.features_hash,
-            model_name=settings.forecast.model if settings.forecast.backend == "nixtla" else "ridge",
+            model_name=model_name,
             model_version=settings.forecast.model if settings.forecast.backend == "nixtla" else "1",
             parents=parents,
         )

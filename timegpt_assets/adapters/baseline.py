@@ -7,11 +7,9 @@ import polars as pl
 
 from timegpt_assets.adapters.forecaster import ForecastResult, left_out
 from timegpt_assets.core.forecasts import baselines, quantiles
-from timegpt_assets.core.forecasts.baselines import RidgeSpec
+from timegpt_assets.core.forecasts.baselines import BACKEND, MODEL, RidgeSpec
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.schema import TIME
-
-BACKEND, MODEL = "baseline", "ridge"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from timegpt_assets.core.bars.vendor_columns import Reading
 from timegpt_assets.core.calibration.methods import CalibrationSpec
 from timegpt_assets.core.events import EARNINGS, EventCalendar
 from timegpt_assets.core.features.feature_spec import FeatureSpec
-from timegpt_assets.core.forecasts.baselines import RidgeSpec
+from timegpt_assets.core.forecasts.baselines import BACKEND, MODEL, RidgeSpec
 from timegpt_assets.core.forecasts.exogenous import Exogenous
 from timegpt_assets.core.forecasts.framing import FrameSpec
 from timegpt_assets.core.forecasts.quantiles import levels_of
@@ -180,7 +180,16 @@ def calibration_spec(settings: Settings) -> CalibrationSpec:
         step=asked.adaptive.step,
         validation_share=asked.validation_share,
         pit_deviation_threshold=asked.pit_deviation_threshold,
+        maker=maker(settings),
     )
+
+
+def maker(settings: Settings) -> tuple[str, str, str]:
+    """Return backend, model and score_source of whoever is asked now."""
+    forecast = settings.forecast
+    if forecast.backend == "baseline":
+        return BACKEND, MODEL, BACKEND
+    return forecast.backend, forecast.model, "model" if forecast.host in forecast.trusted_hosts else "simulated"
 
 
 def ridge_spec(settings: Settings) -> RidgeSpec:

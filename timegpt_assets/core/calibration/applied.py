@@ -13,6 +13,7 @@ from timegpt_assets.core.calibration import isotonic
 from timegpt_assets.core.calibration.samples import snapshot_time
 from timegpt_assets.core.forecasts import quantiles as forecasts
 from timegpt_assets.core.tables.calibration import FORECASTS
+from timegpt_assets.core.tables.columns import MAKER_KEY
 
 _OF_LEVEL = ("half_width", "score", "method", "max_width_multiple", "calibration_reason", "calibration_pool",
              "calibration_n", "slope", "offset", "knots_x", "knots_y")  # fmt: skip
@@ -33,7 +34,7 @@ def calibrated(raw_forecasts: pl.DataFrame, models: pl.DataFrame) -> pl.DataFram
         *(pl.col(q).alias(f"raw_{q}") for q in quantiles), snapshot_time()
     )
     for level in levels:
-        frame = frame.join(_of_level(models, level), on=("day", "symbol", "snapshot_time"), how="left")
+        frame = frame.join(_of_level(models, level), on=("day", "symbol", "snapshot_time", *MAKER_KEY), how="left")
     frame = frame.with_columns(*_pool_columns(levels), *_shared(levels))
     frame = _centred(frame, levels)
     frame = frame.with_columns(_applies(bands))
@@ -53,8 +54,8 @@ def calibrated(raw_forecasts: pl.DataFrame, models: pl.DataFrame) -> pl.DataFram
 
 def _of_level(models: pl.DataFrame, level: int) -> pl.DataFrame:
     """Return the models of one level with their columns marked by it, ready to be joined."""
-    own = models.filter(pl.col("level") == level)
-    return own.select("day", "symbol", "snapshot_time", *(pl.col(c).alias(f"_{c}_{level}") for c in _OF_LEVEL))
+    own, key = models.filter(pl.col("level") == level), ("day", "symbol", "snapshot_time", *MAKER_KEY)
+    return own.select(*key, *(pl.col(c).alias(f"_{c}_{level}") for c in _OF_LEVEL))
 
 
 def _pool_columns(levels: Sequence[int]) -> list[pl.Expr]:
@@ -172,7 +173,7 @@ def _reason(bands: Mapping[int, tuple[str, str]]) -> pl.Expr:
     notes = pl.concat_str([_note(level, *band) for level, band in bands.items()], separator="; ", ignore_nulls=True)
     return (
         pl.when(pl.all_horizontal(pl.col(reasons).is_null()))
-        .then(pl.lit("no_model: no calibration model for this symbol and snapshot time"))
+        .then(pl.lit("no_model: no calibration model for this symbol, snapshot time and maker"))
         .when(pl.col("_applies"))
         .then(notes)
         .when(promised & pl.col("_unit").is_null() & (pl.col("_score") == "sigma"))

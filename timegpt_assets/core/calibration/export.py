@@ -6,9 +6,12 @@ from typing import Any
 import orjson
 import polars as pl
 
-FORMAT = 1
+from timegpt_assets.core.tables.columns import MAKER_KEY
+
+FORMAT = 2
+"""1 said nothing of the maker; its rows are replaced, never merged with."""
 _SHARED = ("window_first", "window_last", "embargo_days")
-_KEY = ("symbol", "snapshot_time", "level")
+_KEY = ("symbol", "snapshot_time", *MAKER_KEY, "level")
 
 
 def merged(current: bytes | None, models: pl.DataFrame, *, day: date, profile: str) -> bytes:
@@ -20,7 +23,7 @@ def merged(current: bytes | None, models: pl.DataFrame, *, day: date, profile: s
     if current is None:
         return new
     there, made = orjson.loads(current), orjson.loads(new)
-    if there["day"] != made["day"]:
+    if there["format"] != FORMAT or there["day"] != made["day"]:
         return current if there["day"] > made["day"] else new
     rows = {tuple(row[name] for name in _KEY): row for row in (*there["models"], *made["models"])}
     return _bytes(made | {"models": [rows[key] for key in sorted(rows)]})

@@ -13,6 +13,7 @@ import numpy as np
 
 from timegpt_assets.core.calibration import isotonic
 from timegpt_assets.core.calibration.samples import CalibrationError, Floats, Samples
+from timegpt_assets.core.forecasts.baselines import BACKEND, MODEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,8 @@ class CalibrationSpec:
     step: float = 0.05
     validation_share: float = 0.25
     pit_deviation_threshold: float = 0.03
+    maker: tuple[str, str, str] = (BACKEND, MODEL, BACKEND)
+    """Backend, model and score_source asked now: it has rows, with the reason, before its first outcome too."""
 
 
 @dataclass(frozen=True, slots=True)

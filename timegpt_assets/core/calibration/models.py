@@ -5,7 +5,7 @@ once take the same road as one: they share nothing but the sorted outcomes.
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -17,6 +17,7 @@ from timegpt_assets.core.calibration import isotonic, methods
 from timegpt_assets.core.calibration.methods import METHODS, CalibrationSpec, Fit
 from timegpt_assets.core.calibration.samples import POOLS, Samples, pools, samples, window
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS
+from timegpt_assets.core.tables.columns import MAKER_KEY
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -29,19 +30,40 @@ def models(
     levels: Collection[int],
     calibration_spec: CalibrationSpec,
 ) -> pl.DataFrame:
-    """Return CALIBRATION_MODELS of ``days``: one row per day, key (symbol, snapshot_time) and level.
+    """Return CALIBRATION_MODELS of ``days``: one row per day, key (symbol, snapshot_time), maker and level.
 
-    ``outcomes`` may hold any days; only those asked and known inside a day's own window are read for it. The pools
+    ``outcomes`` may hold any days; only those asked and known inside a day's own window are read for it. Each maker
+    (backend, model, score_source) learns from its own outcomes alone and has rows of its own. The pools
     cell, symbol, time, all are tried in this order; a cell needs ``min_samples_cell`` outcomes (``min_samples`` where
     the method estimates more than ranks), the others ``min_samples``. Raises CalibrationError for a window that comes
     too near its day, and for an unknown method or score.
     """
     methods.refuse_unknown("method", calibration_spec.method, (*METHODS, "none"))
     methods.refuse_unknown("conformal.score", calibration_spec.score, methods.SCORES)
-    everything = samples(outcomes, list(levels))
     asked = keys.select("symbol", "snapshot_time").unique().sort("symbol", "snapshot_time").rows()
-    rows = [row for day in sorted(set(days)) for row in _day_rows(everything, day, asked, calibration_spec)]
-    return CALIBRATION_MODELS.conformed(pl.DataFrame(rows, schema=CALIBRATION_MODELS.schema))
+    own = outcomes.partition_by(MAKER_KEY, as_dict=True)
+    own.setdefault(calibration_spec.maker, outcomes.clear())
+    rows = [
+        dict(zip(MAKER_KEY, maker, strict=True)) | row
+        for maker, frame in own.items()
+        for row in _maker_rows(samples(frame, list(levels)), days, asked, calibration_spec, maker)
+    ]
+    made = pl.DataFrame(rows, schema=CALIBRATION_MODELS.schema)
+    return CALIBRATION_MODELS.conformed(made.sort(CALIBRATION_MODELS.key))
+
+
+def _maker_rows(
+    everything: Samples,
+    days: Iterable[date],
+    keys: Sequence[tuple[str, str]],
+    calibration_spec: CalibrationSpec,
+    maker: tuple[object, ...],
+) -> Iterator[dict[str, object]]:
+    """Yield the rows of one maker; a day in whose window it has no outcome has none, unless it is asked now."""
+    for day in sorted(set(days)):
+        first, last = window(day, window_days=calibration_spec.window_days, embargo_days=calibration_spec.embargo_days)
+        if maker == calibration_spec.maker or len(everything.within(first, last)):
+            yield from _day_rows(everything, day, keys, calibration_spec)
 
 
 def _day_rows(

@@ -15,6 +15,8 @@ import polars as pl
 from timegpt_assets.core.forecasts.framing import PAST_MINUTES, Frame
 from timegpt_assets.core.schema import TIME
 
+BACKEND, MODEL = "baseline", "ridge"
+"""Under which names its rows stand."""
 Floats = npt.NDArray[np.float64]
 PREDICTORS = ["ret", *(f"past_{k}m" for k in PAST_MINUTES)]
 """``ret`` is the unscaled y known at that moment; all are divided by the volatility of the moment."""

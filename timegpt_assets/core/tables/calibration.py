@@ -3,7 +3,7 @@
 import polars as pl
 
 from timegpt_assets.core.schema import TIME, Column, Table
-from timegpt_assets.core.tables.columns import DAY, QUANTILES, SYMBOL, log_return
+from timegpt_assets.core.tables.columns import DAY, MADE_BY, MAKER_KEY, QUANTILES, SOURCES, SYMBOL, log_return
 from timegpt_assets.core.tables.forecasts import ASCENDING, FORECAST
 
 _POOL = {
@@ -18,6 +18,8 @@ CALIBRATION_MODELS = Table(
     | SYMBOL
     | {
         "snapshot_time": Column(pl.String, "New York time of the snapshot, HH:MM"),
+        **MADE_BY,
+        "score_source": SOURCES["score_source"],
         "level": Column(pl.Int64, "band, percent"),
         "method": Column(pl.String, "affine, isotonic, conformal, widen, adaptive or none"),
         "half_width": Column(pl.Float64, "a band's reach from the centre, in units of score; null: not promised", True),
@@ -47,7 +49,7 @@ CALIBRATION_MODELS = Table(
         "embargo_days": Column(pl.Int64, "sessions between the window and the day"),
     }
     | _POOL,
-    key=("day", "symbol", "snapshot_time", "level"),
+    key=("day", "symbol", "snapshot_time", *MAKER_KEY, "level"),
     rules={"embargo_kept": pl.col("window_last") < pl.col("day"), "embargo_positive": pl.col("embargo_days") >= 1},
 )
 

@@ -26,6 +26,8 @@ MADE_BY = {
     "backend": Column(pl.String, "forecaster that answered: nixtla, baseline"),
     "model": Column(pl.String, "model name as asked for"),
 }
+MAKER_KEY = (*MADE_BY, "score_source")
+"""Who answered: rows of different makers teach each other nothing, whichever run asked for them."""
 QUANTILES = ("q025", "q10", "q25", "q50", "q75", "q90", "q975")
 BANDS = {50: ("q25", "q75"), 80: ("q10", "q90"), 95: ("q025", "q975")}
 """Interval level in percent -> the quantile columns that bound it (lo_50 = q25, hi_50 = q75, ...)."""

@@ -257,6 +257,51 @@ def test_day_by_day_equals_all_at_once_and_symbol_by_symbol() -> None:
         assert models(own, day)["half_width"].null_count() == 0
 
 
+def answered_by(frame: pl.DataFrame, *, errors: float = 1.0, **maker: str) -> pl.DataFrame:
+    """Return the rows as another maker's, whose errors are so many times as large."""
+    wider = pl.col("q50") + errors * (pl.col("y") - pl.col("q50"))
+    return frame.with_columns(y=wider, **{name: pl.lit(value) for name, value in maker.items()})
+
+
+OTHERS = [{"backend": "nixtla"}, {"model": "timegpt-1"}, {"score_source": "simulated"}]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda other: next(iter(other)))
+@pytest.mark.parametrize("method", ["conformal", "affine", "adaptive"])
+def test_every_maker_learns_from_its_own_outcomes_alone(other: dict[str, str], method: str) -> None:
+    own = forecasts(_sessions(14), (*"ABCDEF", "AAA", "BBB"))
+    strange = answered_by(own, errors=7.0, **other)
+    alone, apart = models(own, method=method), models(strange, method=method)
+    both = models(pl.concat([strange, own]), method=method)
+    mine = pl.col("backend").eq("baseline") & pl.col("model").eq("ridge") & pl.col("score_source").eq("baseline")
+    assert_frame_equal(both.filter(mine), alone)
+    assert_frame_equal(both.filter(~mine), apart.filter(~mine))
+    assert not both.filter(~mine)["half_width"].equals(alone["half_width"])
+    today = forecasts([DAY])
+    columns = ["q10", "q90", "calibration_n", "calibration_pool"]
+    assert_frame_equal(
+        applied.calibrated(raw(today), both).select(columns), applied.calibrated(raw(today), alone).select(columns)
+    )
+    theirs = applied.calibrated(raw(answered_by(today, **other)), both)
+    assert theirs["q90"].to_list() != applied.calibrated(raw(today), both)["q90"].to_list()
+
+
+def test_a_maker_without_outcomes_of_its_own_is_told_so_in_models_and_forecasts() -> None:
+    asked_now = ("nixtla", "timegpt-1", "model")
+    found = models(forecasts(_sessions(14), tuple("ABCDEF")), maker=asked_now)
+    new = found.filter(backend="nixtla")
+    assert set(new["calibration_reason"]) == {"insufficient_history: 0 outcomes in the window, 40 needed"}
+    assert new.height == found.filter(backend="baseline").height
+    today = answered_by(forecasts([DAY]), backend="nixtla", model="timegpt-1", score_source="model")
+    assert applied.calibrated(raw(today), found)["calibration_reason"].unique().to_list() == [
+        "insufficient_history: 0 outcomes in the window, 40 needed"
+    ]
+    unknown = answered_by(forecasts([DAY]), model="timegpt-9")
+    assert applied.calibrated(raw(unknown), found)["calibration_reason"].unique().to_list() == [
+        "no_model: no calibration model for this symbol, snapshot time and maker"
+    ]
+
+
 def test_bands_stand_symmetrically_around_the_kept_median() -> None:
     outcomes = forecasts(_sessions(12), tuple("ABCDEF"))
     found = models(outcomes)

@@ -21,7 +21,7 @@ def document(day: date = DAY, *symbols: str, current: bytes | None = None) -> by
 
 def test_a_stranger_can_apply_the_document_and_gets_the_stored_forecasts() -> None:
     read = orjson.loads(document())
-    assert (read["format"], read["profile"], read["day"]) == (1, "demo", DAY.isoformat())
+    assert (read["format"], read["profile"], read["day"]) == (2, "demo", DAY.isoformat())
     rows = {(m["symbol"], m["snapshot_time"], m["level"]): m for m in read["models"]}
     today = raw(forecasts([DAY]))
     stored = applied.calibrated(today, models(forecasts(_sessions(12), tuple("ABCDEF")), method="affine"))
