@@ -3,10 +3,10 @@
 Belongs here: the list of assets, what they are stored with, and where settings and secrets come from.
 """
 
-import hashlib
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ import dagster as dg
 from dotenv import dotenv_values
 
 from timegpt_assets import checks, resources
+from timegpt_assets.adapters import source_code
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.assets import backtest, bars, calibration, evaluation, features, forecasts, gates, reports
@@ -93,7 +94,7 @@ def load_runtime(
 
 def build_definitions(runtime: Runtime | None = None, *, overriding: Mapping[str, Any] | None = None) -> dg.Definitions:
     """Return fresh definitions for this runtime; ``overriding`` replaces resources by name (tests, tools)."""
-    runtime = runtime or load_runtime()
+    runtime = replace(runtime or load_runtime(), buckets=resources.bucket_client)
     with warnings.catch_warnings():
         # partitioned checks and two-dimensional mappings are marked beta; the lock pins the version they were tested on
         warnings.simplefilter("ignore", dg.BetaWarning)
@@ -111,7 +112,7 @@ def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definiti
         tables=checks.BY_NAME,
         lineage=lambda key: book.record(records[key]),
     )
-    standing = resources.resources(runtime) | {"io_manager": manager}
+    standing = resources.resources(runtime, manager)
     return dg.Definitions(
         assets=assets,
         asset_checks=checks.checks(graph, assets),
@@ -186,9 +187,5 @@ SHAPED_BY: Mapping[str, tuple[str, ...]] = {
 
 @cache
 def code_version() -> str:
-    """Return the package version and a digest of the code that makes numbers: reading, asking, computing, settings."""
-    package = Path(__file__).resolve().parent
-    digest = hashlib.sha256()
-    for path in sorted(p for stem in ("adapters", "assets", "config", "core") for p in (package / stem).rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
-    return f"{version('timegpt_assets')}+{digest.hexdigest()[:12]}"
+    """Return the package version and a digest of the code that makes numbers."""
+    return f"{version('timegpt_assets')}+{source_code.digest(Path(__file__).resolve().parent)[:12]}"

@@ -14,6 +14,8 @@ import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_files import StoreError
 from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, ParquetStore, Partitions, PartitionStream
+from timegpt_assets.adapters.timegpt.cache import ForecastCache
+from timegpt_assets.adapters.timegpt.response import PAID_BACKENDS
 from timegpt_assets.core.schema import Table, TableError
 from timegpt_assets.core.tables.columns import WILDCARD
 
@@ -122,6 +124,49 @@ class TableIOManager(dg.IOManager):
             f"asset {asset} names the table {name}, which is not declared. "
             'Give the asset metadata={"table": ...}, naming a table of core/tables/.'
         )
+
+
+class AnswersIOManager(dg.IOManager):
+    """The cache IO manager of the asset answers: its rows go to their table as any other's, its talk is of requests.
+
+    What a row says was paid for must be there, byte for byte, under its request hash; nothing is ever sent from here.
+    """
+
+    def __init__(self, *, tables: TableIOManager, cache: ForecastCache, host: str) -> None:
+        """Keep rows in ``tables``; the answers they are made of lie in ``cache``, under the provider's host."""
+        self.tables, self.cache, self.host = tables, cache, host
+
+    def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
+        """Store the rows. Raises StoreError for rows whose paid answer is not in the cache."""
+        paid = self._checked(obj)
+        self.tables.handle_output(context, obj)
+        context.log.info(f"{obj.height} rows of {_requests(obj)} requests stored; {len(paid)} of them lie in the cache")
+
+    def load_input(self, context: dg.InputContext) -> pl.DataFrame | Partitions | LazyPartitions:
+        """Return the rows asked for, as any table's."""
+        found = self.tables.load_input(context)
+        if isinstance(found, pl.DataFrame):
+            context.log.info(f"{found.height} rows of {_requests(found)} requests read")
+        return found
+
+    def keep(self, key: dg.AssetKey, metadata: Mapping[str, Any], frame: pl.DataFrame, *, days: Iterable[str]) -> None:
+        """Store these days of a run that fails after they were paid for."""
+        self._checked(frame)
+        self.tables.keep(key, metadata, frame, days=days)
+
+    def _checked(self, rows: pl.DataFrame) -> list[str]:
+        """Return the request hashes of the paid rows, all of which are in the cache."""
+        paid = sorted(rows.filter(pl.col("backend").is_in(PAID_BACKENDS))["request_hash"].unique())
+        if gone := [key for key in paid if not self.cache.has(self.host, key)]:
+            raise StoreError(
+                f"{len(gone)} paid answers are not in {self.cache.objects.shown('')}, the first is {gone[0]}; their "
+                "rows were not stored. Restore the cache from a backup, or pay again with --reask."
+            )
+        return paid
+
+
+def _requests(rows: pl.DataFrame) -> int:
+    return rows["request_hash"].n_unique() if rows.height else 0
 
 
 def _slots(context: dg.OutputContext | dg.InputContext) -> dict[str, Slot]:

@@ -157,11 +157,14 @@ def forecast_cache(runtime: Runtime) -> ForecastCache:
     return ForecastCache(runtime.object_store(runtime.settings.forecast.cache_dir))
 
 
-def forecaster(runtime: Runtime) -> Forecaster:
-    """Return the forecaster that ``forecast.backend`` names."""
+def forecaster(runtime: Runtime, *, account: Account, books: BudgetLedger, answers: ForecastCache) -> Forecaster:
+    """Return the forecaster that ``forecast.backend`` names.
+
+    TimeGPT's account, ledger and cache stand outside the profiles: one key, one budget.
+    """
     if runtime.settings.forecast.backend == "baseline":
         return baseline(runtime.settings)
-    return _timegpt(runtime)
+    return _timegpt(runtime, account, books, answers)
 
 
 def baseline(settings: Settings) -> Baseline:
@@ -171,8 +174,7 @@ def baseline(settings: Settings) -> Baseline:
     )
 
 
-def _timegpt(runtime: Runtime) -> Forecaster:
-    """Return TimeGPT with its cache and ledger, both outside the profiles: one key, one budget."""
+def _timegpt(runtime: Runtime, account: Account, books: BudgetLedger, answers: ForecastCache) -> Forecaster:
     from timegpt_assets.adapters.timegpt.forecaster import TimeGPT
 
     settings, forecast = runtime.settings, runtime.settings.forecast
@@ -182,9 +184,9 @@ def _timegpt(runtime: Runtime) -> Forecaster:
         levels=core_inputs.levels(settings),
         settings_digest=settings.digest(SHAPES_A_BODY),
         profile=settings.profile,
-        account=account(settings),
-        cache=forecast_cache(runtime),
-        ledger=ledger(runtime),
+        account=account,
+        cache=answers,
+        ledger=books,
         clock=runtime.clock,
         base_url=forecast.base_url or PROVIDER_URL,
         api_mode=forecast.api_mode,
@@ -214,11 +216,16 @@ def account(settings: Settings) -> Account:
     )
 
 
-def ledger(runtime: Runtime) -> BudgetLedger:
-    """Return the call ledger: ``forecast.api_budget.ledger_url``, or a SQLite file beside the forecast cache."""
+def ledger_url(runtime: Runtime) -> str:
+    """Return the ledger's address: ``forecast.api_budget.ledger_url``, or a SQLite file beside the forecast cache."""
     forecast = runtime.settings.forecast
     file = runtime.path(forecast.cache_dir).parent / "call_ledger.sqlite"  # a bucket's ledger has an address
-    url = forecast.api_budget.ledger_url or f"sqlite:///{file}"
+    return forecast.api_budget.ledger_url or f"sqlite:///{file}"
+
+
+def ledger(runtime: Runtime) -> BudgetLedger:
+    """Return the call ledger, its reservations held for longer than the slowest request and the longest pause."""
+    forecast, url = runtime.settings.forecast, ledger_url(runtime)
     held = 2 * forecast.timeout_s + forecast.api_budget.cooldown_sec + LONGEST_WAIT_SEC + 60
     return BudgetLedger(
         url.replace("postgresql://", "postgresql+psycopg2://", 1), clock=runtime.clock, lease_sec=max(LEASE_SEC, held)

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import dagster as dg
+from dagster._config.pythonic_config.resource import ConfigurableResourceFactoryResourceDefinition
 
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.definitions import ASSETS, build_definitions, lineage_records, load_runtime
@@ -38,6 +39,8 @@ def graph_text() -> str:
         node = graph.get(key)
         asset = node.assets_def
         marks = [f"pool {asset.op.pool}"] if asset.op.pool else []
+        stored_by = asset.get_io_manager_key_for_asset_key(key)
+        marks += [f"stored by {stored_by}"] if stored_by != "io_manager" else []
         kind = KINDS[kinds[key].kind]
         lines.append(" | ".join([key.to_user_string(), f"group {node.group_name}", kind, _table(asset, key), *marks]))
         lines += [
@@ -49,7 +52,15 @@ def graph_text() -> str:
     lines += ["", *(f"job {job.name}" for job in repository().get_all_jobs() if not job.name.startswith("__"))]
     lines += [f"schedule {s.name}: {s.cron_schedule} {s.execution_timezone} -> {s.job_name}" for s in _schedules()]
     lines += [f"sensor {s.name}: every {s.minimum_interval_seconds} s -> {s.job_name}" for s in _sensors()]
+    resources = sorted(repository().get_top_level_resources().items())
+    lines += ["", *(f"resource {name}: {_fields(resource)}" for name, resource in resources)]
     return "\n".join(lines) + "\n"
+
+
+def _fields(resource: dg.ResourceDefinition) -> str:
+    shape = resource.config_schema.default_value if resource.config_schema.default_provided else {}
+    nested = resource.nested_resources if isinstance(resource, ConfigurableResourceFactoryResourceDefinition) else {}
+    return ", ".join([*sorted(shape), *(f"{name} (nested)" for name in nested)])
 
 
 def _table(asset: dg.AssetsDefinition, key: dg.AssetKey) -> str:

@@ -11,7 +11,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from timegpt_assets import runtime
+from timegpt_assets import resources, runtime
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets_tests.adapters.buckets import closing
 from timegpt_assets_tests.engine.test_revisions import DAYS, HOUSE, REVISED, asked, at, deliver, obey, tick
@@ -35,10 +35,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[GCSServer]:
     """Yield a local Cloud Storage that the process's own client talks to."""
     with GCSServer(BARS, OURS) as running:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", running.url)
-        runtime.cloud_client.cache_clear()
-        with closing(runtime.cloud_client()):
+        for client in (runtime.cloud_client, resources.bucket_client):
+            client.cache_clear()
+        with closing(runtime.cloud_client()), closing(resources.bucket_client()):
             yield running
-        runtime.cloud_client.cache_clear()
+        for client in (runtime.cloud_client, resources.bucket_client):
+            client.cache_clear()
 
 
 def upload(server: GCSServer, folder: Path) -> None:

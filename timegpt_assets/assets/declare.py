@@ -22,7 +22,7 @@ from timegpt_assets.adapters.storage.parquet_files import Facts
 from timegpt_assets.adapters.storage.parquet_store import Partitions, missing_partition
 from timegpt_assets.core import calendar
 from timegpt_assets.core.schema import Table
-from timegpt_assets.io_managers import TableIOManager
+from timegpt_assets.io_managers import AnswersIOManager
 from timegpt_assets.partitions import GraphContext, month_window, months_of
 
 CHUNK_DAYS = 5
@@ -201,7 +201,7 @@ def _counted(frame: pl.DataFrame, by: list[str]) -> dict[str, dict[str, Any]]:
 
 def keep_days(
     context: dg.AssetExecutionContext,
-    store: TableIOManager,
+    store: AnswersIOManager,
     frame: pl.DataFrame,
     notes: Mapping[str, Mapping[str, Any]],
 ) -> None:

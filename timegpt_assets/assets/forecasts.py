@@ -14,8 +14,9 @@ from timegpt_assets.config import core_inputs
 from timegpt_assets.core.forecasts import bulk, framing, quantiles
 from timegpt_assets.core.forecasts import snapshots as schedule
 from timegpt_assets.core.tables.forecasts import ANSWERS, OUTCOMES, RAW_FORECASTS, SNAPSHOTS
-from timegpt_assets.io_managers import TableIOManager
+from timegpt_assets.io_managers import AnswersIOManager
 from timegpt_assets.partitions import REASK, GraphContext, by_day, day_window, days_of
+from timegpt_assets.resources import ApiBudget
 
 
 def snapshots(graph: GraphContext) -> dg.AssetsDefinition:
@@ -48,6 +49,7 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
             "snapshots": stored_in("forecasts", name="snapshots"),
         },
         pool="timegpt",
+        io_manager_key="answers_io_manager",
     )
     def answers(
         context: dg.AssetExecutionContext,
@@ -55,7 +57,8 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
         snapshots: pl.DataFrame,
         forecaster: dg.ResourceParam[Forecaster],
         daily_files: dg.ResourceParam[DailyFiles],
-        io_manager: dg.ResourceParam[TableIOManager],
+        api_budget: ApiBudget,
+        answers_io_manager: dg.ResourceParam[AnswersIOManager],
     ) -> pl.DataFrame:
         """What the forecaster answered, one request per snapshot for all symbols, never asked twice."""
         found: dict[str, ForecastResult] = {}
@@ -67,10 +70,14 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
                 frames = make(known, snapshots, spec, day=day)
                 found[str(day)] = forecaster.answers(frames, budget_run_id=run_id, reask=reask)
         except CallError:
-            keep_days(context, io_manager, _rows(nothing, found), {k: a.notes for k, a in found.items()})
+            keep_days(context, answers_io_manager, _rows(nothing, found), {k: a.notes for k, a in found.items()})
             raise
         rows = _rows(nothing, found)
-        note_rows(context, rows, {name: {k: a.notes[name] for k, a in found.items()} for name in NOTES})
+        notes = {name: {k: a.notes[name] for k, a in found.items()} for name in NOTES}
+        if any(a.sent for a in found.values()):
+            left = api_budget.left(run_id)
+            notes["calls_left"] = {k: left for k, a in found.items() if a.sent}
+        note_rows(context, rows, notes)
         return rows
 
     return answers

@@ -21,7 +21,7 @@ from timegpt_assets.core.forecasts.quantiles import violations
 from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.tables.columns import SOURCES
 
-BACKEND, BULK_BACKEND = "nixtla", "nixtla_cross_validation"
+PAID_BACKENDS = BACKEND, BULK_BACKEND = "nixtla", "nixtla_cross_validation"
 RUN_SOURCES = {"demo": "smoke", "dev": "maintenance", "offline": "maintenance", "prod": "prod"}
 _REMEDY = "It is spent, kept in the cache and not asked again. Report it to the provider; --reask pays for another."
 
