@@ -29,6 +29,7 @@ from timegpt_assets.core.features.feature_spec import VERSIONS
 from timegpt_assets.core.schema import TIME, Table
 from timegpt_assets.core.tables import columns
 from timegpt_assets.core.tables.every import ALL
+from timegpt_assets.core.vendors.shapes import SHAPES, Shape
 from timegpt_assets.definitions import PROJECT, build_definitions
 from timegpt_assets.engine.stages import STAGES
 from timegpt_assets.runtime import Runtime
@@ -48,6 +49,7 @@ def pages() -> dict[str, str]:
         "config.md": config_lines,
         "assets.md": asset_lines,
         "cli.md": cli_lines,
+        "import-formats.md": format_lines,
     }
     return {name: "\n".join([NOTICE, "", *lines()]).rstrip() + "\n" for name, lines in made.items()}
 
@@ -184,6 +186,32 @@ def config_lines() -> Iterator[str]:
         yield from _rows(("key", "default", "allowed", "meaning", ""), cells)
         yield ""
     yield from _profile_lines()
+
+
+def format_lines() -> Iterator[str]:
+    """Yield the page of the vendors' shapes, from their table."""
+    yield "# Import formats"
+    yield ""
+    yield "What `import-bars` knows of vendors' files. A shape is recognised where header, rows and name leave no"
+    yield "doubt, or said with `--format`; a file of no known shape is read by content. *Zone* and *stamp* are the"
+    yield "vendor's word on times without a zone; the bars [must bear it out](../explanation/importing.md). A dash: the"
+    yield "vendor leaves it to the user's own settings, so the bars decide."
+    yield ""
+    cells = [
+        (_code(s.name), _told_by(s), s.zone or "-", s.stamp or "-", _unit(s.price_digits), s.source)
+        for s in sorted(SHAPES.values(), key=lambda shape: shape.name)
+    ]
+    yield from _rows(("format", "told by", "zone", "stamp", "whole-number prices", "read about in"), cells)
+
+
+def _told_by(shape: Shape) -> str:
+    headers = " or ".join(", ".join(f"`{name}`" for name in sorted(names)) for names in shape.headers)
+    rows = f"no header, {', '.join(shape.positions)}" if shape.positions else ""
+    return (headers or rows) + ("; the file's name" if shape.is_named else "")
+
+
+def _unit(digits: int) -> str:
+    return f"1e-{digits} USD" if digits else "USD"
 
 
 def _profile_lines() -> Iterator[str]:

@@ -1,78 +1,140 @@
 """The verb import-bars: any vendor's minute bars into the layout data.template names, with a verdict on them.
 
-Belongs here: what a person types and sees. Reading and writing is adapters/vendor_bars.py.
+Belongs here: what a person types, and in which order the work goes. What is printed is import_view.py; looking,
+reading and writing is adapters/market/vendor_bars.py, what a file means core/vendors/.
 """
 
+import csv
 import sys
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import orjson
 import polars as pl
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-from timegpt_assets.adapters.market.market_data import LocalMarketData
-from timegpt_assets.adapters.market.vendor_bars import Imported, Importer, files
+from timegpt_assets.adapters.market.market_data import LocalMarketData, MarketDataError
+from timegpt_assets.adapters.market.vendor_bars import Imported, Importer
+from timegpt_assets.adapters.market.vendor_files import Limits, files
 from timegpt_assets.adapters.storage.object_store import LocalStore
+from timegpt_assets.cli import import_view
 from timegpt_assets.cli.options import Json, Profile, Set
 from timegpt_assets.config import core_inputs
 from timegpt_assets.core import calendar
 from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.bars.vendor_columns import Reading
+from timegpt_assets.core.vendors.findings import Said
 from timegpt_assets.definitions import load_runtime
 from timegpt_assets.runtime import Runtime
 
-LISTED = 40
-Source = Annotated[Path, typer.Argument(exists=True, help="file or folder of CSV or parquet")]
+REFUSED, NO_GOOD_DAY = 1, 4
+Source = Annotated[Path, typer.Argument(exists=True, help="file, archive or folder of CSV or parquet")]
 Into = Annotated[str, typer.Option(help="folder to write to; default: data.root")]
-Symbol = Annotated[str, typer.Option(help="ticker of files that name none, in no column and not in their name")]
-Stamp = Annotated[str, typer.Option(help="what a stamp names, start or end of its minute; default: data.stamp")]
-Zone = Annotated[str, typer.Option(help="IANA zone of stamps that carry none; default: data.timezone")]
+Look = Annotated[bool, typer.Option("--look", help="show what would be stored and every inference; write nothing")]
+Replace = Annotated[bool, typer.Option("--replace", help="put these files' rows in the place of stored ones")]
+Format = Annotated[
+    str | None, typer.Option("--format", help="the vendor's shape, for example ibkr; default: recognised")
+]
+Columns = Annotated[
+    str | None, typer.Option(help="fields by position (ts,open,...; - for none), or ts=NAME,volume=NAME")
+]
+Symbol = Annotated[str | None, typer.Option(help="ticker of files that name none, in no column and not in their name")]
+SymbolMap = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, help="CSV of two columns: their ticker, ours")
+]
+Stamp = Annotated[Literal["start", "end"] | None, typer.Option(help="what a stamp names; default: what the bars show")]
+Zone = Annotated[str | None, typer.Option(help="IANA zone of stamps that carry none; default: what the bars show")]
+DateOrder = Annotated[
+    Literal["mdy", "dmy"] | None, typer.Option(help="month or day first; default: what the dates show")
+]
+Decimal = Annotated[Literal["point", "comma"] | None, typer.Option(help="sign before fractions; default: as it shows")]
+PriceScale = Annotated[float | None, typer.Option(min=1e-12, help="USD of one unit of prices; default: as it shows")]
+VolumeScale = Annotated[float | None, typer.Option(min=1e-9, help="shares of one unit of volume, 100 for lots")]
+Interval = Annotated[
+    Literal["1m"] | None, typer.Option(help="1m: these are one-minute bars, although nothing shows it")
+]
 
 
 def import_bars(
     path: Source,
     into: Into = "",
-    symbol: Symbol = "",
-    stamp: Stamp = "",
-    timezone: Zone = "",
+    look: Look = False,
+    replace: Replace = False,
+    format: Format = None,
+    columns: Columns = None,
+    symbol: Symbol = None,
+    symbol_map: SymbolMap = None,
+    timezone: Zone = None,
+    stamp: Stamp = None,
+    date_order: DateOrder = None,
+    decimal: Decimal = None,
+    price_scale: PriceScale = None,
+    volume_scale: VolumeScale = None,
+    interval: Interval = None,
     json: Json = False,
     settings: Set = None,
     profile: Profile = None,
 ) -> None:
     """Any vendor's minute bars into the layout of data.template, with a verdict per symbol; again adds nothing."""
-    chosen = [f"data.stamp={stamp}"] * bool(stamp) + [f"data.timezone={timezone}"] * bool(timezone)
-    runtime = load_runtime([*(settings or ()), *chosen], profile=profile)
-    root = Path(into).expanduser().resolve() if into else runtime.path(runtime.settings.data.required_root)
-    told = imported(runtime, path, root, symbol=symbol or None)
-    found = {
-        "root": str(root),
-        "files": [_plain(one) for one in told],
-        "verdicts": verdicts(runtime, root, {month for one in told for month in one.months}).to_dicts(),
-    }
-    if json:
-        sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
-    else:
-        shown(found, Console())
-    if any(one.wrong for one in told):
-        raise typer.Exit(1)
-
-
-def imported(runtime: Runtime, path: Path, root: Path, *, symbol: str | None) -> list[Imported]:
-    """Import every file, telling of progress on standard error, and return what became of each."""
-    importer = Importer(
-        objects=LocalStore(root),
-        template=runtime.settings.data.template,
-        reading=core_inputs.reading(runtime.settings),
+    runtime = load_runtime(settings or (), profile=profile)
+    said = Said(
+        format=format,
+        columns=columns,
         symbol=symbol,
+        symbols=_symbols(symbol_map) if symbol_map else {},
+        timezone=timezone,
+        stamp=stamp,
+        date_order=date_order,
+        decimal=decimal,
+        price_scale=price_scale,
+        volume_scale=volume_scale,
+        one_minute=interval is not None,
+        known=frozenset((*runtime.settings.universe.tickers, *runtime.settings.universe.context)),
     )
+    root = Path(into).expanduser().resolve() if into else runtime.path(runtime.settings.data.required_root)
+    told = imported(runtime, path, root, said=said, replace=replace, look=look)
+    judged = verdicts(runtime, root, {month for one in told for month in one.months})
+    if json:
+        sys.stdout.write(orjson.dumps(import_view.plain(told, judged, root), default=str).decode() + "\n")
+    else:
+        import_view.show(told, judged, root, Console())
+    if code := exit_code(told, judged):
+        raise typer.Exit(code)
+
+
+def exit_code(told: list[Imported], judged: pl.DataFrame) -> int:
+    """Return 0 for what its user would call success: every file taken, and of what was written some day usable."""
+    if any(one.wrong for one in told):
+        return REFUSED
+    if judged.height and not judged.select(pl.any_horizontal(pl.col("ok", "warned") > 0).any()).item():
+        return NO_GOOD_DAY
+    return 0
+
+
+def _symbols(path: Path) -> dict[str, str]:
+    """Return the vendor's ticker -> ours. Raises MarketDataError for a file that is no map."""
+    try:
+        rows = [row for row in csv.reader(path.read_text("utf-8-sig").splitlines()) if any(row)]
+    except UnicodeDecodeError as error:
+        raise MarketDataError(f"{path} is no text in utf-8. Save it as UTF-8.") from error
+    if wrong := [row for row in rows if len(row) != 2]:
+        raise MarketDataError(f"{path}: {','.join(wrong[0])!r} is no pair. Write their ticker, a comma, our ticker.")
+    return {theirs.strip(): ours.strip().upper() for theirs, ours in rows}
+
+
+def imported(
+    runtime: Runtime, path: Path, root: Path, *, said: Said, replace: bool = False, look: bool = False
+) -> list[Imported]:
+    """Import every file, or look at it, telling of progress on standard error, and return what became of each."""
+    limits = Limits(**runtime.settings.importing.model_dump())
+    template = runtime.settings.data.template
+    importer = Importer(objects=LocalStore(root), template=template, said=said, limits=limits, replace=replace)
     messages = Console(stderr=True)
-    return [importer.imported(file) for file in track(files(path), "importing", console=messages, transient=True)]
+    found = track(files(path, limits), "looking" if look else "importing", console=messages, transient=True)
+    return [importer.looked_at(file) if look else importer.imported(file) for file in found]
 
 
 def verdicts(runtime: Runtime, root: Path, months: set[tuple[str, date]]) -> pl.DataFrame:
@@ -111,39 +173,3 @@ def _summary(symbol: str, quality: pl.DataFrame) -> pl.DataFrame:
         | {"first_reason": first}
     )
     return pl.DataFrame([row], schema_overrides={"first": pl.Date, "last": pl.Date})
-
-
-def _plain(one: Imported) -> dict[str, Any]:
-    names = ("read", "new", "known", "timeless", "nameless", "wrong")
-    return {"file": str(one.file)} | {name: getattr(one, name) for name in names} | {"months": len(one.months)}
-
-
-def shown(found: dict[str, Any], out: Console) -> None:
-    """Print what became of the files, worst first, and the verdicts per symbol."""
-    rows = sorted(found["files"], key=lambda row: (not row["wrong"], row["file"]))
-    table = Table("file", "rows", "new", "there", "without time", "without ticker", "wrong", title="files")
-    for row in rows[:LISTED]:
-        counts = (f"{row[name]:,}" for name in ("read", "new", "known", "timeless", "nameless"))
-        table.add_row(Path(row["file"]).name, *counts, row["wrong"], style="red" if row["wrong"] else None)
-    out.print(table)
-    if len(rows) > LISTED:
-        out.print(f"and {len(rows) - LISTED:,} files more")
-    judged = Table(
-        "symbol", "first", "last", "ok", "warned", "quarantined", "no data", "first reason", title="verdicts"
-    )
-    for row in found["verdicts"]:
-        judged.add_row(*(str(value) for value in row.values()))
-    out.print(judged)
-    out.print(_total(found["files"]), soft_wrap=True, highlight=False)
-    out.print(
-        f"bars in {found['root']}: read them with data.source=local and data.root", soft_wrap=True, highlight=False
-    )
-
-
-def _total(rows: Sequence[dict[str, Any]]) -> str:
-    said = {name: sum(row[name] for row in rows) for name in ("read", "new", "known")}
-    wrong = sum(bool(row["wrong"]) for row in rows)
-    return (
-        f"{len(rows):,} files, {said['read']:,} rows: {said['new']:,} new, {said['known']:,} already there; "
-        f"{wrong:,} files could not be imported."
-    )

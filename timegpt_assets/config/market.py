@@ -1,6 +1,6 @@
 """Sections about the market: where bars come from, when they are good enough, who is in the universe, which events.
 
-Belongs here: data, dq_policy, universe, events. What each key means stands in configs/<section>.yaml.
+Belongs here: data, importing, dq_policy, universe, events. What each key means stands in configs/<section>.yaml.
 """
 
 from collections.abc import Mapping
@@ -120,6 +120,16 @@ class DqPolicy(Section):
     max_offenders: CountOrZero
     late_after_min: CountOrZero
     severity: Severities = Field(validation_alias=AliasChoices("severity", "severities"))
+
+
+class Importing(Section):
+    """How much of a vendor's file import-bars takes in."""
+
+    max_bytes: Annotated[Count, PLACE]
+    max_expansion: Annotated[Positive, PLACE]
+    max_rows: Annotated[Count, PLACE]
+    max_members: Annotated[Count, PLACE]
+    max_unreadable_share: Share
 
 
 class Universe(Section):

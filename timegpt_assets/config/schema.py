@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 
 from timegpt_assets.config.base import Mark, Section
 from timegpt_assets.config.forecasting import Calibration, Forecast, ForecastGrid
-from timegpt_assets.config.market import Data, DqPolicy, Events, Features, Universe
+from timegpt_assets.config.market import Data, DqPolicy, Events, Features, Importing, Universe
 from timegpt_assets.config.serving import Logging, Tsfm
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 
@@ -21,6 +21,7 @@ Path = tuple[str, ...]
 
 SECTIONS: Mapping[str, type[Section]] = {
     "data": Data,
+    "importing": Importing,
     "dq_policy": DqPolicy,
     "universe": Universe,
     "events": Events,

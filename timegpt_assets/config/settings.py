@@ -31,7 +31,7 @@ from timegpt_assets.config.layers import (
     placed,
     preset_layer,
 )
-from timegpt_assets.config.market import Data, DqPolicy, Events, Features, Universe
+from timegpt_assets.config.market import Data, DqPolicy, Events, Features, Importing, Universe
 from timegpt_assets.config.schema import SECTIONS, dotted, marked
 from timegpt_assets.config.serving import Logging, Tsfm
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
@@ -49,6 +49,7 @@ class Settings:
 
     profile: str
     data: Data
+    importing: Importing
     dq_policy: DqPolicy
     universe: Universe
     events: Events

@@ -1,177 +1,231 @@
-"""Any vendor's files of minute bars into the template's layout: CSV or parquet, one symbol or many in a file.
+"""Vendors' files of minute bars into the template's layout: looked at, read, understood, judged whole, then written.
 
-Belongs here: reading foreign files and writing ours. Names and times are core/contract.py; what is written is judged by
-core/bars/session_grid.py like any delivery. Importing a file again adds nothing.
+Belongs here: the order of that work, and what is written. Which files there are is vendor_files.py, what they hold
+core/vendors/; what is written is judged by core/bars/session_grid.py like any delivery. Importing a file again adds
+nothing, and a file that is refused has written nothing.
 """
 
-import re
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+import orjson
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from timegpt_assets.adapters.market import vendor_tables
 from timegpt_assets.adapters.market.market_data import TEMPLATE, MarketDataError, template_path
-from timegpt_assets.adapters.market.month_file import DAMAGE, REMEDY
+from timegpt_assets.adapters.market.month_file import DAMAGE
+from timegpt_assets.adapters.market.vendor_files import Limits, VendorFile
 from timegpt_assets.adapters.storage.object_store import REMEDIES, ObjectStore, ObjectStoreError, is_refusal
-from timegpt_assets.core import calendar
-from timegpt_assets.core.bars import vendor_columns
-from timegpt_assets.core.bars.vendor_columns import NUMBERS, Reading
-from timegpt_assets.core.schema import TIME
+from timegpt_assets.core.bars.vendor_columns import NUMBERS
+from timegpt_assets.core.vendors import understand
+from timegpt_assets.core.vendors.collisions import Collisions, collided
+from timegpt_assets.core.vendors.findings import Finding, Refused, Said
+from timegpt_assets.core.vendors.understand import BARS, Understood
 
-KINDS = (".csv", ".csv.gz", ".txt", ".parquet", ".pq")
-SCHEMA = pl.Schema({"symbol": pl.String(), "ts": TIME} | {name: pl.Float64() for name in NUMBERS})
-"""What is written. A number that a file does not give is null, and the verdict of its day says so."""
-_STEM_TICKER = re.compile(r"[A-Za-z][A-Za-z0-9.]*")
-_TICKER = re.compile(r"[A-Z0-9][A-Z0-9.]*")
+PROVENANCE = b"timegpt_assets.imports"
+"""Footer key of a month: which files its bars came from, and how each was read."""
+KEPT_IMPORTS = 400
+"""Files remembered per month; of more the oldest are forgotten, their bars not."""
 
 
 @dataclass(kw_only=True)
 class Imported:
-    """What became of one file: rows read, left out without a time or a ticker, new, and there already; its months."""
+    """What became of one file: how it was read, its rows by what became of them, and the months they lie in.
 
-    file: Path
+    ``left_out``: reason -> rows. ``wrong``: why nothing of it was written. ``looked_at``: its first bars, when it was
+    only looked at.
+    """
+
+    file: VendorFile
+    format: str = ""
     read: int = 0
-    timeless: int = 0
-    nameless: int = 0
     new: int = 0
     known: int = 0
+    replaced: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
     wrong: str = ""
+    findings: tuple[Finding, ...] = ()
     months: set[tuple[str, date]] = field(default_factory=set)
+    looked_at: pl.DataFrame | None = None
 
 
-def files(path: Path) -> list[Path]:
-    """Return the files to import: ``path`` itself, or what lies below it, sorted. Raises MarketDataError for none."""
-    if path.is_file():
-        return [path]
-    found = sorted(file for file in path.rglob("*") if file.is_file() and file.name.lower().endswith(KINDS))
-    if not found:
-        raise MarketDataError(f"{path} holds no bars: no file that ends in {', '.join(KINDS)}. Name another path.")
-    return found
+@dataclass(frozen=True, kw_only=True)
+class _Month:
+    """What a month will hold: its name, the rows, and what became of the file's."""
+
+    name: str
+    collisions: Collisions
 
 
 @dataclass(frozen=True, kw_only=True)
 class Importer:
-    """Writes bars to ``objects`` by ``template``; ``symbol`` names the ticker of files that do not."""
+    """Writes bars to ``objects`` by ``template``; ``said``: the user's word, ``replace``: a file may correct others."""
 
     objects: ObjectStore
     template: str = TEMPLATE
-    reading: Reading = field(default_factory=Reading)
-    symbol: str | None = None
+    said: Said = field(default_factory=Said)
+    limits: Limits = field(default_factory=Limits)
+    replace: bool = False
 
-    def imported(self, file: Path) -> Imported:
-        """Add the file's bars to their months and return what became of it; damage is told in ``wrong``.
+    def imported(self, file: VendorFile) -> Imported:
+        """Add the file's bars to their months and return what became of it; ``wrong`` says why nothing was written.
 
-        A month that is there and damaged is left as it is, and so said. Raises ObjectStoreError when it cannot be
-        written.
+        Raises ObjectStoreError when the store itself fails.
         """
         told = Imported(file=file)
-        try:
-            rows = self._rows(file, told)
-        except DAMAGE as error:
-            told.wrong = _told(error)
+        found = self._understood(file, told)
+        if found is None:
             return told
-        local = pl.col("ts").dt.convert_time_zone(calendar.ZONE)
-        for (symbol, month), part in rows.group_by("symbol", local.dt.date().dt.month_start(), maintain_order=True):
-            if isinstance(symbol, str) and isinstance(month, date):
-                told.months.add((symbol, month))
-                self._add(symbol, month, part, told)
+        try:
+            months = [self._collided(file, *month) for month in understand.months(found.bars)]
+        except (Refused, MarketDataError) as error:
+            told.wrong = str(error)
+            return told
+        entry = self._entry(file, found)
+        for month in months:
+            self._write(month, entry, told)
+        told.months = {(symbol, first) for symbol, first, _ in understand.months(found.bars)}
         return told
 
-    def _rows(self, file: Path, told: Imported) -> pl.DataFrame:
-        """Return the file's rows as SCHEMA, in its order. Raises ValueError for one that holds no bars."""
-        frame = _frame(file)
-        found, wrong = vendor_columns.names(frame.columns)
-        if wrong:
-            raise ValueError(f"{'; '.join(wrong)}. {REMEDY}.")
-        rows = frame.select(
-            ticker=pl.col(found["symbol"]).cast(pl.String) if "symbol" in found else pl.lit(self._named(file)),
-            ts=vendor_columns.starts(frame, found["ts"], self.reading),
-            **{name: pl.col(found[name]).cast(pl.Float64, strict=False).fill_nan(None) for name in NUMBERS},
-        )
-        rows = rows.with_columns(symbol=vendor_columns.spelled(pl.col("ticker")))
-        named = pl.col("symbol").str.contains(f"^{_TICKER.pattern}$").fill_null(False)
-        told.read, told.timeless = rows.height, rows["ts"].null_count()
-        told.nameless = rows.filter(pl.col("ts").is_not_null() & ~named).height
-        return rows.filter(pl.col("ts").is_not_null() & named).select(SCHEMA.names())
+    def looked_at(self, file: VendorFile, rows: int = 5) -> Imported:
+        """Return what would become of the file, with its first bars as they would be stored; nothing is written."""
+        told = Imported(file=file)
+        found = self._understood(file, told)
+        if found is not None:
+            told.looked_at = found.bars.head(rows)
+        return told
 
-    def _named(self, file: Path) -> str:
-        """Return the ticker of a file without a ticker column: the one asked for, else how its name begins."""
-        if self.symbol:
-            return self.symbol
-        begins = _STEM_TICKER.match(file.name.removesuffix(file.suffix).removesuffix(".csv"))
-        if begins is None:
-            raise ValueError("names no ticker, in no column and not in its name. Import it alone with --symbol.")
-        return begins.group()
-
-    def _add(self, symbol: str, month: date, rows: pl.DataFrame, told: Imported) -> None:
-        """Add the rows that the month does not hold yet; a month that has them all is not touched."""
-        name = template_path(self.template, symbol, month)
+    def _understood(self, file: VendorFile, told: Imported) -> Understood | None:
+        """Return what the file holds; None, and the reason in ``told``, when it cannot be understood."""
+        if file.refused:
+            told.wrong = file.refused
+            return None
         try:
-            before = _stored(self.objects.opened(name))
+            table = vendor_tables.table(file, self.limits)
+            found = understand.understand(table, self.said, max_unreadable_share=self.limits.max_unreadable_share)
+        except Refused as error:
+            told.wrong = str(error)
+            return None
+        except DAMAGE as error:
+            told.wrong = _damaged(error)
+            return None
+        told.format, told.read, told.findings = found.format, found.read, found.findings
+        told.left_out = dict(found.left_out)
+        if table.notes:
+            noted = Finding(
+                "other lines", f"{len(table.notes)} left out", f"for example {_printable(table.notes[-1])!r}"
+            )
+            told.findings = (*told.findings, noted)
+        return found
+
+    def _collided(self, file: VendorFile, symbol: str, month: date, rows: pl.DataFrame) -> _Month:
+        """Return what becomes of a month. Raises Refused where the file contradicts what is stored there."""
+        name = template_path(self.template, symbol, month)
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise Refused(f"{name} leads out of the folder. Mend data.template.")
+        stored, imports = self._stored(name)
+        found = collided(stored, rows, replace=self.replace)
+        if found.contradictions.height:
+            raise Refused(_contradicts(found.contradictions, symbol, self.objects.shown(name), imports))
+        return _Month(name=name, collisions=found)
+
+    def _stored(self, name: str) -> tuple[pl.DataFrame, dict[str, object]]:
+        """Return a month's bars and provenance. Raises Refused for a damaged one, ObjectStoreError for the store."""
+        try:
+            return _opened(self.objects.opened(name))
         except DAMAGE as error:
             words, shown = str(error).partition("\n")[0], self.objects.shown(name)
             if is_refusal(error):
                 raise ObjectStoreError(f"{shown} cannot be read: {words}. {REMEDIES['read']}") from error
-            told.wrong = f"{shown} cannot be read as parquet: {words} Remove it, and import again."
+            raise Refused(f"{shown} cannot be read as parquet: {words} Remove it, and import again.") from error
+
+    def _entry(self, file: VendorFile, found: Understood) -> dict[str, object]:
+        """Return what is remembered of a file: its name, the digest of its bars, and how it was read."""
+        digest = hashlib.sha256(orjson.dumps([found.bars.hash_rows(seed=1).to_list(), found.format])).hexdigest()[:16]
+        sentences = [str(one) for one in found.findings]
+        return {"file": file.shown, "digest": digest, "format": found.format, "findings": sentences}
+
+    def _write(self, month: _Month, entry: Mapping[str, object], told: Imported) -> None:
+        """Put the rows in, under the store's own lock; a month that holds them all is not touched."""
+        found = month.collisions
+        told.new, told.known = told.new + found.new, told.known + found.known
+        told.replaced += found.replaced
+        if found.unfinished:
+            key = "unfinished, the stored bar is later"
+            told.left_out[key] = told.left_out.get(key, 0) + found.unfinished
+        if not (found.new or found.replaced):
             return
-        fresh = _missing(before, rows)
-        told.new, told.known = told.new + fresh.height, told.known + rows.height - fresh.height
-        if fresh.height:
-            self.objects.update(name, lambda current: _bytes(_joined(_stored(current()), rows)))
+        rows = found.rows
+        first, last = rows.select(first=pl.col("ts").min(), last=pl.col("ts").max()).row(0)
+        entry = {**entry, "rows": rows.height, "first": f"{first:%Y-%m-%dT%H:%MZ}", "last": f"{last:%Y-%m-%dT%H:%MZ}"}
+
+        def change(current: object) -> pa.Buffer:
+            stored, imports = _opened(current())  # type: ignore[operator]
+            again = collided(stored, rows, replace=self.replace)
+            return _bytes(again.joined, _remembered(imports, entry))
+
+        self.objects.update(month.name, change)
 
 
-def _told(error: Exception) -> str:
-    """Return what is wrong with a file in one line that ends with the remedy; our own errors have theirs."""
-    if type(error) is ValueError:
-        return str(error)
-    words = str(error).partition("\n")[0].removesuffix(".")
+def _damaged(error: Exception) -> str:
+    """Return what is wrong with a file in one line that ends with the remedy."""
+    words = _printable(str(error).partition("\n")[0]).removesuffix(".")
     return f"cannot be read: {words}. Fetch or export the file again."
 
 
-def _frame(file: Path) -> pl.DataFrame:
-    """Return the file as it is; of CSV every column as text, so that nothing is guessed from its first rows."""
-    if file.suffix.lower() in (".parquet", ".pq"):
-        with pq.ParquetFile(file) as parquet:
-            table = parquet.read()
-        table.validate(full=True)
-        return pl.DataFrame(pl.from_arrow(table))
-    return pl.read_csv(file, infer_schema=False, separator=_separator(file))
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _separator(file: Path) -> str:
-    """Return what separates the columns of the first line: comma, semicolon or tab."""
-    first = "".join(pl.read_csv(file, has_header=False, n_rows=1, separator="\n", infer_schema=False).row(0))
-    return max(",;\t", key=first.count)
-
-
-def _stored(file: BinaryIO | None) -> pl.DataFrame:
-    """Return what a month holds, null and NaN alike null; no rows where there is no file."""
-    if file is None:
-        return pl.DataFrame(schema=SCHEMA)
-    with file, pq.ParquetFile(file) as parquet:
-        return pl.DataFrame(pl.from_arrow(parquet.read(SCHEMA.names()))).cast(SCHEMA)
-
-
-def _missing(stored: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows, less those that are stored as often: a vendor's own repetitions stay repetitions."""
-    key = SCHEMA.names()
-    count = pl.int_range(pl.len()).over(key).alias("nth")
+def _contradicts(rows: pl.DataFrame, symbol: str, shown: str, imports: Mapping[str, object]) -> str:
+    """Return which minutes contradict which, naming the file that the stored rows came from, and the remedy."""
+    first = rows.row(0, named=True)
+    name = next((name for name in NUMBERS if first[name] != first[f"{name}_stored"]), "close")
+    at = f"{first['ts']:%Y-%m-%dT%H:%MZ}"
+    files = imports.get("files")
+    held = [one for one in files if one["first"] <= at <= one["last"]] if isinstance(files, list) else []
+    other = held[-1]["file"] if held else shown
     return (
-        rows.with_columns(count)
-        .join(stored.with_columns(count), on=[*key, "nth"], how="anti", nulls_equal=True)
-        .drop("nth")
+        f"contradicts {other} in {rows.height:,} minutes of {symbol}: at {at} its {name} is {first[name]:,} and "
+        f"{first[f'{name}_stored']:,} is stored in {shown}. If this file is the right one, say --replace."
     )
 
 
-def _joined(stored: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    return pl.concat([stored, _missing(stored, rows)]).sort("ts", maintain_order=True)
+def _opened(file: BinaryIO | None) -> tuple[pl.DataFrame, dict[str, object]]:
+    """Return what a month holds, null and NaN alike null, and its provenance; nothing where there is no file."""
+    if file is None:
+        return pl.DataFrame(schema=BARS), {}
+    with file, pq.ParquetFile(file) as parquet:
+        rows = pl.DataFrame(pl.from_arrow(parquet.read(BARS.names()))).cast(dict(BARS.items()))
+        told = (parquet.schema_arrow.metadata or {}).get(PROVENANCE)
+    imports = orjson.loads(told) if told else {}
+    return rows.fill_nan(None), imports if isinstance(imports, dict) else {}
 
 
-def _bytes(rows: pl.DataFrame) -> pa.Buffer:
+def _remembered(imports: Mapping[str, object], entry: Mapping[str, object]) -> dict[str, object]:
+    """Return the provenance with one file more; sentences that several files share are kept once."""
+    before = imports.get("files")
+    files = [one for one in before if one.get("digest") != entry["digest"]] if isinstance(before, list) else []
+    kept = [*files, dict(entry)][-KEPT_IMPORTS:]
+    forgotten = imports.get("forgotten")
+    count = (forgotten if isinstance(forgotten, int) else 0) + len(files) + 1 - len(kept)
+    return {"files": kept, "forgotten": count}
+
+
+def provenance(path: Path) -> dict[str, object]:
+    """Return which files a stored month's bars came from and how each was read; empty for a month of other making."""
+    return _opened(path.open("rb"))[1]
+
+
+def _bytes(rows: pl.DataFrame, imports: Mapping[str, object]) -> pa.Buffer:
     sink = pa.BufferOutputStream()
-    pq.write_table(rows.to_arrow(), sink, compression="zstd", row_group_size=100_000)
+    told = rows.to_arrow()
+    told = told.replace_schema_metadata({**(told.schema.metadata or {}), PROVENANCE: orjson.dumps(imports)})
+    pq.write_table(told, sink, compression="zstd", row_group_size=100_000)
     return sink.getvalue()
