@@ -5,6 +5,7 @@ because a failed check is forgotten by the next run of the asset below it.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -17,7 +18,9 @@ from timegpt_assets.core.tables.every import ALL
 from timegpt_assets.partitions import GraphContext
 
 Evaluated = dg.AssetCheckEvaluation | dg.AssetCheckResult
-USABLE = ("ok", "warned")
+USABLE, ABSENT = ("ok", "warned"), ("no_data", "late")
+SPOKEN = 3
+"""Offenders named in a check's own sentence."""
 SHOWN = 50
 """Offenders listed in a check's metadata; all are counted."""
 BY_NAME = {table.name: table for table in ALL}
@@ -50,7 +53,9 @@ def matches_table(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
         for frame in stored.chunks():
             rows += len(frame)
             errors += [error for error in table.errors(frame) if error not in errors]
-        return dg.AssetCheckResult(passed=not errors, metadata={"rows": rows, "errors": errors})
+        return dg.AssetCheckResult(
+            passed=not errors, description=_sentence(errors), metadata={"rows": rows, "errors": errors}
+        )
 
     return matches_table
 
@@ -59,8 +64,10 @@ def bars_quality(graph: GraphContext) -> dg.AssetChecksDefinition:
     """Return the check of the bars' verdicts: blocking for one partition, a warning in a range (of one, too).
 
     In a range one bad partition must not stop the others; what it holds (zero bars, a verdict) is the same either way.
-    It is named by an evaluation of its own, before that of the range.
+    It is named by an evaluation of its own, before that of the range. Sessions of a range before data.start_date that
+    have no rows are outside the data, which is no failure.
     """
+    since = str(graph.settings.data.start_date)
     of_bars = dg.AssetKey(["bars", "bars"])
 
     @dg.asset_check(  # type: ignore[arg-type]  # Dagster runs a generator of evaluations; its type knows one result
@@ -71,13 +78,17 @@ def bars_quality(graph: GraphContext) -> dg.AssetChecksDefinition:
         description="The quality verdict stored with the bars is ok or warned.",
     )
     def quality(context: dg.AssetCheckExecutionContext, bars: Partitions) -> Iterator[Evaluated]:
-        bad = {k: f"{f['verdict']}: {f['reason']}" for k, f in bars.facts.items() if f["verdict"] not in USABLE}
         alone = context.op_execution_context.has_partition_key  # a range of one, as the rectangle asks, is a range
+        amiss = {k: f for k, f in bars.facts.items() if f["verdict"] not in USABLE}
+        outside = set() if alone else {k for k, f in amiss.items() if k[:10] < since and f["verdict"] in ABSENT}
+        bad = {k: f"{f['verdict']}: {f['reason']}" for k, f in amiss.items() if k not in outside}
         severity = dg.AssetCheckSeverity.ERROR if alone else dg.AssetCheckSeverity.WARN
         for key, why in [] if alone else sorted(bad.items()):
             yield dg.AssetCheckEvaluation(of_bars, "quality", False, severity=severity, description=why, partition=key)
         shown = dict(sorted(bad.items())[:SHOWN])
-        yield dg.AssetCheckResult(passed=not bad, severity=severity, metadata={"unusable": shown, "count": len(bad)})
+        told: dict[str, Any] = {"unusable": shown, "count": len(bad), "outside": len(outside)}
+        said = _sentence([why if alone else f"{key} {why}" for key, why in sorted(bad.items())])
+        yield dg.AssetCheckResult(passed=not bad, severity=severity, description=said, metadata=told)
 
     return quality
 
@@ -96,7 +107,8 @@ def embargo_kept(graph: GraphContext) -> dg.AssetChecksDefinition:
     def embargo_kept(models: pl.DataFrame) -> dg.AssetCheckResult:
         spans = {"window_days": settings.window_days, "embargo_days": settings.embargo_days}
         found = samples.breaches(models, **spans)
-        return dg.AssetCheckResult(passed=not found, metadata={"rows": models.height, "breaches": found[:SHOWN]})
+        told: dict[str, Any] = {"rows": models.height, "breaches": found[:SHOWN]}
+        return dg.AssetCheckResult(passed=not found, description=_sentence(found), metadata=told)
 
     return embargo_kept
 
@@ -117,7 +129,10 @@ def coverage_holds(graph: GraphContext) -> dg.AssetChecksDefinition:
             for row in last.filter("alarm").iter_rows(named=True)
         ]
         return dg.AssetCheckResult(
-            passed=not ringing, severity=dg.AssetCheckSeverity.WARN, metadata={"drifted": ringing}
+            passed=not ringing,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=_sentence(ringing),
+            metadata={"drifted": ringing},
         )
 
     return coverage_holds
@@ -136,6 +151,14 @@ def gates_passed(graph: GraphContext) -> dg.AssetChecksDefinition:
     def gates_passed(promotion: pl.DataFrame) -> dg.AssetCheckResult:
         failed = promotion.filter(~pl.col("passed"))
         reasons = [f"{row['gate']} {row['criterion']}: {row['reason']}" for row in failed.iter_rows(named=True)]
-        return dg.AssetCheckResult(passed=not reasons, metadata={"failed": reasons[:SHOWN]})
+        return dg.AssetCheckResult(
+            passed=not reasons, description=_sentence(reasons), metadata={"failed": reasons[:SHOWN]}
+        )
 
     return gates_passed
+
+
+def _sentence(found: Sequence[str]) -> str | None:
+    """Return what is wrong as the UI shows it beside the check, without a click: the first few, and how many more."""
+    more = f" And {len(found) - SPOKEN} more." if len(found) > SPOKEN else ""
+    return "; ".join(found[:SPOKEN]) + more if found else None

@@ -3,6 +3,7 @@
 Belongs here: the list of assets, what they are stored with, and where settings and secrets come from.
 """
 
+import io
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,8 @@ from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.assets import backtest, bars, calibration, evaluation, features, forecasts, gates, reports
 from timegpt_assets.automation import day as automation
 from timegpt_assets.automation import source
-from timegpt_assets.config import core_inputs
+from timegpt_assets.config import core_inputs, files
+from timegpt_assets.config.errors import ConfigError, Fault
 from timegpt_assets.config.settings import Settings, load_settings
 from timegpt_assets.core import lineage
 from timegpt_assets.engine.home_owner import claim
@@ -68,8 +70,20 @@ ASSETS = (
 
 def environment(root: Path = PROJECT) -> dict[str, str]:
     """Return the process environment, with what ``.env`` in the project folder adds to it."""
-    file = {name: value for name, value in dotenv_values(root / ".env").items() if value is not None}
-    return file | dict(os.environ)
+    return _dotenv(root / ".env") | dict(os.environ)
+
+
+def _dotenv(file: Path) -> dict[str, str]:
+    """Return what the file gives, nothing where there is none. Raises ConfigError for one that cannot be read."""
+    try:
+        found = dotenv_values(stream=io.StringIO(files.text(file)))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        remedy = "Mend the file, or take it away."
+        fault = Fault(file=str(file), key=".env", value=str(error), allowed="NAME=value lines in UTF-8", remedy=remedy)
+        raise ConfigError([fault]) from error
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def load_runtime(

@@ -18,6 +18,7 @@ from timegpt_assets.adapters.forecaster import Forecaster
 from timegpt_assets.adapters.ledger.ledger import LEASE_SEC, LONGEST_WAIT_SEC, BudgetLedger
 from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.market.daily_files import DailyFiles, earnings, macro_events, vix_closes
+from timegpt_assets.adapters.market.limits import Limits
 from timegpt_assets.adapters.market.market_data import LocalMarketData
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.adapters.storage.object_store import LocalStore, ObjectStore
@@ -107,12 +108,13 @@ def market_data(runtime: Runtime) -> MarketData:
             predictability=made_up.predictability,
             missing_rate=made_up.missing_rate,
         )
+    reading, limits = core_inputs.reading(runtime.settings), Limits(**data.limits.model_dump())
     if data.source == "local":
-        return LocalMarketData(runtime.path(data.required_root), data.template, core_inputs.reading(runtime.settings))
+        return LocalMarketData(runtime.path(data.required_root), data.template, reading, limits)
     from timegpt_assets.adapters.market.bucket_market import BucketMarketData
 
     objects = runtime.object_store(f"{GS}{data.required_bucket.removeprefix(GS)}")
-    return BucketMarketData(objects, data.template, core_inputs.reading(runtime.settings))
+    return BucketMarketData(objects, data.template, reading, limits)
 
 
 def answer_index(runtime: Runtime, books: BudgetLedger) -> Index:

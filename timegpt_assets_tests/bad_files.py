@@ -4,19 +4,21 @@ Belongs here: the damage and the expectation. That they hold is test_bad_files.p
 docs/explanation/proofs-bars.md.
 """
 
+import os
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from timegpt_assets.core import calendar
 from timegpt_assets.core.calendar import ZONE
-from timegpt_assets_tests.core.bars.bars_factory import raw_bars
+from timegpt_assets_tests.core.bars.bars_factory import raw_bars, with_extended_hours
 
 DAYS = tuple(s.day for s in calendar.sessions(date(2025, 1, 2), date(2025, 1, 10)))
 """Six sessions; 2025-01-09 is a day of mourning without one."""
@@ -132,6 +134,18 @@ def huge_footer(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-8] + struct.pack("<I", 2**31 - 1) + b"PAR1")
 
 
+def crowded(path: Path) -> None:
+    """Write millions of equal rows in its place: a file of some kilobytes."""
+    row = pq.read_table(path).slice(0, 1)
+    pq.write_table(row.take(np.zeros(1_200_000, np.int64)), path)
+
+
+def pipe(path: Path) -> None:
+    """Put a named pipe in its place, at which a reader waits for ever."""
+    path.unlink()
+    os.mkfifo(path)
+
+
 def text(content: str) -> Callable[[Path], None]:
     """Return the damage of a file that holds text."""
     return lambda path: path.write_text(content)  # type: ignore[return-value]
@@ -220,6 +234,9 @@ BAD: tuple[Bad, ...] = (
     _unreadable("arrow file named parquet", arrow),
     _unreadable("folder in the file's place", folder),
     _unreadable("symlink out of the root", linked_out),
+    _unreadable("pipe in the file's place", pipe),
+    Bad(name="more rows than a month can have", file=crowded, rules="oversized", counted="oversized", rows=1,
+        verdict="quarantined", on=EVERY),
     _columns("missing column", dropped("close")),
     _columns("missing volume", dropped("volume")),
     _columns("no time", dropped("ts")),
@@ -307,8 +324,29 @@ BAD: tuple[Bad, ...] = (
         counted="crosses", rows=1, verdict="warned", blamed=1),
     Bad(name="the closing cross", frame=again(minute(389), ts=pl.col("ts").dt.offset_by("1m")), rules="",
         counted="outside", rows=1, verdict="ok"),
-    Bad(name="wall-clock times taken for UTC", rules="incomplete,sustained_fill,too_filled", counted="rows_session",
-        rows=90, verdict="quarantined", on=EVERY,
+    Bad(name="a lone high", frame=put(minute(100), high=pl.col("high") * 1.12), rules="wicks", counted="wicks", rows=1,
+        verdict="warned", blamed=1),
+    Bad(name="a lone low in the last minute", frame=put(minute(389), low=pl.col("low") * 0.97), rules="wicks",
+        counted="wicks", rows=1, verdict="warned", blamed=1),
+    Bad(name="a lone first print", frame=put(minute(100), open=pl.col("open") * 1.12, high=pl.col("high") * 1.12),
+        rules="wicks", counted="wicks", rows=1, verdict="warned", blamed=1),
+    Bad(name="six and a half times the price from one day on", rules="overnight", counted="overnight", rows=1,
+        verdict="quarantined", frame=scaled(pl.col("ts") >= calendar.session(DAY).open, 6.5)),
+    Bad(name="fixed-point prices", frame=scaled(pl.lit(True), 1e9), rules="absurd_price", counted="absurd_price",
+        rows=390, verdict="quarantined", on=EVERY, blamed=5),
+    Bad(name="bars of five minutes", frame=lambda f: f.filter(pl.col("ts").dt.minute() % 5 == 0), on=EVERY,
+        rules="incomplete,too_filled", counted="rows_session", rows=78, verdict="quarantined"),
+    Bad(name="extended hours", frame=lambda f: with_extended_hours(f), rules="", counted="outside", rows=570,
+        verdict="ok", on=EVERY),
+    Bad(name="extended hours, an hour early", rules="shifted", counted="shifted_min", rows=-60, verdict="quarantined",
+        frame=lambda f: with_extended_hours(f).with_columns(pl.col("ts").dt.offset_by("-1h")), on=EVERY),
+    Bad(name="extended hours, an hour late", rules="shifted", counted="shifted_min", rows=60, verdict="quarantined",
+        frame=lambda f: with_extended_hours(f).with_columns(pl.col("ts").dt.offset_by("1h")), on=EVERY),
+    Bad(name="extended hours, cut at 15:23", rules="incomplete,sustained_fill,too_filled", counted="filled",
+        rows=36, verdict="quarantined", frame=lambda f: with_extended_hours(f).filter(
+            ~of(DAY) | (pl.col("ts") < calendar.session(DAY).close - timedelta(minutes=36)))),
+    Bad(name="wall-clock times taken for UTC", rules="shifted,incomplete,sustained_fill,too_filled",
+        counted="shifted_min", rows=-300, verdict="quarantined", on=EVERY,
         frame=lambda f: f.with_columns(pl.col("ts").dt.convert_time_zone(ZONE).dt.replace_time_zone(None))),
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The generated pages of docs/reference: tables, configuration, assets and the command line, from what is declared.
+"""The generated pages of docs/reference: tables, rules, settings, assets and the command line, from what is declared.
 
 Run as ``python -m timegpt_assets_tests.reference_docs`` it writes them; with ``--check`` it names the stale ones and
 exits 1. Belongs here: turning declarations into Markdown. What a thing means is said where it is declared.
@@ -24,6 +24,7 @@ from timegpt_assets.config.layers import file_layer
 from timegpt_assets.config.reference import comments, entries
 from timegpt_assets.config.schema import dotted
 from timegpt_assets.config.settings import PROFILES, SHIPPED, load_settings
+from timegpt_assets.core.bars.quality_rules import RULES, QualityPolicy
 from timegpt_assets.core.features import clock, context, events, price, volatility, volume
 from timegpt_assets.core.features.feature_spec import VERSIONS
 from timegpt_assets.core.schema import TIME, Table
@@ -45,6 +46,7 @@ def pages() -> dict[str, str]:
     """Return every reference page: file name -> Markdown."""
     made: dict[str, Callable[[], Iterable[str]]] = {
         "tables.md": table_lines,
+        "quality-rules.md": rule_lines,
         "features.md": feature_lines,
         "config.md": config_lines,
         "assets.md": asset_lines,
@@ -120,6 +122,23 @@ def _assets_of_tables() -> dict[str, list[str]]:
         if isinstance(asset, dg.AssetsDefinition):
             found.setdefault(asset.metadata_by_key[asset.key]["table"], []).append(asset.key.to_user_string())
     return found
+
+
+def rule_lines() -> Iterator[str]:
+    """Yield the page of the quality rules, gravest kinds first."""
+    breaks = comments((SHIPPED / "dq_policy.yaml").read_text(encoding="utf-8"))
+    policy = QualityPolicy()
+    yield "# Quality rules"
+    yield ""
+    yield "What each rule finds in a day of a symbol, what that means by default (`dq_policy.severity`), and what"
+    yield "helps, which is how its message ends. How rules, facts and verdicts hang together is in"
+    yield "[Bars and their quality](../explanation/bars-and-quality.md)."
+    yield ""
+    cells = [
+        (f"`{name}`", breaks[("severity", name)], policy.severity_of(name), f"{rule.remedy}.")
+        for name, rule in RULES.items()
+    ]
+    yield from _rows(("rule", "breaks when", "by default", "what helps"), cells)
 
 
 def feature_lines() -> Iterator[str]:

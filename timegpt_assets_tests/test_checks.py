@@ -109,6 +109,7 @@ def test_a_stored_table_with_a_broken_rule_fails_its_check_in_the_rule_s_words(f
     assert not after.passed
     assert after.severity == dg.AssetCheckSeverity.ERROR
     assert any(error.startswith(said) for error in after.metadata["errors"].value)
+    assert str(after.description).startswith("; ".join(after.metadata["errors"].value)[:40])
 
 
 def test_a_missing_column_is_named_by_the_check():
@@ -128,6 +129,7 @@ def test_bad_bars_stop_what_stands_on_them_in_a_run_of_one_partition(found):
     assert (seen.passed, seen.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert seen.metadata["unusable"].value.keys() == {f"{DAY}|NVDA"}
     assert seen.metadata["unusable"].value[f"{DAY}|NVDA"].startswith("no_data")
+    assert seen.description == seen.metadata["unusable"].value[f"{DAY}|NVDA"], "read without a click"
     assert made(result) == {RAW, BARS}, "the verdict is stored, nothing is built on it"
 
 
@@ -166,7 +168,31 @@ def test_the_gate_check_names_what_failed_and_stops_at_what_can_be_read():
     failed = gates_passed(pl.DataFrame([row] * (SHOWN + 5) + [good]))
     assert not failed.passed
     assert failed.metadata["failed"].value == ["trading_gate sharpe: below 1"] * SHOWN
+    assert str(failed.description).endswith("trading_gate sharpe: below 1 And 52 more.")
     assert gates_passed(pl.DataFrame([good])).passed
+    assert gates_passed(pl.DataFrame([good])).description is None
+
+
+def test_sessions_before_the_data_begin_are_outside_of_a_range_and_no_failure(tmp_path):
+    class Begins(WithoutNVDA):
+        def bars(self, symbols: Sequence[str], days: Sequence[date]) -> pl.DataFrame:
+            return self.market.bars(symbols, days).filter(pl.col("day") >= DAY)
+
+    before = calendar.shifted(DAY, -1)
+    with road(tmp_path, "universe.tickers=[AAPL, NVDA]", overriding={"market_data": Begins()}) as house:
+        start = house.runtime.settings.data.start_date
+        result = run(house, RAW, BARS, span=(f"{before}|AAPL", f"{DAY}|SPY"))
+        assert evaluation(result, "quality").metadata["count"].value == (0 if start == DAY else 3)
+    with road(
+        tmp_path / "begun", "universe.tickers=[AAPL, NVDA]", f"data.start_date={DAY}",
+        overriding={"market_data": Begins()},
+    ) as house:  # fmt: skip
+        result = run(house, RAW, BARS, span=(f"{before}|AAPL", f"{DAY}|SPY"))
+        seen = evaluation(result, "quality")
+        assert (seen.passed, seen.metadata["count"].value, seen.metadata["outside"].value) == (True, 0, 3)
+        assert [e for e in result.get_asset_check_evaluations() if e.partition and not e.passed] == []
+        alone = evaluation(run(house, RAW, BARS, partition=f"{before}|AAPL"), "quality")
+        assert not alone.passed, "asked for by itself, it is told"
 
 
 def _house() -> GraphContext:

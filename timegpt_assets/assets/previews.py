@@ -1,18 +1,43 @@
-"""What people see beside a day's materialisation: coverage and the picture of fans against what happened."""
+"""What people see beside a day's materialisation: coverage and the picture of fans against what happened.
+
+Belongs here: which pictures and of what. None of them is worth a run: a note that fails is logged and left out.
+"""
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias
 
 import dagster as dg
 import polars as pl
 
 from timegpt_assets.partitions import days_of
 
+if TYPE_CHECKING:
+    from timegpt_assets.reports.pictures.style import Picture
+
 PATH = ("day", "symbol", "ts", "clock_price", "clock_open", "is_filled")
 """Columns of the panel that a price path is drawn from."""
+Notes: TypeAlias = dict[str, dict[str, dg.MetadataValue]]
+"""Name -> partition key -> what is shown."""
+Asked = ParamSpec("Asked")
+_LOG = dg.get_dagster_logger(__name__)
 DRAWN_SYMBOLS = 4
 DRAWN_DAYS = DRAWN_BARS = 10
 """A range run draws its newest days only: a picture takes longer than the day's scores."""
+
+
+def unfailing(noting: Callable[Asked, Notes]) -> Callable[Asked, Notes]:
+    """Return the function with nothing to note, and a warning in the run's log, where it fails."""
+
+    @wraps(noting)
+    def guarded(*args: Asked.args, **kwargs: Asked.kwargs) -> Notes:
+        try:
+            return noting(*args, **kwargs)
+        except (Exception, pl.exceptions.PanicException):  # noqa: BLE001 - whatever it is, the rows are worth more
+            _LOG.warning("%s is not shown; the rows are stored all the same", noting.__name__, exc_info=True)
+            return {}
+
+    return guarded
 
 
 def price_path(panel: pl.DataFrame) -> pl.DataFrame:
@@ -35,12 +60,10 @@ def coverages(scores: pl.DataFrame) -> dict[str, dict[str, Any]]:
     }
 
 
-def fans(
-    context: dg.AssetExecutionContext, forecasts: pl.DataFrame, panel: pl.DataFrame
-) -> dict[str, dict[str, dg.MetadataValue]]:
+@unfailing
+def fans(context: dg.AssetExecutionContext, forecasts: pl.DataFrame, panel: pl.DataFrame) -> Notes:
     """Return the fan picture of each drawn day, as Markdown the UI shows."""
     from timegpt_assets.reports.pictures.fan import fan
-    from timegpt_assets.reports.pictures.render import markdown
 
     pictures: dict[str, dg.MetadataValue] = {}
     path = price_path(panel)
@@ -48,15 +71,15 @@ def fans(
         own = forecasts.filter(pl.col("day") == day)
         if own.height:
             symbols = own["symbol"].unique().sort().to_list()[:DRAWN_SYMBOLS]
-            picture = fan(own, path.filter(pl.col("day") == day), day=day, symbols=symbols)
-            pictures[str(day)] = dg.MetadataValue.md(markdown(picture, f"forecast fans of {day}"))
+            drawn = partial(fan, own, path.filter(pl.col("day") == day), day=day, symbols=symbols)
+            pictures[str(day)] = _shown(f"forecast fans of {day}", drawn)
     return {"fan": pictures}
 
 
-def of_months(context: dg.AssetExecutionContext, frame: pl.DataFrame, table: str) -> None:
-    """Put the pictures of a month table beside the run's newest month that has rows, as Markdown the UI shows."""
+@unfailing
+def of_months(context: dg.AssetExecutionContext, frame: pl.DataFrame, table: str) -> Notes:
+    """Put the pictures of a month table beside the run's newest month that has rows, as Markdown, and return them."""
     from timegpt_assets.reports.pictures import coverage, intervals
-    from timegpt_assets.reports.pictures.render import markdown
     from timegpt_assets.reports.pictures.style import Picture
 
     drawn: dict[str, dict[str, Callable[[pl.DataFrame], Picture]]] = {
@@ -66,32 +89,34 @@ def of_months(context: dg.AssetExecutionContext, frame: pl.DataFrame, table: str
         "coverage_drift": {"drift": intervals.drift},
     }
     if frame.is_empty():
-        return
+        return {}
     month = max(frame["month"])
     key = next(key for key in context.partition_keys if key.startswith(month))
     pictures = {
-        name: dg.MetadataValue.md(markdown(picture(frame.filter(month=month)), f"{name} of {month}"))
+        name: _shown(f"{name} of {month}", partial(picture, frame.filter(month=month)))
         for name, picture in drawn.get(table, {}).items()
     }
     context.add_asset_metadata(pictures, partition_key=key)
+    return {name: {key: picture} for name, picture in pictures.items()}
 
 
-def verdict_map(context: dg.AssetExecutionContext, report: pl.DataFrame) -> dict[str, dict[str, dg.MetadataValue]]:
+@unfailing
+def verdict_map(context: dg.AssetExecutionContext, report: pl.DataFrame) -> Notes:
     """Return the heat map of every day and symbol of the run, beside the run's last day."""
     from timegpt_assets.reports.pictures.quality import quality
-    from timegpt_assets.reports.pictures.render import markdown
 
     days = days_of(context.partition_keys)
     words = f"verdicts of {days[0]} to {days[-1]}" if len(days) > 1 else f"verdicts of {days[0]}"
-    return {"verdict_map": {str(days[-1]): dg.MetadataValue.md(markdown(quality(report), words))}}
+    return {"verdict_map": {str(days[-1]): _shown(words, partial(quality, report))}}
 
 
+@unfailing
 def day_charts(
     context: dg.AssetExecutionContext,
     quality: pl.DataFrame,
     grid: Callable[[pl.DataFrame], pl.DataFrame],
     drawn: int,
-) -> dict[str, dict[str, dg.MetadataValue]]:
+) -> Notes:
     """Return the chart of a partition made alone, or of the first days of a range that are warned or quarantined.
 
     ``grid`` gives the bars of verdicts as if all of them were usable: what is quarantined is drawn too. ``drawn`` of
@@ -103,14 +128,19 @@ def day_charts(
     if chosen.is_empty():
         return {}
     from timegpt_assets.reports.pictures.day_bars import day_bars
-    from timegpt_assets.reports.pictures.render import markdown
 
     bars = grid(chosen.with_columns(verdict=pl.lit("ok")))
     charts: dict[str, dg.MetadataValue] = {}
     for row in chosen.iter_rows(named=True):
         about = {"day": row["day"], "symbol": row["symbol"]}
         words = f"{row['verdict']}{', ' if row['rules'] else ''}{row['rules'].replace(',', ', ')}"
-        picture = day_bars(bars, **about, verdict=words, offending=row["offending"])
-        name = f"{row['day']}|{row['symbol']}"
-        charts[name] = dg.MetadataValue.md(markdown(picture, f"bars of {row['symbol']} on {row['day']}"))
+        drawing = partial(day_bars, bars, **about, verdict=words, offending=row["offending"])
+        charts[f"{row['day']}|{row['symbol']}"] = _shown(f"bars of {row['symbol']} on {row['day']}", drawing)
     return {"bars": charts}
+
+
+def _shown(words: str, draw: "Callable[[], Picture]") -> dg.MetadataValue:
+    """Return the picture as Markdown the UI shows, or what stopped it, in words."""
+    from timegpt_assets.reports.pictures.render import note
+
+    return dg.MetadataValue.md(note(words, draw))

@@ -203,7 +203,8 @@ def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = 
             runtime, first, last, symbols=symbols, assets=assets, force=force, as_json=json, data_quality=of_data
         )
         if of_data and not figures["data_quality"]["passed"]:
-            messages.print("a rule of severity fail is broken: see the table, or configs/dq_policy.yaml.", markup=False)
+            for line in cli_bars.failures(figures["data_quality"]):
+                messages.print(line, markup=False, soft_wrap=True)
             raise typer.Exit(DATA_FAILED)
         if judged and figures["gates_failed"]:
             messages.print(f"gates failed: {', '.join(figures['gates_failed'])}", markup=False, soft_wrap=True)

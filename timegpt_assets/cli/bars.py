@@ -31,10 +31,18 @@ def quality_of(command: CommandContext, days: Sequence[date], symbols: Sequence[
 def reported(command: CommandContext, days: Sequence[date], symbols: Sequence[str]) -> dict[str, Any]:
     """Write ``<artifacts>/validation/<profile>/dq_report.json`` and return what it holds, with its path."""
     policy = core_inputs.quality_policy(command.graph.settings)
-    report = quality_report.dq_report(quality_of(command, days, symbols), policy)
+    since = command.graph.settings.data.start_date
+    report = quality_report.dq_report(quality_of(command, days, symbols), policy, since=since)
     name = f"validation/{command.graph.settings.profile}/dq_report.json"
     command.runtime.artifacts.update(name, lambda _: orjson.dumps(report, option=orjson.OPT_INDENT_2))
     return report | {"path": command.runtime.artifacts.shown(name)}
+
+
+def failures(report: dict[str, Any]) -> list[str]:
+    """Return a line per rule of severity fail that is broken, ending with what helps."""
+    broken = [rule for rule in report["rules"] if rule["severity"] == "fail" and rule["days"]]
+    lines = [f"{r['rule']} is broken on {r['days']:,} symbol days, {r['first']} first. {r['remedy']}." for r in broken]
+    return lines or ["nothing was judged. Name sessions that have closed with --start and --end."]
 
 
 def shown(report: dict[str, Any], out: Console) -> None:
@@ -50,6 +58,8 @@ def shown(report: dict[str, Any], out: Console) -> None:
     _listed(out, "minutes without a print", report["missing_minutes"], ("symbol", "days", "minutes"))
     totals = ", ".join(f"{count:,} {verdict}" for verdict, count in report["verdicts"].items())
     out.print(f"{report['symbol_days']:,} symbol days of {report['symbols']} symbols: {totals}.", highlight=False)
+    if report["outside"]:
+        out.print(f"{report['outside']:,} more lie before data.start_date and have no rows: outside the data.")
     out.print(f"data quality report: {report['path']}", soft_wrap=True, highlight=False)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Union, get_args, get_origin
 
 import yaml
 
+from timegpt_assets.config import files
 from timegpt_assets.config.base import PER_SYMBOL, PLACE
 from timegpt_assets.config.errors import SECRET_KEY, ConfigError, Fault
 from timegpt_assets.config.schema import SECTIONS, Path, canonical_path, dotted, field_at, marked
@@ -48,7 +49,7 @@ def file_layer(file: File, shown_as: str, section: str | None = None) -> Layer:
     Raises ConfigError for a file that cannot be read, is no YAML mapping, or gives a key twice.
     """
     try:
-        return _text_layer(file.read_text(encoding="utf-8"), shown_as, section)
+        return _text_layer(files.text(file), shown_as, section)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise _unreadable(shown_as, section, reason, "Mend the file; it must be YAML in UTF-8.") from error

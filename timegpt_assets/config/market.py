@@ -33,6 +33,14 @@ class Synthetic(Section):
     missing_rate: Annotated[float, Field(ge=0, lt=1)]
 
 
+class FileLimits(Section):
+    """The most a month file may have before it is read."""
+
+    file_mb: Positive
+    rows: Count
+    unpacked_mb: Positive
+
+
 class Data(Section):
     """Where bars come from, how their stamps are read, and where everything is stored."""
 
@@ -48,6 +56,7 @@ class Data(Section):
     storage_root: Place
     artifacts_root: Place
     dagster_home: Place
+    limits: FileLimits
     synthetic: Synthetic
 
     @property
@@ -80,6 +89,7 @@ class Severities(Section):
     """What breaking each rule does to a (day, symbol)."""
 
     unreadable: Severity
+    oversized: Severity
     columns: Severity
     foreign: Severity
     timeless: Severity
@@ -89,15 +99,18 @@ class Severities(Section):
     incomplete: Severity
     impossible: Severity
     absurd_volume: Severity
+    absurd_price: Severity
     conflicts: Severity
     off_minute: Severity
     jump: Severity
     split: Severity
+    overnight: Severity
     sustained_fill: Severity
     too_filled: Severity
     duplicates: Severity
     unsorted: Severity
     outliers: Severity
+    wicks: Severity
     zero_volume: Severity
     auction: Severity
     outside: Severity
@@ -111,8 +124,13 @@ class DqPolicy(Section):
     max_fill_share: Share
     outlier_z: Positive
     max_minute_move: Positive
+    max_wick: Positive
+    wick_moves: Positive
+    wicks: Literal["hold", "keep"]
     max_zero_volume_share: Share
     max_minute_volume: Positive
+    max_price: Positive
+    max_overnight_move: Positive
     split_ratios: tuple[Annotated[float, Field(gt=1)], ...]
     split_tolerance: Annotated[float, Field(gt=0, lt=0.2)]
     auction_open: Literal["merge", "keep", "drop"]

@@ -3,7 +3,8 @@
 Belongs here: what stands where, and how a table looks. The figures are in report_figures.py, the pictures in pictures/.
 """
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from html import escape
 
@@ -18,41 +19,66 @@ from timegpt_assets.reports.pictures.gates import judged, strip
 from timegpt_assets.reports.pictures.intervals import drift, histogram, widths
 from timegpt_assets.reports.pictures.pnl import pnl
 from timegpt_assets.reports.pictures.quality import quality
-from timegpt_assets.reports.pictures.render import data_uri, svg
+from timegpt_assets.reports.pictures.render import FAILURES, figure
 from timegpt_assets.reports.pictures.style import Picture, latest, nothing
+
+MOST_ROWS = 500
+"""Rows of a table that are shown; all of them are stored."""
+_LOG = logging.getLogger(__name__)
 
 
 def page(report: Report) -> str:
-    """Return the report as one HTML file: style, pictures and figures inline, no script, nothing fetched."""
+    """Return the report as one HTML file: style, pictures and figures inline, no script, nothing fetched.
+
+    No part of it is worth the run: one that cannot be made is a sentence in its place, a long table is cut and says so.
+    """
     rows = summary_rows(report)
     parts = [
         _section("What this is", _notice(report), _pairs(rows, "about")),
         _section("Headline", _pairs(rows, "headline")),
         _section(
             "Data quality",
-            _png(quality(report.quality)),
-            _svg(_worst_day(report)),
+            figure("verdicts per day and symbol", lambda: quality(report.quality), pixels=True),
+            figure("the day with the most filled minutes", lambda: _worst_day(report)),
             _pairs(rows, "data quality"),
-            _faults(report),
+            _part("verdicts", lambda: _faults(report)),
         ),
-        _section("Forecasts", _svg(_fan(report))),
+        _section("Forecasts", figure("forecast fans", lambda: _fan(report))),
         _section(
             "Calibration",
-            _svg(coverage(report.diagnostics)),
-            _svg(reliability(report.reliability)),
-            _svg(histogram(report.reliability)),
-            _svg(drift(report.drift)),
-            _svg(widths(report.widths)),
+            figure("coverage", lambda: coverage(report.diagnostics)),
+            figure("reliability", lambda: reliability(report.reliability)),
+            figure("histogram", lambda: histogram(report.reliability)),
+            figure("drift", lambda: drift(report.drift)),
+            figure("widths", lambda: widths(report.widths)),
         ),
-        _section("Backtest", _svg(pnl(report.portfolio, days=report.days)), _cost_table(report.costs)),
-        _section("Gates", _svg(strip(report.gates)), _gate_table(report.gates)),
-        _section("Lineage", _lineage_table(report.lineage)),
+        _section(
+            "Backtest",
+            figure("profit and loss", lambda: pnl(report.portfolio, days=report.days)),
+            _part("costs", lambda: _cost_table(report.costs)),
+        ),
+        _section(
+            "Gates",
+            figure("gate verdicts", lambda: strip(report.gates)),
+            _part("gates", lambda: _gate_table(report.gates)),
+        ),
+        _section("Lineage", _part("lineage", lambda: _lineage_table(report.lineage))),
     ]
     title = escape(f"timegpt_assets, {report.month}, {report.profile}")
     head = f'<meta charset="utf-8"><title>{title}</title><style>{_CSS}</style>'
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body><h1>{title}</h1>\n{"".join(parts)}</body></html>\n'
     )
+
+
+def _part(words: str, make: Callable[[], str]) -> str:
+    """Return the part, or why it is not there, in words."""
+    try:
+        return make()
+    except FAILURES as error:
+        _LOG.warning("%s: this part of the report could not be made", words, exc_info=True)
+        told = f"{words}: this part could not be made ({type(error).__name__}). Its rows are stored all the same."
+        return f'<p class="notice">{escape(told)}</p>'
 
 
 def _fan(report: Report) -> Picture:
@@ -125,8 +151,9 @@ def _table(columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> str:
     if not rows:
         return "<p>no rows</p>"
     head = "".join(f'<th scope="col">{escape(name.replace("_", " "))}</th>' for name in columns)
-    lines = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+    lines = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows[:MOST_ROWS])
+    cut = f"<p>The first {MOST_ROWS:,} of {len(rows):,} rows.</p>" if len(rows) > MOST_ROWS else ""
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>{cut}'
 
 
 def _cell(value: object) -> str:
@@ -139,19 +166,6 @@ def _cell(value: object) -> str:
     words = escape(str(value))
     known = words if words in ("passed", "failed", "insufficient") else ""
     return f'<td class="{known}">{words}</td>' if known else f"<td>{words}</td>"
-
-
-def _svg(picture: Picture) -> str:
-    """Return the picture as inline SVG; in HTML its name space declarations are not needed."""
-    plain = svg(picture)
-    for name_space in (' xmlns="http://www.w3.org/2000/svg"', ' xmlns:xlink="http://www.w3.org/1999/xlink"'):
-        plain = plain.replace(name_space, "", 1)
-    return f"<figure>{plain}</figure>"
-
-
-def _png(picture: Picture) -> str:
-    """Return the picture as an image of twice the resolution: the heat map's cells would make a large SVG."""
-    return f'<figure><img alt="verdicts per day and symbol" src="{data_uri(picture, scale=2.0)}"></figure>'
 
 
 _CSS = """

@@ -215,3 +215,27 @@ def test_empty_frames_give_a_page_that_says_so(nothing: Report) -> None:
 def test_the_same_report_gives_the_same_bytes_whatever_the_order_of_rows(report: Report, html: str) -> None:
     names = ("quality", "forecasts", "bars", "diagnostics", "reliability", "portfolio", "costs", "gates")
     assert page(replace(report, **{name: getattr(report, name).reverse() for name in names})) == html
+
+
+@pytest.mark.parametrize("part", ["quality", "day_bars", "fan", "coverage", "pnl", "strip", "_faults", "_gate_table"])
+def test_a_part_that_fails_is_a_sentence_and_leaves_every_other_part_there(
+    report: Report, html: str, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def planted(*_: object, **__: object) -> None:
+        raise pl.exceptions.PanicException("planted")
+
+    monkeypatch.setattr(f"timegpt_assets.reports.page.{part}", planted)
+    broken = page(report)
+    assert broken.count('class="notice"') == html.count('class="notice"') + 1
+    assert [name for name in SECTIONS if f"<h2>{name}</h2>" not in broken] == []
+    assert "could not be" in broken
+
+
+def test_a_long_table_is_cut_and_says_so(report: Report) -> None:
+    symbols = [f"S{n:03}" for n in range(300)]
+    days = frames.sessions(3)
+    long = frames.quality(symbols, days).with_columns(verdict=pl.lit("no_data"))
+    html = page(replace(report, quality=long, gates=frames.gates(symbols)))
+    assert "The first 500 of 900 rows." in html
+    assert html.count("<td>no_data</td>") == 500
+    assert len(html) < 4_000_000

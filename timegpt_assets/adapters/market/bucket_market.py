@@ -9,6 +9,7 @@ from datetime import date
 
 import polars as pl
 
+from timegpt_assets.adapters.market.limits import Limits
 from timegpt_assets.adapters.market.market_data import (
     ATTEMPTS,
     TEMPLATE,
@@ -29,6 +30,7 @@ class BucketMarketData:
     objects: ObjectStore
     template: str = TEMPLATE
     reading: Reading = field(default_factory=Reading)
+    limits: Limits = field(default_factory=Limits)
 
     def delivery(self, symbols: Sequence[str], days: Sequence[date]) -> Delivery:
         """Return the RAW_BARS rows of those symbols and New York dates, each object read once, and its faults.
@@ -54,7 +56,8 @@ class BucketMarketData:
 
     def _month(self, symbol: str, month: date, days: list[date]) -> Delivery:
         name = template_path(self.template, symbol, month)
-        file = MonthFile(name=self.objects.shown(name), symbol=symbol, month=month, reading=self.reading)
+        shown = self.objects.shown(name)
+        file = MonthFile(name=shown, symbol=symbol, month=month, reading=self.reading, limits=self.limits)
         for _ in range(ATTEMPTS):
             source = self.objects.ranged(name)
             if source is None:

@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 
 import polars as pl
 
+from timegpt_assets.adapters.market.limits import Limits, shown_name
 from timegpt_assets.adapters.market.month_file import Delivery, MonthFile
 from timegpt_assets.adapters.storage.object_store import remedied
 from timegpt_assets.core.bars.vendor_columns import Reading
@@ -22,7 +23,7 @@ from timegpt_assets.core.tables.bars import RAW_BARS
 TEMPLATE = "stocks/1m/{ticker}/{yyyy}/{ticker}_{yyyy_mm}.parquet"
 ATTEMPTS = 3
 """Readings of a file that is replaced while it is read, before it is told as unreadable."""
-_TICKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]*")
+_TICKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]{0,31}")
 
 
 class MarketDataError(ValueError):
@@ -41,7 +42,9 @@ class Delivering(Protocol):
 def template_path(template: str, symbol: str, month: date) -> str:
     """Return where the template puts a ticker's month. Raises MarketDataError for a name or template that is none."""
     if not _TICKER.fullmatch(symbol):
-        raise MarketDataError(f"{symbol!r} is no ticker: letters, digits, dot and dash only. Mend the universe.")
+        raise MarketDataError(
+            f"{shown_name(symbol)} is no ticker: letters, digits, dot and dash only, 32 at most. Mend the universe."
+        )
     parts = {"ticker": symbol, "yyyy": f"{month:%Y}", "mm": f"{month:%m}", "yyyy_mm": f"{month:%Y_%m}"}
     try:
         return template.format_map(parts)
@@ -74,6 +77,7 @@ class LocalMarketData:
     root: Path
     template: str = TEMPLATE
     reading: Reading = field(default_factory=Reading)
+    limits: Limits = field(default_factory=Limits)
 
     def delivery(self, symbols: Sequence[str], days: Sequence[date]) -> Delivery:
         """Return the RAW_BARS rows of those symbols and New York dates, each file read once, and its faults.
@@ -118,9 +122,11 @@ class LocalMarketData:
             return self._read(path, symbol, month, days)
 
     def _read(self, path: Path, symbol: str, month: date, days: list[date]) -> Delivery:
-        file = MonthFile(name=str(path), symbol=symbol, month=month, reading=self.reading)
+        file = MonthFile(name=str(path), symbol=symbol, month=month, reading=self.reading, limits=self.limits)
         if not path.exists():
             return Delivery()
+        if not path.is_file():
+            return file.unusable(days, "unreadable", " is no regular file. Put the month's parquet file there.")
         if not path.resolve().is_relative_to(self.root.resolve()):
             leads = f" leads out of {self.root} (to {path.resolve()}). Put the file there, or mend data.template."
             return file.unusable(days, "unreadable", leads)

@@ -17,6 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from timegpt_assets.adapters.market.limits import Limits, shown, shown_name
 from timegpt_assets.adapters.storage.object_store import is_refusal
 from timegpt_assets.core import calendar
 from timegpt_assets.core.bars import vendor_columns
@@ -45,17 +46,23 @@ class MonthFile:
     symbol: str
     month: date
     reading: Reading = field(default_factory=Reading)
+    limits: Limits = field(default_factory=Limits)
 
     def delivery(self, source: Path | BinaryIO, days: Sequence[date]) -> Delivery:
         """Return the rows and faults of ``days``, from one opening of the file.
 
-        A price or volume that is no finite number is null. Never raises for what is in the file: damage is a fault.
+        A price or volume that is no finite number is null. Never raises for what is in the file: damage is a fault, and
+        a file beyond the limits is one too, told from its size and its footer before a row of it is read.
         What the system refuses is none and is raised, as OSError with its number (a disk) or ObjectStoreError (a
         bucket). pyarrow reads, because polars, and parquet's statistics in either, end the process on some damaged
         files.
         """
         try:
+            if large := self.limits.of_size(_size(source)):
+                return self.unusable(days, "oversized", large)
             with pq.ParquetFile(source) as file:
+                if large := self.limits.of_parquet(file.metadata):
+                    return self.unusable(days, "oversized", large)
                 found, wrong = vendor_columns.names(file.schema_arrow.names)
                 if wrong := [*wrong, *_mistyped(file.schema_arrow, found)]:
                     return self.unusable(days, "columns", f": {'; '.join(wrong)}. {REMEDY}.")
@@ -70,8 +77,12 @@ class MonthFile:
         return Delivery(faults=self.faults(dict.fromkeys(days, 0), rule, detail))
 
     def faults(self, rows: Mapping[date, int], rule: str, detail: str) -> pl.DataFrame:
-        """Return FAULTS of this file: ``rows`` offending rows on each day; ``detail`` follows the file's name."""
-        entries = [(day, self.symbol, rule, count, f"{self.name}{detail}") for day, count in sorted(rows.items())]
+        """Return FAULTS of this file: ``rows`` offending rows on each day; ``detail`` follows the file's name.
+
+        The words are bounded: they may repeat what the file says.
+        """
+        said = f"{shown(self.name)}{shown(detail)}"
+        entries = [(day, self.symbol, rule, count, said) for day, count in sorted(rows.items())]
         return pl.DataFrame(entries, schema=FAULTS, orient="row")
 
 
@@ -126,7 +137,7 @@ class _Rows:
             if not rows.select(own.all()).item():
                 strange = rows.filter(~own)
                 self.foreign.update(dict(strange.group_by("day").len().iter_rows()))
-                self.strangers.update(repr(name) for name in strange[column].unique().to_list())
+                self.strangers.update(shown_name(name) for name in strange[column].unique().to_list())
                 rows = rows.filter(own)
         numbers = (_finite(self.names[name]).alias(name) for name in NUMBERS)
         return rows.select("day", pl.lit(self.of.symbol).alias("symbol"), "ts", pl.col("row").cast(pl.Int64), *numbers)
@@ -162,6 +173,15 @@ class _Rows:
         return +owners
 
 
+def _size(source: Path | BinaryIO) -> int:
+    """Return how many bytes there are; an open file is left at its beginning."""
+    if isinstance(source, Path):
+        return source.stat().st_size
+    size = source.seek(0, 2)
+    source.seek(0)
+    return size
+
+
 def _columns(file: pq.ParquetFile, group: int, names: list[str]) -> pl.DataFrame:
     table = file.read_row_group(group, columns=names)
     table.validate(full=True)
@@ -178,7 +198,7 @@ def _mistyped(schema: pa.Schema, names: Mapping[str, str]) -> Iterator[str]:
     fits = dict.fromkeys(NUMBERS, _is_number) | {"symbol": _is_text, "ts": _is_time}
     for ours, column in names.items():
         if ours in fits and column in schema.names and not fits[ours](schema.field(column).type):
-            yield f"column {column} is {schema.field(column).type}"
+            yield f"column {column} is {shown(str(schema.field(column).type), 60)}"
 
 
 def _is_number(dtype: pa.DataType) -> bool:

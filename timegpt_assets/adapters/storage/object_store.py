@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeAlias, cast
+from typing import BinaryIO, Protocol, TypeAlias
 
 import pyarrow as pa
+
+from timegpt_assets.config import files
 
 Bytes: TypeAlias = "bytes | bytearray | memoryview | pa.Buffer"
 Current: TypeAlias = Callable[[], BinaryIO | None]
@@ -114,7 +116,7 @@ class LocalStore:
         path = self.path(name)
         with remedied(path, "read"):
             try:
-                with path.open("rb") as file:
+                with files.opened(path) as file:
                     return Found(file.read(), _generation(os.fstat(file.fileno())))
             except FileNotFoundError:
                 return None
@@ -124,7 +126,7 @@ class LocalStore:
         path = self.path(name)
         with remedied(path, "read"):
             try:
-                return cast("BinaryIO", path.open("rb", buffering=0))
+                return files.opened(path)
             except FileNotFoundError:
                 return None
 

@@ -5,6 +5,7 @@ line's.
 """
 
 import json
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -62,8 +63,21 @@ def hard_violations(quality: pl.DataFrame, policy: QualityPolicy) -> pl.DataFram
     return rule_counts(quality, policy).filter((pl.col("severity") == "fail") & (pl.col("days") > 0))
 
 
-def dq_report(quality: pl.DataFrame, policy: QualityPolicy) -> dict[str, Any]:
-    """Return the quality report of a window as plain JSON values; offending rows capped where they were found."""
+def is_outside(since: date) -> pl.Expr:
+    """Return whether a verdict is of a session before the data begin, of which nothing came and nothing is amiss.
+
+    The grid has such sessions, for the sake of month assets: no row in them is no failure.
+    """
+    return (pl.col("day") < pl.lit(since)) & pl.col("verdict").is_in(ABSENT) & (pl.col("rules") == "")
+
+
+def dq_report(quality: pl.DataFrame, policy: QualityPolicy, *, since: date = date.min) -> dict[str, Any]:
+    """Return the quality report of a window as plain JSON values; offending rows capped where they were found.
+
+    ``outside``: sessions by symbol before ``since``, the first day of the data, that have no rows; they count nowhere
+    else.
+    """
+    outside, quality = quality.filter(is_outside(since)).height, quality.filter(~is_outside(since))
     listed = findings(quality).with_columns(pl.col("day").cast(pl.String), pl.col("rules").str.split(","))
     runs = absences(quality).with_columns(pl.col("first", "last").cast(pl.String))
     counts = quality.group_by("verdict").len().sort("verdict")
@@ -73,6 +87,7 @@ def dq_report(quality: pl.DataFrame, policy: QualityPolicy) -> dict[str, Any]:
         "last_day": str(quality["day"].max()),
         "symbols": quality["symbol"].n_unique(),
         "symbol_days": quality.height,
+        "outside": outside,
         "passed": bool(quality.height) and hard_violations(quality, policy).is_empty(),  # nothing judged is no pass
         "verdicts": dict(counts.iter_rows()),
         "rules": rule_counts(quality, policy).to_dicts(),

@@ -15,18 +15,22 @@ MINUTE = pl.duration(minutes=1)
 USABLE = ("session", "auction")
 _SIGMA = 1.4826
 """A normal distribution's standard deviation over its median absolute deviation."""
+_RECENT = 30
+"""Minutes whose closes say how far a price moves in one of them."""
 
 
 def placed(raw: pl.DataFrame, sessions: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
     """Return the raw rows by (day, symbol, ts, row) with the session's times, ``minute`` and ``row_class``.
 
     row_class: session, auction (a cross), duplicate, conflict, outside, off_minute or broken; the grid is made of the
-    first two. ``minute`` is where a row goes on the grid.
+    first two. ``minute`` is where a row goes on the grid. A cross is a print in the minute before the open, or at the
+    close, of a day without any earlier or later row: a feed of extended hours has ordinary trades there.
     """
     times = sessions.select("day", open_time="open", close_time="close")
-    rows = raw.join(times, on="day", how="left").sort(*KEY, "ts", "row")
-    opens = pl.lit(policy.auction_open != "drop") & (pl.col("ts") == pl.col("open_time") - MINUTE)
-    closes = pl.lit(policy.auction_close != "drop") & (pl.col("ts") == pl.col("close_time"))
+    rows = _extended_marked(raw.join(times, on="day", how="left").sort(*KEY, "ts", "row"))
+    may_cross = ~pl.col("is_extended")
+    opens = pl.lit(policy.auction_open != "drop") & may_cross & (pl.col("ts") == pl.col("open_time") - MINUTE)
+    closes = pl.lit(policy.auction_close != "drop") & may_cross & (pl.col("ts") == pl.col("close_time"))
     inside = (pl.col("ts") >= pl.col("open_time")) & (pl.col("ts") < pl.col("close_time"))
     rows = rows.with_columns(
         row_class=pl.when(~(inside | opens | closes).fill_null(False)).then(pl.lit("outside"))
@@ -36,7 +40,17 @@ def placed(raw: pl.DataFrame, sessions: pl.DataFrame, policy: QualityPolicy) -> 
         .otherwise(pl.lit("session")),
         minute=pl.when(opens).then("open_time").when(closes).then(pl.col("close_time") - MINUTE).otherwise("ts"),
     )  # fmt: skip
-    return _repeats_marked(rows)
+    return _repeats_marked(rows.drop("is_extended"))
+
+
+def _extended_marked(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with ``is_extended``: their day has a row before the opening cross or after the closing one."""
+    beyond = (pl.col("ts") < pl.col("open_time") - MINUTE) | (pl.col("ts") > pl.col("close_time"))
+    extended = rows.filter(beyond).select(KEY).unique().with_columns(is_extended=pl.lit(True))
+    if extended.is_empty():  # the usual case: the feed is of the session alone
+        return rows.with_columns(is_extended=pl.lit(False))
+    marked = rows.join(extended, on=KEY, how="left", maintain_order="left")
+    return marked.with_columns(pl.col("is_extended").fill_null(False))
 
 
 def _impossible() -> pl.Expr:
@@ -65,8 +79,13 @@ def _repeats_marked(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def printed(rows: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
-    """Return one bar per printed minute [day, symbol, ts, open, high, low, close, volume], the crosses joined."""
+    """Return one bar per printed minute [day, symbol, ts, open, high, low, close, volume], the crosses joined.
+
+    Where the policy holds wicks, a lone high or low is held to the rest of its minute.
+    """
     usable = rows.filter(pl.col("row_class").is_in(USABLE))
+    if policy.wicks == "hold":
+        usable = _held(usable, policy)
     crosses = [
         (pl.col("ts") < pl.col("open_time"), policy.auction_open),
         (pl.col("ts") >= pl.col("close_time"), policy.auction_close),
@@ -94,10 +113,59 @@ def move() -> pl.Expr:
 
 
 def is_outlier(policy: QualityPolicy) -> pl.Expr:
-    """Return whether a move lies beyond outlier_z robust standard deviations of the key's own; none when MAD is 0."""
+    """Return whether a move lies beyond outlier_z robust standard deviations of the key's own.
+
+    The median absolute deviation counts as one tick at least: a price that mostly stands still moves by ticks.
+    """
+    price = pl.col("close").median()
+    tick = pl.when(price < 1).then(policy.tick_size / 100).otherwise(policy.tick_size)  # under a dollar: 0.0001
     distance = (move() - move().median()).abs()
-    limit = policy.outlier_z * _SIGMA * distance.median()
-    return (distance > limit) & (limit > 0)
+    spread = pl.max_horizontal(distance.median(), (tick / price).log1p())
+    return distance > policy.outlier_z * _SIGMA * spread
+
+
+def wicks(session: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
+    """Return the rows with a lone high or low: day, symbol, ts, row, and what is plain: ceiling, floor, opening.
+
+    ``session`` are rows in order, each minute once. A price is lone when it lies beyond both its minute's close and
+    the close before by max_wick in log price, and by ``wick_moves`` times the largest move from close to close of the
+    last half hour, this minute's own included: gone at the end of its minute, with nothing near it that fast. Nothing
+    after the minute is looked at. The session's first minute has no close before it and must lie ``wick_moves`` times
+    max_wick beyond its own.
+    """
+    before = pl.when(pl.all_horizontal(pl.col(c) == pl.col(c).shift(1) for c in KEY)).then(pl.col("close").shift(1))
+    known = session.with_columns(before=before).with_columns(
+        top=pl.max_horizontal("close", "before"), bottom=pl.min_horizontal("close", "before")
+    )
+    reach = pl.max_horizontal((pl.col("high") / pl.col("top")).log(), (pl.col("bottom") / pl.col("low")).log())
+    suspects = known.filter(reach > policy.max_wick).select(KEY).unique()  # few: only their days are looked at closely
+    moved = (pl.col("close") / pl.col("before")).log().abs()
+    widest = (
+        pl.when(pl.col("before").is_null())
+        .then(policy.max_wick)
+        .otherwise(moved.rolling_max(_RECENT, min_samples=1).over(KEY))
+    )
+    far = pl.max_horizontal(policy.max_wick, policy.wick_moves * widest)
+    near = known.join(suspects, on=KEY, how="semi", maintain_order="left").with_columns(far=far)
+    return near.filter(reach > pl.col("far")).select(
+        *KEY, "ts", "row", ceiling=pl.col("top") * pl.col("far").exp(),
+        floor=pl.col("bottom") * (-pl.col("far")).exp(), opening=pl.coalesce("before", "close"),
+    )  # fmt: skip
+
+
+def _held(usable: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
+    """Return the usable rows, a lone high or low brought back to the furthest plain price of its minute."""
+    lone = wicks(usable.filter(pl.col("row_class") == "session"), policy)
+    if lone.is_empty():
+        return usable
+    rows = usable.join(lone, on=[*KEY, "ts", "row"], how="left", maintain_order="left")
+    is_lone = ~pl.col("open").is_between(pl.col("floor"), pl.col("ceiling"))  # the bad print may be the first
+    rows = rows.with_columns(open=pl.when(is_lone).then("opening").otherwise("open"))
+    top, bottom = pl.max_horizontal("open", "close"), pl.min_horizontal("open", "close")
+    return rows.with_columns(
+        high=pl.when(pl.col("high") > pl.col("ceiling")).then(top).otherwise("high"),
+        low=pl.when(pl.col("low") < pl.col("floor")).then(bottom).otherwise("low"),
+    ).drop("ceiling", "floor", "opening")
 
 
 def offenders(rows: pl.DataFrame, verdicts: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
@@ -130,17 +198,21 @@ def offenders(rows: pl.DataFrame, verdicts: pl.DataFrame, policy: QualityPolicy)
 def _flagged(rows: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
     """Return the rows with the flags that rules blame by, each judged among the printed rows of its key."""
     usable = pl.col("row_class").is_in(USABLE)
-    moves = rows.filter(pl.col("row_class") == "session").select(
+    session = rows.filter(pl.col("row_class") == "session")
+    moves = session.select(
         *KEY,
         "ts",
         "row",
         is_outlier=is_outlier(policy).over(KEY),
         is_jump=(move().abs() > policy.max_minute_move).over(KEY),
     )
+    lone = wicks(session, policy).select(*KEY, "ts", "row", is_wick=pl.lit(True))
     flagged = rows.join(moves, on=[*KEY, "ts", "row"], how="left", maintain_order="left")
+    flagged = flagged.join(lone, on=[*KEY, "ts", "row"], how="left", maintain_order="left")
     return flagged.with_columns(
-        pl.col("is_outlier", "is_jump").fill_null(False),
+        pl.col("is_outlier", "is_jump", "is_wick").fill_null(False),
         is_unsorted=(pl.col("row").diff() < 0).over(KEY).fill_null(False),
         is_absurd=usable & (pl.col("volume") > policy.max_minute_volume),
+        is_dear=usable & (pl.max_horizontal(PRICES) > policy.max_price),
         is_silent=usable & (pl.col("volume") == 0),
     )

@@ -6,7 +6,7 @@ core/calendar.py.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 import polars as pl
@@ -23,8 +23,12 @@ FAULTS = pl.Schema(
 )
 """What is wrong with the file a (day, symbol) comes from: a rule, its offending rows (0: the file itself), words."""
 CLOSES = pl.Schema({"day": pl.Date(), "symbol": pl.String(), "previous_close": pl.Float64()})
-SHIFTS = (-60, 60)
-"""Minutes by which a session may lie off: an hour, when clocks changed and stamps did not."""
+SHIFTS = tuple(hour * 60 for hour in range(-9, 9) if hour)
+"""Minutes by which a session may lie off: whole hours, when clocks changed or a zone was not told, inside its day."""
+_SLOT = 30
+"""Minutes: sessions begin and end on multiples of it from their open, and so do shifted ones."""
+_STEEP = 2.0
+"""Times as much volume inside an edge of a session as outside of it, at least: most have ten and more."""
 
 
 def quality(
@@ -70,27 +74,63 @@ def _facts(wanted: pl.DataFrame, rows: pl.DataFrame, policy: QualityPolicy) -> p
             filled=pl.col("rows_expected") - pl.col("rows_session"),
         )
     )
-    short = facts.filter(pl.col("completeness") < policy.min_completeness)
-    shifted = _shifted(rows.join(short, on=KEY, how="semi"), policy)
-    return facts.join(shifted, on=KEY, how="left").with_columns(pl.col("shifted_min").fill_null(0))
+    return facts.join(_shifted(rows, facts, policy), on=KEY, how="left").with_columns(
+        pl.col("shifted_min").fill_null(0)
+    )
 
 
-def _shifted(rows: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
-    """Return [day, symbol, shifted_min]: the first of SHIFTS by which the session, moved, would hold enough rows."""
-    length = (pl.col("close_time").first() - pl.col("open_time").first()).dt.total_minutes()
-    fits = []
-    for shift in SHIFTS:
-        since_open = pl.col("ts") - pl.col("open_time") - pl.duration(minutes=shift)
-        until_close = pl.col("close_time") + pl.duration(minutes=shift) - pl.col("ts")
-        inside = (since_open >= pl.duration(minutes=0)) & (until_close > pl.duration(minutes=0))
-        enough = pl.col("ts").filter(inside).n_unique() >= policy.min_completeness * length
-        fits.append(pl.when(enough).then(pl.lit(shift, pl.Int64)))
-    return rows.group_by(KEY).agg(shifted_min=pl.coalesce(*fits, pl.lit(0, pl.Int64)))
+def _shifted(rows: pl.DataFrame, facts: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
+    """Return [day, symbol, shifted_min] of the keys whose volume draws a session elsewhere and none where it must be.
+
+    Trade is several times as heavy just inside a session's open and close as just outside, whether the feed carries
+    extended hours or nothing there. A session is seen where both edges are steep; one that lies off by one of SHIFTS is
+    believed where it holds more volume than the minutes in its place. A day cut short, or with early trade, has no
+    second edge at any shift.
+    """
+    suspects = facts.filter((pl.col("outside") > 0) | (pl.col("completeness") < policy.min_completeness))
+    slot = (pl.col("ts") - pl.col("open_time")).dt.total_minutes().floordiv(_SLOT)
+    # of half an hour the median minute, and how many have one: no block or cross outweighs it
+    traded = (
+        rows.join(suspects.filter(pl.col("rows_raw") > 0), on=KEY, how="semi")
+        .with_columns(slot=slot, activity=_activity())
+        .group_by(*KEY, "slot")
+        .agg(volume=pl.col("activity").median() * pl.len())
+    )
+    known: dict[tuple[date, str], dict[int, float]] = {}
+    for day, symbol, at, volume in traded.iter_rows():
+        known.setdefault((day, symbol), {})[at] = volume
+    sessions = suspects.select(*KEY, "rows_expected").iter_rows()
+    found = [(*key, _shift_of(known.get(tuple(key), {}), minutes // _SLOT)) for *key, minutes in sessions]
+    schema = {"day": pl.Date, "symbol": pl.String, "shifted_min": pl.Int64}
+    return pl.DataFrame(found, schema=schema, orient="row")
+
+
+def _activity() -> pl.Expr:
+    """Return what tells a session from the hours around it: volume, or the mere row where a day has none."""
+    volume = pl.col("volume").fill_nan(0.0).fill_null(0.0)
+    return pl.when((volume.sum() > 0).over(KEY)).then(volume).otherwise(1.0)
+
+
+def _shift_of(volume: Mapping[int, float], slots: int) -> int:
+    """Return the shift of the session that is seen and holds the most volume; 0 where none holds more than its place.
+
+    ``volume`` by slot, counted from the open; the session has so many slots.
+    """
+
+    def steep(inside: int, outside: int) -> bool:
+        return volume.get(inside, 0.0) > _STEEP * volume.get(outside, 0.0)
+
+    def seen(first: int) -> bool:
+        return steep(first, first - 1) and steep(first + slots - 1, first + slots)
+
+    held = {shift: sum(volume.get(shift // _SLOT + at, 0.0) for at in range(slots)) for shift in (0, *SHIFTS)}
+    return max((shift for shift in held if shift == 0 or seen(shift // _SLOT)), key=lambda shift: held[shift])
 
 
 def _with_gap(facts: pl.DataFrame, closes: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
     """Return the facts with previous_close, split (the ratio known), gap (log of the opening over that close, the split
-    taken out) and split_like: 1 where the gap is near a ratio and nobody said that it is real.
+    taken out), split_like: 1 where the gap is near a ratio, and overnight: 1 where it is too far and near none; neither
+    where somebody said that it is real.
     """
     named = [(day, symbol, float(ratio)) for (symbol, day), ratio in policy.splits.items()]
     splits = pl.DataFrame(named, schema={"day": pl.Date, "symbol": pl.String, "split": pl.Float64}, orient="row")
@@ -100,7 +140,11 @@ def _with_gap(facts: pl.DataFrame, closes: pl.DataFrame, policy: QualityPolicy) 
     ratios = [side * math.log(ratio) for ratio in policy.split_ratios for side in (-1, 1)]
     near = pl.any_horizontal(pl.lit(False), *((pl.col("gap") - log).abs() <= policy.split_tolerance for log in ratios))
     is_real = (pl.col("split") == REAL_JUMP).fill_null(False)
-    return known.with_columns(split_like=(near.fill_null(False) & ~is_real).cast(pl.Int64))
+    far = (pl.col("gap").abs() > policy.max_overnight_move).fill_null(False)
+    near = near.fill_null(False)
+    return known.with_columns(
+        split_like=(near & ~is_real).cast(pl.Int64), overnight=(far & ~near & ~is_real).cast(pl.Int64)
+    )
 
 
 def _with_faults(facts: pl.DataFrame, faults: pl.DataFrame) -> pl.DataFrame:
@@ -172,6 +216,7 @@ def _class_counts(policy: QualityPolicy) -> list[pl.Expr]:
         *others,
         ((pl.col("volume") == 0) & usable).sum().alias("zero_volume"),
         ((pl.col("volume") > policy.max_minute_volume) & usable).sum().alias("absurd_volume"),
+        ((pl.max_horizontal(PRICES) > policy.max_price) & usable).sum().alias("absurd_price"),
         (pl.col("row").diff() < 0).sum().alias("unsorted"),
         pl.col("open").filter(usable).first().alias("first_price"),
     ]
@@ -189,7 +234,9 @@ def _gaps(placed: pl.DataFrame) -> pl.DataFrame:
 
 
 def _moves(placed: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
-    """Return [day, symbol, outliers, jumps]: one-minute close returns that are far out, and those beyond any move."""
+    """Return [day, symbol, outliers, jumps, wicks]: close returns far out, or beyond any move; lone highs and lows."""
     session = placed.filter(pl.col("row_class") == "session")
     jumps = (row_classes.move().abs() > policy.max_minute_move).sum()
-    return session.group_by(KEY).agg(outliers=row_classes.is_outlier(policy).sum(), jumps=jumps)
+    moves = session.group_by(KEY).agg(outliers=row_classes.is_outlier(policy).sum(), jumps=jumps)
+    lone = row_classes.wicks(session, policy).group_by(KEY).agg(wicks=pl.len())
+    return moves.join(lone, on=KEY, how="left")

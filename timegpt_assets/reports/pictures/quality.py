@@ -10,16 +10,20 @@ VERDICTS = {"ok": "#cfe3f1", "warned": "#f0c95c", "late": "#cc79a7", "quarantine
 
 _CELL, _TALLEST = 20, 640
 _MOST_NUMBERS = 14
+MOST_SYMBOLS = 80
+"""Symbols drawn: more make neither a note nor a reader happy."""
 
 
 def quality(report: pl.DataFrame) -> Picture:
     """Return the heat map of verdicts, a cell per day and symbol; ``report`` are rows of quality_report.
 
-    Up to 14 days each cell prints its completeness in percent; the mean per symbol stands at the right.
+    Up to 14 days each cell prints its completeness in percent; the mean per symbol stands at the right. Of more than
+    MOST_SYMBOLS symbols those with the fewest usable days and minutes are drawn, and the title says so.
     """
     if report.is_empty():
         return nothing("Verdicts on the data")
-    rows = report.select("symbol", "verdict", "completeness", day=pl.col("day").dt.to_string("%Y-%m-%d"))
+    every = report.select("symbol", "verdict", "completeness", day=pl.col("day").dt.to_string("%Y-%m-%d"))
+    rows = every.join(_least_usable(every), on="symbol", how="semi", maintain_order="left")
     days = sorted(rows["day"].unique())
     x = alt.X("day:O", title=None, sort=days)
     y = alt.Y("symbol:N", title=None).axis(domain=False, ticks=False)
@@ -29,7 +33,14 @@ def quality(report: pl.DataFrame) -> Picture:
         layers.append(_numbers(rows, x, y))
     symbols = max(3, rows["symbol"].n_unique())
     height = min(symbols * _CELL, max(_TALLEST, symbols * _CELL // 2))
-    return alt.layer(*layers).properties(title=_title(rows), width=WIDTH - 60, height=height)
+    return alt.layer(*layers).properties(title=_title(every), width=WIDTH - 60, height=height)
+
+
+def _least_usable(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the symbols that are drawn."""
+    usable = pl.col("verdict").is_in(["ok", "warned"]).mean()
+    ranked = rows.group_by("symbol").agg(usable=usable, completeness=pl.col("completeness").mean())
+    return ranked.sort("usable", "completeness", "symbol").head(MOST_SYMBOLS).select("symbol")
 
 
 def _labelled(days: list[str]) -> list[str]:
@@ -70,4 +81,6 @@ def _title(rows: pl.DataFrame) -> alt.Title:
     good = rows["verdict"].is_in(["ok", "warned"]).sum()
     printed = rows.select(pl.col("completeness").mean()).item()
     words = f"{good:,} of {rows.height:,} symbol days usable, {printed:.1%} of minutes printed"
-    return titled(words, "verdict per day and symbol; at the right: mean completeness, minutes printed of the session")
+    symbols = rows["symbol"].n_unique()
+    drawn = f"; the {MOST_SYMBOLS} of {symbols} symbols with the fewest usable days" if symbols > MOST_SYMBOLS else ""
+    return titled(words, f"verdict per day and symbol{drawn}; at the right: mean completeness of the session")

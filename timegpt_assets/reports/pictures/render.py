@@ -1,21 +1,33 @@
-"""A picture as bytes or text: PNG, SVG, Markdown for Dagster metadata. No browser, no network, same bytes each time."""
+"""A picture as bytes or text: PNG, SVG, Markdown for Dagster metadata. No browser, no network, same bytes each time.
+
+Belongs here: the one guard, too. A picture is never worth a run: ``note`` and ``figure`` draw it smaller, or say in its
+place why it is not there.
+"""
 
 import base64
+import logging
 import re
+from collections.abc import Callable, Sequence
+from html import escape
 from typing import Any
 
 import altair as alt
+import polars as pl
 import vl_convert
 
 from timegpt_assets.reports.pictures.pixels import packed
 from timegpt_assets.reports.pictures.style import CONFIG, Picture
 
+Draw = Callable[[], Picture]
+
 MARKDOWN_LIMIT = 60_000
 """Characters of Markdown that a metadata entry may take."""
-
-
-class PictureError(ValueError):
-    """Raised when a picture outgrows its Markdown limit; names the picture, its size and the remedy."""
+FIGURE_LIMIT = 1_500_000
+"""Characters that a picture may take on a page."""
+SCALES = (1.0, 0.7, 0.5, 0.35)
+"""Sizes a picture is drawn in, until it fits."""
+FAILURES = (Exception, pl.exceptions.PanicException)
+_LOG = logging.getLogger(__name__)
 
 
 def spec(picture: Picture) -> dict[str, Any]:
@@ -39,16 +51,51 @@ def data_uri(picture: Picture, *, scale: float = 1.0) -> str:
     return "data:image/png;base64," + base64.b64encode(png(picture, scale=scale)).decode("ascii")
 
 
-def markdown(picture: Picture, alt_text: str) -> str:
-    """Return one Markdown image that carries the PNG within it.
+def note(words: str, draw: Draw) -> str:
+    """Return one Markdown image that carries the PNG within it, smaller where it would outgrow MARKDOWN_LIMIT.
 
-    Raises PictureError above MARKDOWN_LIMIT characters.
+    Never raises: a picture that cannot be drawn, or fits at no size, is a sentence that says so.
     """
-    words = re.sub(r"([\\\[\]<>`])", r"\\\1", " ".join(alt_text.split()))
-    text = f"![{words}]({data_uri(picture)})"
-    if len(text) > MARKDOWN_LIMIT:
-        raise PictureError(
-            f"picture {alt_text!r} takes {len(text):,} characters of Markdown, {MARKDOWN_LIMIT:,} are allowed. "
-            "Draw fewer symbols or days, or store the PNG and link its path."
-        )
-    return text
+    plain = re.sub(r"([\\\[\]<>`])", r"\\\1", " ".join(words.split()))
+
+    def image(picture: Picture, scale: float) -> str:
+        smaller = "" if scale == 1 else f"\n\nDrawn at {scale:.0%} of its size, to fit here."
+        return f"![{plain}]({data_uri(picture, scale=scale)}){smaller}"
+
+    return _fitted(plain, draw, image, SCALES, MARKDOWN_LIMIT)
+
+
+def figure(words: str, draw: Draw, *, pixels: bool = False) -> str:
+    """Return the picture as an HTML figure: SVG, or an image where ``pixels`` says so or the SVG is too large.
+
+    Never raises: a picture that cannot be drawn, or is too large even so, is a sentence that says so.
+    """
+
+    def form(picture: Picture, scale: float) -> str:
+        if not scale:
+            return f"<figure>{_inline(svg(picture))}</figure>"
+        return f'<figure><img alt="{escape(words)}" src="{data_uri(picture, scale=scale)}"></figure>'
+
+    scales = (2.0, *SCALES)
+    text = _fitted(words, draw, form, scales if pixels else (0.0, *scales), FIGURE_LIMIT)
+    return text if text.startswith("<figure>") else f'<p class="notice">{escape(text)}</p>'
+
+
+def _fitted(words: str, draw: Draw, form: Callable[[Picture, float], str], scales: Sequence[float], limit: int) -> str:
+    """Return the picture in the first of the scales that is within the limit, or what stopped it, in words."""
+    try:
+        picture = draw()
+        for scale in scales:
+            if len(text := form(picture, scale)) <= limit:
+                return text
+    except FAILURES as error:
+        _LOG.warning("%s: the picture could not be drawn", words, exc_info=True)
+        return f"{words}: the picture could not be drawn ({type(error).__name__}). Its rows are stored all the same."
+    return f"{words}: the picture is too large at any size. Its rows are stored all the same."
+
+
+def _inline(drawn: str) -> str:
+    """Return the SVG without name space declarations, which HTML does not need."""
+    for name_space in (' xmlns="http://www.w3.org/2000/svg"', ' xmlns:xlink="http://www.w3.org/1999/xlink"'):
+        drawn = drawn.replace(name_space, "", 1)
+    return drawn

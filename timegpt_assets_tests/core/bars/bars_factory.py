@@ -47,6 +47,30 @@ def _walk(minutes: pl.DataFrame, symbol: str, random: np.random.Generator) -> pl
     )
 
 
+def with_extended_hours(raw: pl.DataFrame, seed: int = 5) -> pl.DataFrame:
+    """Return the rows inside a made feed from 04:00 to 20:00: flat prices, a twentieth of the volume each minute."""
+    local = pl.col("ts").dt.convert_time_zone(calendar.ZONE).dt.date()
+    symbol = [name for name in ("symbol",) if name in raw.columns]
+    rows = raw.with_columns(day=local).sort("day", *symbol, "ts")
+    days = rows.group_by("day", *symbol, maintain_order=True).agg(
+        before=pl.col("open").first(), after=pl.col("close").last(), usual=pl.col("volume").median()
+    )
+    hours = days.join(calendar.sessions_frame(rows["day"].unique()).rename({"open": "o", "close": "c"}), on="day")
+    spans = {"before": (pl.col("o") - pl.duration(minutes=330), pl.col("o")),
+             "after": (pl.col("c"), pl.col("c") + pl.duration(minutes=240))}  # fmt: skip
+    made = pl.concat([
+        hours.with_columns(ts=pl.datetime_ranges(*span, "1m", closed="left"), price=pl.col(edge)).explode("ts")
+        for edge, span in spans.items()
+    ])  # fmt: skip
+    random = np.random.default_rng(seed)
+    price = pl.col("price") * pl.Series(np.exp(random.normal(0.0, 0.002, made.height)))
+    volume = (pl.col("usual") * pl.Series(random.lognormal(-3.0, 1.0, made.height))).round()
+    made = made.with_columns(volume=volume, **dict.fromkeys(("open", "high", "low", "close"), price))
+    columns = [c for c in raw.columns if c != "row"]
+    whole = pl.concat([raw.select(columns), made.select(columns)], how="vertical_relaxed").sort(*symbol, "ts")
+    return whole.with_columns(row=pl.int_range(pl.len(), dtype=pl.Int64)) if "row" in raw.columns else whole
+
+
 def keys_of(raw: pl.DataFrame) -> pl.DataFrame:
     """Return [day, symbol] of every session between the first and the last day with every symbol."""
     days = [s.day for s in calendar.sessions(raw["day"].min(), raw["day"].max())]

@@ -134,7 +134,8 @@ def test_identical_duplicates_are_dropped_with_a_warning_and_conflicts_quarantin
     assert (row["verdict"], row["conflicts"], row["reason"]) == (
         "quarantined",
         1,
-        "1 rows contradict another of their minute; 1 rows out of time order",
+        "1 rows contradict another of their minute. Keep one row a minute, the one that is right. "
+        "1 rows out of time order. Sort the file by ts.",
     )
     assert_frame_equal(grid_of(pl.concat([other, raw])), grid_of(raw))
 
@@ -167,7 +168,8 @@ def test_several_broken_rules_are_all_named_and_the_gravest_decides():
     raw = without(changed(raw_bars(), 400, volume=-1.0), "AAA", DAY, range(100, 140))
     row = row_of(verdicts(raw), "AAA", DAY)
     assert row["verdict"] == "quarantined"
-    assert str(row["reason"]).startswith("349 of 390 minutes, under 95.0%; 1 rows of impossible")
+    assert str(row["reason"]).startswith("349 of 390 minutes, under 95.0%. Fetch the whole day, or lower")
+    assert "1 rows of impossible prices or volume. Mend or delete" in str(row["reason"])
     assert row_of(verdicts(raw, LENIENT), "AAA", DAY)["verdict"] == "warned"
     ignoring = QualityPolicy(severity=dict.fromkeys(DEFAULT_SEVERITY, "ignore"))
     assert row_of(verdicts(raw, ignoring), "AAA", DAY)["reason"] == ""
@@ -275,7 +277,7 @@ def test_a_policy_of_unknown_names_is_refused_with_the_names_known(values: dict[
 def test_the_real_set_of_2025_is_all_ok_and_seven_minutes_of_meta_are_filled():
     raw = real_raw("mag7_spy_2025")
     quality = verdicts(raw)
-    assert quality["verdict"].to_list() == ["ok"] * (8 * 39)
+    assert dict(quality["verdict"].value_counts().iter_rows()) == {"ok": 8 * 39 - 2, "warned": 2}
     assert quality.filter(pl.col("filled") > 0)["symbol"].unique().to_list() == ["META"]
     grid = grid_of(raw, DEFAULT)
     assert (grid.height, grid["is_filled"].sum()) == (8 * 39 * 390, 7)

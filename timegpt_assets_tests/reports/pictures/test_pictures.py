@@ -103,7 +103,7 @@ def test_the_same_frame_gives_the_same_bytes_twice(name: str) -> None:
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_every_picture_fits_a_metadata_entry(name: str) -> None:
-    text = render.markdown(DRAWN[name](), "a [picture]")
+    text = render.note("a [picture]", DRAWN[name])
     assert text.startswith("![a \\[picture\\]](data:image/png;base64,iVBOR")
     assert 2_000 < len(text) <= render.MARKDOWN_LIMIT
 
@@ -288,13 +288,67 @@ def test_hostile_names_stay_text() -> None:
     for picture in pictures:
         assert "<script" not in render.svg(picture)
         assert "&lt;script&gt;" in render.svg(picture)
-    assert render.markdown(pictures[1], HOSTILE).startswith("![\\<script\\>")
+    assert render.note(HOSTILE, lambda: pictures[1]).startswith("![\\<script\\>")
 
 
-def test_a_picture_too_large_for_metadata_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render, "MARKDOWN_LIMIT", 3_000)
-    with pytest.raises(render.PictureError, match=r"'fans' takes .* or store the PNG and link its path\.$"):
-        render.markdown(DRAWN["fan"](), "fans")
+def test_a_picture_too_large_for_a_note_is_drawn_smaller_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = len(render.note("fans", DRAWN["fan"]))
+    monkeypatch.setattr(render, "MARKDOWN_LIMIT", whole - 1)
+    smaller = render.note("fans", DRAWN["fan"])
+    assert smaller.startswith("![fans](data:image/png;base64,")
+    assert smaller.endswith("Drawn at 70% of its size, to fit here.")
+    monkeypatch.setattr(render, "MARKDOWN_LIMIT", 1_000)
+    assert render.note("fans", DRAWN["fan"]) == (
+        "fans: the picture is too large at any size. Its rows are stored all the same."
+    )
+
+
+def test_a_picture_too_large_for_a_page_is_pixels_and_then_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = render.figure("fans", DRAWN["fan"])
+    assert drawn.startswith("<figure><svg")
+    monkeypatch.setattr(render, "FIGURE_LIMIT", len(drawn) - 1)
+    assert render.figure("fans", DRAWN["fan"]).startswith('<figure><img alt="fans" src="data:image/png;base64,')
+    monkeypatch.setattr(render, "FIGURE_LIMIT", 1_000)
+    assert 'class="notice">fans: the picture is too large' in render.figure("fans", DRAWN["fan"])
+
+
+def _broken() -> Picture:
+    raise pl.exceptions.ComputeError("planted")
+
+
+def _panicking() -> Picture:
+    raise pl.exceptions.PanicException("planted")
+
+
+@pytest.mark.parametrize("draw", [_broken, _panicking])
+def test_a_picture_that_cannot_be_drawn_is_a_sentence_and_no_failure(
+    draw: Callable[[], Picture], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert "the picture could not be drawn" in render.note("fans", draw)
+    assert '<p class="notice">fans: the picture could not be drawn' in render.figure("fans", draw)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    assert "planted" in caplog.text
+
+
+@pytest.mark.parametrize("days", [1, 5, 250])
+def test_the_heat_map_of_five_hundred_symbols_fits_a_note_and_says_what_is_left_out(days: int) -> None:
+    symbols = [f"S{n:03}" for n in range(500)]
+    report = frames.quality(symbols, frames.sessions(days))
+    spec = render.spec(quality(report))
+    assert "the 80 of 500 symbols with the fewest usable days" in spec["title"]["subtitle"]
+    assert spec["title"]["text"].split(" ")[2] == f"{500 * days:,}", "the title counts every symbol"
+    assert len(_data(spec["layer"][0], spec)) == 80 * days
+    text = render.note("verdicts", lambda: quality(report))
+    assert text.startswith("![verdicts](data:image/png")
+    assert len(text) <= render.MARKDOWN_LIMIT
+
+
+def test_of_many_symbols_the_least_usable_are_drawn() -> None:
+    report = frames.quality([f"S{n:03}" for n in range(100)], DAYS).with_columns(
+        verdict=pl.when(pl.col("symbol") == "S099").then(pl.lit("quarantined")).otherwise(pl.lit("ok"))
+    )
+    spec = render.spec(quality(report))
+    assert "S099" in {row["symbol"] for row in _data(spec["layer"][0], spec)}
 
 
 def test_a_packed_picture_keeps_the_colours_of_its_areas() -> None:
