@@ -30,6 +30,7 @@ from timegpt_assets.core import lineage
 from timegpt_assets.engine.home_owner import claim
 from timegpt_assets.io_managers import TableIOManager
 from timegpt_assets.partitions import graph_context
+from timegpt_assets.run_launcher import owned_in_process
 from timegpt_assets.runtime import Runtime
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -96,14 +97,23 @@ def load_runtime(
     """
     found = environment() if environ is None else environ
     folder = Path(found.get("TIMEGPT_ASSETS_CONFIG_DIR", PROJECT / "configs")).expanduser().resolve()
-    inherited = [line for line in found.get("TIMEGPT_ASSETS_SET", "").splitlines() if line]
     settings = load_settings(
         profile=profile or found.get("TIMEGPT_ASSETS_PROFILE"),
         config_dir=folder,
-        overrides=[*inherited, *overrides],
+        overrides=[*said_before(found), *overrides],
         environment=found,
     )
     return Runtime(settings=settings, root=folder.parent, environment=found)
+
+
+def said_before(environ: Mapping[str, str]) -> list[str]:
+    """Return the --set values that the environment carries."""
+    return [line for line in environ.get("TIMEGPT_ASSETS_SET", "").splitlines() if line]
+
+
+def inherited_settings(said: Sequence[str]) -> str:
+    """Return --set values as the environment carries them to processes that are started, one a line."""
+    return "\n".join(" ".join(value.split("\n")) for value in said)
 
 
 def build_definitions(runtime: Runtime | None = None, *, overriding: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -142,7 +152,7 @@ def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definiti
             automation.resume_backfill(runtime),
             source.revised_source(runtime),
         ],
-        executor=dg.in_process_executor,  # a range is one step and never splits; a process per step costs seconds
+        executor=owned_in_process,  # a range is one step and never splits; a process per step costs seconds
     )
 
 

@@ -1,4 +1,4 @@
-"""Dagster's SQLite event log, with batches written in one transaction per database instead of one per event.
+"""Dagster's SQLite event log: batches in one transaction per database, and slots of pools that the dead do not hold.
 
 Belongs here: nothing but that. Select it in dagster.yaml; the files are those of the stock storage, so that the
 lines below may be taken out again at any time:
@@ -11,7 +11,9 @@ Dagster makes batches only where ``DAGSTER_EVENT_BATCH_SIZE`` (use 1000) is in t
 It stands on private methods of one Dagster version; on any other the stock storage is used, with a warning.
 """
 
+import logging
 import os
+import time
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -31,20 +33,31 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
 from dagster._record import copy
 from dagster._serdes import ConfigurableClassData, serialize_value
+from dagster._utils.concurrency import ConcurrencyClaimStatus
 from sqlalchemy import Connection, ScalarSelect, and_, func, select, update
 from sqlalchemy.dialects.sqlite import insert
+
+from timegpt_assets import run_owners
 
 HOMELESS = ".dagster/homeless"
 """Where events go when a tool (``dg check defs``) opens an instance of its own without a DAGSTER_HOME."""
 DAGSTER_VERSION = "1.13.27"
 """The version whose private methods were read, and against which the tests compare row by row."""
 
+LOOKED_EVERY_SEC, SAID_EVERY_SEC = 1.0, 60.0
+"""How often a step that waits for a slot looks again, and says for whom it waits."""
+
 TOGETHER = "Judged together with the run's other partitions: the run's own evaluation has the figures."
 _MIRRORED = (ASSET_EVENTS, ASSET_CHECK_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS)
 
 
 class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
-    """SqliteEventLogStorage whose batches leave the same rows with one transaction per database."""
+    """SqliteEventLogStorage whose batches leave the same rows with one transaction per database.
+
+    And whose slots of pools are not held by the dead.
+    """
+
+    _silent_until = 0.0
 
     @classmethod
     def config_type(cls) -> dict[str, Field]:
@@ -87,6 +100,34 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         for event_id, event in stored:
             if _is_any(event, ASSET_CHECK_EVENTS):
                 self.store_asset_check_event(event, event_id)
+
+    def claim_concurrency_slot(
+        self, concurrency_key: str, run_id: str, step_key: str, priority: int | None = None
+    ) -> ConcurrencyClaimStatus:
+        """Claim a slot as stock does; where it is held, free what the dead hold, say who lives, and rest a moment.
+
+        Stock leaves the slot to a killed run for ever and asks again without a pause, a core at full load.
+        """
+        status = super().claim_concurrency_slot(concurrency_key, run_id, step_key, priority)
+        if not status.is_claimed and self.has_instance:
+            for line in run_owners.free_dead(self._instance):
+                self._say(run_id, line)
+            status = super().claim_concurrency_slot(concurrency_key, run_id, step_key, priority)
+        if status.is_claimed or not self.has_instance:
+            return status
+        if time.monotonic() >= self._silent_until:
+            self._silent_until = time.monotonic() + SAID_EVERY_SEC
+            held = run_owners.holders(self._instance, concurrency_key, but=run_id) or "a run that just ended"
+            self._say(run_id, f"waits for {held}: it holds pool {concurrency_key}, and lives.")
+        time.sleep(LOOKED_EVERY_SEC)
+        resting: ConcurrencyClaimStatus = status.with_sleep_interval(0.0)
+        return resting
+
+    def _say(self, run_id: str, line: str) -> None:
+        """Say it where a person looks: in the run's own log, and to whoever started it."""
+        logging.getLogger("timegpt_assets").warning("run %s: %s", run_id[:8], line)
+        if run := self._instance.get_run_by_id(run_id):
+            self._instance.report_engine_event(line, run)
 
     def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
         """Write the row of each planned partition of a check, as stock does, without the list of all in every row.

@@ -24,12 +24,14 @@ from timegpt_assets.cli import bars as cli_bars
 from timegpt_assets.cli import calls as cli_calls
 from timegpt_assets.cli import console as view
 from timegpt_assets.cli import importing as cli_import
-from timegpt_assets.cli.context import EVENT_BATCH, HomeError, dagster_home, opened
+from timegpt_assets.cli import ui as services
+from timegpt_assets.cli.context import BATCH_SIZE, EVENT_BATCH, HomeError, dagster_home, opened
 from timegpt_assets.cli.options import (
     Assets,
     Day,
     End,
     Force,
+    Host,
     Json,
     MaybeDay,
     Profile,
@@ -39,12 +41,13 @@ from timegpt_assets.cli.options import (
     Start,
     Symbols,
 )
+from timegpt_assets.cli.same_origin import LOOPBACK
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.core import calendar
-from timegpt_assets.definitions import PROJECT, load_runtime
+from timegpt_assets.definitions import PROJECT, inherited_settings, load_runtime, said_before
 from timegpt_assets.engine import pending
 from timegpt_assets.engine.engine import RunFailed, asset_nodes
-from timegpt_assets.engine.home_owner import HomeOfAnother, claim
+from timegpt_assets.engine.home_owner import HomeOfAnother
 from timegpt_assets.engine.revisions import only_stale, outdated
 from timegpt_assets.engine.stages import EVERYDAY, STAGES, Refused, last_closed_session, rectangle, sessions_asked
 from timegpt_assets.runtime import Runtime
@@ -262,18 +265,23 @@ def config(json: Json = False, settings: Set = None, profile: Profile = None) ->
 
 
 @verb()
-def ui(port: int = 3000, settings: Set = None, profile: Profile = None) -> None:
-    """The Dagster UI and daemon on the instance the other verbs use."""
+def ui(port: int = 3000, host: Host = "127.0.0.1", settings: Set = None, profile: Profile = None) -> None:
+    """The Dagster UI and daemon on the instance the other verbs use, under the same settings."""
+    if host in ("0.0.0.0", "::", "*", ""):  # noqa: S104 - refused here
+        raise Refused(f"--host {host} names no server. Say the name or address that pages reach it by.")
     runtime = load_runtime(settings or (), profile=profile)
-    claim(dagster_home(runtime), runtime)
-    environment = dict(os.environ) | {
+    with opened(runtime, report=lambda range_run, done: None):
+        pass  # a home that cannot be used is said here, and what a killed run left is free before the daemon starts
+    os.environ |= {
         "DAGSTER_HOME": str(dagster_home(runtime)),
-        "DAGSTER_EVENT_BATCH_SIZE": EVENT_BATCH,
+        BATCH_SIZE: EVENT_BATCH,
         "TIMEGPT_ASSETS_PROFILE": runtime.settings.profile,
-        "TIMEGPT_ASSETS_SET": "\n".join(settings or ()),
+        "TIMEGPT_ASSETS_SET": inherited_settings([*said_before(runtime.environment), *(settings or ())]),
+        "DAGSTER_IS_DEV_CLI": "1",
     }
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(PROJECT / "workspace.yaml"), "-p", str(port)]
-    os.execve(command[0], command, environment)  # noqa: S606 - our own interpreter, no shell
+    if host not in LOOPBACK:
+        messages.print(f"note: whoever reaches {host}:{port} can launch and spend; there is no login.", markup=False)
+    raise typer.Exit(services.serve(PROJECT / "workspace.yaml", host=host, port=port))
 
 
 verb("import-bars")(cli_import.import_bars)

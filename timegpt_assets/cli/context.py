@@ -3,8 +3,9 @@
 Belongs here: opening the instance where the UI will find it, and the messages when that cannot be done.
 """
 
+import hashlib
 import os
-import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,12 @@ from pathlib import Path
 
 import dagster as dg
 import polars as pl
+import yaml
+from dagster._check import CheckError
+from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
 
+from timegpt_assets import run_owners
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.definitions import PROJECT, build_definitions
@@ -24,6 +30,8 @@ from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.runtime import Runtime
 
 BATCH_SIZE, EVENT_BATCH = "DAGSTER_EVENT_BATCH_SIZE", "1000"
+REFUSED_BY_DAGSTER = (dg.DagsterError, CheckError, SQLAlchemyError, OSError, ImportError, yaml.YAMLError)
+"""What opening an instance raises for a dagster.yaml it cannot use, and for a disk that is full or not there."""
 
 
 class HomeError(RuntimeError):
@@ -54,7 +62,12 @@ def opened(runtime: Runtime, *, report: Callable[[RangeRun, bool], None]) -> Ite
     home = dagster_home(runtime)
     claim(home, runtime)
     repository = build_definitions(runtime).get_repository_def()
-    with _environment(home), dg.DagsterInstance.from_config(str(home)) as instance:
+    messages = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    with _environment(home), _instance(home) as instance:
+        if note := foreign_home(runtime, home):
+            messages.print(note)
+        for line in run_owners.free_dead(instance):
+            messages.print(line)
         yield CommandContext(
             runtime=runtime,
             graph=graph_context(runtime.settings),
@@ -79,25 +92,92 @@ def _environment(home: Path) -> Iterator[None]:
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
-def dagster_home(runtime: Runtime) -> Path:
-    """Return the profile's DAGSTER_HOME, made and given the project's dagster.yaml if need be.
+@contextmanager
+def _instance(home: Path) -> Iterator[dg.DagsterInstance]:
+    """Open the home's instance. Raises HomeError for a dagster.yaml that Dagster refuses and for a full disk."""
+    try:
+        instance = dg.DagsterInstance.from_config(str(home))
+        (Path(instance.root_directory) / "owners").mkdir(parents=True, exist_ok=True)
+    except REFUSED_BY_DAGSTER as error:
+        raise _refused(home, error) from error
+    with instance:
+        try:
+            yield instance
+        except SQLAlchemyError as error:
+            raise _refused(home, error) from error
 
-    The environment's DAGSTER_HOME, where it is set, is used as it is.
+
+def _refused(home: Path, error: Exception) -> HomeError:
+    cause = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).rstrip(".")
+    return HomeError(
+        f"DAGSTER_HOME {home} cannot be used: {cause}. Mend its dagster.yaml, make room, or set DAGSTER_HOME or "
+        "data.dagster_home to another folder."
+    )
+
+
+def dagster_home(runtime: Runtime) -> Path:
+    """Return the profile's DAGSTER_HOME, made and given the project's dagster.yaml if there is none, or an older one.
+
+    The environment's DAGSTER_HOME, where it is set, is used as it is, and so is a dagster.yaml that a person wrote or
+    changed. Raises HomeError.
     """
     given = runtime.environment.get("DAGSTER_HOME")
     home = Path(given).expanduser().resolve() if given else runtime.path(runtime.settings.data.dagster_home)
-    source = next(p for p in (runtime.root / "dagster.yaml", PROJECT / "dagster.yaml") if p.exists())
+    text = _instance_yaml(runtime)
     try:
         home.mkdir(parents=True, exist_ok=True)
         installed = home / "dagster.yaml"
-        if not installed.exists() or installed.read_bytes() != source.read_bytes():
-            shutil.copyfile(source, installed)
-        probe = home / ".writable"
-        probe.touch()
-        probe.unlink()
+        there = installed.read_text(errors="replace") if installed.exists() else ""
+        if there != text and (not there or _is_ours(there)):
+            with tempfile.NamedTemporaryFile("w", dir=home, prefix=".dagster.yaml.", delete=False) as beside:
+                beside.write(text)
+            Path(beside.name).replace(installed)
+        else:
+            tempfile.TemporaryFile(dir=home).close()
     except OSError as error:
         raise HomeError(
             f"DAGSTER_HOME {home} cannot be written: {error.strerror}. Make it writable, or set DAGSTER_HOME or "
             "data.dagster_home to a folder that is."
         ) from error
     return home
+
+
+def foreign_home(runtime: Runtime, home: Path) -> str:
+    """Return what a dagster.yaml that is not ours lacks, in words; nothing where it is ours or lacks nothing."""
+    file = home / "dagster.yaml"
+    there, wanted = file.read_text(errors="replace"), _instance_yaml(runtime)
+    if _is_ours(there):
+        return ""
+    has = yaml.safe_load(there) or {}  # Dagster has opened the instance with it: it is a mapping
+    lacks = [
+        name for name, value in (yaml.safe_load(wanted) or {}).items() if name in NEEDED and has.get(name) != value
+    ]
+    if not lacks:
+        return ""
+    said = "; ".join(f"{name}: {NEEDED[name]}" for name in lacks)
+    return f"{file} is your own and stays as it is. It does not have what ours sets for {said}."
+
+
+NEEDED = {
+    "event_log_storage": "events are written one by one, and a run may wait for a killed one until the next command",
+    "run_launcher": "the daemon does not see that a run was killed",
+    "run_monitoring": "what a killed run held is freed by the next command only",
+}
+"""Sections of dagster.yaml this project stands on, and what is missed without them."""
+SIGNATURE = "# Written by timegpt-assets and kept up by it until you change a line below; digest "
+
+
+def _instance_yaml(runtime: Runtime) -> str:
+    """Return the dagster.yaml beside the configs, or the project's, signed: who finds it can tell whose it is."""
+    source = next(p for p in (runtime.root / "dagster.yaml", PROJECT / "dagster.yaml") if p.exists())
+    text = source.read_text()
+    return f"{SIGNATURE}{_digest(text)}\n{text}"
+
+
+def _is_ours(text: str) -> bool:
+    first, _, rest = text.partition("\n")
+    return first == f"{SIGNATURE}{_digest(rest)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -11,6 +11,7 @@ End = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="last day, YYY
 MaybeDay = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="YYYY-MM-DD; default: the grid's own")]
 Symbols = Annotated[str, typer.Option(help="comma-separated; default: the whole universe")]
 Assets = Annotated[str, typer.Option(help="comma-separated asset names; default: all that are made every day")]
+Host = Annotated[str, typer.Option(help="address to serve on, and the name its pages reach it by")]
 Force = Annotated[bool, typer.Option("--force", help="make again what is there")]
 Reask = Annotated[
     bool, typer.Option("--reask", help="pay again for answers that are there, after showing what it costs")

@@ -10,11 +10,13 @@ from datetime import date
 
 import dagster as dg
 from dagster import AssetKey
+from dagster._core.utils import make_new_run_id
 
 from timegpt_assets.core import calendar
 from timegpt_assets.engine.call_budget import BudgetPlanner, PaymentPlan
 from timegpt_assets.engine.plans import AssetNode, PartitionRef, RangeRun, closures, range_runs
 from timegpt_assets.partitions import REASK
+from timegpt_assets.run_owners import owned
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 GATE_CHECK = "gates__promotion_gates_passed"
@@ -227,13 +229,16 @@ class _Work:
 
     def _run_range(self, range_run: RangeRun, tags: Mapping[str, str] | None = None) -> None:
         self.engine.report(range_run, False)
-        result = self.job.execute_in_process(
-            instance=self.engine.instance,
-            asset_selection=list(range_run.assets),
-            tags={RANGE_START: range_run.first, RANGE_END: range_run.last, **self.engine.tags, **(tags or {})},
-            run_config=QUIET,
-            raise_on_error=False,
-        )
+        run_id, span = make_new_run_id(), {RANGE_START: range_run.first, RANGE_END: range_run.last}
+        with owned(self.engine.instance, run_id) as owner:
+            result = self.job.execute_in_process(
+                instance=self.engine.instance,
+                run_id=run_id,
+                asset_selection=list(range_run.assets),
+                tags={**span, **owner, **self.engine.tags, **(tags or {})},
+                run_config=QUIET,
+                raise_on_error=False,
+            )
         if not result.success and not _is_verdict(result):
             raise _failure(result)
         for key in range_run.assets:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from timegpt_assets.cli.context import HomeError, dagster_home, opened
+from timegpt_assets.cli.context import HomeError, dagster_home, foreign_home, opened
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.definitions import PROJECT
 from timegpt_assets.definitions import defs as load_defs
@@ -42,18 +42,70 @@ def test_the_environment_s_home_stands_over_the_profile_s(tmp_path):
     assert not (tmp_path / ".dagster").exists()
 
 
+def below_the_signature(home: Path) -> str:
+    return (home / "dagster.yaml").read_text().partition("\n")[2]
+
+
 def test_the_home_is_given_the_project_s_dagster_yaml_and_keeps_up_with_it(tmp_path):
-    home = dagster_home(runtime(tmp_path))
-    assert (home / "dagster.yaml").read_bytes() == (PROJECT / "dagster.yaml").read_bytes()
-    (home / "dagster.yaml").write_text("telemetry: {enabled: true}\n")
-    dagster_home(runtime(tmp_path))
-    assert (home / "dagster.yaml").read_bytes() == (PROJECT / "dagster.yaml").read_bytes()
-
-
-def test_a_dagster_yaml_beside_the_configs_stands_over_the_project_s(tmp_path):
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     home = dagster_home(runtime(tmp_path))
-    assert (home / "dagster.yaml").read_text() == "telemetry: {enabled: false}\n"
+    assert below_the_signature(home) == "telemetry: {enabled: false}\n", "what lies beside the configs comes first"
+    (tmp_path / "dagster.yaml").unlink()
+    dagster_home(runtime(tmp_path))
+    assert below_the_signature(home) == (PROJECT / "dagster.yaml").read_text()
+    assert foreign_home(runtime(tmp_path), home) == ""
+
+
+OWN = """# my own instance: other teams' pipelines run here
+run_queue:
+  max_concurrent_runs: 7
+retention:
+  sensor:
+    purge_after_days: 90
+"""
+
+
+def test_a_dagster_yaml_of_the_user_s_is_left_as_it_is_and_what_it_lacks_is_said(tmp_path):
+    home = tmp_path / ".dagster" / "demo"
+    home.mkdir(parents=True)
+    (home / "dagster.yaml").write_text(OWN)
+    assert dagster_home(runtime(tmp_path)) == home
+    assert (home / "dagster.yaml").read_text() == OWN
+    said = foreign_home(runtime(tmp_path), home)
+    assert said.startswith(f"{home}/dagster.yaml is your own and stays as it is. It does not have what ours sets for ")
+    assert "run_launcher: the daemon does not see that a run was killed" in said
+
+
+def test_one_of_ours_that_was_changed_is_the_user_s(tmp_path):
+    home = dagster_home(runtime(tmp_path))
+    changed = (home / "dagster.yaml").read_text().replace("max_concurrent_runs: 1", "max_concurrent_runs: 3")
+    (home / "dagster.yaml").write_text(changed)
+    dagster_home(runtime(tmp_path))
+    assert (home / "dagster.yaml").read_text() == changed
+    assert foreign_home(runtime(tmp_path), home) == "", "all that this project stands on is still there"
+
+
+@pytest.mark.usefixtures("quiet_environment")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no_such_section: 1\n",
+        "telemetry: [\n",
+        "- a list\n",
+        "local_artifact_storage:\n  module: dagster._core.storage.root\n  class: LocalArtifactStorage\n"
+        "  config: {base_dir: /proc/sys/home}\n",
+    ],
+)
+def test_a_home_that_dagster_cannot_open_is_named_with_the_remedy_and_untouched(tmp_path, text):
+    home = tmp_path / ".dagster" / "demo"
+    home.mkdir(parents=True)
+    (home / "dagster.yaml").write_text(text)
+    with (
+        pytest.raises(HomeError, match=f"DAGSTER_HOME {home} cannot be used: .*Mend its dagster.yaml"),
+        opened(runtime(tmp_path), report=lambda range_run, done: None),
+    ):
+        pass
+    assert (home / "dagster.yaml").read_text() == text
 
 
 @pytest.mark.parametrize("below", ["", "deeper/still"])

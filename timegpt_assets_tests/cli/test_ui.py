@@ -18,8 +18,9 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from timegpt_assets.cli import ui as services
 from timegpt_assets.cli.app import app
-from timegpt_assets.definitions import PROJECT
+from timegpt_assets.definitions import PROJECT, load_runtime
 from timegpt_assets.engine.engine import RANGE_END, RANGE_START
 from timegpt_assets_tests.engine.test_call_budget import ANSWERS, FORECAST, PARAMS, modest
 from timegpt_assets_tests.roads import TINY
@@ -111,12 +112,12 @@ def home(server: TimeGPTServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @contextmanager
-def webserver(log: Path) -> Iterator[UI]:
-    """Yield a webserver on the project's workspace and the environment's DAGSTER_HOME."""
+def webserver(log: Path, workspace: Path = PROJECT / "workspace.yaml") -> Iterator[UI]:
+    """Yield the webserver that `ui` starts, on a workspace and the environment's DAGSTER_HOME."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "dagster_webserver", "-w", str(PROJECT / "workspace.yaml"), "-p", str(port)]
+    command = [sys.executable, "-m", "timegpt_assets.cli.ui", "webserver", str(workspace), "127.0.0.1", str(port)]
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, cwd=PROJECT) as process:
         try:
             ui = UI(f"http://127.0.0.1:{port}")
@@ -156,3 +157,32 @@ def test_a_range_launched_from_the_ui_pays_what_its_run_may_and_a_second_materia
         again = [ui.launched(**over(DAYS[0], DAYS[-1])), ui.launched(**{"dagster/partition": DAYS[2]})]
         assert [ui.ended(run)[0] for run in again] == ["SUCCESS", "SUCCESS"]
     assert server.counts == {FORECAST: 8, PARAMS: 1}
+
+
+def test_the_ui_and_its_daemon_run_under_all_that_was_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: dict[str, Any] = {}
+
+    def served(workspace: Path, *, host: str, port: int) -> int:
+        said.update(workspace=workspace, host=host, port=port, settings=load_runtime().settings)
+        return 0
+
+    (tmp_path / "configs").mkdir()
+    monkeypatch.setattr(services, "serve", served)
+    monkeypatch.setenv("TIMEGPT_ASSETS_CONFIG_DIR", str(tmp_path / "configs"))
+    monkeypatch.setenv("TIMEGPT_ASSETS_SET", "forecast.api_budget.per_day=11\nforecast.api_budget.per_run=7")
+    for name in ("DAGSTER_HOME", "DAGSTER_EVENT_BATCH_SIZE", "TIMEGPT_ASSETS_PROFILE", "DAGSTER_IS_DEV_CLI"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    words = ["ui", "--profile", "demo", "--set", "forecast.api_budget.per_run=5", "--port", "3999"]
+    found = CliRunner().invoke(app, words)
+    assert found.exit_code == 0, found.output
+    assert (said["workspace"], said["host"], said["port"]) == (PROJECT / "workspace.yaml", "127.0.0.1", 3999)
+    budget = said["settings"].forecast.api_budget
+    assert (said["settings"].profile, budget.per_day, budget.per_run) == ("demo", 11, 5), "the later word stands"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - refused
+def test_an_address_that_no_page_is_reached_by_is_refused(host: str) -> None:
+    found = CliRunner().invoke(app, ["ui", "--profile", "demo", "--host", host])
+    assert found.exit_code == 1
+    assert "Say the name or address that pages reach it by." in found.output

@@ -27,6 +27,11 @@ def is_known_dead(name: str) -> bool:
     return _started(int(pid)) != started
 
 
+def is_on_this_machine(name: str) -> bool:
+    """Return whether the named process belongs to this boot of this machine, and its id can be looked up here."""
+    return name.rsplit("/", 2)[0] == _machine()
+
+
 def _machine() -> str:
     """Return boot id and process-id namespace: two containers of one host do not share process ids."""
     try:

@@ -1,0 +1,123 @@
+"""The UI and the daemon together, as ``dagster dev`` starts them, the webserver behind the check of same_origin.py.
+
+Belongs here: starting and ending the services. Run as a module it is one of them: ``webserver`` or ``daemon``.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import yaml
+from dagster._core.workspace.load_target import WorkspaceFileTarget
+
+POLLED_MS = 2000
+"""How often an open page asks for news."""
+LOOKED_EVERY_SEC, ENDED_WITHIN_SEC = 0.5, 30.0
+
+Process = subprocess.Popen[bytes]
+
+
+def serve(workspace: Path, *, host: str, port: int) -> int:
+    """Run code server, webserver and daemon on the environment's DAGSTER_HOME until one ends, or Ctrl-C.
+
+    Returns the exit code: 0 after Ctrl-C or SIGTERM, 1 when a service ended by itself.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    module = [sys.executable, "-m", "timegpt_assets.cli.ui"]
+    with _code_server(workspace) as loaded:
+        running = {
+            "webserver": subprocess.Popen([*module, "webserver", str(loaded), host, str(port)]),  # noqa: S603 - ours
+            "daemon": subprocess.Popen([*module, "daemon", str(loaded)]),  # noqa: S603 - ours
+        }
+        try:
+            return _watched(running)
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            _end(running.values())
+
+
+@contextmanager
+def _code_server(workspace: Path) -> Iterator[Path]:
+    """Yield a workspace file that names one code server, which webserver and daemon share."""
+    from dagster._cli.proxy_server_manager import ProxyServerManager
+
+    with (
+        dg.DagsterInstance.get() as instance,
+        ProxyServerManager(instance, WorkspaceFileTarget([str(workspace)]), "warning") as servers,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        file = Path(folder) / "workspace.yaml"
+        file.write_text(yaml.safe_dump({"load_from": [dict(spec) for spec in servers.get_code_server_specs()]}))
+        yield file
+
+
+def _watched(running: Mapping[str, Process]) -> int:
+    while True:
+        for name, process in running.items():
+            if process.poll() is not None:
+                sys.stderr.write(f"the {name} ended with code {process.returncode}, so the rest is ended, too.\n")
+                return 1
+        time.sleep(LOOKED_EVERY_SEC)
+
+
+def _end(processes: Iterable[Process]) -> None:
+    for process in processes:
+        process.send_signal(signal.SIGINT)
+    for process in processes:
+        try:
+            process.wait(ENDED_WITHIN_SEC)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _webserver(workspace: str, host: str, port: str) -> None:
+    """Serve the UI of a workspace file, behind the check."""
+    import uvicorn
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster_webserver.app import create_app_from_workspace_process_context
+
+    from timegpt_assets.cli.same_origin import SameOrigin
+
+    with (
+        dg.DagsterInstance.get() as instance,
+        WorkspaceProcessContext(instance, WorkspaceFileTarget([workspace]), version=dg.__version__) as context,
+    ):
+        app = create_app_from_workspace_process_context(context, live_data_poll_rate=POLLED_MS)
+        sys.stderr.write(f"the UI is at http://{host}:{port}\n")
+        uvicorn.run(SameOrigin(app, (host.lower(),)), host=host, port=int(port), log_level="warning")
+
+
+def _daemon(workspace: str) -> None:
+    """Run the daemon: schedules, sensors, the queue, and run monitoring."""
+    from dagster._daemon.cli import cli
+
+    cli(["run", "-w", workspace])
+
+
+def _end_with_parent() -> None:
+    """Interrupt this process when the one that started it is gone, killed included: two daemons must never meet."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOKED_EVERY_SEC)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    _end_with_parent()
+    if sys.argv[1] == "webserver":
+        _webserver(*sys.argv[2:])
+    else:
+        _daemon(*sys.argv[2:])
