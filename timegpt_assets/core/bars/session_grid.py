@@ -1,12 +1,12 @@
 """Raw bars -> facts, verdicts and the gapless session grid.
 
 Belongs here: the facts counted per (day, symbol), the verdict they lead to, and the grid. What becomes of each row is
-core/bars/rows.py, the rules are core/bars/quality_rules.py, reading bars is adapters/, session times are
-core/calendar.py.
+core/bars/rows.py, whether they lie at the right hour core/bars/session_hours.py, the rules are
+core/bars/quality_rules.py, reading bars is adapters/, session times are core/calendar.py.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date
 
 import polars as pl
@@ -15,6 +15,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.bars import rows as row_classes
 from timegpt_assets.core.bars.quality_rules import OF_FILE, REAL_JUMP, QualityPolicy, judged
 from timegpt_assets.core.bars.rows import KEY, MINUTE, USABLE
+from timegpt_assets.core.bars.session_hours import shifts
 from timegpt_assets.core.bars.vendor_columns import PRICES
 from timegpt_assets.core.tables.bars import BARS, QUALITY
 
@@ -23,12 +24,6 @@ FAULTS = pl.Schema(
 )
 """What is wrong with the file a (day, symbol) comes from: a rule, its offending rows (0: the file itself), words."""
 CLOSES = pl.Schema({"day": pl.Date(), "symbol": pl.String(), "previous_close": pl.Float64()})
-SHIFTS = tuple(hour * 60 for hour in range(-9, 9) if hour)
-"""Minutes by which a session may lie off: whole hours, when clocks changed or a zone was not told, inside its day."""
-_SLOT = 30
-"""Minutes: sessions begin and end on multiples of it from their open, and so do shifted ones."""
-_STEEP = 2.0
-"""Times as much volume inside an edge of a session as outside of it, at least: most have ten and more."""
 
 
 def quality(
@@ -74,57 +69,8 @@ def _facts(wanted: pl.DataFrame, rows: pl.DataFrame, policy: QualityPolicy) -> p
             filled=pl.col("rows_expected") - pl.col("rows_session"),
         )
     )
-    return facts.join(_shifted(rows, facts, policy), on=KEY, how="left").with_columns(
-        pl.col("shifted_min").fill_null(0)
-    )
-
-
-def _shifted(rows: pl.DataFrame, facts: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
-    """Return [day, symbol, shifted_min] of the keys whose volume draws a session elsewhere and none where it must be.
-
-    Trade is several times as heavy just inside a session's open and close as just outside, whether the feed carries
-    extended hours or nothing there. A session is seen where both edges are steep; one that lies off by one of SHIFTS is
-    believed where it holds more volume than the minutes in its place. A day cut short, or with early trade, has no
-    second edge at any shift.
-    """
-    suspects = facts.filter((pl.col("outside") > 0) | (pl.col("completeness") < policy.min_completeness))
-    slot = (pl.col("ts") - pl.col("open_time")).dt.total_minutes().floordiv(_SLOT)
-    # of half an hour the median minute, and how many have one: no block or cross outweighs it
-    traded = (
-        rows.join(suspects.filter(pl.col("rows_raw") > 0), on=KEY, how="semi")
-        .with_columns(slot=slot, activity=_activity())
-        .group_by(*KEY, "slot")
-        .agg(volume=pl.col("activity").median() * pl.len())
-    )
-    known: dict[tuple[date, str], dict[int, float]] = {}
-    for day, symbol, at, volume in traded.iter_rows():
-        known.setdefault((day, symbol), {})[at] = volume
-    sessions = suspects.select(*KEY, "rows_expected").iter_rows()
-    found = [(*key, _shift_of(known.get(tuple(key), {}), minutes // _SLOT)) for *key, minutes in sessions]
-    schema = {"day": pl.Date, "symbol": pl.String, "shifted_min": pl.Int64}
-    return pl.DataFrame(found, schema=schema, orient="row")
-
-
-def _activity() -> pl.Expr:
-    """Return what tells a session from the hours around it: volume, or the mere row where a day has none."""
-    volume = pl.col("volume").fill_nan(0.0).fill_null(0.0)
-    return pl.when((volume.sum() > 0).over(KEY)).then(volume).otherwise(1.0)
-
-
-def _shift_of(volume: Mapping[int, float], slots: int) -> int:
-    """Return the shift of the session that is seen and holds the most volume; 0 where none holds more than its place.
-
-    ``volume`` by slot, counted from the open; the session has so many slots.
-    """
-
-    def steep(inside: int, outside: int) -> bool:
-        return volume.get(inside, 0.0) > _STEEP * volume.get(outside, 0.0)
-
-    def seen(first: int) -> bool:
-        return steep(first, first - 1) and steep(first + slots - 1, first + slots)
-
-    held = {shift: sum(volume.get(shift // _SLOT + at, 0.0) for at in range(slots)) for shift in (0, *SHIFTS)}
-    return max((shift for shift in held if shift == 0 or seen(shift // _SLOT)), key=lambda shift: held[shift])
+    doubtful = facts.filter((pl.col("outside") > 0) | (pl.col("completeness") < policy.min_completeness))
+    return facts.join(shifts(rows, doubtful), on=KEY, how="left").with_columns(pl.col("shifted_min").fill_null(0))
 
 
 def _with_gap(facts: pl.DataFrame, closes: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:

@@ -118,6 +118,14 @@ def test_a_session_without_volume_that_lies_hours_off_is_told_by_its_rows(hours:
     assert found["shifted_min"].unique().to_list() == [60 * hours]
 
 
+@pytest.mark.parametrize("hours", [1, -1, 3, -4, 0])
+def test_where_volume_is_the_same_all_day_the_ends_of_extended_hours_tell(hours: int) -> None:
+    flat = moved(with_extended_hours(raw_bars()).with_columns(volume=100.0), 60 * hours)
+    found = verdicts(flat.filter(pl.col("day").is_in(DAYS)), keys=keys_of(raw_bars()))
+    assert found["shifted_min"].unique().to_list() == [60 * hours]
+    assert found["verdict"].unique().to_list() == ["quarantined" if hours else "ok"]
+
+
 def test_early_news_and_late_trade_do_not_move_a_session() -> None:
     raw = with_extended_hours(raw_bars(days=DAYS[:2]))
     minute = (pl.col("ts") - pl.col("ts").dt.truncate("1d")).dt.total_minutes()
