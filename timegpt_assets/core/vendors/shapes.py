@@ -196,7 +196,7 @@ SHAPES: Mapping[str, Shape] = {
             source="NinjaTrader 8 help, importing historical data",
             positions=("ts", *_OHLCV),
             first=r"^\d{8} \d{6}$",
-            file=r"^(?P<ticker>[A-Za-z0-9\-]+)(?:\.Last)?$",
+            file=r"^(?P<ticker>[A-Za-z0-9.\-]+?)(?:\.Last)?$",
             stamp="end",
         ),
     )
