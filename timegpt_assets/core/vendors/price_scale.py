@@ -11,7 +11,7 @@ import polars as pl
 from timegpt_assets.core.bars.vendor_columns import PRICES
 from timegpt_assets.core.vendors.findings import Finding, Refused
 
-PLAUSIBLE = (0.0001, 2_000_000.0)
+PLAUSIBLE = (0.0001, 1_000_000.0)
 """USD: shares on the tape cost at least a hundredth of a cent, and the dearest below a million."""
 LEAST_WHOLE = 20
 DEAR = 3_000.0
@@ -33,10 +33,12 @@ def price_scale(bars: pl.DataFrame, *, said: float | None, claimed_digits: int) 
     middle = float(known.median())  # type: ignore[arg-type]
     digits, why = _digits(known, middle, claimed_digits)
     if said is not None:
-        return _said(bars, said, middle, digits)
+        return _said(bars, said, middle, digits, why)
+    _require_one_level(bars)
+    if digits is None:
+        raise Refused(f"its prices are {why}. {SHOW_OPTION}")
     scaled = middle / 10**digits
-    _require_one_level(bars, why)
-    if not PLAUSIBLE[0] <= scaled <= PLAUSIBLE[1] / 2:
+    if not PLAUSIBLE[0] <= scaled <= PLAUSIBLE[1]:
         raise Refused(f"its prices are about {middle:,.6g}, which is no price of a share in USD. {SHOW_OPTION}")
     return _divided(bars, digits), Finding("prices", _unit(digits), f"{why}, about {scaled:,.2f} USD in the median")
 
@@ -45,11 +47,11 @@ def _unit(digits: int) -> str:
     return "USD" if digits == 0 else f"whole numbers of 1e-{digits} USD"
 
 
-def _digits(known: pl.Series, middle: float, claimed: int) -> tuple[int, str]:
-    """Return which power of ten the prices are to be divided by, and why."""
+def _digits(known: pl.Series, middle: float, claimed: int) -> tuple[int | None, str]:
+    """Return which power of ten the prices are to be divided by, and why; None when nothing tells."""
     if not (known == known.round(0)).all() or known.len() < LEAST_WHOLE:
         return 0, "they have fractions of a dollar"
-    if claimed and 0.01 <= middle / 10**claimed <= PLAUSIBLE[1] / 2 and middle > 10 ** (claimed - 1):
+    if claimed and 0.01 <= middle / 10**claimed <= PLAUSIBLE[1] and middle > 10 ** (claimed - 1):
         return claimed, "whole numbers, as its format has them"
     if middle < DEAR:
         return 0, "they lie in the range of shares"
@@ -57,10 +59,7 @@ def _digits(known: pl.Series, middle: float, claimed: int) -> tuple[int, str]:
     fitting = [n for n in UNITS if step == 10 ** (n - 2) and 0.05 <= middle / 10**n <= 100_000]
     if len(fitting) == 1:
         return fitting[0], f"whole numbers whose common step {step:,} is then a cent"
-    raise Refused(
-        f"its prices are whole numbers of about {middle:,.0f}, all multiples of {step:,}: USD, or parts of them. "
-        f"{SHOW_OPTION}"
-    )
+    return None, f"whole numbers of about {middle:,.0f}, all multiples of {step:,}: USD, or parts of them"
 
 
 def _divided(bars: pl.DataFrame, digits: int) -> pl.DataFrame:
@@ -72,11 +71,16 @@ def _divided(bars: pl.DataFrame, digits: int) -> pl.DataFrame:
     return bars.with_columns((bars[name] / unit).alias(name) for name in PRICES) if digits else bars
 
 
-def _said(bars: pl.DataFrame, said: float, middle: float, digits: int) -> tuple[pl.DataFrame, Finding]:
-    if not PLAUSIBLE[0] <= middle * said <= PLAUSIBLE[1] / 2:
+def _said(
+    bars: pl.DataFrame, said: float, middle: float, digits: int | None, why: str
+) -> tuple[pl.DataFrame, Finding]:  # fmt: skip
+    if digits and not math.isclose(said, 10.0**-digits, rel_tol=1e-9):
         raise Refused(
-            f"--price-scale {said:g} is contradicted: prices would be about {middle * said:,.6g} USD. Leave it out, or "
-            f"say {10.0**-digits:g}."
+            f"--price-scale {said:g} is contradicted: its prices are {why}. Say 1e-{digits}, or leave it out."
+        )
+    if not PLAUSIBLE[0] <= middle * said <= PLAUSIBLE[1]:
+        raise Refused(
+            f"--price-scale {said:g} is contradicted: prices would be about {middle * said:,.6g} USD. Say another."
         )
     power = round(-math.log10(said))
     if power >= 0 and math.isclose(said, 10.0**-power, rel_tol=1e-12):
@@ -90,7 +94,7 @@ _LEVELS = 10_000.0
 """A symbol's dearest median of a day over its cheapest, beyond which the file is in two units."""
 
 
-def _require_one_level(bars: pl.DataFrame, why: str) -> None:
+def _require_one_level(bars: pl.DataFrame) -> None:
     """Raise Refused where a symbol's days are in two units."""
     days = bars.group_by("symbol", pl.col("wall").dt.date().alias("day")).agg(pl.col("close").median())
     span = days.filter(pl.col("close") > 0).group_by("symbol").agg(

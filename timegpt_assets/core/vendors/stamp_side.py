@@ -114,11 +114,16 @@ def _by_jump(facts: pl.DataFrame, shown: str) -> tuple[Side, str] | None:
     ratio = [(pl.col(f"v{n + 1}") + 1).log() - (pl.col(f"v{n}") + 1).log() for n in (0, 1)]
     steps = [facts.select(step.median()).item() or 0.0 for step in ratio]
     if steps[0] > JUMP and steps[0] > steps[1] + math.log(2):
-        return "start", f"volume rises {math.exp(steps[0]):,.0f}-fold from 09:29 to 09:30 in the median {shown}"
+        return "start", f"volume rises {_fold(steps[0])} from 09:29 to 09:30 in the median {shown}"
     if steps[1] > JUMP and steps[1] > steps[0] + math.log(2):
-        return "end", f"volume rises {math.exp(steps[1]):,.0f}-fold from 09:30 to 09:31 in the median {shown}"
+        return "end", f"volume rises {_fold(steps[1])} from 09:30 to 09:31 in the median {shown}"
     if _share(facts, (pl.col("dawn") == 240) & (pl.col("dusk") == 1199)) > MOST:
         return "start", f"most {shown} begin at 04:00 and end at 19:59"
     if _share(facts, (pl.col("dawn") == 241) & (pl.col("dusk") == 1200)) > MOST:
         return "end", f"most {shown} begin at 04:01 and end at 20:00"
     return None
+
+
+def _fold(step: float) -> str:
+    """Return a step of log volume in words; behind a minute without a print it says nothing beyond a thousand."""
+    return f"{math.exp(step):,.0f}-fold" if step < math.log(1_000) else "more than 1,000-fold"

@@ -5,8 +5,8 @@ and on both sides of a clock change; an hour off, one of the edges has nothing b
 out, so that neither the crosses nor the end of the minute that a stamp names matter here.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 
 import polars as pl
@@ -23,9 +23,11 @@ _FEW = 0.001
 """Share of rows that may lie outside the hours in which shares trade."""
 DECIDED, MARGIN = 0.35, 0.3
 """A zone is decided when its edges score this much (1: nothing outside, -1: nothing inside), and this much more than
-any other zone that gives other times. Real extended hours score 0.6 to 0.9, an hour off below 0.2."""
+any other zone on the days on which that gives other times. Extended hours score 0.6 to 0.95, an hour off below 0.3."""
 EDGE = 30
 """Minutes looked at on either side of an edge."""
+_LEAST_INSIDE = 0.015
+"""Share of a day's volume that lies inside an edge of the session at the least: level, it would be twice that."""
 FIRST_TRADE, LAST_TRADE = 4 * 60, 20 * 60
 """Minutes of the New York day between which shares trade."""
 OFFERED = ("UTC", NEW_YORK, "America/Chicago", "America/Denver", "America/Los_Angeles", "Europe/London",
@@ -36,12 +38,25 @@ SHOW_OPTION = "Say --timezone ZONE, for example --timezone America/New_York."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """How well a zone fits: its edges' score, the shares of rows in trading hours, whether it fills those hours."""
+    """How well a zone fits: its edges' score by day, the share of rows in trading hours, whether it fills these."""
 
     zone: str
-    score: float
+    days: Mapping[date, float]
     traded: float
     fills: bool
+
+    @property
+    def score(self) -> float:
+        """Return the mean over the days, -1 without any."""
+        return sum(self.days.values()) / len(self.days) if self.days else -1.0
+
+    def lead(self, other: "Fit") -> float | None:
+        """Return by how much it scores more than another on the days on which they differ; None where on none."""
+        own = [score for day, score in self.days.items() if other.days.get(day) != score]
+        others = [score for day, score in other.days.items() if self.days.get(day) != score]
+        if not own and not others:
+            return None
+        return (sum(own) / len(own) if own else -1.0) - (sum(others) / len(others) if others else -1.0)
 
 
 def zone(bars: pl.DataFrame, *, exact: bool, said: str | None, claimed: str | None) -> tuple[str, Finding]:
@@ -76,7 +91,8 @@ def _held(word: str, whose: str, fits: list[Fit], found: tuple[Fit | None, str],
     own = next((fit for fit in fits if fit.zone == word), None)
     if best is None:
         return word, Finding("zone", _shown(word), f"{whose}; the bars do not contradict it")
-    if best.zone == word or own is None or (own.score > best.score - MARGIN and own.traded > best.traded - _FEW):
+    lead = None if own is None else best.lead(own)
+    if own is None or lead is None or (lead < MARGIN and own.traded > best.traded - _FEW):
         return word, Finding("zone", _shown(word), f"{whose}, and {why}")
     raise Refused(
         f"{_shown(word)}, {whose}, is contradicted by its bars: read so {own.traded:.1%} of them lie between 04:00 and "
@@ -117,7 +133,7 @@ def _fits(minutes: pl.DataFrame, names: Iterable[str]) -> list[Fit]:
         key = tuple(map(tuple, (row.values() for row in shift.to_series().to_list())))
         if key not in seen:
             seen[key] = _fit(name, placed)
-        fits[name] = Fit(zone=name, score=seen[key].score, traded=seen[key].traded, fills=seen[key].fills)
+        fits[name] = replace(seen[key], zone=name)
     return list(fits.values())
 
 
@@ -130,19 +146,22 @@ def _fit(name: str, placed: pl.DataFrame) -> Fit:
     sessions = _sessions(low, high)
     rows = rows.join(sessions, on="day", how="left")
     traded = rows.select((pl.col("closes").is_not_null() & pl.col("at").is_between(FIRST_TRADE, LAST_TRADE)).mean())
-    inside = rows.drop_nulls("closes")
-    if not inside.height:
-        return Fit(zone=name, score=-1.0, traded=0.0, fills=False)
-    by_day = inside.group_by("day").agg(
+    by_day = rows.group_by("day").agg(
         *_edge("open", pl.col("at") - 570), *_edge("close", pl.col("closes") - 1 - pl.col("at")),
-        first=pl.col("at").min(), last=pl.col("at").max(),
+        first=pl.col("at").min(), last=pl.col("at").max(), all=pl.col("volume").sum(),
+        open=pl.col("closes").first().is_not_null(),
     )  # fmt: skip
-    contrasts = [_contrast(edge) for edge in ("open", "close")]
-    score = by_day.select((contrasts[0] + contrasts[1]).mean() / 2).item()
+    by_day = by_day.filter(pl.col("open") | (pl.col("all") >= _LEAST_STRAY * pl.col("all").mean()))
+    edges = (_contrast("open") + _contrast("close")) / 2
+    scores = by_day.select("day", score=pl.when("open").then(edges).otherwise(-1.0))
     fills = by_day.select(
         ((pl.col("first") <= FIRST_TRADE + 5) & (pl.col("last") >= LAST_TRADE - 5)).mean()
     ).item()  # fmt: skip
-    return Fit(zone=name, score=float(score), traded=float(traded.item()), fills=fills >= 0.5)
+    return Fit(zone=name, days=dict(scores.iter_rows()), traded=float(traded.item()), fills=fills >= 0.5)
+
+
+_LEAST_STRAY = 0.05
+"""Share of a mean day's volume, on a day on which the exchange is closed, that counts against a zone."""
 
 
 def _edge(name: str, since: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
@@ -156,7 +175,8 @@ def _edge(name: str, since: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
 
 def _contrast(edge: str) -> pl.Expr:
     inside, outside = pl.col(f"{edge}_in"), pl.col(f"{edge}_out")
-    return pl.when(inside > 0).then((inside - outside) / (inside + outside)).otherwise(-1.0)
+    is_enough = (inside > 0) & (inside >= _LEAST_INSIDE * pl.col("all"))
+    return pl.when(is_enough).then((inside - outside) / (inside + outside)).otherwise(-1.0)
 
 
 def _sessions(low: date | None, high: date | None) -> pl.DataFrame:
@@ -173,10 +193,10 @@ def _decided(fits: list[Fit]) -> tuple[Fit | None, str]:
     if not fits:
         return None, f"{LEAST_ROWS} minutes are the least that can tell"
     best = max(fits, key=lambda fit: fit.score)
-    others = [fit.score for fit in fits if fit.score != best.score or fit.traded != best.traded]
-    if best.score >= DECIDED and best.score - max(others, default=-1.0) >= MARGIN:
+    leads = [lead for fit in fits if (lead := best.lead(fit)) is not None]
+    if best.score >= DECIDED and min(leads, default=1.0) >= MARGIN:
         return best, _edges(best)
-    within = {(fit.score, fit.traded): fit for fit in reversed(fits) if fit.traded >= 1 - _FEW}
+    within = {tuple(fit.days.items()): fit for fit in reversed(fits) if fit.traded >= 1 - _FEW}
     if len(within) == 1 and (only := next(iter(within.values()))).fills:
         return only, "all rows lie between 04:00 and 20:00 New York, and fill it, in no other zone"
     return None, f"its volume does not tell: {_shown(best.zone)} fits best, {best.score:+.2f} at the session's edges"
@@ -186,4 +206,4 @@ def _same(fits: list[Fit], one: str, other: str) -> bool:
     by_name = {fit.zone: fit for fit in fits}
     if one == other or one not in by_name or other not in by_name:
         return one == other or one not in by_name
-    return (by_name[one].score, by_name[one].traded) == (by_name[other].score, by_name[other].traded)
+    return by_name[one].lead(by_name[other]) is None
