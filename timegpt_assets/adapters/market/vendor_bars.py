@@ -21,7 +21,7 @@ from timegpt_assets.adapters.market import vendor_tables
 from timegpt_assets.adapters.market.market_data import TEMPLATE, MarketDataError, template_path
 from timegpt_assets.adapters.market.month_file import DAMAGE
 from timegpt_assets.adapters.market.vendor_files import Limits, VendorFile
-from timegpt_assets.adapters.storage.object_store import REMEDIES, ObjectStore, ObjectStoreError, is_refusal
+from timegpt_assets.adapters.storage.object_store import REMEDIES, LocalStore, ObjectStore, ObjectStoreError, is_refusal
 from timegpt_assets.core.bars.vendor_columns import NUMBERS
 from timegpt_assets.core.vendors import understand
 from timegpt_assets.core.vendors.collisions import Collisions, collided
@@ -127,13 +127,23 @@ class Importer:
     def _collided(self, file: VendorFile, symbol: str, month: date, rows: pl.DataFrame) -> _Month:
         """Return what becomes of a month. Raises Refused where the file contradicts what is stored there."""
         name = template_path(self.template, symbol, month)
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise Refused(f"{name} leads out of the folder. Mend data.template.")
+        self._require_inside(name)
         stored, imports = self._stored(name)
         found = collided(stored, rows, replace=self.replace)
         if found.contradictions.height:
             raise Refused(_contradicts(found.contradictions, symbol, self.objects.shown(name), imports))
         return _Month(name=name, collisions=found)
+
+    def _require_inside(self, name: str) -> None:
+        """Raise Refused for a name that leads out of the store: by the template, or by a link in its way."""
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise Refused(f"{name} leads out of the folder. Mend data.template.")
+        if isinstance(self.objects, LocalStore):
+            target = self.objects.path(name).resolve()
+            if not target.is_relative_to(self.objects.root.resolve()):
+                raise Refused(
+                    f"{self.objects.shown(name)} leads out of {self.objects.root} (to {target}). Remove the link."
+                )
 
     def _stored(self, name: str) -> tuple[pl.DataFrame, dict[str, object]]:
         """Return a month's bars and provenance. Raises Refused for a damaged one, ObjectStoreError for the store."""

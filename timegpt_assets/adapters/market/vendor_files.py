@@ -128,7 +128,8 @@ def _members(archive: VendorFile, limits: Limits) -> Iterator[VendorFile]:
 
 
 def _is_fork(name: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+    parts = [part for part in PurePosixPath(name).parts if part != ".."]
+    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
 
 
 def _refused(file: VendorFile, why: str) -> VendorFile:

@@ -108,7 +108,7 @@ def test_level_volume_is_placed_by_the_hours_in_which_shares_trade(session: Bars
 def test_on_real_data_zone_and_side_are_right_and_an_hour_off_is_told(real_data: Path) -> None:
     for name in ("mag7_spy_2025", "us_large_cap_2018"):
         files = sorted((real_data / name).rglob("*.parquet"))
-        for file in files[:: len(files) // 6]:
+        for file in files[:: len(files) // 3]:
             bars = pl.read_parquet(file).select(COLUMNS).with_columns(pl.col("volume").cast(pl.Float64))
             assert zone(clocked(bars, "UTC"), exact=False, said=None, claimed=None)[0] == "UTC", file
             assert stamp_side(bars, said=None, claimed=None)[0] == "start", file
