@@ -134,13 +134,14 @@ def answer_index(runtime: Runtime, books: BudgetLedger) -> Index:
 def daily_files(runtime: Runtime) -> DailyFiles:
     """Return what the daily files say that settings name, and the event calendar with what they add to it."""
     settings, events = runtime.settings, runtime.settings.events
-    vix = settings.data.vix_path
+    vix, limits = settings.data.vix_path, Limits(**settings.data.limits.model_dump())
     calendar = core_inputs.event_calendar(settings)
     if events.calendar_path:
-        calendar = macro_events(runtime.path(events.calendar_path), events.calendar_names, calendar)
+        macro = runtime.path(events.calendar_path)
+        calendar = macro_events(macro, events.calendar_names, calendar, limits=limits)
     if events.earnings_path:
-        calendar = earnings(runtime.path(events.earnings_path), calendar)
-    return DailyFiles(vix_closes(runtime.path(vix)) if vix else None, calendar)
+        calendar = earnings(runtime.path(events.earnings_path), calendar, limits=limits)
+    return DailyFiles(vix_closes(runtime.path(vix), limits=limits) if vix else None, calendar)
 
 
 def size(settings: Settings) -> Size:

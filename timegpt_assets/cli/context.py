@@ -127,6 +127,8 @@ def dagster_home(runtime: Runtime) -> Path:
     try:
         home.mkdir(parents=True, exist_ok=True)
         installed = home / "dagster.yaml"
+        if installed.exists() and not installed.is_file():  # Dagster would wait for a pipe for ever
+            raise HomeError(f"{installed} is no regular file. Take it away, or set DAGSTER_HOME to another folder.")
         there = installed.read_text(errors="replace") if installed.exists() else ""
         if there != text and (not there or _is_ours(there)):
             with tempfile.NamedTemporaryFile("w", dir=home, prefix=".dagster.yaml.", delete=False) as beside:

@@ -28,7 +28,17 @@ def opened(path: Path) -> BinaryIO:
         raise
 
 
+MOST_TEXT = 1_000_000
+"""Bytes of settings or of an environment file; ours have some thousands."""
+
+
 def text(path: Path) -> str:
-    """Return the file's text in UTF-8. Raises OSError, IrregularFile among them, and UnicodeDecodeError."""
+    """Return the file's text in UTF-8.
+
+    Raises OSError, also for more than MOST_TEXT bytes and as IrregularFile, and UnicodeDecodeError.
+    """
     with opened(path) as file:
-        return file.read().decode("utf-8")
+        found = file.read(MOST_TEXT + 1)
+    if len(found) > MOST_TEXT:
+        raise OSError(f"{path} has more than {MOST_TEXT:,} bytes. Put a file of settings there.")
+    return found.decode("utf-8")

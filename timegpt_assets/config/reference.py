@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path as File
 
+from timegpt_assets.config import files
 from timegpt_assets.config.base import PLACE
 from timegpt_assets.config.layers import file_layer
 from timegpt_assets.config.schema import (
@@ -40,7 +41,7 @@ def entries(config_dir: File) -> Iterator[Entry]:
     """Yield one entry per key of the section files in a folder, in the order of the files."""
     for section in SECTIONS:
         file = config_dir / f"{section}.yaml"
-        said = comments(file.read_text(encoding="utf-8"))
+        said = comments(files.text(file))
         for path, leaf in file_layer(file, file.name, section).items():
             info = field_at(path)
             aliases = names_of(path[-1], info)[1:] if info else ()

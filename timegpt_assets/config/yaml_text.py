@@ -35,9 +35,35 @@ for _tag, _pattern, _first in (
     PlainLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
+MOST_VALUES = 100_000
+"""Values a text may stand for once its aliases are written out; the settings have some hundreds."""
+
+
 def plain_value(text: str) -> Any:
     """Return the value of the text as JSON would hold it: dates and times stay text.
 
-    Raises yaml.YAMLError for text that is no YAML, or repeats a key.
+    Raises yaml.YAMLError for text that is no YAML, repeats a key, holds itself, or unfolds to more than MOST_VALUES.
     """
-    return yaml.load(text, Loader=PlainLoader)  # noqa: S506 - a SafeLoader with fewer resolvers
+    loader = PlainLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _unfolded(node, {}) > MOST_VALUES:
+            raise yaml.YAMLError(f"its aliases unfold to more than {MOST_VALUES:,} values")
+        return loader.construct_document(node)
+    except RecursionError as error:
+        raise yaml.YAMLError("it is nested too deeply, or holds itself") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise yaml.YAMLError(str(error)) from error
+    finally:
+        loader.dispose()
+
+
+def _unfolded(node: yaml.Node, known: dict[int, int]) -> int:
+    """Return how many values a node stands for, each alias counted wherever it stands; RecursionError for a loop."""
+    if id(node) not in known:
+        pairs = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        inner = [] if isinstance(node, yaml.ScalarNode) else pairs
+        known[id(node)] = 1 + sum(_unfolded(part, known) for part in inner)
+    return known[id(node)]

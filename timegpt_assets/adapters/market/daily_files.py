@@ -9,9 +9,14 @@ from datetime import date, time
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from timegpt_assets.adapters.market.limits import Limits
 from timegpt_assets.core import events
 from timegpt_assets.core.events import EventCalendar
+
+LIMITS = Limits()
 
 
 class DailyFileError(ValueError):
@@ -26,22 +31,30 @@ class DailyFiles:
     calendar: EventCalendar
 
 
-def vix_closes(path: Path) -> pl.DataFrame:
+def vix_closes(path: Path, *, limits: Limits = LIMITS) -> pl.DataFrame:
     """Return [date, close] of a file with those columns, sorted, each day once. Raises DailyFileError."""
-    frame = _read(path, "data.vix_path", {"date": pl.Date, "close": pl.Float64})
+    frame = _read(path, "data.vix_path", {"date": pl.Date, "close": pl.Float64}, limits=limits)
     repeated = frame["date"].is_duplicated()
     if repeated.any() or (frame["close"] <= 0).any():
         raise DailyFileError(f"{path} holds a day twice or a close that is not positive. Mend it (data.vix_path).")
     return frame.drop_nulls().sort("date")
 
 
-def macro_events(path: Path, names: Mapping[str, str], calendar: EventCalendar) -> EventCalendar:
+def macro_events(
+    path: Path, names: Mapping[str, str], calendar: EventCalendar, *, limits: Limits = LIMITS
+) -> EventCalendar:
     """Return the calendar with the file's dates of ``names`` (our name -> the file's) added to its own.
 
     The file has the columns date and event, and may have time_et, the New York time of day. Raises DailyFileError for
     a name it does not hold.
     """
-    frame = _read(path, "events.calendar_path", {"date": pl.Date, "event": pl.String}, optional={"time_et": pl.Time})
+    frame = _read(
+        path,
+        "events.calendar_path",
+        {"date": pl.Date, "event": pl.String},
+        optional={"time_et": pl.Time},
+        limits=limits,
+    )
     held = set(frame["event"].drop_nulls())
     if unknown := sorted(set(names.values()) - held):
         raise DailyFileError(
@@ -54,13 +67,17 @@ def macro_events(path: Path, names: Mapping[str, str], calendar: EventCalendar) 
     return events.with_dates(calendar, dated)
 
 
-def earnings(path: Path, calendar: EventCalendar) -> EventCalendar:
+def earnings(path: Path, calendar: EventCalendar, *, limits: Limits = LIMITS) -> EventCalendar:
     """Return the calendar with event_earnings of each symbol from a file [date, ticker], optionally timing.
 
     ``timing`` AMC means after the close: the next session is concerned too. Raises DailyFileError.
     """
     frame = _read(
-        path, "events.earnings_path", {"date": pl.Date, "ticker": pl.String}, optional={"timing": pl.String}
+        path,
+        "events.earnings_path",
+        {"date": pl.Date, "ticker": pl.String},
+        optional={"timing": pl.String},
+        limits=limits,
     ).drop_nulls(["date", "ticker"])
     rows = [
         (symbol, day, timing == "AMC") for day, symbol, timing in frame.select("date", "ticker", "timing").iter_rows()
@@ -73,12 +90,18 @@ def _read(
     key: str,
     columns: Mapping[str, type[pl.DataType]],
     optional: Mapping[str, type[pl.DataType]] | None = None,
+    *,
+    limits: Limits,
 ) -> pl.DataFrame:
     """Return the columns of a CSV or parquet file in their types; optional ones are null where they are absent."""
     if not path.is_file():
         raise DailyFileError(f"{path} is no file. Set {key} to the file, or to null to do without it.")
     try:
-        frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema=False)
+        is_parquet = path.suffix == ".parquet"
+        large = limits.of_size(path.stat().st_size)
+        if large := large or (limits.of_parquet(pq.read_metadata(path)) if is_parquet else None):
+            raise DailyFileError(f"{path}{large} Set {key} to a file of a row a day, or raise the limit.")
+        frame = pl.read_parquet(path) if is_parquet else pl.read_csv(path, infer_schema=False)
         if missing := sorted(set(columns) - set(frame.columns)):
             raise DailyFileError(
                 f"{path} has no column {', '.join(missing)}; it has {', '.join(frame.columns)}. Mend it, or set {key}."
@@ -88,7 +111,7 @@ def _read(
         ]
         wanted = {**columns, **(optional or {})}
         return frame.with_columns(extra).select(_typed(frame, name, dtype) for name, dtype in wanted.items())
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
+    except (pl.exceptions.PolarsError, pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise DailyFileError(f"{path} cannot be read: {reason}. Mend the file, or set {key} to another.") from error
 

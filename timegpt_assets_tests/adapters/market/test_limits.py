@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from timegpt_assets.adapters.market.daily_files import DailyFileError
 from timegpt_assets.adapters.market.limits import Limits, shown, shown_name
 from timegpt_assets.adapters.market.market_data import LocalMarketData, MarketDataError
 from timegpt_assets.adapters.storage.object_store import LocalStore, ObjectStoreError
@@ -18,7 +19,7 @@ from timegpt_assets.config import files
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.definitions import environment, load_runtime
-from timegpt_assets.runtime import market_data
+from timegpt_assets.runtime import daily_files, market_data
 from timegpt_assets_tests.bad_files import DAYS, month
 
 DAY = DAYS[0]
@@ -154,3 +155,15 @@ def test_an_environment_file_that_is_no_text_is_told_and_one_that_is_absent_is_n
         environment(tmp_path)
     (tmp_path / ".env").write_text("A_NAME=one\n")
     assert environment(tmp_path)["A_NAME"] == "one"
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_a_daily_file_beyond_a_limit_is_an_error_with_the_setting_and_is_not_read(tmp_path: Path, suffix: str) -> None:
+    frame = pl.DataFrame({"date": [DAY] * 20_000, "close": [18.0] * 20_000})
+    path = tmp_path / f"vix{suffix}"
+    frame.write_parquet(path) if suffix == ".parquet" else frame.write_csv(path)
+    settings = [f"data.vix_path={path}", "data.limits.rows=19999", "data.limits.file_mb=0.1"]
+    with pytest.raises(
+        DailyFileError, match=r"over the .* of data\.limits\.(rows|file_mb), and was not read\. Set data"
+    ):
+        daily_files(load_runtime(settings, profile="dev", environ={}))
