@@ -32,7 +32,7 @@ def extended(bars: pl.DataFrame, *, seed: int = 3, cross: bool = True, patchy: f
         volume = np.ceil(usual * 0.12 * near * random.lognormal(0, 0.8, minutes.size))
         kept = random.random(minutes.size) >= patchy
         kept[minutes == session.minutes] = cross
-        volume[minutes == session.minutes] = part["volume"].sum() * 0.1
+        volume[minutes == session.minutes] = np.ceil(part["volume"].sum() * 0.1)
         price = np.where(minutes < 0, part["open"][0], part["close"][-1])
         rows = pl.DataFrame({"ts": [session.open + timedelta(minutes=int(m)) for m in minutes], "p": price})
         rows = rows.select(pl.lit(part["symbol"][0]).alias("symbol"), pl.col("ts").cast(bars.schema["ts"]),

@@ -83,14 +83,15 @@ class Importer:
         if found is None:
             return told
         try:
-            months = [self._collided(file, *month) for month in understand.months(found.bars)]
+            parts = understand.months(found.bars)
+            months = [self._collided(file, *part) for part in parts]
         except (Refused, MarketDataError) as error:
             told.wrong = str(error)
             return told
         entry = self._entry(file, found)
         for month in months:
             self._write(month, entry, told)
-        told.months = {(symbol, first) for symbol, first, _ in understand.months(found.bars)}
+        told.months = {(symbol, first) for symbol, first, _ in parts}
         return told
 
     def looked_at(self, file: VendorFile, rows: int = 5) -> Imported:
@@ -157,7 +158,7 @@ class Importer:
 
     def _entry(self, file: VendorFile, found: Understood) -> dict[str, object]:
         """Return what is remembered of a file: its name, the digest of its bars, and how it was read."""
-        digest = hashlib.sha256(orjson.dumps([found.bars.hash_rows(seed=1).to_list(), found.format])).hexdigest()[:16]
+        digest = hashlib.sha256(found.bars.hash_rows(seed=1).to_numpy().tobytes()).hexdigest()[:16]
         sentences = [str(one) for one in found.findings]
         return {"file": file.shown, "digest": digest, "format": found.format, "findings": sentences}
 

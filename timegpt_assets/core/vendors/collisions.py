@@ -35,8 +35,10 @@ def collided(stored: pl.DataFrame, rows: pl.DataFrame, *, replace: bool) -> Coll
 
     ``replace``: the file's rows take the place of all stored ones of their minutes.
     """
+    if not stored.height:  # the usual case of a first import: nothing to compare
+        return _result(stored, rows, fresh=rows)
     fresh = _missing(stored, rows)
-    clashing = fresh.filter(pl.col("ts").is_in(stored["ts"].unique().implode())) if stored.height else fresh.head(0)
+    clashing = fresh.filter(pl.col("ts").is_in(stored["ts"].unique().implode()))
     if not clashing.height:
         return _result(stored, rows, fresh=fresh)
     if replace:

@@ -10,6 +10,8 @@ import polars as pl
 from timegpt_assets.core.vendors.findings import Finding, Refused
 
 LEAST_ROWS = 10
+_ROWS_COUNTED = 100_000
+"""Rows whose steps are counted for the sentence; what decides looks at all of them."""
 SHOW_OPTION = "Fetch one-minute bars, or say --interval 1m if they are."
 
 
@@ -32,7 +34,7 @@ def interval(bars: pl.DataFrame, *, said: bool) -> Finding:
     if step > 60 and stamps.len() >= LEAST_ROWS and not said:
         words = f"{step // 60} minutes" if step < 3_600 or step % 3_600 else f"{step // 3_600} hours"
         raise Refused(f"all its {stamps.len():,} stamps lie on multiples of {words}: bars of {words}. {SHOW_OPTION}")
-    ordered = bars.drop_nulls("wall").sort("symbol", "wall")
+    ordered = bars.head(_ROWS_COUNTED).drop_nulls("wall").sort("symbol", "wall")
     steps = ordered.select(pl.col("wall").diff().over("symbol").dt.total_seconds())["wall"].drop_nulls()
     ones = float((steps == 60).mean() or 0.0)  # type: ignore[arg-type]
     if steps.len() < LEAST_ROWS and not ones and not said:

@@ -11,10 +11,14 @@ import polars as pl
 from timegpt_assets.core import calendar
 from timegpt_assets.core.vendors.findings import Finding, Refused, Side
 
+DAYS_ASKED = 120
+"""Days looked at, spread evenly over the file."""
 MOST, FEW = 0.5, 0.1
 """Shares of symbol-days: what holds for most decides, what holds for few is an exception."""
 FLAT = 0.8
 JUMP = math.log(3)
+ENOUGH = 5
+"""Symbol-days from which on a median is believed."""
 SHOW_OPTION = "Say --stamp start or --stamp end."
 _KEY = ("symbol", "day")
 
@@ -45,8 +49,9 @@ def _facts(bars: pl.DataFrame) -> pl.DataFrame:
     days = [d for d in rows["day"].unique().drop_nulls() if calendar.FIRST_DAY <= d <= calendar.LAST_DAY]
     if not days:
         return pl.DataFrame()
-    held = {s.day for s in calendar.sessions(min(days), max(days))}
-    sessions = calendar.sessions_frame(d for d in days if d in held).rename({"open": "opens", "close": "closes"})
+    held = sorted({s.day for s in calendar.sessions(min(days), max(days))} & set(days))
+    asked = held[:: -(-len(held) // DAYS_ASKED) or 1]
+    sessions = calendar.sessions_frame(asked).rename({"open": "opens", "close": "closes"})
     rows = rows.join(sessions, on="day", how="inner").with_columns(
         o=(pl.col("ts") - pl.col("opens")).dt.total_minutes(),
         c=(pl.col("ts") - pl.col("closes")).dt.total_minutes(),
@@ -61,9 +66,9 @@ def _facts(bars: pl.DataFrame) -> pl.DataFrame:
         last=c.filter(c.is_between(-6, 1)).max(),
         flat_open=pl.col("flat").filter(o == 0).any(),
         flat_close=pl.col("flat").filter(c == 0).any(),
-        v0=pl.col("volume").filter(o == -1).sum(),
-        v1=pl.col("volume").filter(o == 0).sum(),
-        v2=pl.col("volume").filter(o == 1).sum(),
+        at_open=pl.col("volume").filter(o == 0).sum(),
+        before_open=pl.col("volume").filter(o.is_between(-16, -2)).sum() / 15,
+        in_session=pl.col("volume").filter(o.is_between(2, 10)).median(),
         dawn=o.min() + 570,
         dusk=o.max() + 570,
     )
@@ -110,20 +115,24 @@ def _by_flat(facts: pl.DataFrame, shown: str) -> tuple[Side, str] | None:
 
 
 def _by_jump(facts: pl.DataFrame, shown: str) -> tuple[Side, str] | None:
-    """Return behind which minute volume jumps at the open, or where extended hours begin and end."""
-    ratio = [(pl.col(f"v{n + 1}") + 1).log() - (pl.col(f"v{n}") + 1).log() for n in (0, 1)]
-    steps = [facts.select(step.median()).item() or 0.0 for step in ratio]
-    if steps[0] > JUMP and steps[0] > steps[1] + math.log(2):
-        return "start", f"volume rises {_fold(steps[0])} from 09:29 to 09:30 in the median {shown}"
-    if steps[1] > JUMP and steps[1] > steps[0] + math.log(2):
-        return "end", f"volume rises {_fold(steps[1])} from 09:30 to 09:31 in the median {shown}"
+    """Return whether the bar at 09:30 is of the session or of the minutes before it, by its volume.
+
+    Where it lies between the two on a log scale, 0 being the minutes before: a single minute is noise, so few
+    symbol-days have to be surer than many. Else extended hours tell by where they begin and end.
+    """
+    low, high = (pl.col("before_open") + 1).log(), (pl.col("in_session") + 1).log()
+    rises = facts.filter((high - low) > JUMP)
+    place = rises.select((((pl.col("at_open") + 1).log() - low) / (high - low)).median()).item()
+    doubt = 0.4 if rises.height >= ENOUGH else 0.1
+    if place is not None:
+        times = math.exp(rises.select((high - low).median()).item())
+        words = f"volume rises {times:,.0f}-fold into the session in the median {shown}, and the bar at 09:30 is"
+        if place > 1 - doubt:
+            return "start", f"{words} of the session"
+        if place < doubt:
+            return "end", f"{words} of the minutes before it"
     if _share(facts, (pl.col("dawn") == 240) & (pl.col("dusk") == 1199)) > MOST:
         return "start", f"most {shown} begin at 04:00 and end at 19:59"
     if _share(facts, (pl.col("dawn") == 241) & (pl.col("dusk") == 1200)) > MOST:
         return "end", f"most {shown} begin at 04:01 and end at 20:00"
     return None
-
-
-def _fold(step: float) -> str:
-    """Return a step of log volume in words; behind a minute without a print it says nothing beyond a thousand."""
-    return f"{math.exp(step):,.0f}-fold" if step < math.log(1_000) else "more than 1,000-fold"

@@ -14,16 +14,17 @@ TICKER = r"[A-Z0-9][A-Z0-9.]{0,14}"
 """What a ticker may be, as we write it. Longer names are none."""
 SHOW_OPTION = "Import it alone with --symbol TICKER."
 _WORDS = frozenset(
-    ("A1", "ADJ", "ADJUSTED", "ADJSPLIT", "ADJSPLITDIV", "AGG", "AGGS", "ALL", "ALPACA", "AMEX", "ARCA", "ARCX",
-     "ASK", "BACKUP", "BAR", "BARS", "BATS", "BID", "CANDLES", "CBOE", "CHART", "CHUNK", "CLEAN",
+    ("A1", "ADJ", "ADJSPLIT", "ADJSPLITDIV", "ADJUSTED", "AGG", "AGGS", "ALL", "ALPACA", "AMEX", "AND", "ARCA",
+     "ARCX", "ASK", "BACKUP", "BAR", "BARS", "BATS", "BID", "BY", "CANDLES", "CBOE", "CHART", "CHUNK", "CLEAN",
      "CONSOLIDATED", "COPY", "CSV", "DATA", "DATABENTO", "DATASET", "DOWNLOAD", "EOD", "EODHD", "EQUITIES",
-     "EQUITY", "ETH", "EXPORT", "EXTENDED", "EXTRACT", "FEED", "FILE", "FILES", "FINAL", "FIRSTRATE", "FULL",
-     "HIST", "HISTORICAL", "HISTORY", "HOURS", "IBKR", "IEX", "IEXG", "INPUT", "INTRADAY", "ITCH", "KIBOT",
-     "LAST", "LIST", "M1", "MARKET", "MERGED", "MIN", "MINS", "MINUTE", "MINUTES", "MINUTELY", "NASDAQ", "NEW",
-     "NYSE", "OHLC", "OHLCV", "OLD", "OTC", "OUT", "OUTPUT", "PART", "POLYGON", "POST", "PRE", "PRICE",
-     "PRICES", "QUOTES", "RAW", "RESULT", "RESULTS", "RTH", "SAMPLE", "SEC", "SERIES", "SET", "SHEET", "SHEET1",
-     "SIP", "STOCK", "STOCKS", "TABLE", "TEMP", "TEST", "TICK", "TIMESERIES", "TMP", "TODAY", "TRADE", "TRADES",
-     "TS", "UNADJ", "UNADJUSTED", "US", "USA", "UNTITLED", "UTC", "XNAS", "XNYS", "YAHOO",)
+     "EQUITY", "ETH", "EXPORT", "EXTENDED", "EXTRACT", "FEED", "FILE", "FILES", "FINAL", "FIRSTRATE", "FOR",
+     "FROM", "FULL", "HIST", "HISTORICAL", "HISTORY", "HOURS", "IBKR", "IEX", "IEXG", "INPUT", "INTRADAY",
+     "ITCH", "KIBOT", "LAST", "LIST", "M1", "MARKET", "MERGED", "MIN", "MINS", "MINUTE", "MINUTELY", "MINUTES",
+     "NASDAQ", "NEW", "NYSE", "OF", "OHLC", "OHLCV", "OLD", "OTC", "OUT", "OUTPUT", "PART", "POLYGON", "POST",
+     "PRE", "PRICE", "PRICES", "QUOTES", "RAW", "RESULT", "RESULTS", "RTH", "SAMPLE", "SEC", "SERIES", "SET",
+     "SHEET", "SHEET1", "SIP", "STOCK", "STOCKS", "TABLE", "TEMP", "TEST", "THE", "TICK", "TIMESERIES", "TMP",
+     "TO", "TODAY", "TRADE", "TRADES", "TS", "UNADJ", "UNADJUSTED", "UNTITLED", "US", "USA", "UTC", "WITH",
+     "XNAS", "XNYS", "YAHOO",)
 )  # fmt: skip
 """Words of file names. Some are tickers too, which is why a name of such words alone is asked about."""
 _NUMBER = re.compile(r"^\d.*$|^[1-9]?\d?(?:MIN|M|MINUTE)$|^M1$|^Q[1-4]$|^V\d+$", re.IGNORECASE)

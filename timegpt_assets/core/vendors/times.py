@@ -13,7 +13,7 @@ from timegpt_assets.core.vendors.headers import Fields
 from timegpt_assets.core.vendors.shapes import Shape
 from timegpt_assets.core.vendors.stamps import WALL, Orders, Reading, reading
 
-NAME_IT = "Say which counts with --columns, for example --columns ts=NAME."
+NAME_IT = "Say which counts with --columns, for example --columns {}=NAME."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +46,7 @@ def clock(table: Table, fields: Fields, shape: Shape, said: Said, day: str | Non
             "minute bars, or name the column of times with --columns clock=NAME."
         )
     if clocks:
-        raise Refused(
-            f"holds times of day and no dates, in no column and not in its name. {NAME_IT.replace('ts', 'date')}"
-        )
+        raise Refused(f"holds times of day and no dates, in no column and not in its name. {NAME_IT.format('date')}")
     shown = ", ".join(f"{fields.shown[name]!r} ({_first(table.cells[name])})" for name in fields.times)
     raise Refused(f"has no time that can be read in {shown}. Write times as 2025-01-02T14:30:00Z, or as epochs.")
 
@@ -65,7 +63,7 @@ def _of_stamps(stamps: dict[str, Reading], dates: dict[str, Reading], clocks: di
     (name, first), *others = counted.items()
     for other, one in others:
         if not (first.wall.dt.truncate("1m") == one.wall.dt.truncate("1m")).all():
-            raise Refused(f"columns {name!r} and {other!r} name different times. {NAME_IT}")
+            raise Refused(f"columns {name!r} and {other!r} name different times. {NAME_IT.format('ts')}")
     beside = [other for other in (*stamps, *dates, *clocks) if other != name]
     naive = [other for other in stamps if other not in exact]
     found = list(first.findings)
@@ -78,7 +76,7 @@ def _of_parts(dates: dict[str, Reading], clocks: dict[str, Reading], day: str | 
     """Return dates and times of day put together; more than one of either is refused."""
     for parts in (dates, clocks):
         if len(parts) > 1:
-            raise Refused(f"columns {', '.join(map(repr, parts))} could all be it. {NAME_IT.replace('ts', 'date')}")
+            raise Refused(f"columns {', '.join(map(repr, parts))} could all be it. {NAME_IT.format('date')}")
     ((clock_name, of_day),) = clocks.items()
     findings = list(of_day.findings)
     since = of_day.wall - pl.Series([datetime(1970, 1, 1)], dtype=WALL)  # noqa: DTZ001 - a wall clock has no zone

@@ -112,6 +112,7 @@ def _edges(fit: Fit) -> str:
 def _minutes(bars: pl.DataFrame) -> pl.DataFrame:
     """Return volume per minute of the wall clock [wall, volume], of at most DAYS_ASKED days, in order."""
     rows = bars.select(pl.col("wall").dt.truncate("1m"), "volume").drop_nulls("wall")
+    rows = rows.filter(pl.col("wall").dt.date().is_between(calendar.FIRST_DAY, calendar.LAST_DAY))
     days = rows["wall"].dt.date().unique().sort()
     asked = days.gather_every(max(1, -(-days.len() // DAYS_ASKED)))
     rows = rows.filter(pl.col("wall").dt.date().is_in(asked.to_list())) if asked.len() < days.len() else rows
@@ -152,7 +153,7 @@ def _fit(name: str, placed: pl.DataFrame) -> Fit:
         open=pl.col("closes").first().is_not_null(),
     )  # fmt: skip
     by_day = by_day.filter(pl.col("open") | (pl.col("all") >= _LEAST_STRAY * pl.col("all").mean()))
-    edges = (_contrast("open") + _contrast("close")) / 2
+    edges = pl.min_horizontal(_contrast("open"), _contrast("close"))  # where trading ends at 20:00 one edge fits too
     scores = by_day.select("day", score=pl.when("open").then(edges).otherwise(-1.0))
     fills = by_day.select(
         ((pl.col("first") <= FIRST_TRADE + 5) & (pl.col("last") >= LAST_TRADE - 5)).mean()
