@@ -23,6 +23,7 @@ from timegpt_assets_tests.core.bars.bars_factory import raw_bars, with_extended_
 DAYS = tuple(s.day for s in calendar.sessions(date(2025, 1, 2), date(2025, 1, 10)))
 """Six sessions; 2025-01-09 is a day of mourning without one."""
 DAY = DAYS[2]
+LATE_DAYS = tuple(s.day for s in calendar.sessions(date(2025, 1, 10), date(2025, 1, 16)))
 HOLIDAY, AFTER_HOLIDAY = date(2025, 1, 9), date(2025, 1, 10)
 DST_DAYS = tuple(s.day for s in calendar.sessions(date(2025, 3, 7), date(2025, 3, 11)))
 HALF_DAYS = tuple(s.day for s in calendar.sessions(date(2024, 11, 26), date(2024, 12, 2)))[:3]
@@ -304,8 +305,15 @@ BAD: tuple[Bad, ...] = (
         rows=2, verdict="warned", on=EVERY),
     Bad(name="words for times", frame=lambda f: f.with_columns(ts=pl.lit("soon")), rules="timeless", counted="timeless",
         rows=6 * 390, verdict="no_data", on=EVERY),
-    Bad(name="epochs that count days", frame=lambda f: f.with_columns(pl.col("ts").dt.epoch("d")), rules="other_month",
-        counted="other_month", rows=6 * 390, verdict="no_data", on=EVERY),
+    Bad(name="epochs that count days", frame=lambda f: f.with_columns(pl.col("ts").dt.epoch("d")), rules="timeless",
+        counted="timeless", rows=6 * 390, verdict="no_data", on=EVERY),
+    Bad(name="dates and times in digits", rules="timeless", counted="timeless", rows=6 * 390, verdict="no_data",
+        on=EVERY, frame=lambda f: f.with_columns(pl.col("ts").dt.strftime("%Y%m%d%H%M%S").cast(pl.Int64))),
+    Bad(name="a local date and time beside an exact stamp", rules="", verdict="ok", on=EVERY, frame=lambda f: f.select(
+        pl.col("ts").alias("timestamp"), pl.col("ts").dt.convert_time_zone(ZONE).dt.strftime("%Y-%m-%d").alias("date"),
+        pl.col("ts").dt.convert_time_zone(ZONE).dt.strftime("%H:%M:%S").alias("time"), pl.exclude("ts"))),
+    Bad(name="dates written day first", rules="unreadable", counted="unreadable", rows=1, verdict="quarantined",
+        on=EVERY, days=LATE_DAYS, frame=lambda f: f.with_columns(pl.col("ts").dt.strftime("%d/%m/%Y %H:%M"))),
     Bad(name="stamps that are no whole minute", frame=put(minute(100), ts=pl.col("ts").dt.offset_by("7s")),
         rules="off_minute", counted="off_minute", rows=1, verdict="quarantined", blamed=1),
     Bad(name="half of the session", frame=without(of(DAY) & (pl.col("ts") >= calendar.session(DAY).open + timedelta(

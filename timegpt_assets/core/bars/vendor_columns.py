@@ -6,6 +6,7 @@ core/bars/session_grid.py.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 import polars as pl
@@ -35,6 +36,8 @@ _FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y%m%d %H:%M:%S", "%Y%m%d
             "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %H:%M")  # fmt: skip
 _SECONDS, _MILLIS, _MICROS = 1e11, 1e14, 1e17
 """An epoch below the first counts seconds, below the next milli-, then microseconds, else nanoseconds: 1973 to 5138."""
+PLAUSIBLE = (datetime(1990, 1, 1, tzinfo=UTC), datetime(2036, 1, 1, tzinfo=UTC))
+"""An epoch outside is no time of a share's bar: it counts another unit, is a date in digits, or garbage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +51,9 @@ class Reading:
 def names(columns: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """Return our name -> the vendor's column, and what is wrong with the columns, in words.
 
-    The column that is called exactly as ours wins; of several aliases none is guessed at. ``date`` and ``time``
-    together stand for ts, whose name is then ``date+time``; ``date`` alone does where nothing else could. ``symbol``
-    may be absent.
+    The column that is called exactly as ours wins; of several aliases none is guessed at. Where no column is called as
+    a whole stamp is, ``date`` and ``time`` together stand for ts, whose name is then ``date+time``, and either alone
+    does. ``symbol`` may be absent.
     """
     given = list(columns)
     found: dict[str, str] = {}
@@ -58,10 +61,13 @@ def names(columns: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     for ours, aliases in ALIASES.items():
         exact = [column for column in given if column == ours]
         matching = exact or [column for column in given if column.strip().lower() in aliases]
-        matching = matching or [column for column in given if ours == "ts" and column.strip().lower() == DATE]
-        if ours == "ts" and {DATE, CLOCK} <= {column.lower() for column in given}:
+        stamps = [column for column in matching if column.strip().lower() != CLOCK]
+        if ours == "ts" and not stamps and {DATE, CLOCK} <= {column.strip().lower() for column in given}:
             found[ours] = f"{DATE}+{CLOCK}"
-        elif len(matching) == 1:
+            continue
+        if ours == "ts":
+            matching = exact or stamps or matching or [c for c in given if c.strip().lower() == DATE]
+        if len(matching) == 1:
             found[ours] = matching[0]
         elif matching:
             wrong.append(f"column {ours} is there {_times(len(matching))} ({', '.join(matching)})")
@@ -78,7 +84,7 @@ def _times(count: int) -> str:
 def time_columns(column: str, columns: Iterable[str]) -> list[str]:
     """Return the vendor's columns that make up ts."""
     if column == f"{DATE}+{CLOCK}":
-        return [next(c for c in columns if c.lower() == part) for part in (DATE, CLOCK)]
+        return [next(c for c in columns if c.strip().lower() == part) for part in (DATE, CLOCK)]
     return [column]
 
 
@@ -91,8 +97,16 @@ def starts(frame: pl.DataFrame, column: str, reading: Reading) -> pl.Series:
     parts = time_columns(column, frame.columns)
     text = pl.concat_str(*(pl.col(part).cast(pl.String) for part in parts), separator=" ")
     found = frame.select(ts=pl.col(parts[0]) if len(parts) == 1 else text)
+    if found.schema["ts"] == pl.String and found.select(_is_day_first().any()).item():
+        raise ValueError("dates of column ts are written day first, which is not guessed at. Write them as YYYY-MM-DD.")
     times = found.select(ts=_utc(found.schema["ts"], reading.zone))["ts"]
     return times.dt.offset_by("-1m") if reading.stamp == "end" else times
+
+
+def _is_day_first() -> pl.Expr:
+    """Return whether a text is a date with slashes whose first number is no month: the column is not American."""
+    first = pl.col("ts").str.extract(r"^\s*(\d{1,2})/\d{1,2}/\d{4}").cast(pl.Int64, strict=False)
+    return (first > 12).fill_null(False)
 
 
 def _utc(dtype: pl.DataType, zone: str) -> pl.Expr:
@@ -120,7 +134,8 @@ def _epoch(number: pl.Expr) -> pl.Expr:
         .when(exact.abs() < _MICROS).then(exact.cast(pl.Int64, strict=False))
         .otherwise(exact.cast(pl.Int64, strict=False) // 1_000)
     )  # fmt: skip
-    return micros.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    times = micros.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return pl.when(times.is_between(*PLAUSIBLE, closed="left")).then(times)
 
 
 def _parsed(text: pl.Expr, zone: str) -> pl.Expr:
