@@ -77,7 +77,7 @@ def environment(root: Path = PROJECT) -> dict[str, str]:
 def _dotenv(file: Path) -> dict[str, str]:
     """Return what the file gives, nothing where there is none. Raises ConfigError for one that cannot be read."""
     try:
-        found = dotenv_values(stream=io.StringIO(files.text(file)))
+        found = dotenv_values(stream=io.StringIO(files.text(file)), interpolate=False)  # a key may hold a $
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:

@@ -116,6 +116,12 @@ def trading_gate(graph: GraphContext) -> dg.AssetsDefinition:
 
 def promotion(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the month's promotion verdict; made by ``evaluate`` and ``promote`` alone."""
+    profile = graph.settings.profile
+    withheld = (
+        ""
+        if graph.settings.run_source == verdicts.LIVE["run_source"]
+        else f"profile {profile} promotes nothing; evaluate in prod"
+    )
 
     @declared(
         GATES,
@@ -134,7 +140,9 @@ def promotion(graph: GraphContext) -> dg.AssetsDefinition:
         gates = (forecast_gate, trading_gate)
         judged = pl.concat(gates).select("month", "as_of").unique().sort("month")
         frames = [
-            verdicts.promotion(*(gate.filter(month=month) for gate in gates), month=month, as_of=as_of)
+            verdicts.promotion(
+                *(gate.filter(month=month) for gate in gates), month=month, as_of=as_of, withheld=withheld
+            )
             for month, as_of in judged.iter_rows()
         ]
         return pl.concat([GATES.empty(), *frames])

@@ -75,7 +75,7 @@ def revised_source(
         bars = opened()
         if not isinstance(bars, Dated):
             return dg.SkipReason("a made-up market is never revised.")
-        agreed: dict[str, str] = orjson.loads(context.cursor or "{}")
+        agreed = _agreed(context)
         try:
             states = _states(bars, runtime)
             changed = sorted(name for name, state in states.items() if agreed.get(name) != state)
@@ -93,6 +93,18 @@ def revised_source(
         return dg.SkipReason(f"{len(found)} files compared, nothing stored differs, {left} left to compare.{told}")
 
     return revised_source
+
+
+def _agreed(context: dg.SensorEvaluationContext) -> dict[str, str]:
+    """Return what the cursor says; one that cannot be read is begun anew, which costs a comparison and no more."""
+    try:
+        found = orjson.loads(context.cursor or "{}")
+    except orjson.JSONDecodeError:
+        found = None
+    if isinstance(found, dict) and all(isinstance(state, str) for state in found.values()):
+        return found
+    context.log.warning("the cursor could not be read (%.60s): every month file is compared anew.", context.cursor)
+    return {}
 
 
 def _states(source: Dated, runtime: Runtime) -> dict[str, str]:

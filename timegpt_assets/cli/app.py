@@ -13,7 +13,7 @@ from typing import Any, ParamSpec
 
 import orjson
 import typer
-from rich.console import Console
+from rich.text import Text
 
 from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.market.daily_files import DailyFileError
@@ -42,6 +42,7 @@ from timegpt_assets.cli.options import (
     Symbols,
 )
 from timegpt_assets.cli.same_origin import LOOPBACK
+from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.core import calendar
 from timegpt_assets.definitions import PROJECT, inherited_settings, load_runtime, said_before
@@ -58,7 +59,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Minute bars to honest, budgeted TimeGPT forecasts, backtests and gates.",
 )
-messages = Console(stderr=True)
+messages = Terminal(stderr=True)
 FAILED, GATES_FAILED, DATA_FAILED = 1, 3, 4
 EXPECTED = (
     ConfigError,
@@ -72,6 +73,7 @@ EXPECTED = (
     DailyFileError,
     CallError,
     calendar.NotASession,
+    calendar.OutsideCalendar,
     calendar.StillOpen,
 )
 
@@ -87,8 +89,8 @@ def verb(name: str | None = None) -> Callable[[Callable[P, None]], Callable[P, N
             try:
                 function(*args, **kwargs)
             except EXPECTED as error:
-                messages.print("[bold red]error[/]", end=" ")
-                messages.print(view.error_text(error), markup=False, highlight=False, soft_wrap=True)
+                messages.print(Text("error", "bold red"), end=" ")
+                messages.print(view.error_text(error), soft_wrap=True)
                 raise typer.Exit(FAILED) from error
 
         app.command(name)(command)
@@ -129,7 +131,7 @@ def make(
         sys.stdout.write(orjson.dumps(figures, default=str).decode() + "\n")
     else:
         if data_quality:
-            cli_bars.shown(figures["data_quality"], Console())
+            cli_bars.shown(figures["data_quality"], Terminal())
         view.show(figures, messages)
     return figures
 
@@ -207,10 +209,10 @@ def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = 
         )
         if of_data and not figures["data_quality"]["passed"]:
             for line in cli_bars.failures(figures["data_quality"]):
-                messages.print(line, markup=False, soft_wrap=True)
+                messages.print(line, soft_wrap=True)
             raise typer.Exit(DATA_FAILED)
         if judged and figures["gates_failed"]:
-            messages.print(f"gates failed: {', '.join(figures['gates_failed'])}", markup=False, soft_wrap=True)
+            messages.print(f"gates failed: {', '.join(figures['gates_failed'])}", soft_wrap=True)
             raise typer.Exit(GATES_FAILED)
 
     command.__doc__ = doing
@@ -261,7 +263,7 @@ def config(json: Json = False, settings: Set = None, profile: Profile = None) ->
     runtime = load_runtime(settings or (), profile=profile)
     view.show_settings(runtime.settings, as_json=json)
     for warning in runtime.settings.warnings:
-        messages.print(f"[yellow]note[/] {warning}", soft_wrap=True)
+        messages.print(Text("note", "yellow"), warning, soft_wrap=True)
 
 
 @verb()
@@ -280,7 +282,7 @@ def ui(port: int = 3000, host: Host = "127.0.0.1", settings: Set = None, profile
         "DAGSTER_IS_DEV_CLI": "1",
     }
     if host not in LOOPBACK:
-        messages.print(f"note: whoever reaches {host}:{port} can launch and spend; there is no login.", markup=False)
+        messages.print(f"note: whoever reaches {host}:{port} can launch and spend; there is no login.")
     raise typer.Exit(services.serve(PROJECT / "workspace.yaml", host=host, port=port))
 
 

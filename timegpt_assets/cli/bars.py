@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 import polars as pl
-from rich.console import Console
 from rich.table import Table
 
 from timegpt_assets.assets.bars import verdicts
 from timegpt_assets.cli.context import CommandContext
+from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import core_inputs
 from timegpt_assets.core.bars import quality_report
 
@@ -45,7 +45,7 @@ def failures(report: dict[str, Any]) -> list[str]:
     return lines or ["nothing was judged. Name sessions that have closed with --start and --end."]
 
 
-def shown(report: dict[str, Any], out: Console) -> None:
+def shown(report: dict[str, Any], out: Terminal) -> None:
     """Print the report as tables: per rule, the days that broke one, symbols without rows, minutes without a print."""
     rules = Table("rule", "severity", "symbol days", "rows", "first", title="verdicts per rule")
     for row in report["rules"]:
@@ -57,13 +57,13 @@ def shown(report: dict[str, Any], out: Console) -> None:
     _listed(out, "sessions without rows", report["absences"], ("symbol", "first", "last", "sessions", "kind"))
     _listed(out, "minutes without a print", report["missing_minutes"], ("symbol", "days", "minutes"))
     totals = ", ".join(f"{count:,} {verdict}" for verdict, count in report["verdicts"].items())
-    out.print(f"{report['symbol_days']:,} symbol days of {report['symbols']} symbols: {totals}.", highlight=False)
+    out.print(f"{report['symbol_days']:,} symbol days of {report['symbols']} symbols: {totals}.")
     if report["outside"]:
         out.print(f"{report['outside']:,} more lie before data.start_date and have no rows: outside the data.")
-    out.print(f"data quality report: {report['path']}", soft_wrap=True, highlight=False)
+    out.print(f"data quality report: {report['path']}", soft_wrap=True)
 
 
-def _listed(out: Console, title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+def _listed(out: Terminal, title: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
     if not rows:
         return
     more = f", the first {LISTED} of {len(rows):,}" if len(rows) > LISTED else ""

@@ -12,13 +12,13 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from timegpt_assets.adapters.timegpt import cache_care
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets.cli.context import opened
 from timegpt_assets.cli.options import End, Json, Profile, Reask, Set, Start
+from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import core_inputs
 from timegpt_assets.core.forecasts import bulk
 from timegpt_assets.core.forecasts import snapshots as schedule
@@ -97,7 +97,7 @@ def show(found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
         return
-    out = Console()
+    out = Terminal()
     by_month = len(found["by_day"]) > ROWS_SHOWN
     table = Table(
         "month" if by_month else "day", "snapshots", "needed", "cached", title=f"{found['profile']}: {found['host']}"
@@ -110,17 +110,13 @@ def show(found: dict[str, Any], *, as_json: bool) -> None:
         f"{found['calls_needed']} calls needed{money} ({found['requests_needed']} requests of at most "
         f"{found['max_bytes_per_request']:,} bytes, {found['model_params_needed']} for the model's parameters), "
         f"{found['requests_cached']} cached. Left: {_left(found)}.",
-        highlight=False,
     )
     out.print(
         f"Payable now: {found['days_payable_now']} of {found['days']} days in {found['runs_now']} runs. "
         f"Last call payable on {found['finished_on'] or 'no day: ' + found['why_waiting']}.",
-        highlight=False,
     )
     years = found["calls_a_year"]
-    out.print(
-        f"A year of history: {years['single']} calls singly, {years['cross_validation']} in bulk.", highlight=False
-    )
+    out.print(f"A year of history: {years['single']} calls singly, {years['cross_validation']} in bulk.")
 
 
 def _left(found: dict[str, Any]) -> str:
@@ -135,14 +131,13 @@ def _grouped(rows: Sequence[dict[str, Any]], by_month: bool) -> dict[str, list[i
     return dict(sums)
 
 
-def reasked(runtime: Runtime, days: Sequence[date], messages: Console) -> None:
+def reasked(runtime: Runtime, days: Sequence[date], messages: Terminal) -> None:
     """Print what paying again for these days costs, before anything is sent."""
     found = planned(runtime, days, reask=True)
     messages.print(
         f"--reask: {found['calls_needed']} calls for {found['snapshots']} snapshots on {found['days']} days will be "
         f"paid again (money: {found['money'] if found['money'] is not None else 'no price_per_call'}), left: "
         f"{_left(found)}.",
-        highlight=False,
         soft_wrap=True,
     )
 
@@ -171,7 +166,7 @@ def budget(
     table = Table("what", "value", title=f"account {owner.name} at {owner.host}")
     for name, value in found.items():
         table.add_row(name.replace("_", " "), _said(value))
-    Console().print(table)
+    Terminal().print(table)
 
 
 def _said(value: object) -> str:
@@ -209,8 +204,8 @@ def cache(
     if json:
         sys.stdout.write(orjson.dumps(found).decode() + "\n")
     else:
-        Console().print(", ".join(f"{name} {value}" for name, value in found.items() if name != "damaged"))
+        Terminal().print(", ".join(f"{name} {value}" for name, value in found.items() if name != "damaged"))
         for damage in report.damaged:
-            Console(stderr=True).print(damage, markup=False, soft_wrap=True)
+            Terminal(stderr=True).print(damage, soft_wrap=True)
     if report.damaged:
         raise typer.Exit(DAMAGED)

@@ -12,10 +12,11 @@ from typing import Any
 import orjson
 import polars as pl
 from dagster import AssetKey
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from timegpt_assets.cli.context import CommandContext
+from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config.settings import Settings, resolved
 from timegpt_assets.core.tables.columns import WILDCARD
 from timegpt_assets.core.tables.gates import GATES
@@ -26,7 +27,7 @@ from timegpt_assets.engine.plans import PartitionRef, RangeRun
 class Progress:
     """Prints a line per range run as it ends, and keeps how long the range runs took."""
 
-    def __init__(self, messages: Console) -> None:
+    def __init__(self, messages: Terminal) -> None:
         self._messages = messages
         self._began = self._started = time.monotonic()
 
@@ -44,8 +45,8 @@ class Progress:
         span = range_run.first if range_run.first == range_run.last else f"{range_run.first} .. {range_run.last}"
         took = time.monotonic() - self._started
         count = len(range_run.partitions) * len(range_run.assets)
-        line = f"[green]✓[/] {names}  [dim]{span}[/]  {count} partitions  {took:.1f} s"
-        self._messages.print(line, highlight=False, soft_wrap=True)
+        said = Text.assemble(("✓", "green"), f" {names}  ", (span, "dim"), f"  {count} partitions  {took:.1f} s")
+        self._messages.print(said, soft_wrap=True)
 
 
 def figures(command: CommandContext, days: Sequence[date], outcome: Outcome, progress: Progress) -> dict[str, Any]:
@@ -89,9 +90,9 @@ def _verdicts(command: CommandContext, days: Sequence[date]) -> dict[str, int]:
     return dict(quality.group_by("verdict").len().sort("verdict").iter_rows())
 
 
-def show(found: dict[str, Any], messages: Console) -> None:
+def show(found: dict[str, Any], messages: Terminal) -> None:
     """Print the figures as tables on standard output."""
-    out = Console()
+    out = Terminal()
     if found["summary"]:
         table = Table("figure", "value", title=f"{found['profile']}: {found['first_day']} to {found['last_day']}")
         for name, value in found["summary"].items():
@@ -106,7 +107,6 @@ def show(found: dict[str, Any], messages: Console) -> None:
             f"{len(found['days_waiting'])} days from {found['days_waiting'][0]} to {found['days_waiting'][-1]} wait: "
             f"{found['why_waiting']} Run the same again on the next budget day, or let the sensor resume_backfill.",
             soft_wrap=True,
-            highlight=False,
         )
     if stale := found.get("stale"):
         out.print(
@@ -114,7 +114,6 @@ def show(found: dict[str, Any], messages: Console) -> None:
             f"{', '.join(f'{len(keys)} of {name}' for name, keys in stale.items())}. Make them again: "
             f"timegpt-assets backfill --stale --start {found['first_day']} --end {found['last_day']}",
             soft_wrap=True,
-            highlight=False,
         )
     out.print(
         f"{found['partitions_made']} partitions made in {found['runs']} runs, {found['partitions_there']} already "
@@ -134,7 +133,10 @@ def _gate_table(gates: Sequence[dict[str, Any]]) -> Table:
         criteria = ", ".join(dict.fromkeys(gate["criterion"] for gate in alike))
         who = ", ".join(dict.fromkeys(gate["symbol"] for gate in alike if gate["symbol"] != WILDCARD))
         table.add_row(
-            name, "[green]yes[/]" if passed else "[red]no[/]", criteria + (f" of {who}" if who else ""), reason
+            name,
+            Text("yes", "green") if passed else Text("no", "red"),
+            criteria + (f" of {who}" if who else ""),
+            reason,
         )
     return table
 
@@ -149,7 +151,7 @@ def show_settings(settings: Settings, *, as_json: bool) -> None:
     table = Table("key", "value", "from", title=f"profile {settings.profile}")
     for row in rows:
         table.add_row(row.key, str(row.value), row.origin)
-    Console().print(table)
+    Terminal().print(table)
 
 
 def error_text(error: Exception) -> str:

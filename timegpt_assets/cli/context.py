@@ -15,12 +15,12 @@ import dagster as dg
 import polars as pl
 import yaml
 from dagster._check import CheckError
-from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from timegpt_assets import run_owners
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.definitions import PROJECT, build_definitions
 from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine
@@ -62,12 +62,12 @@ def opened(runtime: Runtime, *, report: Callable[[RangeRun, bool], None]) -> Ite
     home = dagster_home(runtime)
     claim(home, runtime)
     repository = build_definitions(runtime).get_repository_def()
-    messages = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    messages = Terminal(stderr=True)
     with _environment(home), _instance(home) as instance:
         if note := foreign_home(runtime, home):
-            messages.print(note)
+            messages.print(note, soft_wrap=True)
         for line in run_owners.free_dead(instance):
-            messages.print(line)
+            messages.print(line, soft_wrap=True)
         yield CommandContext(
             runtime=runtime,
             graph=graph_context(runtime.settings),

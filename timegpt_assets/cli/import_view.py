@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from timegpt_assets.adapters.market.vendor_bars import Imported
+from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.core.vendors.findings import Finding
 
 LISTED = 40
@@ -38,13 +38,13 @@ def _file(one: Imported) -> dict[str, Any]:
     }
 
 
-def show(told: Sequence[Imported], judged: pl.DataFrame, root: Path, out: Console) -> None:
+def show(told: Sequence[Imported], judged: pl.DataFrame, root: Path, out: Terminal) -> None:
     """Print what became of the files, worst first, what was inferred, the verdicts per symbol, and the totals."""
     _show_files(sorted(told, key=lambda one: (not one.wrong, one.file.shown)), out)
     _show_findings([one for one in told if not one.wrong], out)
     for one in told:
         if one.looked_at is not None:
-            out.print(f"{escape(one.file.parts[-1])}: first bars as they would be stored", highlight=False)
+            out.print(f"{escape(one.file.parts[-1])}: first bars as they would be stored")
             out.print(_bars(one.looked_at))
     if judged.height:
         names = ("symbol", "first", "last", "ok", "warned", "quarantined", "no data", "first reason")
@@ -53,10 +53,10 @@ def show(told: Sequence[Imported], judged: pl.DataFrame, root: Path, out: Consol
             table.add_row(*(escape(str(value)) for value in row))
         out.print(table)
     for line in _closing(told, root):
-        out.print(line, soft_wrap=True, highlight=False, markup=False)
+        out.print(line, soft_wrap=True)
 
 
-def _show_files(told: Sequence[Imported], out: Console) -> None:
+def _show_files(told: Sequence[Imported], out: Terminal) -> None:
     table = Table("file", "format", "rows", "new", "there", "replaced", "left out", title="files")
     for one in told[:LISTED]:
         counts = (f"{getattr(one, name):,}" for name in COUNTS)
@@ -67,10 +67,10 @@ def _show_files(told: Sequence[Imported], out: Console) -> None:
     if len(told) > LISTED:
         out.print(f"and {len(told) - LISTED:,} files more")
     for one in [one for one in told if one.wrong][:LISTED]:
-        out.print(f"refused: {one.file.shown} {one.wrong}", soft_wrap=True, highlight=False, markup=False, style="red")
+        out.print(f"refused: {one.file.shown} {one.wrong}", soft_wrap=True, style="red")
 
 
-def _show_findings(told: Sequence[Imported], out: Console) -> None:
+def _show_findings(told: Sequence[Imported], out: Terminal) -> None:
     """Print each question's answers, once for all the files that got the same, with the first one's evidence."""
     groups: dict[tuple[str, str], list[tuple[Imported, Finding]]] = {}
     for one in told:
@@ -78,7 +78,7 @@ def _show_findings(told: Sequence[Imported], out: Console) -> None:
             groups.setdefault((found.question, found.answer), []).append((one, found))
     for members in list(groups.values())[:LISTED]:
         many = f" [{len(members):,} of {len(told):,} files]" if len(told) > 1 else ""
-        out.print(f"inferred: {members[0][1]}{many}", soft_wrap=True, highlight=False, markup=False)
+        out.print(f"inferred: {members[0][1]}{many}", soft_wrap=True)
     if len(groups) > LISTED:
         out.print(f"and {len(groups) - LISTED:,} inferences more; --json lists them all, by file")
 

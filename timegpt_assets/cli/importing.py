@@ -13,7 +13,6 @@ from typing import Annotated, Literal
 import orjson
 import polars as pl
 import typer
-from rich.console import Console
 from rich.progress import track
 
 from timegpt_assets.adapters.market.market_data import LocalMarketData, MarketDataError
@@ -22,6 +21,7 @@ from timegpt_assets.adapters.market.vendor_files import Limits, files
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.cli import import_view
 from timegpt_assets.cli.options import Json, Profile, Set
+from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import core_inputs
 from timegpt_assets.core import calendar
 from timegpt_assets.core.bars import session_grid
@@ -100,7 +100,7 @@ def import_bars(
     if json:
         sys.stdout.write(orjson.dumps(import_view.plain(told, judged, root), default=str).decode() + "\n")
     else:
-        import_view.show(told, judged, root, Console())
+        import_view.show(told, judged, root, Terminal())
     if code := exit_code(told, judged):
         raise typer.Exit(code)
 
@@ -132,7 +132,7 @@ def imported(
     limits = Limits(**runtime.settings.importing.model_dump())
     template = runtime.settings.data.template
     importer = Importer(objects=LocalStore(root), template=template, said=said, limits=limits, replace=replace)
-    messages = Console(stderr=True)
+    messages = Terminal(stderr=True)
     found = track(files(path, limits), "looking" if look else "importing", console=messages, transient=True)
     return [importer.looked_at(file) if look else importer.imported(file) for file in found]
 

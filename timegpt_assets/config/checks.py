@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from timegpt_assets.config.forecasting import PROVIDER_HOST, Forecast, ForecastGrid
@@ -56,12 +55,8 @@ def modes(profile: str, data: Data, forecast: Forecast) -> Refusals:
 
 
 def addresses(forecast: Forecast) -> Refusals:
-    """Refuse addresses that are none, and addresses that carry a password."""
-    for key, url in (("base_url", forecast.base_url), ("api_budget.ledger_url", forecast.api_budget.ledger_url)):
-        if url and urlsplit(url).password is not None:
-            remedy = "Leave it out of the address; for PostgreSQL use PGPASSWORD or ~/.pgpass."
-            yield Refusal(f"forecast.{key}", "an address without a password", remedy)
-    if forecast.base_url and not re.match(r"https?://[^/]+", forecast.base_url):
+    """Refuse addresses that are none, and users in them: httpx would send theirs in place of the key."""
+    if forecast.base_url and not re.fullmatch(r"https?://[^/@?#]+(/[^@?#]*)?", forecast.base_url):
         remedy = "Write it like http://127.0.0.1:8080, or null for the provider."
         yield Refusal("forecast.base_url", "null or an http(s) address", remedy)
 

@@ -13,7 +13,9 @@ _SECRET_VALUE = re.compile(
     r"(nixak-|nixtla-|sk-|ghp_|github_pat_|xox[abp]-|AKIA|AIza|ya29\.|eyJ)\S{8,}"  # tokens known by how they begin
     r"|(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{32,}"  # one long word of letters and digits: no name, date or path
 )
-_URL_PASSWORD = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*(?=@)")
+_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][\w.+-]*)://(?P<rest>[^\s'\"]+)")
+_PLACES = ("gs", "file", "sqlite")
+"""Schemes of places: what stands before an @ in one is part of a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,5 +70,30 @@ def looks_secret(value: object) -> bool:
     return isinstance(value, str) and _SECRET_VALUE.search(value) is not None
 
 
+def carries_password(address: str) -> bool:
+    """Return whether an address may hold a password: after the user, or among what is asked.
+
+    A password may hold the very characters that end one elsewhere (/, ?, #, @), so it is looked for up to the last @.
+    """
+    found = _ADDRESS.fullmatch(address.replace(" ", "%20"))
+    if found is None or found["scheme"].lower() in _PLACES:
+        return False
+    entering = found["rest"].rpartition("@")[0]
+    asked = found["rest"].partition("?")[2].replace("#", "&").split("&")
+    return any(mark in entering for mark in ":?#") or any(SECRET_KEY.search(one.partition("=")[0]) for one in asked)
+
+
 def _veiled(text: str) -> str:
-    return _SECRET_VALUE.sub(REDACTED, _URL_PASSWORD.sub(REDACTED, text))
+    return _SECRET_VALUE.sub(REDACTED, _ADDRESS.sub(_bare, text))
+
+
+def _bare(address: re.Match[str]) -> str:
+    """Return an address that carries a password without whatever could belong to it."""
+    scheme, rest = address["scheme"], address["rest"]
+    if not carries_password(address[0]):
+        return address[0]
+    entering, at, place = rest.rpartition("@")
+    if at and any(mark in entering for mark in "?#"):
+        return f"{scheme}://{REDACTED}"
+    place, asked, _ = place.partition("?")
+    return f"{scheme}://{REDACTED + at if at else ''}{place}{asked}{REDACTED if asked else ''}"

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from timegpt_assets.config.base import Section
 from timegpt_assets.config.checks import refusals
-from timegpt_assets.config.errors import MISSING, SECRET_KEY, Fault, looks_secret
+from timegpt_assets.config.errors import MISSING, SECRET_KEY, Fault, carries_password, looks_secret
 from timegpt_assets.config.layers import Layer, nested
 from timegpt_assets.config.schema import SECTIONS, Path, allowed_at, annotation_at, dotted, model_of, names_of
 
@@ -71,6 +71,10 @@ def _secrets(leaves: Layer) -> Iterator[Fault]:
         if looks_secret(leaf.value):
             remedy = "Take it out: secrets stand in the environment or .env (TIMEGPT_API_KEY), never in settings."
             yield Fault(file=leaf.origin, key=dotted(path), value=leaf.value, allowed="no secret", remedy=remedy)
+        elif isinstance(leaf.value, str) and carries_password(leaf.value):
+            remedy = "Leave it out of the address; for PostgreSQL use PGPASSWORD or ~/.pgpass."
+            allowed = "an address without a password"
+            yield Fault(file=leaf.origin, key=dotted(path), value=leaf.value, allowed=allowed, remedy=remedy)
 
 
 def _value(tree: Mapping[str, Any], path: Path) -> Any:

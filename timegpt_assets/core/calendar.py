@@ -25,6 +25,10 @@ class NotASession(ValueError):
     """Raised for a day on which the exchange does not open; names the day and the nearest sessions."""
 
 
+class OutsideCalendar(ValueError):
+    """Raised for a day the calendar does not cover, which a clock that was never set also asks for."""
+
+
 class StillOpen(ValueError):
     """Raised for a session that has not closed; names it and the newest one that has."""
 
@@ -106,7 +110,7 @@ def shifted(day: date, sessions: int) -> date:
     calendar = _calendar()
     position = _position(day) + sessions
     if not 0 <= position < len(calendar.days):
-        raise ValueError(
+        raise OutsideCalendar(
             f"{sessions:+d} sessions from {day} lies outside the calendar ({FIRST_DAY}..{LAST_DAY}). "
             "Ask for fewer sessions, or widen FIRST_DAY/LAST_DAY in core/calendar.py."
         )
@@ -163,7 +167,7 @@ def _position(day: date) -> int:
 
 def _check_covered(day: date) -> None:
     if not FIRST_DAY <= day <= LAST_DAY:
-        raise ValueError(
+        raise OutsideCalendar(
             f"{day} lies outside the calendar ({FIRST_DAY}..{LAST_DAY}). "
             "Ask for a day inside it, or widen FIRST_DAY/LAST_DAY in core/calendar.py."
         )

@@ -4,6 +4,7 @@ Belongs here: the note on the Dagster instance itself, so that command line, dae
 somebody asked for is ever noted: nothing is paid for because it happens to be missing.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -15,6 +16,8 @@ import orjson
 from timegpt_assets.engine.engine import Outcome
 
 _KEY = "timegpt_assets/pending"
+_DAMAGED = f"{_KEY}/damaged"
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +32,19 @@ class Pending:
 
 
 def waiting(instance: dg.DagsterInstance) -> list[Pending]:
-    """Return what waits, in the order it was asked for."""
-    noted = instance.daemon_cursor_storage.get_cursor_values({_KEY}).get(_KEY)
-    return [_read(entry) for entry in orjson.loads(noted or "[]")]
+    """Return what waits, in the order it was asked for. What cannot be read is set aside and said, never raised."""
+    noted = instance.daemon_cursor_storage.get_cursor_values({_KEY}).get(_KEY) or "[]"
+    read = [_read(entry) for entry in _entries(noted)]
+    good = [entry for entry in read if entry is not None]
+    if len(good) < len(read):
+        _keep(instance, good, damaged=noted)
+        _LOG.warning(
+            "%d notes of what waits could not be read: set aside under %s, %d are left. Ask for those days again.",
+            len(read) - len(good),
+            _DAMAGED,
+            len(good),
+        )
+    return good
 
 
 def note(
@@ -50,7 +63,7 @@ def note(
         unpaid = (min(outcome.pending), max(outcome.pending))
         kept.append(Pending(first=unpaid[0], last=unpaid[1], assets=same[0], symbols=same[1], why=outcome.why))
     if kept != waiting(instance):
-        instance.daemon_cursor_storage.set_cursor_values({_KEY: orjson.dumps([asdict(p) for p in kept]).decode()})
+        _keep(instance, kept)
 
 
 def forget(instance: dg.DagsterInstance) -> int:
@@ -60,7 +73,28 @@ def forget(instance: dg.DagsterInstance) -> int:
     return count
 
 
-def _read(entry: dict[str, Any]) -> Pending:
-    first, last = (date.fromisoformat(str(entry[name])) for name in ("first", "last"))
-    assets, symbols = (tuple(map(str, entry[name])) for name in ("assets", "symbols"))
-    return Pending(first=first, last=last, assets=assets, symbols=symbols, why=str(entry["why"]))
+def _keep(instance: dg.DagsterInstance, entries: Sequence[Pending], *, damaged: str = "") -> None:
+    if damaged:  # in a call of its own: Dagster changes what is there or adds what is not, never both
+        instance.daemon_cursor_storage.set_cursor_values({_DAMAGED: damaged})
+    text = orjson.dumps([asdict(entry) for entry in entries]).decode()
+    instance.daemon_cursor_storage.set_cursor_values({_KEY: text})
+
+
+def _entries(noted: str) -> list[Any]:
+    """Return the notes as they are stored; something that is no list of them is one that cannot be read."""
+    try:
+        found = orjson.loads(noted)
+    except orjson.JSONDecodeError:
+        return [None]
+    return found if isinstance(found, list) else [None]
+
+
+def _read(entry: Any) -> Pending | None:
+    """Return the note, None for one of another shape."""
+    try:
+        first, last = (date.fromisoformat(entry[name]) for name in ("first", "last"))
+        assets, symbols = (tuple(entry[name]) for name in ("assets", "symbols"))
+        note = Pending(first=first, last=last, assets=assets, symbols=symbols, why=str(entry["why"]))
+    except (TypeError, KeyError, ValueError):
+        return None
+    return note if all(isinstance(name, str) for name in (*assets, *symbols)) and first <= last else None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from timegpt_assets.config.errors import ConfigError
+from timegpt_assets.config.errors import ConfigError, carries_password, redacted
 from timegpt_assets.config.settings import load_settings
 
 NO_PRESET_HORIZON = "snapshot_preset: snapshots_et\n"
@@ -192,6 +192,16 @@ def test_a_config_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         "forecast.model=nixak-0123456789abcdef",
         "forecast.base_url=http://me:hunter2@127.0.0.1/",
         "forecast.api_budget.ledger_url=postgresql://me:hunter2@db/x",
+        "forecast.api_budget.ledger_url=postgresql://me:hunter2/hunter2@db/x",
+        "forecast.api_budget.ledger_url=postgresql://me:hunter2@hunter2@db/x",
+        "forecast.api_budget.ledger_url=postgresql://me:hunter2?hunter2@db/x",
+        "forecast.api_budget.ledger_url=postgresql://me:hunter2#hunter2@hunter2",
+        "forecast.api_budget.ledger_url=postgresql://db/x?user=me&password=hunter2",
+        "forecast.api_budget.ledger_url=postgresql://db/x?password=hunter2@hunter2",
+        "forecast.base_url=https://hunter2:@api.nixtla.io",
+        "tsfm.base_url=http://me:hunter2@127.0.0.1/",
+        "tsfm.base_url=http://me:hunter2/@127.0.0.1/",
+        "data.root=postgresql://me:hunter2@db/x",
     ],
 )
 def test_a_secret_in_the_settings_is_refused_and_not_repeated(override: str) -> None:
@@ -200,6 +210,15 @@ def test_a_secret_in_the_settings_is_refused_and_not_repeated(override: str) -> 
     assert "hunter2" not in str(refused.value)
     assert "0123456789abcdef" not in str(refused.value)
     assert "[REDACTED]" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql://me@db:5432/x?sslmode=require", "gs://bucket/a:b@c", "sqlite:////srv/a:b@c/ledger.sqlite"],
+)
+def test_an_address_without_a_password_is_shown_as_it_is(address: str) -> None:
+    assert not carries_password(address)
+    assert redacted("forecast.api_budget.ledger_url", address) == address
 
 
 def test_an_unset_root_says_what_to_set_when_it_is_used() -> None:

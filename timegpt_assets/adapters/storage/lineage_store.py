@@ -1,6 +1,8 @@
 """Where lineage records lie: one small JSON file per id, under the storage root, written once and never changed."""
 
 import json
+import logging
+import re
 from dataclasses import dataclass
 
 import polars as pl
@@ -8,7 +10,8 @@ import polars as pl
 from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.core.lineage import Lineage
 
-FOLDER = "lineage/"
+FOLDER, DAMAGED = "lineage/", "lineage/damaged/"
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,15 +21,32 @@ class LineageStore:
     objects: ObjectStore
 
     def record(self, lineage: Lineage) -> str:
-        """Keep the record and return its id; a record already there is left as it is. Raises ObjectStoreError."""
-        self.objects.write_new(f"{FOLDER}{lineage.lineage_id}.json", lineage.as_json().encode())
+        """Keep the record and return its id; one already there is left as it is. Raises ObjectStoreError."""
+        name, text = f"{FOLDER}{lineage.lineage_id}.json", lineage.as_json().encode()
+        if not self.objects.write_new(name, text):
+            there = self.objects.read(name)
+            if there is not None and there.data != text:
+                self._set_aside(name)
+                self.objects.write_new(name, text)
         return lineage.lineage_id
 
     def records(self) -> dict[str, Lineage]:
-        """Return every record by id."""
-        found = {name: self.objects.read(name) for name, _ in self.objects.names(FOLDER) if name.endswith(".json")}
-        stems = {name: name.removeprefix(FOLDER).removesuffix(".json") for name in found}
-        return {stems[name]: Lineage(**json.loads(one.data)) for name, one in found.items() if one is not None}
+        """Return every record by id. An id is a digest: what does not agree with its own is set aside and said."""
+        names = [name for name, _ in self.objects.names(FOLDER) if re.fullmatch(f"{FOLDER}[^/]+[.]json", name)]
+        found: dict[str, Lineage] = {}
+        for name in names:
+            stem, one = name.removeprefix(FOLDER).removesuffix(".json"), self.objects.read(name)
+            record = None if one is None else _read(one.data)
+            if record is not None and record.lineage_id == stem:
+                found[stem] = record
+            elif one is not None:
+                self._set_aside(name)
+        return found
+
+    def _set_aside(self, name: str) -> None:
+        target = f"{DAMAGED}{name.removeprefix(FOLDER)}"
+        self.objects.move(name, target)
+        _LOG.warning("%s is no record of lineage, or was edited: moved to %s.", name, self.objects.shown(target))
 
     def table(self) -> pl.DataFrame:
         """Return every record as a row: lineage_id, then the contract's fields; parents as text."""
@@ -35,3 +55,11 @@ class LineageStore:
             for key, record in self.records().items()
         ]
         return pl.DataFrame(rows)
+
+
+def _read(data: bytes) -> Lineage | None:
+    """Return the record, None for bytes that are none."""
+    try:
+        return Lineage(**json.loads(data))
+    except (ValueError, TypeError, RecursionError):
+        return None

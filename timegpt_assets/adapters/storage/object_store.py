@@ -5,11 +5,12 @@ means is said by whoever writes it. Readers see what was there before a write or
 """
 
 import fcntl
+import glob
 import os
-import threading
+import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias
@@ -137,41 +138,28 @@ class LocalStore:
     def write_new(self, name: str, data: Bytes) -> bool:
         """Store the bytes, synced to the disk with their folder, unless the file exists. Raises ObjectStoreError."""
         path = self.path(name)
-        half = _beside(path, f"{os.getpid()}.{threading.get_ident()}.half")
         with remedied(path, "written"):
             if path.exists():
                 return False
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with half.open("wb") as file:
-                    _write_synced(file.fileno(), data)
-                os.link(half, path)  # unlike a rename, a link refuses to replace what another process just stored
-            except FileExistsError:
-                return False
-            finally:
-                half.unlink(missing_ok=True)
+            with _written(path, data) as half:
+                try:
+                    os.link(half, path)  # unlike a rename, a link refuses to replace what another process just stored
+                except FileExistsError:
+                    return False
             _sync_folder(path.parent)
             return True
 
     def update(self, name: str, change: Callable[[Current], Bytes]) -> None:
-        """Replace the file: lock the one beside it, write, sync, rename. Raises ObjectStoreError, and leaves the old
-        file.
-
-        The name beside it is fixed: the next writer overwrites what a killed one left.
-        """
+        """Replace the file: lock, write beside it, sync, rename. Raises ObjectStoreError, and leaves the old file."""
         path = self.path(name)
-        beside = _beside(path, "tmp")
         with remedied(path, "written", self.lock_timeout_s):
             if not path.parent.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-            with _claimed(beside, self.lock_timeout_s) as handle, ExitStack() as opened:
-                try:
-                    data = change(lambda: (file := self.opened(name)) and opened.enter_context(file))
-                    _write_synced(handle, data)
-                    beside.replace(path)
-                except BaseException:
-                    beside.unlink(missing_ok=True)
-                    raise
+            with _locked(path, self.lock_timeout_s), ExitStack() as opened:
+                data = change(lambda: (file := self.opened(name)) and opened.enter_context(file))
+                with _written(path, data) as half:
+                    half.replace(path)
 
     def move(self, name: str, target: str) -> None:
         """Rename the file."""
@@ -216,33 +204,77 @@ def remedied(path: Path, what: str, lock_timeout_s: float = 0.0) -> Iterator[Non
     except TimeoutError as error:
         raise ObjectStoreError(
             f"{path}: another process has held its lock for {lock_timeout_s:g} s. "
-            "See what it does (fuser on the .tmp file beside it), end it if it hangs, and run again."
+            "See what it does (fuser on the .lock file beside it), end it if it hangs, and run again."
         ) from error
     except OSError as error:
         raise ObjectStoreError(f"{path} cannot be {what}: {error}. {REMEDIES[what]}") from error
 
 
 @contextmanager
-def _claimed(path: Path, timeout_s: float) -> Iterator[int]:
-    """Yield the handle of an empty file at ``path`` that nobody else writes, or raise TimeoutError.
+def _locked(path: Path, timeout_s: float) -> Iterator[None]:
+    """Hold the lock of a file, or raise TimeoutError; the system lets go of it when the process dies.
 
-    The file is its own lock, which the system lets go of when the process dies. Whoever waited for it may find that it
-    has been renamed to what it was written for meanwhile, and then begins again.
+    The lock lies on an empty file beside it that is never written to, so that whatever somebody put there in its place
+    stays as it is. Whoever waited for it may find that it was removed meanwhile, and then begins again.
     """
-    invalidate = time.monotonic() + timeout_s
+    lock, given_up_at = _beside(path, "lock"), time.monotonic() + timeout_s
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle, left = _opened_lock(lock)
         try:
             while not _taken(handle):
-                if time.monotonic() > invalidate:
-                    raise TimeoutError(path)
+                if time.monotonic() > given_up_at:
+                    raise TimeoutError(lock)
                 time.sleep(0.01)
-            if _is(path, handle):
-                os.ftruncate(handle, 0)
-                yield handle
+            if _is(lock, handle):
+                if left:
+                    _forget_halves(path)
+                try:
+                    yield
+                finally:
+                    with suppress(PermissionError):  # another user's, in a folder that is not ours
+                        lock.unlink(missing_ok=True)
                 return
         finally:
             os.close(handle)
+
+
+def _opened_lock(lock: Path) -> tuple[int, bool]:
+    """Return the handle of a lock file, and whether it was there: in use, or left by a process that was killed.
+
+    Reading is enough to lock, so one that another user left is no hindrance; what cannot even be read, or is a link,
+    is taken away.
+    """
+    try:
+        handle = os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        os.fchmod(handle, 0o644)  # whatever the umask: others must be able to lock it
+        return handle, False
+    except FileExistsError:
+        pass
+    try:
+        return os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CREAT, 0o644), True
+    except OSError:
+        lock.unlink(missing_ok=True)
+        return _opened_lock(lock)
+
+
+@contextmanager
+def _written(path: Path, data: Bytes) -> Iterator[Path]:
+    """Yield a synced file beside ``path`` under a name nobody could foresee; it is gone afterwards, or renamed."""
+    half = _beside(path, f"{secrets.token_hex(8)}.half")
+    handle = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+    try:
+        with os.fdopen(handle, "wb", buffering=0):
+            _write_synced(handle, data)
+        yield half
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def _forget_halves(path: Path) -> None:
+    """Remove what killed writers of the file left beside it; its lock must be held."""
+    for half in path.parent.glob(f".{glob.escape(path.name)}.*.half"):
+        with suppress(PermissionError):
+            half.unlink(missing_ok=True)
 
 
 def _is(path: Path, handle: int) -> bool:

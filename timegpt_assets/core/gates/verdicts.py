@@ -171,11 +171,14 @@ def trading_gate(
     return _gates(rows, month, as_of)
 
 
-def promotion(forecast_gate: pl.DataFrame, trading_gate: pl.DataFrame, *, month: str, as_of: date) -> pl.DataFrame:
+def promotion(
+    forecast_gate: pl.DataFrame, trading_gate: pl.DataFrame, *, month: str, as_of: date, withheld: str = ""
+) -> pl.DataFrame:
     """Return GATES: the account's verdict (``*``) and each symbol's, from the rows of both gates.
 
     The account is promoted when every ``*`` row passed; a symbol when the account is and all its own rows passed.
-    ``value`` counts the criteria passed, ``threshold`` all of them; the reason names the others.
+    ``value`` counts the criteria passed, ``threshold`` all of them; the reason names the others. ``withheld`` says why
+    nothing may be promoted, whatever passed.
     """
     columns = list(GATES.columns)
     judged = pl.concat([forecast_gate.select(columns), trading_gate.select(columns)])
@@ -184,9 +187,10 @@ def promotion(forecast_gate: pl.DataFrame, trading_gate: pl.DataFrame, *, month:
         own = judged.filter(pl.col("symbol").is_in([WILDCARD, symbol]))
         failed = own.filter(~pl.col("passed")).sort("gate", "symbol", "criterion")
         names = ", ".join(f"{gate}.{criterion}" for gate, criterion in failed.select("gate", "criterion").iter_rows())
-        reason = f"not passed: {names}" if names else "all passed"
+        reason = withheld or (f"not passed: {names}" if names else "all passed")
         counts = {"value": float(own.height - failed.height), "threshold": float(own.height), "n": own.height}
-        verdict = {"criterion": "promoted", "passed": bool(own.height) and failed.is_empty(), "reason": reason}
+        passed = bool(own.height) and failed.is_empty() and not withheld
+        verdict = {"criterion": "promoted", "passed": passed, "reason": reason}
         rows.append({"gate": "promotion", "symbol": symbol, **counts, **verdict})
     return _gates(rows, month, as_of)
 

@@ -1,6 +1,8 @@
 """The folder and the bucket keep the same promises; the bucket through the real client, against a local server."""
 
 import io
+import os
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -308,3 +310,42 @@ def test_a_file_read_in_parts_is_never_of_two_generations(server: GCSServer, buc
     opened.seek(300_000)
     with pytest.raises(ObjectStoreError, match="was replaced while it was read"):
         opened.read(10)
+
+
+@pytest.mark.parametrize("kind", ["symlink", "hard link", "unreadable", "fifo"])
+@pytest.mark.parametrize("suffix", ["lock", "tmp"])
+def test_what_lies_beside_a_file_is_neither_written_to_nor_in_the_way(tmp_path: Path, kind: str, suffix: str) -> None:
+    victim, folder = tmp_path / "victim", tmp_path / "tables"
+    folder.mkdir()
+    victim.write_text("mine")
+    beside = folder / f".name.{suffix}"
+    if kind == "symlink":
+        beside.symlink_to(victim)
+    elif kind == "hard link":
+        beside.hardlink_to(victim)
+    elif kind == "fifo":
+        os.mkfifo(beside)
+    else:
+        beside.write_text("left")
+        beside.chmod(0)
+    LocalStore(folder, lock_timeout_s=1).update("name", lambda _: b"new")
+    assert (folder / "name").read_bytes() == b"new"
+    assert victim.read_text() == "mine"
+
+
+def test_what_a_killed_writer_left_is_cleared_away_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / ".name.lock").touch()
+    (tmp_path / ".name.0123456789abcdef.half").write_text("half")
+    (tmp_path / ".name2.0123456789abcdef.half").write_text("another's")
+    LocalStore(tmp_path).update("name", lambda _: b"new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".name2.0123456789abcdef.half", "name"]
+
+
+def test_names_beside_a_file_cannot_be_foreseen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda self, target: (seen.append(self.name), replace(self, target))[1])
+    for _ in range(2):
+        LocalStore(tmp_path).update("name", lambda _: b"new")
+    assert len(set(seen)) == 2
+    assert all(re.fullmatch(r"\.name\.[0-9a-f]{16}\.half", name) for name in seen)

@@ -179,7 +179,7 @@ def test_rows_or_facts_of_other_symbols_are_refused_before_anything_is_written(t
     with pytest.raises(StoreError, match="plain finite JSON"):
         store.write(ASSET, DAY, rows("A"), keys=["A"], facts={"A": {"x": float("nan")}})
     assert not list(tmp_path.rglob("*.parquet"))
-    assert not list(tmp_path.rglob("*.tmp"))
+    assert not list(tmp_path.rglob(".*"))
 
 
 @pytest.mark.parametrize("damage", ["torn", "empty", "foreign", "footer"])
@@ -244,7 +244,7 @@ def test_a_lock_that_is_never_released_is_reported(tmp_path: Path) -> None:
     store = ParquetStore(LocalStore(tmp_path, lock_timeout_s=0.05))
     store.write(ASSET, DAY, rows("A"), keys=["A"])
     with (
-        FileLock(tmp_path / ASSET / f".{DAY}.parquet.tmp"),
+        FileLock(tmp_path / ASSET / f".{DAY}.parquet.lock"),
         pytest.raises(ObjectStoreError, match=r"held its lock for 0\.05 s"),
     ):
         store.write(ASSET, DAY, rows("B"), keys=["B"])

@@ -125,7 +125,7 @@ def stand(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stand]:
             yield Stand(ParquetStore(request.getfixturevalue("bucket")()), spawn, lambda: server.writing > 0)
     else:
         root = tmp_path / "tables"
-        beside = root / ASSET / f".{DAY}.parquet.tmp"
+        beside = root / ASSET / f".{DAY}.parquet.lock"
         with spawner(str(root), tmp_path) as spawn:
             yield Stand(ParquetStore(LocalStore(root)), spawn, beside.exists)
 

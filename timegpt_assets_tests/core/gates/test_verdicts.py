@@ -308,6 +308,9 @@ def test_promotion_needs_the_account_and_the_symbol() -> None:
     assert promoted(weak, trading_rows()) == {"*": True, "AAA": True, "BBB": False}
     poor = trading_rows(figures(TRADING_SCORES, hit_rate=0.47))
     assert promoted(good, poor) == {"*": False, "AAA": False, "BBB": False}
+    withheld = gates.promotion(good, good, **MONTH, withheld="not here")  # type: ignore[arg-type]
+    assert not withheld["passed"].any(), "whatever passed"
+    assert set(withheld["reason"]) == {"not here"}
     reason = gates.promotion(good, poor, **MONTH)["reason"]  # type: ignore[arg-type]
     assert set(reason) == {"not passed: trading_gate.hit_rate"}
 

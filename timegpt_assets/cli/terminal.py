@@ -1,0 +1,30 @@
+"""What a terminal is given: text as it is, never markup, and no control character of a name or a note is obeyed.
+
+Belongs here: the one console of the command line. What is printed is console.py and the verbs.
+"""
+
+import re
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""All but tab and newline; and what is invisible or turns the writing round."""
+
+
+class Terminal(Console):
+    """A console that takes every text literally; what is meant to be styled is a ``Text``."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        """Write to standard output, or to standard error."""
+        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return the text, printable; every text and every cell of a table comes by here."""
+        return super().render_str(printable(text), **options)
+
+
+def printable(text: str) -> str:
+    """Return the text with its control characters shown as escapes."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)

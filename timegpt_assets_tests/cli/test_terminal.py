@@ -1,0 +1,58 @@
+"""What a name or a note can do to a terminal: nothing. It is text, and is shown as it was written.
+
+Guards against a console, a style or a message of a later verb that takes somebody's words for markup.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+from rich.table import Table
+from typer.testing import CliRunner
+
+from timegpt_assets.cli import terminal
+from timegpt_assets.cli.app import app
+from timegpt_assets.cli.terminal import Terminal, printable
+
+PACKAGE = Path(terminal.__file__).parents[1]
+NASTY = "see [/ticket] [bold]:smile:\x1b]0;owned\x07\x1b[2J\r\u202egnp.exe"
+SHOWN = r"see [/ticket] [bold]:smile:\x1b]0;owned\x07\x1b[2J\r\u202egnp.exe"
+
+
+def test_a_text_a_cell_and_a_title_are_shown_as_they_were_written(capsys: pytest.CaptureFixture[str]) -> None:
+    out = Terminal()
+    table = Table(NASTY, title=NASTY)
+    table.add_row(NASTY)
+    out.print(NASTY, soft_wrap=True)
+    out.width = 200
+    out.print(table)
+    told = capsys.readouterr().out
+    assert told.count(SHOWN) == 4
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", told)
+
+
+def test_ordinary_words_are_left_alone() -> None:
+    assert printable("Zürich\t日本 ✓ 10 %\nline") == "Zürich\t日本 ✓ 10 %\nline"
+
+
+def test_every_message_of_the_command_line_goes_through_it() -> None:
+    found = [
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if re.search(r"rich\.console import|\bConsole\(", path.read_text())
+    ]
+    assert set(found) == {"cli/terminal.py"}
+
+
+def test_a_note_on_a_freeze_and_a_symbol_s_name_stop_no_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "configs").mkdir()
+    monkeypatch.setenv("TIMEGPT_ASSETS_CONFIG_DIR", str(tmp_path / "configs"))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    for words in (["freeze", "--why", NASTY], ["show"], ["thaw"]):
+        found = CliRunner().invoke(app, ["budget", *words, "--profile", "dev", "--set", "data.source=synthetic"])
+        assert found.exit_code == 0, found.output
+        assert ("[/ticket]" in found.output) == (words[0] != "thaw")
+    found = CliRunner().invoke(app, ["backfill", "--start", "2025-01-30", "--end", "2025-01-30", "--symbols", NASTY])
+    assert found.exit_code == 1
+    assert SHOWN in found.output
+    assert "is not in the universe" in found.output
