@@ -5,15 +5,16 @@ BIN := $(VENV)/bin
 PROFILE := $(or $(TIMEGPT_ASSETS_PROFILE),demo)
 RUN := VIRTUAL_ENV="$(CURDIR)/$(VENV)" PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help setup check test soak demo ui bench docs
+.PHONY: help setup check test soak demo ui bench docs lock
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-$(VENV)/.ready: requirements.lock pyproject.toml
+# Every file that is installed is named by its hash, the installer's own included; the project is built by what is locked.
+$(VENV)/.ready: requirements.lock installer.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r installer.lock
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 setup: $(VENV)/.ready  ## make .venv from the lock
@@ -39,6 +40,10 @@ ui: setup  ## the Dagster UI on the instance the command line uses
 
 bench: setup  ## every benchmark, one JSON line a figure
 	$(BIN)/python -m timegpt_assets_tests.benchmarks
+
+lock: setup  ## what pyproject.toml asks for, resolved into requirements.lock with hashes
+	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --generate-hashes --no-header --no-emit-index-url \
+	  --python-version 3.11 --output-file requirements.lock
 
 docs: setup  ## the generated reference pages
 	$(BIN)/python -m timegpt_assets_tests.reference_docs
