@@ -19,6 +19,7 @@ from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.adapters.timegpt.hosts import PROVIDER_URL
+from timegpt_assets.config.settings import resolved
 from timegpt_assets.io_managers import AnswersIOManager, TableIOManager
 from timegpt_assets.runtime import GS, Clock, MarketData, Runtime
 
@@ -129,6 +130,14 @@ class DailySource(dg.ConfigurableResource[DailyFiles]):
         return runtimes.daily_files(self.runtime)
 
 
+class AppliedSettings(dg.ConfigurableResource["AppliedSettings"]):
+    """What this code location runs under: the profile, and every setting that a shipped file does not say."""
+
+    profile: str
+    folder: str
+    said: dict[str, str]
+
+
 class WallClock(dg.ConfigurableResource[Clock]):
     """What time it is."""
 
@@ -208,6 +217,7 @@ def resources(runtime: Runtime, tables: TableIOManager) -> dict[str, Any]:
         runtime=runtime,
     )
     found: dict[str, Any] = {
+        "settings": applied_settings(runtime),
         "api_budget": budget,
         "answers_io_manager": answers,
         "forecaster": _forecaster(runtime, budget, answers),
@@ -226,6 +236,17 @@ def resources(runtime: Runtime, tables: TableIOManager) -> dict[str, Any]:
         "io_manager": Tables(place=data.storage_root, manager=tables),
     }
     return found | _cloud_storage(runtime)
+
+
+def applied_settings(runtime: Runtime) -> AppliedSettings:
+    """Return the resource that shows the settings: key -> value and where it was said."""
+    shipped = ("configs/", "preset ")
+    said = {
+        row.key: f"{row.value} ({row.origin})"
+        for row in resolved(runtime.settings)
+        if row.key != "profile" and not row.origin.startswith(shipped)
+    }
+    return AppliedSettings(profile=runtime.settings.profile, folder=str(runtime.root), said=said)
 
 
 def api_budget(runtime: Runtime) -> ApiBudget:

@@ -7,6 +7,8 @@ Dagster's records and the tables on a disk, and a local server that counts what 
 
 import random
 import shutil
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ import pytest
 
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.definitions import PROJECT
 from timegpt_assets.run_owners import UNFINISHED
 from timegpt_assets_tests.adapters.crashes import killed
 from timegpt_assets_tests.commands import Commands, finished
@@ -102,6 +105,74 @@ def made(commands: Commands, server: TimeGPTServer, tmp_path_factory: pytest.Tem
         pid = commands.start(words, house.environment, log)
         assert finished(pid, log, within_sec=240).endswith("exit 0"), log.read_text()[-3000:]
     return house
+
+
+def in_flight(commands: Commands, server: TimeGPTServer, house: House, log: Path) -> int:
+    """Return the id of a command that has a call in flight, and the slot of the pool."""
+    while not server.events.empty():
+        server.events.get()
+    pid = commands.start(house.words("forecasts"), house.environment, log)
+    while server.events.get(timeout=WAIT_SEC) != "received" or server.counts[FORECAST] == 0:
+        pass
+    return pid
+
+
+@pytest.fixture
+def house(made: House, server: TimeGPTServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    """Return a copy of the house whose calls take long enough to be met in flight."""
+    monkeypatch.setattr(server, "delay_sec", 4.0)
+    copied = House(folder=tmp_path / "house", url=server.url)
+    shutil.copytree(made.folder, copied.folder)
+    return copied
+
+
+@pytest.mark.timeout(600)
+def test_whoever_waits_for_a_living_command_says_so_and_goes_on_when_it_is_killed(
+    commands: Commands, server: TimeGPTServer, house: House, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.log", tmp_path / "second.log"
+    doomed = in_flight(commands, server, house, first)
+    waiting = commands.start(house.words("forecasts"), house.environment, second)
+    deadline = time.monotonic() + WAIT_SEC
+    while f"(process {doomed} on " not in (second.read_text() if second.exists() else ""):
+        assert time.monotonic() < deadline, second.read_text()
+        time.sleep(0.05)
+    assert "it holds pool timegpt, and lives." in second.read_text()
+    assert killed([doomed]), "it was done before it was waited for"
+    server.delay_sec = 0.05
+    assert finished(waiting, second, within_sec=WAIT_SEC).endswith("exit 0")
+    assert f"(process {doomed} on " in second.read_text().rpartition("was killed: it is marked")[0]
+    left_behind(house)
+
+
+@pytest.mark.timeout(900)  # a daemon, its code server and a run, each a process
+def test_a_killed_command_does_not_hold_up_the_queue_of_a_daemon(
+    commands: Commands, server: TimeGPTServer, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert killed([in_flight(commands, server, house, tmp_path / "doomed.log")])
+    for name, value in house.environment.items():
+        monkeypatch.setenv(name, value)
+    workspace = str(PROJECT / "workspace.yaml")
+    launch = [sys.executable, "-m", "dagster", "job", "launch", "-j", "resume_pending", "-w", workspace]
+    subprocess.run(launch, check=True, capture_output=True, cwd=PROJECT)
+    with dg.DagsterInstance.from_config(house.environment["DAGSTER_HOME"]) as instance:
+        (queued,) = instance.get_runs(dg.RunsFilter(job_name="resume_pending"))
+        (doomed,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+        assert queued.status == dg.DagsterRunStatus.QUEUED
+        daemon = [sys.executable, "-m", "timegpt_assets.cli.ui", "daemon", workspace]
+        log = tmp_path / "daemon.log"
+        with log.open("wb") as out, subprocess.Popen(daemon, stdout=out, stderr=out, cwd=PROJECT) as process:
+            try:
+                deadline = time.monotonic() + 240
+                while not instance.get_run_by_id(queued.run_id).is_finished:
+                    assert process.poll() is None, log.read_text()[-3000:]
+                    assert time.monotonic() < deadline, log.read_text()[-3000:]
+                    time.sleep(0.5)
+            finally:
+                process.terminate()
+        ended = [instance.get_run_by_id(run.run_id).status.value for run in (queued, doomed)]
+        assert ended == ["SUCCESS", "FAILURE"]
+    left_behind(house)
 
 
 @pytest.mark.timeout(7200)

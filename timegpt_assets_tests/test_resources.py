@@ -61,6 +61,16 @@ def test_every_resource_shows_its_configuration_and_no_secret() -> None:
     assert PASSWORD not in said
 
 
+def test_the_ui_shows_what_it_runs_under() -> None:
+    snap = shown("forecast.api_budget.per_day=11", "forecast.model=timegpt-1-long-horizon")
+    found = configured(snap, "settings")
+    assert found["profile"] == "dev"
+    assert found["said"] == {
+        "forecast.api_budget.per_day": "11 (--set)",
+        "forecast.model": "timegpt-1-long-horizon (--set)",
+    }
+
+
 def test_the_forecaster_is_made_of_the_budget_and_the_cache() -> None:
     (found,) = (one for one in shown().resources or [] if one.name == "forecaster")
     assert {"api_budget", "answers_io_manager"} <= found.nested_resources.keys()

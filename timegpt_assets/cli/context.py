@@ -21,6 +21,7 @@ from timegpt_assets import run_owners
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.cli.terminal import Terminal
+from timegpt_assets.config import files
 from timegpt_assets.definitions import PROJECT, build_definitions
 from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine
@@ -129,7 +130,7 @@ def dagster_home(runtime: Runtime) -> Path:
         installed = home / "dagster.yaml"
         if installed.exists() and not installed.is_file():  # Dagster would wait for a pipe for ever
             raise HomeError(f"{installed} is no regular file. Take it away, or set DAGSTER_HOME to another folder.")
-        there = installed.read_text(errors="replace") if installed.exists() else ""
+        there = _text(installed)
         if there != text and (not there or _is_ours(there)):
             with tempfile.NamedTemporaryFile("w", dir=home, prefix=".dagster.yaml.", delete=False) as beside:
                 beside.write(text)
@@ -138,8 +139,8 @@ def dagster_home(runtime: Runtime) -> Path:
             tempfile.TemporaryFile(dir=home).close()
     except OSError as error:
         raise HomeError(
-            f"DAGSTER_HOME {home} cannot be written: {error.strerror}. Make it writable, or set DAGSTER_HOME or "
-            "data.dagster_home to a folder that is."
+            f"DAGSTER_HOME {home} cannot be written: {error.strerror or error}. Make it writable, or set DAGSTER_HOME "
+            "or data.dagster_home to a folder that is."
         ) from error
     return home
 
@@ -147,7 +148,7 @@ def dagster_home(runtime: Runtime) -> Path:
 def foreign_home(runtime: Runtime, home: Path) -> str:
     """Return what a dagster.yaml that is not ours lacks, in words; nothing where it is ours or lacks nothing."""
     file = home / "dagster.yaml"
-    there, wanted = file.read_text(errors="replace"), _instance_yaml(runtime)
+    there, wanted = _text(file), _instance_yaml(runtime)
     if _is_ours(there):
         return ""
     has = yaml.safe_load(there) or {}  # Dagster has opened the instance with it: it is a mapping
@@ -174,6 +175,15 @@ def _instance_yaml(runtime: Runtime) -> str:
     source = next(p for p in (runtime.root / "dagster.yaml", PROJECT / "dagster.yaml") if p.exists())
     text = source.read_text()
     return f"{SIGNATURE}{_digest(text)}\n{text}"
+
+
+def _text(file: Path) -> str:
+    """Return what a file says, nothing where there is none. Raises OSError, of a pipe in its place too."""
+    try:
+        with files.opened(file) as opened_file:
+            return opened_file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
 
 
 def _is_ours(text: str) -> bool:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from timegpt_assets.adapters.market.limits import Limits
+from timegpt_assets.config import files
 from timegpt_assets.core import events
 from timegpt_assets.core.events import EventCalendar
 
@@ -101,7 +102,9 @@ def _read(
         large = limits.of_size(path.stat().st_size)
         if large := large or (limits.of_parquet(pq.read_metadata(path)) if is_parquet else None):
             raise DailyFileError(f"{path}{large} Set {key} to a file of a row a day, or raise the limit.")
-        frame = pl.read_parquet(path) if is_parquet else pl.read_csv(path, infer_schema=False)
+        with files.opened(path) as file:  # polars takes a name for a pattern
+            data = file.read()
+        frame = pl.read_parquet(data) if is_parquet else pl.read_csv(data, infer_schema=False)
         if missing := sorted(set(columns) - set(frame.columns)):
             raise DailyFileError(
                 f"{path} has no column {', '.join(missing)}; it has {', '.join(frame.columns)}. Mend it, or set {key}."

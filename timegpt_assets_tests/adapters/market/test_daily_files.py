@@ -1,5 +1,6 @@
 """VIX, the macro calendar and earnings dates from files: what they add, and what is refused by name."""
 
+import os
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 
@@ -107,3 +108,13 @@ def test_the_real_calendar_agrees_with_the_configured_dates(suffix: str):
         "AAPL"
     ]
     assert vix_closes(extras / "vix_daily.parquet").height > 9_000
+
+
+def test_a_name_is_no_pattern_and_a_pipe_is_refused(tmp_path):
+    named, other = tmp_path / "[vix].csv", tmp_path / "v.csv"
+    named.write_text("date,close\n2025-01-30,15.5\n")
+    other.write_text("date,close\n2025-01-30,99\n")
+    assert vix_closes(named)["close"].to_list() == [15.5]
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(DailyFileError, match=r"Set data\.vix_path to the file, or to null"):
+        vix_closes(tmp_path / "pipe.csv")
