@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dagster as dg
@@ -21,6 +21,7 @@ import pytest
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.definitions import PROJECT
+from timegpt_assets.engine.home_owner import MARKER
 from timegpt_assets.run_owners import UNFINISHED
 from timegpt_assets_tests.adapters.crashes import killed
 from timegpt_assets_tests.commands import Commands, finished
@@ -75,6 +76,12 @@ class House:
         forced = [] if stage == "forecasts" else ["--force"]
         return ["backfill", "--start", day, "--end", day, "--assets", STAGES[stage], *forced, "--json"]
 
+    def copied(self, folder: Path) -> "House":
+        """Return a copy in another folder, tables and records together."""
+        shutil.copytree(self.folder, folder)
+        (folder / "home" / MARKER).unlink()
+        return replace(self, folder=folder)
+
     def rows(self) -> int:
         """Return how many forecasts of the new day are stored."""
         store = ParquetStore(LocalStore(self.folder / "storage_root"))
@@ -112,8 +119,11 @@ def in_flight(commands: Commands, server: TimeGPTServer, house: House, log: Path
     while not server.events.empty():
         server.events.get()
     pid = commands.start(house.words("forecasts"), house.environment, log)
-    while server.events.get(timeout=WAIT_SEC) != "received" or server.counts[FORECAST] == 0:
-        pass
+    deadline = time.monotonic() + WAIT_SEC
+    while server.events.empty() or server.events.get() != "received":
+        assert "exit" not in (log.read_text() if log.exists() else ""), log.read_text()
+        assert time.monotonic() < deadline, "nothing was asked"
+        time.sleep(0.01)
     return pid
 
 
@@ -121,9 +131,7 @@ def in_flight(commands: Commands, server: TimeGPTServer, house: House, log: Path
 def house(made: House, server: TimeGPTServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     """Return a copy of the house whose calls take long enough to be met in flight."""
     monkeypatch.setattr(server, "delay_sec", 4.0)
-    copied = House(folder=tmp_path / "house", url=server.url)
-    shutil.copytree(made.folder, copied.folder)
-    return copied
+    return made.copied(tmp_path / "house")
 
 
 @pytest.mark.timeout(600)
@@ -187,8 +195,7 @@ def test_a_command_killed_in_any_stage_never_holds_up_the_next_and_nothing_is_pa
     tried, longest = 0, 0.0
     while landed.total() < repetitions(500):
         stage = chance.choice([*STAGES, *["forecasts"] * len(STAGES)])
-        house = House(folder=tmp_path / f"{tried}", url=server.url)
-        shutil.copytree(made.folder, house.folder)
+        house = made.copied(tmp_path / f"{tried}")
         took = struck(commands, server, house, stage, chance)
         tried += 1
         if took is not None:
