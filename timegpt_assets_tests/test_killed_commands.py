@@ -22,7 +22,7 @@ from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.definitions import PROJECT
 from timegpt_assets.engine.home_owner import MARKER
-from timegpt_assets.run_owners import UNFINISHED
+from timegpt_assets.run_owners import UNFINISHED, free_dead
 from timegpt_assets_tests.adapters.crashes import killed
 from timegpt_assets_tests.commands import Commands, finished
 from timegpt_assets_tests.engine.test_call_budget import FORECAST, modest
@@ -247,6 +247,7 @@ def left_behind(house: House) -> None:
     with dg.DagsterInstance.from_config(house.environment["DAGSTER_HOME"]) as instance:
         going_on = instance.get_runs(dg.RunsFilter(statuses=list(UNFINISHED)))
         assert going_on == []
+        assert free_dead(instance) == [], "it was somebody's to free, and was not freed"
         storage = instance.event_log_storage
         for pool in storage.get_concurrency_keys():
             info = storage.get_concurrency_info(pool)
