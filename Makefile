@@ -42,7 +42,7 @@ bench: setup  ## every benchmark, one JSON line a figure
 	$(BIN)/python -m timegpt_assets_tests.benchmarks
 
 lock: setup  ## what pyproject.toml asks for, resolved into requirements.lock with hashes
-	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --generate-hashes --no-header --no-emit-index-url \
+	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --generate-hashes --no-header \
 	  --python-version 3.11 --output-file requirements.lock
 
 docs: setup  ## the generated reference pages
