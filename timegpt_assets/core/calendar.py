@@ -169,7 +169,8 @@ def _check_covered(day: date) -> None:
     if not FIRST_DAY <= day <= LAST_DAY:
         raise OutsideCalendar(
             f"{day} lies outside the calendar ({FIRST_DAY}..{LAST_DAY}). "
-            "Ask for a day inside it, or widen FIRST_DAY/LAST_DAY in core/calendar.py."
+            "Ask for a day inside it (set the machine's clock, if it is today's), or widen FIRST_DAY/LAST_DAY in "
+            "core/calendar.py."
         )
 
 

@@ -1,17 +1,23 @@
 """The desk: the instance lies where the UI finds it, and a home that cannot be used is named."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from timegpt_assets.cli.app import EXPECTED
 from timegpt_assets.cli.context import HomeError, dagster_home, foreign_home, opened
 from timegpt_assets.config.settings import load_settings
+from timegpt_assets.core import calendar
 from timegpt_assets.definitions import PROJECT
 from timegpt_assets.definitions import defs as load_defs
 from timegpt_assets.engine.home_owner import MARKER, HomeOfAnother, claim
+from timegpt_assets.engine.stages import last_closed_session
 from timegpt_assets.event_storage import BatchedSqliteEventLogStorage
 from timegpt_assets.runtime import Runtime
 from timegpt_assets_tests.roads import LATER, SMALL
@@ -124,6 +130,21 @@ def test_a_file_in_the_place_of_the_home_is_named_with_the_remedy(tmp_path, belo
 def test_a_home_that_takes_no_files_is_named(tmp_path):
     with pytest.raises(HomeError, match="DAGSTER_HOME /proc/sys/home cannot be written"):
         dagster_home(runtime(tmp_path, DAGSTER_HOME="/proc/sys/home"))
+
+
+@pytest.mark.usefixtures("quiet_environment")
+def test_a_home_that_fails_while_it_is_used_is_named_with_the_remedy(tmp_path):
+    with (
+        pytest.raises(HomeError, match=r"cannot be used: .*database or disk is full.*make room"),
+        opened(runtime(tmp_path), report=lambda range_run, done: None),
+    ):
+        raise OperationalError("INSERT INTO runs", {}, sqlite3.OperationalError("database or disk is full"))
+
+
+def test_a_clock_that_was_never_set_is_an_expected_error():
+    with pytest.raises(calendar.OutsideCalendar, match="set the machine's clock"):
+        last_closed_session(datetime(1970, 1, 1, tzinfo=UTC))
+    assert calendar.OutsideCalendar in EXPECTED
 
 
 @pytest.mark.usefixtures("quiet_environment")

@@ -103,7 +103,7 @@ def test_days_outside_the_calendar_are_refused_with_a_remedy() -> None:
         lambda: calendar.shifted(calendar.month_sessions("2035-12")[-1], 1),
         lambda: calendar.shifted(calendar.month_sessions("2000-01")[0], -1),
     ):
-        with pytest.raises(ValueError, match="widen FIRST_DAY/LAST_DAY"):
+        with pytest.raises(calendar.OutsideCalendar, match="widen FIRST_DAY/LAST_DAY"):
             ask()
 
 
