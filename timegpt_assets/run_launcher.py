@@ -38,15 +38,17 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
     def terminate(self, run_id: str) -> bool:
         """Cancel a run, whoever started it, and return whether it could be told; one whose owner is dead is ended."""
-        run = self._instance.get_run_by_id(run_id)
-        if run is None or run.is_finished or GRPC_INFO_TAG in run.tags:
+        run, record = self._instance.get_run_by_id(run_id), self._instance.get_run_record_by_id(run_id)
+        if run is None or record is None or run.is_finished:
+            return False
+        dead = run_owners.is_dead(self._instance, record)
+        if GRPC_INFO_TAG in run.tags and not dead:  # its code server can be told
             return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
         self._instance.report_run_canceling(run)
-        run_owners.free_dead(self._instance)
-        name = run.tags.get(run_owners.OWNER, "")
-        ended = self._instance.get_run_by_id(run_id)
-        if ended is not None and ended.is_finished:
+        if dead:
+            run_owners.free_dead(self._instance)
             return True
+        name = run.tags.get(run_owners.OWNER, "")
         if not name or not is_on_this_machine(name) or is_known_dead(name):
             return False
         os.kill(int(name.rsplit("/", 2)[1]), signal.SIGINT)  # as Ctrl-C: the command ends and says so

@@ -3,6 +3,7 @@
 Guards against a later rule by which a clock, an age or a process id frees what a live process works at.
 """
 
+import json
 import logging
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import dagster as dg
 import pytest
 from dagster._core.launcher import WorkerStatus
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.utils import make_new_run_id
 
 from timegpt_assets import run_owners
@@ -222,7 +224,10 @@ def test_whoever_waits_says_for_whom_and_since_when_and_does_not_spin(
     assert any(waits in line for line in events), "the UI shows it in the run's own log"
 
 
-def test_the_daemon_sees_a_dead_run_and_the_ui_cancels_it_at_once(instance: dg.DagsterInstance) -> None:
+@pytest.mark.parametrize("launched_by", ["a command", "a code server that is gone"])
+def test_the_daemon_sees_a_dead_run_and_the_ui_cancels_it_at_once(
+    instance: dg.DagsterInstance, launched_by: str, tmp_path: Path
+) -> None:
     launcher = instance.run_launcher
     assert isinstance(launcher, WatchedRunLauncher)
     assert launcher.supports_check_run_worker_health
@@ -233,6 +238,8 @@ def test_the_daemon_sees_a_dead_run_and_the_ui_cancels_it_at_once(instance: dg.D
         assert not launcher.terminate(run), "it cannot be told, and it lives"
         assert status(instance, run) == "CANCELING"
     assert launcher.check_run_worker_health(instance.get_run_by_id(run)).status == WorkerStatus.FAILED
+    if launched_by != "a command":
+        instance.add_run_tags(run, {GRPC_INFO_TAG: json.dumps({"host": "localhost", "socket": str(tmp_path / "gone")})})
     assert launcher.terminate(run)
     assert status(instance, run) == "CANCELED"
     assert instance.event_log_storage.get_concurrency_info(POOL).claimed_slots == []
