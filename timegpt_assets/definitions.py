@@ -8,8 +8,6 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +15,16 @@ import dagster as dg
 from dotenv import dotenv_values
 
 from timegpt_assets import checks, resources
-from timegpt_assets.adapters import source_code
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.assets import backtest, bars, calibration, evaluation, features, forecasts, gates, reports
 from timegpt_assets.automation import day as automation
 from timegpt_assets.automation import source
-from timegpt_assets.config import core_inputs, files
+from timegpt_assets.config import files
 from timegpt_assets.config.errors import ConfigError, Fault
-from timegpt_assets.config.settings import Settings, load_settings
-from timegpt_assets.core import lineage
+from timegpt_assets.config.settings import load_settings
 from timegpt_assets.engine.home_owner import claim
+from timegpt_assets.engine.lineages import lineage_records
 from timegpt_assets.io_managers import TableIOManager
 from timegpt_assets.partitions import graph_context
 from timegpt_assets.run_launcher import owned_in_process
@@ -130,7 +127,7 @@ def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definiti
     graph = graph_context(runtime.settings)
     assets = [make(graph) for make in ASSETS]
     book = LineageStore(runtime.storage)
-    records = lineage_records(runtime.settings, assets)
+    records = lineage_records(runtime.settings, {asset.key: set(asset.dependency_keys) for asset in assets})
     manager = TableIOManager(
         store=ParquetStore(runtime.storage),
         tables=checks.BY_NAME,
@@ -164,52 +161,3 @@ def defs() -> dg.Definitions:
     if home and Path(home).is_dir():
         claim(Path(home), runtime)
     return build_definitions(runtime)
-
-
-def lineage_records(settings: Settings, assets: Sequence[dg.AssetsDefinition]) -> dict[dg.AssetKey, lineage.Lineage]:
-    """Return what each asset's rows are made under, by asset key; the digest covers all that shapes the stage."""
-    records: dict[dg.AssetKey, lineage.Lineage] = {}
-    features_made = core_inputs.feature_spec(settings, core_inputs.event_calendar(settings))
-    _, model_name, _ = core_inputs.maker(settings)
-    waiting = {asset.key: asset for asset in assets}
-    while waiting:
-        key = next(k for k, a in waiting.items() if not a.dependency_keys & waiting.keys())
-        asset = waiting.pop(key)
-        parents = {p.path[-1]: records[p].lineage_id for p in sorted(asset.dependency_keys, key=str)}
-        records[key] = lineage.Lineage(
-            asset=key.to_user_string(),
-            profile=settings.profile,
-            code_version=code_version(),
-            config_digest=settings.digest(SHAPED_BY[asset.group_names_by_key[key]]),
-            data_version=settings.data.source,
-            feature_payload_schema_version=lineage.FEATURE_PAYLOAD_SCHEMA_VERSION,
-            feature_version=features_made.feature_version,
-            features_hash=features_made.features_hash,
-            model_name=model_name,
-            model_version=settings.forecast.model if settings.forecast.backend == "nixtla" else "1",
-            parents=parents,
-        )
-    return records
-
-
-_BARS = ("data", "dq_policy", "events")
-_FEATURES = (*_BARS, "universe", "features", "forecast")
-_CALIBRATION = (*_FEATURES, "calibration")
-_ALL = (*_CALIBRATION, "trading", "backtest", "gates")
-SHAPED_BY: Mapping[str, tuple[str, ...]] = {
-    "bars": _BARS,
-    "features": _FEATURES,
-    "forecasts": _FEATURES,
-    "calibration": _CALIBRATION,
-    "backtest": _ALL,
-    "evaluation": _ALL,
-    "gates": _ALL,
-    "reports": _ALL,
-}
-"""Configuration sections that can change a stage's numbers: a later stage's settings never rename an earlier row."""
-
-
-@cache
-def code_version() -> str:
-    """Return the package version and a digest of the code that makes numbers."""
-    return f"{version('timegpt_assets')}+{source_code.digest(Path(__file__).resolve().parent)[:12]}"

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import dagster as dg
 import polars as pl
 
-from timegpt_assets.adapters.storage.parquet_files import StoreError
+from timegpt_assets.adapters.storage.parquet_files import Facts, StoreError
 from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, ParquetStore, Partitions, PartitionStream
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets.adapters.timegpt.response import PAID_BACKENDS
@@ -26,6 +26,7 @@ ALL = "all"
 """The file, and the key of the facts, of an asset without partitions."""
 
 LINEAGE = "lineage_id"
+"""The column of every row, and the fact of every partition, those without rows too, that say what it was made under."""
 
 
 class TableIOManager(dg.IOManager):
@@ -70,21 +71,25 @@ class TableIOManager(dg.IOManager):
     def _store_part(self, context: dg.OutputContext, stored: Partitions, slots: Mapping[str, Slot]) -> None:
         asset = context.asset_key.to_user_string()
         frame = _conformed(asset, self._table(asset, context.definition_metadata), stored.frame)
-        frame = frame.with_columns(pl.lit(self._lineage(context.asset_key), dtype=pl.String).alias(LINEAGE))
+        made_under = self._lineage(context.asset_key)
+        frame = frame.with_columns(pl.lit(made_under, dtype=pl.String).alias(LINEAGE))
         parts = _by_file(frame, context)
         _refuse_strangers(asset, parts, slots, stored.facts)
         for file, keys in sorted(_files(slots).items()):
-            facts = {symbol: stored.facts[key] for symbol, key in keys.items() if key in stored.facts}
+            facts = {symbol: {**stored.facts.get(key, {}), LINEAGE: made_under} for symbol, key in keys.items()}
             self._store.write(asset, file, parts.get(file, frame.clear()), keys=keys.keys(), facts=facts)
 
     def keep(self, key: dg.AssetKey, metadata: Mapping[str, Any], frame: pl.DataFrame, *, days: Iterable[str]) -> None:
         """Store these days of a day asset outside Dagster's output, for a run that fails after they were made."""
         asset = key.to_user_string()
         checked = _conformed(asset, self._table(asset, metadata), frame)
-        stamped = checked.with_columns(pl.lit(self._lineage(key), dtype=pl.String).alias(LINEAGE))
+        made_under = self._lineage(key)
+        stamped = checked.with_columns(pl.lit(made_under, dtype=pl.String).alias(LINEAGE))
         parts = {str(day): part for (day,), part in stamped.partition_by("day", as_dict=True).items()}
         for day in sorted(days):
-            self._store.write(asset, day, parts.get(day, stamped.clear()), keys=[WILDCARD])
+            self._store.write(
+                asset, day, parts.get(day, stamped.clear()), keys=[WILDCARD], facts={WILDCARD: {LINEAGE: made_under}}
+            )
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame | Partitions | LazyPartitions:
         """Return the rows of all partitions asked for, by day and symbol; an empty frame when none is asked for.
@@ -105,7 +110,7 @@ class TableIOManager(dg.IOManager):
         wanted, columns = _files(slots), context.definition_metadata.get("columns")
         is_shelf = context.dagster_type.typing_type is LazyPartitions
         frame, facts = read(wanted, columns=() if is_shelf else columns)
-        known = {key: facts[slot] for key, slot in sorted(slots.items()) if slot in facts}
+        known = {key: _unstamped(facts[slot]) for key, slot in sorted(slots.items()) if slot in facts}
         if is_shelf:
 
             def rows(files: Collection[str]) -> pl.DataFrame:
@@ -167,6 +172,10 @@ class AnswersIOManager(dg.IOManager):
 
 def _requests(rows: pl.DataFrame) -> int:
     return rows["request_hash"].n_unique() if rows.height else 0
+
+
+def _unstamped(facts: Facts) -> Facts:
+    return {name: value for name, value in facts.items() if name != LINEAGE}
 
 
 def _slots(context: dg.OutputContext | dg.InputContext) -> dict[str, Slot]:

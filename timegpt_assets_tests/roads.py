@@ -144,7 +144,9 @@ def road(
             patched.setattr(report_page, "page", lambda _: "")
         yield Road(
             runtime=runtime,
-            engine=Engine(repository=repository, instance=instance, budget_planner=budget_planner(runtime)),
+            engine=Engine(
+                runtime=runtime, repository=repository, instance=instance, budget_planner=budget_planner(runtime)
+            ),
         )
         assert not _logs_a_key(instance), "an API key is in the event log"
 

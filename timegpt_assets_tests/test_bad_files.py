@@ -2,7 +2,7 @@
 
 import json
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -108,18 +108,16 @@ def test_a_split_named_where_the_bars_are_adjusted_already_is_found(tmp_path: Pa
     assert quality.filter(symbol="AAA", day=DAY).select("verdict", "rules").rows() == [("quarantined", "split")]
 
 
-def test_the_newest_session_without_rows_is_late_once_the_deadline_has_passed(tmp_path: Path) -> None:
-    close = calendar.session(DAYS[-1]).close
-    assert calendar.late_session(close + timedelta(minutes=119), 120) is None
-    assert calendar.late_session(close + timedelta(minutes=120), 120) == DAYS[-1]
-    assert calendar.late_session(datetime(2025, 1, 12, 12, tzinfo=UTC), 120) == DAYS[-1]
+def test_a_session_without_rows_is_late_while_its_bars_are_awaited_and_no_data_then(tmp_path: Path) -> None:
+    assert calendar.deadline(date(2025, 1, 16), 0) == datetime(2025, 1, 16, 21, tzinfo=UTC)
+    assert calendar.deadline(date(2025, 1, 16), 2) == datetime(2025, 1, 21, 21, tzinfo=UTC), "a weekend and a holiday"
     keys = pl.DataFrame({"day": DAYS[-2:], "symbol": ["AAA", "AAA"]})
     found = LocalMarketData(tmp_path).delivery(["AAA"], DAYS[-2:]).bars
     known = {"keys": keys, "sessions": calendar.sessions_frame(DAYS), "policy": POLICY}
-    quality = session_grid.quality(found, late_day=DAYS[-1], **known)
+    quality = session_grid.quality(found, awaited=[DAYS[-1]], **known)
     assert quality["verdict"].to_list() == ["no_data", "late"]
     told = [reason.partition(".")[0] for reason in quality["reason"]]
-    assert told == ["the source has no rows", "the source has no rows by the deadline"]
+    assert told == ["the source has no rows", "the source has no rows yet"]
 
 
 class Replaced:

@@ -13,8 +13,9 @@ import dagster as dg
 from dagster._config.pythonic_config.resource import ConfigurableResourceFactoryResourceDefinition
 
 from timegpt_assets.config.settings import load_settings
-from timegpt_assets.definitions import ASSETS, build_definitions, lineage_records, load_runtime
+from timegpt_assets.definitions import ASSETS, build_definitions, load_runtime
 from timegpt_assets.engine.engine import asset_nodes
+from timegpt_assets.engine.lineages import lineage_records
 from timegpt_assets.runtime import Runtime
 
 GOLDEN = Path(__file__).parent / "golden" / "graph.txt"
@@ -159,8 +160,8 @@ def test_only_the_paid_asset_waits_for_the_pool():
 def test_a_later_stage_s_settings_leave_an_earlier_row_s_lineage_alone():
     def records(*overrides: str) -> dict[str, str]:
         settings = load_settings(profile="demo", config_dir=None, overrides=overrides, environment={})
-        assets = [graph.get(key).assets_def for key in graph.get_all_asset_keys()]
-        return {key.path[-1]: record.lineage_id for key, record in lineage_records(settings, assets).items()}
+        reads = {key: set(graph.get(key).parent_keys) for key in graph.get_all_asset_keys()}
+        return {key.path[-1]: record.lineage_id for key, record in lineage_records(settings, reads).items()}
 
     graph = repository().asset_graph
     before, after = records(), records("calibration.window_days=20")

@@ -310,8 +310,9 @@ def test_days_months_and_undivided_assets_have_one_partition_per_file(
     }  # fmt: skip
     assert seen["month"].columns == list(BARS.columns), "what is made from it is stamped with its own lineage"
     assert store.read("gates/month", ["2025-01"])["n"].to_list() == [8, 8, 8]
-    assert store.read_facts("gates/month", ["2025-02"]) == {("2025-02", "*"): {"rows": 0}}
-    assert store.read_facts("gates/total", ["all"]) == {("all", "*"): {"months": 1, "rows": 3}}
+    made_under = {asset: {"lineage_id": f"lineage of gates/{asset}"} for asset in ("month", "total")}
+    assert store.read_facts("gates/month", ["2025-02"]) == {("2025-02", "*"): {"rows": 0, **made_under["month"]}}
+    assert store.read_facts("gates/total", ["all"]) == {("all", "*"): {"months": 1, "rows": 3, **made_under["total"]}}
 
 
 def test_assets_mark_each_partition_themselves(instance: dg.DagsterInstance, store: ParquetStore) -> None:

@@ -74,7 +74,7 @@ def _door_facts(keys: Sequence[str], found: Delivery, closes: pl.DataFrame) -> d
 
 def bars(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the session grid; its facts hold each partition's quality verdict."""
-    policy, late_after = core_inputs.quality_policy(graph.settings), graph.settings.dq_policy.late_after_min
+    policy, sessions_later = core_inputs.quality_policy(graph.settings), graph.settings.dq_policy.deadline_sessions
 
     @declared(
         BARS,
@@ -86,14 +86,15 @@ def bars(graph: GraphContext) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, raw_bars: LazyPartitions, clock: dg.ResourceParam[Clock]
     ) -> PartitionStream:
         """Gapless regular-session minute grid with filled minutes flagged; zero rows where quality forbids use."""
-        late_day = calendar.late_session(clock(), late_after)
-        return PartitionStream(_judged(context, raw_bars, policy=policy, late_day=late_day))
+        now, days = clock(), days_of(context.partition_keys)
+        awaited = [day for day in days if now < calendar.deadline(day, sessions_later)]
+        return PartitionStream(_judged(context, raw_bars, policy=policy, awaited=awaited))
 
     return bars
 
 
 def _judged(
-    context: dg.AssetExecutionContext, raw_bars: LazyPartitions, *, policy: QualityPolicy, late_day: date | None
+    context: dg.AssetExecutionContext, raw_bars: LazyPartitions, *, policy: QualityPolicy, awaited: Sequence[date]
 ) -> Iterator[tuple[Sequence[str], Partitions]]:
     """Yield the grids and verdicts of a few days at a time, noted beside the partitions' materialisations."""
     asked, drawn = list(context.partition_keys), 0
@@ -103,7 +104,7 @@ def _judged(
         raw, sessions = raw_bars.of(days), calendar.sessions_frame(days)
         faults, closes = _known_at_the_door({key: raw_bars.facts[key] for key in own})
         quality = session_grid.quality(
-            raw, keys=_keys(own), sessions=sessions, policy=policy, faults=faults, closes=closes, late_day=late_day
+            raw, keys=_keys(own), sessions=sessions, policy=policy, faults=faults, closes=closes, awaited=awaited
         )
         gridded = partial(session_grid.grid, raw, sessions=sessions, policy=policy)
         frame, charts = gridded(quality), previews.day_charts(context, quality, gridded, drawn)

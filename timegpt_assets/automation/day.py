@@ -1,22 +1,28 @@
 """Schedules, sensors and the job of the day: when the rectangle runs by itself.
 
-Belongs here: triggers only. What a day means is stages.py, how it runs is engine.py. Both triggers ask for the same
-session under the same run key, and the rectangle skips what is there, so a day is never made twice.
+Belongs here: triggers only. Which sessions a day brings along is engine/daily.py, how they run is engine/engine.py.
+Every trigger makes what is not finished and skips what is there, so a day is never made twice and none is lost.
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, timedelta
 
 import dagster as dg
 
+from timegpt_assets.adapters.market.market_data import MarketDataError
+from timegpt_assets.adapters.storage.object_store import ObjectStoreError
 from timegpt_assets.core import calendar
-from timegpt_assets.engine import pending
+from timegpt_assets.engine import daily, pending
 from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine, Outcome, RunFailed, asset_nodes
 from timegpt_assets.engine.stages import EVERYDAY, last_closed_session, rectangle, sessions_asked
 from timegpt_assets.partitions import GraphContext, graph_context
-from timegpt_assets.runtime import Runtime
+from timegpt_assets.runtime import Runtime, now
 
+SESSION = "timegpt_assets/session"
+"""The run tag that names the session a daily run was asked for."""
+RETRY_AFTER = timedelta(minutes=30)
+"""How long after a daily run failed it is asked for again."""
 CLOSE_OF_BUSINESS = "30 18 * * 1-5"
 """18:30 New York time: after the close of every session, early ones included."""
 
@@ -33,40 +39,55 @@ def daily_refresh(runtime: Runtime) -> dg.JobDefinition:
 
     @dg.op(name="run_rectangle")
     def run_rectangle(context: dg.OpExecutionContext, config: SessionConfig) -> None:
-        """Run the rectangle of one session and every symbol; nothing that is there is made again."""
+        """Make the session, and recent ones that are not finished or were missed; what is there is left alone."""
         day = date.fromisoformat(config.day)
         days = sessions_asked(graph, day, day, at=runtime.clock())
-        outcome = _made(context, runtime, graph, days)
-        context.log.info("%s: %d partitions made, %d already there", day, outcome.made, outcome.there)
-        notes = {"made": outcome.made, "already_there": outcome.there}
+        engine = _engine(context, runtime)
+        days = daily.due(engine, day) or days
+        outcome = _made(context, engine, graph, days)
+        told = daily.sessions(engine, days, outcome)
+        for session, said in told.items():
+            context.log.info(f"{session}: {said}")
+        context.log.info(f"{outcome.made} partitions made, {outcome.there} already there")
+        notes = {"made": outcome.made, "already_there": outcome.there, "sessions": told}
         context.add_output_metadata(notes | ({"waits": outcome.why} if outcome.pending else {}))
 
-    @dg.job(name="daily_refresh", description="One session, from bars to report, through the rectangle.")
+    @dg.job(name="daily_refresh", description="A session from bars to report, and recent unfinished ones.")
     def job() -> None:
         run_rectangle()
 
     return job
 
 
+def _engine(context: dg.OpExecutionContext, runtime: Runtime) -> Engine:
+    return Engine(
+        runtime=runtime,
+        repository=context.repository_def,
+        instance=context.instance,
+        budget_planner=budget_planner(runtime),
+    )
+
+
 def _made(
     context: dg.OpExecutionContext,
-    runtime: Runtime,
+    engine: Engine,
     graph: GraphContext,
     days: Sequence[date],
     *,
     assets: Sequence[str] = EVERYDAY,
     symbols: Sequence[str] = (),
 ) -> Outcome:
-    """Return what came of running a rectangle of days; what could not be paid for is noted to be resumed."""
-    engine = Engine(
-        repository=context.repository_def, instance=context.instance, budget_planner=budget_planner(runtime)
-    )
+    """Return what came of running a rectangle of days; what could not be made is noted to be taken up again."""
     nodes = asset_nodes(context.repository_def)
     try:
         outcome = engine.run(rectangle(graph, nodes, days=days, assets=assets, symbols=symbols))
     except RunFailed as failure:
         message = f"{failure.asset}: {failure}"
+        if not symbols:
+            pending.note_failed(context.instance, days, message, assets=assets)
         raise dg.Failure(message, metadata={"run": failure.run_id}, allow_retries=False) from failure
+    except MarketDataError as error:  # the source cannot be compared with what is stored of it
+        raise dg.Failure(str(error), allow_retries=False) from error
     pending.note(context.instance, days, outcome, assets=assets, symbols=symbols)
     return outcome
 
@@ -78,11 +99,11 @@ def resume_pending(runtime: Runtime) -> dg.JobDefinition:
     @dg.op(name="resume")
     def resume(context: dg.OpExecutionContext) -> None:
         """Run what waits, earliest asked first; what is paid for already costs nothing."""
-        made = 0
-        for entry in pending.waiting(context.instance):
+        made, engine = 0, _engine(context, runtime)
+        for entry in _unpaid(context.instance):
             days = sessions_asked(graph, entry.first, entry.last, at=runtime.clock())
-            made += _made(context, runtime, graph, days, assets=entry.assets, symbols=entry.symbols).made
-        left = sum(len(calendar.sessions(p.first, p.last)) for p in pending.waiting(context.instance))
+            made += _made(context, engine, graph, days, assets=entry.assets, symbols=entry.symbols).made
+        left = sum(len(calendar.sessions(p.first, p.last)) for p in _unpaid(context.instance))
         context.add_output_metadata({"made": made, "sessions_still_waiting": left})
 
     @dg.job(name="resume_pending", description="Ranges that outran the call budget, taken up again.")
@@ -90,6 +111,10 @@ def resume_pending(runtime: Runtime) -> dg.JobDefinition:
         resume()
 
     return job
+
+
+def _unpaid(instance: dg.DagsterInstance) -> list[pending.Pending]:
+    return [entry for entry in pending.waiting(instance) if entry.on == pending.CALLS]
 
 
 def resume_backfill(runtime: Runtime) -> dg.SensorDefinition:
@@ -102,7 +127,7 @@ def resume_backfill(runtime: Runtime) -> dg.SensorDefinition:
         description="Resumes ranges that outran the call budget, when the budget day has turned.",
     )
     def resume_backfill(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        entries, planner = pending.waiting(context.instance), budget_planner(runtime)
+        entries, planner = _unpaid(context.instance), budget_planner(runtime)
         if not entries or planner is None:
             return dg.SkipReason("nothing waits for the call budget.")
         first = entries[0].first
@@ -127,30 +152,50 @@ def after_the_close(runtime: Runtime) -> dg.ScheduleDefinition:
         day = context.scheduled_execution_time.date()
         if not calendar.sessions(day, day):
             return dg.SkipReason(f"{day} is no session.")
-        return _off_the_grid(runtime, day) or _request(day)
+        return _off_the_grid(runtime, day) or _request(day, f"session-{day}")
 
     return after_the_close
 
 
 def new_session(runtime: Runtime) -> dg.SensorDefinition:
-    """Return the sensor that asks for the newest closed session when its portfolio is not there yet."""
+    """Return the sensor that asks for the newest closed session as long as it, or a recent one, is not finished.
+
+    It asks once for each state of the source's files and of the clock (bars are due, or given up), so bars that come
+    an hour or a day later are asked for when they are there; and again, after a while, when a run has failed.
+    """
 
     @dg.sensor(
         name="new_session",
         job_name="daily_refresh",
         minimum_interval_seconds=300,
-        description="The newest closed session, if it has not been made: catches up after a night without a daemon.",
+        description="Recent sessions that are not finished: late bars, missed days, runs that failed.",
     )
     def new_session(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         day = last_closed_session(runtime.clock())
         if skipped := _off_the_grid(runtime, day):
             return skipped
-        made = context.instance.get_materialized_partitions(dg.AssetKey(["backtest", "portfolio"]))
-        if day.isoformat() in made:
-            return dg.SkipReason(f"{day} is there.")
-        return _request(day)
+        engine = Engine(runtime=runtime, repository=_repository(context), instance=context.instance)
+        try:
+            days = daily.due(engine, day)
+            state = daily.state(runtime, days) if days else ""
+        except (MarketDataError, ObjectStoreError, OSError) as error:
+            return dg.SkipReason(f"the source cannot be read now: {error}")
+        if not days:
+            return dg.SkipReason(f"{day} and the sessions before it are complete.")
+        failed = context.instance.get_run_records(
+            dg.RunsFilter(job_name="daily_refresh", tags={SESSION: f"{day}"}, statuses=[dg.DagsterRunStatus.FAILURE])
+        )
+        if failed and now() - failed[0].update_timestamp.replace(tzinfo=UTC) < RETRY_AFTER:
+            return dg.SkipReason(f"{day}: the last run failed just now; it is tried again in a while.")
+        return _request(day, f"session-{day}-{state}-{len(failed)}")
 
     return new_session
+
+
+def _repository(context: dg.SensorEvaluationContext) -> dg.RepositoryDefinition:
+    if (repository := context.repository_def) is None:
+        raise dg.DagsterInvariantViolationError("the sensor new_session was evaluated outside its repository.")
+    return repository
 
 
 def _off_the_grid(runtime: Runtime, day: date) -> dg.SkipReason | None:
@@ -160,6 +205,6 @@ def _off_the_grid(runtime: Runtime, day: date) -> dg.SkipReason | None:
     return None
 
 
-def _request(day: date) -> dg.RunRequest:
+def _request(day: date, run_key: str) -> dg.RunRequest:
     config = {"ops": {"run_rectangle": {"config": {"day": day.isoformat()}}}}
-    return dg.RunRequest(run_key=f"session-{day}", run_config=config, tags={"timegpt_assets/session": day.isoformat()})
+    return dg.RunRequest(run_key=run_key, run_config=config, tags={SESSION: day.isoformat()})

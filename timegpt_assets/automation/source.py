@@ -14,8 +14,9 @@ from timegpt_assets.adapters.market.market_data import MarketDataError
 from timegpt_assets.adapters.storage.object_store import ObjectStoreError
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.core import calendar
+from timegpt_assets.engine.deliveries import Dated, touched
 from timegpt_assets.engine.engine import Engine, RunFailed
-from timegpt_assets.engine.revisions import Dated, refresh, revised, touched
+from timegpt_assets.engine.revisions import refresh, revised
 from timegpt_assets.partitions import graph_context, grid, symbols
 from timegpt_assets.runtime import MarketData, Runtime, market_data
 
@@ -38,7 +39,7 @@ def refresh_bars(runtime: Runtime) -> dg.JobDefinition:
     @dg.op(name="refresh_revised")
     def refresh_revised(context: dg.OpExecutionContext, config: RevisedConfig) -> None:
         """Make just these partitions again; what reads them shows as stale until it is asked for."""
-        engine = Engine(repository=context.repository_def, instance=context.instance)
+        engine = Engine(runtime=runtime, repository=context.repository_def, instance=context.instance)
         try:
             outcome = refresh(engine, graph, config.partitions)
         except RunFailed as failure:
@@ -125,7 +126,8 @@ def _compared(
 
     Damaged files do not count towards ``at_most``: they would be the first ones again at every tick.
     """
-    store = ParquetStore(runtime.storage)
+    store, data = ParquetStore(runtime.storage), runtime.settings.data
+    first_recent = calendar.shifted(calendar.last_closed_session(runtime.clock()), 1 - data.recent_sessions)
     found: dict[str, list[str]] = {}
     unread: list[str] = []
     for name in names:
@@ -133,7 +135,8 @@ def _compared(
             break
         symbol, _, month = name.partition(" ")
         try:
-            found[name] = revised(source, store, [symbol], touched(date.fromisoformat(f"{month}-01")))
+            days = touched(date.fromisoformat(f"{month}-01"))
+            found[name] = revised(source, store, [symbol], days, delivered_before=first_recent)
         except MarketDataError as error:
             unread.append(str(error))
     return found, unread

@@ -46,7 +46,7 @@ from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.core import calendar
 from timegpt_assets.definitions import PROJECT, inherited_settings, load_runtime, said_before
-from timegpt_assets.engine import pending
+from timegpt_assets.engine import daily, pending
 from timegpt_assets.engine.engine import RunFailed, asset_nodes
 from timegpt_assets.engine.home_owner import HomeOfAnother
 from timegpt_assets.engine.revisions import only_stale, outdated
@@ -116,15 +116,15 @@ def make(
     progress = view.Progress(messages)
     with opened(runtime, report=progress.heard) as command:
         days = sessions_asked(command.graph, start.date(), end.date(), at=runtime.clock())
+        if not (symbols or stale) and tuple(assets) == EVERYDAY:
+            days = daily.looked_at_again(command.engine, days, last_closed_session(runtime.clock()))
         if reask:
             cli_calls.reasked(runtime, days, messages)
         nodes, chosen = asset_nodes(command.engine.repository), _names(symbols)
         wanted = rectangle(command.graph, nodes, days=days, symbols=chosen, assets=assets, force=force, reask=reask)
-        outcome = command.engine.run(only_stale(command.engine, runtime, wanted) if stale else wanted)
+        outcome = command.engine.run(only_stale(command.engine, wanted) if stale else wanted)
         pending.note(command.engine.instance, days, outcome, assets=assets, symbols=chosen)
-        figures = view.figures(command, days, outcome, progress) | {
-            "stale": view.named(outdated(command.engine, wanted))
-        }
+        figures = view.figures(command, days, outcome, progress) | view.left_old(outdated(command.engine, wanted))
         if data_quality:
             figures["data_quality"] = cli_bars.reported(command, days, wanted.symbols)
     if as_json:

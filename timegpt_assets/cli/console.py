@@ -21,8 +21,12 @@ from timegpt_assets.config.settings import Settings, resolved
 from timegpt_assets.core.bars.quality_report import is_outside
 from timegpt_assets.core.tables.columns import WILDCARD
 from timegpt_assets.core.tables.gates import GATES
+from timegpt_assets.engine.daily import COMPLETE, sessions
 from timegpt_assets.engine.engine import Outcome, RunFailed
 from timegpt_assets.engine.plans import PartitionRef, RangeRun
+
+SESSIONS_TOLD = 10
+"""Sessions that are not plainly complete, of which the command line prints what became of them."""
 
 
 class Progress:
@@ -68,6 +72,8 @@ def figures(command: CommandContext, days: Sequence[date], outcome: Outcome, pro
         "seconds": round(progress.seconds, 1),
         "days_waiting": [str(day) for day in outcome.pending],
         "why_waiting": outcome.why,
+        "remade": outcome.remade,
+        "sessions": sessions(command.engine, days, outcome),
         "incomplete": {name: sorted(set(skipped)) for name, skipped in outcome.incomplete.items()},
         "verdicts": _verdicts(command, days),
         "summary": {f"{row['section']}: {row['name']}": row["value"] for row in report.iter_rows(named=True)},
@@ -77,10 +83,15 @@ def figures(command: CommandContext, days: Sequence[date], outcome: Outcome, pro
     }
 
 
-def named(stale: Mapping[AssetKey, Collection[PartitionRef]]) -> dict[str, list[str]]:
-    """Return partition keys by asset name, sorted."""
+def left_old(found: Mapping[str, Mapping[AssetKey, Collection[PartitionRef]]]) -> dict[str, Any]:
+    """Return what stays although it is old: partition keys by asset name, and how many for which reason."""
+    stale: dict[AssetKey, set[str]] = {}
+    for by_asset in found.values():
+        for key, partitions in by_asset.items():
+            stale.setdefault(key, set()).update(partition.key for partition in partitions)
     return {
-        key.path[-1]: sorted(partition.key for partition in partitions) for key, partitions in sorted(stale.items())
+        "stale": {key.path[-1]: sorted(keys) for key, keys in sorted(stale.items())},
+        "why_stale": {why: sum(map(len, by_asset.values())) for why, by_asset in sorted(found.items())},
     }
 
 
@@ -106,6 +117,16 @@ def show(found: dict[str, Any], messages: Terminal) -> None:
         out.print(_gate_table(found["gates"]))
     for name, skipped in found["incomplete"].items():
         out.print(f"{name} left out on {len(skipped)} days: not every symbol is there. Run without --symbols.")
+    for why, counts in found["remade"].items():
+        out.print(
+            f"made again, being {why}: {', '.join(f'{n} of {name}' for name, n in counts.items())}.", soft_wrap=True
+        )
+    told = [f"{day}: {said}" for day, said in found["sessions"].items() if said != COMPLETE]
+    for line in [
+        *told[:SESSIONS_TOLD],
+        *([f"And {len(told) - SESSIONS_TOLD} more sessions."] if len(told) > SESSIONS_TOLD else []),
+    ]:
+        out.print(line, soft_wrap=True, highlight=False)
     if found["days_waiting"]:
         out.print(
             f"{len(found['days_waiting'])} days from {found['days_waiting'][0]} to {found['days_waiting'][-1]} wait: "
@@ -113,9 +134,10 @@ def show(found: dict[str, Any], messages: Terminal) -> None:
             soft_wrap=True,
         )
     if stale := found.get("stale"):
+        counted = ", ".join(f"{len(keys)} of {name}" for name, keys in stale.items())
+        why = ", ".join(f"{count} {reason}" for reason, count in found["why_stale"].items())
         out.print(
-            f"{sum(map(len, stale.values()))} partitions are older than what they were made from: "
-            f"{', '.join(f'{len(keys)} of {name}' for name, keys in stale.items())}. Make them again: "
+            f"{sum(map(len, stale.values()))} partitions are old and stay: {why} ({counted}). Make them again: "
             f"timegpt-assets backfill --stale --start {found['first_day']} --end {found['last_day']}",
             soft_wrap=True,
         )

@@ -73,7 +73,11 @@ def opened(runtime: Runtime, *, report: Callable[[RangeRun, bool], None]) -> Ite
             runtime=runtime,
             graph=graph_context(runtime.settings),
             engine=Engine(
-                repository=repository, instance=instance, report=report, budget_planner=budget_planner(runtime)
+                runtime=runtime,
+                repository=repository,
+                instance=instance,
+                report=report,
+                budget_planner=budget_planner(runtime),
             ),
             store=ParquetStore(runtime.storage),
             lineage=LineageStore(runtime.storage),

@@ -26,7 +26,8 @@ class Mark:
 
 
 PLACE = Mark("place")
-"""Where something lies or how it is paid for; no stored number depends on it, so no digest counts it."""
+"""Where something lies, when it is looked at or how it is paid for; no stored number depends on it, so no digest counts
+it."""
 PER_SYMBOL = Mark("per_symbol")
 """A mapping symbol -> number with the entry ``default``; a single number stands for the default."""
 

@@ -50,8 +50,9 @@ class Data(Section):
     template: Place
     stamp: Literal["start", "end"]
     timezone: Name
-    start_date: date
-    end_date: date | None
+    start_date: Annotated[date, PLACE]  # the grid's ends: what a window loses there shows in the records' ages
+    end_date: Annotated[date | None, PLACE]
+    recent_sessions: Annotated[Count, PLACE]
     vix_path: OptionalPlace
     storage_root: Place
     artifacts_root: Place
@@ -136,7 +137,8 @@ class DqPolicy(Section):
     auction_open: Literal["merge", "keep", "drop"]
     auction_close: Literal["merge", "keep", "drop"]
     max_offenders: CountOrZero
-    late_after_min: CountOrZero
+    late_after_min: Annotated[CountOrZero, PLACE]
+    deadline_sessions: Annotated[CountOrZero, PLACE]
     severity: Severities = Field(validation_alias=AliasChoices("severity", "severities"))
 
 

@@ -139,10 +139,9 @@ def refuse_open(days: Iterable[date], at: datetime) -> None:
         raise StillOpen(f"the session of {still[0]} has not closed yet. Ask for {last_closed_session(at)} or earlier.")
 
 
-def late_session(at: datetime, after_min: int) -> date | None:
-    """Return the newest session that has closed, once ``after_min`` minutes have passed since; before that None."""
-    newest = last_closed_session(at)
-    return newest if at >= session(newest).close + timedelta(minutes=after_min) else None
+def deadline(day: date, sessions_later: int) -> datetime:
+    """Return the close of the session so many sessions after ``day``: until then its bars are awaited."""
+    return session(shifted(day, sessions_later)).close
 
 
 def month_sessions(month: str) -> tuple[date, ...]:

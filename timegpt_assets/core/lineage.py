@@ -7,7 +7,7 @@ Belongs here: the record and its id. Contents of bars are no part of it: a row's
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 FEATURE_PAYLOAD_SCHEMA_VERSION = "1"
 """Raised when the columns of a request change meaning."""
@@ -59,3 +59,13 @@ def path_to_bars(records: Mapping[str, Lineage], lineage_id: str) -> list[Lineag
             path.append(record)
             waiting.extend(record.parents.values())
     return path
+
+
+def without_code(records: Mapping[str, Lineage], lineage_id: str) -> str:
+    """Return the id that stands for everything an id does but the code: equal where code alone differs.
+
+    Raises KeyError for an id, or one it leads to, without a record.
+    """
+    record = records[lineage_id]
+    parents = {name: without_code(records, parent) for name, parent in record.parents.items()}
+    return replace(record, code_version="", parents=parents).lineage_id

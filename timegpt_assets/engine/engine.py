@@ -14,11 +14,16 @@ from dagster._core.utils import make_new_run_id
 
 from timegpt_assets.core import calendar
 from timegpt_assets.engine.call_budget import BudgetPlanner, PaymentPlan
+from timegpt_assets.engine.deliveries import BARS, RAW_BARS
+from timegpt_assets.engine.inventory import NOT_THERE, Inventory, inventory
 from timegpt_assets.engine.plans import AssetNode, PartitionRef, RangeRun, closures, range_runs
+from timegpt_assets.engine.stale import Ages, input_windows
 from timegpt_assets.partitions import REASK
 from timegpt_assets.run_owners import owned
+from timegpt_assets.runtime import Runtime
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+QUALITY = AssetKey(["bars", "quality_report"])
 GATE_CHECK = "gates__promotion_gates_passed"
 """The step whose failure is a verdict and no fault: the run is red in the UI, the rectangle goes on."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -63,12 +68,15 @@ class Rectangle:
 class Outcome:
     """What a rectangle did: the range runs in order, partitions materialised, partitions already there, days left out.
 
-    ``pending`` days wait until they can be paid for, ``why`` says what is in the way.
+    ``pending`` days wait until they can be paid for, ``why`` says what is in the way. ``held`` days wait for bars, each
+    with until when. ``remade`` counts by reason and asset what was recorded and yet not there.
     """
 
     range_runs: list[RangeRun] = field(default_factory=list)
     made: int = 0
     there: int = 0
+    remade: dict[str, dict[str, int]] = field(default_factory=dict)
+    held: dict[date, str] = field(default_factory=dict)
     incomplete: dict[str, list[str]] = field(default_factory=dict)
     pending: list[date] = field(default_factory=list)
     why: str = ""
@@ -78,9 +86,10 @@ class Outcome:
 class Engine:
     """Runs rectangles of a repository's assets on an instance; ``report`` hears of every range run, before and after.
 
-    ``purse`` says which days of the paid asset can be paid for; without one, all of them.
+    ``budget_planner`` says which days of the paid asset can be paid for; without one, all of them.
     """
 
+    runtime: Runtime
     repository: dg.RepositoryDefinition
     instance: dg.DagsterInstance
     report: Callable[[RangeRun, bool], None] = lambda range_run, done: None
@@ -98,6 +107,10 @@ class Engine:
             work.make(frozenset(rectangle.assets) - monthly, days, rectangle.symbols, forced=rectangle.forced)
         work.make(monthly, rectangle.days, rectangle.symbols, forced=rectangle.forced)
         return work.outcome
+
+    def inventory(self, days: Iterable[date]) -> Inventory:
+        """Return what is there on these days."""
+        return inventory(self.runtime, self.instance, asset_nodes(self.repository), days)
 
 
 def _sessions_before(rectangle: Rectangle, count: int) -> list[date]:
@@ -119,7 +132,10 @@ class _Work:
         self.engine, self.rectangle = engine, rectangle
         self.job = engine.repository.get_implicit_global_asset_job_def()
         self.asset_nodes = asset_nodes(engine.repository)
-        self.there: dict[AssetKey, set[str]] = {}
+        self.input_windows = input_windows(engine.repository)
+        earlier = [day for _, count in rectangle.history for day in _sessions_before(rectangle, count)]
+        self.inventory = engine.inventory([*earlier, *rectangle.days])
+        self.there: dict[AssetKey, set[PartitionRef]] = {}
         self.ran: dict[AssetKey, set[PartitionRef]] = {}
         self.outcome = Outcome()
         self.unpaid_from: date | None = None
@@ -135,7 +151,7 @@ class _Work:
     ) -> None:
         """Materialise what is needed of these assets in days x symbols; ``forced`` ones although they are there."""
         paid = self.rectangle.paid
-        for closure in closures({k: self.asset_nodes[k] for k in assets}, alone={paid} if paid else set()):
+        for closure in self._closures(assets, days):
             needed: dict[AssetKey, set[PartitionRef]] = {}
             for key in closure:
                 needed[key] = self._needed(key, days, symbols, needed, forced=key in forced)
@@ -144,6 +160,14 @@ class _Work:
                 continue
             for range_run in range_runs(closure, needed, symbols=self.rectangle.all_symbols):
                 self._run_range(range_run)
+
+    def _closures(self, assets: frozenset[AssetKey], days: Sequence[date]) -> Iterable[tuple[AssetKey, ...]]:
+        """Return the closures in order; while bars are awaited they come first: their verdicts may hold the rest."""
+        paid = self.rectangle.paid
+        alone = {paid} if paid else set()
+        first = assets & {RAW_BARS, BARS} if any(not self.inventory.deliveries.is_over(day) for day in days) else set()
+        for part in (first, assets - first):
+            yield from closures({key: self.asset_nodes[key] for key in part}, alone=alone)
 
     def _pay(self, key: AssetKey, partitions: set[PartitionRef]) -> None:
         """Launch the days that can be paid for, a budget run each; the first that cannot ends the paying."""
@@ -168,7 +192,7 @@ class _Work:
             return {partition for partition in wanted if partition.day in months}
         if key == self.rectangle.paid:
             there = self._there(key)
-            self.outcome.pending += sorted(c.day for c in wanted if c.day >= first and c.key not in there)
+            self.outcome.pending += sorted(p.day for p in wanted if p.day >= first and p not in there)
         return {partition for partition in wanted if partition.day < first}
 
     def _needed(
@@ -183,25 +207,43 @@ class _Work:
         """Return the partitions to run: forced, absent, or made from what just ran or is ``coming`` before it."""
         node = self.asset_nodes[key]
         wanted = node.partitions(days, self.rectangle.all_symbols if key in self.rectangle.whole else symbols)
-        wanted = self._payable(key, wanted)
+        wanted = self._payable(key, self._deliverable(key, wanted))
         if node.kind == "trading_day":
             wanted = {partition for partition in wanted if self._upstream_complete(key, partition, coming)}
-        there = self._there(key)
-        outdated = self.rectangle.stale.get(key, frozenset())
-        needed = {
-            partition
-            for partition in wanted
-            if (partition.key in there or self.rectangle.missing)
-            and (
-                forced
-                or partition.key not in there
-                or partition in outdated
-                or self._made_from_fresh(key, partition, coming)
-            )
-        }
+        there, outdated = self._there(key), self.rectangle.stale.get(key, frozenset())
+        if not self.rectangle.missing:
+            needed = wanted & outdated
+        else:
+            needed = wanted - there if not forced else set(wanted)
+            needed |= wanted & outdated
+            needed |= self._made_from_fresh(key, wanted - needed, coming)
         needed -= self.ran.get(key, set())
         self.outcome.there += len(wanted) - len(needed)
+        self._say_why(key, needed)
         return needed
+
+    def _say_why(self, key: AssetKey, needed: set[PartitionRef]) -> None:
+        recorded = self.inventory.of(key)
+        for why in (recorded.get(partition, "") for partition in needed):
+            if why in NOT_THERE:
+                counts = self.outcome.remade.setdefault(why, {})
+                counts[key.path[-1]] = counts.get(key.path[-1], 0) + 1
+
+    def _deliverable(self, key: AssetKey, wanted: set[PartitionRef]) -> set[PartitionRef]:
+        """Return the partitions that are not held because bars of their session are awaited."""
+        if key in (RAW_BARS, BARS, QUALITY):
+            return wanted
+        if self.asset_nodes[key].kind == "month":
+            months = {day.replace(day=1) for day in set(self.rectangle.days) - self._held(self.rectangle.days).keys()}
+            return {partition for partition in wanted if partition.day in months}
+        held = self._held({partition.day for partition in wanted})
+        self.outcome.held |= {day: why for day, why in held.items() if day in self.rectangle.days}
+        return {partition for partition in wanted if partition.day not in held}
+
+    def _held(self, days: Iterable[date]) -> dict[date, str]:
+        """Return the days on whose bars nothing may stand yet, and why."""
+        deliveries = self.inventory.deliveries
+        return {day: why for day, absent in deliveries.awaited(days).items() if (why := deliveries.holds(day, absent))}
 
     def _upstream_complete(
         self, key: AssetKey, partition: PartitionRef, coming: Mapping[AssetKey, set[PartitionRef]]
@@ -211,24 +253,32 @@ class _Work:
             parts = self.asset_nodes[dep].partitions([partition.day], self.rectangle.all_symbols) - coming.get(
                 dep, set()
             )
-            if any(part.key not in self._there(dep) for part in parts):
+            if parts - self._there(dep):
                 self.outcome.incomplete.setdefault(key.path[-1], []).append(str(partition.day))
                 return False
         return True
 
-    def _there(self, key: AssetKey) -> set[str]:
+    def _there(self, key: AssetKey) -> set[PartitionRef]:
         if key not in self.there:
-            self.there[key] = set(self.engine.instance.get_materialized_partitions(key))
+            self.there[key] = self.inventory.there(key)
         return self.there[key]
 
     def _made_from_fresh(
-        self, key: AssetKey, partition: PartitionRef, coming: Mapping[AssetKey, set[PartitionRef]]
-    ) -> bool:
-        fresh = (partitions.get(dep, set()) for dep in self.asset_nodes[key].deps for partitions in (self.ran, coming))
-        return any(partition.touches(partitions) for partitions in fresh)
+        self, key: AssetKey, there: set[PartitionRef], coming: Mapping[AssetKey, set[PartitionRef]]
+    ) -> set[PartitionRef]:
+        """Return the partitions that read anything that just ran or is coming before them."""
+        found, kind = set[PartitionRef](), self.asset_nodes[key].kind
+        for dep in self.asset_nodes[key].deps:
+            fresh = Ages(
+                dict.fromkeys(self.ran.get(dep, set()) | coming.get(dep, set()), 1), self.asset_nodes[dep].kind
+            )
+            window = self.input_windows[key, dep]
+            found |= {partition for partition in there - found if fresh.days and fresh.newest(partition, window, kind)}
+        return found
 
     def _run_range(self, range_run: RangeRun, tags: Mapping[str, str] | None = None) -> None:
         self.engine.report(range_run, False)
+        files = self.inventory.deliveries.states(range_run.partitions) if RAW_BARS in range_run.assets else {}
         run_id, span = make_new_run_id(), {RANGE_START: range_run.first, RANGE_END: range_run.last}
         with owned(self.engine.instance, run_id) as owner:
             result = self.job.execute_in_process(
@@ -243,7 +293,9 @@ class _Work:
             raise _failure(result)
         for key in range_run.assets:
             self.ran.setdefault(key, set()).update(range_run.partitions)
-            self._there(key).update(partition.key for partition in range_run.partitions)
+            self._there(key).update(range_run.partitions)
+        if files:
+            self.inventory.deliveries.note_made(files)
         self.outcome.range_runs.append(range_run)
         self.outcome.made += len(range_run.partitions) * len(range_run.assets)
         self.engine.report(range_run, True)

@@ -1,4 +1,4 @@
-"""Ranges that wait for money: written down when a range outran the budget, taken up again when the budget day turns.
+"""Ranges that wait: written down when a range outran the budget or its bars, taken up again when there are some.
 
 Belongs here: the note on the Dagster instance itself, so that command line, daemon and UI read the same one. Only what
 somebody asked for is ever noted: nothing is paid for because it happens to be missing.
@@ -18,17 +18,22 @@ from timegpt_assets.engine.engine import Outcome
 _KEY = "timegpt_assets/pending"
 _DAMAGED = f"{_KEY}/damaged"
 _LOG = logging.getLogger(__name__)
+CALLS, BARS, RETRY = "calls", "bars", "retry"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pending:
-    """Sessions from ``first`` to ``last`` that were asked for and could not be paid, with what was to be made."""
+    """Sessions from ``first`` to ``last`` that were asked for and not made, with what was to be made.
+
+    ``on``: what they wait for: calls of the budget, bars of the source, or another try after a run that failed.
+    """
 
     first: date
     last: date
     assets: tuple[str, ...]
     symbols: tuple[str, ...]
     why: str
+    on: str = CALLS
 
 
 def waiting(instance: dg.DagsterInstance) -> list[Pending]:
@@ -55,13 +60,33 @@ def note(
     assets: Sequence[str],
     symbols: Sequence[str] = (),
 ) -> None:
-    """Note what an outcome of these days left unpaid, in place of what was noted of the same days before."""
+    """Note what an outcome of these days left unmade, in place of what was noted of the same days before."""
+    held = sorted(outcome.held)
+    left = [(CALLS, outcome.pending, outcome.why), (BARS, held, outcome.held[held[0]] if held else "")]
+    _note(instance, days, left, assets=assets, symbols=symbols)
+
+
+def note_failed(instance: dg.DagsterInstance, days: Sequence[date], why: str, *, assets: Sequence[str]) -> None:
+    """Note that a run of these days failed, and is to be tried again."""
+    _note(instance, days, [(RETRY, days, why)], assets=assets, symbols=())
+
+
+def _note(
+    instance: dg.DagsterInstance,
+    days: Sequence[date],
+    left: Sequence[tuple[str, Sequence[date], str]],
+    *,
+    assets: Sequence[str],
+    symbols: Sequence[str],
+) -> None:
     first, last = min(days), max(days)
     same = (tuple(assets), tuple(symbols))
     kept = [p for p in waiting(instance) if (p.assets, p.symbols) != same or not (first <= p.first and p.last <= last)]
-    if outcome.pending:
-        unpaid = (min(outcome.pending), max(outcome.pending))
-        kept.append(Pending(first=unpaid[0], last=unpaid[1], assets=same[0], symbols=same[1], why=outcome.why))
+    kept += [
+        Pending(first=min(of), last=max(of), assets=same[0], symbols=same[1], why=why, on=on)
+        for on, of, why in left
+        if of
+    ]
     if kept != waiting(instance):
         _keep(instance, kept)
 
@@ -94,7 +119,8 @@ def _read(entry: Any) -> Pending | None:
     try:
         first, last = (date.fromisoformat(entry[name]) for name in ("first", "last"))
         assets, symbols = (tuple(entry[name]) for name in ("assets", "symbols"))
-        note = Pending(first=first, last=last, assets=assets, symbols=symbols, why=str(entry["why"]))
-    except (TypeError, KeyError, ValueError):
+        why, on = str(entry["why"]), str(entry.get("on", CALLS))
+        note = Pending(first=first, last=last, assets=assets, symbols=symbols, why=why, on=on)
+    except (TypeError, KeyError, ValueError, AttributeError):
         return None
     return note if all(isinstance(name, str) for name in (*assets, *symbols)) and first <= last else None

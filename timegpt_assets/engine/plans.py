@@ -25,13 +25,11 @@ class PartitionRef:
         """Return Dagster's partition key."""
         return f"{self.day}|{self.symbol}" if self.symbol else f"{self.day}"
 
-    def touches(self, others: Set["PartitionRef"]) -> bool:
-        """Return whether one of the others is this partition, its day, its month, or a symbol of its day."""
-        if self in others or PartitionRef(self.day) in others:
-            return True
-        if self.symbol:
-            return False
-        return any(o.day == self.day or o.day.replace(day=1) == self.day for o in others)
+    @classmethod
+    def of(cls, key: str, symbol: str = "") -> "PartitionRef":
+        """Return the partition of Dagster's key, or of a day's key and a symbol (``*``: none)."""
+        day, _, own = key.partition("|")
+        return cls(date.fromisoformat(day), own or symbol.replace("*", ""))
 
 
 @dataclass(frozen=True)

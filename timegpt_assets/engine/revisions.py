@@ -7,114 +7,98 @@ mend it. Which partitions that makes stale is stale.py, what starts by itself is
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from typing import Protocol, runtime_checkable
 
 import dagster as dg
 from dagster import AssetKey
 
-from timegpt_assets.adapters.market.market_data import MarketDataError
+from timegpt_assets.adapters.storage.parquet_files import row_count
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
-from timegpt_assets.assets.bars import arrived
 from timegpt_assets.core import calendar
+from timegpt_assets.engine.deliveries import BARS, RAW_BARS, differing, stored_facts
 from timegpt_assets.engine.engine import Engine, Outcome, Rectangle, asset_nodes
-from timegpt_assets.engine.plans import PartitionRef
+from timegpt_assets.engine.inventory import Inventory
+from timegpt_assets.engine.plans import AssetNode, PartitionRef
 from timegpt_assets.engine.stages import rectangle
-from timegpt_assets.engine.stale import InputWindow, input_window, stale
+from timegpt_assets.engine.stale import causes, input_windows, stale
 from timegpt_assets.partitions import GraphContext, days_of, symbols_of
-from timegpt_assets.runtime import MarketData, Runtime, market_data
+from timegpt_assets.runtime import MarketData
 
-RAW_BARS, BARS = AssetKey(["bars", "raw_bars"]), AssetKey(["bars", "bars"])
-REVISED = ("raw_bars", "bars")
-DAMAGED = ("unreadable", "columns")
-
-
-@runtime_checkable
-class Dated(Protocol):
-    """A source whose files can be told apart from what they were before; a made-up market has none."""
-
-    def states(self, symbols: Sequence[str], firsts: Sequence[date]) -> Mapping[tuple[str, date], str]:
-        """Return what changes with each file there is of these symbols and months (their first days)."""
-        ...
+OLDER = "older than what they were made from"
+REVISED_ASSETS = ("raw_bars", "bars")
 
 
-def revised(source: MarketData, store: ParquetStore, symbols: Iterable[str], days: Iterable[date]) -> list[str]:
+def revised(
+    source: MarketData,
+    store: ParquetStore,
+    symbols: Iterable[str],
+    days: Iterable[date],
+    *,
+    delivered_before: date = calendar.LAST_DAY,
+) -> list[str]:
     """Return the stored raw_bars partitions that the source has other content for now, sorted.
 
-    Only content counts, never a file's date. Partitions that were never made are nobody's revision. Raises
-    MarketDataError for a file that cannot be read: what was good is not given up for it.
+    Only content counts, never a file's date. Partitions that were never made are nobody's revision, nor those from
+    ``delivered_before`` on that had no rows: the daily run looks at them. Raises MarketDataError for a file that cannot
+    be read: what was good is not given up for it.
     """
-    wanted = {str(day): tuple(symbols) for day in days}
-    stored = store.contents(RAW_BARS.to_user_string(), wanted, missing="ok", columns=())[1]
-    if not stored:
-        return []
-    now = arrived(source, [f"{day}|{symbol}" for day, symbol in stored]).facts
-    if damage := [text for fact in now.values() for rule, _, text in fact.get("faults", ()) if rule in DAMAGED]:
-        raise MarketDataError(damage[0])
-    return sorted(
-        f"{day}|{symbol}"
-        for (day, symbol), fact in stored.items()
-        if _content(fact) != now[f"{day}|{symbol}"]["content"]
-    )
-
-
-def _content(fact: Mapping[str, object]) -> object:
-    return fact.get("content")
-
-
-def touched(first: date) -> list[date]:
-    """Return the sessions that a month's file has a say in: its own and the next one, which starts from its close."""
-    own = calendar.month_sessions(f"{first:%Y-%m}")
-    return [*own, calendar.shifted(own[-1], 1)]
+    stored = stored_facts(store, RAW_BARS, {PartitionRef(day, symbol) for symbol in symbols for day in days})
+    had = {p.key: fact for p, fact in stored.items() if p.day < delivered_before or row_count(fact)}
+    return differing(source, had)
 
 
 def refresh(engine: Engine, graph: GraphContext, keys: Sequence[str]) -> Outcome:
     """Make these raw_bars partitions and the bars on them again, and nothing else; what reads them is left stale."""
-    partitions = frozenset(_partition(key) for key in keys)
+    partitions = frozenset(map(PartitionRef.of, keys))
     wanted = rectangle(
-        graph, asset_nodes(engine.repository), days=days_of(keys), symbols=symbols_of(keys), assets=REVISED
+        graph, asset_nodes(engine.repository), days=days_of(keys), symbols=symbols_of(keys), assets=REVISED_ASSETS
     )
     return engine.run(replace(wanted, stale={RAW_BARS: partitions, BARS: partitions}, missing=False, history=()))
 
 
-def only_stale(engine: Engine, runtime: Runtime, wanted: Rectangle) -> Rectangle:
-    """Return the rectangle that makes just what is stale of it, by the records or because the source was revised."""
-    source, symbols = market_data(runtime), wanted.symbols
-    roots = revised(source, ParquetStore(runtime.storage), symbols, wanted.days) if isinstance(source, Dated) else ()
-    return replace(wanted, stale=outdated(engine, wanted, roots=roots), missing=False, history=())
-
-
-def outdated(
-    engine: Engine, wanted: Rectangle, *, roots: Iterable[str] = ()
-) -> dict[AssetKey, frozenset[PartitionRef]]:
-    """Return the existing partitions of the rectangle that are older than what they were made from, by asset.
-
-    ``roots`` are raw_bars partitions taken as stale because the source was revised.
-    """
+def only_stale(engine: Engine, wanted: Rectangle) -> Rectangle:
+    """Return the rectangle that makes just what is stale of it, with what that stands on and is stale, too."""
     known = asset_nodes(engine.repository)
+    found = _stale(engine, engine.inventory(wanted.days))
+    again = causes(found, _asked(wanted, known), known, input_windows(engine.repository))
+    days = {p.day for key, partitions in again.items() if known[key].kind != "month" for p in partitions}
+    months = {p.day for key, partitions in again.items() if known[key].kind == "month" for p in partitions}
+    days |= {calendar.month_sessions(f"{first:%Y-%m}")[0] for first in months}
+    return replace(
+        wanted,
+        days=sorted({*wanted.days, *days}),
+        symbols=wanted.all_symbols,
+        stale=again,
+        missing=False,
+        history=(),
+    )
+
+
+def outdated(engine: Engine, wanted: Rectangle) -> dict[str, dict[AssetKey, frozenset[PartitionRef]]]:
+    """Return by reason, then by asset, the partitions of the rectangle that stay although they are old."""
+    inventory = engine.inventory(wanted.days)
+    stale_now, asked = _stale(engine, inventory), _asked(wanted, inventory.asset_nodes)
+    found: dict[str, dict[AssetKey, frozenset[PartitionRef]]] = {}
+    for key in sorted(stale_now.keys() & asked.keys()):
+        for partition in stale_now[key] & asked[key]:
+            why = inventory.of(key).get(partition) or OLDER
+            found.setdefault(why, {}).setdefault(key, frozenset())
+            found[why][key] |= {partition}
+    return found
+
+
+def _asked(wanted: Rectangle, known: Mapping[AssetKey, AssetNode]) -> dict[AssetKey, set[PartitionRef]]:
+    return {key: known[key].partitions(wanted.days, wanted.symbols) for key in wanted.assets}
+
+
+def _stale(engine: Engine, inventory: Inventory) -> dict[AssetKey, frozenset[PartitionRef]]:
+    """Return every recorded partition that is older than what it reads, or that the inventory finds fault with."""
+    known = inventory.asset_nodes
     ages = {key: _ages(engine.instance, key) for key in known}
-    found = stale(ages, known, input_windows(engine.repository), roots={RAW_BARS: {_partition(key) for key in roots}})
-    inside = {key: known[key].partitions(wanted.days, wanted.symbols) for key in wanted.assets}
-    return {
-        key: partitions & inside[key] for key, partitions in found.items() if key in inside and partitions & inside[key]
-    }
-
-
-def input_windows(repository: dg.RepositoryDefinition) -> dict[tuple[AssetKey, AssetKey], InputWindow]:
-    """Return what every asset reads of each of its inputs."""
-    graph = repository.asset_graph
-    return {
-        (key, parent): input_window(graph.get_partition_mapping(key, parent))
-        for key in graph.get_all_asset_keys()
-        for parent in graph.get(key).parent_keys
-    }
+    roots = {key: {partition for partition, why in inventory.of(key).items() if why} for key in known}
+    return stale(ages, known, input_windows(engine.repository), roots=roots)
 
 
 def _ages(instance: dg.DagsterInstance, key: AssetKey) -> dict[PartitionRef, int]:
     """Return when each partition was last made: the number of its record, which grows."""
     made = instance.event_log_storage.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION)
-    return {_partition(partition): number for partition, number in made.items()}
-
-
-def _partition(key: str) -> PartitionRef:
-    day, _, symbol = key.partition("|")
-    return PartitionRef(date.fromisoformat(day), symbol)
+    return {PartitionRef.of(partition): number for partition, number in made.items()}

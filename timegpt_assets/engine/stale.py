@@ -47,6 +47,16 @@ def input_window(mapping: dg.PartitionMapping) -> InputWindow:
     raise TypeError(f"{type(mapping).__name__} has no input_window. Say in stale.py which partitions it reads.")
 
 
+def input_windows(repository: dg.RepositoryDefinition) -> dict[tuple[AssetKey, AssetKey], InputWindow]:
+    """Return what every asset reads of each of its inputs."""
+    graph = repository.asset_graph
+    return {
+        (key, parent): input_window(graph.get_partition_mapping(key, parent))
+        for key in graph.get_all_asset_keys()
+        for parent in graph.get(key).parent_keys
+    }
+
+
 def stale(
     ages: Mapping[AssetKey, Mapping[PartitionRef, int]],
     asset_nodes: Mapping[AssetKey, AssetNode],
@@ -59,36 +69,65 @@ def stale(
     ``ages`` grow with the time of making; ``input_windows`` is by (asset, what it reads). What reads a stale partition
     is stale.
     """
-    seen: dict[AssetKey, _Ages] = {}
+    seen: dict[AssetKey, Ages] = {}
     found: dict[AssetKey, frozenset[PartitionRef]] = {}
-    waiting = dict(asset_nodes)
-    while waiting:
-        key = next(k for k, node in waiting.items() if not node.deps & waiting.keys())
-        node = waiting.pop(key)
+    for key in _in_order(asset_nodes):
+        node = asset_nodes[key]
         own = ages.get(key, {})
         parents = [(seen[dep], input_windows[key, dep]) for dep in node.deps if dep in seen]
         later = {c for c, age in own.items() if any(p.newest(c, r, node.kind) > age for p, r in parents)}
         found[key] = frozenset(later | (roots.get(key, frozenset()) & own.keys()))
-        seen[key] = _Ages(
+        seen[key] = Ages(
             {partition: STALE if partition in found[key] else age for partition, age in own.items()}, node.kind
         )
     return {key: partitions for key, partitions in found.items() if partitions}
 
 
+def causes(
+    found: Mapping[AssetKey, Set[PartitionRef]],
+    asked: Mapping[AssetKey, Set[PartitionRef]],
+    asset_nodes: Mapping[AssetKey, AssetNode],
+    input_windows: Mapping[tuple[AssetKey, AssetKey], InputWindow],
+) -> dict[AssetKey, frozenset[PartitionRef]]:
+    """Return the stale partitions that are asked for, and every stale one that they read, at any remove.
+
+    These may lie before the days and outside the symbols that are asked for: made again without them, what is asked
+    for would be stale as before.
+    """
+    wanted = {key: set(found.get(key, frozenset()) & asked.get(key, frozenset())) for key in asset_nodes}
+    lines = {key: Ages(dict.fromkeys(partitions, STALE), asset_nodes[key].kind) for key, partitions in found.items()}
+    for key in reversed(_in_order(asset_nodes)):
+        for dep in asset_nodes[key].deps & lines.keys():
+            hop, kind = input_windows[key, dep], asset_nodes[key].kind
+            wanted[dep].update(*(lines[dep].inside(partition, hop, kind) for partition in wanted[key]))
+    return {key: frozenset(partitions) for key, partitions in wanted.items() if partitions}
+
+
+def _in_order(asset_nodes: Mapping[AssetKey, AssetNode]) -> list[AssetKey]:
+    """Return the assets, each after those it reads."""
+    waiting, order = dict(asset_nodes), list[AssetKey]()
+    while waiting:
+        order.append(next(k for k, node in waiting.items() if not node.deps & waiting.keys()))
+        del waiting[order[-1]]
+    return order
+
+
 @dataclass
-class _Ages:
+class Ages:
     """The ages of one asset's partitions, ready to be asked for the newest of a window."""
 
     ages: Mapping[PartitionRef, int]
     kind: str
     days: list[date] = field(default_factory=list)
     by_day: dict[str, list[int]] = field(default_factory=dict)
+    on_day: dict[date, list[PartitionRef]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Line the ages up by day: those of each symbol, and the newest of all under ""."""
         self.days = sorted({partition.day for partition in self.ages})
         position = {day: n for n, day in enumerate(self.days)}
         for partition, age in self.ages.items():
+            self.on_day.setdefault(partition.day, []).append(partition)
             for symbol in {partition.symbol, ""}:
                 line = self.by_day.setdefault(symbol, [0] * len(self.days))
                 line[position[partition.day]] = max(line[position[partition.day]], age)
@@ -98,6 +137,12 @@ class _Ages:
         line = self.by_day.get(child.symbol if input_window.own_symbol else "", [])
         start, end = self._window(child.day, input_window, monthly=child_kind == "month")
         return max(line[start:end], default=0)
+
+    def inside(self, child: PartitionRef, input_window: InputWindow, child_kind: str) -> list[PartitionRef]:
+        """Return the partitions that the child reads."""
+        start, end = self._window(child.day, input_window, monthly=child_kind == "month")
+        own = child.symbol if input_window.own_symbol else ""
+        return [p for day in self.days[start:end] for p in self.on_day[day] if not own or p.symbol == own]
 
     def _window(self, day: date, input_window: InputWindow, *, monthly: bool) -> tuple[int, int]:
         if monthly:

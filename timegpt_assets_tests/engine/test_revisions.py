@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,20 +10,18 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
-from dagster import AssetKey
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 from typer.testing import CliRunner
 
-from timegpt_assets.adapters.market.market_data import TEMPLATE, LocalMarketData, template_path
+from timegpt_assets.adapters.market.market_data import TEMPLATE, template_path
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
-from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.automation.source import revised_source
 from timegpt_assets.cli.app import app
 from timegpt_assets.core import calendar
-from timegpt_assets.engine.engine import Rectangle, asset_nodes
+from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.plans import PartitionRef
-from timegpt_assets.engine.revisions import only_stale, outdated, refresh, revised
+from timegpt_assets.engine.revisions import only_stale, outdated, refresh
 from timegpt_assets.engine.stages import rectangle
 from timegpt_assets.partitions import graph_context
 from timegpt_assets_tests.roads import TINY, Road, road
@@ -210,16 +207,15 @@ def test_what_stands_on_a_revised_day_shows_as_stale_and_no_other_day_does(tmp_p
                 assert theirs == (partition in ours.get(name, ())), (name, partition)
 
 
-def with_stale(wanted: Rectangle, partitions: dict[AssetKey, frozenset[PartitionRef]]) -> Rectangle:
-    """Return the rectangle that makes these again and nothing that is missing."""
-    return replace(wanted, stale=partitions, missing=False, history=())
-
-
 def stale_of(of: Road) -> dict[str, set[PartitionRef]]:
     """Return our verdict over the whole grid, by asset name."""
     graph = graph_context(of.runtime.settings)
     wanted = rectangle(graph, asset_nodes(of.engine.repository), days=DAYS, assets=MADE)
-    return {key.path[-1]: set(partitions) for key, partitions in outdated(of.engine, wanted).items()}
+    found: dict[str, set[PartitionRef]] = {}
+    for by_asset in outdated(of.engine, wanted).values():
+        for key, partitions in by_asset.items():
+            found.setdefault(key.path[-1], set()).update(partitions)
+    return found
 
 
 def dagster_says(of: Road, name: str, partition: str) -> StaleStatus:
@@ -236,9 +232,7 @@ def test_making_the_stale_again_gives_what_a_fresh_house_makes_of_the_revised_so
         deliver(tmp_path / "old" / "source", revise=at(REVISED, 389, 0.5))
         graph = graph_context(of.runtime.settings)
         wanted = rectangle(graph, asset_nodes(of.engine.repository), days=DAYS, assets=MADE)
-        source = LocalMarketData(tmp_path / "old" / "source")
-        roots = revised(source, ParquetStore(of.runtime.storage), SYMBOLS, DAYS)
-        mended = of.engine.run(with_stale(wanted, outdated(of.engine, wanted, roots=roots)))
+        mended = of.engine.run(only_stale(of.engine, wanted))
         assert 0 < mended.made < len(DAYS) * len(SYMBOLS) * len(MADE)
         assert stale_of(of) == {}
         found = of.tables()
@@ -304,7 +298,7 @@ def test_making_the_stale_makes_nothing_that_is_missing(tmp_path):
         deliver(tmp_path / "source", revise=at(REVISED, 100, 0.5))
         graph = graph_context(of.runtime.settings)
         wanted = rectangle(graph, asset_nodes(of.engine.repository), days=DAYS, assets=("bars",))
-        made = of.engine.run(only_stale(of.engine, of.runtime, wanted))
+        made = of.engine.run(only_stale(of.engine, wanted))
         assert [sorted(partition.key for partition in range_run.partitions) for range_run in made.range_runs] == [
             [f"{REVISED}|AAPL"]
         ]

@@ -10,8 +10,7 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.plans import PartitionRef
-from timegpt_assets.engine.revisions import input_windows
-from timegpt_assets.engine.stale import InputWindow, input_window, stale
+from timegpt_assets.engine.stale import InputWindow, input_window, input_windows, stale
 from timegpt_assets_tests.roads import LATER, TINY, load_runtime, sessions
 
 FIRST, LAST = date(2025, 1, 21), date(2025, 2, 6)

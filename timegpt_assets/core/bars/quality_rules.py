@@ -4,7 +4,7 @@ Belongs here: the rules and the policy. What they look at is counted in core/bar
 core/bars/rows.py.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal, TypeAlias
@@ -266,20 +266,21 @@ OF_FILE = tuple(name for name, rule in RULES.items() if rule.of_file)
 DEFAULT_SEVERITY: Mapping[str, Severity] = {name: rule.severity for name, rule in RULES.items()}
 
 
-def judged(facts: pl.DataFrame, policy: QualityPolicy, *, late_day: date | None = None) -> pl.DataFrame:
+def judged(facts: pl.DataFrame, policy: QualityPolicy, *, awaited: Collection[date] = ()) -> pl.DataFrame:
     """Return the facts with ``verdict`` (the gravest of the rules broken), ``rules`` and ``reason`` (those that count).
 
-    A key without rows is no_data, or late on ``late_day``, unless its file is at fault. ``rules`` are names joined by
-    commas, ``reason`` says of each what it found and what to do about it; both in the order of RULES.
+    A key without rows is no_data, or late on a day whose bars are ``awaited``, unless its file is at fault. ``rules``
+    are names joined by commas, ``reason`` says of each what it found and what to do about it; both in the order of
+    RULES.
     """
     heard = [name for name in RULES if policy.severity_of(name) != "ignore"]
     broken = {name: RULES[name].is_broken(policy) for name in heard}
     grave = [broken[name] for name in heard if policy.severity_of(name) in GRAVE]
-    is_empty, is_late = pl.col("rows_raw") == 0, (pl.col("day") == pl.lit(late_day, pl.Date)).fill_null(False)
+    is_empty, is_late = pl.col("rows_raw") == 0, pl.col("day").is_in(sorted(awaited))
     absent = pl.when(is_late).then(pl.lit("late")).otherwise(pl.lit("no_data"))
     silence = pl.when(is_empty).then(
         pl.when(is_late)
-        .then(pl.lit("the source has no rows by the deadline. Run the day again once its file has come."))
+        .then(pl.lit("the source has no rows yet. Run the day again once its file has come."))
         .otherwise(pl.lit("the source has no rows. Put its month file where data.template says, or leave the day out."))
     )
     reasons = [pl.when(broken[name]).then(_said(name, policy)) for name in heard]

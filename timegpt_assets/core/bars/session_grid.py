@@ -6,7 +6,7 @@ core/bars/quality_rules.py, reading bars is adapters/, session times are core/ca
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
 
 import polars as pl
@@ -34,14 +34,14 @@ def quality(
     policy: QualityPolicy,
     faults: pl.DataFrame | None = None,
     closes: pl.DataFrame | None = None,
-    late_day: date | None = None,
+    awaited: Collection[date] = (),
 ) -> pl.DataFrame:
     """Return exactly one QUALITY row per key: its facts, a verdict, the rules broken, and the reason in words.
 
     ``raw`` RAW_BARS, rows of other keys are not looked at; ``keys`` [day, symbol]; ``sessions`` [day, open, close];
     ``faults`` FAULTS of the files; ``closes`` CLOSES (without one, no split is seen). A key without any row in ``raw``
-    is no_data, or late on ``late_day``, unless its file is at fault. Every delivered row is counted once: rows_raw =
-    rows_session + auction + duplicates + conflicts + outside + off_minute + broken_ohlc.
+    is no_data, or late on a day whose bars are ``awaited``, unless its file is at fault. Every delivered row is counted
+    once: rows_raw = rows_session + auction + duplicates + conflicts + outside + off_minute + broken_ohlc.
     Raises ValueError for a key whose day is no session.
     """
     wanted = _with_session(keys.select(KEY).unique(), sessions)
@@ -49,7 +49,7 @@ def quality(
     facts = _facts(wanted, rows, policy)
     facts = _with_gap(facts, pl.DataFrame(schema=CLOSES) if closes is None else closes, policy)
     facts = _with_faults(facts, pl.DataFrame(schema=FAULTS) if faults is None else faults)
-    verdicts = judged(facts, policy, late_day=late_day)
+    verdicts = judged(facts, policy, awaited=awaited)
     blamed = row_classes.offenders(rows, verdicts, policy)
     found = verdicts.join(blamed, on=KEY, how="left").with_columns(pl.col("offending").fill_null("[]"))
     return QUALITY.conformed(found.drop("open", "close"))
