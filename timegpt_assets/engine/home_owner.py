@@ -11,7 +11,7 @@ import orjson
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.runtime import GS, Runtime
 
-MARKER = "timegpt_assets.json"
+MARKER = "home_owner.json"
 
 
 class HomeOfAnother(RuntimeError):

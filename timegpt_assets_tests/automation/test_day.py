@@ -1,7 +1,7 @@
 """Automation: who asks for which session, how often, and that the daily job stores what the command line stores."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -53,7 +53,8 @@ def sensed(
     runtime = Runtime(
         settings=house.runtime.settings, root=house.runtime.root, environment={}, clock=lambda: at, **(overrides or {})
     )
-    return automation.new_session(runtime)(dg.build_sensor_context(instance=instance))
+    context = dg.build_sensor_context(instance=instance, repository_def=house.engine.repository)
+    return automation.new_session(runtime)(context)
 
 
 @pytest.mark.parametrize(
@@ -99,16 +100,25 @@ def test_the_sensor_asks_for_the_newest_session_that_has_closed(found, at, sessi
         assert asked(sensed(found, datetime.fromisoformat(at).replace(tzinfo=UTC), instance)) == session
 
 
-def test_the_sensor_asks_once_and_is_content_when_the_day_is_there(found):
+def test_the_sensor_asks_under_one_key_until_something_changes_and_a_bare_record_is_nothing_that_is_there(found):
     at = datetime(2025, 1, 16, 23, tzinfo=UTC)
     with dg.DagsterInstance.ephemeral() as instance:
         first, second = sensed(found, at, instance), sensed(found, at, instance)
-        assert first.run_key == second.run_key == "session-2025-01-16", "the daemon launches a run key once"
-        assert first.run_key == scheduled(found, "2025-01-16").run_key
+        assert first.run_key == second.run_key, "the daemon launches a run key once"
         instance.report_runless_asset_event(dg.AssetMaterialization(PORTFOLIO, partition="2025-01-16"))
-        after = sensed(found, at, instance)
-    assert isinstance(after, dg.SkipReason)
-    assert after.skip_message == "2025-01-16 is there."
+        assert sensed(found, at, instance).run_key == first.run_key
+        late = sensed(found, at + timedelta(days=3), instance)
+    assert late.tags == {"timegpt_assets/session": "2025-01-17"}
+
+
+def test_a_run_that_failed_is_asked_for_again_after_a_while(found, monkeypatch):
+    at = datetime(2025, 1, 16, 23, tzinfo=UTC)
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = sensed(found, at, instance)
+        instance.add_run(dg.DagsterRun("daily_refresh", status=dg.DagsterRunStatus.FAILURE, tags=first.tags))
+        assert "is tried again in a while" in str(sensed(found, at, instance).skip_message)
+        monkeypatch.setattr(automation, "now", lambda: datetime.now(UTC) + timedelta(minutes=31))
+        assert sensed(found, at, instance).run_key not in ("", first.run_key)
 
 
 def test_the_sensor_asks_for_nothing_outside_the_grid(tmp_path):
@@ -159,9 +169,8 @@ def test_the_daily_job_stores_what_the_command_line_stores_and_does_it_once(tmp_
         assert _noted(again)[0] == 0
         made_keys = by_night.engine.instance.get_materialized_partitions(PORTFOLIO)
         assert made_keys == {DAY.isoformat()}
-        assert isinstance(
-            sensed(by_night, datetime(2025, 1, 16, 23, tzinfo=UTC), by_night.engine.instance), dg.SkipReason
-        )
+        content = sensed(by_night, datetime(2025, 1, 16, 23, tzinfo=UTC), by_night.engine.instance)
+        assert content.skip_message == f"{DAY} and the sessions before it are complete."
 
 
 def _noted(result: dg.JobExecutionResult) -> tuple[object, object]:
