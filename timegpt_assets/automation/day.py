@@ -21,6 +21,8 @@ from timegpt_assets.runtime import Runtime, now
 
 SESSION = "timegpt_assets/session"
 """The run tag that names the session a daily run was asked for."""
+EVERY_SEC = 300
+"""How often it is looked whether there is something to make."""
 RETRY_AFTER = timedelta(minutes=30)
 """How long after a daily run failed it is asked for again."""
 CLOSE_OF_BUSINESS = "30 18 * * 1-5"
@@ -167,7 +169,7 @@ def new_session(runtime: Runtime) -> dg.SensorDefinition:
     @dg.sensor(
         name="new_session",
         job_name="daily_refresh",
-        minimum_interval_seconds=300,
+        minimum_interval_seconds=EVERY_SEC,
         description="Recent sessions that are not finished: late bars, missed days, runs that failed.",
     )
     def new_session(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:

@@ -14,7 +14,6 @@ import dagster as dg
 from dagster import AssetKey
 
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
-from timegpt_assets.adapters.storage.parquet_files import Facts
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.core.lineage import Lineage, without_code
 from timegpt_assets.engine.deliveries import BARS, RAW_BARS, Deliveries, stored_facts, touched
@@ -64,7 +63,9 @@ class Inventory:
         monthly = self.asset_nodes[key].kind == "month"
         recorded = self.recorded(key, {day.replace(day=1) for day in self.days} if monthly else self.days)
         facts = stored_facts(self.store, key, recorded, monthly=monthly)
-        found = {partition: self._made_under(key, facts.get(partition)) for partition in recorded}
+        under = {partition: str(fact.get(LINEAGE, "")) for partition, fact in facts.items()}
+        says = {made_under: self._made_under(key, made_under) for made_under in set(under.values())}
+        found = {partition: says[under[partition]] if partition in under else LOST for partition in recorded}
         if key == RAW_BARS:
             changed = self._changed(recorded)
             found |= {p: why for p, why in changed.items() if p in found and found[p] not in NOT_THERE}
@@ -84,10 +85,8 @@ class Inventory:
             | dict.fromkeys(changed.elsewhere, OTHER_SOURCE)
         )
 
-    def _made_under(self, key: AssetKey, fact: Facts | None) -> str:
-        if fact is None:
-            return LOST
-        made_under, wanted = str(fact.get(LINEAGE, "")), self.expected[key].lineage_id
+    def _made_under(self, key: AssetKey, made_under: str) -> str:
+        wanted = self.expected[key].lineage_id
         if made_under == wanted:
             return ""
         if (shape := self._shapes.get(made_under)) is None:

@@ -25,6 +25,7 @@ def lineage_records(settings: Settings, reads: Mapping[AssetKey, Set[AssetKey]])
     records: dict[AssetKey, lineage.Lineage] = {}
     _, model_name, _ = core_inputs.maker(settings)
     features_made = core_inputs.feature_spec(settings, core_inputs.event_calendar(settings))
+    digests = {names: settings.digest(names) for names in set(SHAPED_BY.values())}
     waiting = dict(reads)
     while waiting:
         key = next(k for k, parents in waiting.items() if not parents & waiting.keys())
@@ -33,7 +34,7 @@ def lineage_records(settings: Settings, reads: Mapping[AssetKey, Set[AssetKey]])
             asset=key.to_user_string(),
             profile=settings.profile,
             code_version=code_version(),
-            config_digest=settings.digest(SHAPED_BY[key.path[0]]),
+            config_digest=digests[SHAPED_BY[key.path[0]]],
             data_version=settings.data.source,
             feature_payload_schema_version=lineage.FEATURE_PAYLOAD_SCHEMA_VERSION,
             feature_version=features_made.feature_version,

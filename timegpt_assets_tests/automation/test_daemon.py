@@ -1,10 +1,14 @@
-"""The sensor over the source in a real daemon process: a revised month is noticed, asked for, and made by itself."""
+"""Sensors in a real daemon process: revised months are made by themselves, and so are late days and missed ones."""
 
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from datetime import time as time_of_day
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
@@ -13,7 +17,11 @@ from typer.testing import CliRunner
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.cli.app import app
+from timegpt_assets.core import calendar
 from timegpt_assets.definitions import PROJECT
+from timegpt_assets.engine.daily import COMPLETE, PORTFOLIO
+from timegpt_assets_tests.automation.test_week import FRI, MON, SYMBOLS, THU, TUE, WED
+from timegpt_assets_tests.automation.test_week import deliver as deliver_until
 from timegpt_assets_tests.engine.test_revisions import DAYS, HOUSE, REVISED, at, deliver
 from timegpt_assets_tests.roads import TINY
 
@@ -71,3 +79,67 @@ def test_a_daemon_makes_the_revised_days_again_and_then_rests(home, daemon, tmp_
         ]
     after = store.read_facts("bars/raw_bars", DAYS[:3])
     assert {key for key in before if before[key] != after[key]} == {(str(day), "AAPL") for day in DAYS[1:3]}
+
+
+@contextmanager
+def moved(tmp_path: Path) -> Iterator[None]:
+    """Run a daemon under the moved clock, its sensor new_session turned on; end it afterwards."""
+    module = ["-m", "timegpt_assets_tests.automation.moved_clock"]
+    dagster = [sys.executable, "-m", "dagster"]
+    subprocess.run([*dagster, "sensor", "start", "new_session", *module], check=True, capture_output=True, cwd=PROJECT)
+    with (tmp_path / "daemon.log").open("ab") as log:
+        command = [sys.executable, "-m", "dagster._daemon", "run", *module]
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=PROJECT)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def sessions_told(instance: dg.DagsterInstance) -> dict[str, str]:
+    """Return what the daily runs told of each session, the last word of each."""
+    told: dict[str, str] = {}
+    for run in reversed(instance.get_runs(dg.RunsFilter(job_name="daily_refresh"))):
+        for record in instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_OUTPUT).records:
+            said = record.event_log_entry.get_dagster_event().step_output_data.metadata["sessions"].value
+            told |= {str(day): str(what) for day, what in said.items()}
+    return told
+
+
+def test_a_daemon_makes_a_late_day_when_its_bars_come_and_after_three_days_without_one_all_of_them(
+    tmp_path, monkeypatch
+):
+    clock, source = tmp_path / "clock", tmp_path / "source"
+    source.mkdir()
+    places = [f"data.{name}={tmp_path / name}" for name in ("storage_root", "artifacts_root", "dagster_home")]
+    settings = [*TINY, "universe.tickers=[AAPL, META]", "universe.context=[SPY]", "data.start_date=2025-01-27"]
+    monkeypatch.setenv("TIMEGPT_ASSETS_SET", "\n".join([*settings, f"data.root={source}", *places]))
+    monkeypatch.setenv("TIMEGPT_ASSETS_PROFILE", "dev")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster_home"))
+    monkeypatch.setenv("MOVED_CLOCK", str(clock))
+
+    def at(day: date, hour: int) -> None:
+        (tmp_path / "half").write_text(datetime.combine(day, time_of_day(hour), ZoneInfo(calendar.ZONE)).isoformat())
+        (tmp_path / "half").replace(clock)
+
+    def until(instance: dg.DagsterInstance, wanted: dict[str, str]) -> None:
+        last = time.monotonic() + 400
+        while not wanted.items() <= sessions_told(instance).items():
+            assert time.monotonic() < last, (sessions_told(instance), (tmp_path / "daemon.log").read_text()[-3000:])
+            time.sleep(1)
+
+    at(MON, 17)
+    made = CliRunner().invoke(app, ["budget", "--json"])
+    assert made.exit_code == 0, made.output
+    with dg.DagsterInstance.from_config(str(tmp_path / "dagster_home")) as instance:
+        with moved(tmp_path):
+            until(instance, {f"{MON}": f"waits for bars of AAPL, META, SPY until {MON} 23:00 UTC"})
+            deliver_until(source, dict.fromkeys(SYMBOLS, MON))
+            until(instance, {f"{MON}": COMPLETE})
+        at(FRI, 17)
+        deliver_until(source, dict.fromkeys(SYMBOLS, FRI))
+        with moved(tmp_path):
+            until(instance, {f"{day}": COMPLETE for day in (TUE, WED, THU, FRI)})
+        records = instance.fetch_materializations(PORTFOLIO, limit=1000, ascending=True).records
+    assert list(dict.fromkeys(r.partition_key for r in records)) == [f"{d}" for d in (MON, TUE, WED, THU, FRI)]
