@@ -11,6 +11,7 @@ import pytest
 
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.core import calendar
+from timegpt_assets.engine.deliveries import AGREED
 from timegpt_assets.engine.engine import RunFailed
 from timegpt_assets_tests.roads import Road, road, sessions
 from timegpt_assets_tests.secret_search import KEY
@@ -88,8 +89,8 @@ def failure(house: Road, *days: date, assets: tuple[str, ...]) -> RunFailed:
 
 
 def leftovers(root: Path) -> list[str]:
-    """Return files of a storage root that are neither tables nor locks nor lineage: traces of half a write."""
-    files = (p for p in root.rglob("*") if p.is_file() and p.parent.name != "lineage")
+    """Return files of a storage root that are neither tables nor locks nor notes: traces of half a write."""
+    files = (p for p in root.rglob("*") if p.is_file() and p.parent.name != "lineage" and p.name != AGREED)
     return [p.name for p in files if p.suffix not in (".parquet", ".lock")]
 
 
