@@ -13,7 +13,7 @@ import orjson
 from dagster import AssetKey
 
 from timegpt_assets.adapters.market.market_data import MarketDataError
-from timegpt_assets.adapters.storage.object_store import Current, ObjectStore
+from timegpt_assets.adapters.storage.object_store import Current, ObjectStore, ObjectStoreError
 from timegpt_assets.adapters.storage.parquet_files import Facts, row_count
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.assets.bars import arrived
@@ -164,6 +164,13 @@ class Deliveries:
         symbols = sorted({symbol for symbol, _ in map(_parsed, files)})
         firsts = sorted({first for _, first in map(_parsed, files)})
         return {_file(symbol, first): state for (symbol, first), state in self.source.states(symbols, firsts).items()}
+
+    def states_before(self, partitions: Iterable[PartitionRef]) -> dict[str, str]:
+        """Return the states before a run reads the files; none where they cannot be read: the run says so itself."""
+        try:
+            return self.states(partitions)
+        except (MarketDataError, ObjectStoreError):
+            return {}
 
     def note_made(self, before: Mapping[str, str]) -> None:
         """Note that partitions were made from the files, by their states ``before`` that.

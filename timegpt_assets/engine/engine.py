@@ -278,7 +278,8 @@ class _Work:
 
     def _run_range(self, range_run: RangeRun, tags: Mapping[str, str] | None = None) -> None:
         self.engine.report(range_run, False)
-        files = self.inventory.deliveries.states(range_run.partitions) if RAW_BARS in range_run.assets else {}
+        of_bars = RAW_BARS in range_run.assets
+        files = self.inventory.deliveries.states_before(range_run.partitions) if of_bars else {}
         run_id, span = make_new_run_id(), {RANGE_START: range_run.first, RANGE_END: range_run.last}
         with owned(self.engine.instance, run_id) as owner:
             result = self.job.execute_in_process(
