@@ -73,10 +73,13 @@ class Runtime:
         """Return a configured path, made absolute."""
         return (self.root / Path(path).expanduser()).resolve()
 
-    def object_store(self, path: str) -> ObjectStore:
-        """Return a configured place, a folder or ``gs://bucket/prefix``, as what bytes are kept in."""
+    def object_store(self, path: str, *, mode: int = 0o644) -> ObjectStore:
+        """Return a configured place, a folder or ``gs://bucket/prefix``, as what bytes are kept in.
+
+        ``mode``: who may read new files of a folder; who may read a bucket is the bucket's own affair.
+        """
         if not path.startswith(GS):
-            return LocalStore(self.path(path))
+            return LocalStore(self.path(path), mode=mode)
         from timegpt_assets.adapters.storage.gcs import GcsStore
 
         bucket, _, prefix = path.removeprefix(GS).partition("/")
@@ -157,7 +160,7 @@ def size(settings: Settings) -> Size:
 
 def forecast_cache(runtime: Runtime) -> ForecastCache:
     """Return the paid answers, shared by all profiles."""
-    return ForecastCache(runtime.object_store(runtime.settings.forecast.cache_dir))
+    return ForecastCache(runtime.object_store(runtime.settings.forecast.cache_dir, mode=0o600))
 
 
 def forecaster(runtime: Runtime, *, account: Account, books: BudgetLedger, answers: ForecastCache) -> Forecaster:

@@ -29,6 +29,14 @@ class BudgetExceeded(CallError):
         super().__init__(f"{needed} TimeGPT calls needed, {left} left under {limit}; nothing was sent. {remedy}")
 
 
+class LedgerUnusable(CallError):
+    """Raised when the call ledger cannot be read or written: without it nothing is sent."""
+
+
+class CallHeld(CallError):
+    """Raised when another process has held a call for longer than any call lasts, and can be seen to live."""
+
+
 class Frozen(CallError):
     """Raised when sending has been stopped by hand."""
 
@@ -81,6 +89,10 @@ class RetryableFailure(CallError):
 
 class NotSent(RetryableFailure):
     """Raised when the request never left (refused, DNS, TLS): refunded."""
+
+
+class CannotConnect(CallError):
+    """Raised when this machine's own settings (proxy, certificates) let no connection be made: nothing was sent."""
 
 
 class AnswerLost(RetryableFailure):

@@ -55,8 +55,8 @@ def planned(runtime: Runtime, days: Sequence[date], *, reask: bool = False) -> d
         raise Refused("forecast.backend is baseline, which costs nothing. Plan a profile that asks TimeGPT.")
     day_calls = planner.day_calls(days, reask=reask)
     needed = sum(calls.needed for calls in day_calls)
-    params = planner.params_needed if needed else 0
-    payment_plan, finish = planner.payment_plan(days, reask=reask), planner.finish(day_calls)
+    params = planner.params_needed(reask=reask) if needed or reask else 0
+    payment_plan, finish = planner.payment_plan(days, reask=reask), planner.finish(day_calls, reask=reask)
     price_per_call = planner.account.price_per_call
     return {
         "profile": runtime.settings.profile,
@@ -65,6 +65,7 @@ def planned(runtime: Runtime, days: Sequence[date], *, reask: bool = False) -> d
         "snapshots": sum(calls.snapshots for calls in day_calls),
         "requests_needed": needed,
         "requests_cached": sum(calls.cached for calls in day_calls),
+        "requests_lost": sum(calls.lost for calls in day_calls),
         "model_params_needed": params,
         "calls_needed": needed + params,
         "money": None if price_per_call is None else (needed + params) * price_per_call,
@@ -111,6 +112,12 @@ def show(found: dict[str, Any], *, as_json: bool) -> None:
         f"{found['max_bytes_per_request']:,} bytes, {found['model_params_needed']} for the model's parameters), "
         f"{found['requests_cached']} cached. Left: {_left(found)}.",
     )
+    if found["requests_lost"]:
+        out.print(
+            f"{found['requests_lost']} of the cached answers are damaged or gone: their days fail. Restore the cache "
+            "from a backup, or pay for these again with --reask.",
+            highlight=False,
+        )
     out.print(
         f"Payable now: {found['days_payable_now']} of {found['days']} days in {found['runs_now']} runs. "
         f"Last call payable on {found['finished_on'] or 'no day: ' + found['why_waiting']}.",
@@ -191,7 +198,7 @@ def cache(
     if action in ("export", "import") and not folder:
         raise Refused(f"cache {action} needs a folder or gs:// address. Say where after it.")
     if action == "stats":
-        report = cache_care.stats(answers, host)
+        report = cache_care.stats(answers, books, host)
     elif action == "verify":
         report = cache_care.verified(answers, books, host)
     elif action == "export":
@@ -204,8 +211,10 @@ def cache(
     if json:
         sys.stdout.write(orjson.dumps(found).decode() + "\n")
     else:
-        Terminal().print(", ".join(f"{name} {value}" for name, value in found.items() if name != "damaged"))
-        for damage in report.damaged:
+        Terminal().print(
+            ", ".join(f"{name} {value}" for name, value in found.items() if name not in ("damaged", "missing"))
+        )
+        for damage in (*report.damaged, *report.missing):
             Terminal(stderr=True).print(damage, soft_wrap=True)
-    if report.damaged:
+    if report.damaged or report.missing:
         raise typer.Exit(DAMAGED)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
+from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger
 from timegpt_assets.adapters.ledger.limits import Account
-from timegpt_assets.adapters.timegpt import cache_care, response
-from timegpt_assets.adapters.timegpt.request_index import Index, RequestPart, SnapshotKey, batches, params_key
+from timegpt_assets.adapters.timegpt import cache_care
+from timegpt_assets.adapters.timegpt.request_index import Index, RequestPart, SnapshotKey
 from timegpt_assets.config import core_inputs
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.events import EventCalendar
@@ -24,12 +25,13 @@ MINUTES_OF_A_SESSION = 390
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayCalls:
-    """One session's requests: needed and cached, and the most bytes one of them takes."""
+    """One session's requests: needed and cached, those of them whose answers are gone, and the most bytes of one."""
 
     day: date
     snapshots: int
     needed: int
     cached: int
+    lost: int = 0
     max_bytes: int = 0
 
 
@@ -54,12 +56,13 @@ class BudgetPlanner:
     today: date
 
     def day_calls(self, days: Sequence[date], *, reask: bool = False) -> list[DayCalls]:
-        """Return what each day takes, earliest first; ``reask``: as if nothing were there."""
-        cache_care.restore_index(self.index.cache, self.ledger, self.index.host)
+        """Return what each day takes, earliest first; ``reask``: what cannot be used anew, or all where all can be."""
+        cache_care.reconcile(self.index.cache, self.ledger, self.index.host)
         universe = self.settings.universe.tickers
         asked, most = self._snapshots(days), self._bytes()
+        stored = frozenset(self.index.cache.hashes(self.index.host))
         parts = self.index.parts([m for own in asked.values() for _, m in own], universe)
-        found = [self._day_calls(day, asked[day], parts, reask) for day in sorted(set(days))]
+        found = [self._day_calls(day, asked[day], parts, stored, reask) for day in sorted(set(days))]
         return [replace(calls, max_bytes=most if calls.needed else 0) for calls in found]
 
     @property
@@ -67,22 +70,23 @@ class BudgetPlanner:
         """Return the calls each limit still allows to a new run."""
         return self.ledger.left(self.account, "")
 
-    @property
-    def params_needed(self) -> int:
-        """Return 1 while the model's parameters were never asked for, else 0."""
-        return int(self._params() is None)
+    def params_needed(self, *, reask: bool = False) -> int:
+        """Return 1 while the model's parameters were never asked for, or cannot be used and are asked anew, else 0."""
+        found = self._params()
+        return int(found is None or (reask and isinstance(found, CallError)))
 
     def payment_plan(self, days: Sequence[date], *, reask: bool = False) -> PaymentPlan:
         """Return the days from the first on that can be paid for now, cut into runs; later days wait for these."""
         if self.settings.forecast.api_mode == "offline" or not days:
             return PaymentPlan(runs=(tuple(days),) if days else ())
-        frozen, left, per_run, params = self.ledger.frozen(), self.left, self.account.per_run, self.params_needed
+        frozen, left, per_run = self.ledger.frozen(), self.left, self.account.per_run
+        params = self.params_needed(reask=reask)
         in_all = min(n for name, n in left.items() if name != "per_run")
         runs: list[list[date]] = []
         spent, in_run = 0, 0
         day_calls = self.day_calls(days, reask=reask)
         for i, calls in enumerate(day_calls):
-            cost = calls.needed + (params if calls.needed and not spent else 0)
+            cost = calls.needed + (params if (calls.needed or reask) and not spent else 0)
             if cost and (why := self._refusal(cost, in_all - spent, frozen)):
                 return PaymentPlan(runs=tuple(map(tuple, runs)), pending=tuple(p.day for p in day_calls[i:]), why=why)
             if not runs or in_run + cost > per_run:
@@ -107,9 +111,9 @@ class BudgetPlanner:
             return f"{cost} calls needed for the next session, {left} left of this budget day or month."
         return ""
 
-    def finish(self, day_calls: Sequence[DayCalls]) -> date | None:
+    def finish(self, day_calls: Sequence[DayCalls], *, reask: bool = False) -> date | None:
         """Return the budget day on which the last of these is paid for; None when the limits never allow it."""
-        left, day, params = self.left, self.today, self.params_needed
+        left, day, params = self.left, self.today, self.params_needed(reask=reask)
         budgets: dict[str, int] = {day.isoformat(): left["per_day"], day.isoformat()[:7]: left.get("per_month", 10**9)}
         for i, calls in enumerate(p for p in day_calls if p.needed):
             cost = calls.needed + (params if i == 0 else 0)
@@ -146,36 +150,47 @@ class BudgetPlanner:
         day: date,
         asked: Sequence[tuple[int, SnapshotKey]],
         parts: Mapping[SnapshotKey, list[RequestPart]],
+        stored: frozenset[str],
         reask: bool,
     ) -> DayCalls:
-        own = [part for _, snapshot in asked for part in parts[snapshot]]
-        needed = len(own) - sum(part.is_answered for part in own)
-        cached = len(own) - needed
-        if reask:
-            everybody = sorted(self.settings.universe.tickers)
-            needed, cached = len(asked) * len(batches(everybody, self.index.size.batch)), 0
+        universe = set(self.settings.universe.tickers)
+        own = [part for _, snapshot in asked for part in parts[snapshot] if part.symbols & universe]
+        missing = [part for part in own if not part.is_answered]
+        needed = len(self._asked_anew(own) if reask else missing)
         return DayCalls(
             day=day,
             snapshots=sum(n for n, _ in asked),
             needed=needed,
-            cached=cached,
+            cached=len(own) - needed,
+            lost=sum(part.is_answered and part.request_hash not in stored for part in own),
         )
+
+    def _asked_anew(self, own: Sequence[RequestPart]) -> list[RequestPart]:
+        """Return what --reask pays for: the missing and what cannot be used; everything where all can be."""
+        on_doubt = self.settings.forecast.on_doubt
+        found = [p for p in own if not p.is_answered or not self.index.is_usable(p, on_doubt=on_doubt)]
+        is_all_usable = not any(part.is_answered for part in found) and not isinstance(self._params(), CallError)
+        return list(own) if is_all_usable else found
 
     def _bytes(self) -> int:
         """Return the most that one request takes: every symbol that fits, as many rows as the provider reads."""
         forecast, size = self.settings.forecast, self.index.size
         series = min(len(self.settings.universe.tickers), max(1, size.batch))
         rows = (forecast.history_days + 1) * MINUTES_OF_A_SESSION
-        if params := self._params():
+        params = self._params()
+        if isinstance(params, tuple):
             input_size, horizon = params
             read = 3 * input_size + max(horizon, forecast.horizon_min) if self.index.levels else input_size
             in_bulk = MINUTES_OF_A_SESSION if forecast.history_mode == "cross_validation" else 0
             rows = min(rows, read + in_bulk)
         return size.bytes(series, min(rows, size.rows(series)))
 
-    def _params(self) -> tuple[int, int] | None:
-        entry = self.index.cache.read(self.index.host, params_key(self.index.host, self.index.model))
-        return None if entry is None else response.model_params(entry.body, about="model parameters")
+    def _params(self) -> tuple[int, int] | CallError | None:
+        """Return the model's input size and horizon, why they cannot be used, or None when they were never asked."""
+        try:
+            return self.index.params()
+        except CallError as error:
+            return error
 
 
 def budget_planner(runtime: Runtime) -> BudgetPlanner | None:

@@ -102,13 +102,13 @@ def test_the_price_is_known_before_there_are_bars_and_is_what_is_sent(server: Ti
         before = planner(built)
         day_calls = before.day_calls(DAYS)
         assert [calls.needed for calls in day_calls] == [2, 0, 2, 2, 2, 2, 2, 2]
-        assert before.params_needed == 1
+        assert before.params_needed() == 1
         assert server.received == []
         built.run(FIVE, assets=["answers"])
         assert server.counts == {FORECAST: 10, PARAMS: 1}
         after = planner(built)
         assert [(p.needed, p.cached) for p in after.day_calls(ASKED)] == [(0, 2)] * 5 + [(2, 0)] * 2
-        assert after.params_needed == 0
+        assert after.params_needed() == 0
         assert all(len(one.body) <= day_calls[0].max_bytes for one in server.received)
         assert [p.needed for p in after.day_calls(FIVE, reask=True)] == [2] * 5
 

@@ -1,6 +1,6 @@
 """The call ledger: what was reserved, sent and spent, kept across crashes and processes.
 
-Belongs here: the state changes of a call; the limits they are held to are in budget_limits.py. RESERVED -> SENT ->
+Belongs here: the state changes of a call; the limits they are held to are in limits.py. RESERVED -> SENT ->
 ANSWERED, REJECTED or UNKNOWN; REFUNDED when it never left. Nothing here knows HTTP. Times of day come from the injected
 clock; leases and the cooldown are real seconds, because they are about real processes.
 """
@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from timegpt_assets.adapters.call_errors import NotSent
 from timegpt_assets.adapters.ledger import limits
 from timegpt_assets.adapters.ledger.limits import Account
-from timegpt_assets.adapters.ledger.process_identity import is_known_dead, owner
+from timegpt_assets.adapters.ledger.process_identity import is_known_alive, is_known_dead, owner
 from timegpt_assets.adapters.ledger.tables import (
     ANSWERED,
     CALLS,
@@ -38,13 +38,17 @@ LONGEST_WAIT_SEC = 120.0
 LEASE_SEC = 300.0
 """How long a reservation is held for a process on another machine, which nobody here can see die."""
 
+NOTHING_STANDS = -1
+"""What a successor replaces where the ledger remembers no answer: its bytes alone make way."""
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
     """One thing to be asked for: its hash, the snapshot it stands for, and what to remember of the moment it is asked.
 
     Requests of one ``moment`` share its symbols between them, so they are granted together or not at all. Granted, it
-    has the ledger's row (``id``) and the number of its attempt.
+    has the ledger's row (``id``) and the number of its attempt. ``replaces`` is the row whose answer it succeeds
+    (--reask): that one stands until this one is answered.
     """
 
     kind: str
@@ -54,6 +58,7 @@ class LedgerEntry:
     moment: str = ""
     id: int = 0
     attempt: int = 0
+    replaces: int = 0
 
 
 class BudgetLedger:
@@ -65,9 +70,12 @@ class BudgetLedger:
         *,
         clock: Callable[[], datetime],
         lease_sec: float = LEASE_SEC,
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float] | None = None,
     ) -> None:
-        """Remember where the ledger lies; ``lease_sec`` must outlast the slowest request."""
+        """Remember where the ledger lies; ``lease_sec`` must outlast the slowest request.
+
+        Leases and pauses are counted by the database's own clock where it has one, else by this machine's, or ``wall``.
+        """
         self.store, self.clock, self.lease_sec, self.wall = LedgerStore(url), clock, lease_sec, wall
 
     def left(self, account: Account, budget_run_id: str) -> dict[str, int]:
@@ -113,7 +121,7 @@ class BudgetLedger:
             if today != row["budget_day"]:
                 run = row["budget_run_id"]
                 limits.require(connection, account, run, day=today, needed=1, but=call.id)
-            now = self.wall()
+            now = self._now(connection)
             self._renew_leases(connection, now)
             if (wait := limits.pause(connection, account, now)) > 0:
                 return wait
@@ -121,13 +129,14 @@ class BudgetLedger:
             connection.execute(sa.update(CALLS).where(CALLS.c.id == call.id).values(change))
             return 0.0
 
-    def answered(self, entry: LedgerEntry) -> None:
-        """Mark the attempt ANSWERED and let its record stand for the snapshot; its bytes must be stored already."""
-        mine = (CALLS.c.request_hash == entry.request_hash) & (CALLS.c.attempt == entry.attempt)
+    def answered(self, entry: LedgerEntry) -> set[str]:
+        """Mark the attempt ANSWERED and let its record stand for the snapshot; its bytes must be stored already.
+
+        Return the request hashes whose answers it succeeds: they are given up now and not before.
+        """
         with self.store.writing() as connection:
-            allowed = mine & CALLS.c.state.in_((SENT, UNKNOWN))
-            connection.execute(sa.update(CALLS).where(allowed).values(state=ANSWERED))
-            self._write_record(connection, entry)
+            self._answer(connection, entry)
+            return self._give_up(connection, entry)
 
     def rejected(self, call: LedgerEntry, note: str) -> None:
         """Mark the call REJECTED: the provider refused it; it stays spent."""
@@ -170,35 +179,66 @@ class BudgetLedger:
         with self.store.reading() as connection:
             return set(connection.execute(sa.select(CALLS.c.request_hash).where(answered)).scalars())
 
-    def adopt(self, host: str, snapshot_key: str, request_hash: str, record: Mapping[str, Any]) -> bool:
-        """Let a stored answer stand for its snapshot where none does yet (a lost ledger, another machine's cache).
+    def adopt(
+        self,
+        host: str,
+        snapshot_key: str,
+        request_hash: str,
+        record: Mapping[str, Any],
+        *,
+        is_stored: Callable[[str], bool] = lambda _: True,
+        only_ours: bool = False,
+    ) -> bool:
+        """Let a stored answer stand for its snapshot where none does (an older ledger, another machine's cache).
 
-        It is answered and spends nobody's budget: who paid for it, and when, is not known here.
+        Return whether it does now. A snapshot whose answer is ``is_stored`` keeps it, unless this one was asked for
+        later from here and its process died. What nobody here asked for spends nobody's budget and is never live: who
+        paid for it, and when, is not known here; ``only_ours`` refuses it.
         """
         with self.store.writing() as connection:
-            there = sa.select(SNAPSHOTS.c.snapshot_key).where(SNAPSHOTS.c.snapshot_key == snapshot_key)
-            if connection.execute(there).first():
+            self._settle_dead(connection)
+            if self._is_in_flight(connection, host, request_hash):
                 return False
-            entry = LedgerEntry("adopted", request_hash, snapshot_key, record)
-            self._insert(connection, entry, Account(host=host, name=""), "adopted", state=ANSWERED)
+            ours = self._own_call(connection, host, request_hash, record.get("attempt"))
+            standing = self._standing(connection, host, snapshot_key)
+            if ours is None and only_ours:
+                return False
+            if standing and is_stored(standing["request_hash"]) and not (ours and ours["id"] > standing["id"]):
+                return False
+            entry = LedgerEntry("adopted", request_hash, snapshot_key, _not_live(record) if ours is None else record)
+            if ours:
+                self._answer(connection, replace(entry, attempt=ours["attempt"], id=ours["id"]))
+                self._give_up(connection, replace(entry, attempt=ours["attempt"], id=ours["id"]))
+                return True
+            adopted = self._insert(connection, entry, Account(host=host, name=""), "adopted", state=ANSWERED)
+            self._write_record(connection, entry)
+            self._give_up(connection, adopted)
             return True
 
-    def is_empty(self, host: str) -> bool:
-        """Return whether not one call to the host is known."""
+    def standing(self, host: str, snapshot_key: str) -> int:
+        """Return the row whose answer stands for the snapshot, 0 when none does."""
         with self.store.reading() as connection:
-            return connection.execute(sa.select(CALLS.c.id).where(CALLS.c.host == host).limit(1)).first() is None
+            found = self._standing(connection, host, snapshot_key)
+        return found["id"] if found else 0
+
+    def standing_hashes(self, host: str) -> set[str]:
+        """Return the request hashes of every answer of the host that was paid for and not given up."""
+        answered = (CALLS.c.host == host) & (CALLS.c.state == ANSWERED) & ~CALLS.c.void
+        with self.store.reading() as connection:
+            return set(connection.execute(sa.select(CALLS.c.request_hash).where(answered)).scalars())
+
+    def holders(self, snapshot_keys: Collection[str]) -> list[str]:
+        """Return who holds calls for the snapshots, since when, as people read it."""
+        held = CALLS.c.snapshot_key.in_(snapshot_keys) & CALLS.c.state.in_((RESERVED, SENT))
+        wanted = sa.select(CALLS.c.owner, CALLS.c.state, CALLS.c.reserved_at).where(held).order_by(CALLS.c.id)
+        with self.store.reading() as connection:
+            rows = connection.execute(wanted).all()
+        return [f"process {row.owner.split('/')[1]} ({row.state} since {row.reserved_at})" for row in rows]
 
     def frozen(self) -> str | None:
         """Return why sending is frozen, None when it is not."""
         with self.store.reading() as connection:
             return connection.execute(sa.select(SWITCHES.c.why).where(SWITCHES.c.name == "frozen")).scalar()
-
-    def invalidate(self, snapshot_keys: Collection[str], request_hashes: Collection[str]) -> None:
-        """Let the snapshots be asked again (--reask): what was spent stays spent."""
-        old = CALLS.c.snapshot_key.in_(snapshot_keys) | CALLS.c.request_hash.in_(request_hashes)
-        with self.store.writing() as connection:
-            connection.execute(sa.update(CALLS).where(old & (CALLS.c.state == ANSWERED)).values(void=True))
-            connection.execute(sa.delete(SNAPSHOTS).where(SNAPSHOTS.c.snapshot_key.in_(snapshot_keys)))
 
     def freeze(self, why: str) -> None:
         """Stop every send of every process at once."""
@@ -234,8 +274,9 @@ class BudgetLedger:
         """Settle what dead processes left behind: unsent is refunded, sent is unknown. Return how many were sent."""
         held = sa.select(CALLS.c.id, CALLS.c.owner, CALLS.c.lease_until, CALLS.c.state)
         rows = connection.execute(held.where(CALLS.c.state.in_((RESERVED, SENT)))).all()
-        now = self.wall()
-        dead = [row for row in rows if row.lease_until < now or is_known_dead(row.owner)]
+        now = self._now(connection)
+        # a clock may run ahead: whoever can be seen to live is not dead, whatever its lease says
+        dead = [r for r in rows if is_known_dead(r.owner) or (r.lease_until < now and not is_known_alive(r.owner))]
         for row in dead:
             state = UNKNOWN if row.state == SENT else REFUNDED
             change = sa.update(CALLS).where(CALLS.c.id == row.id).values(state=state, note="its process died")
@@ -246,10 +287,10 @@ class BudgetLedger:
         hashes, keys = [entry.request_hash for entry in entries], [entry.snapshot_key for entry in entries]
         same = CALLS.c.request_hash.in_(hashes) | CALLS.c.snapshot_key.in_(keys)
         taken = (CALLS.c.host == host) & CALLS.c.state.in_(TAKEN) & ~CALLS.c.void & same
-        rows = connection.execute(sa.select(CALLS.c.request_hash, CALLS.c.snapshot_key).where(taken)).all()
-        names = {name for row in rows for name in row}
+        wanted = sa.select(CALLS.c.id, CALLS.c.state, CALLS.c.request_hash, CALLS.c.snapshot_key)
+        rows = connection.execute(wanted.where(taken)).all()
         once = {entry.request_hash: entry for entry in entries}.values()
-        held = [entry for entry in once if entry.request_hash in names or entry.snapshot_key in names]
+        held = [entry for entry in once if any(_holds(row, entry) for row in rows)]
         moments = {entry.moment for entry in held if entry.moment}
         return [entry for entry in once if entry not in held and entry.moment not in moments]
 
@@ -276,12 +317,58 @@ class BudgetLedger:
             "state": state,
             "budget_day": self._day(account),
             "reserved_at": self.clock().isoformat(),
-            "lease_until": self.wall() + self.lease_sec,
+            "lease_until": self._now(connection) + self.lease_sec,
             "owner": owner(),
         }
         number = connection.execute(sa.insert(CALLS).values(row).returning(CALLS.c.id)).scalar_one()
-        self._write_record(connection, entry)
+        if not self._standing(connection, account.host, entry.snapshot_key):
+            self._write_record(connection, entry)  # a crash between bytes and ledger finds them by their snapshot
         return replace(entry, id=number, attempt=attempt)
+
+    def _answer(self, connection: sa.Connection, entry: LedgerEntry) -> None:
+        mine = (CALLS.c.request_hash == entry.request_hash) & (CALLS.c.attempt == entry.attempt)
+        allowed = mine & CALLS.c.state.in_((SENT, UNKNOWN, ANSWERED))
+        connection.execute(sa.update(CALLS).where(allowed).values(state=ANSWERED, void=False))
+        self._write_record(connection, entry)
+
+    def _give_up(self, connection: sa.Connection, entry: LedgerEntry) -> set[str]:
+        """Mark the snapshot's other answers void and return their hashes; what was spent stays spent."""
+        same = (CALLS.c.snapshot_key == entry.snapshot_key) & (CALLS.c.state == ANSWERED) & ~CALLS.c.void
+        mine = (CALLS.c.request_hash == entry.request_hash) & (CALLS.c.attempt == entry.attempt)
+        if connection.execute(sa.select(CALLS.c.id).where(same & mine)).first() is None:
+            return set()
+        others = same & ~mine
+        hashes = set(connection.execute(sa.select(CALLS.c.request_hash).where(others)).scalars())
+        connection.execute(sa.update(CALLS).where(others).values(void=True))
+        return hashes - {entry.request_hash}
+
+    def _standing(self, connection: sa.Connection, host: str, snapshot_key: str) -> sa.RowMapping | None:
+        """Return the newest call whose answer stands for the snapshot, be it another snapshot's to the same body."""
+        named = sa.select(SNAPSHOTS.c.request_hash).where(SNAPSHOTS.c.snapshot_key == snapshot_key)
+        mine = (CALLS.c.snapshot_key == snapshot_key) | CALLS.c.request_hash.in_(named)
+        answered = mine & (CALLS.c.host == host) & (CALLS.c.state == ANSWERED) & ~CALLS.c.void
+        found = connection.execute(sa.select(CALLS).where(answered).order_by(CALLS.c.id.desc()).limit(1))
+        return found.mappings().first()
+
+    def _own_call(
+        self, connection: sa.Connection, host: str, request_hash: str, attempt: object
+    ) -> sa.RowMapping | None:
+        """Return the call that an answer's record names, when it was sent from here and does not stand."""
+        mine = (CALLS.c.host == host) & (CALLS.c.request_hash == request_hash) & (CALLS.c.attempt == attempt)
+        given_up = (CALLS.c.state == ANSWERED) & CALLS.c.void
+        found = connection.execute(sa.select(CALLS).where(mine & ((CALLS.c.state == UNKNOWN) | given_up)))
+        return found.mappings().first()
+
+    def _is_in_flight(self, connection: sa.Connection, host: str, request_hash: str) -> bool:
+        sent = (CALLS.c.host == host) & (CALLS.c.request_hash == request_hash) & (CALLS.c.state == SENT)
+        return connection.execute(sa.select(CALLS.c.id).where(sent).limit(1)).first() is not None
+
+    def _now(self, connection: sa.Connection) -> float:
+        if self.wall is not None:
+            return self.wall()
+        if self.store.url.get_backend_name() == "postgresql":  # one clock for all machines that share it
+            return float(connection.execute(sa.text("select extract(epoch from clock_timestamp())")).scalar_one())
+        return time.time()
 
     def _write_record(self, connection: sa.Connection, entry: LedgerEntry) -> None:
         connection.execute(sa.delete(SNAPSHOTS).where(SNAPSHOTS.c.snapshot_key == entry.snapshot_key))
@@ -297,3 +384,14 @@ class BudgetLedger:
         theirs = CALLS.c.id.in_([call.id for call in calls]) & CALLS.c.state.in_(allowed)
         with self.store.writing() as connection:
             connection.execute(sa.update(CALLS).where(theirs).values(state=state, note=note))
+
+
+def _holds(row: sa.Row[Any], entry: LedgerEntry) -> bool:
+    """Return whether the call stands in the way of the entry: not when its answer is the one to be replaced."""
+    is_same = entry.request_hash == row.request_hash or entry.snapshot_key == row.snapshot_key
+    return is_same and not (row.state == ANSWERED and row.id <= entry.replaces)
+
+
+def _not_live(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of an answer that nobody here asked for: its own word that it was live is nobody's word."""
+    return {**record, "data_regime": "maintenance_replay"} if record.get("data_regime") == "prod_live" else {**record}

@@ -13,6 +13,14 @@ def owner() -> str:
     return f"{_machine()}/{os.getpid()}/{_started(os.getpid())}"
 
 
+def is_known_alive(name: str) -> bool:
+    """Return whether the named process is another one of this machine and certainly runs.
+
+    This process itself is not asked about: what it left behind, its own lease ends.
+    """
+    return name != owner() and name.rsplit("/", 2)[0] == _machine() and not is_known_dead(name)
+
+
 def is_known_dead(name: str) -> bool:
     """Return whether the named process is certainly gone; False when it lives or runs on another machine."""
     machine, pid, started = name.rsplit("/", 2)

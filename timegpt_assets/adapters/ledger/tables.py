@@ -1,6 +1,6 @@
 """The ledger's three tables and the engine that keeps a write transaction alone, on SQLite and PostgreSQL alike.
 
-Belongs here: columns, states and transactions. What a state change means is in budget_ledger.py.
+Belongs here: columns, states and transactions. What a state change means is in ledger.py.
 """
 
 import os
@@ -11,6 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from filelock import FileLock
+
+from timegpt_assets.adapters.call_errors import LedgerUnusable
 
 RESERVED, SENT, ANSWERED = "RESERVED", "SENT", "ANSWERED"
 REJECTED, UNKNOWN, REFUNDED = "REJECTED", "UNKNOWN", "REFUNDED"
@@ -72,14 +74,21 @@ class LedgerStore:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """Give a connection for reading."""
-        with self._ready().connect() as connection:
+        """Give a connection for reading. Raises LedgerUnusable."""
+        with self._remedied(), self._ready().connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """Give a transaction that no other process writes beside; committed at the end, undone by an exception."""
-        with self._ready().connect().execution_options(writing=True) as connection, connection.begin():
+        """Give a transaction that no other process writes beside; committed at the end, undone by an exception.
+
+        Raises LedgerUnusable.
+        """
+        with (
+            self._remedied(),
+            self._ready().connect().execution_options(writing=True) as connection,
+            connection.begin(),
+        ):
             self._take_turn(connection)
             yield connection
 
@@ -89,6 +98,26 @@ class LedgerStore:
             self._engine.dispose()
         self._engine = None
 
+    @contextmanager
+    def _remedied(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            shown, why = self.url.render_as_string(hide_password=True), str(error.orig).strip().partition("\n")[0]
+            raise LedgerUnusable(f"The call ledger {shown}: {why}. {self._remedy(why)}") from None
+        except OSError as error:
+            shown = self.url.render_as_string(hide_password=True)
+            raise LedgerUnusable(f"The call ledger {shown}: {error}. Make its folder writable.") from None
+
+    def _remedy(self, why: str) -> str:
+        if "locked" in why:
+            return (
+                "Another process has written to it for a minute: see which (fuser FILE), end it if it hangs. Run again."
+            )
+        if "not a database" in why or "malformed" in why:
+            return "Restore it from a backup, or move it away: stored answers are entered again and cost nothing."
+        return "See that it is there and may be written, and run again: a call that was sent is settled then."
+
     def _take_turn(self, connection: sa.Connection) -> None:
         if self.url.get_backend_name() == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
@@ -96,14 +125,21 @@ class LedgerStore:
     def _ready(self) -> sa.Engine:
         """Return this process's engine: a forked process must not use its parent's connections."""
         if self._engine is None or self._process != os.getpid():
-            engine = self._sqlite() if self.url.get_backend_name() == "sqlite" else sa.create_engine(self.url)
+            engine = (
+                self._sqlite()
+                if self.url.get_backend_name() == "sqlite"
+                else sa.create_engine(self.url, pool_pre_ping=True)
+            )
             with self._creating():
                 self._create(engine)
             self._engine, self._process = engine, os.getpid()
         return self._engine
 
     def _sqlite(self) -> sa.Engine:
-        Path(self.url.database or "").parent.mkdir(parents=True, exist_ok=True)
+        file = Path(self.url.database or "")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.exists():  # the journals beside it get the mode of the file
+            os.close(os.open(file, os.O_CREAT | os.O_NOFOLLOW, 0o600))
         engine = sa.create_engine(self.url, connect_args={"timeout": 60})
         sa.event.listen(engine, "connect", _hand_transactions_over)
         sa.event.listen(engine, "begin", _begin)
@@ -111,7 +147,11 @@ class LedgerStore:
 
     def _creating(self) -> Any:
         """Return a lock between processes for the first use: switching SQLite to WAL does not wait for others."""
-        return FileLock(f"{self.url.database}.lock") if self.url.get_backend_name() == "sqlite" else nullcontext()
+        return (
+            FileLock(f"{self.url.database}.lock", mode=0o600)
+            if self.url.get_backend_name() == "sqlite"
+            else nullcontext()
+        )
 
     def _create(self, engine: sa.Engine) -> None:
         if self.url.get_backend_name() == "sqlite":

@@ -94,6 +94,8 @@ class LocalStore:
 
     root: Path
     lock_timeout_s: float = 600.0
+    mode: int = 0o666
+    """Who may read new files, less what the umask takes: 0o600 for what was paid for."""
 
     def path(self, name: str) -> Path:
         """Return the file of a name."""
@@ -142,7 +144,7 @@ class LocalStore:
             if path.exists():
                 return False
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _written(path, data) as half:
+            with _written(path, data, self.mode) as half:
                 try:
                     os.link(half, path)  # unlike a rename, a link refuses to replace what another process just stored
                 except FileExistsError:
@@ -158,7 +160,7 @@ class LocalStore:
                 path.parent.mkdir(parents=True, exist_ok=True)
             with _locked(path, self.lock_timeout_s), ExitStack() as opened:
                 data = change(lambda: (file := self.opened(name)) and opened.enter_context(file))
-                with _written(path, data) as half:
+                with _written(path, data, self.mode) as half:
                     half.replace(path)
 
     def move(self, name: str, target: str) -> None:
@@ -258,10 +260,10 @@ def _opened_lock(lock: Path) -> tuple[int, bool]:
 
 
 @contextmanager
-def _written(path: Path, data: Bytes) -> Iterator[Path]:
+def _written(path: Path, data: Bytes, mode: int) -> Iterator[Path]:
     """Yield a synced file beside ``path`` under a name nobody could foresee; it is gone afterwards, or renamed."""
     half = _beside(path, f"{secrets.token_hex(8)}.half")
-    handle = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+    handle = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     try:
         with os.fdopen(handle, "wb", buffering=0):
             _write_synced(handle, data)

@@ -20,7 +20,10 @@ from timegpt_assets.adapters.storage.object_store import ObjectStore, ObjectStor
 
 _PROBE_BYTES = 1 << 20
 """Room asked for before a call: a large answer takes less, also when fifty are stored side by side."""
-_WHOLE = re.compile(r"[0-9a-f]{2}/([0-9a-f]+)\.zst")
+_WHOLE = re.compile(r"[0-9a-f]{2}/([0-9a-f]{64})\.zst")
+_HASH = re.compile(r"[0-9a-f]{64}")
+MAX_BYTES = 256 << 20
+"""Most that an answer may unpack to: 500 symbols of an hour with seven bands take 20 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +66,21 @@ class ForecastCache:
         names = (_name(host, request_hash), _aside(host, request_hash))
         return any(self.objects.generation(name) is not None for name in names)
 
-    def write(self, host: str, request_hash: str, record: Mapping[str, Any], body: bytes) -> None:
-        """Store an answer durably before returning; the first one stored stays. Raises CacheFull."""
+    def write(
+        self, host: str, request_hash: str, record: Mapping[str, Any], body: bytes, *, replacing: bool = False
+    ) -> None:
+        """Store an answer durably before returning; the first one stored stays, unless it is told to make way.
+
+        What makes way is kept under ``replaced``; at every moment one whole answer lies there. Raises CacheFull.
+        """
+        name, packed = _name(host, request_hash), _packed(record, body, request_hash)
         try:
-            self.objects.write_new(_name(host, request_hash), _packed(record, body, request_hash))
+            if replacing:
+                self._keep_replaced(host, request_hash)
+                self.objects.update(name, lambda _: packed)
+                self.objects.delete(_aside(host, request_hash))
+            else:
+                self.objects.write_new(name, packed)
         except ObjectStoreError as error:
             raise CacheFull(f"The answer came, is spent, and could not be stored. {error}") from None
 
@@ -79,12 +93,17 @@ class ForecastCache:
         except ObjectStoreError as error:
             raise CacheFull(f"No answer could be stored; nothing was sent. {error}") from None
 
-    def invalidate(self, host: str, request_hash: str) -> None:
-        """Set an answer aside so that it can be asked again (--reask); its bytes are kept under ``replaced``."""
+    def retire(self, host: str, request_hash: str) -> None:
+        """Move an answer whose successor is stored under ``replaced``."""
+        self._keep_replaced(host, request_hash)
+        for name in (_name(host, request_hash), _aside(host, request_hash)):
+            self.objects.delete(name)
+
+    def _keep_replaced(self, host: str, request_hash: str) -> None:
         kept = f"{_folder(host)}/replaced/{request_hash}."
         for name in (_name(host, request_hash), _aside(host, request_hash)):
-            if self.objects.generation(name) is not None:
-                self.objects.move(name, f"{kept}{sum(1 for _ in self.objects.names(kept))}.zst")
+            if found := self.objects.read(name):
+                self.objects.write_new(f"{kept}{sum(1 for _ in self.objects.names(kept))}.zst", found.data)
 
     def hashes(self, host: str) -> Iterator[str]:
         """Give the request hashes stored for the host, sorted."""
@@ -93,12 +112,27 @@ class ForecastCache:
             if found := _WHOLE.fullmatch(name.removeprefix(folder)):
                 yield found[1]
 
+    def damaged(self, host: str) -> Iterator[str]:
+        """Give the request hashes of answers that were found damaged and not restored since, sorted."""
+        folder = f"{_folder(host)}/damaged/"
+        for name, _ in self.objects.names(folder):
+            found = name.removeprefix(folder).removesuffix(".zst")
+            if is_request_hash(found) and self.objects.generation(_name(host, found)) is None:
+                yield found
+
     def _remedy(self, name: str) -> str:
         where = self.objects.shown(name)
         return f"Nothing was sent. Restore the file to {where} from a backup, or pay again with --reask."
 
 
+def is_request_hash(text: object) -> bool:
+    """Return whether the text can be a request's hash: what else a file says it is could name any place."""
+    return isinstance(text, str) and _HASH.fullmatch(text) is not None
+
+
 def _name(host: str, request_hash: str) -> str:
+    if not is_request_hash(request_hash):
+        raise CacheDamaged(f"{request_hash[:80]!r} is no request hash (64 hex digits); nothing was read or written.")
     return f"{_folder(host)}/{request_hash[:2]}/{request_hash}.zst"
 
 
@@ -117,7 +151,9 @@ def _packed(record: Mapping[str, Any], body: bytes, request_hash: str) -> bytes:
 
 
 def _entry(packed: bytes, request_hash: str) -> StoredAnswer:
-    line, _, body = zstandard.ZstdDecompressor().decompress(packed).partition(b"\n")
+    if zstandard.frame_content_size(packed) > MAX_BYTES:
+        raise ValueError(f"it says it unpacks to more than {MAX_BYTES >> 20} MiB")
+    line, _, body = zstandard.ZstdDecompressor().decompress(packed, max_output_size=MAX_BYTES).partition(b"\n")
     head = orjson.loads(line)
     if head["request_hash"] != request_hash:
         raise ValueError(f"it holds the answer to {head['request_hash']}")

@@ -3,38 +3,51 @@
 Belongs here: walks over the whole cache of a host. Nothing here sends or spends.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import orjson
 
 from timegpt_assets.adapters.call_errors import CacheDamaged
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger
-from timegpt_assets.adapters.timegpt.cache import ForecastCache
+from timegpt_assets.adapters.timegpt.cache import ForecastCache, StoredAnswer, is_request_hash
 
+_REMEDY = "Restore the cache from a backup, or pay again with --reask."
 INDEX = "snapshots.json"
 """Beside exported answers: which of them stands for which snapshot."""
 
 
 @dataclass(kw_only=True)
 class Report:
-    """What a walk found: answers that are whole, their bytes, what is damaged, what was copied or entered anew."""
+    """What a walk found: answers that are whole, their bytes, what is damaged or gone, what was copied or entered."""
 
     answers: int = 0
     bytes: int = 0
     damaged: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     copied: int = 0
     entered: int = 0
     by_kind: dict[str, int] = field(default_factory=dict)
 
 
-def stats(cache: ForecastCache, host: str) -> Report:
-    """Return how many answers of the host are stored, of which kind, and the size of their bodies."""
-    return _walked(cache, host)
+def stats(cache: ForecastCache, ledger: BudgetLedger, host: str) -> Report:
+    """Return how many answers of the host are stored, of which kind, the size of their bodies, and what is gone."""
+    report = _walked(cache, host)
+    there = {*cache.hashes(host), *cache.damaged(host)}
+    report.missing = [
+        f"The answer {found} was paid for and is gone. {_REMEDY}"
+        for found in sorted(ledger.standing_hashes(host) - there)
+    ]
+    return report
 
 
 def verified(cache: ForecastCache, ledger: BudgetLedger, host: str) -> Report:
     """Return what a reading of every byte finds; what is damaged is set aside, what the ledger lost is re-entered."""
-    return _walked(cache, host, ledger)
+    entered = reconcile(cache, ledger, host)
+    report = stats(cache, ledger, host)
+    report.entered = entered
+    return report
 
 
 def exported(cache: ForecastCache, ledger: BudgetLedger, host: str, target: ForecastCache) -> Report:
@@ -54,34 +67,52 @@ def imported(cache: ForecastCache, ledger: BudgetLedger, host: str, source: Fore
         _copy(source, cache, host, request_hash, report)
     index = source.objects.read(f"{host.replace(':', '_')}/{INDEX}")
     for key, (request_hash, record) in orjson.loads(index.data if index else b"{}").items():
-        if cache.has(host, request_hash):
-            report.entered += ledger.adopt(host, key, request_hash, record)
+        if is_request_hash(request_hash) and cache.has(host, request_hash):
+            report.entered += ledger.adopt(host, key, request_hash, record, is_stored=partial(cache.has, host))
+    _entered(cache, ledger, host, set(source.hashes(host)) - ledger.standing_hashes(host), report)
     return report
 
 
-def restore_index(cache: ForecastCache, ledger: BudgetLedger, host: str) -> None:
-    """Enter every stored answer in a ledger that knows nothing of the host: it was lost, or the answers moved here."""
-    if ledger.is_empty(host):
-        _walked(cache, host, ledger)
+def reconcile(cache: ForecastCache, ledger: BudgetLedger, host: str) -> int:
+    """Have the ledger know of every stored answer, the newest of a snapshot first; return how many it did not.
+
+    A ledger that was lost, that is older than its cache, or whose cache came from elsewhere: before anything is priced
+    or reserved, what is there is entered, and only what is nowhere can be missing. One listing and one query when all
+    agrees; files are read only when they are not known.
+    """
+    known = ledger.standing_hashes(host)
+    return _entered(cache, ledger, host, [found for found in cache.hashes(host) if found not in known], Report())
 
 
-def _walked(cache: ForecastCache, host: str, ledger: BudgetLedger | None = None) -> Report:
-    report = Report()
-    for request_hash in cache.hashes(host):
+def _entered(cache: ForecastCache, ledger: BudgetLedger, host: str, hashes: Iterable[str], report: Report) -> int:
+    found = sorted(_read(cache, host, hashes, report), key=lambda answer: str(answer.record.get("asked_at", "")))
+    for answer in reversed(found):
+        key = str(answer.record.get("snapshot_key", answer.request_hash))  # the model's parameters have no other
+        report.entered += ledger.adopt(
+            host, key, answer.request_hash, answer.record, is_stored=partial(cache.has, host)
+        )
+    return report.entered
+
+
+def _read(cache: ForecastCache, host: str, hashes: Iterable[str], report: Report) -> Iterator[StoredAnswer]:
+    for request_hash in hashes:
         try:
-            entry = cache.read(host, request_hash)
+            if answer := cache.read(host, request_hash):
+                yield answer
         except CacheDamaged as damage:
             report.damaged.append(str(damage))
-            continue
-        if entry is None:
-            continue
+
+
+def _walked(cache: ForecastCache, host: str) -> Report:
+    report = Report()
+    for answer in _read(cache, host, cache.hashes(host), report):
         report.answers += 1
-        report.bytes += len(entry.body)
-        kind = str(entry.record.get("kind", "model_params"))
+        report.bytes += len(answer.body)
+        kind = str(answer.record.get("kind", "model_params"))
         report.by_kind[kind] = report.by_kind.get(kind, 0) + 1
-        if ledger:
-            key = str(entry.record.get("snapshot_key", request_hash))  # the model's parameters have no other
-            report.entered += ledger.adopt(host, key, request_hash, entry.record)
+    told = {text.split()[3] for text in report.damaged}
+    report.damaged += [f"The paid answer {found} was set aside as damaged. {_REMEDY}" for found in cache.damaged(host)
+                       if found not in told]  # fmt: skip
     return report
 
 

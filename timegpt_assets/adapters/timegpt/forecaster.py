@@ -15,15 +15,24 @@ from typing import Literal
 import httpx
 import polars as pl
 
-from timegpt_assets.adapters.call_errors import InvalidAnswer, MissingKey, OfflineMiss, RequestTooLarge, UntrustedHost
+from timegpt_assets.adapters.call_errors import (
+    CacheDamaged,
+    CallError,
+    CallHeld,
+    InvalidAnswer,
+    MissingKey,
+    OfflineMiss,
+    RequestTooLarge,
+    UntrustedHost,
+)
 from timegpt_assets.adapters.forecaster import ForecastResult, left_out
-from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
+from timegpt_assets.adapters.ledger.ledger import NOTHING_STANDS, BudgetLedger, LedgerEntry
 from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.adapters.timegpt import cache_care, response
 from timegpt_assets.adapters.timegpt.cache import ForecastCache, StoredAnswer
 from timegpt_assets.adapters.timegpt.hosts import PROVIDER_URL, host
-from timegpt_assets.adapters.timegpt.request_index import Index, RequestPart, Size, SnapshotKey, batches
+from timegpt_assets.adapters.timegpt.request_index import Index, RequestPart, Size, SnapshotKey
 from timegpt_assets.adapters.timegpt.sdk import PreparedRequest, SdkRequests, about, kind, sendable, uncompressed
 from timegpt_assets.adapters.timegpt.transport import MeteredTransport
 from timegpt_assets.core.forecasts.framing import Frame
@@ -77,13 +86,13 @@ class TimeGPT:
         """Return the answers to one day's frames: ANSWERS rows with lo_<level>, hi_<level>, and what was sent for them.
 
         Nothing is sent for a snapshot that was answered before; either every missing answer can be paid for or
-        nothing is sent (BudgetExceeded). ``reask`` gives the stored answers up and pays again. Raises CallError.
+        nothing is sent (BudgetExceeded); what is there and cannot be used is said before anything is bought. ``reask``
+        pays again for what cannot be used, and where all can be, for everything; each old answer stands until its
+        successor is stored. Raises CallError.
         """
         transport = self._transport(budget_run_id)
         asking = [frame for frame in frames if not frame.history.is_empty()]
         try:
-            if reask:
-                self._invalidate(asking, budget_run_id)
             found, cached = self._found(asking, transport, reask)
         finally:
             if self.artifacts and transport.sent:
@@ -155,19 +164,61 @@ class TimeGPT:
         """Return the answer to every request of the frames, and how many were there before."""
         if not frames:
             return [], 0
-        cache_care.restore_index(self.cache, self.ledger, self.account.host)
-        params = self._model_params(frames, transport, reask)
+        self._reconcile()
+        params, was_unusable = self._model_params(frames, transport, reask)
         cached = -1
         while True:
             requests = [self._prepared(part, params) for frame in frames for part in self._parts(frame)]
-            known = [self.index.stored(request.entry) for request in requests]
-            missing = [request for request, found in zip(requests, known, strict=True) if found is None]
-            cached = len(requests) - len(missing) if cached < 0 else cached
-            self._fetch(missing, transport)
-            found = [before or self.index.stored(r.entry) for before, r in zip(known, requests, strict=True)]
+            looked = [self._look(request) for request in requests]
+            unusable = [found for found in looked if isinstance(found, CallError)]
+            if unusable and not reask:
+                raise unusable[0]  # before anything is bought for the rest of the day
+            asked = self._asked(requests, looked, everything=reask and not unusable and not was_unusable)
+            cached = len(requests) - len(asked) if cached < 0 else cached
+            self._fetch(asked, transport)
+            found = [self.index.stored(request.entry) for request in requests]
             # stale right after it was asked: another process's batch stands for the snapshot; who is not in it is next
-            if not any(now and now.stale and before is None for now, before in zip(found, known, strict=True)):
+            if reask or not any(now and now.stale and was is None for now, was in zip(found, looked, strict=True)):
                 return [answer for answer in found if answer], cached
+
+    def _asked(
+        self, requests: Sequence[PreparedRequest], looked: Sequence[object], *, everything: bool
+    ) -> list[PreparedRequest]:
+        """Return the requests to be sent: the missing ones, and as successors those that cannot be used, or all."""
+        pairs = [(request, found) for request, found in zip(requests, looked, strict=True) if request.is_sendable]
+        return [
+            self._succeeding(request) if found is not None else request
+            for request, found in pairs
+            if everything or not isinstance(found, StoredAnswer)
+        ]
+
+    def _succeeding(self, request: PreparedRequest) -> PreparedRequest:
+        """Return the request as the successor of the answer that stands; a standing one is not given up before."""
+        standing = self.ledger.standing(self.account.host, request.entry.snapshot_key)
+        return replace(request, entry=replace(request.entry, replaces=standing or NOTHING_STANDS))
+
+    @cached_property
+    def _reconciled(self) -> int:
+        return cache_care.reconcile(self.cache, self.ledger, self.account.host)
+
+    def _reconcile(self) -> None:
+        """Have ledger and cache know of each other's answers, once for this forecaster: others keep both up to date."""
+        _ = self._reconciled
+
+    def _look(self, request: PreparedRequest) -> StoredAnswer | CallError | None:
+        """Return the stored answer, why it cannot be used, or None when there is none."""
+        try:
+            if answer := self.index.stored(request.entry):
+                self._check(request, answer)
+        except (CacheDamaged, InvalidAnswer) as error:
+            return error
+        return answer
+
+    def _check(self, request: PreparedRequest, answer: StoredAnswer) -> None:
+        if request.entry.kind == "model_params":
+            response.model_params(answer.body, about=request.about)
+        else:
+            self._rows(answer)
 
     def _rows(self, answer: StoredAnswer) -> pl.DataFrame:
         return response.rows(answer, on_doubt=self.on_doubt)
@@ -176,12 +227,12 @@ class TimeGPT:
         """Have every request answered, by us or by the process that is already sending it.
 
         Returns early when a snapshot turns out to be answered by a batch that is not ours: who is missing from it
-        has to be counted anew.
+        has to be counted anew. Raises CallHeld when a living process holds one for longer than a call can last.
         """
         if requests:
             self._check_may_send([request.about for request in requests])
             self.cache.check_writable(self.account.host)
-        waiting = list(requests)
+        waiting, since = list(requests), time.monotonic()
         while waiting:
             entries = [request.entry for request in waiting]
             granted = self.ledger.reserve(entries, self.account, budget_run_id=transport.budget_run_id, to_come=to_come)
@@ -192,17 +243,33 @@ class TimeGPT:
                         self._check_sense(request)
             finally:
                 self.ledger.release(granted.values())
-            found = [self.index.stored(request.entry) for request in waiting]
-            if any(answer and answer.stale for answer in found):
+            found = [self._answered_now(request) for request in waiting]
+            if any(answer and answer.stale and not r.entry.replaces for r, answer in zip(waiting, found, strict=True)):
                 return
             waiting = [request for request, answer in zip(waiting, found, strict=True) if answer is None]
             if waiting and not granted:
-                self.sleep(_POLL_SEC)
+                self._wait(waiting, since)
+
+    def _answered_now(self, request: PreparedRequest) -> StoredAnswer | None:
+        """Return the answer the request was waiting for: for a successor not the one it succeeds."""
+        entry = request.entry
+        if entry.replaces and self.ledger.standing(self.account.host, entry.snapshot_key) <= max(entry.replaces, 0):
+            return None
+        return self.index.stored(entry)
+
+    def _wait(self, waiting: Sequence[PreparedRequest], since: float) -> None:
+        if time.monotonic() - since > self.ledger.lease_sec:
+            holders = "; ".join(self.ledger.holders([request.entry.snapshot_key for request in waiting]))
+            raise CallHeld(
+                f"{waiting[0].about} has been held by {holders or 'another process'} for longer than a call can last; "
+                "nothing was sent. End that process if it hangs, and run again."
+            )
+        self.sleep(_POLL_SEC)
 
     def _check_sense(self, request: PreparedRequest) -> None:
         """Raise InvalidAnswer for nonsense before the next snapshot is paid for."""
-        if request.entry.kind != "model_params" and (answer := self.index.stored(request.entry)):
-            self._rows(answer)
+        if answer := self.index.stored(request.entry):
+            self._check(request, answer)
 
     def _check_may_send(self, missing: Sequence[str]) -> None:
         if self.api_mode == "offline":
@@ -210,21 +277,23 @@ class TimeGPT:
             raise OfflineMiss(f"Offline, and {len(missing)} answers are not stored: {many}. Ask for them online first.")
         self._key()
 
-    def _model_params(self, frames: Sequence[Frame], transport: MeteredTransport, reask: bool) -> tuple[int, int]:
-        """Return the model's input size and horizon: asked for once per host and model, then stored like an answer."""
+    def _model_params(
+        self, frames: Sequence[Frame], transport: MeteredTransport, reask: bool
+    ) -> tuple[tuple[int, int], bool]:
+        """Return the model's input size and horizon, and whether they were there and could not be used.
+
+        They are asked for once per host and model, then stored like an answer.
+        """
         request = self.params_request
-        while (known := self.index.stored(request.entry)) is None:
+        found = first = self._look(request)
+        if isinstance(found, CallError) and not reask:
+            raise found
+        while not isinstance(found, StoredAnswer):
             unasked = [frame for frame in frames for part in self._parts(frame) if not part.is_answered]
             self._check_may_send([request.about, *map(about, unasked)])
-            self._fetch([request], transport, to_come=len(unasked))
-        try:
-            return response.model_params(known.body, about=request.about)
-        except InvalidAnswer:
-            if not reask:
-                raise
-            self.ledger.invalidate((request.entry.snapshot_key,), (known.request_hash,))
-            self.cache.invalidate(self.account.host, known.request_hash)
-            return self._model_params(frames, transport, reask=False)
+            self._fetch([request if found is None else self._succeeding(request)], transport, to_come=len(unasked))
+            found = self.index.stored(request.entry)
+        return response.model_params(found.body, about=request.about), isinstance(first, CallError)
 
     @cached_property
     def params_request(self) -> PreparedRequest:
@@ -280,17 +349,6 @@ class TimeGPT:
             "asked_at": asked_at.isoformat(),
             **response.sources(frame, asked_at, profile=self.profile, is_trusted=self._is_trusted),
         }
-
-    def _invalidate(self, frames: Sequence[Frame], budget_run_id: str) -> None:
-        """Give the frames' stored answers up once it is sure that new ones can be paid for."""
-        self._check_may_send([about(frame) for frame in frames])
-        needed = sum(len(batches(sorted(frame.sigma["symbol"]), self.size.batch)) for frame in frames)
-        self.ledger.require(self.account, budget_run_id, needed=needed)
-        keys = [part.snapshot_key for frame in frames for part in self._parts(frame)]
-        hashes = [request_hash for request_hash, _ in self.ledger.records(keys).values()]
-        self.ledger.invalidate(keys, hashes)
-        for request_hash in hashes:
-            self.cache.invalidate(self.account.host, request_hash)
 
 
 def _key(frame: Frame) -> SnapshotKey:

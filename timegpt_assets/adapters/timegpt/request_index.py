@@ -9,12 +9,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
-from timegpt_assets.adapters.call_errors import CacheDamaged
+from timegpt_assets.adapters.call_errors import CacheDamaged, InvalidAnswer
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
+from timegpt_assets.adapters.timegpt import response
 from timegpt_assets.adapters.timegpt.cache import ForecastCache, StoredAnswer
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.forecasts.quantiles import FRAMING_VERSION, FREQ, fingerprint
@@ -41,6 +42,7 @@ class RequestPart:
     snapshot_key: str
     symbols: frozenset[str]
     is_answered: bool
+    request_hash: str = ""
     frame: Frame | None = None
     """What is known of its symbols, once there are bars: a price is counted before."""
 
@@ -119,7 +121,9 @@ class Index:
         records = self.ledger.records(keys)
         paid = self.ledger.answered_hashes([request_hash for request_hash, _ in records.values()])
         return {
-            keys[key]: RequestPart(snapshot_key=key, symbols=_asked_about(record), is_answered=True)
+            keys[key]: RequestPart(
+                snapshot_key=key, symbols=_asked_about(record), is_answered=True, request_hash=request_hash
+            )
             for key, (request_hash, record) in sorted(records.items())
             if request_hash in paid or self.cache.has(self.host, request_hash)
         }
@@ -128,18 +132,21 @@ class Index:
         """Return the stored answer: the snapshot's own, whatever its body was, else one to the very same body.
 
         Bytes stored by a process that died before the ledger knew of them are entered now. Raises CacheDamaged for a
-        paid answer whose bytes are damaged or gone.
+        paid answer whose bytes are damaged, gone, or not those the ledger remembers.
         """
         by_snapshot, record = self.ledger.records((entry.snapshot_key,)).get(entry.snapshot_key, ("", {}))
         for request_hash in dict.fromkeys(filter(None, (by_snapshot, entry.request_hash))):
             is_paid = self.ledger.has_answer(request_hash)  # asked first: who is answering now stores the bytes before
-            answer = self.cache.read(self.host, request_hash)
+            answer = self._read(request_hash, record if request_hash == by_snapshot else {})
             if answer is None and is_paid:
                 where = self.cache.objects.shown("")
                 what = f"The answer {request_hash} was paid for, but is not in {where}; nothing was sent."
                 raise CacheDamaged(f"{what} Restore the cache from a backup, or pay again with --reask.")
             if answer is None:
                 continue
+            if request_hash == by_snapshot and _differs(answer, record):
+                self._take_over(entry.snapshot_key, answer)
+                return self.stored(entry)
             if request_hash != by_snapshot:
                 record = {**entry.record, **{name: answer.record[name] for name in _MOMENT if name in answer.record}}
             if request_hash != by_snapshot or not is_paid:
@@ -147,6 +154,53 @@ class Index:
                 self.ledger.answered(held)
             return replace(answer, record=record, stale=request_hash != entry.request_hash)
         return None
+
+    def params(self) -> tuple[int, int] | None:
+        """Return the model's input size and horizon, None while they were never asked for.
+
+        Raises CacheDamaged or InvalidAnswer for an answer that cannot be used.
+        """
+        key = params_key(self.host, self.model)
+        answer = self.stored(LedgerEntry("model_params", key, key, {"model": self.model}))
+        return None if answer is None else response.model_params(answer.body, about=f"model parameters of {self.model}")
+
+    def is_usable(self, part: RequestPart, *, on_doubt: Literal["refuse", "keep"]) -> bool:
+        """Return whether the part's stored answer makes rows."""
+        try:
+            answer = self.stored(LedgerEntry("", "", part.snapshot_key, {}))
+            return answer is not None and not response.rows(answer, on_doubt=on_doubt).is_empty()
+        except (CacheDamaged, InvalidAnswer):
+            return False
+
+    def _read(self, request_hash: str, record: Mapping[str, Any]) -> StoredAnswer | None:
+        """Return the stored answer, mended from the ledger where that holds its body (the model's parameters).
+
+        Raises CacheDamaged.
+        """
+        try:
+            answer = self.cache.read(self.host, request_hash)
+        except CacheDamaged:
+            if "body" not in record:
+                raise
+            answer = None
+        if answer is None and "body" in record:
+            body = str(record["body"]).encode()
+            self.cache.write(self.host, request_hash, record, body, replacing=True)
+            return StoredAnswer(request_hash, record, body)
+        return answer
+
+    def _take_over(self, snapshot_key: str, answer: StoredAnswer) -> None:
+        """Let bytes stand that are not those the ledger remembers, if an earlier or a dead call of ours got them.
+
+        Raises CacheDamaged for bytes that nobody here ever got: a forged file has a checksum too.
+        """
+        key = answer.request_hash
+        if not self.ledger.adopt(
+            self.host, snapshot_key, key, answer.record, is_stored=lambda other: other != key, only_ours=True
+        ):
+            where = self.cache.objects.shown("")
+            what = f"The answer {key} in {where} is not the one that was paid for: its bytes differ; nothing was sent"
+            raise CacheDamaged(f"{what}. Restore the cache from a backup, or pay again with --reask.")
 
 
 def params_key(host: str, model: str) -> str:
@@ -162,6 +216,11 @@ def batches(symbols: Sequence[str], size: int) -> list[Sequence[str]]:
     count = -(-len(symbols) // max(1, size))
     cuts = [round(i * len(symbols) / count) for i in range(count + 1)]
     return [symbols[a:b] for a, b in pairwise(cuts)]
+
+
+def _differs(answer: StoredAnswer, record: Mapping[str, Any]) -> bool:
+    """Return whether the bytes are others than those whose digest the ledger remembers; records of old have none."""
+    return "sha256" in record and hashlib.sha256(answer.body).hexdigest() != record["sha256"]
 
 
 def _asked_about(record: Mapping[str, Any]) -> frozenset[str]:

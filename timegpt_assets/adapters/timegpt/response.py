@@ -23,6 +23,8 @@ from timegpt_assets.core.tables.columns import SOURCES
 
 PAID_BACKENDS = BACKEND, BULK_BACKEND = "nixtla", "nixtla_cross_validation"
 RUN_SOURCES = {"demo": "smoke", "dev": "maintenance", "offline": "maintenance", "prod": "prod"}
+LEAST_INPUT, MOST_ROWS = 8, 1_000_000
+"""What a model can read: calls on fewer rows would be paid for a guess, more than a million rows no request holds."""
 _REMEDY = "It is spent, kept in the cache and not asked again. Report it to the provider; --reask pays for another."
 
 
@@ -137,9 +139,13 @@ def model_params(body: bytes, *, about: str) -> tuple[int, int]:
     """Return the model's input size and horizon, in rows. Raises InvalidAnswer naming ``about``."""
     try:
         detail = orjson.loads(body)["detail"]
-        return int(detail["input_size"]), int(detail["horizon"])
+        input_size, horizon = detail["input_size"], detail["horizon"]
     except (ValueError, KeyError, TypeError):
         raise InvalidAnswer(f"{about}: input_size and horizon are missing. {_REMEDY}") from None
+    for name, value, least in (("input_size", input_size, LEAST_INPUT), ("horizon", horizon, 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST_ROWS:
+            raise InvalidAnswer(f"{about}: {name} is {value!r}, from {least} to {MOST_ROWS} can be. {_REMEDY}")
+    return input_size, horizon
 
 
 def _document(body: bytes, about: str) -> Mapping[str, Any]:

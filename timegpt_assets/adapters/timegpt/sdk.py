@@ -31,6 +31,11 @@ class PreparedRequest:
     entry: LedgerEntry
     http: httpx.Request = field(repr=False)
 
+    @property
+    def is_sendable(self) -> bool:
+        """Return whether there is anything to send: of an answered snapshot nobody may be left in the universe."""
+        return bool(self.entry.request_hash)
+
 
 class _Composed(Exception):
     """Carries the request the SDK was about to send."""

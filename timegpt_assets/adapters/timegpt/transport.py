@@ -4,10 +4,11 @@ Belongs here: sending, classing what came back, attempts. What is asked is made 
 own HTTP client cannot send; who may ask is decided by the ledger.
 """
 
+import hashlib
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Literal
 
@@ -85,7 +86,7 @@ class MeteredTransport:
         if call is None:
             return
         try:
-            if self.cache.has(self.account.host, call.request_hash):
+            if not call.replaces and self.cache.has(self.account.host, call.request_hash):
                 return  # whoever held it before us stored the answer and died; a third process settled that
             while (wait := self.ledger.send(call, self.account)) > 0:
                 self.sleep(wait)
@@ -158,8 +159,13 @@ class MeteredTransport:
 
     def _keep(self, call: LedgerEntry, body: bytes) -> None:
         """Store the bytes first: a crash before the ledger knows of them loses nothing."""
-        self.cache.write(self.account.host, call.request_hash, {**call.record, "attempt": call.attempt}, body)
-        self.ledger.answered(call)
+        host, of_body = self.account.host, {"sha256": hashlib.sha256(body).hexdigest()}
+        if call.kind == "model_params":
+            of_body["body"] = body.decode("utf-8", "replace")  # small enough that the ledger can mend the cache
+        record = {**call.record, **of_body, "attempt": call.attempt}
+        self.cache.write(host, call.request_hash, record, body, replacing=bool(call.replaces))
+        for replaced in self.ledger.answered(replace(call, record=record)):
+            self.cache.retire(host, replaced)
 
     def _refusal(self, about: str, call: LedgerEntry, reply: _Reply) -> CallError:
         """Settle a call that was answered with anything but 200 and return what it means."""

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -277,13 +278,22 @@ def test_freezing_stops_what_is_already_reserved(ledger: BudgetLedger) -> None:
     assert ledger.send(call, account()) == 0
 
 
-def test_an_answer_given_up_stays_spent_and_may_be_asked_again(ledger: BudgetLedger) -> None:
+def test_an_answer_stands_until_its_successor_is_there_and_stays_spent(ledger: BudgetLedger) -> None:
     answered(ledger, "a")
-    ledger.invalidate(["snapshot-a"], ["hash-a"])
-    assert not ledger.has_answer("hash-a")
-    assert ledger.records(["snapshot-a"]) == {}
-    answered(ledger, "a")
-    assert ledger.view(account())["spent"] == 2
+    first = ledger.standing("h", "snapshot-a")
+    again = replace(asks("a")[0], replaces=first)
+    (call,) = ledger.reserve([again], account(), budget_run_id="again").values()
+    assert ledger.reserve([again], account(), budget_run_id="other") == {}, "one successor at a time"
+    assert ledger.has_answer("hash-a")
+    ledger.send(call, account())
+    ledger.unknown(call, "the provider is down")
+    assert ledger.standing("h", "snapshot-a") == first, "nothing was given up for it"
+    (call,) = ledger.reserve([again], account(), budget_run_id="again").values()
+    ledger.send(call, account())
+    assert ledger.answered(call) == set(), "to the same body"
+    assert ledger.standing("h", "snapshot-a") == call.id
+    assert ledger.reserve([again], account(), budget_run_id="other") == {}, "somebody else was asked in between"
+    assert ledger.view(account())["spent"] == 3
 
 
 def test_the_exported_view_shows_limits_money_and_what_was_spent(ledger: BudgetLedger, tmp_path: Path) -> None:

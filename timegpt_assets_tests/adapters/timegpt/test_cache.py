@@ -107,9 +107,11 @@ def test_a_restored_file_is_read_again(tmp_path: Path) -> None:
 def test_an_answer_given_up_is_kept_beside_and_can_be_stored_anew_again_and_again(tmp_path: Path) -> None:
     cache, _ = stored(tmp_path, b"0")
     for body in (b"1", b"2"):
-        cache.invalidate(HOST, HASH)
-        assert cache.read(HOST, HASH) is None
-        cache.write(HOST, HASH, {}, body)
+        cache.write(HOST, HASH, {}, b"another")
+        before = cache.read(HOST, HASH)
+        assert before is not None
+        assert before.body != b"another", "nothing makes way by itself"
+        cache.write(HOST, HASH, {}, body, replacing=True)
     entry = cache.read(HOST, HASH)
     assert entry is not None
     assert entry.body == b"2"
@@ -148,7 +150,5 @@ def test_paid_answers_lie_in_a_bucket_as_they_do_on_a_disk(bucket: Opened, serve
     for _ in range(2):
         with pytest.raises(CacheDamaged, match=rf"damaged.*gs://{BUCKET}/.*Nothing was sent.*--reask"):
             cache.read(HOST, HASH)
-    cache.invalidate(HOST, HASH)
-    assert cache.read(HOST, HASH) is None
-    cache.write(HOST, HASH, {}, b"third")
+    cache.write(HOST, HASH, {}, b"third", replacing=True)
     assert [name.split("/")[-2] for name in sorted(server.objects[BUCKET])] == [HASH[:2], "replaced"]

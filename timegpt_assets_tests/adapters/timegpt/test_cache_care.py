@@ -66,4 +66,4 @@ def test_a_damaged_answer_is_told_and_not_carried(server: TimeGPTServer, tmp_pat
     report = cache_care.exported(here.cache, here.ledger, server.host, ForecastCache(LocalStore(tmp_path / "carried")))
     assert report.copied == 1
     assert [damaged.stem in text for text in report.damaged] == [True]
-    assert cache_care.stats(here.cache, server.host).answers == 1
+    assert cache_care.stats(here.cache, here.ledger, server.host).answers == 1
