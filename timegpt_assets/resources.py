@@ -18,7 +18,7 @@ from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.object_store import ObjectStore
-from timegpt_assets.adapters.timegpt.hosts import PROVIDER_URL
+from timegpt_assets.config.addresses import PROVIDER_URL
 from timegpt_assets.config.settings import resolved
 from timegpt_assets.io_managers import AnswersIOManager, TableIOManager
 from timegpt_assets.runtime import GS, Clock, MarketData, Runtime

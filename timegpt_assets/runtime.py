@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import polars as pl
 
 from timegpt_assets.adapters.baseline import Baseline
+from timegpt_assets.adapters.call_errors import LedgerUnusable
 from timegpt_assets.adapters.forecaster import Forecaster
 from timegpt_assets.adapters.ledger.ledger import LEASE_SEC, LONGEST_WAIT_SEC, BudgetLedger
 from timegpt_assets.adapters.ledger.limits import Account
@@ -23,9 +24,9 @@ from timegpt_assets.adapters.market.market_data import LocalMarketData
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.adapters.storage.object_store import LocalStore, ObjectStore
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
-from timegpt_assets.adapters.timegpt.hosts import PROVIDER_URL, host
 from timegpt_assets.adapters.timegpt.request_index import Index, Size
 from timegpt_assets.config import core_inputs
+from timegpt_assets.config.addresses import PROVIDER_URL, host
 from timegpt_assets.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -223,19 +224,36 @@ def account(settings: Settings) -> Account:
 
 
 def ledger_url(runtime: Runtime) -> str:
-    """Return the ledger's address: ``forecast.api_budget.ledger_url``, or a SQLite file beside the forecast cache."""
-    forecast = runtime.settings.forecast
-    file = runtime.path(forecast.cache_dir).parent / "call_ledger.sqlite"  # a bucket's ledger has an address
-    return forecast.api_budget.ledger_url or f"sqlite:///{file}"
+    """Return the ledger's address: ``forecast.api_budget.ledger_url``, or its file's."""
+    budget = runtime.settings.forecast.api_budget
+    return budget.ledger_url or f"sqlite:///{runtime.path(budget.ledger_file)}"
 
 
 def ledger(runtime: Runtime) -> BudgetLedger:
-    """Return the call ledger, its reservations held for longer than the slowest request and the longest pause."""
+    """Return the call ledger, its reservations held for longer than the slowest request and the longest pause.
+
+    Raises LedgerUnusable where an earlier one would be forgotten.
+    """
     forecast, url = runtime.settings.forecast, ledger_url(runtime)
+    _refuse_forgetting(runtime)
     held = 2 * forecast.timeout_s + forecast.api_budget.cooldown_sec + LONGEST_WAIT_SEC + 60
     return BudgetLedger(
         url.replace("postgresql://", "postgresql+psycopg2://", 1), clock=runtime.clock, lease_sec=max(LEASE_SEC, held)
     )
+
+
+def _refuse_forgetting(runtime: Runtime) -> None:
+    """Raise LedgerUnusable where no ledger is yet and an earlier version's lies beside the cache."""
+    forecast = runtime.settings.forecast
+    if forecast.api_budget.ledger_url or forecast.cache_dir.startswith(GS):
+        return
+    ours = runtime.path(forecast.api_budget.ledger_file)
+    earlier = runtime.path(forecast.cache_dir).parent / "call_ledger.sqlite"
+    if not ours.exists() and earlier.exists():
+        raise LedgerUnusable(
+            f"The call ledger lies at {earlier}, forecast.api_budget.ledger_file names {ours}, where none is: what was "
+            f"spent would be forgotten. Set forecast.api_budget.ledger_file={earlier}, or move it there."
+        )
 
 
 SHAPES_A_BODY = (

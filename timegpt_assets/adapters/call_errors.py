@@ -37,6 +37,10 @@ class CallHeld(CallError):
     """Raised when another process has held a call for longer than any call lasts, and can be seen to live."""
 
 
+class NoFurtherAttempt(CallError):
+    """Raised when a failed call might be mended by another attempt that no limit leaves room for; tells the failure."""
+
+
 class Frozen(CallError):
     """Raised when sending has been stopped by hand."""
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, time
 from functools import wraps
 from typing import Any, ParamSpec
 
+import dagster as dg
 import orjson
 import typer
 from rich.text import Text
@@ -60,7 +61,7 @@ app = typer.Typer(
     help="Minute bars to honest, budgeted TimeGPT forecasts, backtests and gates.",
 )
 messages = Terminal(stderr=True)
-FAILED, GATES_FAILED, DATA_FAILED = 1, 3, 4
+FAILED, GATES_FAILED, DATA_FAILED, STOPPED = 1, 3, 4, 130
 EXPECTED = (
     ConfigError,
     Refused,
@@ -92,6 +93,9 @@ def verb(name: str | None = None) -> Callable[[Callable[P, None]], Callable[P, N
                 messages.print(Text("error", "bold red"), end=" ")
                 messages.print(view.error_text(error), soft_wrap=True)
                 raise typer.Exit(FAILED) from error
+            except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as stop:
+                messages.print("stopped: what was made and paid for is kept, and the same command goes on from there")
+                raise typer.Exit(STOPPED) from stop
 
         app.command(name)(command)
         return command

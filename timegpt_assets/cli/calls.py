@@ -204,6 +204,7 @@ def cache(
     elif action == "export":
         report = cache_care.exported(answers, books, host, ForecastCache(runtime.object_store(folder)))
     elif action == "import":
+        _refuse_empty(runtime, folder, host)
         report = cache_care.imported(answers, books, host, ForecastCache(runtime.object_store(folder)))
     else:
         raise Refused(f"cache {action} is not known. Say stats, verify, export or import.")
@@ -218,3 +219,11 @@ def cache(
             Terminal(stderr=True).print(damage, soft_wrap=True)
     if report.damaged or report.missing:
         raise typer.Exit(DAMAGED)
+
+
+def _refuse_empty(runtime: Runtime, folder: str, host: str) -> None:
+    """Raise Refused for a place that holds nothing to import: a name mistyped is no empty cache."""
+    found = ForecastCache(runtime.object_store(folder))
+    if next(found.hashes(host), None) is None:
+        shown = found.objects.shown("")
+        raise Refused(f"{shown} holds no answers of {host}. Say the folder that `cache export` wrote, and its profile.")

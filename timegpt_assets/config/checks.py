@@ -11,7 +11,8 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from timegpt_assets.config.forecasting import PROVIDER_HOST, Forecast, ForecastGrid
+from timegpt_assets.config.addresses import PROVIDER_HOST, unfit
+from timegpt_assets.config.forecasting import Forecast, ForecastGrid
 from timegpt_assets.config.market import Data, Events, Features, Universe
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 from timegpt_assets.core.forecasts.exogenous import CLOCK
@@ -47,7 +48,7 @@ def modes(profile: str, data: Data, forecast: Forecast) -> Refusals:
         yield Refusal("forecast.api_mode", f"{' or '.join(wanted)} in profile {profile}", remedy)
     if profile == "dev" and host in (*forecast.trusted_hosts, PROVIDER_HOST):
         yield Refusal("forecast.base_url", "a local server in profile dev", "Set forecast.base_url, or use prod.")
-    if profile == "prod" and host not in forecast.trusted_hosts:
+    if profile == "prod" and host and host not in forecast.trusted_hosts:
         remedy = f"Leave forecast.base_url null, or add {host} to forecast.trusted_hosts."
         yield Refusal("forecast.base_url", "a host of forecast.trusted_hosts in profile prod", remedy)
     if profile == "prod" and data.source == "synthetic":
@@ -55,10 +56,9 @@ def modes(profile: str, data: Data, forecast: Forecast) -> Refusals:
 
 
 def addresses(forecast: Forecast) -> Refusals:
-    """Refuse addresses that are none, and users in them: httpx would send theirs in place of the key."""
-    if forecast.base_url and not re.fullmatch(r"https?://[^/@?#]+(/[^@?#]*)?", forecast.base_url):
-        remedy = "Write it like http://127.0.0.1:8080, or null for the provider."
-        yield Refusal("forecast.base_url", "null or an http(s) address", remedy)
+    """Refuse addresses that a key must not be sent to."""
+    if forecast.base_url and (wrong := unfit(forecast.base_url)):
+        yield Refusal("forecast.base_url", *wrong)
 
 
 def storage(data: Data, forecast: Forecast) -> Refusals:
@@ -71,9 +71,6 @@ def storage(data: Data, forecast: Forecast) -> Refusals:
         yield Refusal(
             "forecast.api_budget.ledger_url", "PostgreSQL when data.storage_root or forecast.cache_dir is gs://", remedy
         )
-    elif shared and forecast.cache_dir.startswith(GS) and not budget.ledger_url:
-        remedy = "Set a sqlite:/// file of this machine, or a postgresql:// address."
-        yield Refusal("forecast.api_budget.ledger_url", "an address when forecast.cache_dir is gs://", remedy)
     if not forecast.batch_multi_series:
         remedy = "Set it to true: a snapshot is paid for once, for all symbols."
         yield Refusal("forecast.batch_multi_series", "true", remedy)

@@ -6,10 +6,10 @@ Belongs here: forecast, calibration, forecast_grid. What each key means stands i
 from collections.abc import Mapping
 from datetime import time
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, Field
 
+from timegpt_assets.config.addresses import PROVIDER_HOST, host, unfit
 from timegpt_assets.config.base import (
     PLACE,
     CalibrationMethod,
@@ -29,8 +29,6 @@ from timegpt_assets.config.base import (
     Times,
     _unique,
 )
-
-PROVIDER_HOST = "api.nixtla.io"
 
 
 class Window(Section):
@@ -104,6 +102,7 @@ class ApiBudget(Section):
     price_per_call: NotNegative | None
     single_writer: bool
     ledger_url: str | None
+    ledger_file: Annotated[str, Field(min_length=1)]
 
 
 class Forecast(Section):
@@ -148,7 +147,7 @@ class Forecast(Section):
     @property
     def host(self) -> str:
         """Return the host that is asked: of base_url, or the provider's own; "" when base_url names none."""
-        return (urlsplit(self.base_url).hostname or "") if self.base_url else PROVIDER_HOST
+        return PROVIDER_HOST if not self.base_url else "" if unfit(self.base_url) else host(self.base_url)
 
 
 class Affine(Section):

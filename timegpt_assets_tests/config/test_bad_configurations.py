@@ -87,7 +87,7 @@ BAD_OVERRIDES = [
     ("offline", ["forecast.backend=baseline"], "--set", "forecast.backend", "'baseline'", "--profile demo or dev"),
     ("prod", ["forecast.backend=baseline"], "--set", "forecast.backend", "'baseline'", "--profile demo or dev"),
     ("prod", ["forecast.api_mode=simulate"], "--set", "forecast.api_mode", "'simulate'", "forecast.api_mode=online"),
-    ("prod", ["forecast.base_url=http://evil.example/"], "--set", "forecast.base_url", "evil", "trusted_hosts"),
+    ("prod", ["forecast.base_url=https://evil.example/"], "--set", "forecast.base_url", "evil", "trusted_hosts"),
     ("prod", ["forecast.trusted_hosts=[other.io]"], "configs/forecast.yaml", "forecast.base_url", "None", "api.nixtla"),
     ("prod", ["data.source=synthetic"], "--set", "data.source", "'synthetic'", "--profile demo"),
     ("offline", ["forecast.api_mode=online"], "--set", "forecast.api_mode", "'online'", "forecast.api_mode=offline"),
@@ -100,13 +100,24 @@ BAD_OVERRIDES = [
         "None",
         "single_writer=true",
     ),
+    *(
+        ("dev", ["forecast.backend=nixtla", f"forecast.base_url={url}"], "--set", "forecast.base_url", url, remedy)
+        for url, remedy in (
+            ("http://api.nixtla.io", "Write https://"),
+            ("https://me@api.nixtla.io", "TIMEGPT_API_KEY alone"),
+            ("https://api.nixtla.io.", "Write the host as the provider does"),
+            ("https://api%2enixtla.io", "Write the host as the provider does"),
+            ("https://\uff41pi.nixtla.io", "Write the host as the provider does"),
+            ("http://127.0.0.1:99999", "Write it like http://127.0.0.1:8080"),
+        )
+    ),
     (
         "prod",
-        ["forecast.cache_dir=gs://b/x", "forecast.api_budget.single_writer=true"],
-        "configs/forecast.yaml",
-        "forecast.api_budget.ledger_url",
-        "None",
-        "sqlite:///",
+        ["forecast.base_url=http://127.0.0.1:8080"],
+        "--set",
+        "forecast.base_url",
+        "8080",
+        "add 127.0.0.1:8080 to",
     ),
     ("demo", ["data.storage_root=gs:///x"], "--set", "data.storage_root", "'gs:///x'", "Name the bucket"),
     ("demo", ["data.dagster_home=gs://b/x"], "--set", "data.dagster_home", "'gs://b/x'", "on a disk"),

@@ -5,6 +5,7 @@ serves until interrupted and prints its URL. Answers depend on the request alone
 """
 
 import argparse
+import gzip
 import hashlib
 import json
 import math
@@ -26,6 +27,7 @@ import zstandard
 from timegpt_assets_tests.servers.served import Served
 
 MEAN_ROWS, DAMPING = 390, 0.9
+BOMB_BYTES = 80 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,7 @@ class Fault:
     """What to do to one request instead of answering it well.
 
     ``kind``: status, reset_before, reset_after, truncated, html, bad_json, nan, null, crossed, missing_band,
-    wrong_rows, missing_series, swapped, demo, slow, drip.
+    wrong_rows, missing_series, swapped, demo, zero, bomb, slow, drip.
     """
 
     kind: str
@@ -108,6 +110,8 @@ def spoilt(kind: str, good: dict[str, Any], sizes: Sequence[int]) -> bytes:
         case "swapped":
             good |= {"mean": _reversed(good["mean"], len(sizes))}
             good["intervals"] = {name: _reversed(values, len(sizes)) for name, values in bands.items()}
+        case "zero":
+            good |= {"mean": [0.0] * n, "intervals": {name: [0.0] * n for name in bands}}
         case "demo":
             good |= {"mean": [437.84] * n, "intervals": {name: [437.84] * n for name in bands}}
     return json.dumps(good).encode()
@@ -248,6 +252,9 @@ class _Handler(BaseHTTPRequestHandler):
             case "slow":
                 time.sleep(fault.seconds)
                 self._reply(200, good)
+            case "bomb":
+                packed = gzip.compress(b" " * BOMB_BYTES, 1)
+                self._send(200, packed, headers={"Content-Encoding": "gzip"})
             case "drip":
                 self._send(200, json.dumps(good).encode(), pause=fault.seconds)
             case _:

@@ -23,6 +23,8 @@ COUNTED = (RESERVED, *SPENT)
 TAKEN = (RESERVED, SENT, ANSWERED)
 """States in which nobody else may ask for the same thing."""
 
+BUSY_SEC = 60.0
+"""How long a write waits for others to have theirs done."""
 _METADATA = sa.MetaData()
 _LOCK = 5_138_096
 """PostgreSQL advisory lock that makes write transactions take turns, as BEGIN IMMEDIATE does on SQLite."""
@@ -102,6 +104,8 @@ class LedgerStore:
     def _remedied(self) -> Iterator[None]:
         try:
             yield
+        except (sa.exc.IntegrityError, sa.exc.ProgrammingError):
+            raise  # ours to mend
         except sa.exc.DBAPIError as error:
             shown, why = self.url.render_as_string(hide_password=True), str(error.orig).strip().partition("\n")[0]
             raise LedgerUnusable(f"The call ledger {shown}: {why}. {self._remedy(why)}") from None
@@ -140,7 +144,7 @@ class LedgerStore:
         file.parent.mkdir(parents=True, exist_ok=True)
         if not file.exists():  # the journals beside it get the mode of the file
             os.close(os.open(file, os.O_CREAT | os.O_NOFOLLOW, 0o600))
-        engine = sa.create_engine(self.url, connect_args={"timeout": 60})
+        engine = sa.create_engine(self.url, connect_args={"timeout": BUSY_SEC})
         sa.event.listen(engine, "connect", _hand_transactions_over)
         sa.event.listen(engine, "begin", _begin)
         return engine

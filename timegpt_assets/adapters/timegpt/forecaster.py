@@ -31,10 +31,10 @@ from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.adapters.timegpt import cache_care, response
 from timegpt_assets.adapters.timegpt.cache import ForecastCache, StoredAnswer
-from timegpt_assets.adapters.timegpt.hosts import PROVIDER_URL, host
 from timegpt_assets.adapters.timegpt.request_index import Index, RequestPart, Size, SnapshotKey
 from timegpt_assets.adapters.timegpt.sdk import PreparedRequest, SdkRequests, about, kind, sendable, uncompressed
 from timegpt_assets.adapters.timegpt.transport import MeteredTransport
+from timegpt_assets.config.addresses import PROVIDER_URL, host, unfit
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.forecasts.quantiles import fingerprint
 from timegpt_assets.core.tables.forecasts import ANSWERS
@@ -75,6 +75,9 @@ class TimeGPT:
 
     def __post_init__(self) -> None:
         """Refuse pairs that must never run: prod against an untrusted host, simulate against the provider."""
+        if wrong := unfit(self.base_url):
+            allowed, remedy = wrong
+            raise UntrustedHost(f"forecast.base_url is refused: allowed is {allowed}. {remedy}")
         if self.account.host != (ours := host(self.base_url)):
             raise ValueError(f"the account is for {self.account.host}, base_url is {ours}. Give both the same host.")
         if self.profile == "prod" and not self._is_trusted:

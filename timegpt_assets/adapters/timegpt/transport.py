@@ -5,6 +5,7 @@ own HTTP client cannot send; who may ask is decided by the ledger.
 """
 
 import hashlib
+import re
 import ssl
 import time
 from collections.abc import Callable
@@ -18,10 +19,14 @@ import tenacity
 
 from timegpt_assets.adapters.call_errors import (
     AnswerLost,
+    BudgetExceeded,
     CacheFull,
     CallError,
+    CannotConnect,
     CircuitOpen,
+    InvalidAnswer,
     KeyRefused,
+    NoFurtherAttempt,
     NotSent,
     QuotaExhausted,
     RequestRefused,
@@ -35,8 +40,15 @@ from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets.adapters.timegpt.sdk import PreparedRequest
 
 _LOST = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, 502, 503, 504)
-_NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+_NEVER_LEFT = (
+    *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError),
+    *(httpx.UnsupportedProtocol, httpx.LocalProtocolError),
+)
 _RERUN = "Run again later: stored answers cost nothing."
+_EXHAUSTED = re.compile(r"reached your .*limit|quota|payment|billing", re.IGNORECASE)
+"""Words of a 429 that no waiting mends: each further attempt would be charged for nothing."""
+MAX_ANSWER_BYTES = 64 << 20
+"""Most that an answer may unpack to: 500 symbols of an hour with seven bands take 20 MB."""
 _BACKOFF = tenacity.wait_exponential_jitter(initial=1, max=30, jitter=1)
 
 
@@ -65,6 +77,7 @@ class MeteredTransport:
     sent: int = 0
     failed: int = 0
     bytes_sent: int = 0
+    last: CallError | None = None
 
     def fetch(self, request: PreparedRequest, call: LedgerEntry) -> None:
         """Send until the answer is stored, or until somebody else is found to be at it.
@@ -88,16 +101,18 @@ class MeteredTransport:
         try:
             if not call.replaces and self.cache.has(self.account.host, call.request_hash):
                 return  # whoever held it before us stored the answer and died; a third process settled that
-            while (wait := self.ledger.send(call, self.account)) > 0:
-                self.sleep(wait)
-            self.sent += 1
-            self.bytes_sent += len(request.http.content)
-            failure = self._exchange(request, call)
+            with self._connection(request.about) as http:  # what this machine cannot even begin is not sent
+                while (wait := self.ledger.send(call, self.account)) > 0:
+                    self.sleep(wait)
+                self.sent += 1
+                self.bytes_sent += len(request.http.content)
+                failure = self._exchange(http, request, call)
         finally:
             self.ledger.release((call,))
         if failure:
             self.failed += 1
-            raise self._opened(failure) if self.failed >= self.max_failed_calls else failure
+            self.last = self._opened(failure) if self.failed >= self.max_failed_calls else failure
+            raise self.last
 
     def _opened(self, failure: CallError) -> CallError:
         """Return the failure that no attempt follows: a provider that fails this often is not paid to go on failing."""
@@ -108,7 +123,26 @@ class MeteredTransport:
             f"forecast.max_failed_calls = {self.max_failed_calls}; answers that came are kept. {_RERUN}"
         )
 
+    def _connection(self, about: str) -> httpx.Client:
+        """Return a client with a connection of its own to be made. Raises CannotConnect."""
+        try:
+            return httpx.Client(verify=self.tls(), timeout=self.timeout_sec)
+        except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
+            raise CannotConnect(
+                f"{about}: this machine's settings let no connection be made ({error}); nothing was sent. "
+                "Mend HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE or SSL_CERT_DIR."
+            ) from None
+
     def _reserved(self, request: PreparedRequest) -> LedgerEntry | None:
+        """Return the call that pays for another attempt. Raises NoFurtherAttempt with the cause of the last one."""
+        try:
+            return self._granted(request)
+        except BudgetExceeded as over:
+            raise NoFurtherAttempt(
+                f"{self.last} Another attempt would pass forecast.api_budget.{over.limit}, which leaves {over.left}."
+            ) from None
+
+    def _granted(self, request: PreparedRequest) -> LedgerEntry | None:
         granted = self.ledger.reserve((request.entry,), self.account, budget_run_id=self.budget_run_id)
         return granted.get(request.entry.request_hash)
 
@@ -117,10 +151,10 @@ class MeteredTransport:
             return False
         return isinstance(error, RetryableFailure) and error.wait_sec <= LONGEST_WAIT_SEC
 
-    def _exchange(self, request: PreparedRequest, call: LedgerEntry) -> CallError | None:
+    def _exchange(self, http: httpx.Client, request: PreparedRequest, call: LedgerEntry) -> CallError | None:
         """Send a call marked SENT and settle it; return the failure. Raised here it would carry the keyed request."""
         try:
-            reply = self._reply(request)
+            reply = self._reply(http, request)
             if reply.status == HTTPStatus.OK:
                 self._keep(call, reply.body)
                 return None
@@ -131,6 +165,9 @@ class MeteredTransport:
             self.ledger.unknown(call, type(error).__name__)
             why = f"the answer was lost ({type(error).__name__}) and may have been billed; it is counted as spent"
             return AnswerLost(f"{request.about}: {why}. {_RERUN}")
+        except InvalidAnswer as error:
+            self.ledger.unknown(call, "too large")
+            return InvalidAnswer(f"{error}; it is spent and was not kept. Report it to the provider.")
         except CacheFull as error:
             self.ledger.unknown(call, type(error).__name__)
             return CacheFull(f"{request.about}: {error}")
@@ -139,7 +176,7 @@ class MeteredTransport:
             raise
         return self._refusal(request.about, call, reply)
 
-    def _reply(self, request: PreparedRequest) -> _Reply:
+    def _reply(self, http: httpx.Client, request: PreparedRequest) -> _Reply:
         """Return what the provider answers within the timeout, however slowly it drips.
 
         Each request has its own connection: one kept alive may be cut while idle, and that would cost a call.
@@ -149,12 +186,14 @@ class MeteredTransport:
         headers = made.headers.copy()
         headers["Authorization"] = f"Bearer {self.api_key()}"
         keyed = httpx.Request(made.method, made.url, headers=headers, content=made.content, extensions=made.extensions)
-        with httpx.Client(verify=self.tls(), timeout=self.timeout_sec) as http:
-            response, parts = http.send(keyed, stream=True), []
-            for part in response.iter_bytes():
-                parts.append(part)
-                if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout("the answer dripped in for longer than the timeout")
+        response, parts, size = http.send(keyed, stream=True), [], 0
+        for part in response.iter_bytes():
+            parts.append(part)
+            size += len(part)
+            if time.monotonic() > deadline:
+                raise httpx.ReadTimeout("the answer dripped in for longer than the timeout")
+            if size > MAX_ANSWER_BYTES:
+                raise InvalidAnswer(f"{request.about}: the answer unpacks to more than {MAX_ANSWER_BYTES >> 20} MiB")
         return _Reply(response.status_code, response.headers.get("retry-after", ""), b"".join(parts))
 
     def _keep(self, call: LedgerEntry, body: bytes) -> None:
@@ -170,27 +209,67 @@ class MeteredTransport:
     def _refusal(self, about: str, call: LedgerEntry, reply: _Reply) -> CallError:
         """Settle a call that was answered with anything but 200 and return what it means."""
         failure = _failure(f"{about}: {self.account.host} answered {reply.status}", reply, self._said(reply.body))
-        settle = self.ledger.unknown if reply.status in _LOST or reply.status >= 500 else self.ledger.rejected
+        is_refused = HTTPStatus.MULTIPLE_CHOICES <= reply.status < 500 and reply.status not in _LOST
+        settle = self.ledger.rejected if is_refused else self.ledger.unknown
         settle(call, f"HTTP {reply.status}")
         return failure
 
     def _said(self, body: bytes) -> str:
-        """Return the start of the provider's message, without our key should it repeat it."""
-        return body.decode("utf-8", "replace").replace(self.api_key(), "[key]")[:300]
+        """Return the provider's own words, without our key should it repeat it; "" when it said nothing to people."""
+        return _words(body).replace(self.api_key(), "[key]")[:300]
 
 
 def _failure(what: str, reply: _Reply, said: str) -> CallError:
-    if reply.status in (401, 403):
-        return KeyRefused(f"{what}: the API key is not accepted. Set TIMEGPT_API_KEY to a valid key.")
-    if reply.status == 402 or (reply.status == 429 and _code(reply.body) == "A21"):
-        return QuotaExhausted(f"{what}: quota or payment is exhausted ({said}). Mend it on the provider's dashboard.")
-    if reply.status == 429:
-        return _patient(TooManyRequests(f"{what}: too many requests. {_RERUN}"), reply)
-    if reply.status in _LOST:
-        return _patient(AnswerLost(f"{what}: the work may have been billed; it is counted as spent. {_RERUN}"), reply)
-    if reply.status >= 500:
-        return ServiceUnavailable(f"{what}: service unavailable ({said}). See the provider's status page. {_RERUN}")
-    return RequestRefused(f"{what}: {said}. Mend forecast.model, levels or horizon; the same request is refused again.")
+    """Return the failure: the provider's words, the class of what happened, and what to do about that class."""
+    told = f'{what} "{said}"' if said else what
+    status = reply.status
+    if status in (401, 403):
+        return KeyRefused(f"{told}: the API key is not accepted. Set TIMEGPT_API_KEY to a valid key.")
+    if status == 402 or (status == 429 and (_code(reply.body) == "A21" or _EXHAUSTED.search(said))):
+        return QuotaExhausted(f"{told}: quota or payment is exhausted. Mend it on the provider's dashboard.")
+    if status == 429:
+        return _patient(TooManyRequests(f"{told}: too many requests. {_RERUN}"), reply)
+    if status in _LOST:
+        return _patient(AnswerLost(f"{told}: the work may have been billed; it is counted as spent. {_RERUN}"), reply)
+    if status >= 500:
+        return ServiceUnavailable(f"{told}: service unavailable. See the provider's status page. {_RERUN}")
+    return RequestRefused(f"{told}: {_refused(status, said)}")
+
+
+def _refused(status: int, said: str) -> str:
+    if status == 404:
+        return "nothing is there. Mend forecast.base_url, or forecast.model if that is what is not known."
+    if status == 413:
+        return "the request is too large for it. Lower forecast.max_bytes_per_call."
+    if status < HTTPStatus.MULTIPLE_CHOICES:
+        return (
+            "that is no forecast and may have been billed; it is counted as spent. See where forecast.base_url leads."
+        )
+    if status < HTTPStatus.BAD_REQUEST:
+        return "redirects are not followed, a key goes to nobody else. Set forecast.base_url to the final address."
+    if not said:
+        return f"it does not say why, as in an outage. See the provider's status page. {_RERUN}"
+    return "Mend forecast.model, levels or horizon; the same request is refused again."
+
+
+def _words(body: bytes) -> str:
+    """Return what an error body says to people: the strings of its known fields, or its text unless that is a page."""
+    text = body.decode("utf-8", "replace")
+    try:
+        found = orjson.loads(body)
+    except ValueError:
+        found = text
+    if not isinstance(found, dict):
+        return "" if not isinstance(found, str) or found.lstrip().startswith("<") else _plain(found)
+    said = [found.get(name) for name in ("message", "detail", "details", "error")]
+    return _plain(
+        "; ".join(dict.fromkeys(one if isinstance(one, str) else orjson.dumps(one).decode() for one in said if one))
+    )
+
+
+def _plain(text: str) -> str:
+    """Return the text on one line, without what a terminal would obey."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _patient(failure: RetryableFailure, reply: _Reply) -> RetryableFailure:

@@ -7,6 +7,8 @@ import polars as pl
 
 FARTHEST = 20.0
 """A mean this many times the series' largest value is about something else: the provider's own demo data, say."""
+WIDEST = 5.0
+"""A band that reaches this many times as far as anything sent is about something else."""
 CALMER = 4.0
 """A series that spreads this many times as much as another cannot have the narrower band: their order is mixed up."""
 
@@ -14,7 +16,7 @@ CALMER = 4.0
 def doubts(answer: pl.DataFrame, sent: pl.DataFrame) -> list[str]:
     """Return one sentence for each way in which the answer cannot be about what was sent; none: plausible.
 
-    ``answer`` as provider_answer.rows gives it; ``sent``: symbol, reach (largest absolute y), spread (its standard
+    ``answer`` as response.forecast gives it; ``sent``: symbol, reach (largest absolute y), spread (its standard
     deviation). Series alike in spread may be swapped without anybody noticing: nothing in an answer names them.
     """
     known = answer.join(sent, on="symbol")
@@ -28,14 +30,44 @@ def doubts(answer: pl.DataFrame, sent: pl.DataFrame) -> list[str]:
             f"{row['symbol']} is said to be {row['mean']:g} when nothing sent lies beyond {row['reach']:g}: "
             "that is not about these series"
         )
-    return found + _swapped(known)
+    return found + _flat(known) + _wide(known) + _swapped(known)
+
+
+def _flat(known: pl.DataFrame) -> list[str]:
+    """Return doubts about bands without width, and the same numbers for series that differ: nobody computed those."""
+    if not (bands := _widest(known)):
+        return []
+    low, high = bands
+    moving = known.filter(pl.col("spread") > 0)
+    widths = moving.group_by("symbol").agg((pl.col(high) - pl.col(low)).max().alias("width")).sort("symbol")
+    if not (none := widths.filter(pl.col("width") <= 0)).is_empty():
+        return [f"{none['symbol'][0]} moves and has bands without width: nothing was forecast"]
+    if moving["symbol"].n_unique() > 1 and moving.select(pl.struct("mean", low, high).n_unique()).item() == 1:
+        return ["every series and step has the same numbers: nothing was forecast"]
+    return []
+
+
+def _wide(known: pl.DataFrame) -> list[str]:
+    if not (bands := _widest(known)):
+        return []
+    low, high = bands
+    reach = pl.max_horizontal(pl.col(low).abs(), pl.col(high).abs()) / pl.col("reach")
+    far = known.filter((pl.col("reach") > 0) & (reach > WIDEST)).sort("symbol", "step")
+    if far.is_empty():
+        return []
+    return [f"the bands of {far['symbol'][0]} reach more than {WIDEST:g} times as far as anything sent"]
+
+
+def _widest(known: pl.DataFrame) -> tuple[str, str] | None:
+    levels = sorted(int(name[3:]) for name in known.columns if name.startswith("lo_"))
+    return (f"lo_{levels[-1]}", f"hi_{levels[-1]}") if levels else None
 
 
 def _swapped(known: pl.DataFrame) -> list[str]:
-    levels = sorted((int(name[3:]) for name in known.columns if name.startswith("lo_")), reverse=True)
-    if not levels:
+    if not (widest := _widest(known)):
         return []
-    width = (pl.col(f"hi_{levels[0]}") - pl.col(f"lo_{levels[0]}")).median().alias("width")
+    low, high = widest
+    width = (pl.col(high) - pl.col(low)).median().alias("width")
     bands = known.group_by("symbol").agg(width, pl.col("spread").first()).sort("spread", "symbol")
     wild, calm = bands.row(-1, named=True), bands.row(0, named=True)
     if wild["spread"] < CALMER * calm["spread"] or wild["width"] >= calm["width"]:

@@ -26,11 +26,18 @@ FAULTS: dict[str, Fault | None] = {
     "429 A20, Retry-After 0.01": too_many("A20", retry_after="0.01"),
     "429 A20, Retry-After 3600": too_many("A20", retry_after="3600"),
     "429 A21 (payment)": too_many("A21"),
+    "429, request limit": status(429, body={"message": "You have reached your request limit", "code": "A20"}),
     "401": status(401),
     "403": status(403),
     "402": status(402),
     "400": status(400),
+    "400 without words": status(400, body={"data": None, "message": None}),
+    "400, a page": status(400, body="<html>Bad gateway</html>"),
+    "404": status(404),
+    "413": status(413),
     "422": status(422),
+    "202": status(202),
+    "307": status(307),
     "408": status(408),
     "500": status(500),
     "502": status(502),
@@ -52,6 +59,8 @@ FAULTS: dict[str, Fault | None] = {
     "200, missing series": Fault(kind="missing_series"),
     "200, series swapped": Fault(kind="swapped"),
     "200, demo data": Fault(kind="demo"),
+    "200, all zero without width": Fault(kind="zero"),
+    "200, a gzip bomb": Fault(kind="bomb"),
 }
 HEAD = """# Fault matrix
 

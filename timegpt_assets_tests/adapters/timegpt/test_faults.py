@@ -9,12 +9,12 @@ import pytest
 
 from timegpt_assets.adapters.call_errors import (
     AnswerLost,
-    BudgetExceeded,
     CallError,
     CircuitOpen,
     Frozen,
     InvalidAnswer,
     KeyRefused,
+    NoFurtherAttempt,
     NotSent,
     QuotaExhausted,
     RequestRefused,
@@ -27,6 +27,7 @@ from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import Fault, TimeGPTServer, status, too_many
 
 RESET_BEFORE, RESET_AFTER = Fault(kind="reset_before"), Fault(kind="reset_after")
+LIMIT = "You have reached your request limit"
 NONSENSE = ("html", "bad_json", "nan", "null", "crossed", "missing_band", "wrong_rows", "missing_series")
 
 
@@ -111,7 +112,12 @@ def test_a_lasting_failure_ends_after_three_attempts_and_a_re_run_starts_over(
         (too_many("A21"), QuotaExhausted, "REJECTED", "dashboard"),
         (status(422, body={"detail": f"bad model, key {KEY}"}), RequestRefused, "REJECTED", r"bad model, key \[key\]"),
         (status(400), RequestRefused, "REJECTED", "forecast.model"),
-        (status(307), RequestRefused, "REJECTED", "forecast.model"),
+        (status(307), RequestRefused, "REJECTED", "forecast.base_url to the final address"),
+        (status(404), RequestRefused, "REJECTED", "Mend forecast.base_url"),
+        (status(413), RequestRefused, "REJECTED", "Lower forecast.max_bytes_per_call"),
+        (status(202), RequestRefused, "UNKNOWN", "where forecast.base_url leads"),
+        (status(400, body={"message": None}), RequestRefused, "REJECTED", "does not say why.*status page"),
+        (status(429, body={"message": LIMIT, "code": "A20"}), QuotaExhausted, "REJECTED", f"{LIMIT}.*dashboard"),
         (status(500), ServiceUnavailable, "UNKNOWN", "status page"),
         (too_many("A20", retry_after="3600"), TooManyRequests, "REJECTED", "Run again later"),
     ],
@@ -219,7 +225,9 @@ def test_by_policy_an_ambiguous_failure_is_not_asked_again(server: TimeGPTServer
 def test_further_attempts_stay_within_the_budget(server: TimeGPTServer, tmp_path: Path) -> None:
     server.faults.extend([status(503)] * 3)
     short = timegpt(server.url, tmp_path, limits={"per_run": 3})
-    with pytest.raises(BudgetExceeded, match="per_run"):
+    with pytest.raises(
+        NoFurtherAttempt, match=r"answered 503.*would pass forecast\.api_budget\.per_run, which leaves 0"
+    ):
         short.answers([frame(15)], budget_run_id="a")
     assert server.counts == {"/model_params": 1, "/v2/forecast": 2}
 

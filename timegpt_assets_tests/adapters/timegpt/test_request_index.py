@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timegpt_assets.adapters.timegpt.hosts import host
 from timegpt_assets.adapters.timegpt.request_index import Size, batches
+from timegpt_assets.config.addresses import host
 
 FLOATS = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=40)
 

@@ -5,7 +5,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timegpt_assets.core.forecasts.plausibility import CALMER, FARTHEST, doubts
+from timegpt_assets.core.forecasts.plausibility import CALMER, FARTHEST, WIDEST, doubts
 
 
 def said(means: list[float], widths: list[float]) -> pl.DataFrame:
@@ -26,9 +26,29 @@ def sent(reach: list[float], spread: list[float]) -> pl.DataFrame:
 
 
 def test_a_mean_far_beyond_anything_sent_is_doubted_by_name() -> None:
-    (found,) = doubts(said([0.0, 0.03], [0.01, 0.01]), sent([0.001, 0.001], [1e-4, 1e-4]))
+    (found,) = doubts(said([0.0, 0.03], [0.004, 0.004]), sent([0.001, 0.001], [1e-4, 1e-4]))
     assert found.startswith("S1 is said to be 0.03 when nothing sent lies beyond 0.001")
-    assert doubts(said([0.0, FARTHEST * 0.001], [0.01, 0.01]), sent([0.001, 0.001], [1e-4, 1e-4])) == []
+    edge = said([0.0, FARTHEST * 0.001], [0.004, 0.004]).drop("lo_80", "hi_80")
+    assert doubts(edge, sent([0.001, 0.001], [1e-4, 1e-4])) == []
+
+
+def test_what_nobody_computed_is_doubted() -> None:
+    moving = sent([1.0, 1.0], [0.1, 0.1])
+    assert "S0 moves and has bands without width" in doubts(said([0.0, 0.0], [0.0, 0.0]), moving)[0]
+    assert doubts(said([0.0, 0.1], [0.0, 0.1]), sent([0.0, 1.0], [0.0, 0.1])) == [], "a series that stands still"
+    assert "every series and step has the same numbers" in doubts(said([0.1, 0.1], [0.2, 0.2]), moving)[0]
+    assert doubts(said([0.1, 0.1], [0.2, 0.21]), moving) == []
+
+
+def test_bands_far_beyond_anything_sent_are_doubted() -> None:
+    moving = sent([1.0, 1.0], [0.1, 0.1])
+    assert "the bands of S1 reach more than 5 times" in doubts(said([0.0, 0.0], [0.2, 1.01 * WIDEST]), moving)[0]
+    assert doubts(said([0.0, 0.0], [0.2, WIDEST]), moving) == []
+
+
+def test_what_no_answer_gives_away_is_not_doubted() -> None:
+    ten_times, moving = said([0.0, 0.01], [2.0, 2.1]), sent([1.0, 1.0], [0.1, 0.1])
+    assert doubts(ten_times, moving) == [], "an honest forecaster may be as unsure"
 
 
 def test_a_wild_series_with_the_narrower_band_is_doubted() -> None:
