@@ -30,7 +30,7 @@ def doubts(answer: pl.DataFrame, sent: pl.DataFrame) -> list[str]:
             f"{row['symbol']} is said to be {row['mean']:g} when nothing sent lies beyond {row['reach']:g}: "
             "that is not about these series"
         )
-    return found + _flat(known) + _wide(known) + _swapped(known)
+    return found or [*_flat(known), *_wide(known), *_swapped(known)]
 
 
 def _flat(known: pl.DataFrame) -> list[str]:

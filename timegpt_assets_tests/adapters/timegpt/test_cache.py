@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from timegpt_assets.adapters.call_errors import CacheDamaged, CacheFull
@@ -26,7 +26,6 @@ def stored(folder: Path, body: bytes = b'{"mean": [1.0]}') -> tuple[ForecastCach
     return cache, folder / "127.0.0.1_8080" / HASH[:2] / f"{HASH}.zst"
 
 
-@settings(deadline=None)  # it writes files
 @given(body=st.binary(max_size=300), symbols=st.lists(st.text(max_size=5)))
 def test_what_is_stored_comes_back_byte_for_byte(
     tmp_path_factory: pytest.TempPathFactory, body: bytes, symbols: list[str]
