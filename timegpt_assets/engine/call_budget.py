@@ -3,7 +3,7 @@
 Belongs here: counting over the ledger and the index by snapshot. No bars are read, no key is needed, nothing is sent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
@@ -23,7 +23,7 @@ from timegpt_assets.runtime import Runtime, account, answer_index, daily_files, 
 MINUTES_OF_A_SESSION = 390
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class DayCalls:
     """One session's requests: needed and cached, those of them whose answers are gone, and the most bytes of one."""
 
@@ -62,7 +62,13 @@ class BudgetPlanner:
         asked, most = self._snapshots(days), self._bytes()
         stored = frozenset(self.index.cache.hashes(self.index.host))
         parts = self.index.parts([m for own in asked.values() for _, m in own], universe)
-        found = [self._day_calls(day, asked[day], parts, stored, reask) for day in sorted(set(days))]
+        found = []
+        for i, day in enumerate(sorted(set(days))):
+            own = [part for _, snapshot in asked[day] for part in parts[snapshot] if part.symbols & set(universe)]
+            wanted = self._asked_anew(own, first=i == 0) if reask else [part for part in own if not part.is_answered]
+            lost = sum(part.is_answered and part.request_hash not in stored for part in own)
+            n = sum(n for n, _ in asked[day])
+            found.append(DayCalls(day, snapshots=n, needed=len(wanted), cached=len(own) - len(wanted), lost=lost))
         return [replace(calls, max_bytes=most if calls.needed else 0) for calls in found]
 
     @property
@@ -145,32 +151,16 @@ class BudgetPlanner:
             found[day].append((1, SnapshotKey(day, at, horizon)))
         return found
 
-    def _day_calls(
-        self,
-        day: date,
-        asked: Sequence[tuple[int, SnapshotKey]],
-        parts: Mapping[SnapshotKey, list[RequestPart]],
-        stored: frozenset[str],
-        reask: bool,
-    ) -> DayCalls:
-        universe = set(self.settings.universe.tickers)
-        own = [part for _, snapshot in asked for part in parts[snapshot] if part.symbols & universe]
-        missing = [part for part in own if not part.is_answered]
-        needed = len(self._asked_anew(own) if reask else missing)
-        return DayCalls(
-            day=day,
-            snapshots=sum(n for n, _ in asked),
-            needed=needed,
-            cached=len(own) - needed,
-            lost=sum(part.is_answered and part.request_hash not in stored for part in own),
-        )
+    def _asked_anew(self, own: Sequence[RequestPart], *, first: bool) -> list[RequestPart]:
+        """Return what --reask pays for: the missing and what cannot be used; everything where all can be.
 
-    def _asked_anew(self, own: Sequence[RequestPart]) -> list[RequestPart]:
-        """Return what --reask pays for: the missing and what cannot be used; everything where all can be."""
+        Parameters of the model that cannot be used are asked anew with the ``first`` day, and with it nothing else.
+        """
         on_doubt = self.settings.forecast.on_doubt
         found = [p for p in own if not p.is_answered or not self.index.is_usable(p, on_doubt=on_doubt)]
-        is_all_usable = not any(part.is_answered for part in found) and not isinstance(self._params(), CallError)
-        return list(own) if is_all_usable else found
+        is_all_usable = not any(part.is_answered for part in found)
+        is_first_mended = first and isinstance(self._params(), CallError)
+        return list(own) if is_all_usable and not is_first_mended else found
 
     def _bytes(self) -> int:
         """Return the most that one request takes: every symbol that fits, as many rows as the provider reads."""

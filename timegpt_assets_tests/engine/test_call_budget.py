@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
+import sqlalchemy as sa
 from dagster._core.code_pointer import CustomPointer, ModuleCodePointer
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
@@ -21,7 +22,9 @@ from timegpt_assets.automation import day as automation
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine import pending
 from timegpt_assets.engine.call_budget import BudgetPlanner, budget_planner
-from timegpt_assets.engine.engine import RANGE_END, RANGE_START, RunFailed
+from timegpt_assets.engine.engine import RANGE_END, RANGE_START, RunFailed, asset_nodes
+from timegpt_assets.engine.stages import rectangle
+from timegpt_assets.partitions import graph_context
 from timegpt_assets.runtime import ledger
 from timegpt_assets_tests.markets import DAYS
 from timegpt_assets_tests.roads import TINY, Road, load_runtime, road, sessions
@@ -111,6 +114,26 @@ def test_the_price_is_known_before_there_are_bars_and_is_what_is_sent(server: Ti
         assert after.params_needed() == 0
         assert all(len(one.body) <= day_calls[0].max_bytes for one in server.received)
         assert [p.needed for p in after.day_calls(FIVE, reask=True)] == [2] * 5
+
+
+@pytest.mark.parametrize("spoilt", ["nothing", "one answer", "the model's parameters"])
+def test_what_reask_is_planned_to_cost_is_what_it_sends(spoilt: str, server: TimeGPTServer, tmp_path: Path) -> None:
+    with house(tmp_path, server, "forecast.api_budget.per_run=9") as built:
+        built.run(FIVE[:2], assets=["answers"])
+        files = {len(file.read_bytes()): file for file in (tmp_path / "artifacts").rglob("*.zst")}
+        if spoilt == "one answer":
+            files[max(files)].write_bytes(b"spoilt")
+        if spoilt == "the model's parameters":
+            files[min(files)].write_bytes(b"spoilt")
+            with planner(built).ledger.store.writing() as connection:
+                connection.execute(sa.text("update snapshots set record = '{}' where record like '%\"body\"%'"))
+        plan, before = planner(built), sum(server.counts.values())
+        needed = sum(calls.needed for calls in plan.day_calls(FIVE[:2], reask=True)) + plan.params_needed(reask=True)
+        assert needed == {"nothing": 4, "one answer": 3, "the model's parameters": 3}[spoilt]
+        asked = {"days": FIVE[:2], "symbols": (), "assets": ["answers"], "force": False, "reask": True}
+        graph, nodes = graph_context(built.runtime.settings), asset_nodes(built.engine.repository)
+        built.engine.run(rectangle(graph, nodes, **asked))
+        assert sum(server.counts.values()) - before == needed
 
 
 def test_a_run_never_holds_more_calls_than_per_run(server: TimeGPTServer, tmp_path: Path) -> None:
