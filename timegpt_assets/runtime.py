@@ -32,6 +32,8 @@ from timegpt_assets.config.settings import Settings
 if TYPE_CHECKING:
     from google.cloud import storage
 
+    from timegpt_assets.adapters.timegpt.forecaster import TimeGPT
+
 Clock = Callable[[], datetime]
 
 
@@ -171,7 +173,7 @@ def forecaster(runtime: Runtime, *, account: Account, books: BudgetLedger, answe
     """
     if runtime.settings.forecast.backend == "baseline":
         return baseline(runtime.settings)
-    return _timegpt(runtime, account, books, answers)
+    return timegpt(runtime, account, books, answers)
 
 
 def baseline(settings: Settings) -> Baseline:
@@ -181,7 +183,8 @@ def baseline(settings: Settings) -> Baseline:
     )
 
 
-def _timegpt(runtime: Runtime, account: Account, books: BudgetLedger, answers: ForecastCache) -> Forecaster:
+def timegpt(runtime: Runtime, account: Account, books: BudgetLedger, answers: ForecastCache) -> "TimeGPT":
+    """Return the hosted forecaster; its key is asked for when something must be sent."""
     from timegpt_assets.adapters.timegpt.forecaster import TimeGPT
 
     settings, forecast = runtime.settings, runtime.settings.forecast

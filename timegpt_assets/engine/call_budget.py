@@ -3,7 +3,7 @@
 Belongs here: counting over the ledger and the index by snapshot. No bars are read, no key is needed, nothing is sent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.forecasts import bulk
 from timegpt_assets.core.forecasts import snapshots as schedule
+from timegpt_assets.engine import composed
 from timegpt_assets.runtime import Runtime, account, answer_index, daily_files, ledger
 
 MINUTES_OF_A_SESSION = 390
@@ -54,6 +55,8 @@ class BudgetPlanner:
     ledger: BudgetLedger
     account: Account
     today: date
+    composed: Callable[[date], int | None] = lambda _: None
+    """How many requests of a day have no answer word for word, where that can be told."""
 
     def day_calls(self, days: Sequence[date], *, reask: bool = False) -> list[DayCalls]:
         """Return what each day takes, earliest first; ``reask``: what cannot be used anew, or all where all can be."""
@@ -62,13 +65,16 @@ class BudgetPlanner:
         asked, most = self._snapshots(days), self._bytes()
         stored = frozenset(self.index.cache.hashes(self.index.host))
         parts = self.index.parts([m for own in asked.values() for _, m in own], universe)
-        found = []
+        found, otherwise = [], self._asked_otherwise()
         for i, day in enumerate(sorted(set(days))):
             own = [part for _, snapshot in asked[day] for part in parts[snapshot] if part.symbols & set(universe)]
             wanted = self._asked_anew(own, first=i == 0) if reask else [part for part in own if not part.is_answered]
             lost = sum(part.is_answered and part.request_hash not in stored for part in own)
             n = sum(n for n, _ in asked[day])
-            found.append(DayCalls(day, snapshots=n, needed=len(wanted), cached=len(own) - len(wanted), lost=lost))
+            needed = len(wanted)
+            if needed and not reask and str(day) in otherwise and (exact := self.composed(day)) is not None:
+                needed = exact
+            found.append(DayCalls(day, snapshots=n, needed=needed, cached=len(own) - needed, lost=lost))
         return [replace(calls, max_bytes=most if calls.needed else 0) for calls in found]
 
     @property
@@ -151,6 +157,12 @@ class BudgetPlanner:
             found[day].append((1, SnapshotKey(day, at, horizon)))
         return found
 
+    def _asked_otherwise(self) -> set[str]:
+        """Return the days of which something was asked under other settings: the same bytes may be answered there."""
+        records = (record for _, record in self.ledger.all_records().values())
+        ours = self.index.settings_digest
+        return {str(record["day"]) for record in records if record.get("settings_digest") not in (None, ours)}
+
     def _asked_anew(self, own: Sequence[RequestPart], *, first: bool) -> list[RequestPart]:
         """Return what --reask pays for: the missing and what cannot be used; everything where all can be.
 
@@ -187,13 +199,14 @@ def budget_planner(runtime: Runtime) -> BudgetPlanner | None:
     """Return the purse of this runtime; None where the forecaster costs nothing."""
     if runtime.settings.forecast.backend == "baseline":
         return None
-    books = ledger(runtime)
+    books, events = ledger(runtime), daily_files(runtime).calendar
     budget_day = runtime.clock().astimezone(ZoneInfo(account(runtime.settings).timezone)).date()
     return BudgetPlanner(
         settings=runtime.settings,
-        events=daily_files(runtime).calendar,
+        events=events,
         index=answer_index(runtime, books),
         ledger=books,
         account=account(runtime.settings),
         today=budget_day,
+        composed=lambda day: composed.missing(runtime, day, events=events, books=books),
     )

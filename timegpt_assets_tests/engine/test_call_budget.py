@@ -136,6 +136,21 @@ def test_what_reask_is_planned_to_cost_is_what_it_sends(spoilt: str, server: Tim
         assert sum(server.counts.values()) - before == needed
 
 
+@pytest.mark.parametrize(
+    ("change", "needed"), [("forecast.framing.max_stale_min=7", 0), ("forecast.target.mode=log_return_5m", 4)]
+)
+def test_settings_that_shape_the_same_bytes_are_planned_to_cost_nothing(
+    change: str, needed: int, server: TimeGPTServer, tmp_path: Path
+) -> None:
+    with house(tmp_path, server) as built:
+        built.run(FIVE[:2], assets=["answers"])
+    with house(tmp_path, server, change) as other:
+        assert sum(calls.needed for calls in planner(other).day_calls(FIVE[:2])) == needed
+        before = sum(server.counts.values())
+        other.run(FIVE[:2], assets=["answers"])
+        assert sum(server.counts.values()) - before == needed
+
+
 def test_a_run_never_holds_more_calls_than_per_run(server: TimeGPTServer, tmp_path: Path) -> None:
     with house(tmp_path, server) as built:
         assert [len(run) for run in planner(built).payment_plan(SIX).runs] == [3, 2, 1]

@@ -81,7 +81,8 @@ def reconcile(cache: ForecastCache, ledger: BudgetLedger, host: str) -> int:
     agrees; files are read only when they are not known.
     """
     known = ledger.standing_hashes(host)
-    return _entered(cache, ledger, host, [found for found in cache.hashes(host) if found not in known], Report())
+    unknown = [found for found in cache.hashes(host) if found not in known]
+    return _entered(cache, ledger, host, unknown, Report()) if unknown else 0
 
 
 def _entered(cache: ForecastCache, ledger: BudgetLedger, host: str, hashes: Iterable[str], report: Report) -> int:

@@ -110,6 +110,18 @@ class TimeGPT:
             price_per_call=self.account.price_per_call,
         )
 
+    def missing(self, frames: Sequence[Frame]) -> int:
+        """Return how many requests of one day's frames have no stored answer, word for word or by snapshot.
+
+        Nothing is sent. Raises CallError for parameters of the model that cannot be used.
+        """
+        self._reconcile()
+        parts = [part for frame in frames if not frame.history.is_empty() for part in self._parts(frame)]
+        params = self.index.params()
+        if params is None:
+            return sum(not part.is_answered for part in parts)
+        return sum(self.index.stored(self._prepared(part, params).entry) is None for part in parts)
+
     @property
     def _is_trusted(self) -> bool:
         return host(self.base_url) in self.trusted_hosts
