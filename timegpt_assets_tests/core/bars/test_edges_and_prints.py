@@ -135,6 +135,16 @@ def test_early_news_and_late_trade_do_not_move_a_session() -> None:
     assert verdicts(loud)["verdict"].unique().to_list() == ["ok"]
 
 
+def test_edges_seen_an_hour_early_move_nothing_that_holds_more_volume_in_its_place() -> None:
+    """Early news and a heavy half hour before three draw edges; late trade hides the close. The day is where it is."""
+    raw = with_extended_hours(raw_bars(days=DAYS[:2], symbols=["AAA"]))
+    slot = (pl.col("ts") - pl.col("ts").dt.truncate("1d")).dt.total_minutes().floordiv(30) - 29
+    heavy = pl.when(slot.is_between(0, 12)).then(100.0).when(slot.is_between(-2, -1)).then(12.0).otherwise(5.0)
+    volume = pl.when(slot == 10).then(250.0).when(slot == 13).then(80.0).otherwise(heavy)
+    found = verdicts(raw.with_columns(volume=volume))
+    assert found.select("verdict", "shifted_min").unique().rows() == [("ok", 0)]
+
+
 @pytest.mark.parametrize("minute", [1, 5, 100, 389])
 @pytest.mark.parametrize("side", ["high", "low"])
 def test_a_lone_print_is_flagged_named_and_held_to_the_rest_of_its_minute(minute: int, side: str) -> None:
