@@ -127,7 +127,11 @@ def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definiti
     graph = graph_context(runtime.settings)
     assets = [make(graph) for make in ASSETS]
     book = LineageStore(runtime.storage)
-    records = lineage_records(runtime.settings, {asset.key: set(asset.dependency_keys) for asset in assets})
+    records = lineage_records(
+        runtime.settings,
+        {asset.key: set(asset.dependency_keys) for asset in assets},
+        {asset.key: asset.metadata_by_key[asset.key]["settings"] for asset in assets},
+    )
     manager = TableIOManager(
         store=ParquetStore(runtime.storage),
         tables=checks.BY_NAME,

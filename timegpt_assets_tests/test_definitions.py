@@ -161,7 +161,8 @@ def test_a_later_stage_s_settings_leave_an_earlier_row_s_lineage_alone():
     def records(*overrides: str) -> dict[str, str]:
         settings = load_settings(profile="demo", config_dir=None, overrides=overrides, environment={})
         reads = {key: set(graph.get(key).parent_keys) for key in graph.get_all_asset_keys()}
-        return {key.path[-1]: record.lineage_id for key, record in lineage_records(settings, reads).items()}
+        shaped_by = {key: graph.get(key).metadata["settings"] for key in graph.get_all_asset_keys()}
+        return {key.path[-1]: record.lineage_id for key, record in lineage_records(settings, reads, shaped_by).items()}
 
     graph = repository().asset_graph
     before, after = records(), records("calibration.window_days=20")

@@ -25,6 +25,32 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
         TRADES,
         group="backtest",
         partitions=graph.grid.day_symbol,
+        settings=(
+            "trading.rule_set",
+            "trading.k_sigma",
+            "trading.s_stop",
+            "trading.s_take",
+            "trading.cap_per_trade",
+            "trading.daily_trade_cap",
+            "trading.cooldown_bars",
+            "trading.exit_at_forecast_ts",
+            "trading.time_stop_et",
+            "trading.require_positive_ev",
+            "trading.ev_lambda",
+            "trading.max_width_sigma",
+            "trading.fees_bps",
+            "trading.half_spread_ticks",
+            "trading.tick_size",
+            "trading.capital",
+            "trading.skip_events",
+            "trading.filters",
+            "backtest.entry_lag_bars",
+            "gates.bootstrap",
+            "events.no_trade_buffer_min",
+            "events.dates",
+            "events.times",
+            "events.calendar_names",
+        ),
         ins={
             "forecasts": stored_in("calibration", name="forecasts"),
             "bars": stored_in("bars", name="bars"),
@@ -60,6 +86,7 @@ def book(graph: GraphContext) -> dg.AssetsDefinition:
         BOOK,
         group="backtest",
         partitions=graph.grid.trading_day,
+        settings=(),
         ins={"trades": stored_in("backtest", by_day(), name="trades")},
     )
     def book(context: dg.AssetExecutionContext, trades: pl.DataFrame) -> pl.DataFrame:
@@ -79,6 +106,7 @@ def portfolio(graph: GraphContext) -> dg.AssetsDefinition:
         PORTFOLIO,
         group="backtest",
         partitions=graph.grid.trading_day,
+        settings=("trading.risk", "trading.capital", "universe.tickers"),
         ins={"book": stored_in("backtest", day_window(-risk.lookback_sessions), name="book", missing="ok")},
     )
     def portfolio(context: dg.AssetExecutionContext, book: Partitions) -> Partitions:

@@ -27,7 +27,12 @@ from timegpt_assets.runtime import Clock, MarketData
 def raw_bars(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the rows as the source delivered them."""
 
-    @declared(RAW_BARS, group="bars", partitions=graph.grid.day_symbol)
+    @declared(
+        RAW_BARS,
+        group="bars",
+        partitions=graph.grid.day_symbol,
+        settings=("data.source", "data.synthetic", "data.stamp", "data.timezone", "universe.context"),
+    )
     def raw_bars(
         context: dg.AssetExecutionContext,
         market_data: dg.ResourceParam[MarketData],
@@ -80,6 +85,7 @@ def bars(graph: GraphContext) -> dg.AssetsDefinition:
         BARS,
         group="bars",
         partitions=graph.grid.day_symbol,
+        settings=("dq_policy", "events.splits"),
         ins={"raw_bars": stored_in("bars", name="raw_bars")},
     )
     def bars(
@@ -110,6 +116,7 @@ def _judged(
         frame, charts = gridded(quality), previews.day_charts(context, quality, gridded, drawn)
         drawn += len(charts.get("bars", ()))
         facts = {f"{row['day']}|{row['symbol']}": _plain(row) for row in quality.iter_rows(named=True)}
+        facts = {key: fact | {"content": raw_bars.facts[key].get("content")} for key, fact in facts.items()}
         said = {name: {key: fact[name] for key, fact in facts.items() if fact[name]} for name in ("verdict", "reason")}
         note_rows(context, frame, {**said, **charts}, of=own)
         yield files, Partitions(frame, facts)
@@ -147,6 +154,7 @@ def quality_report(graph: GraphContext) -> dg.AssetsDefinition:
         QUALITY,
         group="bars",
         partitions=graph.grid.trading_day,
+        settings=(),
         ins={"bars": stored_in("bars", by_day(), name="bars")},
     )
     def quality_report(context: dg.AssetExecutionContext, bars: Partitions) -> pl.DataFrame:

@@ -36,18 +36,27 @@ def declared(
     *,
     group: str,
     partitions: dg.PartitionsDefinition[str],
+    settings: Sequence[str],
     ins: Mapping[str, dg.AssetIn] | None = None,
     name: str | None = None,
     **options: Any,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """Return the decorator that makes a function the asset ``group/<name or table name>`` holding ``table``."""
+    """Return the decorator that makes a function the asset ``group/<name or table name>`` holding ``table``.
+
+    ``settings``: the keys and sections that shape its rows beside those that shape what it reads; they are in its
+    lineage id. A test compares them with what is read.
+    """
     decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
         name=name or table.name,
         key_prefix=[group],
         group_name=group,
         partitions_def=partitions,
         ins=ins,
-        metadata={"table": table.name, "dagster/column_schema": column_schema(table)},
+        metadata={
+            "table": table.name,
+            "settings": list(settings),
+            "dagster/column_schema": column_schema(table),
+        },
         backfill_policy=dg.BackfillPolicy.single_run(),
         **options,
     )

@@ -1,14 +1,13 @@
 """Evaluation: how good forecasts and trades were, per forecast, per day and over the sessions up to a month's end."""
 
 from collections.abc import Callable
-from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets import previews
-from timegpt_assets.assets.declare import declared, judged_months, note_rows, stored_in, trailing
+from timegpt_assets.assets.declare import Span, declared, judged_months, note_rows, stored_in, trailing
 from timegpt_assets.config import core_inputs, strategy_inputs
 from timegpt_assets.core.evaluation import diagnostics, forecast, intervals, trading
 from timegpt_assets.core.schema import Table
@@ -26,6 +25,12 @@ from timegpt_assets.core.tables.evaluation import (
 )
 from timegpt_assets.partitions import GraphContext, by_day
 
+LOOKBACK = "gates.lookback_sessions"
+SURENESS = ("calibration.evaluation.bootstrap_draws", "calibration.evaluation.block_days")
+"""What intervals and tests of scores are drawn with."""
+ACCOUNT = ("trading.capital", "universe.tickers", "backtest.annualization_days")
+"""What the account's returns are measured against."""
+
 
 def forecast_scores(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of each forecast's losses."""
@@ -35,6 +40,7 @@ def forecast_scores(graph: GraphContext) -> dg.AssetsDefinition:
         FORECAST_SCORES,
         group="evaluation",
         partitions=graph.grid.day_symbol,
+        settings=("forecast.target", "forecast.horizon_min"),
         ins={
             "forecasts": stored_in("calibration", name="forecasts"),
             "labels": stored_in("features", name="labels"),
@@ -58,6 +64,7 @@ def day_scores(graph: GraphContext) -> dg.AssetsDefinition:
         DAY_SCORES,
         group="evaluation",
         partitions=graph.grid.trading_day,
+        settings=(),
         ins={
             "forecast_scores": stored_in("evaluation", by_day(), name="forecast_scores"),
             "forecasts": stored_in("calibration", by_day(), name="forecasts"),
@@ -81,109 +88,171 @@ def day_scores(graph: GraphContext) -> dg.AssetsDefinition:
 def forecast_diagnostics(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of losses, ratios and coverage over the sessions up to a month's end."""
     gates, asked = graph.settings.gates, graph.settings.calibration.evaluation
-    doc = "Losses, bands and coverage against persistence, zero return, climatology and uncalibrated, by symbol."
-    return _forecast_asset(
-        graph,
+
+    @declared(
         FORECAST_DIAGNOSTICS,
-        diagnostics.diagnostics,
-        doc,
-        warmup=gates.climatology_days,
-        lookback_sessions=gates.lookback_sessions,
-        climatology_days=gates.climatology_days,
-        draws=asked.bootstrap_draws,
-        cluster_days=asked.block_days,
+        group="evaluation",
+        partitions=graph.grid.month,
+        settings=(LOOKBACK, "gates.climatology_days", *SURENESS),
+        ins={"day_scores": trailing(graph, "evaluation", "day_scores", warmup=gates.climatology_days)},
     )
+    def forecast_diagnostics(context: dg.AssetExecutionContext, day_scores: Partitions) -> pl.DataFrame:
+        """Losses, bands and coverage against persistence, zero return, climatology and uncalibrated, by symbol."""
+
+        def measured(span: Span) -> pl.DataFrame:
+            return diagnostics.diagnostics(
+                day_scores.frame,
+                month=span.month,
+                as_of=span.as_of,
+                lookback_sessions=gates.lookback_sessions,
+                climatology_days=gates.climatology_days,
+                draws=asked.bootstrap_draws,
+                cluster_days=asked.block_days,
+            )
+
+        return drawn_months(context, FORECAST_DIAGNOSTICS, day_scores, measured)
+
+    return forecast_diagnostics
 
 
 def pit_reliability(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of how often outcomes fall below each quantile."""
-    lookback, asked = graph.settings.gates.lookback_sessions, graph.settings.calibration.evaluation
-    doc = "Observed against nominal probability of every stored quantile, and between them, raw and calibrated."
-    spans = {"lookback_sessions": lookback, "draws": asked.bootstrap_draws, "cluster_days": asked.block_days}
-    return _forecast_asset(graph, PIT_RELIABILITY, forecast.reliability, doc, **spans)
+    gates, asked = graph.settings.gates, graph.settings.calibration.evaluation
+
+    @declared(
+        PIT_RELIABILITY,
+        group="evaluation",
+        partitions=graph.grid.month,
+        settings=(LOOKBACK, *SURENESS),
+        ins={"day_scores": trailing(graph, "evaluation", "day_scores")},
+    )
+    def pit_reliability(context: dg.AssetExecutionContext, day_scores: Partitions) -> pl.DataFrame:
+        """Observed against nominal probability of every stored quantile, and between them, raw and calibrated."""
+
+        def measured(span: Span) -> pl.DataFrame:
+            return forecast.reliability(
+                day_scores.frame,
+                month=span.month,
+                as_of=span.as_of,
+                lookback_sessions=gates.lookback_sessions,
+                draws=asked.bootstrap_draws,
+                cluster_days=asked.block_days,
+            )
+
+        return drawn_months(context, PIT_RELIABILITY, day_scores, measured)
+
+    return pit_reliability
 
 
 def coverage_report(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of a month's scores by symbol and snapshot time."""
     days = graph.settings.gates.climatology_days
-    doc = "The month's own losses, bands and coverage by symbol and snapshot time, before and after calibration."
-    return _forecast_asset(graph, COVERAGE_REPORT, intervals.coverage_report, doc, climatology_days=days)
+
+    @declared(
+        COVERAGE_REPORT,
+        group="evaluation",
+        partitions=graph.grid.month,
+        settings=(LOOKBACK, "gates.climatology_days"),
+        ins={"day_scores": trailing(graph, "evaluation", "day_scores")},
+    )
+    def coverage_report(context: dg.AssetExecutionContext, day_scores: Partitions) -> pl.DataFrame:
+        """The month's own losses, bands and coverage by symbol and snapshot time, before and after calibration."""
+
+        def measured(span: Span) -> pl.DataFrame:
+            return intervals.coverage_report(
+                day_scores.frame, month=span.month, as_of=span.as_of, climatology_days=days
+            )
+
+        return judged_months(context, COVERAGE_REPORT, day_scores, measured)
+
+    return coverage_report
 
 
 def interval_widths(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of band widths by volatility."""
     lookback = graph.settings.gates.lookback_sessions
-    doc = "Mean band widths and coverage in each tenth of a symbol's volatility: wide where it is wild."
-    return _forecast_asset(graph, INTERVAL_WIDTHS, intervals.widths, doc, lookback_sessions=lookback)
+
+    @declared(
+        INTERVAL_WIDTHS,
+        group="evaluation",
+        partitions=graph.grid.month,
+        settings=(LOOKBACK,),
+        ins={"day_scores": trailing(graph, "evaluation", "day_scores")},
+    )
+    def interval_widths(context: dg.AssetExecutionContext, day_scores: Partitions) -> pl.DataFrame:
+        """Mean band widths and coverage in each tenth of a symbol's volatility: wide where it is wild."""
+
+        def measured(span: Span) -> pl.DataFrame:
+            return intervals.widths(day_scores.frame, month=span.month, as_of=span.as_of, lookback_sessions=lookback)
+
+        return drawn_months(context, INTERVAL_WIDTHS, day_scores, measured)
+
+    return interval_widths
 
 
 def coverage_drift(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of rolling coverage with its alarm."""
-    settings = graph.settings.calibration
-    doc = "Coverage of the sessions up to each one of the month, and whether it has drifted from what was promised."
-    return _forecast_asset(
-        graph,
-        COVERAGE_DRIFT,
-        intervals.drift,
-        doc,
-        sessions=settings.evaluation.drift_days,
-        tolerance=settings.pit_deviation_threshold,
-    )
-
-
-def _forecast_asset(
-    graph: GraphContext,
-    table: Table,
-    measured: Callable[..., pl.DataFrame],
-    doc: str,
-    *,
-    warmup: int = 0,
-    **options: Any,
-) -> dg.AssetsDefinition:
-    """Return a month asset about forecasts: all read the scores of the days they look back on, and of the warm-up."""
+    asked = graph.settings.calibration
 
     @declared(
-        table,
+        COVERAGE_DRIFT,
         group="evaluation",
         partitions=graph.grid.month,
-        ins={"day_scores": trailing(graph, "evaluation", "day_scores", warmup=warmup)},
-        description=doc,
+        settings=(LOOKBACK, "calibration.evaluation.drift_days", "calibration.pit_deviation_threshold"),
+        ins={"day_scores": trailing(graph, "evaluation", "day_scores")},
     )
-    def asset(context: dg.AssetExecutionContext, day_scores: Partitions) -> pl.DataFrame:
-        frame = judged_months(
-            context,
-            table,
-            day_scores,
-            lambda span: measured(day_scores.frame, month=span.month, as_of=span.as_of, **options),
-        )
-        previews.of_months(context, frame, table.name)
-        return frame
+    def coverage_drift(context: dg.AssetExecutionContext, day_scores: Partitions) -> pl.DataFrame:
+        """Coverage of the sessions up to each one of the month, and whether it has drifted from what was promised."""
 
-    return asset
+        def measured(span: Span) -> pl.DataFrame:
+            return intervals.drift(
+                day_scores.frame,
+                month=span.month,
+                as_of=span.as_of,
+                sessions=asked.evaluation.drift_days,
+                tolerance=asked.pit_deviation_threshold,
+            )
+
+        return drawn_months(context, COVERAGE_DRIFT, day_scores, measured)
+
+    return coverage_drift
 
 
-def _trading_asset(
-    graph: GraphContext, table: Table, measured: Callable[..., pl.DataFrame], doc: str, **options: Any
-) -> dg.AssetsDefinition:
-    """Return a month asset of the account: all read the portfolio and the days on which forecasts were made."""
+def drawn_months(
+    context: dg.AssetExecutionContext, table: Table, read: Partitions, measured: Callable[[Span], pl.DataFrame]
+) -> pl.DataFrame:
+    """Return ``measured`` of every month, and put the table's pictures beside the newest one."""
+    frame = judged_months(context, table, read, measured)
+    previews.of_months(context, frame, table.name)
+    return frame
+
+
+def account_inputs(graph: GraphContext) -> dict[str, dg.AssetIn]:
+    """Return what every table of the account reads: the portfolio, and the days on which forecasts were made."""
+    return {
+        "portfolio": trailing(graph, "backtest", "portfolio"),
+        "day_scores": trailing(graph, "evaluation", "day_scores"),
+    }
+
+
+def trading_scores(graph: GraphContext) -> dg.AssetsDefinition:
+    """Return the asset of P&L, Sharpe, drawdown and hit rate, by symbol and for the account."""
     account, lookback = strategy_inputs.account(graph.settings), graph.settings.gates.lookback_sessions
 
     @declared(
-        table,
+        TRADING_SCORES,
         group="evaluation",
         partitions=graph.grid.month,
-        ins={
-            "portfolio": trailing(graph, "backtest", "portfolio"),
-            "day_scores": trailing(graph, "evaluation", "day_scores"),
-        },
-        description=doc,
+        settings=(LOOKBACK, *ACCOUNT),
+        ins=account_inputs(graph),
     )
-    def asset(context: dg.AssetExecutionContext, portfolio: Partitions, day_scores: Partitions) -> pl.DataFrame:
-        return judged_months(
-            context,
-            table,
-            portfolio,
-            lambda span: measured(
+    def trading_scores(
+        context: dg.AssetExecutionContext, portfolio: Partitions, day_scores: Partitions
+    ) -> pl.DataFrame:
+        """P&L after costs, Sharpe, drawdown and hit rate of admitted trades, by symbol and for the account."""
+
+        def measured(span: Span) -> pl.DataFrame:
+            return trading.trading_scores(
                 portfolio.frame,
                 day_scores.frame,
                 month=span.month,
@@ -191,35 +260,75 @@ def _trading_asset(
                 sessions=span.sessions,
                 lookback_sessions=lookback,
                 account=account,
-                **options,
-            ),
-        )
+            )
 
-    return asset
+        return judged_months(context, TRADING_SCORES, portfolio, measured)
 
-
-def trading_scores(graph: GraphContext) -> dg.AssetsDefinition:
-    """Return the asset of P&L, Sharpe, drawdown and hit rate, by symbol and for the account."""
-    doc = "P&L after costs, Sharpe, drawdown and hit rate of admitted trades, by symbol and for the account."
-    return _trading_asset(graph, TRADING_SCORES, trading.trading_scores, doc)
+    return trading_scores
 
 
 def cost_sensitivity(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the account's figures at multiples of the costs."""
-    doc = "The account's figures had each cost been a multiple of what it was."
+    account, lookback = strategy_inputs.account(graph.settings), graph.settings.gates.lookback_sessions
     multipliers = graph.settings.backtest.cost_multipliers
-    return _trading_asset(graph, COST_SENSITIVITY, trading.cost_sensitivity, doc, multipliers=multipliers)
+
+    @declared(
+        COST_SENSITIVITY,
+        group="evaluation",
+        partitions=graph.grid.month,
+        settings=(LOOKBACK, *ACCOUNT, "backtest.cost_multipliers"),
+        ins=account_inputs(graph),
+    )
+    def cost_sensitivity(
+        context: dg.AssetExecutionContext, portfolio: Partitions, day_scores: Partitions
+    ) -> pl.DataFrame:
+        """The account's figures had each cost been a multiple of what it was."""
+
+        def measured(span: Span) -> pl.DataFrame:
+            return trading.cost_sensitivity(
+                portfolio.frame,
+                day_scores.frame,
+                month=span.month,
+                as_of=span.as_of,
+                sessions=span.sessions,
+                lookback_sessions=lookback,
+                account=account,
+                multipliers=multipliers,
+            )
+
+        return judged_months(context, COST_SENSITIVITY, portfolio, measured)
+
+    return cost_sensitivity
 
 
 def oos_summary(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the account's figures after gates.oos_start."""
-    doc = "The account's figures over the sessions after gates.oos_start only; no rows when it is not set."
-    settings = graph.settings
-    return _trading_asset(
-        graph,
+    account, gates = strategy_inputs.account(graph.settings), graph.settings.gates
+    multipliers = strategy_inputs.oos_multipliers(graph.settings)
+
+    @declared(
         OOS_SUMMARY,
-        trading.oos_summary,
-        doc,
-        oos_start=settings.gates.oos_start,
-        multipliers=strategy_inputs.oos_multipliers(settings),
+        group="evaluation",
+        partitions=graph.grid.month,
+        settings=(LOOKBACK, *ACCOUNT, "gates.oos_start", "gates.promotion.sharpe_cost_multiplier"),
+        ins=account_inputs(graph),
     )
+    def oos_summary(context: dg.AssetExecutionContext, portfolio: Partitions, day_scores: Partitions) -> pl.DataFrame:
+        """The account's figures over the sessions after gates.oos_start only; no rows when it is not set."""
+
+        def measured(span: Span) -> pl.DataFrame:
+            return trading.oos_summary(
+                portfolio.frame,
+                day_scores.frame,
+                month=span.month,
+                as_of=span.as_of,
+                sessions=span.sessions,
+                lookback_sessions=gates.lookback_sessions,
+                account=account,
+                oos_start=gates.oos_start,
+                multipliers=multipliers,
+            )
+
+        return judged_months(context, OOS_SUMMARY, portfolio, measured)
+
+    return oos_summary

@@ -24,6 +24,7 @@ def market_context(graph: GraphContext) -> dg.AssetsDefinition:
         MARKET_CONTEXT,
         group="features",
         partitions=graph.grid.trading_day,
+        settings=("universe.context",),
         ins={"bars": stored_in("bars", by_day(), name="bars")},
     )
     def market_context(
@@ -49,6 +50,17 @@ def features(graph: GraphContext) -> dg.AssetsDefinition:
         FEATURES,
         group="features",
         partitions=graph.grid.day_symbol,
+        settings=(
+            "features",
+            "forecast.horizon_min",
+            "forecast.target.volatility_column",
+            "trading.sigma_column",
+            "trading.filters.enabled",
+            "universe.context",
+            "events.dates",
+            "events.times",
+            "events.calendar_names",
+        ),
         ins={
             "bars": stored_in("bars", own_symbol_window(-warmup, 0), name="bars", missing="ok"),
             "market_context": stored_in("features", by_day(), name="market_context"),
@@ -91,6 +103,7 @@ def panel(graph: GraphContext) -> dg.AssetsDefinition:
         PANEL,
         group="features",
         partitions=graph.grid.trading_day,
+        settings=("universe.tickers",),
         ins={
             "features": stored_in("features", by_day(), name="features"),
             "bars": stored_in("bars", by_day(), name="bars"),
@@ -113,13 +126,14 @@ def panel(graph: GraphContext) -> dg.AssetsDefinition:
 
 def labels(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of realised outcomes, upstream of no forecast."""
-    target = core_inputs.target(graph.settings)
-    horizons = sorted({target.horizon_min, target.label_horizon_min})
+    forecast = graph.settings.forecast
+    horizons = sorted({forecast.horizon_min, forecast.target.label_horizon(forecast.horizon_min)})
 
     @declared(
         LABELS,
         group="features",
         partitions=graph.grid.day_symbol,
+        settings=("forecast.horizon_min", "forecast.target.mode"),
         ins={"bars": stored_in("bars", name="bars")},
     )
     def labels(context: dg.AssetExecutionContext, bars: LazyPartitions) -> PartitionStream:

@@ -22,7 +22,21 @@ from timegpt_assets.resources import ApiBudget
 def snapshots(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the day's snapshot times."""
 
-    @declared(SNAPSHOTS, group="forecasts", partitions=graph.grid.trading_day)
+    @declared(
+        SNAPSHOTS,
+        group="forecasts",
+        partitions=graph.grid.trading_day,
+        settings=(
+            "data.start_date",
+            "forecast.horizon_min",
+            "forecast.max_snapshots_total",
+            "forecast.skip_events",
+            "forecast.snapshot_preset",
+            "forecast.snapshot_presets.{preset}",
+            "events.dates",
+            "events.calendar_names",
+        ),
+    )
     def snapshots(context: dg.AssetExecutionContext, daily_files: dg.ResourceParam[DailyFiles]) -> pl.DataFrame:
         """When a forecast is asked today; times that are skipped or dropped are rows too, with the reason."""
         spec = core_inputs.snapshot_spec(graph.settings, daily_files.calendar)
@@ -44,6 +58,26 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
         ANSWERS,
         group="forecasts",
         partitions=graph.grid.trading_day,
+        settings=(
+            "forecast.backend",
+            "forecast.model",
+            "forecast.trusted_hosts",
+            "forecast.horizon_min",
+            "forecast.history_days",
+            "forecast.history_mode",
+            "forecast.quantiles",
+            "forecast.levels",
+            "forecast.target",
+            "forecast.framing.min_history_samples",
+            "forecast.framing.provider_min_samples",
+            "forecast.framing.max_stale_min",
+            "forecast.exogenous",
+            "forecast.baseline",
+            "trading.sigma_column",
+            "universe.tickers",
+            "events.dates",
+            "events.calendar_names",
+        ),
         ins={
             "panel": stored_in("features", day_window(-history), name="panel", missing="ok"),
             "snapshots": stored_in("forecasts", name="snapshots"),
@@ -96,6 +130,7 @@ def raw_forecasts(graph: GraphContext) -> dg.AssetsDefinition:
         RAW_FORECASTS,
         group="forecasts",
         partitions=graph.grid.day_symbol,
+        settings=("forecast.quantiles", "forecast.levels", "forecast.target", "forecast.horizon_min"),
         ins={
             "answers": stored_in("forecasts", by_day(), name="answers"),
             "snapshots": stored_in("forecasts", by_day(), name="snapshots"),
@@ -123,6 +158,7 @@ def outcomes(graph: GraphContext) -> dg.AssetsDefinition:
         OUTCOMES,
         group="forecasts",
         partitions=graph.grid.day_symbol,
+        settings=("forecast.target", "forecast.horizon_min"),
         ins={
             "raw_forecasts": stored_in("forecasts", name="raw_forecasts"),
             "labels": stored_in("features", name="labels"),

@@ -21,6 +21,14 @@ def symbol_gates(graph: GraphContext) -> dg.AssetsDefinition:
         SYMBOL_GATES,
         group="gates",
         partitions=graph.grid.day_symbol,
+        settings=(
+            "gates.symbol_lookback_sessions",
+            "gates.symbol_min_forecasts",
+            "gates.trade_eligibility",
+            "gates.climatology_days",
+            "gates.bootstrap",
+            "universe.tickers",
+        ),
         ins={"forecast_scores": stored_in("evaluation", window, name="forecast_scores", missing="ok")},
     )
     def symbol_gates(context: dg.AssetExecutionContext, forecast_scores: pl.DataFrame) -> pl.DataFrame:
@@ -46,6 +54,15 @@ def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
         name="forecast_gate",
         group="gates",
         partitions=graph.grid.month,
+        settings=(
+            "gates.lookback_sessions",
+            "gates.min_forecasts",
+            "gates.forecast_gates",
+            "gates.promotion.rmae_lte",
+            "gates.promotion.pit_dev_max",
+            "gates.promotion.dm_p_lt",
+            "universe.tickers",
+        ),
         ins={
             "forecast_diagnostics": stored_in("evaluation", name="forecast_diagnostics"),
             "day_scores": trailing(graph, "evaluation", "day_scores"),
@@ -82,6 +99,15 @@ def trading_gate(graph: GraphContext) -> dg.AssetsDefinition:
         name="trading_gate",
         group="gates",
         partitions=graph.grid.month,
+        settings=(
+            "gates.lookback_sessions",
+            "gates.min_observation_days",
+            "gates.hard_metrics.min_completed_runs",
+            "gates.trading_gates",
+            "gates.promotion.sharpe_gte",
+            "gates.promotion.sharpe_cost_multiplier",
+            "gates.promotion.pnl_gt",
+        ),
         ins={
             "trading_scores": stored_in("evaluation", name="trading_scores"),
             "cost_sensitivity": stored_in("evaluation", name="cost_sensitivity"),
@@ -128,6 +154,7 @@ def promotion(graph: GraphContext) -> dg.AssetsDefinition:
         name="promotion",
         group="gates",
         partitions=graph.grid.month,
+        settings=(),
         ins={
             "forecast_gate": stored_in("gates", name="forecast_gate"),
             "trading_gate": stored_in("gates", name="trading_gate"),

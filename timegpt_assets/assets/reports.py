@@ -1,6 +1,7 @@
 """Reports: one HTML page per month with the pictures, and its figures as rows."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -12,6 +13,7 @@ from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets import previews
 from timegpt_assets.assets.declare import Span, declared, judged_months, stored_in, trailing
 from timegpt_assets.config.settings import Settings
+from timegpt_assets.core.bars.content import data_version
 from timegpt_assets.core.tables.reports import REPORT
 from timegpt_assets.partitions import GraphContext, month_window
 
@@ -34,7 +36,13 @@ def report(graph: GraphContext) -> dg.AssetsDefinition:
         "panel": stored_in("features", month_window(0), name="panel", missing="ok", columns=previews.PATH),
     }
 
-    @declared(REPORT, group="reports", partitions=graph.grid.month, ins=ins)
+    @declared(
+        REPORT,
+        group="reports",
+        partitions=graph.grid.month,
+        settings=("data.source", "data.synthetic.predictability", "gates.lookback_sessions", "universe.tickers"),
+        ins=ins,
+    )
     def report(
         context: dg.AssetExecutionContext,
         artifacts: dg.ResourceParam[ObjectStore],
@@ -65,7 +73,7 @@ def reported(
 
     days = span.sessions[-settings.gates.lookback_sessions :]
     recent = {name: frame.filter(pl.col("day").is_in(days)) for name, frame in frames.items() if "day" in frame.columns}
-    synthetic = settings.data.source == "synthetic"
+    synthetic, data = settings.data.source == "synthetic", data_version(recent["quality_report"])
     return Report(
         month=span.month,
         profile=settings.profile,
@@ -83,7 +91,7 @@ def reported(
         portfolio=recent["portfolio"],
         costs=span.of(frames["cost_sensitivity"]),
         gates=span.of(pl.concat([frames["forecast_gate"], frames["trading_gate"]])),
-        lineage=lineage,
+        lineage=[replace(one, stands_for={**one.stands_for, "data_version": data}) for one in lineage],
     )
 
 

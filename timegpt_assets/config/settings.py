@@ -77,8 +77,9 @@ class Settings:
         The same science in another folder has the same digest. Raises KeyError for a name that holds nothing.
         """
         values: dict[str, Any] = {}
+        leaves = dict(_leaves(self, without_places=True))
         for name in sorted(set(names)):
-            found = {key: value for key, value in _leaves(self, without_places=True) if _lies_in(key, name)}
+            found = {key: value for key, value in leaves.items() if _lies_in(key, name)}
             if not found:
                 raise KeyError(f"{name} holds no settings that count; name one of {', '.join(SECTIONS)}, or a key.")
             values |= found

@@ -22,6 +22,7 @@ class Lineage:
     code_version: str
     config_digest: str
     data_version: str
+    """The source bars come from. Stored under this name since the first record, and an id is a digest of the names."""
     feature_payload_schema_version: str
     feature_version: str
     features_hash: str
@@ -35,8 +36,12 @@ class Lineage:
         return hashlib.sha256(self.as_json().encode()).hexdigest()[:16]
 
     def contract(self) -> dict[str, str]:
-        """Return the fields but ``asset``, as text: what a person reads of a record."""
+        """Return the fields but ``asset``, as text: what a person reads of a record.
+
+        The contract's ``data_version`` is no field: it is a digest of the bars of a range of days (bars/content.py).
+        """
         fields = asdict(self)
+        fields["data_source"] = fields.pop("data_version")
         parents = ", ".join(f"{name} {key}" for name, key in sorted(self.parents.items()))
         return {name: str(value) for name, value in fields.items() if name not in ("asset", "parents")} | {
             "parents": parents or "the source"

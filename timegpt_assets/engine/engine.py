@@ -306,7 +306,11 @@ def asset_nodes(repository: dg.RepositoryDefinition) -> dict[AssetKey, AssetNode
     """Return kind and upstream assets of every asset: what planning needs to know of the graph."""
     graph = repository.asset_graph
     return {
-        key: AssetNode(kind=_kind(graph.get(key).partitions_def), deps=frozenset(graph.get(key).parent_keys))
+        key: AssetNode(
+            kind=_kind(graph.get(key).partitions_def),
+            deps=frozenset(graph.get(key).parent_keys),
+            settings=tuple(graph.get(key).metadata.get("settings", ())),
+        )
         for key in graph.get_all_asset_keys()
     }
 

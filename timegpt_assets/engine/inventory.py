@@ -115,12 +115,13 @@ def inventory(
     """Return the inventory of this runtime's root over these days."""
     store = ParquetStore(runtime.storage)
     reads = {key: node.deps for key, node in asset_nodes.items()}
+    shaped_by = {key: node.settings for key, node in asset_nodes.items()}
     return Inventory(
         instance=instance,
         store=store,
         lineage=LineageStore(runtime.storage),
         deliveries=Deliveries.of(runtime),
-        expected=lineage_records(runtime.settings, reads),
+        expected=lineage_records(runtime.settings, reads, shaped_by),
         asset_nodes=asset_nodes,
         days=frozenset(days),
     )

@@ -1,10 +1,10 @@
 """What each asset's rows are made under: the lineage records of a graph, from its settings and the code as it is.
 
-Belongs here: which settings shape which stage, and the version of the code. What a record and its id are is
-core/lineage.py; where records lie is adapters/storage/lineage_store.py.
+Belongs here: how settings, code and parents become a record. Which settings shape an asset stands where it is declared.
+What a record and its id are is core/lineage.py; where records lie is adapters/storage/lineage_store.py.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -16,51 +16,52 @@ from timegpt_assets.config import core_inputs
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import lineage
 
+RAW_BARS = AssetKey(["bars", "raw_bars"])
+FEATURES, ANSWERS = AssetKey(["features", "features"]), AssetKey(["forecasts", "answers"])
 
-def lineage_records(settings: Settings, reads: Mapping[AssetKey, Set[AssetKey]]) -> dict[AssetKey, lineage.Lineage]:
+
+def lineage_records(
+    settings: Settings, reads: Mapping[AssetKey, Set[AssetKey]], shaped_by: Mapping[AssetKey, Sequence[str]]
+) -> dict[AssetKey, lineage.Lineage]:
     """Return what each asset's rows are made under; ``reads``: every asset with those it reads.
 
-    The digest covers all that shapes the stage, which is the first part of the asset's key.
+    ``shaped_by``: the keys each says it is shaped by (its declaration). A record counts those and, by its parents' ids,
+    those of all it stands on: a setting renames the rows it can change and no others.
     """
     records: dict[AssetKey, lineage.Lineage] = {}
-    _, model_name, _ = core_inputs.maker(settings)
-    features_made = core_inputs.feature_spec(settings, core_inputs.event_calendar(settings))
-    digests = {names: settings.digest(names) for names in set(SHAPED_BY.values())}
+    spec = core_inputs.feature_spec(settings, core_inputs.event_calendar(settings))
+    _, model, _ = core_inputs.maker(settings)
     waiting = dict(reads)
     while waiting:
         key = next(k for k, parents in waiting.items() if not parents & waiting.keys())
-        parents = {p.path[-1]: records[p].lineage_id for p in sorted(waiting.pop(key), key=str)}
+        parents = {p.path[-1]: records[p] for p in sorted(waiting.pop(key), key=str)}
+        # named from where they enter: a model renames no feature, a feature no bar
+        barred = key == RAW_BARS or any(p.data_version for p in parents.values())
+        featured = key == FEATURES or any(p.features_hash for p in parents.values())
+        answered = key == ANSWERS or any(p.model_name for p in parents.values())
         records[key] = lineage.Lineage(
             asset=key.to_user_string(),
             profile=settings.profile,
             code_version=code_version(),
-            config_digest=digests[SHAPED_BY[key.path[0]]],
-            data_version=settings.data.source,
+            config_digest=settings.digest(_chosen(shaped_by[key], settings)),
+            data_version=settings.data.source if barred else "",
             feature_payload_schema_version=lineage.FEATURE_PAYLOAD_SCHEMA_VERSION,
-            feature_version=features_made.feature_version,
-            features_hash=features_made.features_hash,
-            model_name=model_name,
-            model_version=settings.forecast.model if settings.forecast.backend == "nixtla" else "1",
-            parents=parents,
+            feature_version=spec.feature_version if featured else "",
+            features_hash=spec.features_hash if featured else "",
+            model_name=model if answered else "",
+            model_version=_model_version(settings) if answered else "",
+            parents={name: record.lineage_id for name, record in parents.items()},
         )
     return records
 
 
-_BARS = ("data", "dq_policy", "events")
-_FEATURES = (*_BARS, "universe", "features", "forecast")
-_CALIBRATION = (*_FEATURES, "calibration")
-_ALL = (*_CALIBRATION, "trading", "backtest", "gates")
-SHAPED_BY: Mapping[str, tuple[str, ...]] = {
-    "bars": _BARS,
-    "features": _FEATURES,
-    "forecasts": _FEATURES,
-    "calibration": _CALIBRATION,
-    "backtest": _ALL,
-    "evaluation": _ALL,
-    "gates": _ALL,
-    "reports": _ALL,
-}
-"""Configuration sections that can change a stage's numbers: a later stage's settings never rename an earlier row."""
+def _chosen(keys: Sequence[str], settings: Settings) -> list[str]:
+    """Return the keys with the chosen preset in its place: the others shape nothing."""
+    return [key.format(preset=settings.forecast.snapshot_preset) for key in keys]
+
+
+def _model_version(settings: Settings) -> str:
+    return settings.forecast.model if settings.forecast.backend == "nixtla" else "1"
 
 
 @cache

@@ -34,10 +34,11 @@ class PartitionRef:
 
 @dataclass(frozen=True)
 class AssetNode:
-    """What planning knows of an asset: its kind (day_symbol, trading_day, month) and what it reads."""
+    """What planning knows of an asset: its kind (day_symbol, trading_day, month), what it reads, what shapes it."""
 
     kind: str
     deps: frozenset[AssetKey]
+    settings: tuple[str, ...] = ()
 
     def partitions(self, days: Sequence[date], symbols: Sequence[str]) -> set[PartitionRef]:
         """Return the partitions of this kind inside days x symbols."""

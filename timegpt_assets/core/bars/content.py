@@ -28,6 +28,12 @@ def content_hashes(bars: pl.DataFrame, keys: Sequence[str], facts: Mapping[str, 
     return {key: _digest(values, spans.get(key), facts.get(key, {})) for key in keys}
 
 
+def data_version(quality: pl.DataFrame) -> str:
+    """Return 16 hex digits that change with anything the source delivered for these QUALITY rows, or their days."""
+    rows = quality.select(pl.col("day").cast(pl.String), "symbol", "content").sort("day", "symbol").rows()
+    return hashlib.sha256(orjson.dumps(rows)).hexdigest()[:16]
+
+
 def _spans(ordered: pl.DataFrame) -> dict[str, tuple[int, int]]:
     """Return key -> the bytes of its rows in a column of eight bytes a value: first, and one past the last."""
     runs = ordered.group_by("day", "symbol", maintain_order=True).len().with_columns(end=pl.col("len").cum_sum())

@@ -52,7 +52,7 @@ def quality(
     verdicts = judged(facts, policy, awaited=awaited)
     blamed = row_classes.offenders(rows, verdicts, policy)
     found = verdicts.join(blamed, on=KEY, how="left").with_columns(pl.col("offending").fill_null("[]"))
-    return QUALITY.conformed(found.drop("open", "close"))
+    return QUALITY.conformed(found.drop("open", "close").with_columns(content=pl.lit(None, pl.String)))
 
 
 def _facts(wanted: pl.DataFrame, rows: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:

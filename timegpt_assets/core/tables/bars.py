@@ -48,6 +48,9 @@ QUALITY = Table(
         "reason": Column(pl.String, "rules broken, in words; empty when ok"),
         "offending": Column(pl.String, "rows to blame as JSON, the first of each rule: rule, row, ts (UTC)"),
         "detail": Column(pl.String, "what is wrong with the source's file, naming it; empty when nothing is"),
+        "content": Column(
+            pl.String, "digest of what the source delivered; null where nothing was stored", nullable=True
+        ),
         "rows_raw": Column(pl.Int64, "rows delivered"),
         "rows_session": Column(pl.Int64, "minutes of the session with a usable row"),
         "rows_expected": Column(pl.Int64, "minutes of the session"),

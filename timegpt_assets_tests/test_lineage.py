@@ -1,0 +1,183 @@
+"""A setting renames exactly the rows it can change: every key is changed in turn and held against who reads it.
+
+Guards against an asset that comes to read a setting which its lineage id does not count, and against the reverse.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from timegpt_assets import definitions, runtime
+from timegpt_assets.config import core_inputs
+from timegpt_assets.config.base import PLACE, Section
+from timegpt_assets.config.layers import flat
+from timegpt_assets.config.schema import SECTIONS, marked
+from timegpt_assets.config.settings import Settings
+from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.engine.lineages import lineage_records
+from timegpt_assets.runtime import Runtime
+from timegpt_assets_tests import roads
+from timegpt_assets_tests.markets import DAYS
+from timegpt_assets_tests.settings_reads import Reads, Recorded
+
+pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # changed values are not validated
+READ_OF_FILES = {
+    "features": {"events.dates", "events.times", "events.calendar_names"},
+    "trades": {"events.dates", "events.times", "events.calendar_names"},
+    "snapshots": {"events.dates", "events.calendar_names"},
+    "answers": {"events.dates", "events.calendar_names"},
+}
+"""What these take from the resource daily_files, which the recorder sees read by nobody's asset."""
+NO_NUMBER = {
+    ("raw_bars", "universe.tickers"),  # says which symbols there are, and changes no row of another
+    ("answers", "forecast.api_mode"),  # whether anything may be sent: what is answered is the same, or an error
+    # promotion's thresholds are handed to both gates together; each reads those of its own kind
+    ("trading_gate", "gates.promotion.rmae_lte"),
+    ("trading_gate", "gates.promotion.pit_dev_max"),
+    ("trading_gate", "gates.promotion.dm_p_lt"),
+    ("forecast_gate", "gates.promotion.sharpe_gte"),
+    ("forecast_gate", "gates.promotion.sharpe_cost_multiplier"),
+    ("forecast_gate", "gates.promotion.pnl_gt"),
+}
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return roads.load_runtime(tmp_path_factory.mktemp("settings"), base=roads.TINY).settings
+
+
+@pytest.fixture(scope="module")
+def reads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """Return asset -> the keys it reads, seen in a run of the whole graph and in the making of paid requests."""
+    seen, load = Reads(), roads.load_runtime
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(roads, "load_runtime", lambda *a, **k: _recorded(load(*a, **k), seen))
+        with roads.road(tmp_path_factory.mktemp("reads"), base=roads.TINY, pictures=False) as road:
+            road.run(DAYS[:2])
+            road.run(DAYS[:1], assets=["promotion"])
+    paid = load(tmp_path_factory.mktemp("paid"), *PAID, profile="dev", base=roads.TINY)
+    with seen.on_behalf_of("answers"):
+        view = _recorded(paid, seen)
+        core_inputs.frame_spec(view.settings, EventCalendar({}))
+        runtime.forecaster(view)
+    with seen.on_behalf_of("calibration_models"):
+        core_inputs.maker(_recorded(paid, seen).settings)
+    local = load(tmp_path_factory.mktemp("local"), "data.source=local", base=roads.TINY)
+    with seen.on_behalf_of("raw_bars"):
+        core_inputs.reading(_recorded(local, seen).settings)
+    return {asset: keys | READ_OF_FILES.get(asset, set()) for asset, keys in seen.by_asset.items()}
+
+
+PAID = ("forecast.backend=nixtla", "forecast.base_url=http://127.0.0.1:9", "forecast.exogenous.future=[weekday]")
+
+
+def _recorded(made: Runtime, seen: Reads) -> Runtime:
+    view: Any = Recorded(made.settings, seen)
+    return replace(made, settings=view)
+
+
+@cache
+def assets() -> tuple[dg.AssetsDefinition, ...]:
+    """Return every asset of the graph; what it is named does not depend on settings."""
+    built = definitions.build_definitions(definitions.load_runtime(profile="demo", environ={}))
+    return tuple(asset for asset in built.assets or () if isinstance(asset, dg.AssetsDefinition))
+
+
+def below(names: set[str]) -> set[str]:
+    """Return the assets and all that stands on them."""
+    reads = {asset.key.path[-1]: {key.path[-1] for key in asset.dependency_keys} for asset in assets()}
+    found = set(names)
+    while more := {name for name, read in reads.items() if read & found} - found:
+        found |= more
+    return found
+
+
+def ids(settings: Settings) -> dict[str, str]:
+    reads = {asset.key: set(asset.dependency_keys) for asset in assets()}
+    records = lineage_records(settings, reads, {a.key: a.metadata_by_key[a.key]["settings"] for a in assets()})
+    return {key.path[-1]: record.lineage_id for key, record in records.items()}
+
+
+def leaves(settings: Settings) -> Iterator[tuple[str, Any]]:
+    """Yield every key that is no place, with its value."""
+    for section in SECTIONS:
+        for path, value in flat(getattr(settings, section).model_dump(), (section,)):
+            if not marked(path, PLACE):
+                yield ".".join(path), value
+
+
+def changed(settings: Settings, key: str) -> Settings:
+    """Return the settings with another value under the key; nobody checks whether it makes sense."""
+    section, *rest = key.split(".")
+    return replace(settings, **{section: _with(getattr(settings, section), rest)})
+
+
+def _with(value: Any, rest: list[str]) -> Any:
+    if not rest:
+        return _other(value)
+    if isinstance(value, Section):
+        return value.model_copy(update={rest[0]: _with(getattr(value, rest[0]), rest[1:])})
+    return {**value, rest[0]: _with(value[rest[0]], rest[1:])}
+
+
+def _other(value: Any) -> Any:
+    """Return another value that the makers of specs can still take."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1
+    if isinstance(value, str):
+        return OTHER.get(value, f"{value}9")
+    if isinstance(value, tuple):
+        return value[:-1] if value else ("x",)
+    if isinstance(value, Mapping):
+        return {**value, "event_new": ()}
+    return 1 if value is None else type(value).max if hasattr(type(value), "max") else object()
+
+
+OTHER = {
+    "log_return_15m": "log_return_5m",
+    "sigma_60m": "sigma_30m",
+    "vol_ewm_60m": "vol_ewm_30m",
+    "baseline": "nixtla",
+    "liquidity_profile": "dense",
+}
+
+
+def touches(key: str, read: str, settings: Settings) -> bool:
+    """Return whether a change of ``key`` is one of what was read under the name ``read``."""
+    if read == "forecast.snapshot_presets":  # the chosen preset alone shapes anything
+        read = f"{read}.{settings.forecast.snapshot_preset}"
+    return key == read or key.startswith(f"{read}.")
+
+
+def test_every_setting_renames_exactly_the_rows_that_read_it(settings: Settings, reads: dict[str, set[str]]) -> None:
+    before, wrong = ids(settings), []
+    for key, _ in leaves(settings):
+        readers = {
+            asset
+            for asset, keys in reads.items()
+            if (asset, key) not in NO_NUMBER and any(touches(key, read, settings) for read in keys)
+        }
+        renamed = {asset for asset, found in ids(changed(settings, key)).items() if found != before[asset]}
+        if renamed != below(readers):
+            wrong.append((key, "lacks", sorted(below(readers) - renamed), "more", sorted(renamed - below(readers))))
+    assert wrong == []
+
+
+def test_the_settings_that_changed_rows_under_one_id_no_longer_do(settings: Settings) -> None:
+    before = ids(settings)
+    for key, first in (("trading.sigma_column", "features"), ("trading.filters.enabled", "features")):
+        after = ids(changed(settings, key))
+        assert {asset for asset in before if before[asset] != after[asset]} == below({first})
+
+
+def test_a_model_renames_no_feature_and_a_feature_no_bar(settings: Settings) -> None:
+    before, other = ids(settings), ids(changed(settings, "forecast.model"))
+    assert {asset for asset in before if before[asset] != other[asset]} <= below({"answers"})
+    off = ids(changed(settings, "features.groups"))
+    assert {asset for asset in before if before[asset] != off[asset]} == below({"features"})
