@@ -63,7 +63,12 @@ def reads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     with seen.on_behalf_of("answers"):
         view = _recorded(paid, seen)
         core_inputs.frame_spec(view.settings, EventCalendar({}))
-        runtime.forecaster(view)
+        runtime.forecaster(
+            view,
+            account=runtime.account(view.settings),
+            books=runtime.ledger(view),
+            answers=runtime.forecast_cache(view),
+        )
     with seen.on_behalf_of("calibration_models"):
         core_inputs.maker(_recorded(paid, seen).settings)
     local = load(tmp_path_factory.mktemp("local"), "data.source=local", base=roads.TINY)
