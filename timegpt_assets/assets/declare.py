@@ -12,16 +12,12 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
-from dagster._core.execution.context.metadata_logging import (
-    AssetMetadataHandle,
-    OutputMetadataAccumulator,
-    OutputMetadataHandle,
-)
 
 from timegpt_assets.adapters.storage.parquet_files import Facts
 from timegpt_assets.adapters.storage.parquet_store import Partitions, missing_partition
 from timegpt_assets.core import calendar
 from timegpt_assets.core.schema import Table
+from timegpt_assets.dagster_internals import note_partitions
 from timegpt_assets.io_managers import AnswersIOManager
 from timegpt_assets.partitions import GraphContext, month_window, months_of
 
@@ -166,28 +162,13 @@ def note_rows(
     """
     keys = list(context.partition_keys if of is None else of)  # the context works them out anew each time it is asked
     notes = _counted(frame, ["day", "symbol"] if "|" in keys[0] else ["day"])
-    noted(
+    note_partitions(
         context,
         {
             key: notes.get(key, {"rows": 0}) | {name: values[key] for name, values in facts.items() if key in values}
             for key in keys
         },
     )
-
-
-def noted(context: dg.AssetExecutionContext, notes: Mapping[str, Mapping[str, Any]]) -> None:
-    """Put each partition's notes beside its materialisation; the keys must be the run's.
-
-    What ``context.add_asset_metadata`` does, all at once: one by one it lists the run's partitions anew and copies what
-    is noted already, and a range of 5,000 then takes minutes.
-    """
-    step, key = context.get_step_execution_context(), context.asset_key
-    told = step._metadata_accumulator.per_output_metadata
-    own: dict[OutputMetadataHandle | AssetMetadataHandle, Mapping[str, Any]] = {
-        AssetMetadataHandle(asset_key=key, partition_key=partition): dict(said) for partition, said in notes.items()
-    }
-    merged = {handle: {**told.get(handle, {}), **said} for handle, said in own.items()}
-    step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata={**told, **merged})
 
 
 def _counted(frame: pl.DataFrame, by: list[str]) -> dict[str, dict[str, Any]]:

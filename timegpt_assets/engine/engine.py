@@ -7,10 +7,10 @@ on another machine all call ``run_rectangle``. Planning (plans.py) is pure; this
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from uuid import uuid4
 
 import dagster as dg
 from dagster import AssetKey
-from dagster._core.utils import make_new_run_id
 
 from timegpt_assets.core import calendar
 from timegpt_assets.engine.call_budget import BudgetPlanner, PaymentPlan
@@ -280,7 +280,7 @@ class _Work:
         self.engine.report(range_run, False)
         of_bars = RAW_BARS in range_run.assets
         files = self.inventory.deliveries.states_before(range_run.partitions) if of_bars else {}
-        run_id, span = make_new_run_id(), {RANGE_START: range_run.first, RANGE_END: range_run.last}
+        run_id, span = str(uuid4()), {RANGE_START: range_run.first, RANGE_END: range_run.last}
         with owned(self.engine.instance, run_id) as owner:
             result = self.job.execute_in_process(
                 instance=self.engine.instance,

@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import orjson
 
+from timegpt_assets.dagster_internals import keep_text, kept_text
 from timegpt_assets.engine.engine import Outcome
 
 _KEY = "timegpt_assets/pending"
@@ -38,7 +39,7 @@ class Pending:
 
 def waiting(instance: dg.DagsterInstance) -> list[Pending]:
     """Return what waits, in the order it was asked for. What cannot be read is set aside and said, never raised."""
-    noted = instance.daemon_cursor_storage.get_cursor_values({_KEY}).get(_KEY) or "[]"
+    noted = kept_text(instance, _KEY) or "[]"
     read = [_read(entry) for entry in _entries(noted)]
     good = [entry for entry in read if entry is not None]
     if len(good) < len(read):
@@ -94,15 +95,14 @@ def _note(
 def forget(instance: dg.DagsterInstance) -> int:
     """Forget everything that waits and return how many ranges that were."""
     count = len(waiting(instance))
-    instance.daemon_cursor_storage.set_cursor_values({_KEY: "[]"})
+    keep_text(instance, _KEY, "[]")
     return count
 
 
 def _keep(instance: dg.DagsterInstance, entries: Sequence[Pending], *, damaged: str = "") -> None:
     if damaged:  # in a call of its own: Dagster changes what is there or adds what is not, never both
-        instance.daemon_cursor_storage.set_cursor_values({_DAMAGED: damaged})
-    text = orjson.dumps([asdict(entry) for entry in entries]).decode()
-    instance.daemon_cursor_storage.set_cursor_values({_KEY: text})
+        keep_text(instance, _DAMAGED, damaged)
+    keep_text(instance, _KEY, orjson.dumps([asdict(entry) for entry in entries]).decode())
 
 
 def _entries(noted: str) -> list[Any]:

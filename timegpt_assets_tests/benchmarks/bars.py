@@ -19,11 +19,11 @@ import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.market.market_data import LocalMarketData
-from timegpt_assets.assets.declare import noted
 from timegpt_assets.cli.context import CommandContext, opened
 from timegpt_assets.core import calendar
 from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.bars.quality_rules import QualityPolicy
+from timegpt_assets.dagster_internals import note_partitions
 from timegpt_assets.definitions import build_definitions, load_runtime
 from timegpt_assets.engine.engine import QUIET, RANGE_END, RANGE_START
 from timegpt_assets.engine.stages import STAGES
@@ -64,7 +64,9 @@ def empty_assets(partitions: Any) -> dg.Definitions:
     def made(key: dg.AssetKey, of: Any, deps: list[dg.AssetDep]) -> dg.AssetsDefinition:
         @dg.asset(key=key, partitions_def=of, deps=deps, backfill_policy=dg.BackfillPolicy.single_run())
         def nothing(context: dg.AssetExecutionContext) -> None:
-            noted(context, {k: {"rows": 0, "span": "14:30 to 20:59 UTC"} for k in list(context.partition_keys)})
+            note_partitions(
+                context, {k: {"rows": 0, "span": "14:30 to 20:59 UTC"} for k in list(context.partition_keys)}
+            )
 
         return nothing
 

@@ -1,0 +1,79 @@
+"""Dagster's private names that assets and planning stand on, with the public road beside each.
+
+Belongs here: notes on many partitions at once, and text kept beside the instance. The event log's batches and the slots
+of pools have doors of their own (event_storage.py, run_launcher.py, run_owners.py), which users' dagster.yaml names. A
+name that has moved costs one warning and time, never a run.
+"""
+
+import warnings
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+REMEDY = "Install the dagster of requirements.lock to have the fast road back."
+
+
+def note_partitions(context: dg.AssetExecutionContext, notes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put each partition's notes beside its materialisation; the keys must be the run's.
+
+    What ``context.add_asset_metadata`` does, all at once: one by one it lists the run's partitions anew and copies what
+    is noted already, and a range of 5,000 then takes minutes.
+    """
+    try:
+        _noted_at_once(context, notes)
+    except (ImportError, AttributeError, TypeError) as moved:
+        _say("notes are put beside partitions one by one", str(moved))
+        for partition, said in notes.items():
+            context.add_asset_metadata(dict(said), partition_key=partition)
+
+
+def _noted_at_once(context: dg.AssetExecutionContext, notes: Mapping[str, Mapping[str, Any]]) -> None:
+    # imported where they are used: a name that has moved must not keep the assets from being loaded
+    from dagster._core.execution.context.metadata_logging import (
+        AssetMetadataHandle,
+        OutputMetadataAccumulator,
+        OutputMetadataHandle,
+    )
+
+    step, key = context.get_step_execution_context(), context.asset_key
+    told = step._metadata_accumulator.per_output_metadata
+    own: dict[OutputMetadataHandle | AssetMetadataHandle, Mapping[str, Any]] = {
+        AssetMetadataHandle(asset_key=key, partition_key=partition): dict(said) for partition, said in notes.items()
+    }
+    merged = {handle: {**told.get(handle, {}), **said} for handle, said in own.items()}
+    # the last thing done: whatever fails before it leaves nothing half noted for the public road to double
+    step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata={**told, **merged})
+
+
+def kept_text(instance: dg.DagsterInstance, key: str) -> str | None:
+    """Return the text kept beside the instance under a key; None when there is none."""
+    try:
+        return instance.daemon_cursor_storage.get_cursor_values({key}).get(key)
+    except AttributeError as moved:
+        _say("what waits for money is kept in a file", str(moved))
+        file = _file(instance, key)
+        return file.read_text(encoding="utf-8") if file.exists() else None
+
+
+def keep_text(instance: dg.DagsterInstance, key: str, text: str) -> None:
+    """Keep a text beside the instance, where command line, daemon and UI find the same one."""
+    try:
+        instance.daemon_cursor_storage.set_cursor_values({key: text})
+    except AttributeError as moved:
+        _say("what waits for money is kept in a file", str(moved))
+        _file(instance, key).write_text(text, encoding="utf-8")
+
+
+def _file(instance: dg.DagsterInstance, key: str) -> Path:
+    folder = Path(instance.storage_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{key.replace('/', '_')}.txt"
+
+
+@cache
+def _say(instead: str, moved: str) -> None:
+    """Warn once a process what is done in another way, and why."""
+    warnings.warn(f"Dagster {dg.__version__} has moved what stood there ({moved}): {instead}. {REMEDY}", stacklevel=3)
