@@ -43,7 +43,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
             return False
         dead = run_owners.is_dead(self._instance, record)
         if GRPC_INFO_TAG in run.tags and not dead:  # its code server can be told
-            return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
+            return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]  # Dagster's own
         self._instance.report_run_canceling(run)
         if dead:
             run_owners.free_dead(self._instance)

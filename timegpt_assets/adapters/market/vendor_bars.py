@@ -177,7 +177,7 @@ class Importer:
         entry = {**entry, "rows": rows.height, "first": f"{first:%Y-%m-%dT%H:%MZ}", "last": f"{last:%Y-%m-%dT%H:%MZ}"}
 
         def change(current: object) -> pa.Buffer:
-            stored, imports = _opened(current())  # type: ignore[operator]
+            stored, imports = _opened(current())  # type: ignore[operator]  # bound above, which a closure hides
             again = collided(stored, rows, replace=self.replace)
             return _bytes(again.joined, _remembered(imports, entry))
 

@@ -26,7 +26,7 @@ def interval(bars: pl.DataFrame, *, said: bool) -> Finding:
     seconds = seconds + stamps.dt.hour().cast(pl.Int64) * 3_600
     distinct = seconds.unique()
     step = math.gcd(*distinct.to_list()) if distinct.len() > 1 else 0
-    off = float(((seconds % 60) != 0).mean() or 0.0)  # type: ignore[arg-type]
+    off = float(((seconds % 60) != 0).mean() or 0.0)  # type: ignore[arg-type]  # of numbers: the stub allows dates too
     if off > 0.5 and not said:
         raise Refused(f"{off:.0%} of its stamps begin on no minute: bars of seconds, or trades. {SHOW_OPTION}")
     if distinct.len() == 1 and stamps.len() > 1 and stamps.dt.date().n_unique() > 1 and not said:
@@ -36,7 +36,7 @@ def interval(bars: pl.DataFrame, *, said: bool) -> Finding:
         raise Refused(f"all its {stamps.len():,} stamps lie on multiples of {words}: bars of {words}. {SHOW_OPTION}")
     ordered = bars.head(_ROWS_COUNTED).drop_nulls("wall").sort("symbol", "wall")
     steps = ordered.select(pl.col("wall").diff().over("symbol").dt.total_seconds())["wall"].drop_nulls()
-    ones = float((steps == 60).mean() or 0.0)  # type: ignore[arg-type]
+    ones = float((steps == 60).mean() or 0.0)  # type: ignore[arg-type]  # of numbers: the stub allows dates too
     if steps.len() < LEAST_ROWS and not ones and not said:
         raise Refused(f"has {stamps.len()} rows, none a minute after another: too few to tell. {SHOW_OPTION}")
     how = "as --interval says, and " if said else ""

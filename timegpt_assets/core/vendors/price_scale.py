@@ -30,7 +30,7 @@ def price_scale(bars: pl.DataFrame, *, said: float | None, claimed_digits: int) 
     known = known.filter((known > 0) & known.is_finite())
     if not known.len():
         return bars, Finding("prices", "USD", "there are none")
-    middle = float(known.median())  # type: ignore[arg-type]
+    middle = float(known.median())  # type: ignore[arg-type]  # of numbers: the stub allows dates too
     digits, why = _digits(known, middle, claimed_digits)
     if said is not None:
         return _said(bars, said, middle, digits, why)

@@ -15,9 +15,9 @@ def volume_unit(bars: pl.DataFrame, *, said: float | None) -> tuple[pl.DataFrame
     known = bars["volume"].drop_nulls()
     if known.len() >= LEAST_ROWS and not (known > 0).any():
         raise Refused("its volume is nowhere above zero: another column counts shares. Say --columns volume=NAME.")
-    rounds = float(((known % 100 == 0) & (known > 0)).mean() or 0.0)  # type: ignore[arg-type]
-    whole = float((known == known.round(0)).mean() or 0.0)  # type: ignore[arg-type]
-    top = float(known.max() or 0.0)  # type: ignore[arg-type]
+    rounds = float(((known % 100 == 0) & (known > 0)).mean() or 0.0)  # type: ignore[arg-type]  # of numbers: the stub allows dates too
+    whole = float((known == known.round(0)).mean() or 0.0)  # type: ignore[arg-type]  # of numbers: the stub allows dates too
+    top = float(known.max() or 0.0)  # type: ignore[arg-type]  # of numbers: the stub allows dates too
     seen = f"{whole:.0%} are whole numbers, {rounds:.0%} whole hundreds, {top:,.0f} at most"
     if said is not None and said != 1:
         scaled = bars.with_columns(pl.col("volume") * said)
