@@ -27,7 +27,6 @@ def snapshots(graph: GraphContext) -> dg.AssetsDefinition:
         group="forecasts",
         partitions=graph.grid.trading_day,
         settings=(
-            "data.start_date",
             "forecast.horizon_min",
             "forecast.max_snapshots_total",
             "forecast.skip_events",
