@@ -116,10 +116,10 @@ def _held(path: Path) -> int:
 
 
 def _is_held(path: Path) -> bool | None:
-    """Return whether a live process holds the lock, None where no file lies."""
+    """Return whether a live process holds the lock, None where none lies: no file, or something else in its place."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except FileNotFoundError:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
         return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -132,14 +132,14 @@ def _is_held(path: Path) -> bool | None:
 
 def _is_dead_without_lock(instance: DagsterInstance, record: RunRecord) -> bool:
     """Judge a run whose lock lies nowhere here: killed before it could take one, or on another machine's disk."""
-    run = record.dagster_run
+    run, started = record.dagster_run, record.start_time
+    if not started or time.time() - started <= SIGNED_WITHIN_SEC:
+        return False  # its owner may still be on the way; a tag may be the one of a run that it is made after
     here = isinstance(instance.run_storage, SqliteRunStorage)  # else other machines have runs in the same records
     if name := run.tags.get(OWNER):
         return is_known_dead(name) or (here and not is_on_this_machine(name))
     origin = run.remote_job_origin
-    launched_by_us = origin is not None and _location(origin) == CODE_LOCATION
-    started = record.start_time
-    return bool(here and launched_by_us and started and time.time() - started > SIGNED_WITHIN_SEC)
+    return here and origin is not None and _location(origin) == CODE_LOCATION
 
 
 def _location(origin: RemoteJobOrigin) -> str:
@@ -185,4 +185,5 @@ def _forget_locks(instance: DagsterInstance) -> None:
     over, known = {run.run_id for run in runs if run.is_finished}, {run.run_id for run in runs}
     for name in names:
         if name in over or (name not in known and not _is_held(folder / name)):
-            (folder / name).unlink(missing_ok=True)
+            with suppress(OSError):  # somebody's folder, or another user's: it is in nobody's way
+                (folder / name).unlink()

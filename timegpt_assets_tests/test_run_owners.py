@@ -5,6 +5,7 @@ Guards against a later rule by which a clock, an age or a process id frees what 
 
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -179,13 +180,18 @@ def test_a_run_the_daemon_started_is_given_a_minute_to_be_signed(
     assert status(instance, run) == "FAILURE"
 
 
-def test_without_its_lock_file_a_run_stands_by_its_process(instance: dg.DagsterInstance) -> None:
+def test_without_its_lock_file_a_run_stands_by_its_process(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
     machine, _, started = owner().rsplit("/", 2)
     lives = begun(instance, **{run_owners.OWNER: owner()})
     gone = [
         begun(instance, **{run_owners.OWNER: name})
         for name in (f"{machine}/{2**22 + 1}/1", f"{owner()}0", f"another boot:pid/1/{started}")
     ]
+    assert run_owners.free_dead(instance) == [], "one that is launched after another's model begins with its tags"
+    later = time.time() + run_owners.SIGNED_WITHIN_SEC + 1
+    monkeypatch.setattr(run_owners.time, "time", lambda: later)
     assert len(run_owners.free_dead(instance)) == 3
     assert [status(instance, run) for run in (lives, *gone)] == ["STARTED", "FAILURE", "FAILURE", "FAILURE"]
 
@@ -256,6 +262,19 @@ def test_a_live_command_is_cancelled_as_by_ctrl_c(instance: dg.DagsterInstance) 
         assert instance.run_launcher.terminate(run)
         _, error = process.communicate(timeout=30)
     assert "KeyboardInterrupt" in error
+
+
+def test_what_else_lies_among_the_locks_stops_nobody(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    folder, victim = Path(instance.root_directory) / "owners", tmp_path / "victim"
+    victim.write_text("mine")
+    (folder / "a folder" / "inside").mkdir(parents=True)
+    (folder / "a link").symlink_to(victim)
+    os.mkfifo(folder / "a pipe")
+    run = begun(instance)
+    (folder / run).symlink_to(victim)
+    assert run_owners.free_dead(instance) == []
+    assert victim.read_text() == "mine"
+    assert status(instance, run) == "STARTED"
 
 
 def test_locks_of_runs_that_are_over_or_were_never_written_down_are_cleared_away(instance: dg.DagsterInstance) -> None:
