@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -203,3 +204,28 @@ def test_no_key_is_in_any_file_the_story_left(story: Story) -> None:
     assert {".zst", ".parquet", ".db", ".sqlite", ".json"} <= kinds
     assert leaking(story.folder) == []
     assert any(b"RESERVED" in path.read_bytes() or b"ANSWERED" in path.read_bytes() for path in files)
+
+
+def test_an_import_from_a_place_without_answers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "configs").mkdir()
+    monkeypatch.setenv("TIMEGPT_ASSETS_CONFIG_DIR", str(tmp_path / "configs"))
+    ran = CliRunner().invoke(cli.app, ["cache", "import", "/nonexistent", "--profile", "offline"])
+    assert ran.exit_code == 1
+    assert "/nonexistent holds no answers of api.nixtla.io. Say the folder" in " ".join(ran.output.split())
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, dg.DagsterExecutionInterruptedError])
+def test_a_verb_that_is_interrupted_says_so_in_its_own_words(
+    stop: type[BaseException], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands: list[Any] = []
+    monkeypatch.setattr(cli.app, "command", lambda _: commands.append)
+
+    def interrupted() -> None:
+        raise stop
+
+    cli.verb("interrupted")(interrupted)
+    with pytest.raises(typer.Exit) as ended:
+        commands[0]()
+    assert ended.value.exit_code == 130
+    assert "Dagster" not in capsys.readouterr().err

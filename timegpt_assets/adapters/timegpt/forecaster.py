@@ -236,7 +236,8 @@ class TimeGPT:
             self._rows(answer)
 
     def _rows(self, answer: StoredAnswer) -> pl.DataFrame:
-        return response.rows(answer, on_doubt=self.on_doubt)
+        rows = response.rows(answer, on_doubt=self.on_doubt)
+        return rows.with_columns(host=pl.lit(self.account.host))  # whose word it is, whatever trust was set to
 
     def _fetch(self, requests: Sequence[PreparedRequest], transport: MeteredTransport, *, to_come: int = 0) -> None:
         """Have every request answered, by us or by the process that is already sending it.

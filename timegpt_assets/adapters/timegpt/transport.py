@@ -57,6 +57,7 @@ class _Reply:
     status: int
     retry_after: str
     body: bytes
+    served_at: str = ""
 
 
 @dataclass(kw_only=True)
@@ -156,7 +157,7 @@ class MeteredTransport:
         try:
             reply = self._reply(http, request)
             if reply.status == HTTPStatus.OK:
-                self._keep(call, reply.body)
+                self._keep(call, reply)
                 return None
         except _NEVER_LEFT as error:
             self.ledger.refunded(call, type(error).__name__)
@@ -194,11 +195,17 @@ class MeteredTransport:
                 raise httpx.ReadTimeout("the answer dripped in for longer than the timeout")
             if size > MAX_ANSWER_BYTES:
                 raise InvalidAnswer(f"{request.about}: the answer unpacks to more than {MAX_ANSWER_BYTES >> 20} MiB")
-        return _Reply(response.status_code, response.headers.get("retry-after", ""), b"".join(parts))
+        return _Reply(
+            response.status_code,
+            response.headers.get("retry-after", ""),
+            b"".join(parts),
+            response.headers.get("date", ""),
+        )
 
-    def _keep(self, call: LedgerEntry, body: bytes) -> None:
+    def _keep(self, call: LedgerEntry, reply: _Reply) -> None:
         """Store the bytes first: a crash before the ledger knows of them loses nothing."""
-        host, of_body = self.account.host, {"sha256": hashlib.sha256(body).hexdigest()}
+        host, body = self.account.host, reply.body
+        of_body = {"sha256": hashlib.sha256(body).hexdigest(), "host": host, "served_at": reply.served_at}
         if call.kind == "model_params":
             of_body["body"] = body.decode("utf-8", "replace")  # small enough that the ledger can mend the cache
         record = {**call.record, **of_body, "attempt": call.attempt}

@@ -42,7 +42,8 @@ ANSWERS = Table(
     key=("day", "snapshot_ts", "symbol", "step"),
     open=True,
 )
-"""Further columns: lo_<level> and hi_<level> for each configured level, as answered, in scaled target units."""
+"""Further columns: lo_<level> and hi_<level> for each configured level, as answered, in scaled target units; ``host``
+of a hosted forecaster's answers: who was asked."""
 
 FORECAST = (
     DAY

@@ -215,6 +215,20 @@ def test_what_nobody_here_asked_for_is_never_live(server: TimeGPTServer, tmp_pat
     assert timegpt(server.url, tmp_path, **prod).answers([frame(14)], budget_run_id="c").rows.equals(live)
 
 
+def test_an_answer_names_its_host_and_the_ledger_remembers_what_came_and_when_the_provider_says(
+    server: TimeGPTServer, tmp_path: Path
+) -> None:
+    here = timegpt(server.url, tmp_path)
+    rows = here.answers([frame(14)], budget_run_id="a").rows
+    assert rows["host"].unique().to_list() == [server.host]
+    answer = here.cache.read(server.host, rows["request_hash"][0])
+    assert answer is not None
+    (record,) = (record for key, record in here.ledger.all_records().values() if key == answer.request_hash)
+    assert record["sha256"] == hashlib.sha256(answer.body).hexdigest()
+    assert (record["host"], record["served_at"].endswith(" GMT")) == (server.host, True)
+    assert dict(answer.record) == record
+
+
 def test_a_hash_of_an_import_names_no_place_outside(server: TimeGPTServer, tmp_path: Path) -> None:
     ours, victim = timegpt(server.url, tmp_path / "ours"), tmp_path / "victim.zst"
     victim.write_bytes(b"mine")
