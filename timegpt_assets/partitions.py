@@ -16,7 +16,7 @@ from timegpt_assets.core import calendar
 
 WEEKEND_MIDNIGHTS = ("0 0 * * 6", "0 0 * * 0")
 REASK = "timegpt_assets/reask"
-"""The run tag under which the paid asset gives stored answers up and pays again."""
+"""The run tag under which the paid asset pays again, for what cannot be used or for everything."""
 
 
 @dataclass(frozen=True, kw_only=True)

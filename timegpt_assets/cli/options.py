@@ -14,7 +14,10 @@ Assets = Annotated[str, typer.Option(help="comma-separated asset names; default:
 Host = Annotated[str, typer.Option(help="address to serve on, and the name its pages reach it by")]
 Force = Annotated[bool, typer.Option("--force", help="make again what is there")]
 Reask = Annotated[
-    bool, typer.Option("--reask", help="pay again for answers that are there, after showing what it costs")
+    bool,
+    typer.Option(
+        "--reask", help="pay again for answers that cannot be used, or for all of a day, after showing what it costs"
+    ),
 ]
 Stale = Annotated[
     bool, typer.Option("--stale", help="make again just what is there and older than what it was made from")

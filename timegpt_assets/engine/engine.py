@@ -45,7 +45,7 @@ class Rectangle:
     symbols. ``history`` names assets wanted for that many sessions before the first day (warm-up, never paid for or
     forced).
     ``paid`` is launched for the days that can be paid for now, in runs with a call budget each; what stands on it is
-    not made for the others. ``reask`` has its stored answers given up and paid for again. ``stale`` partitions are
+    not made for the others. ``reask`` has its answers paid for again. ``stale`` partitions are
     made again, and without ``missing`` no others than what is there.
     """
 
