@@ -43,7 +43,7 @@ from timegpt_assets.cli.options import (
     Symbols,
 )
 from timegpt_assets.cli.same_origin import LOOPBACK
-from timegpt_assets.cli.terminal import Terminal
+from timegpt_assets.cli.terminal import Terminal, listen
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.core import calendar
 from timegpt_assets.definitions import PROJECT, inherited_settings, load_runtime, said_before
@@ -87,6 +87,7 @@ def verb(name: str | None = None) -> Callable[[Callable[P, None]], Callable[P, N
     def decorated(function: Callable[P, None]) -> Callable[P, None]:
         @wraps(function)
         def command(*args: P.args, **kwargs: P.kwargs) -> None:
+            listen()
             try:
                 function(*args, **kwargs)
             except EXPECTED as error:

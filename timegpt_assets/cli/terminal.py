@@ -3,6 +3,7 @@
 Belongs here: the one console of the command line. What is printed is console.py and the verbs.
 """
 
+import logging
 import re
 from typing import Any
 
@@ -23,6 +24,21 @@ class Terminal(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         """Return the text, printable; every text and every cell of a table comes by here."""
         return super().render_str(printable(text), **options)
+
+
+class _Printed(logging.Handler):
+    """Prints what the package says while it works, as every other message of the command line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the record to standard error; a name in it is as strange as any."""
+        Terminal(stderr=True).print(self.format(record), soft_wrap=True)
+
+
+def listen() -> None:
+    """Have the package's warnings printed; Python's own last resort would hand the terminal whatever is in them."""
+    logger = logging.getLogger("timegpt_assets")
+    if not any(isinstance(handler, _Printed) for handler in logger.handlers):
+        logger.addHandler(_Printed(logging.WARNING))
 
 
 def printable(text: str) -> str:

@@ -3,6 +3,7 @@
 Guards against a console, a style or a message of a later verb that takes somebody's words for markup.
 """
 
+import logging
 import re
 from pathlib import Path
 
@@ -29,6 +30,13 @@ def test_a_text_a_cell_and_a_title_are_shown_as_they_were_written(capsys: pytest
     told = capsys.readouterr().out
     assert told.count(SHOWN) == 4
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", told)
+
+
+def test_a_warning_of_the_package_is_printed_once_and_as_it_was_written(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.listen()
+    terminal.listen()
+    logging.getLogger("timegpt_assets.adapters.storage").warning("%s is no record", NASTY)
+    assert capsys.readouterr().err == f"{SHOWN} is no record\n"
 
 
 def test_ordinary_words_are_left_alone() -> None:
