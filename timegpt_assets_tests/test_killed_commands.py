@@ -61,6 +61,7 @@ class House:
             *modest(self.url),
             *(f"data.{name}={path}" for name, path in places.items()),
             f"forecast.cache_dir={self.folder / 'cache'}",
+            f"forecast.api_budget.ledger_file={self.folder / 'call_ledger.sqlite'}",
         ]
         return {
             "TIMEGPT_ASSETS_SET": "\n".join(settings),
