@@ -373,7 +373,9 @@ def cli_lines() -> Iterator[str]:
     yield ""
     yield "Figures go to standard output, messages to standard error. Exit codes: 0 done;"
     yield f"{cli.FAILED} an expected error, named in one message with its remedy; {cli.GATES_FAILED} a gate failed"
-    yield "(`evaluate` alone); 2 the command was not understood."
+    yield f"(`evaluate` alone); {cli.DATA_FAILED} the bars are not good (`check-data`: a rule of severity fail is"
+    yield "broken; `import-bars`: every file was taken, and no day of them passes the rules); 2 the command was not"
+    yield "understood."
     yield ""
     yield from _rows(("verb", "what it does"), [(f"[{n}](#{slug(n)})", v.help) for n, v in command.commands.items()])
     yield ""

@@ -117,8 +117,8 @@ def _timed(rest: str) -> tuple[str, str, str] | None:
 
 def zone_of(suffix: str) -> str | int | None:
     """Return what a suffix says: "" nothing, a number of minutes east of UTC, or a zone's name; None: it is no zone."""
-    text = suffix.strip().strip("[]()").strip()
-    text = re.sub(r"\s*\(.*\)$", "", text)
+    text = suffix.strip()
+    text = re.sub(r"\s*[\[(][^\])]*[\])]$", "", text) or text.strip("[]()").strip()  # an offset, then its name
     if not text:
         return ""
     if text.upper() in _ABBREVIATIONS:

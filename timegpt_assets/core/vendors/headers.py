@@ -45,7 +45,7 @@ class Fields:
 def spelled(name: str) -> str:
     """Return a header's name as it is compared: small letters, no brackets, numbering, quotes or currency."""
     plain = name.strip().strip("\"'<>").strip().lower()
-    plain = re.sub(r"^\d+\.\s*", "", plain)
+    plain = re.sub(r"^\d+\.\s*", "", plain).rstrip(".")
     plain = re.sub(r"\s*[(\[](?:usd|us\$|\$|utc|et|est|edt|shares)[)\]]$", "", plain)
     return re.sub(r"\s+", "_", plain)
 

@@ -152,6 +152,10 @@ FURTHER: Mapping[str, Further] = {
         kind="zone", said={"timezone": "America/New_York"},
         write=csv("AAPL.csv", pl.col("ts").dt.convert_time_zone("America/New_York").dt.replace_time_zone(None)
                   .dt.epoch("s"))),
+    "an offset and its zone's name": Further(
+        kind="zone", write=csv("AAPL.csv", local("%Y-%m-%dT%H:%M:%S%:z[America/New_York]"))),
+    "as a browser writes it": Further(
+        kind="zone", write=csv("AAPL.csv", local("%a %b %d %Y %H:%M:%S GMT%z (EDT)"))),
     "winter time all year": Further(
         kind="zone", write=csv("AAPL.csv", local("%Y-%m-%d %H:%M:%S EST", zone="Etc/GMT+5"))),
     # settled silently: the end of the minute
