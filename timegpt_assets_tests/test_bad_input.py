@@ -127,8 +127,8 @@ def test_one_partition_at_a_time_a_range_and_the_engine_store_the_same_bytes_of_
     assert made["alone"] == made["range"] == made["engine"]
 
 
-@pytest.mark.parametrize(("minutes", "verdict"), [(119, "no_data"), (120, "late")])
-def test_the_newest_session_without_rows_is_late_from_the_deadline_on(tmp_path, bars, minutes, verdict):
+@pytest.mark.parametrize(("minutes", "verdict"), [(5, "late"), (5 * 1440 - 1, "late"), (5 * 1440, "no_data")])
+def test_a_session_without_rows_is_late_until_the_close_of_the_third_after_it(tmp_path, bars, minutes, verdict):
     newest = date(2025, 2, 7)
     for symbol in ("AAPL", "NVDA", "SPY"):
         path = monthly(bars, symbol, newest)

@@ -7,6 +7,7 @@ the partitions in which they differ (by content), and a session's deadline. What
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import orjson
@@ -17,6 +18,7 @@ from timegpt_assets.adapters.storage.object_store import Current, ObjectStore, O
 from timegpt_assets.adapters.storage.parquet_files import Facts, row_count
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.assets.bars import arrived
+from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.core import calendar
 from timegpt_assets.engine.plans import PartitionRef
 from timegpt_assets.partitions import symbols as all_symbols
@@ -62,8 +64,7 @@ class Changed:
 class Deliveries:
     """The source beside what is stored of it under one root."""
 
-    source: MarketData
-    place: str
+    runtime: Runtime
     objects: ObjectStore
     now: datetime
     symbols: tuple[str, ...]
@@ -71,6 +72,16 @@ class Deliveries:
     late_after_min: int
     deadline_sessions: int
     unread: list[str] = field(default_factory=list)
+
+    @cached_property
+    def source(self) -> MarketData:
+        """Return the source, opened when it is first asked. Raises ConfigError where nobody said where it lies."""
+        return market_data(self.runtime)
+
+    @cached_property
+    def place(self) -> str:
+        """Return where the source lies."""
+        return _place(self.runtime)
 
     @property
     def store(self) -> ParquetStore:
@@ -82,8 +93,7 @@ class Deliveries:
         """Return those of a runtime, as of now."""
         settings = runtime.settings
         return cls(
-            source=market_data(runtime),
-            place=_place(runtime),
+            runtime=runtime,
             objects=runtime.storage,
             now=runtime.clock(),
             symbols=all_symbols(settings),
@@ -159,7 +169,7 @@ class Deliveries:
 
     def states(self, partitions: Iterable[PartitionRef]) -> dict[str, str]:
         """Return the state of every file there is that has a say in these raw_bars partitions, by its name here."""
-        if not isinstance(self.source, Dated) or not (files := _by_file(partitions)):
+        if not (files := _by_file(partitions)) or not isinstance(self.source, Dated):
             return {}
         symbols = sorted({symbol for symbol, _ in map(_parsed, files)})
         firsts = sorted({first for _, first in map(_parsed, files)})
@@ -169,7 +179,7 @@ class Deliveries:
         """Return the states before a run reads the files; none where they cannot be read: the run says so itself."""
         try:
             return self.states(partitions)
-        except (MarketDataError, ObjectStoreError):
+        except (ConfigError, MarketDataError, ObjectStoreError):
             return {}
 
     def note_made(self, before: Mapping[str, str]) -> None:

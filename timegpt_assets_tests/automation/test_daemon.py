@@ -107,6 +107,7 @@ def sessions_told(instance: dg.DagsterInstance) -> dict[str, str]:
     return told
 
 
+@pytest.mark.timeout(900)  # two daemons, their code servers and some runs, each a process
 def test_a_daemon_makes_a_late_day_when_its_bars_come_and_after_three_days_without_one_all_of_them(
     tmp_path, monkeypatch
 ):
