@@ -78,14 +78,14 @@ def _repeats_marked(rows: pl.DataFrame) -> pl.DataFrame:
     return joined.with_columns(row_class=pl.coalesce("repeat", "row_class")).drop("repeat")
 
 
-def printed(rows: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
+def printed(rows: pl.DataFrame, policy: QualityPolicy, *, lone: pl.DataFrame) -> pl.DataFrame:
     """Return one bar per printed minute [day, symbol, ts, open, high, low, close, volume], the crosses joined.
 
-    Where the policy holds wicks, a lone high or low is held to the rest of its minute.
+    Where the policy holds wicks, a lone high or low is held to the rest of its minute; ``lone`` [day, symbol] have one.
     """
     usable = rows.filter(pl.col("row_class").is_in(USABLE))
-    if policy.wicks == "hold":
-        usable = _held(usable, policy)
+    if policy.wicks == "hold" and lone.height:
+        usable = _held(usable, policy, lone)
     crosses = [
         (pl.col("ts") < pl.col("open_time"), policy.auction_open),
         (pl.col("ts") >= pl.col("close_time"), policy.auction_close),
@@ -153,11 +153,10 @@ def wicks(session: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def _held(usable: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
+def _held(usable: pl.DataFrame, policy: QualityPolicy, keys: pl.DataFrame) -> pl.DataFrame:
     """Return the usable rows, a lone high or low brought back to the furthest plain price of its minute."""
-    lone = wicks(usable.filter(pl.col("row_class") == "session"), policy)
-    if lone.is_empty():
-        return usable
+    session = usable.filter(pl.col("row_class") == "session")
+    lone = wicks(session.join(keys, on=KEY, how="semi", maintain_order="left"), policy)
     rows = usable.join(lone, on=[*KEY, "ts", "row"], how="left", maintain_order="left")
     is_lone = ~pl.col("open").is_between(pl.col("floor"), pl.col("ceiling"))  # the bad print may be the first
     rows = rows.with_columns(open=pl.when(is_lone).then("opening").otherwise("open"))

@@ -128,11 +128,13 @@ def grid(raw: pl.DataFrame, quality: pl.DataFrame, *, sessions: pl.DataFrame, po
     impossible rows are left out (of rows that conflict the first delivered stays).
     """
     good = quality.filter(pl.col("verdict").is_in(["ok", "warned"])).select(KEY)
-    printed = row_classes.printed(row_classes.placed(raw.join(good, on=KEY, how="semi"), sessions, policy), policy)
+    lone = quality.filter(pl.col("wicks") > 0).select(KEY)
+    rows = row_classes.placed(raw.join(good, on=KEY, how="semi"), sessions, policy)
+    printed = row_classes.printed(rows, policy, lone=lone)
     minutes = _with_session(good, sessions).with_columns(ts=pl.datetime_ranges("open", "close", "1m", closed="left"))
-    rows = minutes.select(*KEY, "ts").explode("ts").join(printed, on=[*KEY, "ts"], how="left").sort(*KEY, "ts")
+    filling = minutes.select(*KEY, "ts").explode("ts").join(printed, on=[*KEY, "ts"], how="left").sort(*KEY, "ts")
     last_close = pl.col("close").forward_fill().over(KEY)
-    filled = rows.with_columns(pl.col(p).fill_null(last_close) for p in PRICES)
+    filled = filling.with_columns(pl.col(p).fill_null(last_close) for p in PRICES)
     return BARS.conformed(
         filled.with_columns(is_filled=pl.col("volume").is_null(), volume=pl.col("volume").fill_null(0.0))
     )
