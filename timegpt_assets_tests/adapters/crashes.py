@@ -40,7 +40,7 @@ class Task:
 
 
 def answered(task: Task) -> str:
-    """Return the digest of the rows that the task's answers make, their hash aside: it names the server's port."""
+    """Return the digest of the rows that the task's answers make, hash and host aside: they name the port."""
     folder = Path(task.folder)
     ledger = BudgetLedger(task.ledger, clock=lambda: NOW)
     limits = {"cooldown_sec": COOLDOWN_SEC, "per_run": 200, "per_day": 2000}
@@ -49,7 +49,7 @@ def answered(task: Task) -> str:
     for day in task.days:
         frames = [frame(hour, day=date.fromisoformat(day), rows=40) for hour in task.hours]
         rows = forecaster.answers(frames, budget_run_id=task.run).rows
-        digest.update(rows.drop("request_hash").write_ndjson().encode())
+        digest.update(rows.drop("request_hash", "host").write_ndjson().encode())
     return digest.hexdigest()
 
 
