@@ -8,7 +8,9 @@ import ast
 import json
 import sys
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from functools import cache
 from importlib import import_module
 from itertools import groupby, pairwise
@@ -16,19 +18,29 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 import typer
 
 from timegpt_assets.cli import app as cli
-from timegpt_assets.config import core_inputs
+from timegpt_assets.config import core_inputs, strategy_inputs
 from timegpt_assets.config.layers import file_layer
 from timegpt_assets.config.reference import comments, entries
 from timegpt_assets.config.schema import dotted
 from timegpt_assets.config.settings import PROFILES, SHIPPED, load_settings
+from timegpt_assets.core.backtest.event_loop import EXITS
+from timegpt_assets.core.backtest.rules import RULE_SETS
 from timegpt_assets.core.bars.quality_rules import RULES, QualityPolicy
 from timegpt_assets.core.features import clock, context, events, price, volatility, volume
 from timegpt_assets.core.features.feature_spec import VERSIONS
+from timegpt_assets.core.gates import criteria, verdicts
 from timegpt_assets.core.schema import TIME, Table
 from timegpt_assets.core.tables import columns
+from timegpt_assets.core.tables.evaluation import (
+    COST_SENSITIVITY,
+    FORECAST_DIAGNOSTICS,
+    OOS_SUMMARY,
+    TRADING_SCORES,
+)
 from timegpt_assets.core.tables.every import ALL
 from timegpt_assets.core.vendors.shapes import SHAPES, Shape
 from timegpt_assets.definitions import PROJECT, build_definitions
@@ -51,6 +63,7 @@ def pages() -> dict[str, str]:
         "config.md": config_lines,
         "assets.md": asset_lines,
         "cli.md": cli_lines,
+        "rules.md": trading_rule_lines,
         "import-formats.md": format_lines,
     }
     return {name: "\n".join([NOTICE, "", *lines()]).rstrip() + "\n" for name, lines in made.items()}
@@ -364,6 +377,58 @@ def _definitions() -> dg.Definitions:
         return build_definitions(runtime)
 
 
+def trading_rule_lines() -> Iterator[str]:
+    """Yield the page of the rules of trading and of the criteria of the gates, from the code that applies them."""
+    yield "# Rules"
+    yield ""
+    yield "What is entered, why it is left, and what is asked before anything passes."
+    yield "[Execution and costs](../explanation/execution-and-costs.md) and [Gates](../explanation/gates.md) say why."
+    yield ""
+    yield "## Rule sets"
+    yield ""
+    yield "`trading.rule_set`; round_trip is the cost of both legs as a share of the price known at the snapshot."
+    yield ""
+    yield from _rows(("rule set", "long", "short"), [(f"`{n}`", f"`{a}`", f"`{b}`") for n, (a, b) in RULE_SETS.items()])
+    yield ""
+    yield "## Why a position is left"
+    yield ""
+    yield from _rows(("exit_reason", "meaning"), [(f"`{name}`", meaning) for name, meaning in EXITS.items()])
+    yield ""
+    yield "## Criteria of the gates"
+    yield ""
+    yield "With the shipped thresholds. Every row needs its observations first, else it is `insufficient_observation`;"
+    yield "an interval is stored beside a value that has one, and decides where *covers* is asked alone."
+    yield ""
+    yield from _rows(("stored in", "criterion", "asked", "threshold", "needs"), _criteria())
+    yield ""
+
+
+def _criteria() -> list[tuple[str, ...]]:
+    """Return what is asked, as the gates ask it: heard where every criterion is judged, with nothing measured."""
+    settings = load_settings(profile=PROFILE, config_dir=None, environment={"HOME": "."})
+    forecast, trading = strategy_inputs.forecast_gate(settings), strategy_inputs.trading_gate(settings)
+    promotion, about = strategy_inputs.promotion(settings), {"month": "2025-01", "as_of": date(2025, 1, 31)}
+    heard: list[tuple[str, ...]] = []
+    judged = criteria.judged
+
+    def hears(name: str, value: Any, relation: str, threshold: float, evidence: Any) -> dict[str, Any]:
+        asked = (f"`{name}`", relation, f"{threshold:g}", f"{evidence.needed} {evidence.unit}")
+        heard.extend([asked] if asked not in heard else [])
+        return judged(name, value, relation, threshold, evidence)
+
+    rows: list[tuple[str, ...]] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(criteria, "judged", hears)
+        verdicts._eligibility_criteria(defaultdict(int), strategy_inputs.eligibility(settings))
+        rows, heard[:] = [("symbol_gates", *asked) for asked in heard], []
+        diagnostics = FORECAST_DIAGNOSTICS.empty()
+        verdicts.forecast_gate(diagnostics, **about, symbols=["AAPL"], gate=forecast, promotion=promotion)
+        rows, heard[:] = [*rows, *(("forecast_gate", *asked) for asked in heard)], []
+        empty = (TRADING_SCORES.empty(), COST_SENSITIVITY.empty(), OOS_SUMMARY.empty())
+        verdicts.trading_gate(*empty, **about, completed_runs=0, gate=trading, promotion=promotion)
+        return [*rows, *(("trading_gate", *asked) for asked in heard)]
+
+
 def cli_lines() -> Iterator[str]:
     """Yield the page of the command line, verb by verb."""
     command: Any = typer.main.get_command(cli.app)
@@ -371,11 +436,9 @@ def cli_lines() -> Iterator[str]:
     yield ""
     yield f"`timegpt-assets VERB`. {command.help}"
     yield ""
-    yield "Figures go to standard output, messages to standard error. Exit codes: 0 done;"
-    yield f"{cli.FAILED} an expected error, named in one message with its remedy; {cli.GATES_FAILED} a gate failed"
-    yield f"(`evaluate` alone); {cli.DATA_FAILED} the bars are not good (`check-data`: a rule of severity fail is"
-    yield "broken; `import-bars`: every file was taken, and no day of them passes the rules); 2 the command was not"
-    yield "understood."
+    yield "Figures go to standard output, messages to standard error."
+    yield ""
+    yield from _rows(("exit code", "means"), [(str(code), meaning) for code, meaning in sorted(cli.EXIT_CODES.items())])
     yield ""
     yield from _rows(("verb", "what it does"), [(f"[{n}](#{slug(n)})", v.help) for n, v in command.commands.items()])
     yield ""

@@ -32,6 +32,7 @@ READ_OF_FILES = {
     "answers": {"events.dates", "events.calendar_names"},
 }
 """What these take from the resource daily_files, which the recorder sees read by nobody's asset."""
+HARD = ("min_observation_days", "sharpe_daily_gte", "max_drawdown_lte", "reject_rate_lte")
 NO_NUMBER = {
     ("raw_bars", "universe.tickers"),  # says which symbols there are, and changes no row of another
     ("answers", "forecast.api_mode"),  # whether anything may be sent: what is answered is the same, or an error
@@ -42,6 +43,8 @@ NO_NUMBER = {
     ("forecast_gate", "gates.promotion.sharpe_gte"),
     ("forecast_gate", "gates.promotion.sharpe_cost_multiplier"),
     ("forecast_gate", "gates.promotion.pnl_gt"),
+    ("forecast_gate", "gates.promotion.pnl_cost_multiplier"),
+    *(("forecast_gate", f"gates.hard_metrics.{name}") for name in HARD),
 }
 
 

@@ -38,6 +38,17 @@ def test_whoever_quiets_the_type_checker_says_why():
     assert not quieted("x = y  # type: ignore[arg-type]  # the stub is older than the library")
 
 
+CITED = re.compile(r"(?<![\w./-])((?:[\w-]+/)*[A-Za-z0-9-]+\.md)\b")
+
+
+def test_every_page_that_code_or_settings_cite_ships() -> None:
+    files = [*SOURCES, *(PROJECT / "configs").rglob("*.yaml")]
+    cited = {(page, path.name) for path in files for page in CITED.findall(path.read_text(encoding="utf-8"))}
+    assert len(cited) >= 4
+    assert [(page, by) for page, by in sorted(cited) if not (PROJECT / page).exists()] == []
+    assert CITED.findall("see semantics.md, and docs/adr/0001-x.md") == ["semantics.md", "docs/adr/0001-x.md"]
+
+
 def test_every_file_is_read():
     assert len(SOURCES) > 150
     assert Path(PROJECT / "timegpt_assets/core/schema.py") in SOURCES

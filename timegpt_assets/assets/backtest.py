@@ -35,6 +35,7 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
             "trading.cooldown_bars",
             "trading.exit_at_forecast_ts",
             "trading.time_stop_et",
+            "trading.early_close_margin_min",
             "trading.require_positive_ev",
             "trading.ev_lambda",
             "trading.max_width_sigma",

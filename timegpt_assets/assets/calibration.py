@@ -8,7 +8,7 @@ import polars as pl
 from timegpt_assets.adapters.storage.object_store import Current, ObjectStore
 from timegpt_assets.assets.declare import declared, note_rows, stored_in
 from timegpt_assets.config import core_inputs
-from timegpt_assets.core.calibration import applied, export, models
+from timegpt_assets.core.calibration import applied, export, models, samples
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS, FORECASTS
 from timegpt_assets.partitions import GraphContext, all_symbols_window, days_of, symbols_of
 
@@ -16,8 +16,7 @@ from timegpt_assets.partitions import GraphContext, all_symbols_window, days_of,
 def calibration_models(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the day's calibration, learnt from the outcomes of all symbols before the embargo."""
     settings = graph.settings.calibration
-    last = -(1 + settings.embargo_days)
-    first = -(settings.window_days + settings.embargo_days)
+    first, last = samples.offsets(settings.window_days, settings.embargo_days)
     times, calibration_spec = core_inputs.snapshot_times(graph.settings), core_inputs.calibration_spec(graph.settings)
     path = PurePosixPath(settings.model_path)
     exported = (path.parent / graph.settings.profile / path.name).as_posix()

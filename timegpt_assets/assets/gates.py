@@ -102,11 +102,12 @@ def trading_gate(graph: GraphContext) -> dg.AssetsDefinition:
         settings=(
             "gates.lookback_sessions",
             "gates.min_observation_days",
-            "gates.hard_metrics.min_completed_runs",
+            "gates.hard_metrics",
             "gates.trading_gates",
             "gates.promotion.sharpe_gte",
             "gates.promotion.sharpe_cost_multiplier",
             "gates.promotion.pnl_gt",
+            "gates.promotion.pnl_cost_multiplier",
         ),
         ins={
             "trading_scores": stored_in("evaluation", name="trading_scores"),

@@ -21,12 +21,8 @@ from timegpt_assets.runtime import Runtime, now
 
 SESSION = "timegpt_assets/session"
 """The run tag that names the session a daily run was asked for."""
-EVERY_SEC = 300
-"""How often it is looked whether there is something to make."""
 RETRY_AFTER = timedelta(minutes=30)
 """How long after a daily run failed it is asked for again."""
-CLOSE_OF_BUSINESS = "30 18 * * 1-5"
-"""18:30 New York time: after the close of every session, early ones included."""
 
 
 class SessionConfig(dg.Config):
@@ -125,7 +121,7 @@ def resume_backfill(runtime: Runtime) -> dg.SensorDefinition:
     @dg.sensor(
         name="resume_backfill",
         job_name="resume_pending",
-        minimum_interval_seconds=300,
+        minimum_interval_seconds=runtime.settings.automation.look_every_sec,
         description="Resumes ranges that outran the call budget, when the budget day has turned.",
     )
     def resume_backfill(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
@@ -141,12 +137,12 @@ def resume_backfill(runtime: Runtime) -> dg.SensorDefinition:
 
 
 def after_the_close(runtime: Runtime) -> dg.ScheduleDefinition:
-    """Return the schedule that asks for today's session at 18:30 New York time, and for nothing on a holiday."""
+    """Return the schedule that asks for today's session after the close, and for nothing on a holiday."""
 
     @dg.schedule(
         name="after_the_close",
         job_name="daily_refresh",
-        cron_schedule=CLOSE_OF_BUSINESS,
+        cron_schedule=runtime.settings.automation.after_the_close,
         execution_timezone=calendar.ZONE,
         description="Today's session, once it has closed; holidays ask for nothing.",
     )
@@ -169,7 +165,7 @@ def new_session(runtime: Runtime) -> dg.SensorDefinition:
     @dg.sensor(
         name="new_session",
         job_name="daily_refresh",
-        minimum_interval_seconds=EVERY_SEC,
+        minimum_interval_seconds=runtime.settings.automation.look_every_sec,
         description="Recent sessions that are not finished: late bars, missed days, runs that failed.",
     )
     def new_session(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:

@@ -69,7 +69,7 @@ def revised_source(
     @dg.sensor(
         name="revised_source",
         job_name="refresh_bars",
-        minimum_interval_seconds=300,
+        minimum_interval_seconds=runtime.settings.automation.look_every_sec,
         description="Month files of the source that are new or revised: asks for the days whose content changed.",
     )
     def revised_source(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:

@@ -61,7 +61,15 @@ app = typer.Typer(
     help="Minute bars to honest, budgeted TimeGPT forecasts, backtests and gates.",
 )
 messages = Terminal(stderr=True)
-FAILED, GATES_FAILED, DATA_FAILED, STOPPED = 1, 3, 4, 130
+FAILED, MISUNDERSTOOD, GATES_FAILED, DATA_FAILED, STOPPED = 1, 2, 3, 4, 130
+EXIT_CODES = {
+    0: "done",
+    FAILED: "an expected error, named in one message with its remedy",
+    MISUNDERSTOOD: "the command was not understood",
+    GATES_FAILED: "a gate failed (`evaluate` alone)",
+    DATA_FAILED: "a rule of severity fail is broken (`check-data`); no imported day passes the rules (`import-bars`)",
+    STOPPED: "stopped by hand; what was stored stays",
+}
 EXPECTED = (
     ConfigError,
     Refused,

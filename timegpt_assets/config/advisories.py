@@ -70,12 +70,6 @@ def event_years(data: Data, events: Events, forecast: Forecast) -> Iterator[str]
             yield f"events.dates.{name} has no day in {', '.join(missing)}: nothing is skipped there. Add its days."
 
 
-def whitelist(universe: Universe) -> Iterator[str]:
-    """Yield a warning when a symbol is live that is not forecast."""
-    if stray := [name for name in universe.whitelist if name not in universe.tickers]:
-        yield f"universe.whitelist names {', '.join(stray)}, which universe.tickers does not forecast."
-
-
 def warnings(
     *, data: Data, universe: Universe, events: Events, forecast: Forecast, calibration: Calibration, gates: Gates
 ) -> tuple[str, ...]:
@@ -85,5 +79,4 @@ def warnings(
         *cadence(forecast),
         *alignment(forecast),
         *event_years(data, events, forecast),
-        *whitelist(universe),
     )

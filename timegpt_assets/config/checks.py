@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from timegpt_assets.config.addresses import PROVIDER_HOST, unfit
-from timegpt_assets.config.forecasting import Forecast, ForecastGrid
+from timegpt_assets.config.forecasting import Forecast
 from timegpt_assets.config.market import Data, Events, Features, Universe
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 from timegpt_assets.core.forecasts.exogenous import CLOCK
@@ -34,7 +34,7 @@ Refusals = Iterator[Refusal]
 
 
 def modes(profile: str, data: Data, forecast: Forecast) -> Refusals:
-    """Refuse pairs of profile, backend and api_mode outside semantics.md, Modes."""
+    """Refuse pairs of profile, backend and api_mode outside docs/explanation/semantics.md, Modes."""
     host = forecast.host
     if profile == "demo" and forecast.backend != "baseline":
         yield Refusal("forecast.backend", "baseline in profile demo", "Use --profile dev, offline or prod for nixtla.")
@@ -71,9 +71,6 @@ def storage(data: Data, forecast: Forecast) -> Refusals:
         yield Refusal(
             "forecast.api_budget.ledger_url", "PostgreSQL when data.storage_root or forecast.cache_dir is gs://", remedy
         )
-    if not forecast.batch_multi_series:
-        remedy = "Set it to true: a snapshot is paid for once, for all symbols."
-        yield Refusal("forecast.batch_multi_series", "true", remedy)
 
 
 def places(data: Data) -> Refusals:
@@ -128,7 +125,7 @@ def symbols(universe: Universe) -> Refusals:
     """Refuse an empty universe, repeated symbols and names that would leave their folder."""
     if not universe.tickers:
         yield Refusal("universe.tickers", "at least one symbol", "Name the symbols to forecast, e.g. [AAPL, MSFT].")
-    for key in ("tickers", "context", "whitelist"):
+    for key in ("tickers", "context"):
         names: tuple[str, ...] = getattr(universe, key)
         repeated = sorted({name for name in names if names.count(name) > 1})
         bad = [name for name in names if not re.fullmatch(r"[A-Z0-9^][A-Z0-9^=-]*(\.[A-Z0-9]+)*", name)]
@@ -146,16 +143,6 @@ def whole_levels(forecast: Forecast) -> Refusals:
             yield Refusal("forecast.quantiles", "quantiles q with a whole level 100*|1-2q|", _level_remedy(quantile))
     if list(forecast.quantiles) != sorted(forecast.quantiles):
         yield Refusal("forecast.quantiles", "ascending quantiles", f"Write {sorted(forecast.quantiles)}.")
-
-
-def whole_grid_levels(forecast: Forecast, forecast_grid: ForecastGrid, forecast_grid_wide: ForecastGrid) -> Refusals:
-    """Refuse a grid with quantiles that cannot be asked for, or with presets that do not exist."""
-    for key, grid in (("forecast_grid", forecast_grid), ("forecast_grid_wide", forecast_grid_wide)):
-        for quantile in sorted({q for quantiles in grid.quantile_sets for q in quantiles if not _whole_level(q)}):
-            yield Refusal(f"{key}.quantile_sets", "quantiles with a whole level", _level_remedy(quantile))
-        if unknown := [name for name in grid.snapshot_presets if name not in forecast.snapshot_presets]:
-            remedy = f"Take out {', '.join(unknown)}, or add it to forecast.snapshot_presets."
-            yield Refusal(f"{key}.snapshot_presets", " | ".join(forecast.snapshot_presets), remedy)
 
 
 def _whole_level(quantile: float) -> bool:
@@ -219,22 +206,19 @@ def liquidity(features: Features) -> Refusals:
 
 def costs(backtest: Backtest, gates: Gates) -> Refusals:
     """Refuse gates that read a cost multiple which is not measured."""
-    wanted = {"sharpe_cost_multiplier", "pnl_cost_multiplier"}
-    for key in sorted(wanted):
-        multiple = getattr(gates.promotion, key)
+    asked = {
+        "promotion.sharpe_cost_multiplier": gates.promotion.sharpe_cost_multiplier,
+        "promotion.pnl_cost_multiplier": gates.promotion.pnl_cost_multiplier,
+        "trading_gates.pnl_cost_multiplier": gates.trading_gates.pnl_cost_multiplier,
+    }
+    for key, multiple in asked.items():
         if multiple not in backtest.cost_multipliers:
             remedy = f"Add {multiple:g} to backtest.cost_multipliers, or choose one of them."
-            yield Refusal(f"gates.promotion.{key}", f"one of {list(backtest.cost_multipliers)}", remedy)
-    if 1.5 not in backtest.cost_multipliers:
-        remedy = "Add 1.5: gates.trading_gates.pnl_at_1p5x_costs_gte reads it."
-        yield Refusal("backtest.cost_multipliers", "multiples with 1.5 among them", remedy)
+            yield Refusal(f"gates.{key}", f"one of {list(backtest.cost_multipliers)}", remedy)
 
 
 def rules(trading: Trading) -> Refusals:
-    """Refuse a rule set without a grid and a time stop outside the session."""
-    if trading.rule_set not in trading.trading_grid:
-        remedy = f"Add trading.trading_grid.{trading.rule_set}."
-        yield Refusal("trading.rule_set", " | ".join(trading.trading_grid) or "a named grid", remedy)
+    """Refuse a time stop outside the session."""
     if not OPEN < trading.time_stop_et <= CLOSE:
         yield Refusal("trading.time_stop_et", "a time after 09:30, at most 16:00", "Write it like 15:55.")
 
@@ -249,7 +233,6 @@ REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (dates, ("data", "forecast")),
     (symbols, ("universe",)),
     (whole_levels, ("forecast",)),
-    (whole_grid_levels, ("forecast", "forecast_grid", "forecast_grid_wide")),
     (snapshot_times, ("forecast",)),
     (possible_snapshots, ("forecast", "in_grid")),
     (event_names, ("events", "forecast", "trading")),

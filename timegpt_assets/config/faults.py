@@ -19,15 +19,6 @@ from timegpt_assets.config.errors import MISSING, SECRET_KEY, Fault, carries_pas
 from timegpt_assets.config.layers import Layer, nested
 from timegpt_assets.config.schema import SECTIONS, Path, allowed_at, annotation_at, dotted, model_of, names_of
 
-LISTS: Mapping[str, str] = {
-    "forecast.history_days": "forecast.history_days_options",
-    "forecast.horizon_min": "forecast.horizons_min",
-    "trading.k_sigma": "trading.trading_grid.<name>.k_sigma",
-    "trading.s_stop": "trading.trading_grid.<name>.s_stop",
-    "trading.s_take": "trading.trading_grid.<name>.s_take",
-}
-"""Keys that hold one value in a run -> where the values of a sweep stand."""
-
 
 @dataclass(slots=True)
 class Reading:
@@ -142,9 +133,6 @@ def _plain(message: str) -> str:
 
 
 def _remedy(path: Path, file: str, value: Any, defaults: Layer) -> str:
-    key = dotted(path)
-    if isinstance(value, list) and key in LISTS:
-        return f"A run takes one value; put the list under {LISTS[key]}."
     default = defaults.get(path)
     example = f", e.g. {json.dumps(default.value)}, the shipped default" if default is not None else ""
     return f"Write an allowed value{example}." if file == "--set" else f"Write an allowed value in {file}{example}."

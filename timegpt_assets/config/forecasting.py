@@ -1,6 +1,6 @@
 """Sections about forecasts: what is asked, when, of whom and at what price, and how answers are calibrated.
 
-Belongs here: forecast, calibration, forecast_grid. What each key means stands in configs/<section>.yaml.
+Belongs here: forecast, calibration. What each key means stands in configs/<section>.yaml.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,6 @@ from timegpt_assets.config.base import (
     Count,
     CountOrZero,
     EventNames,
-    Level,
     Levels,
     Name,
     NotNegative,
@@ -64,7 +63,6 @@ class Target(Section):
 class Framing(Section):
     """How a snapshot's history becomes the series that is sent."""
 
-    time_axis: Literal["compressed_rth"]
     min_history_samples: Count
     provider_min_samples: Count | None
     max_stale_min: CountOrZero
@@ -113,15 +111,12 @@ class Forecast(Section):
     base_url: Annotated[str | None, PLACE]
     model: Name
     trusted_hosts: tuple[Name, ...]
-    freq: Literal["min"]
     snapshot_preset: Name
     snapshot_presets: Mapping[str, SnapshotPreset]
     max_snapshots_total: Count | None
     skip_events: EventNames
     horizon_min: Count
-    horizons_min: Annotated[tuple[Count, ...], Field(min_length=1)]
     history_days: Count
-    history_days_options: Annotated[tuple[Count, ...], Field(min_length=1)]
     quantiles: Quantiles
     levels: Levels
     target: Target
@@ -129,7 +124,6 @@ class Forecast(Section):
     exogenous: Exogenous
     baseline: Baseline
     api_budget: Annotated[ApiBudget, PLACE]
-    batch_multi_series: bool
     max_bytes_per_call: Annotated[Count, PLACE]
     history_mode: Literal["single", "cross_validation"]
     cache_dir: Annotated[str, Field(min_length=1), PLACE]
@@ -203,16 +197,3 @@ class Calibration(Section):
     adaptive: Adaptive
     conformal: Conformal
     evaluation: Evaluation
-
-
-class ForecastGrid(Section):
-    """The cartesian grid of forecast settings that a sweep plans."""
-
-    snapshot_presets: Annotated[tuple[Name, ...], Field(min_length=1)]
-    horizons: Annotated[tuple[Count, ...], Field(min_length=1)] = Field(
-        validation_alias=AliasChoices("horizons", "horizons_min")
-    )
-    quantile_sets: Annotated[tuple[Quantiles, ...], Field(min_length=1)]
-    level_sets: Annotated[tuple[tuple[Level, ...], ...], Field(min_length=1)]
-    target_modes: Annotated[tuple[TargetMode, ...], Field(min_length=1)]
-    calibration_methods: Annotated[tuple[CalibrationMethod, ...], Field(min_length=1)]

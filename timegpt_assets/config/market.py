@@ -153,11 +153,10 @@ class Importing(Section):
 
 
 class Universe(Section):
-    """Who is forecast, who is context only, who is live."""
+    """Who is forecast, who is context only."""
 
     tickers: tuple[Name, ...] = Field(validation_alias=AliasChoices("tickers", "symbols"))
     context: tuple[Name, ...]
-    whitelist: tuple[Name, ...]
 
 
 class Split(Section):

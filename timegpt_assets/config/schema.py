@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
+from timegpt_assets.config.automation import Automation
 from timegpt_assets.config.base import Mark, Section
-from timegpt_assets.config.forecasting import Calibration, Forecast, ForecastGrid
+from timegpt_assets.config.forecasting import Calibration, Forecast
 from timegpt_assets.config.market import Data, DqPolicy, Events, Features, Importing, Universe
-from timegpt_assets.config.serving import Logging, Tsfm
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 
 Path = tuple[str, ...]
@@ -31,10 +31,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "trading": Trading,
     "backtest": Backtest,
     "gates": Gates,
-    "forecast_grid": ForecastGrid,
-    "forecast_grid_wide": ForecastGrid,
-    "tsfm": Tsfm,
-    "logging": Logging,
+    "automation": Automation,
 }
 """Section name = file stem -> its model."""
 

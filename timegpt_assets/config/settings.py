@@ -13,27 +13,24 @@ from pathlib import Path as File
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from timegpt_assets.config import advisories
+from timegpt_assets.config.automation import Automation
 from timegpt_assets.config.base import PLACE
 from timegpt_assets.config.errors import ConfigError, Fault, redacted
-from timegpt_assets.config.faults import model_faults, origin, reading
-from timegpt_assets.config.forecasting import Calibration, Forecast, ForecastGrid
+from timegpt_assets.config.faults import origin, reading
+from timegpt_assets.config.forecasting import Calibration, Forecast
 from timegpt_assets.config.layers import (
     Layer,
     file_layer,
     flat,
     grid_layer,
     merged,
-    nested,
     override_layer,
     placed,
     preset_layer,
 )
 from timegpt_assets.config.market import Data, DqPolicy, Events, Features, Importing, Universe
 from timegpt_assets.config.schema import SECTIONS, dotted, marked
-from timegpt_assets.config.serving import Logging, Tsfm
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 
 SHIPPED = File(__file__).parents[2] / "configs"
@@ -59,10 +56,7 @@ class Settings:
     trading: Trading
     backtest: Backtest
     gates: Gates
-    forecast_grid: ForecastGrid
-    forecast_grid_wide: ForecastGrid
-    tsfm: Tsfm
-    logging: Logging
+    automation: Automation
     origins: Mapping[str, str]
     warnings: tuple[str, ...] = ()
 
@@ -130,15 +124,6 @@ def load_settings(
     if faults := [*faults, *place_faults, *read.faults]:
         raise ConfigError(faults)
     return _settings(name, "given" if profile else "default", read.sections, leaves, own_dir or SHIPPED)
-
-
-def load_grid(file: File) -> ForecastGrid:
-    """Return the forecast grid a file spells out (any file of that form). ConfigError names what is wrong in it."""
-    leaves = file_layer(file, shown_as=str(file), section="forecast_grid")
-    try:
-        return ForecastGrid.model_validate_json(json.dumps(nested(leaves).get("forecast_grid", {})))
-    except ValidationError as error:
-        raise ConfigError(model_faults("forecast_grid", error, leaves, defaults={})) from error
 
 
 def _settings(profile: str, given: str, sections: Mapping[str, Any], leaves: Layer, folder: File) -> Settings:

@@ -3,7 +3,6 @@
 Belongs here: trading, backtest, gates. What each key means stands in configs/<section>.yaml.
 """
 
-from collections.abc import Mapping
 from datetime import date, time
 from typing import Annotated, Literal
 
@@ -43,16 +42,6 @@ class Risk(Section):
     drawdown_stop: Positive | None
 
 
-class TradingGrid(Section):
-    """Values a trading sweep combines."""
-
-    k_sigma: Multiples
-    s_stop: Multiples = Field(validation_alias=AliasChoices("s_stop", "c_stop"))
-    s_take: Multiples = Field(validation_alias=AliasChoices("s_take", "c_take"))
-    horizon_min: Counts
-    history_days: Counts
-
-
 class Trading(Section):
     """When to enter, how much, when to leave, what it costs."""
 
@@ -63,11 +52,11 @@ class Trading(Section):
     s_stop: Positive = Field(validation_alias=AliasChoices("s_stop", "c_stop"))
     s_take: Positive = Field(validation_alias=AliasChoices("s_take", "c_take"))
     cap_per_trade: Annotated[float, Field(gt=0, le=1)]
-    max_open_per_symbol: Literal[1]
     daily_trade_cap: Count | None
     cooldown_bars: CountOrZero
     exit_at_forecast_ts: bool
     time_stop_et: time = Field(validation_alias=AliasChoices("time_stop_et", "time_stop"))
+    early_close_margin_min: CountOrZero
     require_positive_ev: bool
     ev_lambda: NotNegative
     max_width_sigma: Positive | None
@@ -76,7 +65,6 @@ class Trading(Section):
     tick_size: Positive
     skip_events: EventNames
     filters: Filters
-    trading_grid: Mapping[str, TradingGrid]
     risk: Risk
 
 
@@ -86,7 +74,6 @@ class Backtest(Section):
     entry_lag_bars: Count
     cost_multipliers: Multiples
     annualization_days: Count
-    seed: CountOrZero
 
 
 class TradeEligibility(Section):
@@ -111,6 +98,7 @@ class TradingGates(Section):
     oos_sharpe_gte: float
     hit_rate_gte: Share
     pnl_at_1p5x_costs_gte: float
+    pnl_cost_multiplier: Positive
 
 
 class Promotion(Section):
@@ -135,14 +123,6 @@ class HardMetrics(Section):
     reject_rate_lte: Share
 
 
-class GateSources(Section):
-    """Which rows the promotion gates count."""
-
-    run_source: tuple[Literal["prod", "maintenance", "smoke", "async_test"], ...]
-    score_source: tuple[Literal["model", "simulated", "baseline"], ...]
-    data_regime: tuple[Literal["prod_live", "maintenance_replay", "mixed"], ...]
-
-
 class Gates(Section):
     """Windows, samples and thresholds of every verdict."""
 
@@ -154,7 +134,6 @@ class Gates(Section):
     min_observation_days: Count
     climatology_days: Count
     oos_start: date | None
-    include_sources: GateSources
     trade_eligibility: TradeEligibility
     forecast_gates: ForecastGates
     trading_gates: TradingGates

@@ -12,11 +12,6 @@ from timegpt_assets.core.evaluation.trading import Account
 from timegpt_assets.core.gates.verdicts import Eligibility, ForecastGate, Promotion, TradingGate
 from timegpt_assets.core.tables.columns import WILDCARD
 
-EARLY_CLOSE_MARGIN_MIN = 5
-"""semantics of the time stop: 15:55, or 5 minutes before an early close."""
-STRESSED = 1.5
-"""The cost multiple that the key pnl_at_1p5x_costs_gte carries in its name."""
-
 
 def trading_spec(settings: Settings) -> TradingSpec:
     """Return everything that decides a symbol's trades."""
@@ -56,7 +51,7 @@ def rules(settings: Settings) -> Rules:
         daily_trade_cap=trading.daily_trade_cap,
         cooldown_bars=trading.cooldown_bars,
         time_stop_et=trading.time_stop_et,
-        early_close_margin_min=EARLY_CLOSE_MARGIN_MIN,
+        early_close_margin_min=trading.early_close_margin_min,
         entry_lag_bars=backtest.entry_lag_bars,
         exit_at_forecast_ts=trading.exit_at_forecast_ts,
         require_positive_ev=trading.require_positive_ev,
@@ -136,14 +131,14 @@ def trading_gate(settings: Settings) -> TradingGate:
         min_completed_runs=gates.hard_metrics.min_completed_runs,
         oos_sharpe_gte=asked.oos_sharpe_gte,
         hit_rate_gte=asked.hit_rate_gte,
-        stress_multiplier=STRESSED,
+        stress_multiplier=asked.pnl_cost_multiplier,
         stressed_pnl_gte=asked.pnl_at_1p5x_costs_gte,
     )
 
 
 def promotion(settings: Settings) -> Promotion:
     """Return what a promotion asks beyond both gates."""
-    asked = settings.gates.promotion
+    asked, hard = settings.gates.promotion, settings.gates.hard_metrics
     return Promotion(
         pit_dev_max=asked.pit_dev_max,
         rmae_max=asked.rmae_lte,
@@ -151,4 +146,9 @@ def promotion(settings: Settings) -> Promotion:
         oos_sharpe_gte=asked.sharpe_gte,
         sharpe_cost_multiplier=asked.sharpe_cost_multiplier,
         stressed_pnl_gt=asked.pnl_gt,
+        pnl_cost_multiplier=asked.pnl_cost_multiplier,
+        min_observation_days=hard.min_observation_days,
+        sharpe_daily_gte=hard.sharpe_daily_gte,
+        max_drawdown_lte=hard.max_drawdown_lte,
+        reject_rate_lte=hard.reject_rate_lte,
     )

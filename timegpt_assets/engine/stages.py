@@ -19,7 +19,7 @@ STAGES = {
     "features": ("market_context", "features", "panel", "labels"),
     "forecasts": ("snapshots", "answers", "raw_forecasts", "outcomes"),
     "calibration": ("calibration_models", "forecasts"),
-    "backtest": ("symbol_gates", "trades", "book", "portfolio"),
+    "backtest": ("trades", "book", "portfolio"),
     "evaluation": (
         "forecast_scores",
         "day_scores",
@@ -32,7 +32,7 @@ STAGES = {
         "cost_sensitivity",
         "oos_summary",
     ),
-    "gates": ("forecast_gate", "trading_gate"),
+    "gates": ("symbol_gates", "forecast_gate", "trading_gate"),
     "promotion": ("promotion",),
     "reports": ("report",),
 }

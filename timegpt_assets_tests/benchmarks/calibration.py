@@ -11,13 +11,11 @@ import numpy as np
 import polars as pl
 from sklearn.isotonic import IsotonicRegression
 
-from timegpt_assets.core.calibration import isotonic, rolling
+from timegpt_assets.core.calibration import isotonic
 from timegpt_assets.core.forecasts import quantiles
 
 SESSIONS, CELLS = 2083, 240
 """Ten symbols at twenty-four snapshot times: 500 k forecasts."""
-LEVELS = (50, 80, 95)
-WINDOW = {"window_days": 30, "embargo_days": 1, "min_samples": 25}
 
 
 def seconds(work: Callable[[], object], repeat: int = 3) -> float:
@@ -52,30 +50,6 @@ def isotonic_fits(rng: np.random.Generator) -> None:
         show(f"isotonic_{cells}_cells_of_{n}", ours, seconds(theirs) * cells / part, 5.0, what)
 
 
-def rolling_ranks(rng: np.random.Generator) -> None:
-    """Find the half-widths of three bands for every forecast, each from the thirty sessions before its embargo."""
-    scores = rng.gamma(2, 1, size=(SESSIONS, CELLS))
-    part, first = 4000, 31
-
-    def ours() -> None:
-        rolling.half_widths(scores, levels=LEVELS, **WINDOW)
-
-    def by_level() -> None:
-        for i in range(part):
-            own = scores[first + i % 2000 - 31 : first + i % 2000 - 1, i % CELLS]
-            for level in LEVELS:
-                np.quantile(own, level / 100)
-
-    def at_once() -> None:
-        for i in range(part):
-            own = scores[first + i % 2000 - 31 : first + i % 2000 - 1, i % CELLS]
-            np.quantile(own, [0.5, 0.8, 0.95])
-
-    mine, scale = seconds(ours), scores.size / part
-    show("rolling_conformal", mine, seconds(by_level) * scale, 500.0, "np.quantile per forecast and band")
-    show("rolling_conformal_against_one_call", mine, seconds(at_once) * scale, None, "np.quantile per forecast")
-
-
 def projection(rng: np.random.Generator) -> None:
     """Make the seven quantiles of every forecast ascend."""
     names = ["q025", "q10", "q25", "q50", "q75", "q90", "q975"]
@@ -96,7 +70,6 @@ def main() -> None:
     """Print every figure."""
     rng = np.random.default_rng(0)
     isotonic_fits(rng)
-    rolling_ranks(rng)
     projection(rng)
 
 

@@ -21,7 +21,7 @@ def checked(folder: Path, *more: str, market: Path | None = None) -> tuple[int, 
     """Return exit code and standard output of check-data over AAA and BBB."""
     chosen = {
         "data.source": "local", "data.root": market or folder / "market", "universe.tickers": "[AAA, BBB]",
-        "universe.context": "[]", "universe.whitelist": "[AAA]", "data.start_date": DAYS[0], "data.end_date": DAYS[-1],
+        "universe.context": "[]", "data.start_date": DAYS[0], "data.end_date": DAYS[-1],
         "data.storage_root": folder / "s", "data.artifacts_root": folder / "a", "data.dagster_home": folder / "d",
         "trading.half_spread_ticks": "{default: 1}",
     }  # fmt: skip

@@ -14,7 +14,6 @@ BAD_FILES = [
     ("forecast", NO_PRESET_HORIZON + "horizon_min: 15.5", "forecast.horizon_min", "15.5", "e.g. 15"),
     ("forecast", NO_PRESET_HORIZON + "horizon_min: '15'", "forecast.horizon_min", "'15'", "e.g. 15"),
     ("forecast", "history_days: true", "forecast.history_days", "True", "e.g. 40"),
-    ("forecast", "history_days: [10, 20]", "forecast.history_days", "[10, 20]", "forecast.history_days_options"),
     ("forecast", "backend: auto", "forecast.backend", "'auto'", 'e.g. "nixtla"'),
     ("forecast", "backend: null", "forecast.backend", "None", 'e.g. "nixtla"'),
     ("forecast", "api_mode: live", "forecast.api_mode", "'live'", 'e.g. "offline"'),
@@ -27,12 +26,13 @@ BAD_FILES = [
     ("forecast", "skip_events: [event_nfp]", "forecast.skip_events", "['event_nfp']", "its days under events.dates"),
     ("forecast", "target: {mode: returns}", "forecast.target.mode", "'returns'", 'e.g. "log_return_15m"'),
     ("forecast", "base_url: ftp://x", "forecast.base_url", "'ftp://x'", "null for the provider"),
-    ("forecast", "batch_multi_series: false", "forecast.batch_multi_series", "False", "Set it to true"),
     ("forecast", "api_budget: {per_run: 0}", "forecast.api_budget.per_run", "0", "e.g. 25"),
     ("forecast", "api_budget: {timezone: Mars}", "forecast.api_budget.timezone", "'Mars'", "America/New_York"),
     ("forecast", "model: ${MODEL}", "forecast.model", "'${MODEL}'", "Write the value itself"),
     ("forecast", "cache_dir: ${SOME_KEY_TOKEN}/c", "forecast.cache_dir", "'${SOME_KEY_TOKEN}/c'", "never stored"),
     ("forecast", "cache_dir: ${UNSET}/c", "forecast.cache_dir", "'${UNSET}/c'", "environment variable UNSET"),
+    ("universe", "whitelist: [AAPL]", "universe.whitelist", "['AAPL']", "Take it out"),
+    ("forecast", "history_days: [10, 20]", "forecast.history_days", "[10, 20]", "e.g. 40"),
     ("universe", "tickers: []", "universe.tickers", "[]", "e.g. [AAPL, MSFT]"),
     ("universe", "tickers: [AAPL, MSFT, AAPL]", "universe.tickers", "['AAPL', 'MSFT', 'AAPL']", "the second AAPL"),
     ("universe", "tickers: [../AAPL]", "universe.tickers", "['../AAPL']", "Mend ../AAPL"),
@@ -48,17 +48,13 @@ BAD_FILES = [
     ("calibration", "isotonic: {fit_share: 1.0}", "calibration.isotonic.fit_share", "1.0", "e.g. 0.5"),
     ("calibration", "affine: {slope_spread: 0}", "calibration.affine.slope_spread", "0", "e.g. 0.25"),
     ("calibration", "conformal: {delta_quantile: 1.5}", "calibration.conformal.delta_quantile", "1.5", '"nominal"'),
-    ("trading", "k_sigma: [0.5, 1.0]", "trading.k_sigma", "[0.5, 1.0]", "trading.trading_grid.<name>.k_sigma"),
     ("trading", "fees_bps: -1", "trading.fees_bps.default", "-1", "e.g. 0.5"),
     ("trading", "half_spread_ticks: {}", "trading.half_spread_ticks", "{}", "Write an allowed value"),
     ("trading", "time_stop_et: 16:30", "trading.time_stop_et", "'16:30'", "Write it like 15:55"),
     ("trading", "cap_per_trade: 2", "trading.cap_per_trade", "2", "e.g. 1.0"),
-    ("trading", "max_open_per_symbol: 2", "trading.max_open_per_symbol", "2", "e.g. 1"),
-    ("backtest", "cost_multipliers: [1, 2]", "backtest.cost_multipliers", "[1, 2]", "Add 1.5"),
+    ("gates", "trading_gates: {pnl_cost_multiplier: 3}", "gates.trading_gates.pnl_cost_multiplier", "3", "Add 3 to"),
     ("gates", "promotion: {sharpe_cost_multiplier: 3}", "gates.promotion.sharpe_cost_multiplier", "3", "Add 3 to"),
     ("gates", "lookback_sessions: -1", "gates.lookback_sessions", "-1", "e.g. 252"),
-    ("forecast_grid", "snapshot_presets: [noon]", "forecast_grid.snapshot_presets", "['noon']", "Take out noon"),
-    ("forecast_grid", "quantile_sets: [[0.333]]", "forecast_grid.quantile_sets", "[[0.333]]", "write 0.335 instead"),
     ("dq_policy", "severity: {outliers: shout}", "dq_policy.severity.outliers", "'shout'", 'e.g. "warn"'),
     ("dq_policy", "min_completeness: 95", "dq_policy.min_completeness", "95", "e.g. 0.95"),
     ("features", "groups: [astrology]", "features.groups[0]", "'astrology'", "Write an allowed value"),
@@ -162,7 +158,7 @@ def only_line_about(error: ConfigError, key: str) -> str:
 
 
 def test_all_faults_of_a_load_come_at_once(tmp_path: Path) -> None:
-    (tmp_path / "universe.yaml").write_text("whitelist: [AAPL, AAPL]\n")
+    (tmp_path / "features.yaml").write_text("liquidity: {low: 0.9, high: 0.2}\n")
     (tmp_path / "calibration.yaml").write_text("embargo_days: 0\nmethod: affine\n")
     (tmp_path / "gates.yaml").write_text("- not a mapping\n")
     with pytest.raises(ConfigError) as refused:
@@ -170,7 +166,7 @@ def test_all_faults_of_a_load_come_at_once(tmp_path: Path) -> None:
             profile="demo", config_dir=tmp_path, overrides=["forecast.nope=1", "x", "data.stamp=mid"], environment={}
         )
     assert {fault.key for fault in refused.value.faults} == {
-        "universe.whitelist",
+        "features.liquidity.low",
         "calibration.embargo_days",
         "gates",
         "forecast.nope",

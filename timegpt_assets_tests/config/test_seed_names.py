@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from timegpt_assets.config.errors import ConfigError
-from timegpt_assets.config.settings import Settings, load_grid, load_settings
+from timegpt_assets.config.settings import Settings, load_settings
 
 SEED_FORECAST = """
 snapshot_preset: baseline
@@ -68,12 +68,9 @@ def test_a_calibration_method_nobody_knows_is_refused_where_it_was_written(tmp_p
         ("trading", "time_stop: 15:50", "trading.time_stop_et", "15:50:00"),
         ("trading", "c_stop: 0.5", "trading.s_stop", 0.5),
         ("trading", "c_take: 1.5", "trading.s_take", 1.5),
-        ("trading", "trading_grid: {enhancement: {c_stop: [2]}}", "trading.trading_grid.enhancement.s_stop", [2.0]),
         ("backtest", "forecast_gates: {rmae_lt: 0.9}", "gates.forecast_gates.rmae_lt", 0.9),
         ("backtest", "trading_gates: {hit_rate_gte: 0.5}", "gates.trading_gates.hit_rate_gte", 0.5),
         ("forecast", "snapshots_et: ['11:00']", "forecast.snapshot_presets.snapshots_et.times", ["11:00:00"]),
-        ("forecast", "horizons_min: [5, 10]", "forecast.horizons_min", [5, 10]),
-        ("forecast_grid", "horizons_min: [5, 10]", "forecast_grid.horizons", [5, 10]),
         ("calibration", "calibration_window_days: 20", "calibration.window_days", 20),
         ("dq_policy", "sustained_fill_run: 7", "dq_policy.sustained_ffill_run", 7),
     ],
@@ -97,11 +94,3 @@ def test_aliases_work_with_set_and_win_over_the_file() -> None:
     settings = load_settings(profile=None, config_dir=None, overrides=["trading.fee_bps=0.9"], environment={})
     assert settings.trading.fees_bps == {"default": 0.9}
     assert settings.origins["trading.fees_bps.default"] == "--set (as trading.fee_bps)"
-
-
-def test_a_bad_grid_file_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "mine.yaml").write_text("horizons: [0]\n")
-    with pytest.raises(ConfigError) as refused:
-        load_grid(tmp_path / "mine.yaml")
-    assert "mine.yaml: forecast_grid.horizons[0] = 0" in str(refused.value)
-    assert "forecast_grid.level_sets = (missing)" in str(refused.value)

@@ -23,6 +23,14 @@ from timegpt_assets.core.tables.gates import INSUFFICIENT
 MINUTE = timedelta(minutes=1)
 HALTED = "halted"
 """The reason of an entry that met no print, and of an exit that waited for one in vain."""
+EXITS = {
+    "stop": "s_stop sigma against the entry price was touched; a bar that touches both levels counts as the stop",
+    "take": "s_take sigma in favour of the entry price was touched",
+    "forecast_ts": "the forecast's own target_ts, where exit_at_forecast_ts holds",
+    "time_stop": "time_stop_et, or early_close_margin_min before an early close",
+    HALTED: "no print until the close: valued at the last one",
+}
+"""exit_reason -> what it means."""
 
 
 @dataclass(frozen=True, slots=True)

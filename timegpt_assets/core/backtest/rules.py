@@ -17,7 +17,11 @@ from timegpt_assets.core.tables.columns import WILDCARD
 
 BASIS_POINT = 1e-4
 REGULAR_CLOSE = time(16, 0)
-RULE_SETS = ("enhancement", "budget_sprint")
+RULE_SETS = {
+    "enhancement": ("q25 > 0 and q50 > k_sigma * sigma", "q75 < 0 and q50 < -k_sigma * sigma"),
+    "budget_sprint": ("q25 > round_trip and q50 >= k_sigma * sigma", "q75 < -round_trip and q50 <= -k_sigma * sigma"),
+}
+"""Rule set -> when it goes long and when short, in words the docs print; a test holds ``side`` against them."""
 BOOTSTRAPS = ("trade", "block")
 
 
@@ -30,7 +34,7 @@ class Rules:
     """When to enter and to leave; sigma multiples are of the forecast's sigma, the scale of y."""
 
     rule_set: str
-    """enhancement: q25 > 0, q50 > k_sigma sigma; budget_sprint: q25 > round-trip cost, abs(q50) >= k_sigma sigma."""
+    """One of RULE_SETS."""
     k_sigma: float
     s_stop: float
     s_take: float

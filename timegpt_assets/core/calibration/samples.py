@@ -28,13 +28,17 @@ class CalibrationError(ValueError):
     """Raised for a setting under which no honest model exists; names the days and the remedy."""
 
 
+def offsets(window_days: int, embargo_days: int) -> tuple[int, int]:
+    """Return the first and last session of a calibration window, counted from the day it calibrates."""
+    return -(window_days + embargo_days), -(1 + embargo_days)
+
+
 def window(day: date, *, window_days: int, embargo_days: int) -> tuple[date, date]:
     """Return the first and last session whose outcomes may calibrate ``day``.
 
     Raises CalibrationError when the window would end less than one whole session before the day.
     """
-    first = calendar.shifted(day, -(window_days + embargo_days))
-    last = calendar.shifted(day, -(1 + embargo_days))
+    first, last = (calendar.shifted(day, sessions) for sessions in offsets(window_days, embargo_days))
     if embargo_days < 1:
         raise CalibrationError(
             f"the calibration window {first}..{last} of {day} leaves {embargo_days} sessions between its end and the "

@@ -183,7 +183,7 @@ def _moments(panel: pl.DataFrame, spec: FrameSpec) -> pl.DataFrame:
     scaled = rows.with_columns(
         *exogenous.known(),
         *(pl.col(name).cast(pl.Float64) for name in exogenous.historic),
-        y=pl.col("y") / pl.col("target_scale"),
+        y=targets.scaled(pl.col("y"), pl.col("target_scale")),
     )
     numbers = pl.all_horizontal(pl.col(name).is_finite().fill_null(False) for name in ("y", *exogenous.names))
     kept = [name for name in HISTORY if name != "ds"]

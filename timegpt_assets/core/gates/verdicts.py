@@ -60,7 +60,7 @@ class TradingGate:
     oos_sharpe_gte: float
     hit_rate_gte: float
     stress_multiplier: float
-    """Cost multiplier at which P&L is judged: 1.5."""
+    """Cost multiplier at which P&L is judged."""
     stressed_pnl_gte: float
 
 
@@ -74,6 +74,12 @@ class Promotion:
     oos_sharpe_gte: float
     sharpe_cost_multiplier: float
     stressed_pnl_gt: float
+    pnl_cost_multiplier: float
+    min_observation_days: int
+    sharpe_daily_gte: float
+    max_drawdown_lte: float
+    reject_rate_lte: float
+    """Share of signals that the portfolio's limits refused."""
 
 
 def symbol_gates(
@@ -142,33 +148,57 @@ def trading_gate(
     live, names = _live(trading_scores.filter(symbol=WILDCARD))
     found, base = names.get(WILDCARD, ""), live.row(0, named=True) if live.height else None
     stressed = _at(cost_sensitivity, gate.stress_multiplier)
+    promoted = _at(cost_sensitivity, promotion.pnl_cost_multiplier)
     dear = _at(oos_summary, promotion.sharpe_cost_multiplier)
-    pnl, dear_sharpe = (
-        f"pnl_at_{gate.stress_multiplier:g}x_costs",
-        f"oos_sharpe_at_{promotion.sharpe_cost_multiplier:g}x_costs",
-    )
+    dear_sharpe = f"oos_sharpe_at_{promotion.sharpe_cost_multiplier:g}x_costs"
     days = Evidence(
         n=base["observation_days"] if base else 0, needed=gate.min_observation_days, unit="days", found=found
     )  # fmt: skip
     runs = Evidence(n=completed_runs, needed=gate.min_completed_runs, unit="completed runs")
     figure = partial(criteria.figure, needed=gate.min_observation_days, found=found)
     oos = _at(oos_summary, 1.0)
+    least = gate.stressed_pnl_gte
     of_gate = [
         criteria.count("observation_days", days),
         criteria.count("completed_runs", runs),
         figure(oos, "sharpe_daily", criterion="oos_sharpe", relation=">=", threshold=gate.oos_sharpe_gte),
         figure(base, "hit_rate", criterion="hit_rate", relation=">=", threshold=gate.hit_rate_gte),
-        figure(stressed, "net_pnl", criterion=pnl, relation=">=", threshold=gate.stressed_pnl_gte),
+        figure(stressed, "net_pnl", criterion=_pnl_at(gate.stress_multiplier), relation=">=", threshold=least),
     ]
     of_promotion = [
         figure(dear, "sharpe_daily", criterion=dear_sharpe, relation=">=", threshold=promotion.oos_sharpe_gte),
-        figure(stressed, "net_pnl", criterion=pnl, relation=">", threshold=promotion.stressed_pnl_gt),
+        figure(
+            promoted,
+            "net_pnl",
+            criterion=_pnl_at(promotion.pnl_cost_multiplier),
+            relation=">",
+            threshold=promotion.stressed_pnl_gt,
+        ),
+        *_hard_criteria(base, promotion, found),
     ]
     rows = [
         *({"gate": "trading_gate", "symbol": WILDCARD, **row} for row in of_gate),
         *({"gate": "promotion", "symbol": WILDCARD, **row} for row in of_promotion),
     ]
     return _gates(rows, month, as_of)
+
+
+def _pnl_at(multiplier: float) -> str:
+    return f"pnl_at_{multiplier:g}x_costs"
+
+
+def _hard_criteria(base: Mapping[str, Any] | None, asked: Promotion, found: str) -> list[dict[str, Any]]:
+    """Return the rows of what nothing is promoted without: enough days, and risk within its bounds on them."""
+    days = Evidence(
+        n=base["observation_days"] if base else 0, needed=asked.min_observation_days, unit="days", found=found
+    )
+    measured = {name: Estimate(base[name] if base else None) for name in ("max_drawdown", "reject_rate")}
+    return [
+        criteria.count("observation_days", days),
+        criteria.judged("sharpe_daily", criteria.estimate(base, "sharpe_daily"), ">=", asked.sharpe_daily_gte, days),
+        criteria.judged("max_drawdown", measured["max_drawdown"], "<=", asked.max_drawdown_lte, days),
+        criteria.judged("reject_rate", measured["reject_rate"], "<=", asked.reject_rate_lte, days),
+    ]
 
 
 def promotion(

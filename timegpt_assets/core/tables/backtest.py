@@ -25,9 +25,7 @@ _TRADE = (
         "ev": Column(pl.Float64, "expected value after costs, log return"),
         "sigma": Column(pl.Float64, "volatility at the snapshot, scale of y"),
         "entry_reason": Column(pl.String, "rule that entered, or why there was no fill (halted)"),
-        "exit_reason": Column(
-            pl.String, "stop, take, forecast_ts, time_stop, halted (no print until the close); empty when not filled"
-        ),
+        "exit_reason": Column(pl.String, "why it was left (docs/reference/rules.md); empty when not filled"),
         "eligibility": Column(pl.String, "verdict of symbol_gates that let it trade"),
     }
     | SOURCES

@@ -507,3 +507,10 @@ def test_the_loop_equals_a_clerk_with_a_pencil(seed: int) -> None:
 def test_the_same_input_gives_the_same_rows_twice() -> None:
     made, market = signals(3, ("AAA", "BBB"), DAYS), walk(3, ("AAA", "BBB"), DAYS)
     assert traded(made, market, rules=EAGER).equals(traded(made, market, rules=EAGER))
+
+
+def test_every_exit_reason_is_told_in_the_docs_and_none_besides() -> None:
+    made, market = signals(3, ("AAA", "BBB"), DAYS), walk(3, ("AAA", "BBB"), DAYS)
+    seen = set(traded(made, market, rules=EAGER)["exit_reason"]) - {""}
+    assert seen <= set(event_loop.EXITS)
+    assert set(event_loop.EXITS) == {"stop", "take", "forecast_ts", "time_stop", "halted"}

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
+from itertools import combinations_with_replacement
 
 import polars as pl
 import pytest
@@ -128,3 +129,24 @@ def test_stop_and_take_stand_on_either_side_of_the_entry(sigma: float, price: fl
 def test_a_stronger_median_is_never_sized_smaller(first: float, second: float) -> None:
     small, large = sorted([first, second])
     assert judged(q50=small)["size"] <= judged(q50=large)["size"] <= RULES.cap_per_trade
+
+
+EDGES = (-0.02, -0.01, -0.005, 0.0, 0.005, 0.01, 0.02)
+"""Values on both sides of every threshold, and on it: sigma is 0.01, a round trip 0.005."""
+
+
+@pytest.mark.parametrize("rule_set", sorted(trading.RULE_SETS))
+def test_what_the_docs_say_of_a_rule_set_is_what_is_entered(rule_set: str) -> None:
+    rules, seen = replace(RULES, rule_set=rule_set, k_sigma=1.0), set[int]()
+    for q25, q50, q75 in combinations_with_replacement(EDGES, 3):
+        row = {"q25": q25, "q50": q50, "q75": q75, "sigma": 0.01, "round_trip": 0.005}
+        side = pl.DataFrame([row]).select(trading.side(rules)).item()
+        long, short = (_holds(text, {**row, "k_sigma": rules.k_sigma}) for text in trading.RULE_SETS[rule_set])
+        assert side == (1 if long else -1 if short else 0), row
+        seen.add(side)
+    assert seen == {-1, 0, 1}
+
+
+def _holds(text: str, values: dict[str, float]) -> bool:
+    """Return whether the condition holds, read as a person reads it."""
+    return all(eval(part, {"__builtins__": {}}, values) for part in text.split(" and "))  # noqa: S307  the docs' own text

@@ -5,19 +5,17 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.config import core_inputs
 from timegpt_assets.core import calendar
-from timegpt_assets.core.calibration import applied, models, rolling, samples
+from timegpt_assets.core.calibration import applied, models, samples
 from timegpt_assets.core.calibration.methods import METHODS, CalibrationSpec
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS, FORECASTS
 from timegpt_assets.core.tables.columns import QUANTILES
 from timegpt_assets_tests import outcome_sets
-from timegpt_assets_tests.core.calibration.pools import calibration_spec
 
 LEVELS = (50, 80, 95)
 
@@ -118,48 +116,6 @@ def test_a_window_that_saw_too_much_is_told_with_its_dates(made_up: pl.DataFrame
     assert f"allowed are {first}..{last}" in told[0]
     assert str(day) in told[0]
     assert samples.breaches(found, window_days=rule.window_days, embargo_days=2) != []
-
-
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("window_days", [19, 20, 25, 30, 40])
-def test_rolling_half_widths_equal_a_clerks_sort_of_each_window(level: int, window_days: int) -> None:
-    rng = np.random.default_rng(level)
-    scores = rng.gamma(2, 1, size=(90, 4)).round(2)
-    scores[rng.random(90) < 0.2, 3] = np.nan
-    found = rolling.half_widths(scores, levels=[level], window_days=window_days, embargo_days=1, min_samples=12)[level]
-    for t in range(90):
-        for cell in range(4):
-            past = [v for v in scores[max(t - window_days - 1, 0) : max(t - 1, 0), cell] if not np.isnan(v)]
-            seat = -(-(len(past) + 1) * level // 100)
-            expected = sorted(past)[seat - 1] if len(past) >= 12 and seat <= len(past) else np.nan
-            assert found[t, cell] == expected or (np.isnan(found[t, cell]) and np.isnan(expected))
-
-
-def test_rolling_half_widths_equal_the_models_of_each_day(made_up: pl.DataFrame) -> None:
-    rule = calibration_spec(window_days=12, min_samples_cell=5, min_samples=10_000)
-    days = made_up["day"].unique().sort().to_list()
-    axis = [d for d in (calendar.shifted(days[0], i) for i in range(len(days))) if d <= days[-1]]
-    assert axis == days
-    found, _ = walked(made_up, days, rule)
-    timed = made_up.with_columns(samples.snapshot_time(), z=(pl.col("y") - pl.col("q50")).abs() / pl.col("sigma"))
-    wide = timed.pivot(["symbol", "snapshot_time"], index="day", values="z").sort("day")
-    cells = timed.select("symbol", "snapshot_time").unique(maintain_order=True).rows()
-    scores = wide.drop("day").to_numpy()
-    wide_enough = rolling.half_widths(scores, levels=LEVELS, window_days=12, embargo_days=1, min_samples=5)
-    for level, widths in wide_enough.items():
-        own = {
-            row[:3]: row[3]
-            for row in found.filter(level=level).select("day", "symbol", "snapshot_time", "half_width").rows()
-        }
-        for t, day in enumerate(days):
-            for cell, (symbol, at) in enumerate(cells):
-                expected = own[day, symbol, at]
-                assert (expected is None and np.isnan(widths[t, cell])) or widths[t, cell] == expected
-
-
-def test_an_embargo_of_nothing_is_refused_by_the_fast_path_too() -> None:
-    with pytest.raises(samples.CalibrationError, match=r"Set calibration\.embargo_days to 1 or more"):
-        rolling.half_widths(np.zeros((5, 2)), levels=[50], window_days=3, embargo_days=0, min_samples=1)
 
 
 BAD = {

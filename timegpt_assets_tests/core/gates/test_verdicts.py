@@ -44,7 +44,17 @@ TRADING = gates.TradingGate(
     stressed_pnl_gte=0.0,
 )
 PROMOTION = gates.Promotion(
-    pit_dev_max=0.03, rmae_max=0.7, dm_p_lt=0.05, oos_sharpe_gte=0.5, sharpe_cost_multiplier=1.5, stressed_pnl_gt=0.0
+    pit_dev_max=0.03,
+    rmae_max=0.7,
+    dm_p_lt=0.05,
+    oos_sharpe_gte=0.5,
+    sharpe_cost_multiplier=1.5,
+    stressed_pnl_gt=0.0,
+    pnl_cost_multiplier=1.5,
+    min_observation_days=14,
+    sharpe_daily_gte=0.7,
+    max_drawdown_lte=0.1,
+    reject_rate_lte=0.2,
 )
 
 
@@ -244,6 +254,7 @@ def trading_rows(
     stressed: pl.DataFrame | None = None,
     oos: pl.DataFrame | None = None,
     runs: int = 60,
+    promotion: gates.Promotion = PROMOTION,
 ) -> pl.DataFrame:
     return gates.trading_gate(
         figures(TRADING_SCORES) if scored is None else scored,
@@ -252,8 +263,39 @@ def trading_rows(
         **MONTH,  # type: ignore[arg-type]
         completed_runs=runs,
         gate=TRADING,
-        promotion=PROMOTION,
+        promotion=promotion,
     )
+
+
+@pytest.mark.parametrize(
+    ("criterion", "changed"),
+    [
+        ("sharpe_daily", {"sharpe_daily": 0.69}),
+        ("max_drawdown", {"max_drawdown": 0.11}),
+        ("reject_rate", {"reject_rate": 0.21}),
+    ],
+)
+def test_each_hard_metric_stands_in_the_way_of_a_promotion(criterion: str, changed: dict[str, float]) -> None:
+    frame = trading_rows(figures(TRADING_SCORES, **changed))
+    assert failures(frame) == {("promotion", "*", criterion)}
+
+
+def test_hard_metrics_need_their_own_days_of_observation() -> None:
+    few = trading_rows(figures(TRADING_SCORES, days=13)).filter(gate="promotion")
+    hard = few.filter(pl.col("criterion").is_in(["observation_days", "sharpe_daily", "max_drawdown", "reject_rate"]))
+    assert hard.height == 4
+    assert not hard["passed"].any()
+    assert hard["reason"].str.starts_with("insufficient_observation: 13 days, 14 needed").all()
+    enough = trading_rows(figures(TRADING_SCORES, days=14)).filter(gate="promotion", criterion="observation_days")
+    assert enough["passed"].all()
+
+
+def test_promotion_reads_the_pnl_at_its_own_multiple() -> None:
+    stressed = pl.concat(
+        [figures(COST_SENSITIVITY), figures(COST_SENSITIVITY, net_pnl=-1.0)[1:].with_columns(cost_multiplier=2.0)]
+    )
+    frame = trading_rows(stressed=stressed, promotion=replace(PROMOTION, pnl_cost_multiplier=2.0))
+    assert failures(frame) == {("promotion", "*", "pnl_at_2x_costs")}
 
 
 def test_a_good_account_passes() -> None:

@@ -1,0 +1,17 @@
+"""The section about what starts by itself: when the schedule asks, how often sensors look.
+
+Belongs here: automation. What each key means stands in configs/automation.yaml.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from timegpt_assets.config.base import PLACE, Count, Section
+
+
+class Automation(Section):
+    """When schedule and sensors ask; no number depends on it."""
+
+    after_the_close: Annotated[str, Field(pattern=r"^\S+( \S+){4}$"), PLACE]
+    look_every_sec: Annotated[Count, PLACE]
