@@ -75,6 +75,7 @@ def test_one_bad_file_is_one_verdict_and_its_name_is_shown_escaped(tmp_path: Pat
     assert r"\x1b[31m[bold]EVIL.csv" in done.output
     assert "without a ticker" in done.output
     assert symbols(tmp_path) == ["AAPL"]
+    assert not [file for file in files(tmp_path / "in") if "\x1b" in file.shown]
 
 
 @pytest.mark.parametrize("template", ["../{ticker}/{yyyy_mm}.parquet", "/elsewhere/{ticker}/{yyyy_mm}.parquet"])
