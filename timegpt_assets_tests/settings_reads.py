@@ -26,6 +26,7 @@ class Reads:
 
     def __init__(self) -> None:
         self.by_asset: dict[str, set[str]] = defaultdict(set)
+        self.by_anybody: set[str] = set()
         self._whose: str | None = None
 
     @contextmanager
@@ -37,6 +38,7 @@ class Reads:
 
     def __call__(self, key: str) -> None:
         """Write the key down for the asset on whose behalf it is read; planners and triggers are nobody's asset."""
+        self.by_anybody.add(key)
         if self._whose:
             self.by_asset[self._whose].add(key)
             return
@@ -68,7 +70,7 @@ class Recorded:
             return found.fget(self)
         if name == "digest":  # reads every key to look for a few, which are told by name
             return value
-        if name == "model_dump":
+        if name == "model_dump" and len(self._path) > 1:  # whole sections are shown, which is no use of them
             self._reads(".".join(self._path))
         elif isinstance(found, FunctionType):
             return MethodType(found, self)

@@ -6,6 +6,7 @@ Guards against an asset that comes to read a setting which its lineage id does n
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -54,9 +55,14 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def reads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+def seen() -> Reads:
+    return Reads()
+
+
+@pytest.fixture(scope="module")
+def reads(seen: Reads, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """Return asset -> the keys it reads, seen in a run of the whole graph and in the making of paid requests."""
-    seen, load = Reads(), roads.load_runtime
+    load = roads.load_runtime
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(roads, "load_runtime", lambda *a, **k: _recorded(load(*a, **k), seen))
         with roads.road(tmp_path_factory.mktemp("reads"), base=roads.TINY, pictures=False) as road:
@@ -189,3 +195,26 @@ def test_a_model_renames_no_feature_and_a_feature_no_bar(settings: Settings) -> 
     assert {asset for asset in before if before[asset] != other[asset]} <= below({"answers"})
     off = ids(changed(settings, "features.groups"))
     assert {asset for asset in before if before[asset] != off[asset]} == below({"features"})
+
+
+READ_ELSEWHERE = {
+    "data.recent_sessions": "engine/daily.py",
+    "data.dagster_home": "cli/context.py",
+    "importing": "cli/importing.py",
+    "events.calendar_names": "runtime.py",
+    "forecast.api_budget.single_writer": "config/checks.py",
+}
+"""Keys that no run of the graph reads -> the file that does: planning, importing, a file that is named, a refusal."""
+
+
+def test_every_setting_is_read_by_something_that_runs(
+    settings: Settings, seen: Reads, reads: dict[str, set[str]]
+) -> None:
+    keys = [".".join(p) for s in SECTIONS for p, _ in flat(getattr(settings, s).model_dump(), (s,))]
+    unread = {key for key in keys if not any(key == r or key.startswith(f"{r}.") for r in seen.by_anybody)}
+    told = {key for key in keys if any(key == r or key.startswith(f"{r}.") for r in READ_ELSEWHERE)}
+    assert unread - told == set(), "read by nobody: take it out, or let something stand on it"
+    assert reads
+    package = Path(definitions.__file__).parent
+    for key, file in READ_ELSEWHERE.items():
+        assert f".{key.split('.')[-1]}" in (package / file).read_text(), key
