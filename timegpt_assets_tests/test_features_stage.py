@@ -82,8 +82,8 @@ def test_the_panel_has_every_minute_whatever_was_dropped(made: Road):
 
 
 def test_blocks_of_one_day_store_the_same_bytes(made: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(matrix, "BLOCK_DAYS", 1)
-    monkeypatch.setattr(declare, "BLOCK_DAYS", 1)
+    monkeypatch.setattr(matrix, "CHUNK_DAYS", 1)
+    monkeypatch.setattr(declare, "CHUNK_DAYS", 1)
     places = files(made.root.parents[1])
     with road(tmp_path, *places, base=TINY) as own:
         own.run(DAYS, assets=["panel", "snapshots"])

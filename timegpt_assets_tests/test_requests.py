@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -118,10 +118,10 @@ def test_the_bytes_of_a_request_do_not_change_when_later_bars_do(tmp_path: Path)
 def test_the_forward_label_planted_in_y_is_seen_by_that_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = framing.frames
 
-    def leaking(panel: pl.DataFrame, asked: pl.DataFrame, **given: Any) -> tuple[Frame, ...]:
+    def leaking(panel: pl.DataFrame, asked: pl.DataFrame, spec: framing.FrameSpec, *, day: date) -> tuple[Frame, ...]:
         """Return frames whose y at each minute is the return that begins there, made from the whole day's prices."""
         ahead = pl.col("clock_price").shift(-15).over("symbol", "day")
-        return honest(panel.with_columns(clock_price=pl.coalesce(ahead, "clock_price")), asked, **given)
+        return honest(panel.with_columns(clock_price=pl.coalesce(ahead, "clock_price")), asked, spec, day=day)
 
     monkeypatch.setattr(framing, "frames", leaking)
     told, bent = bodies(tmp_path / "a"), bodies(tmp_path / "b", bent=True)

@@ -65,11 +65,11 @@ def test_a_daemon_makes_the_revised_days_again_and_then_rests(home, daemon, tmp_
     store = ParquetStore(LocalStore(tmp_path / "storage_root"))
     before = store.read_facts("bars/raw_bars", DAYS[:3])
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        invalidate = time.monotonic() + 240
+        deadline = time.monotonic() + 240
         asked = dg.RunsFilter(job_name="refresh_bars")
         while not any(run.is_finished for run in instance.get_runs(asked)):
             assert daemon.poll() is None, (tmp_path / "daemon.log").read_text()[-3000:]
-            assert time.monotonic() < invalidate, (tmp_path / "daemon.log").read_text()[-3000:]
+            assert time.monotonic() < deadline, (tmp_path / "daemon.log").read_text()[-3000:]
             time.sleep(1)
         (run,) = instance.get_runs(asked)
         assert run.status == dg.DagsterRunStatus.SUCCESS

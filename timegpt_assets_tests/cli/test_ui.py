@@ -75,13 +75,13 @@ class UI:
 
     def ended(self, run_id: str) -> tuple[str, str]:
         """Wait for the run and return its status, and what its failure says."""
-        invalidate = time.monotonic() + 120
+        deadline = time.monotonic() + 120
         while True:
             found = self.asked(OUTCOME, id=run_id)
             if (status := found["runOrError"]["status"]) in ("SUCCESS", "FAILURE", "CANCELED"):
                 errors = [event["error"] for event in found["logsForRun"]["events"] if event.get("error")]
                 return status, " ".join(link["error"]["message"] for e in errors for link in e["errorChain"])
-            assert time.monotonic() < invalidate, status
+            assert time.monotonic() < deadline, status
             time.sleep(0.3)
 
 

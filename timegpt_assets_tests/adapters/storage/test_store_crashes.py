@@ -29,9 +29,9 @@ from functools import cache
 import polars as pl
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
-from timegpt_assets.adapters.storage.gcs import Bucket
+from timegpt_assets.adapters.storage.gcs import GcsStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
-from timegpt_assets.adapters.storage.object_store import Folder
+from timegpt_assets.adapters.storage.object_store import LocalStore
 from pathlib import Path
 
 url, bucket, base, asset, day = sys.argv[1:]
@@ -40,9 +40,9 @@ def write(rounds, seed, symbols):
     if url.startswith("http"):
         options = {"api_endpoint": url}
         client = storage.Client(project="test", credentials=AnonymousCredentials(), client_options=options)
-        store = ParquetStore(Bucket(lambda: client, bucket, "tables"))
+        store = ParquetStore(GcsStore(lambda: client, bucket, "tables"))
     else:
-        store = ParquetStore(Folder(Path(url)))
+        store = ParquetStore(LocalStore(Path(url)))
     frames = {symbol: pl.read_parquet(f"{base}/{symbol}") for symbol in symbols}
     for i in range(rounds):
         for symbol in symbols:
@@ -140,9 +140,9 @@ def alive(pid: int) -> bool:
 
 def until(happened: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait for something to happen."""
-    invalidate = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     while not happened():
-        assert time.monotonic() < invalidate, "it never happened"
+        assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.0005)
 
 
