@@ -1,7 +1,7 @@
 """The project's definitions under a clock that a test moves, for a daemon in a process of its own.
 
 ``python -m dagster._daemon run -m timegpt_assets_tests.automation.moved_clock``: the time stands in the file that
-MOVED_CLOCK names, and the sensor looks every second.
+MOVED_CLOCK names.
 """
 
 import os
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import dagster as dg
 
-from timegpt_assets.automation import day
 from timegpt_assets.definitions import build_definitions, load_runtime
 
 
@@ -23,5 +22,4 @@ def now() -> datetime:
 @dg.definitions
 def defs() -> dg.Definitions:
     """Return the definitions of the environment's settings, under the moved clock."""
-    day.EVERY_SEC = 1
     return build_definitions(replace(load_runtime(), clock=now))

@@ -115,6 +115,7 @@ def test_a_daemon_makes_a_late_day_when_its_bars_come_and_after_three_days_witho
     source.mkdir()
     places = [f"data.{name}={tmp_path / name}" for name in ("storage_root", "artifacts_root", "dagster_home")]
     settings = [*TINY, "universe.tickers=[AAPL, META]", "universe.context=[SPY]", "data.start_date=2025-01-27"]
+    settings += ["automation.look_every_sec=1"]
     monkeypatch.setenv("TIMEGPT_ASSETS_SET", "\n".join([*settings, f"data.root={source}", *places]))
     monkeypatch.setenv("TIMEGPT_ASSETS_PROFILE", "dev")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster_home"))
