@@ -32,12 +32,11 @@ from timegpt_assets.config.layers import (
 from timegpt_assets.config.market import Data, DqPolicy, Events, Features, Importing, Universe
 from timegpt_assets.config.schema import SECTIONS, dotted, marked
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
+from timegpt_assets.core.tables.columns import RUN_SOURCES
 
 SHIPPED = File(__file__).parents[2] / "configs"
 PROFILES = ("demo", "dev", "offline", "prod")
 DEFAULT_PROFILE = "demo"
-RUN_SOURCES = {"demo": "smoke", "dev": "maintenance", "offline": "maintenance", "prod": "prod"}
-"""Profile -> the run_source of what is asked under it; offline asks nobody, so its rows carry what was stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,10 +19,9 @@ from timegpt_assets.core.forecasts import plausibility
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.forecasts.quantiles import violations
 from timegpt_assets.core.schema import TIME
-from timegpt_assets.core.tables.columns import SOURCES
+from timegpt_assets.core.tables.columns import RUN_SOURCES, SOURCES
 
 PAID_BACKENDS = BACKEND, BULK_BACKEND = "nixtla", "nixtla_cross_validation"
-RUN_SOURCES = {"demo": "smoke", "dev": "maintenance", "offline": "maintenance", "prod": "prod"}
 LEAST_INPUT, MOST_ROWS = 8, 1_000_000
 """What a model can read: calls on fewer rows would be paid for a guess, more than a million rows no request holds."""
 _REMEDY = "It is spent, kept in the cache and not asked again. Report it to the provider; --reask pays for another."

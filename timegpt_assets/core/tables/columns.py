@@ -20,6 +20,8 @@ SOURCES = {
 }
 SOURCE_KEY = tuple(SOURCES)
 """Names of the three sources, in order: rows of different sources are never pooled nor compared."""
+RUN_SOURCES = {"demo": "smoke", "dev": "maintenance", "offline": "maintenance", "prod": "prod"}
+"""Profile -> the run_source of what is asked under it; offline asks nobody, so its rows carry what was stored."""
 WILDCARD = "*"
 """Where a symbol, a source or a snapshot time stands otherwise: all of them together, or those that are not named."""
 MADE_BY = {
