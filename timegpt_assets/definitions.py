@@ -25,9 +25,9 @@ from timegpt_assets.config.errors import ConfigError, Fault
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.engine.home_owner import claim
 from timegpt_assets.engine.lineages import lineage_records
+from timegpt_assets.instance.run_launcher import owned_in_process
 from timegpt_assets.io_managers import TableIOManager
 from timegpt_assets.partitions import graph_context
-from timegpt_assets.run_launcher import owned_in_process
 from timegpt_assets.runtime import Runtime
 
 PROJECT = Path(__file__).resolve().parents[1]

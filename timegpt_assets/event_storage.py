@@ -37,7 +37,7 @@ from dagster._utils.concurrency import ConcurrencyClaimStatus
 from sqlalchemy import Connection, ScalarSelect, and_, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from timegpt_assets import run_owners
+from timegpt_assets.instance import run_owners
 
 HOMELESS = ".dagster/homeless"
 """Where events go when a tool (``dg check defs``) opens an instance of its own without a DAGSTER_HOME."""

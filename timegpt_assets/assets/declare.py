@@ -17,7 +17,7 @@ from timegpt_assets.adapters.storage.parquet_files import Facts
 from timegpt_assets.adapters.storage.parquet_store import Partitions, missing_partition
 from timegpt_assets.core import calendar
 from timegpt_assets.core.schema import Table
-from timegpt_assets.dagster_internals import note_partitions
+from timegpt_assets.instance.internals import note_partitions
 from timegpt_assets.io_managers import AnswersIOManager
 from timegpt_assets.partitions import GraphContext, month_window, months_of
 

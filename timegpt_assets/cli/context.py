@@ -17,7 +17,6 @@ import yaml
 from dagster._check import CheckError
 from sqlalchemy.exc import SQLAlchemyError
 
-from timegpt_assets import run_owners
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.cli.terminal import Terminal
@@ -27,6 +26,7 @@ from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine
 from timegpt_assets.engine.home_owner import claim
 from timegpt_assets.engine.plans import RangeRun
+from timegpt_assets.instance import run_owners
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.runtime import Runtime
 

@@ -18,8 +18,8 @@ from timegpt_assets.engine.deliveries import BARS, RAW_BARS
 from timegpt_assets.engine.inventory import NOT_THERE, Inventory, inventory
 from timegpt_assets.engine.plans import AssetNode, PartitionRef, RangeRun, closures, range_runs
 from timegpt_assets.engine.stale import Ages, input_windows
+from timegpt_assets.instance.run_owners import owned
 from timegpt_assets.partitions import REASK
-from timegpt_assets.run_owners import owned
 from timegpt_assets.runtime import Runtime
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"

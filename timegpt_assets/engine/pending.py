@@ -13,8 +13,8 @@ from typing import Any
 import dagster as dg
 import orjson
 
-from timegpt_assets.dagster_internals import keep_text, kept_text
 from timegpt_assets.engine.engine import Outcome
+from timegpt_assets.instance.internals import keep_text, kept_text
 
 _KEY = "timegpt_assets/pending"
 _DAMAGED = f"{_KEY}/damaged"

@@ -23,10 +23,10 @@ from timegpt_assets.cli.context import CommandContext, opened
 from timegpt_assets.core import calendar
 from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.bars.quality_rules import QualityPolicy
-from timegpt_assets.dagster_internals import note_partitions
 from timegpt_assets.definitions import build_definitions, load_runtime
 from timegpt_assets.engine.engine import QUIET, RANGE_END, RANGE_START
 from timegpt_assets.engine.stages import STAGES
+from timegpt_assets.instance.internals import note_partitions
 from timegpt_assets.partitions import by_day, grid
 
 FIRST, LAST = date(2018, 2, 16), date(2018, 4, 20)

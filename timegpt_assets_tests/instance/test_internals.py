@@ -18,17 +18,17 @@ from dagster._core.execution.context import metadata_logging
 from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
-from timegpt_assets import dagster_internals
 from timegpt_assets.adapters.timegpt.sdk import SdkRequests
 from timegpt_assets.definitions import PROJECT
 from timegpt_assets.engine import pending
+from timegpt_assets.instance import internals
 
 PACKAGE = PROJECT / "timegpt_assets"
 DOORS = {
-    "dagster_internals.py",
+    "instance/internals.py",
     "event_storage.py",
-    "run_launcher.py",
-    "run_owners.py",
+    "instance/run_launcher.py",
+    "instance/run_owners.py",
     "cli/ui.py",  # the webserver and the daemon are started in this process, which has no public entry
     "cli/context.py",  # Dagster raises CheckError at people, and exports it nowhere
 }
@@ -119,7 +119,7 @@ def noted(context_of: Any = None) -> dict[str, dict[str, Any]]:
     @dg.asset(partitions_def=days, backfill_policy=policy)
     def three(context: dg.AssetExecutionContext) -> None:
         context.add_asset_metadata({"before": 1}, partition_key="b")
-        dagster_internals.note_partitions(context, {key: {"rows": n} for n, key in enumerate("abc")})
+        internals.note_partitions(context, {key: {"rows": n} for n, key in enumerate("abc")})
 
     tags = {"dagster/asset_partition_range_start": "a", "dagster/asset_partition_range_end": "c"}
     with dg.DagsterInstance.ephemeral() as instance:
@@ -146,8 +146,8 @@ def test_notes_are_put_beside_all_partitions_at_once() -> None:
 def test_without_the_private_names_notes_take_the_public_road_and_say_so_once(
     hidden: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dagster_internals, "_noted_at_once", _gone(hidden))  # Dagster itself still needs the name
-    dagster_internals._say.cache_clear()
+    monkeypatch.setattr(internals, "_noted_at_once", _gone(hidden))  # Dagster itself still needs the name
+    internals._say.cache_clear()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert noted() == NOTED
@@ -155,7 +155,7 @@ def test_without_the_private_names_notes_take_the_public_road_and_say_so_once(
     told = [str(w.message) for w in caught if "one by one" in str(w.message)]
     assert len(told) == 1
     assert hidden in told[0]
-    assert told[0].endswith(dagster_internals.REMEDY)
+    assert told[0].endswith(internals.REMEDY)
 
 
 def _gone(name: str) -> Any:
@@ -168,18 +168,16 @@ def _gone(name: str) -> Any:
 def test_without_the_cursor_storage_what_waits_is_kept_in_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dagster_internals._say.cache_clear()
+    internals._say.cache_clear()
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        dagster_internals.keep_text(instance, "a/b", "one")
-        assert dagster_internals.kept_text(instance, "a/b") == "one"
+        internals.keep_text(instance, "a/b", "one")
+        assert internals.kept_text(instance, "a/b") == "one"
         monkeypatch.delattr(dg.DagsterInstance, "daemon_cursor_storage")
         with pytest.warns(UserWarning, match=r"daemon_cursor_storage.*kept in a file"):
-            assert dagster_internals.kept_text(instance, "a/b") is None
-        dagster_internals._say.cache_clear()
+            assert internals.kept_text(instance, "a/b") is None
+        internals._say.cache_clear()
         with pytest.warns(UserWarning, match="kept in a file") as caught:
-            dagster_internals.keep_text(instance, "a/b", "two")
-        assert (
-            dagster_internals.kept_text(instance, "a/b") == "two"
-        )  # said once a process: a second warning is an error
+            internals.keep_text(instance, "a/b", "two")
+        assert internals.kept_text(instance, "a/b") == "two"  # said once a process: a second warning is an error
         assert pending.waiting(instance) == []
         assert len(caught) == 1

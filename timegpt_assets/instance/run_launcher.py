@@ -17,8 +17,8 @@ from dagster._core.executor.in_process import InProcessExecutor
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from timegpt_assets import run_owners
 from timegpt_assets.adapters.ledger.process_identity import is_known_dead, is_on_this_machine
+from timegpt_assets.instance import run_owners
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
