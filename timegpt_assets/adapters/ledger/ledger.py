@@ -98,11 +98,13 @@ class BudgetLedger:
         the limits without being reserved. Raises BudgetExceeded or Frozen, with nothing reserved.
         """
         with self.store.writing() as connection:
+            # something sent was orphaned: its bytes may lie in the cache, so the caller looks again before it buys
             if self._settle_dead(connection):
                 return {}
             free = self._free(connection, entries, account.host)
             if free or to_come:
                 limits.require_thawed(connection)
+                # all or nothing, in one transaction: two processes can never each take half of a day they cannot finish
                 needed = len(free) + to_come
                 limits.require(connection, account, budget_run_id, day=self._day(account), needed=needed)
             return {entry.request_hash: self._insert(connection, entry, account, budget_run_id) for entry in free}
@@ -114,14 +116,17 @@ class BudgetLedger:
         """
         with self.store.writing() as connection:
             row = connection.execute(sa.select(CALLS).where(CALLS.c.id == call.id)).mappings().one()
+            # asked at the last moment: a machine may have slept through its lease between reserve and send
             if row["state"] != RESERVED or row["owner"] != owner():
                 raise NotSent(f"The reservation of call {call.id} ran out ({row['state']}). Run again.")
             limits.require_thawed(connection)
             today = self._day(account)
+            # midnight passed between reserving and sending: the call belongs to the day on which it is spent
             if today != row["budget_day"]:
                 run = row["budget_run_id"]
                 limits.require(connection, account, run, day=today, needed=1, but=call.id)
             now = self._now(connection)
+            # all of this process's: the day's last call waits behind every other one and must not run out meanwhile
             self._renew_leases(connection, now)
             if (wait := limits.pause(connection, account, now)) > 0:
                 return wait
@@ -197,6 +202,7 @@ class BudgetLedger:
         """
         with self.store.writing() as connection:
             self._settle_dead(connection)
+            # a process is between storing bytes and telling us: adopting now would file its live answer as a stranger's
             if self._is_in_flight(connection, host, request_hash):
                 return False
             ours = self._own_call(connection, host, request_hash, record.get("attempt"))
@@ -289,8 +295,10 @@ class BudgetLedger:
         taken = (CALLS.c.host == host) & CALLS.c.state.in_(TAKEN) & ~CALLS.c.void & same
         wanted = sa.select(CALLS.c.id, CALLS.c.state, CALLS.c.request_hash, CALLS.c.snapshot_key)
         rows = connection.execute(wanted.where(taken)).all()
+        # two snapshots may have the same body: one call answers both
         once = {entry.request_hash: entry for entry in entries}.values()
         held = [entry for entry in once if any(_holds(row, entry) for row in rows)]
+        # one part of a moment held: the others wait with it, since whoever holds it may have cut the universe otherwise
         moments = {entry.moment for entry in held if entry.moment}
         return [entry for entry in once if entry not in held and entry.moment not in moments]
 
@@ -304,6 +312,7 @@ class BudgetLedger:
         state: str = RESERVED,
     ) -> LedgerEntry:
         same = (CALLS.c.host == account.host) & (CALLS.c.request_hash == entry.request_hash)
+        # attempts are numbered on: the unique key of host, hash and attempt is what forbids a row counted twice
         last = connection.execute(sa.select(sa.func.max(CALLS.c.attempt)).where(same)).scalar()
         attempt = (last or 0) + 1
         row = {
@@ -327,6 +336,7 @@ class BudgetLedger:
 
     def _answer(self, connection: sa.Connection, entry: LedgerEntry) -> None:
         mine = (CALLS.c.request_hash == entry.request_hash) & (CALLS.c.attempt == entry.attempt)
+        # UNKNOWN too: a lost answer whose bytes turn up is an answer; REFUNDED never was one
         allowed = mine & CALLS.c.state.in_((SENT, UNKNOWN, ANSWERED))
         connection.execute(sa.update(CALLS).where(allowed).values(state=ANSWERED, void=False))
         self._write_record(connection, entry)
@@ -337,6 +347,7 @@ class BudgetLedger:
         mine = (CALLS.c.request_hash == entry.request_hash) & (CALLS.c.attempt == entry.attempt)
         if connection.execute(sa.select(CALLS.c.id).where(same & mine)).first() is None:
             return set()
+        # void and not deleted: what was spent stays in the books
         others = same & ~mine
         hashes = set(connection.execute(sa.select(CALLS.c.request_hash).where(others)).scalars())
         connection.execute(sa.update(CALLS).where(others).values(void=True))
@@ -388,6 +399,7 @@ class BudgetLedger:
 
 def _holds(row: sa.Row[Any], entry: LedgerEntry) -> bool:
     """Return whether the call stands in the way of the entry: not when its answer is the one to be replaced."""
+    # by body or by snapshot: a bar revised since gives the same question other bytes
     is_same = entry.request_hash == row.request_hash or entry.snapshot_key == row.snapshot_key
     return is_same and not (row.state == ANSWERED and row.id <= entry.replaces)
 

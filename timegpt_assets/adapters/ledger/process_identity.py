@@ -27,11 +27,13 @@ def is_known_dead(name: str) -> bool:
     if machine != _machine():
         return False
     try:
+        # signal 0 asks without touching; PermissionError means somebody is there, of another user
         os.kill(int(pid), 0)
     except ProcessLookupError:
         return True
     except PermissionError:
         return False
+    # the id was given to another process meanwhile
     return _started(int(pid)) != started
 
 
@@ -43,6 +45,7 @@ def is_on_this_machine(name: str) -> bool:
 def _machine() -> str:
     """Return boot id and process-id namespace: two containers of one host do not share process ids."""
     try:
+        # boot id: after a restart all ids of before are dead, though some are in use again
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}:{Path('/proc/self/ns/pid').readlink()}"
     except OSError:
@@ -52,6 +55,7 @@ def _machine() -> str:
 def _started(pid: int) -> str:
     """Return the start time in clock ticks, "0" where the system has no /proc, "dead" for a zombie."""
     try:
+        # after the last ")": a process may have blanks and brackets in its name
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return "0"

@@ -49,6 +49,7 @@ CALLS = sa.Table(
     sa.Column("owner", sa.String, nullable=False),
     sa.Column("void", sa.Boolean, nullable=False, default=False),
     sa.Column("note", sa.String, nullable=False, default=""),
+    # the last word against a double booking, should two transactions ever meet
     sa.UniqueConstraint("host", "request_hash", "attempt", name="idempotency_key"),
 )
 """One row per request that was, is or may be sent; ``void`` marks an answer given up by --reask."""
@@ -160,7 +161,9 @@ class LedgerStore:
     def _create(self, engine: sa.Engine) -> None:
         if self.url.get_backend_name() == "sqlite":
             with engine.connect() as connection:
+                # journal_mode cannot change inside the transaction that every connection is begun with
                 connection.exec_driver_sql("COMMIT")
+                # WAL: plans and the UI read while a run writes
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         with engine.connect().execution_options(writing=True) as connection, connection.begin():
             self._take_turn(connection)
@@ -169,10 +172,12 @@ class LedgerStore:
 
 def _hand_transactions_over(connection: Any, _record: Any) -> None:
     """Stop the sqlite3 module from opening transactions of its own kind; commits reach the disk."""
+    # the module begins transactions late, at the first write, after the limits were read
     connection.isolation_level = None
     connection.execute("PRAGMA synchronous=FULL")
 
 
 def _begin(connection: sa.Connection) -> None:
     writing = connection.get_execution_options().get("writing", False)
+    # IMMEDIATE: a transaction that reads the limits and then writes must not find others writing in between
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

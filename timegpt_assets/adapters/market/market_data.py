@@ -127,6 +127,7 @@ class LocalMarketData:
             return Delivery()
         if not path.is_file():
             return file.unusable(days, "unreadable", " is no regular file. Put the month's parquet file there.")
+        # a ticker or template from a settings file must not read what lies outside of the bars
         if not path.resolve().is_relative_to(self.root.resolve()):
             leads = f" leads out of {self.root} (to {path.resolve()}). Put the file there, or mend data.template."
             return file.unusable(days, "unreadable", leads)
@@ -138,6 +139,7 @@ class LocalMarketData:
                 found = file.delivery(path, days)
             except FileNotFoundError:
                 continue
+            # written over while it was read: the rows would be of two files, and parquet need not notice
             if _state(path) == before:
                 return found
         return file.unusable(days, "unreadable", " is being written. Put whole files in place, then run again.")

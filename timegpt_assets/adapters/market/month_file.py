@@ -61,6 +61,7 @@ class MonthFile:
             if large := self.limits.of_size(_size(source)):
                 return self.unusable(days, "oversized", large)
             with pq.ParquetFile(source) as file:
+                # a small file may unpack to anything: the footer says how much before a row is decoded
                 if large := self.limits.of_parquet(file.metadata):
                     return self.unusable(days, "oversized", large)
                 found, wrong = vendor_columns.names(file.schema_arrow.names)
@@ -68,6 +69,7 @@ class MonthFile:
                     return self.unusable(days, "columns", f": {'; '.join(wrong)}. {REMEDY}.")
                 return _Rows(self, found, frozenset(days)).read(file)
         except DAMAGE as error:
+            # the disk's fault, not the file's: a fault would be stored as a verdict on good bars
             if is_refusal(error):
                 raise
             return self.unusable(days, "unreadable", f" cannot be read as parquet: {error}. Fetch the file again.")
@@ -159,6 +161,7 @@ class _Rows:
             others = ", ".join(sorted(self.strangers)[:5])
             detail = f": rows are of {others}, not of {self.of.symbol!r}. Put each ticker in its own file."
             found.append(self.of.faults(self.foreign, "foreign", detail))
+        # a holiday has no partition to hold the verdict: its rows are told with the session that follows
         if strays := self._strays_by_session():
             named = ", ".join(str(day) for day in sorted(self.strays)[:5])
             found.append(self.of.faults(strays, "holiday", f": rows on days without a session ({named}) are left out."))
@@ -184,6 +187,7 @@ def _size(source: Path | BinaryIO) -> int:
 
 def _columns(file: pq.ParquetFile, group: int, names: list[str]) -> pl.DataFrame:
     table = file.read_row_group(group, columns=names)
+    # a damaged file may decode to offsets that lead out of the buffer, and polars takes them as they are
     table.validate(full=True)
     return pl.DataFrame(pl.from_arrow(table)).select(names)
 

@@ -74,6 +74,7 @@ class GcsStore:
             found = self._bucket.get_blob(self._key(name), **self._patience)
         if found is None:
             return None
+        # pinned to one generation: footer and row groups of two versions would be read as one file
         pinned = self._bucket.blob(self._key(name), generation=found.generation)
 
         def fetch(first: int, last: int) -> bytes:
@@ -122,6 +123,7 @@ class GcsStore:
             seen.append(ABSENT if found is None else int(found.generation))
             return None if found is None else io.BytesIO(found.data)
 
+        # without effects, for it is called again after every lost race
         data = change(current)
         self._upload(name, data, over=seen[-1] if seen else None)
 
@@ -172,6 +174,7 @@ class GcsStore:
             blob.upload_from_string(
                 body,
                 content_type="application/octet-stream",
+                # the server guards it: a killed writer leaves no lock behind, and machines share no disk
                 if_generation_match=over,
                 checksum="crc32c",
                 **self._patience,

@@ -149,6 +149,7 @@ class LocalStore:
                     os.link(half, path)  # unlike a rename, a link refuses to replace what another process just stored
                 except FileExistsError:
                     return False
+            # the name must survive a power cut too, not only the bytes: what lies here was paid for
             _sync_folder(path.parent)
             return True
 
@@ -158,9 +159,11 @@ class LocalStore:
         with remedied(path, "written", self.lock_timeout_s):
             if not path.parent.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
+            # locked around read, change and rename: two runs that each add a symbol to a day both keep theirs
             with _locked(path, self.lock_timeout_s), ExitStack() as opened:
                 data = change(lambda: (file := self.opened(name)) and opened.enter_context(file))
                 with _written(path, data, self.mode) as half:
+                    # a rename, so that a reader has the old file or the new one open, never a part of either
                     half.replace(path)
 
     def move(self, name: str, target: str) -> None:
@@ -221,12 +224,15 @@ def _locked(path: Path, timeout_s: float) -> Iterator[None]:
     """
     lock, given_up_at = _beside(path, "lock"), time.monotonic() + timeout_s
     while True:
+        # flock and not a file that says who has it: the kernel lets go when its holder is killed, and needs no clock
         handle, left = _opened_lock(lock)
         try:
+            # asked over and over instead of waiting in the kernel: a blocking flock cannot be given a deadline
             while not _taken(handle):
                 if time.monotonic() > given_up_at:
                     raise TimeoutError(lock)
                 time.sleep(0.01)
+            # what was waited for may have been unlinked by its last holder, and another file made under the name
             if _is(lock, handle):
                 if left:
                     _forget_halves(path)
@@ -262,6 +268,7 @@ def _opened_lock(lock: Path) -> tuple[int, bool]:
 @contextmanager
 def _written(path: Path, data: Bytes, mode: int) -> Iterator[Path]:
     """Yield a synced file beside ``path`` under a name nobody could foresee; it is gone afterwards, or renamed."""
+    # beside it, because a rename is whole only within one file system
     half = _beside(path, f"{secrets.token_hex(8)}.half")
     handle = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     try:
@@ -304,6 +311,7 @@ def _generation(found: os.stat_result) -> str:
 
 def _write_synced(handle: int, data: Bytes) -> None:
     left = memoryview(data)
+    # write may take less than it was given
     while left.nbytes:
         left = left[os.write(handle, left) :]
     os.fsync(handle)

@@ -110,6 +110,7 @@ def merged(shown: str, old: Contents | None, new: Contents) -> Contents:
     if WILDCARD in old.facts:
         raise StoreError(f"{shown} is not divided by symbol. Delete the file, and materialise the whole day.")
     filled = [side.rows for side in (new, old) if side.rows.num_rows]
+    # other columns are refused and not filled with nulls: a null says that it could not be known
     if len(filled) == 2 and columns_of(old.rows.schema) != columns_of(new.rows.schema):
         raise StoreError(
             f"{shown} holds {', '.join(sorted(old.facts))} with other columns than are written now "
@@ -120,6 +121,7 @@ def merged(shown: str, old: Contents | None, new: Contents) -> Contents:
     if not filled:
         return Contents(max(new.rows, old.rows, key=lambda rows: (rows.num_columns, rows.column_names)), facts)
     names = filled[0].column_names
+    # sorted by symbol, so that the bytes do not depend on which symbol was written first
     parts = sorted((old.slices() | new.slices()).items())
     return Contents(pa.concat_tables([part.select(names) for _, part in parts]), facts)
 
@@ -177,6 +179,7 @@ def loaded(shown: str, file: BinaryIO) -> bytes | BinaryIO:
 def footer(shown: str, source: bytes | BinaryIO) -> dict[str, Facts]:
     """Return the facts by symbol. Raises StoreError for a file that is torn, or not of this store."""
     try:
+        # the footer alone: planning opens one per asset and day, and must not read rows
         tail = source if isinstance(source, bytes) else _tail(source)
         facts: dict[str, Facts] = orjson.loads(pl.read_parquet_metadata(tail)[FOOTER.decode()])
     except (OSError, struct.error, pl.exceptions.PolarsError, KeyError, orjson.JSONDecodeError) as error:
@@ -191,6 +194,7 @@ def _tail(file: BinaryIO) -> bytes:
     while True:
         file.seek(-min(length, size), 2)
         tail = file.read()
+        # parquet ends with the footer's length and the magic: one read of the tail usually has all of it
         needed = struct.unpack("<I", tail[-8:-4])[0] + 8
         if needed <= length or length >= size:
             file.seek(0)

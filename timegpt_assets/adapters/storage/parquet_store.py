@@ -186,6 +186,7 @@ class ParquetStore:
         source = files.loaded(shown, file)
         found = files.footer(shown, source)
         chosen = {key: found[key] for key in sorted(found) if symbols is None or key in symbols}
+        # None where the whole file is asked for: it is scanned without a filter, together with others like it
         only = frozenset(symbols or ()) if len(chosen) < len(found) else None
         return _Part(shown, source, chosen, only), sorted(set(symbols or ()) - found.keys())
 
@@ -215,6 +216,7 @@ def _scanned(parts: Sequence[_Part], only: frozenset[str] | None, columns: Colle
         frame = scan.collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _culprit(parts, columns, error) from error
+    # a torn file may still parse: rows are counted against the footer, which was written with them
     if frame.height != sum(part.height for part in parts):
         raise _culprit(parts, columns, "its rows do not match its footer")
     return frame

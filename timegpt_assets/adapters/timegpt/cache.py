@@ -48,6 +48,7 @@ class ForecastCache:
         Raises CacheDamaged for a file that is not what was written (it is set aside), now and ever after.
         """
         name, aside = _name(host, request_hash), _aside(host, request_hash)
+        # what was set aside still counts as stored: forgetting it would buy the same answer a second time
         found = self.objects.read(name)
         if found is None and self.objects.generation(aside) is None:
             return None
@@ -57,6 +58,7 @@ class ForecastCache:
         try:
             return _entry(found.data, request_hash)
         except (ValueError, zstandard.ZstdError) as error:
+            # aside and not deleted: it was paid for, and somebody may yet mend it
             self.objects.move(name, aside)
             what = f"is damaged ({error}); set aside as {self.objects.shown(aside)}"
             raise CacheDamaged(f"The paid answer {request_hash} {what}. {remedy}") from None
@@ -80,6 +82,7 @@ class ForecastCache:
                 self.objects.update(name, lambda _: packed)
                 self.objects.delete(_aside(host, request_hash))
             else:
+                # the first stays: a second answer to the same bytes may differ, and rows were made of the first
                 self.objects.write_new(name, packed)
         except ObjectStoreError as error:
             raise CacheFull(f"The answer came, is spent, and could not be stored. {error}") from None
@@ -146,11 +149,13 @@ def _folder(host: str) -> str:
 
 def _packed(record: Mapping[str, Any], body: bytes, request_hash: str) -> bytes:
     head = {"request_hash": request_hash, "sha256": hashlib.sha256(body).hexdigest(), "record": dict(record)}
+    # two checksums: zstd's finds a torn file, the digest of the body is what the ledger can be asked about
     line = orjson.dumps(head, option=orjson.OPT_SORT_KEYS)
     return zstandard.ZstdCompressor(level=3, write_checksum=True).compress(line + b"\n" + body)
 
 
 def _entry(packed: bytes, request_hash: str) -> StoredAnswer:
+    # the header says the size: a bomb is refused before a byte of it is unpacked
     if zstandard.frame_content_size(packed) > MAX_BYTES:
         raise ValueError(f"it says it unpacks to more than {MAX_BYTES >> 20} MiB")
     line, _, body = zstandard.ZstdDecompressor().decompress(packed, max_output_size=MAX_BYTES).partition(b"\n")

@@ -81,12 +81,14 @@ def reconcile(cache: ForecastCache, ledger: BudgetLedger, host: str) -> int:
     agrees; files are read only when they are not known.
     """
     known = ledger.standing_hashes(host)
+    # names are compared before any file is read: a cache of years is listed in one go, and read never
     unknown = [found for found in cache.hashes(host) if found not in known]
     return _entered(cache, ledger, host, unknown, Report()) if unknown else 0
 
 
 def _entered(cache: ForecastCache, ledger: BudgetLedger, host: str, hashes: Iterable[str], report: Report) -> int:
     found = sorted(_read(cache, host, hashes, report), key=lambda answer: str(answer.record.get("asked_at", "")))
+    # newest first: the first that stands keeps its place, and it should be what was asked last
     for answer in reversed(found):
         key = str(answer.record.get("snapshot_key", answer.request_hash))  # the model's parameters have no other
         report.entered += ledger.adopt(

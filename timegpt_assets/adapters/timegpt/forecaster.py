@@ -82,6 +82,7 @@ class TimeGPT:
             raise ValueError(f"the account is for {self.account.host}, base_url is {ours}. Give both the same host.")
         if self.profile == "prod" and not self._is_trusted:
             raise UntrustedHost(f"Profile prod refuses {ours}. Mend forecast.base_url or forecast.trusted_hosts.")
+        # a rehearsal must not be able to spend money, however the address came to be there
         if self.api_mode == "simulate" and self._is_trusted:
             raise UntrustedHost(f"api_mode simulate refuses {ours}. Point forecast.base_url at a simulating server.")
 
@@ -117,6 +118,7 @@ class TimeGPT:
         """
         self._reconcile()
         parts = [part for frame in frames if not frame.history.is_empty() for part in self._parts(frame)]
+        # without the model's parameters no request can be made word for word: its rows depend on the input size
         params = self.index.params()
         if params is None:
             return sum(not part.is_answered for part in parts)
@@ -218,6 +220,7 @@ class TimeGPT:
 
     def _reconcile(self) -> None:
         """Have ledger and cache know of each other's answers, once for this forecaster: others keep both up to date."""
+        # before anything is priced or reserved: what lies in the cache must never be bought because the ledger was lost
         _ = self._reconciled
 
     def _look(self, request: PreparedRequest) -> StoredAnswer | CallError | None:
@@ -247,6 +250,7 @@ class TimeGPT:
         """
         if requests:
             self._check_may_send([request.about for request in requests])
+            # a full disk is found out before the call, not with the paid answer in hand
             self.cache.check_writable(self.account.host)
         waiting, since = list(requests), time.monotonic()
         while waiting:
@@ -263,6 +267,7 @@ class TimeGPT:
             if any(answer and answer.stale and not r.entry.replaces for r, answer in zip(waiting, found, strict=True)):
                 return
             waiting = [request for request, answer in zip(waiting, found, strict=True) if answer is None]
+            # somebody else holds them all; with anything granted there is progress, and the loop looks again at once
             if waiting and not granted:
                 self._wait(waiting, since)
 
@@ -274,6 +279,7 @@ class TimeGPT:
         return self.index.stored(entry)
 
     def _wait(self, waiting: Sequence[PreparedRequest], since: float) -> None:
+        # the lease outlasts the slowest call: a living holder beyond it hangs, and taking its call could pay twice
         if time.monotonic() - since > self.ledger.lease_sec:
             holders = "; ".join(self.ledger.holders([request.entry.snapshot_key for request in waiting]))
             raise CallHeld(
@@ -291,6 +297,7 @@ class TimeGPT:
         if self.api_mode == "offline":
             many = "; ".join(missing)
             raise OfflineMiss(f"Offline, and {len(missing)} answers are not stored: {many}. Ask for them online first.")
+        # demanded before reserving, so that a missing key leaves no reservation behind
         self._key()
 
     def _model_params(
@@ -305,6 +312,7 @@ class TimeGPT:
         if isinstance(found, CallError) and not reask:
             raise found
         while not isinstance(found, StoredAnswer):
+            # the day's calls are demanded along (to_come): parameters with no call left to use them buy nothing
             unasked = [frame for frame in frames for part in self._parts(frame) if not part.is_answered]
             self._check_may_send([request.about, *map(about, unasked)])
             self._fetch([request if found is None else self._succeeding(request)], transport, to_come=len(unasked))
@@ -334,8 +342,10 @@ class TimeGPT:
         if frame.history.is_empty():  # answered, and nobody of its batch is there today: the stored answer stands
             entry = LedgerEntry(kind(frame), request_hash="", snapshot_key=part.snapshot_key, record={})
             return PreparedRequest(about=about(frame), entry=entry, http=httpx.Request("POST", self.base_url))
+        # trimmed here though the SDK trims too: with exogenous columns it sends the whole history
         sent = sendable(frame, params, has_bands=bool(self.levels), size=self.size)
         made = self._sdk_requests.of(frame, sent, model=self.model, levels=self.levels, params=params)
+        # hashed before compression: the same question keeps its hash whatever zstd does with it
         body = uncompressed(made)
         if len(body) > self.size.max_bytes:
             raise RequestTooLarge(
@@ -347,6 +357,7 @@ class TimeGPT:
             request_hash=self._hash(made, body, sent["symbol"].unique().sort().to_list()),
             snapshot_key=part.snapshot_key,
             record=self._record(frame, sent, part.snapshot_key),
+            # requests of one moment split the universe: half of a split granted to another process would overlap ours
             moment=self.index.key(_key(frame)),
         )
         return PreparedRequest(about=about(frame), entry=entry, http=made)

@@ -102,6 +102,7 @@ class Index:
         found: dict[SnapshotKey, list[RequestPart]] = {snapshot: [] for snapshot in snapshots}
         rest = {snapshot: frozenset(universe) for snapshot in found}
         looking = list(found)
+        # numbers, not symbols, are in the key: a symbol that joins later must not rename what was answered before
         for number in range(len(universe) + 1):
             answered = self._answered({self.key(snapshot, number): snapshot for snapshot in looking})
             for snapshot, part in answered.items():
@@ -111,6 +112,7 @@ class Index:
             if not looking:
                 break
         for snapshot, parts in found.items():
+            # batches come from a bound on bytes: composing each to know its size would need bars, and a plan has none
             for n, symbols in enumerate(batches(sorted(rest[snapshot]), self.size.batch), start=len(parts)):
                 parts.append(
                     RequestPart(snapshot_key=self.key(snapshot, n), symbols=frozenset(symbols), is_answered=False)
@@ -138,12 +140,14 @@ class Index:
         for request_hash in dict.fromkeys(filter(None, (by_snapshot, entry.request_hash))):
             is_paid = self.ledger.has_answer(request_hash)  # asked first: who is answering now stores the bytes before
             answer = self._read(request_hash, record if request_hash == by_snapshot else {})
+            # paid for and not there is an error and no miss: a miss would be bought again without a word
             if answer is None and is_paid:
                 where = self.cache.objects.shown("")
                 what = f"The answer {request_hash} was paid for, but is not in {where}; nothing was sent."
                 raise CacheDamaged(f"{what} Restore the cache from a backup, or pay again with --reask.")
             if answer is None:
                 continue
+            # other bytes under the right name: an earlier call's from a backup, or of a call that died after storing
             if request_hash == by_snapshot and _differs(answer, record):
                 self._take_over(entry.snapshot_key, answer)
                 return self.stored(entry)

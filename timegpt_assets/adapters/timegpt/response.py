@@ -106,6 +106,7 @@ def cross_validation(body: bytes, record: Mapping[str, Any], *, about: str) -> l
     n, windows = len(record["symbols"]), record["n_windows"]
     per_series = windows * record["horizon_min"]
     sizes, idxs = answer.get("sizes"), answer.get("idxs")
+    # ids are never sent: series and windows are told apart by order and size alone, so both are checked
     if sizes != [per_series] * n or not isinstance(idxs, list) or len(idxs) != n * per_series:
         raise InvalidAnswer(f"{about}: the windows answered are not the {windows} asked for. {_REMEDY}")
     for i in range(n):
@@ -152,6 +153,7 @@ def _document(body: bytes, about: str) -> Mapping[str, Any]:
         answer = orjson.loads(body)
     except ValueError:
         answer = None
+    # the SDK unwraps it as well
     if isinstance(answer, dict) and "data" in answer:
         answer = answer["data"]
     if not isinstance(answer, dict):

@@ -94,6 +94,7 @@ class SdkRequests:
 
     def model_params(self, model: str) -> httpx.Request:
         """Return the SDK's request for the model's input size and horizon."""
+        # the SDK remembers parameters per client: without this the second asking makes no request at all
         self._client._model_params.clear()
         return self._composed(lambda: self._client._get_model_params(model, FREQ))
 
@@ -144,13 +145,17 @@ class SdkRequests:
         return self._composed(lambda: self._client.cross_validation(df=_naive(sent), **asked))
 
     def _asked(self, h: int, model: str, levels: tuple[int, ...], params: tuple[int, int]) -> dict[str, Any]:
+        # seeded, or the SDK would ask for them by a call of its own in every fresh process
         self._client._model_params[model, FREQ] = params
+        # validate_api_key would be a further request at each call, and the SDK does not cache its answer
         return {"h": h, "freq": FREQ, "level": list(levels) or None, "model": model, "validate_api_key": False}
 
     @cached_property
     def _client(self) -> Any:
+        # max_retries counts all attempts: 1 means none of the SDK's own, which nobody would have reserved
         client = _nixtla_client()(api_key="added-when-sent", base_url=self.base_url, max_retries=1)
         client._client_kwargs["timeout"] = self.timeout_sec
+        # the SDK makes a new client for each phase through this one method: the seam nothing gets around
         client._make_client = lambda **settings: httpx.Client(**settings, transport=_NoWayOut())
         return client
 
@@ -164,6 +169,7 @@ class SdkRequests:
 
 def _naive(sent: pl.DataFrame) -> Any:
     """Return the frame as the SDK takes it: pandas, naive UTC stamps, its own column names."""
+    # pandas, and naive: of polars the SDK sends "1m" as it is (months), of zoned stamps it drops start_datetime
     stamps = pl.col("ds").dt.replace_time_zone(None).cast(pl.Datetime("ns"))
     return sent.rename({"symbol": "unique_id"}).with_columns(stamps).to_pandas()
 
@@ -174,6 +180,7 @@ def _nixtla_client() -> Any:
     handlers, level = root.handlers[:], root.level
     from nixtla import NixtlaClient
 
+    # importing it calls logging.basicConfig(INFO), which would speak up for every library of the process
     root.handlers[:] = handlers
     root.setLevel(level)
     return NixtlaClient

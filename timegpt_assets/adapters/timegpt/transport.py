@@ -39,7 +39,9 @@ from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets.adapters.timegpt.sdk import PreparedRequest
 
+# statuses behind which the work may have been done and billed all the same
 _LOST = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, 502, 503, 504)
+# no connection, or a request that httpx itself refuses: all others may have reached the provider and been billed
 _NEVER_LEFT = (
     *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError),
     *(httpx.UnsupportedProtocol, httpx.LocalProtocolError),
@@ -49,6 +51,7 @@ _EXHAUSTED = re.compile(r"reached your .*limit|quota|payment|billing", re.IGNORE
 """Words of a 429 that no waiting mends: each further attempt would be charged for nothing."""
 MAX_ANSWER_BYTES = 64 << 20
 """Most that an answer may unpack to: 500 symbols of an hour with seven bands take 20 MB."""
+# the SDK waits a fixed time and ignores Retry-After, and its retries are not counted: attempts are made here instead
 _BACKOFF = tenacity.wait_exponential_jitter(initial=1, max=30, jitter=1)
 
 
@@ -86,6 +89,7 @@ class MeteredTransport:
         ``call`` pays for the first attempt; each further one is reserved and charged. Raises CallError by class.
         """
         calls = [call]
+        # every attempt is a row of its own: one whose answer is lost may be billed like any other
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.max_attempts),
             wait=_wait,
@@ -103,12 +107,14 @@ class MeteredTransport:
             if not call.replaces and self.cache.has(self.account.host, call.request_hash):
                 return  # whoever held it before us stored the answer and died; a third process settled that
             with self._connection(request.about) as http:  # what this machine cannot even begin is not sent
+                # SENT is committed before a byte leaves: a crash in between costs a call in the books, never one unseen
                 while (wait := self.ledger.send(call, self.account)) > 0:
                     self.sleep(wait)
                 self.sent += 1
                 self.bytes_sent += len(request.http.content)
                 failure = self._exchange(http, request, call)
         finally:
+            # gives back a call that is still only reserved; one that was sent has its state and is left alone
             self.ledger.release((call,))
         if failure:
             self.failed += 1
@@ -185,8 +191,10 @@ class MeteredTransport:
         deadline = time.monotonic() + self.timeout_sec
         made = request.http
         headers = made.headers.copy()
+        # the key joins here and nowhere earlier: the request that is hashed, kept and shown has none
         headers["Authorization"] = f"Bearer {self.api_key()}"
         keyed = httpx.Request(made.method, made.url, headers=headers, content=made.content, extensions=made.extensions)
+        # streamed: httpx's timeout is per read, so a drip would never end, and a bomb would be unpacked whole
         response, parts, size = http.send(keyed, stream=True), [], 0
         for part in response.iter_bytes():
             parts.append(part)
@@ -209,13 +217,16 @@ class MeteredTransport:
         if call.kind == "model_params":
             of_body["body"] = body.decode("utf-8", "replace")  # small enough that the ledger can mend the cache
         record = {**call.record, **of_body, "attempt": call.attempt}
+        # bytes, then ledger: bytes nobody knows of are found by reconcile, an ANSWERED without bytes is money gone
         self.cache.write(host, call.request_hash, record, body, replacing=bool(call.replaces))
+        # the old answer makes way only when its successor stands: a crash here leaves both, never none
         for replaced in self.ledger.answered(replace(call, record=record)):
             self.cache.retire(host, replaced)
 
     def _refusal(self, about: str, call: LedgerEntry, reply: _Reply) -> CallError:
         """Settle a call that was answered with anything but 200 and return what it means."""
         failure = _failure(f"{about}: {self.account.host} answered {reply.status}", reply, self._said(reply.body))
+        # refused and lost are both spent; they differ in whether somebody may find an answer later
         is_refused = HTTPStatus.MULTIPLE_CHOICES <= reply.status < 500 and reply.status not in _LOST
         settle = self.ledger.rejected if is_refused else self.ledger.unknown
         settle(call, f"HTTP {reply.status}")
