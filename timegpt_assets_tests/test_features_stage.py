@@ -81,7 +81,7 @@ def test_the_panel_has_every_minute_whatever_was_dropped(made: Road):
     assert panel["clock_price"].null_count() < 5
 
 
-def test_blocks_of_one_day_store_the_same_bytes(made: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_chunks_of_one_day_store_the_same_bytes(made: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(matrix, "CHUNK_DAYS", 1)
     monkeypatch.setattr(declare, "CHUNK_DAYS", 1)
     places = files(made.root.parents[1])
