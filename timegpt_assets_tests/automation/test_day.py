@@ -71,7 +71,7 @@ def test_the_schedule_asks_for_today_s_session_and_for_nothing_on_a_holiday(foun
 
 
 def test_at_the_scheduled_time_every_session_of_a_year_has_closed():
-    at_close = load_settings(profile="demo").automation.after_the_close
+    at_close = load_settings(profile="demo", config_dir=None, environment={}).automation.after_the_close
     (hour, minute) = (int(part) for part in reversed(at_close.split()[:2]))
     for session in calendar.sessions(date(2024, 1, 1), date(2025, 12, 31)):
         at = datetime(
