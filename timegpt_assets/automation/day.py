@@ -35,12 +35,14 @@ def daily_refresh(runtime: Runtime) -> dg.JobDefinition:
     """Return the job that makes one session, from bars to gates and report, through the rectangle."""
     graph = graph_context(runtime.settings)
 
+    # one op that calls the engine: seven jobs chained by sensors took 75 s for a day, eager conditions minutes
     @dg.op(name="run_rectangle")
     def run_rectangle(context: dg.OpExecutionContext, config: SessionConfig) -> None:
         """Make the session, and recent ones that are not finished or were missed; what is there is left alone."""
         day = date.fromisoformat(config.day)
         days = sessions_asked(graph, day, day, at=runtime.clock())
         engine = _engine(context, runtime)
+        # a session that is asked for by hand when all is finished is still looked at
         days = daily.due(engine, day) or days
         outcome = _made(context, engine, graph, days)
         told = daily.sessions(engine, days, outcome)
@@ -128,9 +130,11 @@ def resume_backfill(runtime: Runtime) -> dg.SensorDefinition:
         entries, planner = _unpaid(context.instance), budget_planner(runtime)
         if not entries or planner is None:
             return dg.SkipReason("nothing waits for the call budget.")
+        # the first alone is priced: a range is paid from its first day on
         first = entries[0].first
         if (payment_plan := planner.payment_plan([first])).pending:
             return dg.SkipReason(f"{first} still waits: {payment_plan.why}")
+        # the budget day is in the key: asked for once on each, however often the sensor looks
         return dg.RunRequest(run_key=f"resume-{first}-{planner.today}")
 
     return resume_backfill
@@ -139,6 +143,7 @@ def resume_backfill(runtime: Runtime) -> dg.SensorDefinition:
 def after_the_close(runtime: Runtime) -> dg.ScheduleDefinition:
     """Return the schedule that asks for today's session after the close, and for nothing on a holiday."""
 
+    # by hand: a schedule built from the partitioned job would ask for one run per symbol
     @dg.schedule(
         name="after_the_close",
         job_name="daily_refresh",
@@ -180,11 +185,13 @@ def new_session(runtime: Runtime) -> dg.SensorDefinition:
             return dg.SkipReason(f"the source cannot be read now: {error}")
         if not days:
             return dg.SkipReason(f"{day} and the sessions before it are complete.")
+        # by tag and not by cursor: a run started by the schedule counts as a try of the same session
         failed = context.instance.get_run_records(
             dg.RunsFilter(job_name="daily_refresh", tags={SESSION: f"{day}"}, statuses=[dg.DagsterRunStatus.FAILURE])
         )
         if failed and now() - failed[0].update_timestamp.replace(tzinfo=UTC) < RETRY_AFTER:
             return dg.SkipReason(f"{day}: the last run failed just now; it is tried again in a while.")
+        # Dagster runs a key once: without state and failures in it late bars and failed days would be lost
         return _request(day, f"session-{day}-{state}-{len(failed)}")
 
     return new_session

@@ -83,6 +83,7 @@ def revised_source(
             found, unread = _compared(bars, runtime, changed, at_most=files_a_tick)
         except (ObjectStoreError, MarketDataError, OSError) as error:
             return dg.SkipReason(f"the source cannot be read now: {error}")
+        # only what agrees enters the cursor: a revised file is found again until its refresh has stored it
         agreed |= {name: states[name] for name, keys in found.items() if not keys}
         context.update_cursor(orjson.dumps(agreed, option=orjson.OPT_SORT_KEYS).decode())
         if keys := sorted({key for keys in found.values() for key in keys}):
@@ -127,6 +128,7 @@ def _compared(
     Damaged files do not count towards ``at_most``: they would be the first ones again at every tick.
     """
     store, data = ParquetStore(runtime.storage), runtime.settings.data
+    # recent partitions that had no rows are the daily run's to make, when their bars have come
     first_recent = calendar.shifted(calendar.last_closed_session(runtime.clock()), 1 - data.recent_sessions)
     found: dict[str, list[str]] = {}
     unread: list[str] = []
@@ -144,6 +146,7 @@ def _compared(
 
 def _request(keys: Sequence[str], files: Mapping[str, str]) -> dg.RunRequest:
     """Return the request for these partitions; the same files in the same state are the same request."""
+    # over the files' states too: the same partitions revised a second time are another request
     digest = hashlib.sha256(orjson.dumps([keys, files], option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
     config = {"ops": {"refresh_revised": {"config": {"partitions": list(keys)}}}}
     tags = {"timegpt_assets/revised": ", ".join(sorted(files)[:5])}

@@ -60,6 +60,7 @@ class BudgetPlanner:
 
     def day_calls(self, days: Sequence[date], *, reask: bool = False) -> list[DayCalls]:
         """Return what each day takes, earliest first; ``reask``: what cannot be used anew, or all where all can be."""
+        # first of all: what the ledger forgot and the cache has must not be priced as needed
         cache_care.reconcile(self.index.cache, self.ledger, self.index.host)
         universe = self.settings.universe.tickers
         asked, most = self._snapshots(days), self._bytes()
@@ -69,9 +70,11 @@ class BudgetPlanner:
         for i, day in enumerate(sorted(set(days))):
             own = [part for _, snapshot in asked[day] for part in parts[snapshot] if part.symbols & set(universe)]
             wanted = self._asked_anew(own, first=i == 0) if reask else [part for part in own if not part.is_answered]
+            # counted apart: they are paid for and cannot be used, so they are neither needed nor free
             lost = sum(part.is_answered and part.request_hash not in stored for part in own)
             n = sum(n for n, _ in asked[day])
             needed = len(wanted)
+            # composing needs the panel and takes long: only where other settings may have asked the very same bytes
             if needed and not reask and str(day) in otherwise and (exact := self.composed(day)) is not None:
                 needed = exact
             found.append(DayCalls(day, snapshots=n, needed=needed, cached=len(own) - needed, lost=lost))
@@ -93,12 +96,14 @@ class BudgetPlanner:
             return PaymentPlan(runs=(tuple(days),) if days else ())
         frozen, left, per_run = self.ledger.frozen(), self.left, self.account.per_run
         params = self.params_needed(reask=reask)
+        # a new run begins with its whole per_run; what bounds the range is the day and the month
         in_all = min(n for name, n in left.items() if name != "per_run")
         runs: list[list[date]] = []
         spent, in_run = 0, 0
         day_calls = self.day_calls(days, reask=reask)
         for i, calls in enumerate(day_calls):
             cost = calls.needed + (params if (calls.needed or reask) and not spent else 0)
+            # in order, and none after the first that cannot be paid (docs/adr/0016)
             if cost and (why := self._refusal(cost, in_all - spent, frozen)):
                 return PaymentPlan(runs=tuple(map(tuple, runs)), pending=tuple(p.day for p in day_calls[i:]), why=why)
             if not runs or in_run + cost > per_run:

@@ -34,6 +34,7 @@ def missing(runtime: Runtime, day: date, *, events: EventCalendar, books: Budget
     make = framing.frames if settings.forecast.history_mode == "single" else bulk.frames
     frames = make(panel, rows, core_inputs.frame_spec(settings, events), day=day)
     answers = runtimes.forecast_cache(runtime)
+    # the very code that would send: a price worked out another way would drift from it
     asker = runtimes.timegpt(runtime, runtimes.account(settings), books, answers)
     try:
         return asker.missing(frames)

@@ -34,9 +34,11 @@ def due(engine: Engine, newest: date) -> list[date]:
     recent = _recent(engine, newest)
     inventory = engine.inventory(recent)
     made = {partition.day for partition in inventory.of(PORTFOLIO)}
+    # since the last that was made: of a machine that was off for days every session is made up
     missed = [day for day in recent if day > max(made, default=calendar.shifted(newest, -1)) and day not in made]
     unmade = [newest] if PartitionRef(newest) not in inventory.there(PORTFOLIO) else []
     first = min([*_unfinished(engine, inventory, made), *missed, *unmade], default=None)
+    # every later one too: a day that arrives late is part of what they look back on
     return [day for day in recent if first and day >= first]
 
 
@@ -56,6 +58,7 @@ def state(runtime: Runtime, days: Sequence[date]) -> str:
     """Return what changes when there may be more to make of these sessions: files of the source, and deadlines."""
     deliveries = Deliveries.of(runtime)
     files = deliveries.states(PartitionRef(day, symbol) for day in days for symbol in deliveries.symbols)
+    # deadlines are part of the state: bars that never come change no file, and the day must still end
     passed = [[str(day), deliveries.is_due(day), deliveries.is_over(day)] for day in days]
     return hashlib.sha256(orjson.dumps([files, passed], option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
 
@@ -82,6 +85,7 @@ def _unfinished(engine: Engine, inventory: Inventory, made: Iterable[date]) -> l
 def sessions(engine: Engine, days: Sequence[date], outcome: Outcome) -> dict[str, str]:
     """Return what became of each session: complete, or with what left out, or why it is not."""
     deliveries = Deliveries.of(engine.runtime)
+    # asked of what is stored and not of the outcome: most of a day may have been there before
     facts = stored_facts(deliveries.store, BARS, {PartitionRef(d, s) for d in days for s in deliveries.symbols})
     absent: dict[tuple[date, str], list[str]] = {}
     for partition, fact in sorted(facts.items()):

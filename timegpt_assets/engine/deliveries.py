@@ -123,6 +123,7 @@ class Deliveries:
 
     def awaited(self, days: Iterable[date]) -> dict[date, tuple[str, ...]]:
         """Return by session the symbols that have no rows and may still get some, by the verdicts that are stored."""
+        # past the deadline nothing is awaited: one dead ticker must not hold all others for good
         open_days = [day for day in days if not self.is_over(day)]
         facts = self.store.read_facts(BARS.to_user_string(), open_days, missing="ok")
         found: dict[date, tuple[str, ...]] = {}
@@ -136,6 +137,7 @@ class Deliveries:
 
         Paid answers are about everybody in one request: it waits for all of them for a while, and then for anybody.
         """
+        # one request is about everybody, and who is not in it is not asked for later: it pays to wait a while
         if not absent or (self.is_due(day) and set(self.tickers) - set(absent)):
             return ""
         until = self.deadline(day) if self.is_due(day) else self._due(day)
@@ -148,12 +150,14 @@ class Deliveries:
         """
         if not stored or not isinstance(self.source, Dated):
             return Changed()
+        # by file, for a month file of which nothing changed costs one look at its state and no reading
         files = _by_file(stored)
         states, notes = self.states(stored), _read_agreed(self.objects)
         agreed, changed = dict[str, Note](), Changed()
         for name, partitions in sorted(files.items()):
             note, state = notes.get(name, Note()), states.get(name, "")
             moved = bool(note.place) and note.place != self.place
+            # no state: the file has gone, and what was good is not given up for it
             if not moved and note.place and state in ("", note.state):
                 continue
             if moved and not state:
@@ -161,6 +165,7 @@ class Deliveries:
             if (found := self._differing({p: stored[p] for p in partitions})) is None:
                 continue
             changed |= _sorted_out(stored, found, moved=moved)
+            # noted as agreed only when nothing differs: until what differs is made again, it is compared again
             if not found or not note.place:
                 agreed[name] = Note(self.place, "" if found else state)
         if agreed:
@@ -255,6 +260,7 @@ def _by_file(partitions: Iterable[PartitionRef]) -> dict[str, list[PartitionRef]
     found: dict[str, list[PartitionRef]] = {}
     for partition in partitions:
         before = calendar.shifted(partition.day, -1)
+        # the first session of a month starts from the last close of the month before: another file
         for first in {partition.day.replace(day=1), before.replace(day=1)}:
             found.setdefault(_file(partition.symbol, first), []).append(partition)
     return found
@@ -295,6 +301,7 @@ def _read_agreed(objects: ObjectStore) -> dict[str, Note]:
 
 def _write_agreed(objects: ObjectStore, notes: Mapping[str, Note]) -> None:
     def changed(_: Current) -> bytes:
+        # read again under the lock: another process may have noted other files meanwhile
         said = {name: [note.place, note.state] for name, note in {**_read_agreed(objects), **notes}.items()}
         return orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
 

@@ -101,7 +101,9 @@ class Engine:
         work = _Work(self, rectangle)
         for assets, sessions in rectangle.history:
             if before := _sessions_before(rectangle, sessions):
+                # for every symbol: the batch that is sent is never altered by a choice of some
                 work.make(assets, before, rectangle.all_symbols, forced=frozenset())
+        # months come last: a month reads sessions of several ranges, and after each range it would be made again
         monthly = frozenset(k for k in rectangle.assets if work.asset_nodes[k].kind == "month")
         for days in _ranges(rectangle.days, rectangle.range_days):
             work.make(frozenset(rectangle.assets) - monthly, days, rectangle.symbols, forced=rectangle.forced)
@@ -139,6 +141,7 @@ class _Work:
         self.ran: dict[AssetKey, set[PartitionRef]] = {}
         self.outcome = Outcome()
         self.unpaid_from: date | None = None
+        # all that reads answers, at any remove: made now for an unpaid day it would look back on a hole for good
         self.paid_for = _standing_on(rectangle.paid, self.asset_nodes)
 
     def make(
@@ -155,6 +158,7 @@ class _Work:
             needed: dict[AssetKey, set[PartitionRef]] = {}
             for key in closure:
                 needed[key] = self._needed(key, days, symbols, needed, forced=key in forced)
+            # alone in its closure: its range is cut by money, that of all others by days and symbols
             if paid is not None and paid in closure:
                 self._pay(paid, needed[paid])
                 continue
@@ -165,6 +169,7 @@ class _Work:
         """Return the closures in order; while bars are awaited they come first: their verdicts may hold the rest."""
         paid = self.rectangle.paid
         alone = {paid} if paid else set()
+        # their verdicts are known only when they are made, and a held day must not be paid for
         first = assets & {RAW_BARS, BARS} if any(not self.inventory.deliveries.is_over(day) for day in days) else set()
         for part in (first, assets - first):
             yield from closures({key: self.asset_nodes[key] for key in part}, alone=alone)
@@ -173,12 +178,15 @@ class _Work:
         """Launch the days that can be paid for, a budget run each; the first that cannot ends the paying."""
         days = sorted(partition.day for partition in partitions)
         planner, reask = self.engine.budget_planner, self.rectangle.reask
+        # asked when the answers are due and not at the start: earlier ranges have spent from the same budget
         plan = planner.payment_plan(days, reask=reask) if planner else PaymentPlan(runs=(tuple(days),))
         for run in plan.runs:
+            # a Dagster run is a budget run: the limit per run is counted by its id
             own = {key: {PartitionRef(day) for day in run}}
             for range_run in range_runs((key,), own, symbols=self.rectangle.all_symbols):
                 self._run_range(range_run, {REASK: "true"} if reask else {})
         if plan.pending:
+            # later days wait too, cached ones among them: calibration and risk look back on earlier days
             self.unpaid_from, self.outcome.why = plan.pending[0], plan.why
             self.outcome.pending += plan.pending
 
@@ -279,15 +287,20 @@ class _Work:
     def _run_range(self, range_run: RangeRun, tags: Mapping[str, str] | None = None) -> None:
         self.engine.report(range_run, False)
         of_bars = RAW_BARS in range_run.assets
+        # before the run: a file replaced while it is read must differ from what is noted of it
         files = self.inventory.deliveries.states_before(range_run.partitions) if of_bars else {}
+        # range tags make one run of a rectangle; a backfill policy of single_run makes one for each symbol or day
         run_id, span = str(uuid4()), {RANGE_START: range_run.first, RANGE_END: range_run.last}
+        # the lock is held before the run is written down: nobody ever sees a run of ours without an owner
         with owned(self.engine.instance, run_id) as owner:
+            # in this process: a launched run takes ten seconds before its first step, half of it imports
             result = self.job.execute_in_process(
                 instance=self.engine.instance,
                 run_id=run_id,
                 asset_selection=list(range_run.assets),
                 tags={**span, **owner, **self.engine.tags, **(tags or {})},
                 run_config=QUIET,
+                # a gate that fails makes the run red, and is an answer and no error
                 raise_on_error=False,
             )
         if not result.success and not _is_verdict(result):

@@ -22,6 +22,7 @@ def claim(home: Path, runtime: Runtime) -> None:
     """Make the home this runtime's, if it is nobody's. Raises HomeOfAnother when it is somebody else's."""
     ours = {"profile": runtime.settings.profile, "storage_root": _storage_root(runtime)}
     place = LocalStore(home)
+    # of two that come first together one writes, and the other is judged by what that one wrote
     if place.write_new(MARKER, orjson.dumps(ours, option=orjson.OPT_INDENT_2)):
         return
     theirs = _read(place)

@@ -63,7 +63,9 @@ class Inventory:
         monthly = self.asset_nodes[key].kind == "month"
         recorded = self.recorded(key, {day.replace(day=1) for day in self.days} if monthly else self.days)
         facts = stored_facts(self.store, key, recorded, monthly=monthly)
+        # the id stands in the footer: settings are compared for a whole month without reading a row
         under = {partition: str(fact.get(LINEAGE, "")) for partition, fact in facts.items()}
+        # a handful of ids over thousands of partitions: each is looked up once
         says = {made_under: self._made_under(key, made_under) for made_under in set(under.values())}
         found = {partition: says[under[partition]] if partition in under else LOST for partition in recorded}
         if key == RAW_BARS:
@@ -76,6 +78,7 @@ class Inventory:
 
     def _changed(self, recorded: Set[PartitionRef]) -> dict[PartitionRef, str]:
         """Return what the source has other content for, in the whole months of its files, each compared at once."""
+        # whole months, because agreement is noted by file: compared in part, a file could never be noted
         months = {(day.year, day.month) for day in {partition.day for partition in recorded}}
         days = {day for year, month in months for day in touched(date(year, month, 1))}
         changed = self.deliveries.changed(stored_facts(self.store, RAW_BARS, self.recorded(RAW_BARS, days)))
@@ -91,6 +94,7 @@ class Inventory:
             return ""
         if (shape := self._shapes.get(made_under)) is None:
             return UNKNOWN
+        # told apart, because code alone makes nothing again by itself: after each update that would be hours
         return OTHER_CODE if shape == without_code(self._records, wanted) else OTHER_SETTINGS
 
     @cached_property

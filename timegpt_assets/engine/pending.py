@@ -43,6 +43,7 @@ def waiting(instance: dg.DagsterInstance) -> list[Pending]:
     read = [_read(entry) for entry in _entries(noted)]
     good = [entry for entry in read if entry is not None]
     if len(good) < len(read):
+        # set aside with its text: a note that cannot be read may be the only trace of what somebody asked for
         _keep(instance, good, damaged=noted)
         _LOG.warning(
             "%d notes of what waits could not be read: set aside under %s, %d are left. Ask for those days again.",
@@ -82,6 +83,7 @@ def _note(
 ) -> None:
     first, last = min(days), max(days)
     same = (tuple(assets), tuple(symbols))
+    # a range is replaced only by one that holds it whole: of a part, the rest would still wait
     kept = [p for p in waiting(instance) if (p.assets, p.symbols) != same or not (first <= p.first and p.last <= last)]
     kept += [
         Pending(first=min(of), last=max(of), assets=same[0], symbols=same[1], why=why, on=on)

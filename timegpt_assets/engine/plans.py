@@ -76,6 +76,7 @@ def closures(
     while left:
         options = [_closed(left, kind, alone) for kind in sorted({s.kind for s in left.values()})]
         options += [(k,) for k in left if k in alone and not left[k].deps & left.keys()]
+        # the largest first: a run costs seconds, whatever it holds
         best = max(options, key=len)
         if not best:
             raise ValueError(f"the assets {', '.join(k.path[-1] for k in left)} read each other. Break the cycle.")
@@ -91,6 +92,7 @@ def _closed(left: Mapping[AssetKey, AssetNode], kind: str, alone: Set[AssetKey])
     while grown:
         grown = False
         for key, node in left.items():
+            # what is chosen already runs before it in the same run
             waits = (node.deps & left.keys()) - set(chosen)
             if node.kind == kind and key not in chosen and key not in alone and not waits:
                 chosen.append(key)
@@ -112,6 +114,7 @@ def range_runs(
     wanted = [key for key in assets if needed[key]]
     if not wanted:
         return []
+    # one run for all only where the need is one rectangle (docs/adr/0009)
     ranges = _ranges(needed[wanted[0]], symbols, max_days)
     if all(needed[key] == needed[wanted[0]] for key in wanted) and (len(ranges) == 1 or len(wanted) == 1):
         return [RangeRun(assets=tuple(wanted), partitions=partitions) for partitions in ranges]
@@ -151,6 +154,7 @@ def _runs_of_days(by_day: Mapping[date, tuple[str, ...]]) -> list[list[date]]:
 
 def _follows(before: date, day: date) -> bool:
     months = (day.year - before.year) * 12 + day.month - before.month
+    # sessions follow each other across weekends and holidays, as partitions of the grid do
     return (months == 1 and before.day == day.day == 1) or len(calendar.sessions(before, day)) == 2
 
 

@@ -42,6 +42,7 @@ def revised(
     be read: what was good is not given up for it.
     """
     stored = stored_facts(store, RAW_BARS, {PartitionRef(day, symbol) for symbol in symbols for day in days})
+    # recent partitions without rows are late and not revised: the daily run looks at them
     had = {p.key: fact for p, fact in stored.items() if p.day < delivered_before or row_count(fact)}
     return differing(source, had)
 
@@ -52,6 +53,7 @@ def refresh(engine: Engine, graph: GraphContext, keys: Sequence[str]) -> Outcome
     wanted = rectangle(
         graph, asset_nodes(engine.repository), days=days_of(keys), symbols=symbols_of(keys), assets=REVISED_ASSETS
     )
+    # nothing downstream: a vendor's corrected price must not start what costs calls or an hour
     return engine.run(replace(wanted, stale={RAW_BARS: partitions, BARS: partitions}, missing=False, history=()))
 
 
