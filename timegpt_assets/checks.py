@@ -50,6 +50,7 @@ def matches_table(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     )
     def matches_table(stored: LazyPartitions) -> dg.AssetCheckResult:
         rows, errors = 0, list[str]()
+        # a few files at a time: a check of a range of years must not hold it all
         for frame in stored.chunks():
             rows += len(frame)
             errors += [error for error in table.errors(frame) if error not in errors]
@@ -82,7 +83,9 @@ def bars_quality(graph: GraphContext) -> dg.AssetChecksDefinition:
         amiss = {k: f for k, f in bars.facts.items() if f["verdict"] not in USABLE}
         outside = set() if alone else {k for k, f in amiss.items() if k[:10] < since and f["verdict"] in ABSENT}
         bad = {k: f"{f['verdict']}: {f['reason']}" for k, f in amiss.items() if k not in outside}
+        # an error in a range would stop the good partitions with the bad
         severity = dg.AssetCheckSeverity.ERROR if alone else dg.AssetCheckSeverity.WARN
+        # Dagster's evaluation of a range names no partition: those that are bad get one of their own
         for key, why in [] if alone else sorted(bad.items()):
             yield dg.AssetCheckEvaluation(of_bars, "quality", False, severity=severity, description=why, partition=key)
         shown = dict(sorted(bad.items())[:SHOWN])

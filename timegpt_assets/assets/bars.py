@@ -53,10 +53,12 @@ def arrived(source: MarketData, keys: Sequence[str]) -> Partitions:
     The fact ``content`` changes whenever anything does that the partition is made from.
     """
     days = days_of(keys)
+    # the session before is read along for its last close: overnight moves and splits are judged by it
     found = delivered(source, symbols_of(keys), sorted({*days, *(calendar.shifted(day, -1) for day in days)}))
     frame = found.bars.filter(pl.col("day").is_in(days))
     facts = _door_facts(keys, found, session_grid.previous_closes(found.bars, days=days))
     for key, content in content_hashes(frame, keys, facts).items():
+        # kept in the footer: a revision is told by what is in the file, never by its date (docs/adr/0013)
         facts[key]["content"] = content
     return Partitions(frame, facts)
 
@@ -93,7 +95,9 @@ def bars(graph: GraphContext) -> dg.AssetsDefinition:
     ) -> PartitionStream:
         """Gapless regular-session minute grid with filled minutes flagged; zero rows where quality forbids use."""
         now, days = clock(), days_of(context.partition_keys)
+        # absent before the deadline is late and after it no_data: only the first is looked at again
         awaited = [day for day in days if now < calendar.deadline(day, sessions_later)]
+        # a stream: a range of years is judged and stored a few days at a time, in bounded memory
         return PartitionStream(_judged(context, raw_bars, policy=policy, awaited=awaited))
 
     return bars
@@ -108,6 +112,7 @@ def _judged(
         files = [str(day) for day in days]
         own = [key for key in asked if key[:10] in files]
         raw, sessions = raw_bars.of(days), calendar.sessions_frame(days)
+        # from the facts and not from the source again: verdicts follow from what is stored, whatever the file is by now
         faults, closes = _known_at_the_door({key: raw_bars.facts[key] for key in own})
         quality = session_grid.quality(
             raw, keys=_keys(own), sessions=sessions, policy=policy, faults=faults, closes=closes, awaited=awaited
@@ -159,6 +164,7 @@ def quality_report(graph: GraphContext) -> dg.AssetsDefinition:
     )
     def quality_report(context: dg.AssetExecutionContext, bars: Partitions) -> pl.DataFrame:
         """One verdict per symbol of the day with the facts behind it, read from what was stored with the bars."""
+        # from the facts: a partition that quality emptied has no rows left to say why
         frame = verdicts(bars.facts)
         note_rows(context, frame, {"verdicts": _verdict_counts(frame), **previews.verdict_map(context, frame)})
         return frame

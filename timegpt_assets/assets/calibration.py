@@ -57,6 +57,7 @@ def calibration_models(graph: GraphContext) -> dg.AssetsDefinition:
         symbols = [s for s in symbols_of(context.partition_keys) if s in tickers]
         keys = pl.DataFrame({"symbol": symbols}, schema={"symbol": pl.String}).join(times, how="cross")
         days = days_of(context.partition_keys)
+        # a range is handed the union of its days' windows, inside the embargo of some: core cuts each day's own
         frame = models.models(outcomes, days=days, keys=keys, levels=levels, calibration_spec=calibration_spec)
         note_rows(context, frame)
         _export(artifacts, exported, frame, graph.settings.profile)
@@ -72,6 +73,7 @@ def _export(artifacts: ObjectStore, name: str, models: pl.DataFrame, profile: st
     day = max(models["day"])
 
     def changed(current: Current) -> bytes:
+        # read under the lock: another run of that day may have exported other symbols
         there = current()
         return export.merged(there.read() if there else None, models, day=day, profile=profile)
 

@@ -53,6 +53,7 @@ def declared(
             "settings": list(settings),
             "dagster/column_schema": column_schema(table),
         },
+        # for day and month assets; on the grid of days and symbols Dagster makes a run for each symbol or day of it
         backfill_policy=dg.BackfillPolicy.single_run(),
         **options,
     )
@@ -89,6 +90,7 @@ def stored_in(
 
 def trailing(graph: GraphContext, group: str, name: str, *, warmup: int = 0) -> dg.AssetIn:
     """Return the input of a month asset that looks back ``gates.lookback_sessions`` and a warm-up before them."""
+    # in months, because that is what Dagster can map from a month; core keeps to the sessions
     months = -(-(graph.settings.gates.lookback_sessions + warmup) // SESSIONS_A_MONTH)
     return stored_in(group, month_window(months), name=name, missing="ok")
 
@@ -113,6 +115,7 @@ def judged_months(
     days = sorted(date.fromisoformat(key) for key in complete.facts)
     frames = [table.empty()]
     for month in months_of(context.partition_keys):
+        # filtered by its own sessions: when the 1st is none, Dagster hands over the last day of the month before, too
         own = set(calendar.month_sessions(month))
         if known := [day for day in days if day in own]:
             frames.append(judged(Span(month=month, as_of=known[-1], sessions=tuple(d for d in days if d <= known[-1]))))
@@ -127,6 +130,7 @@ def with_own(context: dg.AssetExecutionContext, read: Partitions, asset: str) ->
 
     Raises MissingPartition.
     """
+    # the input says missing is ok for what lies before the grid; for the run's own days it never is
     refuse_absent(context, read.facts, asset)
     return read.frame
 

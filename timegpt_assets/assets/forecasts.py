@@ -81,6 +81,8 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
             "panel": stored_in("features", day_window(-history), name="panel", missing="ok"),
             "snapshots": stored_in("forecasts", name="snapshots"),
         },
+        # by day alone, since one request is about all symbols; the pool only shows people who waits for whom:
+        # what keeps a call from being paid twice is the ledger
         pool="timegpt",
         io_manager_key="answers_io_manager",
     )
@@ -101,7 +103,9 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
         try:
             for day in days_of(context.partition_keys):
                 frames = make(known, snapshots, spec, day=day)
+                # day by day: a day is granted whole or not at all, and what stops it leaves the days before it done
                 found[str(day)] = forecaster.answers(frames, budget_run_id=run_id, reask=reask)
+        # Dagster stores nothing of a step that fails, and the days before this one are paid for
         except CallError:
             keep_days(context, answers_io_manager, _rows(nothing, found), {k: a.notes for k, a in found.items()})
             raise

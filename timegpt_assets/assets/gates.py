@@ -36,6 +36,7 @@ def symbol_gates(graph: GraphContext) -> dg.AssetsDefinition:
         symbols = [s for s in symbols_of(context.partition_keys) if s in tickers]
         days = days_of(context.partition_keys)
         frame = pl.concat(
+            # day by day: a range is handed all of its days' windows at once, later days among them
             [verdicts.symbol_gates(forecast_scores, day=day, symbols=symbols, eligibility=eligibility) for day in days]
         )
         note_rows(context, frame)
