@@ -102,6 +102,7 @@ def verb(name: str | None = None) -> Callable[[Callable[P, None]], Callable[P, N
                 messages.print(Text("error", "bold red"), end=" ")
                 messages.print(view.error_text(error), soft_wrap=True)
                 raise typer.Exit(FAILED) from error
+            # inside a step Dagster turns Ctrl-C into an exception of its own
             except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError) as stop:
                 messages.print("stopped: what was made and paid for is kept, and the same command goes on from there")
                 raise typer.Exit(STOPPED) from stop
@@ -136,6 +137,7 @@ def make(
         nodes, chosen = asset_nodes(command.engine.repository), _names(symbols)
         wanted = rectangle(command.graph, nodes, days=days, symbols=chosen, assets=assets, force=force, reask=reask)
         outcome = command.engine.run(only_stale(command.engine, wanted) if stale else wanted)
+        # after the run: what could not be paid for, or waits for bars, is taken up by the sensors
         pending.note(command.engine.instance, days, outcome, assets=assets, symbols=chosen)
         figures = view.figures(command, days, outcome, progress) | view.left_old(outdated(command.engine, wanted))
         if data_quality:
@@ -282,6 +284,7 @@ def config(json: Json = False, settings: Set = None, profile: Profile = None) ->
 @verb()
 def ui(port: int = 3000, host: Host = "127.0.0.1", settings: Set = None, profile: Profile = None) -> None:
     """The Dagster UI and daemon on the instance the other verbs use, under the same settings."""
+    # pages are let in by the name they are reached by, and nobody reaches a page by this one
     if host in ("0.0.0.0", "::", "*", ""):  # noqa: S104 - refused here
         raise Refused(f"--host {host} names no server. Say the name or address that pages reach it by.")
     runtime = load_runtime(settings or (), profile=profile)

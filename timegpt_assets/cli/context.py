@@ -61,12 +61,14 @@ def opened(runtime: Runtime, *, report: Callable[[RangeRun, bool], None]) -> Ite
     Raises HomeError when DAGSTER_HOME cannot be written, HomeOfAnother when it is another profile's.
     """
     home = dagster_home(runtime)
+    # before anything is opened: in another profile's home its records would count as ours
     claim(home, runtime)
     repository = build_definitions(runtime).get_repository_def()
     messages = Terminal(stderr=True)
     with _environment(home), _instance(home) as instance:
         if note := foreign_home(runtime, home):
             messages.print(note, soft_wrap=True)
+        # first of all: a slot that a killed run holds would have this command wait for nothing
         for line in run_owners.free_dead(instance):
             messages.print(line, soft_wrap=True)
         yield CommandContext(
@@ -135,11 +137,14 @@ def dagster_home(runtime: Runtime) -> Path:
         if installed.exists() and not installed.is_file():  # Dagster would wait for a pipe for ever
             raise HomeError(f"{installed} is no regular file. Take it away, or set DAGSTER_HOME to another folder.")
         there = _text(installed)
+        # the signature says that nobody changed it since we wrote it: only then is it ours to renew
         if there != text and (not there or _is_ours(there)):
+            # written beside and renamed: a daemon that reads it now must not find half of it
             with tempfile.NamedTemporaryFile("w", dir=home, prefix=".dagster.yaml.", delete=False) as beside:
                 beside.write(text)
             Path(beside.name).replace(installed)
         else:
+            # a home that cannot be written is said now, and not at the first event of a long run
             tempfile.TemporaryFile(dir=home).close()
     except OSError as error:
         raise HomeError(

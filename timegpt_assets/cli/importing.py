@@ -96,6 +96,7 @@ def import_bars(
     )
     root = Path(into).expanduser().resolve() if into else runtime.path(runtime.settings.data.required_root)
     told = imported(runtime, path, root, said=said, replace=replace, look=look)
+    # read back from what was written: the verdict is the one a run will give, not one on what was in memory
     judged = verdicts(runtime, root, {month for one in told for month in one.months})
     if json:
         sys.stdout.write(orjson.dumps(import_view.plain(told, judged, root), default=str).decode() + "\n")

@@ -47,15 +47,19 @@ class SameOrigin:
         """Return why the request is not let in, nothing when it is."""
         headers = Headers(scope=scope)
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
+        # a stranger's name may be made to resolve to 127.0.0.1: its page would then be of the same origin as ours
         if len(hosts) != 1 or _name(hosts[0]) not in (*LOOPBACK, *self.names):
             return f"Host {hosts} is no name of this server. Start it with --host NAME to reach it by another one."
+        # absent is let in: browsers send it with whatever can change something, other programs need not
         if any(urlsplit(origin).netloc != hosts[0] or not origin.startswith("http") for origin in origins):
             return f"Origin {origins} is another site. Only this server's own pages may ask it."
         if scope["type"] == "websocket":
             return ""
         if scope["method"] in READING:
+            # a visit that wants HTML is given the page alone, which then asks by POST
             asks = scope["path"].rstrip("/").endswith("/graphql") and "text/html" not in headers.get("accept", "")
             return "GraphQL is asked by POST here: a link or a picture in any page could ask by GET." * asks
+        # JSON is sent to another origin only after a preflight: a form or a plain fetch cannot pose as one
         kinds = [kind.partition(";")[0].strip().lower() for kind in headers.getlist("content-type")]
         if len(kinds) != 1 or kinds[0] not in NEVER_SIMPLE:
             return f"Content-Type {kinds} is refused: any page could send that. Send application/json."

@@ -19,6 +19,7 @@ class Terminal(Console):
 
     def __init__(self, *, stderr: bool = False) -> None:
         """Write to standard output, or to standard error."""
+        # markup would make colours, and links, of brackets in a file's name
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
 
     def render_str(self, text: str, **options: Any) -> Text:

@@ -30,6 +30,7 @@ def serve(workspace: Path, *, host: str, port: int) -> int:
 
     Returns the exit code: 0 after Ctrl-C or SIGTERM, 1 when a service ended by itself.
     """
+    # as Ctrl-C, so that the finally below ends what was started
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     module = [sys.executable, "-m", "timegpt_assets.cli.ui"]
     with _code_server(workspace) as loaded:
@@ -71,6 +72,7 @@ def _watched(running: Mapping[str, Process]) -> int:
 
 def _end(processes: Iterable[Process]) -> None:
     for process in processes:
+        # all first, then waited for: they end side by side
         process.send_signal(signal.SIGINT)
     for process in processes:
         try:
@@ -108,6 +110,7 @@ def _end_with_parent() -> None:
     parent = os.getppid()
 
     def watch() -> None:
+        # a parent that is killed runs no finally; its children are handed to another process, and that shows
         while os.getppid() == parent:
             time.sleep(LOOKED_EVERY_SEC)
         os.kill(os.getpid(), signal.SIGINT)

@@ -163,6 +163,7 @@ def _cell(value: object) -> str:
         return f'<td class="number">{value:,.4g}</td>' if abs(value) < 1000 else f'<td class="number">{value:,.0f}</td>'
     if isinstance(value, int):
         return f'<td class="number">{value:,}</td>'
+    # tickers and reasons come from files: text, never markup
     words = escape(str(value))
     known = words if words in ("passed", "failed", "insufficient") else ""
     return f'<td class="{known}">{words}</td>' if known else f"<td>{words}</td>"

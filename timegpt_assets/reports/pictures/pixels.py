@@ -38,11 +38,13 @@ def _pixels(image: bytes) -> NDArray[np.uint8]:
     width, height, *form = struct.unpack(">IIBBBBB", chunks[0][1])
     stream = zlib.decompress(b"".join(body for kind, body in chunks if kind == b"IDAT"))
     rows = np.frombuffer(stream, np.uint8).reshape(height, -1)
+    # checked and not assumed: another renderer may filter rows otherwise, and the picture would be noise
     if form != [8, _TRUECOLOUR_ALPHA, 0, 0, 0] or not (rows[:, 0] == _SUB).all():
         raise PngError(
             f"the renderer's PNG has form {form} and row filters {np.unique(rows[:, 0])}, expected RGBA and Sub. "
             "Pin vl-convert-python to the version of requirements.lock, or mend pictures/pixels.py."
         )
+    # Sub stores each pixel less the one before it, modulo 256: a running sum in uint8 undoes it
     return rows[:, 1:].reshape(height, width, 4).cumsum(axis=1, dtype=np.uint8)[:, :, :3]
 
 

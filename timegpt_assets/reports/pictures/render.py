@@ -26,12 +26,14 @@ FIGURE_LIMIT = 1_500_000
 """Characters that a picture may take on a page."""
 SCALES = (1.0, 0.7, 0.5, 0.35)
 """Sizes a picture is drawn in, until it fits."""
+# a panic inside polars is no Exception
 FAILURES = (Exception, pl.exceptions.PanicException)
 _LOG = logging.getLogger(__name__)
 
 
 def spec(picture: Picture) -> dict[str, Any]:
     """Return the Vega-Lite specification, data and house style included."""
+    # altair refuses more than 5,000 rows; lifted for this one picture, whoever else uses altair finds it as it was
     with alt.data_transformers.enable("default", max_rows=None):
         return {**picture.to_dict(), "config": CONFIG}
 
@@ -56,6 +58,7 @@ def note(words: str, draw: Draw) -> str:
 
     Never raises: a picture that cannot be drawn, or fits at no size, is a sentence that says so.
     """
+    # words may be a ticker or a file's name: Markdown must not take them for a link
     plain = re.sub(r"([\\\[\]<>`])", r"\\\1", " ".join(words.split()))
 
     def image(picture: Picture, scale: float) -> str:
@@ -72,6 +75,7 @@ def figure(words: str, draw: Draw, *, pixels: bool = False) -> str:
     """
 
     def form(picture: Picture, scale: float) -> str:
+        # scale 0 stands for SVG, whose texts stay texts
         if not scale:
             return f"<figure>{_inline(svg(picture))}</figure>"
         return f'<figure><img alt="{escape(words)}" src="{data_uri(picture, scale=scale)}"></figure>'
