@@ -68,6 +68,7 @@ ASSETS = (
 
 def environment(root: Path = PROJECT) -> dict[str, str]:
     """Return the process environment, with what ``.env`` in the project folder adds to it."""
+    # what the process was given stands over the file
     return _dotenv(root / ".env") | dict(os.environ)
 
 
@@ -162,6 +163,7 @@ def defs() -> dg.Definitions:
     """Return the definitions the UI, the daemon and ``dg`` load; HomeOfAnother in another profile's DAGSTER_HOME."""
     runtime = load_runtime()
     home = runtime.environment.get("DAGSTER_HOME")
+    # the UI and the daemon open a home without the command line: it must be theirs, too
     if home and Path(home).is_dir():
         claim(Path(home), runtime)
     return build_definitions(runtime)

@@ -72,6 +72,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         """Return the storage of that home: this one on the pinned Dagster, else the stock one with a warning."""
         home = config_value.get("home") or os.environ.get("DAGSTER_HOME", HOMELESS)
         base_dir = str(Path(home) / "history" / "runs")
+        # made here: the stock method builds the stock class, whatever class is asked
         if dagster.__version__ == DAGSTER_VERSION:
             return cls(base_dir, inst_data)
         warnings.warn(
@@ -87,6 +88,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         As with stock, a process that dies between the two leaves the shard ahead of the index.
         """
         rows = [(event, self._event_to_row(event)) for event in events]
+        # a run has a database of its own: one transaction for each
         for run_id in dict.fromkeys(event.run_id for event in events):
             with self.run_connection(run_id) as connection:
                 _insert(connection, [row for event, row in rows if event.run_id == run_id])
@@ -97,6 +99,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             ids = _insert(connection, [row for _, row in mirrored])
             stored = list(zip(ids, (event for event, _ in mirrored), strict=True))
             self._store_assets(connection, [(i, event) for i, event in stored if _is_any(event, ASSET_EVENTS)])
+        # after the transaction: these open a connection of their own, and SQLite lets one write at a time
         for event_id, event in stored:
             if _is_any(event, ASSET_CHECK_EVENTS):
                 self.store_asset_check_event(event, event_id)
@@ -120,6 +123,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             held = run_owners.holders(self._instance, concurrency_key, but=run_id) or "a run that just ended"
             self._say(run_id, f"waits for {held}: it holds pool {concurrency_key}, and lives.")
         time.sleep(LOOKED_EVERY_SEC)
+        # slept here already: the loop that asks need not wait as well
         resting: ConcurrencyClaimStatus = status.with_sleep_interval(0.0)
         return resting
 
@@ -140,6 +144,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         if subset is None or len(subset) < 2:
             super()._store_asset_check_evaluation_planned(event, event_id)
             return
+        # the list of all partitions, in the row of each, grows with the square of the range (docs/adr/0010)
         plain = event.get_dagster_event()._replace(event_specific_data=copy(planned, partitions_subset=None))
         common = {
             "asset_key": planned.asset_key.to_string(),
@@ -188,6 +193,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         """Write the tags of each event, and each asset's row once, as its last event of each type leaves it."""
         self._store_asset_event_tags(connection, [event for _, event in stored], [event_id for event_id, _ in stored])
         has_columns = self._has_asset_key_index_cols_on_connection(connection)
+        # the last of each type: written one after the other, the earlier ones would be overwritten anyway
         last = {(_asset(event), event.dagster_event_type): (event_id, event) for event_id, event in stored}
         values: dict[str, dict[str, Any]] = {_asset(event): {} for _, event in stored}
         for (asset, _), (event_id, event) in sorted(last.items(), key=lambda item: item[1][0]):

@@ -52,6 +52,7 @@ class TableIOManager(dg.IOManager):
         """
         asset, slots = context.asset_key.to_user_string(), _slots(context)
         if isinstance(obj, PartitionStream):
+            # what no chunk claimed is an error: Dagster would record it as materialised, with nothing stored
             left = dict(slots)
             for files, stored in obj.parts:
                 self._store_part(
@@ -77,6 +78,7 @@ class TableIOManager(dg.IOManager):
         _refuse_strangers(asset, parts, slots, stored.facts)
         for file, keys in sorted(_files(slots).items()):
             facts = {symbol: {**stored.facts.get(key, {}), LINEAGE: made_under} for symbol, key in keys.items()}
+            # those without rows too: "empty on purpose" is another thing than "never written"
             self._store.write(asset, file, parts.get(file, frame.clear()), keys=keys.keys(), facts=facts)
 
     def keep(self, key: dg.AssetKey, metadata: Mapping[str, Any], frame: pl.DataFrame, *, days: Iterable[str]) -> None:
@@ -109,6 +111,7 @@ class TableIOManager(dg.IOManager):
         )
         wanted, columns = _files(slots), context.definition_metadata.get("columns")
         is_shelf = context.dagster_type.typing_type is LazyPartitions
+        # of a lazy input the facts alone: they lie in the footers, and rows are read when asked for
         frame, facts = read(wanted, columns=() if is_shelf else columns)
         known = {key: _unstamped(facts[slot]) for key, slot in sorted(slots.items()) if slot in facts}
         if is_shelf:
@@ -143,6 +146,7 @@ class AnswersIOManager(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
         """Store the rows. Raises StoreError for rows whose paid answer is not in the cache."""
+        # before anything is stored: a row whose paid answer is gone traces back to nothing
         paid = self._checked(obj)
         self.tables.handle_output(context, obj)
         context.log.info(f"{obj.height} rows of {_requests(obj)} requests stored; {len(paid)} of them lie in the cache")

@@ -54,6 +54,7 @@ def grid(settings: Settings) -> Grid:
         start_date=first_day.isoformat(),
         end_date=(last + timedelta(days=1)).isoformat() if last else None,
         timezone=calendar.ZONE,
+        # excluded and not a cron of 1-5, with which Friday's window would end on Monday
         exclusions=[*WEEKEND_MIDNIGHTS, *_holiday_midnights(first_day, last or calendar.LAST_DAY)],
         end_offset=1,  # today exists, also when the grid ends today or later; no day after the end ever does
     )
@@ -98,6 +99,7 @@ def all_symbols_window(first: int, last: int) -> dg.MultiPartitionMapping:
 
 
 def _grid_window(first: int, last: int, of_symbol: dg.PartitionMapping) -> dg.MultiPartitionMapping:
+    # offsets count partitions, which are sessions: a window crosses holidays by itself
     window = dg.TimeWindowPartitionMapping(start_offset=first, end_offset=last)
     return dg.MultiPartitionMapping(
         {
@@ -117,6 +119,7 @@ def month_window(months: int) -> dg.TimeWindowPartitionMapping:
 
     When the 1st is no session Dagster also hands over the session before it: month assets filter by their own window.
     """
+    # without it an open month, and one that begins before the grid, fail when they are run
     return dg.TimeWindowPartitionMapping(start_offset=-months, allow_nonexistent_upstream_partitions=True)
 
 

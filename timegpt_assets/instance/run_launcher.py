@@ -44,6 +44,7 @@ class WatchedRunLauncher(DefaultRunLauncher):
         dead = run_owners.is_dead(self._instance, record)
         if GRPC_INFO_TAG in run.tags and not dead:  # its code server can be told
             return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]  # Dagster's own
+        # started by the command line: no code server knows of it, so it is told as a terminal would
         self._instance.report_run_canceling(run)
         if dead:
             run_owners.free_dead(self._instance)

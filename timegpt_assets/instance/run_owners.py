@@ -44,6 +44,7 @@ def owned(instance: DagsterInstance, run_id: str) -> Iterator[dict[str, str]]:
     try:
         yield _tags()
     finally:
+        # unlinked while it is held: whoever got hold of the file meanwhile sees that it has lost its name
         path.unlink(missing_ok=True)
         os.close(handle)
 
@@ -51,6 +52,7 @@ def owned(instance: DagsterInstance, run_id: str) -> Iterator[dict[str, str]]:
 def owned_until_exit(instance: DagsterInstance, run_id: str) -> None:
     """Take the run's lock for as long as this process lives: Dagster writes that a run ended after its last step."""
     if not instance.is_ephemeral:
+        # the handle is left open on purpose: the kernel closes it when the process ends, however that is
         _held(_lock_file(instance, run_id))
         instance.add_run_tags(run_id, _tags())
 
@@ -70,6 +72,7 @@ def free_dead(instance: DagsterInstance) -> list[str]:
         return []
     said = []
     for record in instance.get_run_records(RunsFilter(statuses=list(UNFINISHED))):
+        # read once more: it may have ended properly between the listing and the look at its lock
         if is_dead(instance, record) and (run := _still_unfinished(instance, record)):
             said.append(f"run {run.run_id[:8]} ({told(record)}) was killed: it is marked, and what it held is free.")
             _end(instance, run, said[-1])
@@ -110,6 +113,7 @@ def _held(path: Path) -> int:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         fcntl.flock(handle, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):
+            # the lock counts only on the file that has the name: its last holder may have unlinked what we opened
             if path.stat().st_ino == os.fstat(handle).st_ino:
                 return handle
         os.close(handle)
@@ -118,6 +122,7 @@ def _held(path: Path) -> int:
 def _is_held(path: Path) -> bool | None:
     """Return whether a live process holds the lock, None where none lies: no file, or something else in its place."""
     try:
+        # never blocks: what lies in its place may be a pipe
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
@@ -165,6 +170,7 @@ def _free_slots(instance: DagsterInstance) -> None:
     if not isinstance(storage, SqlEventLogStorage) or not storage.supports_global_concurrency_limits:
         return
     pools = {key: storage.get_concurrency_info(key) for key in storage.get_concurrency_keys()}
+    # claimed and waiting alike: a dead run in the queue is given the slot next, and holds it for good
     claimed = {slot.run_id for info in pools.values() for slot in info.claimed_slots}
     ids = claimed | storage.get_concurrency_run_ids()
     runs = instance.get_runs(RunsFilter(run_ids=sorted(ids))) if ids else []
