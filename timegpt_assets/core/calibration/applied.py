@@ -43,6 +43,7 @@ def calibrated(raw_forecasts: pl.DataFrame, models: pl.DataFrame) -> pl.DataFram
         pl.when("_applies").then("_centre").otherwise("q50").alias("q50"),
     )
     frame = frame.with_columns(_crossings(quantiles).alias("calibration_crossings"))
+    # Rearranged, not projected isotonically: that would average neighbours, this keeps the values.
     frame = forecasts.monotone(frame, quantiles).with_columns(
         *(pl.col(low).alias(f"lo_{level}") for level, (low, _) in bands.items()),
         *(pl.col(high).alias(f"hi_{level}") for level, (_, high) in bands.items()),
@@ -91,6 +92,7 @@ def _centred(frame: pl.DataFrame, levels: Sequence[int]) -> pl.DataFrame:
     line = pl.when(moved).then(pl.col("_slope") * pl.col("q50") + pl.col("_offset") * pl.col("_unit")).otherwise("q50")
     if not (frame["_knots_x"].list.len() > 0).any():
         return frame.with_columns(line.alias("_centre"))
+    # Row by row: each may have a curve of its own, and np.interp takes one.
     rows = frame.select("_knots_x", "_knots_y", pl.col("q50") / pl.col("_unit")).iter_rows()
     curve = pl.Series("_curve", list(_curve(rows)), dtype=pl.Float64)
     return frame.with_columns(curve).with_columns(
@@ -146,6 +148,7 @@ def _shrink(level: int, low: str, high: str) -> pl.Expr:
 def _band(level: int, low: str, high: str) -> list[pl.Expr]:
     """Return both quantiles of a band: raw where the row is uncalibrated or nobody asked for a model of it."""
     below, above = _ends(level, low, high)
+    # One factor for both sides: a lopsided band stays lopsided.
     factor = _shrink(level, low, high)
     modelled = pl.col("_applies") & pl.col(f"_calibration_reason_{level}").is_not_null()
     return [
@@ -155,6 +158,7 @@ def _band(level: int, low: str, high: str) -> list[pl.Expr]:
 
 
 def _crossings(quantiles: Sequence[str]) -> pl.Expr:
+    # Every pair, as in the raw answer's count; a null crosses nothing.
     pairs = [pl.col(a) > pl.col(b) for i, a in enumerate(quantiles) for b in quantiles[i + 1 :]]
     return pl.sum_horizontal(pair.fill_null(False).cast(pl.Int64) for pair in pairs)
 

@@ -21,6 +21,7 @@ def curve(x: Floats, y: Floats) -> Knots:
     order = np.argsort(x, kind="stable")
     places, heights = x[order], rising(y[order], groups=_ties(x[order]))
     keep = np.ones(places.size, dtype=bool)
+    # Inside a flat stretch its two ends draw the same line: the points between are left out of the row.
     keep[1:-1] = (heights[1:-1] != heights[:-2]) | (heights[1:-1] != heights[2:])
     kept = np.flatnonzero(keep)
     return places[kept], heights[kept]
@@ -42,6 +43,7 @@ def fitted(x: Floats, y: Floats) -> Floats:
 
 def _fitted(x: Floats, y: Floats) -> Floats:
     order = np.argsort(x, axis=1)
+    # From places within a cell to places in all cells laid end to end, so that one pass pools them all.
     order += np.arange(0, x.size, x.shape[1])[:, None]
     flat = order.ravel()
     ascending, cells = x.ravel()[flat], np.zeros(x.size, dtype=bool)
@@ -72,6 +74,7 @@ def _pooled(y: Floats, starts: Floats, cells: Floats) -> Floats:
     first = np.flatnonzero(starts)
     sums = y if first.size == y.size else np.add.reduceat(y, first)
     new, counts = cells[first], _counts(first, y.size)
+    # Without ties nothing is copied: fresh memory costs more than the arithmetic.
     means = y if first.size == y.size else sums / counts
     while True:
         opens = new.copy()

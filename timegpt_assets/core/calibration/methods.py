@@ -88,6 +88,7 @@ def affine(pool: Samples, calibration_spec: CalibrationSpec) -> Fit:
     outcome is taken from the line fitted without it, so that ranks among them keep the finite-sample promise. A slope
     that is still negative is refused: the line is then q50 itself, and ``note`` says so.
     """
+    # The own narrowest band as unit keeps what the forecaster knows about the hour and the volatility.
     score = f"band_{pool.levels[0]}"
     unit = pool.unit(score)
     x, v = pool.q50 / unit, pool.y / unit
@@ -114,6 +115,7 @@ def isotonic_fit(pool: Samples, calibration_spec: CalibrationSpec) -> Fit:
     score = f"band_{pool.levels[0]}"
     unit = pool.unit(score)
     sessions = np.unique(pool.known)
+    # A single session has nothing older: all of it is ranked, around no curve.
     older = (
         pool.known < sessions[math.ceil(sessions.size * calibration_spec.fit_share)]
         if sessions.size > 1
@@ -184,6 +186,7 @@ def promise(
     """Return the rank-th of the scores as half-width; none, with the reason, when the rank exceeds them."""
     n = ascending.size
     position = rank(n, level=level if tracked is None else tracked, delta_quantile=delta_quantile)
+    # What the nominal level needs decides: one tracked below it must not promise on fewer outcomes.
     needed = rank(n, level=level, delta_quantile=delta_quantile)
     at = float(level if tracked is None else tracked)
     if needed > n:
@@ -203,18 +206,21 @@ class _Line:
 
 def _line(x: Floats, v: Floats, *, slope_spread: float, offset_spread: float) -> _Line:
     """Return the shrunk line of v on x with leave-one-out residuals (ridge: e / (1 - leverage)), in units."""
+    # The line is fitted to what q50 leaves over: shrinking that to nothing leaves q50 alone.
     rest = v - x
     noise = float(np.mean(rest**2))
     if noise == 0 or float(np.ptp(x)) == 0:
         note = "slope kept at 1: " + ("all forecasts are equal" if noise else "no outcome differs from its forecast")
         return _Line(1.0, 0.0, None, rest, note)
     design = np.stack([x, np.ones_like(x)], axis=1)
+    # In units of the noise: the spreads are then standard deviations of the coefficients themselves.
     gram = np.einsum("ni,nj->ij", design, design) + np.diag([noise / slope_spread**2, noise / offset_spread**2])
     inverse = np.linalg.inv(gram)
     change = inverse @ np.einsum("ni,n->i", design, rest)
     centred = x - x.mean()
     plain = 1.0 + float(np.einsum("n,n->", centred, rest) / np.einsum("n,n->", centred, centred))
     slope = 1.0 + float(change[0])
+    # Least squares finds such: -1.3 on 240 real outcomes, for the mean of fifteen minutes is nearly noise.
     if slope < 0:
         return _Line(
             1.0, 0.0, plain, rest, f"slope {plain:.2f} on {x.size} outcomes refused: it would turn forecasts over"
@@ -238,6 +244,7 @@ def _tracked(parts: Sequence[Floats], level: int, calibration_spec: CalibrationS
             moved = path[at + wait - 1] + calibration_spec.step * (level - share)
         else:
             moved = path[at + wait - 1]
+        # What this session missed is known only after the embargo: the level moves there, not at the next session.
         path[at + wait] = min(max(moved, 1.0), 99.9)
     final = _latest(parts, calibration_spec)
     return promise(np.sort(final), level, tracked=round(path[-1], 6))

@@ -41,6 +41,7 @@ def models(
     methods.refuse_unknown("method", calibration_spec.method, (*METHODS, "none"))
     methods.refuse_unknown("conformal.score", calibration_spec.score, methods.SCORES)
     asked = keys.select("symbol", "snapshot_time").unique().sort("symbol", "snapshot_time").rows()
+    # run_source and data_regime divide nothing: a first live day may learn from replays of the same maker.
     own = outcomes.partition_by(MAKER_KEY, as_dict=True)
     own.setdefault(calibration_spec.maker, outcomes.clear())
     rows = [
@@ -79,6 +80,7 @@ def _day_rows(
     rows = []
     for symbol, time in keys:
         name, key = _pool(found, {"symbol": symbol, "snapshot_time": time}, calibration_spec)
+        # Many keys share a pool: it is fitted once a day.
         if (name, key) not in learnt:
             learnt[name, key] = _learnt(own.of(found[name, key]) if name else own, name, unusable, calibration_spec)
         fit = learnt[name, key]
@@ -99,6 +101,7 @@ def _pool(
     found: Mapping[tuple[str, tuple[str, ...]], np.ndarray], values: dict[str, str], calibration_spec: CalibrationSpec
 ) -> tuple[str, tuple[str, ...]]:
     """Return the first pool that is large enough; no name when none is."""
+    # Ranks among 25 cover too much (14 of 26 is 54 %, not 50 %): what fits a shape waits for more of a cell.
     of_cell = max(
         calibration_spec.min_samples_cell,
         calibration_spec.min_samples if calibration_spec.method in methods.SHAPED else 0,
@@ -143,6 +146,7 @@ def _learnt(pool: Samples, name: str, unusable: int, calibration_spec: Calibrati
 
 
 def _fit(pool: Samples, calibration_spec: CalibrationSpec) -> Fit:
+    # The latest sessions alone: coverage then follows a change of volatility within days.
     chosen = (
         pool.recent(calibration_spec.recent_samples, calibration_spec.recent_days)
         if calibration_spec.method == "affine"
@@ -164,6 +168,7 @@ def _validation(pool: Samples, calibration_spec: CalibrationSpec) -> tuple[float
         return None, 0, False
     sessions = np.unique(pool.known)
     newest = max(math.ceil(sessions.size * calibration_spec.validation_share), 1)
+    # The embargo lies between what is fitted and what judges it, as it does between a window and its day.
     before = sessions.size - newest - calibration_spec.embargo_days
     if before < 1:
         return None, 0, False
@@ -177,6 +182,7 @@ def _validation(pool: Samples, calibration_spec: CalibrationSpec) -> tuple[float
     found = significance.ratio(np.bincount(days, weights=inside), np.bincount(days).astype(float))
     if found.value is None or found.low is None or found.high is None:
         return None, len(newer), False
+    # Both are asked: a quarter of a window is little evidence, and misses by chance too.
     deviation, told = abs(found.value - level / 100), not found.low <= level / 100 <= found.high
     return deviation, len(newer), deviation > calibration_spec.pit_deviation_threshold and told
 

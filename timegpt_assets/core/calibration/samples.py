@@ -148,6 +148,7 @@ def samples(outcomes: pl.DataFrame, levels: Sequence[int]) -> Samples:
     frame = outcomes.filter(pl.col("y").is_finite() & pl.col("q50").is_finite()).sort("snapshot_ts", "symbol")
     low = _distances(frame, [pl.col("q50") - pl.col(f"lo_{level}") for level in ordered])
     high = _distances(frame, [pl.col(f"hi_{level}") - pl.col("q50") for level in ordered])
+    # A band of no width has no unit to measure an error in, and a crossed one none that means anything.
     broken = ~(np.isfinite(low) & np.isfinite(high) & (low >= 0) & (high >= 0) & (low + high > 0))
     return Samples(
         levels=tuple(ordered),
@@ -181,6 +182,7 @@ def _grouped(columns: Sequence[Floats]) -> Iterator[tuple[tuple[str, ...], Float
     code = np.zeros(columns[0].size, dtype=np.int64)
     for names, inverse in codes:
         code = code * len(names) + inverse
+    # Stable: within a group the outcomes stay in the order of time.
     order = np.argsort(code, kind="stable")
     for part in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
         yield tuple(str(names[inverse[part[0]]]) for names, inverse in codes), part
