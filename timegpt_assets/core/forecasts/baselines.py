@@ -104,6 +104,7 @@ def _fits(frame: Frame, symbols: Collection[str], ridge: float) -> dict[str, _Fi
     came = past.select(
         "symbol",
         "day",
+        # y is stamped when it became known: a horizon earlier it was what that moment would have been asked.
         pl.col("known_at").dt.offset_by(f"-{frame.horizon_min}m"),
         came=pl.col("y") * pl.col("target_scale"),
     )
@@ -120,6 +121,7 @@ def _fit(lessons: pl.DataFrame, ridge: float) -> _Fit:
     x, z = lessons.select(PREDICTORS).to_numpy(order="c"), lessons["z"].to_numpy()
     gram = np.einsum("ni,nj->ij", x, x)
     penalised = gram + ridge * np.diag(np.diag(gram))
+    # lstsq, not solve: a predictor that is zero throughout leaves a singular matrix.
     coefficients = np.linalg.lstsq(penalised, np.einsum("ni,n->i", x, z), rcond=None)[0]
     return _Fit(coefficients, lessons["minute"].to_numpy(), z - np.einsum("ni,i->n", x, coefficients))
 

@@ -36,6 +36,7 @@ def bulk_windows(snapshots: pl.DataFrame) -> list[BulkWindow]:
     grids: dict[tuple[date, int, int], list[datetime]] = defaultdict(list)
     asked = snapshots.filter("asked").sort("day", "snapshot_ts")
     for day, at, horizon in asked.select("day", "snapshot_ts", "horizon_min").iter_rows():
+        # Minutes since 1970 modulo the horizon: windows of one cross-validation lie a whole horizon apart.
         grids[day, horizon, int(at.timestamp()) // 60 % horizon].append(at)
     return [BulkWindow(day, horizon, tuple(times)) for (day, horizon, _), times in grids.items()]
 

@@ -16,6 +16,7 @@ from timegpt_assets.core.schema import TIME
 
 _SINCE = (pl.col("known_at") - pl.col("open")).dt.total_minutes()
 _LENGTH = (pl.col("close") - pl.col("open")).dt.total_minutes()
+# Not divided by _LENGTH: see features/clock.py.
 _PROGRESS = _SINCE * (1.0 / _LENGTH)
 CLOCK: dict[str, pl.Expr] = {
     "minutes_since_open": _SINCE,

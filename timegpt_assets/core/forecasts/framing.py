@@ -118,6 +118,7 @@ def frames(panel: pl.DataFrame, snapshots: pl.DataFrame, spec: FrameSpec, *, day
     earlier, today = moments(ours.filter(pl.col("day") < day)), ours.filter(pl.col("day") == day)
     made = []
     for snapshot_ts, horizon_min in asked.select("snapshot_ts", "horizon_min").iter_rows():
+        # Cut first, computed afterwards: whatever _moments does, it cannot look beyond the snapshot.
         known = today.filter(pl.col("known_at") <= snapshot_ts)
         history = _on_axis(pl.concat([earlier, moments(known)]), snapshot_ts)
         facts = _facts(known, history, spec.symbols, snapshot_ts)
@@ -141,6 +142,7 @@ def series(frame: Frame, *, input_rows: int | None = None) -> pl.DataFrame:
 
     ``input_rows``: only the last rows of each symbol, where the provider reads no more (equal inputs, equal request).
     """
+    # The SDK sends float32 whatever it is given: what differs only beyond that is the same question.
     numbers = (pl.col(name).cast(pl.Float32) for name in ("y", *frame.exogenous.names))
     sent = frame.history.select("symbol", "ds", *numbers).sort("symbol", "ds")
     return sent if input_rows is None else sent.group_by("symbol", maintain_order=True).tail(input_rows)
@@ -192,11 +194,13 @@ def _moments(panel: pl.DataFrame, spec: FrameSpec) -> pl.DataFrame:
 
 def _past_return(minutes: int) -> pl.Expr:
     """Return ln P(t) - ln P(t - minutes), or since the session's first known price when that is nearer."""
+    # backward_fill finds the first price known; rows before it have no price, so nothing looks ahead through it.
     first = pl.coalesce(pl.col("clock_open"), pl.col("clock_price").backward_fill()).first()
     return pl.col("clock_price").log() - pl.coalesce(pl.col("clock_price").shift(minutes), first).log()
 
 
 def _on_axis(moments: pl.DataFrame, snapshot_ts: datetime) -> pl.DataFrame:
+    # Nights are left out of the axis: the SDK refuses a series with gaps, overnight ones too.
     back = pl.len().over("symbol") - 1 - pl.int_range(pl.len(), dtype=pl.Int64).over("symbol")
     # days come in order already: a stable sort by symbol alone costs a third of one by the whole key
     placed = moments.sort("symbol", maintain_order=True).with_columns(

@@ -73,6 +73,7 @@ def _swapped(known: pl.DataFrame) -> list[str]:
     if wild["spread"] < CALMER * calm["spread"] or wild["width"] >= calm["width"]:
         return []
     return [
+        # The calm series may not have moved at all: hence the least number it is divided by.
         f"{wild['symbol']} moves {wild['spread'] / max(calm['spread'], 1e-300):.0f} times as much as {calm['symbol']} "
         "and has the narrower band: the series are not in the order they were sent"
     ]

@@ -44,6 +44,7 @@ def quantile_name(quantile: float) -> str:
     Raises ValueError as levels_of.
     """
     _level(quantile)
+    # Rounded: as floats such a product may fall a hair short of the whole number.
     percent, tenths = divmod(round(quantile * 1000), 10)
     return f"q{percent:02d}{tenths or ''}"
 
@@ -81,6 +82,7 @@ def local_request(
 
 def fingerprint(body: bytes, *, symbols: Sequence[str], model: str, host: str, endpoint: str) -> str:
     """Return the sha256, in hex, of host, endpoint, model, symbols, framing version and a request's body."""
+    # JSON holds no bare newline, so address and body cannot run into each other.
     address = orjson.dumps([host, endpoint, model, list(symbols), FRAMING_VERSION])
     return hashlib.sha256(address + b"\n" + body).hexdigest()
 

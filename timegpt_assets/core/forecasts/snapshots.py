@@ -74,6 +74,7 @@ def _impossible(session: Session, at: time, preset: Preset, horizon_min: int) ->
     snapshot, horizon = _utc(session.day, at), timedelta(minutes=horizon_min)
     if preset.windows and not any(start <= at <= end for start, end in preset.windows):
         return "outside the active windows"
+    # Returns do not cross a session: the first over the whole horizon is known one horizon after the open.
     if snapshot < session.open + horizon:
         return f"earlier than {horizon_min} minutes after the open"
     if snapshot + horizon > session.close:
