@@ -47,6 +47,7 @@ FEATURES = (
 
 def columns() -> dict[str, pl.Expr]:
     """Return the clock features, one expression each over a frame [day, ts, open, close, month_end]."""
+    # The closing half hour is asked first: on an early close it falls into what is midday on other days.
     bucket = (
         pl.when(_LEFT < CLOSING_MIN).then(CLOSING)
         .when(_INDEX < OPENING_MIN).then(OPENING)

@@ -165,6 +165,7 @@ def _vix(vix: pl.DataFrame, days: Sequence[date]) -> pl.DataFrame:
     asked = pl.DataFrame({"day": list(days)}, schema={"day": pl.Date}).with_columns(
         before=pl.col("day").dt.offset_by("-1d")
     )
+    # One day less of tolerance, because the search begins on the day before.
     found = asked.join_asof(
         known, left_on="before", right_on="date", strategy="backward", tolerance=timedelta(days=VIX_STALE_DAYS - 1)
     )
@@ -194,5 +195,6 @@ def relations(minutes: Minutes, context: Mapping[str, Floats]) -> dict[str, Floa
         both = sums(own * market, BETA_WINDOW)[0] - total * market_total / n
         paired = (n == own_n) & (n >= MIN_OBSERVATIONS)
         betas[f"beta_{name}_60m"] = where(paired, both / market_spread)
+        # Rounding puts a perfect correlation a hair beyond 1.
         corrs[f"corr_{name}_60m"] = where(paired, np.clip(both / np.sqrt(spread * market_spread), -1.0, 1.0))
     return betas | corrs

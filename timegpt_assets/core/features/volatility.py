@@ -119,6 +119,7 @@ def ranges(minutes: Minutes) -> dict[str, Floats]:
     enough = minutes.printed >= MIN_OBSERVATIONS
     high, low = minutes.base("high"), minutes.base("low")
     before = earlier(minutes.close, 1)
+    # fmax passes over NaN: with no minute before it a bar has its own range.
     true_range = np.fmax(high - low, np.fmax(np.abs(high - before), np.abs(low - before)))
     wide, body = minutes.base("log_range") ** 2, minutes.base("log_body") ** 2
     klass = wide * 0.5 - body * (2.0 * log(2.0) - 1.0)
@@ -127,6 +128,7 @@ def ranges(minutes: Minutes) -> dict[str, Floats]:
     return {
         "atr_14m": where(enough, atr / minutes.close),
         "parkinson_30m": where(enough, np.sqrt(sums(wide, RANGE_WINDOW)[0] / n * (0.25 / log(2.0)))),
+        # Clipped before the root: a sum may go a hair below zero, and its root is NaN.
         "garman_klass_30m": where(enough, np.sqrt(np.maximum(sums(klass, RANGE_WINDOW)[0] / n, 0.0))),
     }
 
@@ -153,6 +155,7 @@ def ewms(minutes: Minutes, before: EwmState, *, horizon_min: int) -> tuple[dict[
     r, n = minutes.returns, minutes.returned
     days = np.arange(len(r))
     last = minutes.session_minutes - 1
+    # A session in which a symbol never printed leaves nothing to start from: vol_ewm_warm says so the day after.
     printed = ~np.isnan(minutes.close[days, :, last])
     ended = where(printed, n[days, :, last])
     seen = np.concatenate([before.seen[None], np.nan_to_num(ended)])
@@ -176,6 +179,7 @@ def ewms(minutes: Minutes, before: EwmState, *, horizon_min: int) -> tuple[dict[
 
 def _weighted(total: Floats, squares: Floats, n: Ints, decay: float, span: int) -> Floats:
     """Return the unbiased weighted std from decayed sums of n returns; NaN when too few or without variance."""
+    # Two sessions: today's and the one it starts from.
     longest = 2 * n.shape[-1]
     weight = np.take((1.0 - _powers(decay, longest)) / (1.0 - decay), n)
     weight_squares = np.take((1.0 - _powers(decay * decay, longest)) / (1.0 - decay * decay), n)

@@ -131,6 +131,7 @@ def share_not_above(values: Floats, sessions: int) -> Floats:
     for back in range(1, sessions + 1):
         then = values[sessions - back : sessions - back + days]
         below += then <= today
+        # NaN equals nothing, not even itself: this counts the sessions that have a value.
         known += then == then
     usable = (known >= max(1, -(-sessions // 2))) & (today == today)
     return where(usable, below / np.maximum(known, 1))

@@ -73,9 +73,11 @@ def grid_of(bars: pl.DataFrame, days: Iterable[date], symbols: Sequence[str]) ->
     own = _of_days(bars, chosen)
     opens = np.array([s.open.timestamp() * 1e6 for s in sessions], dtype=np.int64)
     day = np.searchsorted(np.array(chosen, dtype="datetime64[D]"), own["day"].to_numpy())
+    # An Enum of the sorted names: its codes are the symbols' places on the grid.
     symbol = own["symbol"].cast(pl.Enum(names)).to_physical().to_numpy().astype(np.int64)
     minute = (own["ts"].to_physical().to_numpy() - opens[day]) // 60_000_000
     cells = (day * len(names) + symbol) * length + minute
+    # The usual case is sorted already, and is not copied.
     if (np.diff(cells) <= 0).any():
         order = np.argsort(cells, kind="stable")
         own, cells = own[order], cells[order]
@@ -96,6 +98,7 @@ def _of_days(bars: pl.DataFrame, days: tuple[date, ...]) -> pl.DataFrame:
 
 def _refuse_holes(bars: pl.DataFrame, cells: Ints, minutes: Ints) -> None:
     """Raise BrokenGrid where a bar neither opens its session nor follows the bar of the minute before."""
+    # -2: the very first bar follows nobody, so it has to open its session.
     broken = (np.diff(cells, prepend=-2) != 1) & (minutes != 0)
     if broken.any():
         day, symbol, ts = bars.select("day", "symbol", "ts").row(int(broken.argmax()))
@@ -164,6 +167,7 @@ def decayed_sums(values: Floats, decay: float) -> Floats:
 
 def so_far(values: Floats) -> Floats:
     """Return the sum since the open; NaN counts nothing."""
+    # A running sum does no harm here: nothing ever leaves the window.
     return np.cumsum(zero_for_nan(values), axis=-1)
 
 
