@@ -285,6 +285,7 @@ def judged(facts: pl.DataFrame, policy: QualityPolicy, *, awaited: Collection[da
     )
     reasons = [pl.when(broken[name]).then(_said(name, policy)) for name in heard]
     return facts.with_columns(
+        # The literal stands where no rule is left to ask: any_horizontal needs a column.
         verdict=pl.when(pl.any_horizontal(pl.lit(False), *grave)).then(pl.lit("quarantined"))
         .when(is_empty).then(absent)
         .when(pl.any_horizontal(pl.lit(False), *broken.values())).then(pl.lit("warned"))
@@ -322,6 +323,7 @@ def rule_counts(quality: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:
         hit = quality.filter(rule.is_broken(policy)).sort("day", "symbol")
         first = f"{hit['day'][0]} {hit['symbol'][0]}" if hit.height else None
         rows.append(
+            # abs: minutes of a shift have a sign, and would take each other away.
             (name, policy.severity_of(name), hit.height, int(hit[rule.counted].abs().sum() or 0), first, rule.remedy)
         )
     words = dict.fromkeys(("rule", "severity", "first", "remedy"), pl.String)

@@ -27,12 +27,14 @@ def placed(raw: pl.DataFrame, sessions: pl.DataFrame, policy: QualityPolicy) -> 
     close, of a day without any earlier or later row: a feed of extended hours has ordinary trades there.
     """
     times = sessions.select("day", open_time="open", close_time="close")
+    # row settles ties: of several rows of a minute the first delivered comes first, and stays.
     rows = _extended_marked(raw.join(times, on="day", how="left").sort(*KEY, "ts", "row"))
     may_cross = ~pl.col("is_extended")
     opens = pl.lit(policy.auction_open != "drop") & may_cross & (pl.col("ts") == pl.col("open_time") - MINUTE)
     closes = pl.lit(policy.auction_close != "drop") & may_cross & (pl.col("ts") == pl.col("close_time"))
     inside = (pl.col("ts") >= pl.col("open_time")) & (pl.col("ts") < pl.col("close_time"))
     rows = rows.with_columns(
+        # Null, of a day without a session, is outside too.
         row_class=pl.when(~(inside | opens | closes).fill_null(False)).then(pl.lit("outside"))
         .when(pl.col("ts").dt.truncate("1m") != pl.col("ts")).then(pl.lit("off_minute"))
         .when(_impossible()).then(pl.lit("broken"))
@@ -93,6 +95,7 @@ def printed(rows: pl.DataFrame, policy: QualityPolicy, *, lone: pl.DataFrame) ->
     counts = pl.all_horizontal(~(is_cross & pl.lit(chosen == "keep")) for is_cross, chosen in crosses)
     at_edge = (pl.col("minute") == pl.col("open_time")) | (pl.col("minute") == pl.col("close_time") - MINUTE)
     columns = [*KEY, "minute", *PRICES, "volume"]
+    # Only the first and the last minute can hold two rows, a cross and a bar: no other is grouped.
     joined = (
         usable.filter(at_edge)
         .group_by(*KEY, "minute")
@@ -119,6 +122,7 @@ def is_outlier(policy: QualityPolicy) -> pl.Expr:
     """
     price = pl.col("close").median()
     tick = pl.when(price < 1).then(policy.tick_size / 100).otherwise(policy.tick_size)  # under a dollar: 0.0001
+    # The median deviation, not the standard one: an outlier would widen what it is judged by.
     distance = (move() - move().median()).abs()
     spread = pl.max_horizontal(distance.median(), (tick / price).log1p())
     return distance > policy.outlier_z * _SIGMA * spread

@@ -62,6 +62,7 @@ def _facts(wanted: pl.DataFrame, rows: pl.DataFrame, policy: QualityPolicy) -> p
         wanted.join(counted, on=KEY, how="left")
         .join(_gaps(rows), on=KEY, how="left")
         .join(_moves(rows, policy), on=KEY, how="left")
+        # A key without a usable row has not printed for the whole session.
         .with_columns(pl.col("longest_fill").fill_null(pl.col("rows_expected")))
         .with_columns(pl.selectors.integer().fill_null(0).cast(pl.Int64))
         .with_columns(
@@ -81,6 +82,7 @@ def _with_gap(facts: pl.DataFrame, closes: pl.DataFrame, policy: QualityPolicy) 
     named = [(day, symbol, float(ratio)) for (symbol, day), ratio in policy.splits.items()]
     splits = pl.DataFrame(named, schema={"day": pl.Date, "symbol": pl.String, "split": pl.Float64}, orient="row")
     known = facts.join(closes, on=KEY, how="left").join(splits, on=KEY, how="left")
+    # With the split named the opening must fit: a wrong ratio, or bars adjusted already, are found too.
     expected = pl.col("previous_close") / pl.col("split").fill_null(1.0)
     known = known.with_columns(gap=(pl.col("first_price") / expected).log()).drop("first_price")
     ratios = [side * math.log(ratio) for ratio in policy.split_ratios for side in (-1, 1)]

@@ -68,6 +68,7 @@ def _shift(volume: Profile, printed: Profile, slots: int) -> int:
     held = {shift: sum(volume.get(shift // _SLOT + at, 0.0) for at in range(slots)) for shift in (0, *SHIFTS)}
     drawn = [shift for shift in held if _is_seen(volume, shift // _SLOT, slots)]
     if drawn:
+        # 0 comes first: of equals the session stays in its place.
         return max((0, *drawn), key=lambda shift: held[shift])
     ends = [shift for shift in held if _is_seen(printed, shift // _SLOT - _EARLY, _EARLY + slots + _LATE)]
     return ends[0] if ends else 0

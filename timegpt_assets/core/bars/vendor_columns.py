@@ -72,6 +72,7 @@ def names(columns: Iterable[str]) -> tuple[dict[str, str], list[str]]:
         elif matching:
             wrong.append(f"column {ours} is there {_times(len(matching))} ({', '.join(matching)})")
         elif ours in NEEDED:
+            # Named as a hint and never taken: prices must be raw.
             adjusted = [column for column in given if column.lower() == ADJUSTED + ours]
             wrong.append(f"column {ours} is missing{f' ({adjusted[0]} is adjusted)' if adjusted else ''}")
     return found, wrong
