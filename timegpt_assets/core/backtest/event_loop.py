@@ -118,6 +118,7 @@ def _eligible(frame: pl.DataFrame, symbol_gates: pl.DataFrame, bootstrap: str) -
 def _clear_of(entries: pl.DataFrame, events: EventCalendar, spec: TradingSpec) -> pl.DataFrame:
     """Return the entries on no skipped day and near no timed event."""
     spans = no_trade_windows(events, buffer_min=spec.no_trade_buffer_min).select("start", "end").rows()
+    # The literal stands where no event is timed: any_horizontal needs a column.
     near = pl.any_horizontal(pl.lit(False), *(pl.col("entry_ts").is_between(*span) for span in spans))
     return entries.filter(~pl.col("day").is_in(skip_days(events, spec.skip_events)) & ~near)
 
@@ -133,6 +134,7 @@ class _Tape:
 
     @classmethod
     def of(cls, grid: pl.DataFrame) -> "_Tape":
+        # NaN, so that prices are plain floats; such minutes are is_filled and nothing is traded at them.
         prices = pl.col("open", "high", "low", "close").fill_null(math.nan)
         bars = [Bar(*row) for row in grid.select("ts", prices, "is_filled").iter_rows()]
         day, symbol = grid.select("day", "symbol").row(0)

@@ -57,6 +57,7 @@ def _is_abnormal(seen: dict[date, tuple[float | None, float | None]], day: date,
     """Return whether the day's volume or range lies beyond the percentiles of the sessions before it."""
     earlier = [seen.get(calendar.shifted(day, -back), (None, None)) for back in range(1, filters.lookback_sessions + 1)]
     values = np.array([*earlier, seen[day]], dtype=np.float64)
+    # A missing value makes its quantile NaN, and nothing lies below or above NaN: not judged, not listed.
     volume, span = values[:, 0], values[:, 1]
     thin = volume[-1] < np.quantile(volume[:-1], filters.min_volume_percentile)
     return bool(thin or span[-1] > np.quantile(span[:-1], filters.max_range_percentile))

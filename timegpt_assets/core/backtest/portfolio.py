@@ -66,6 +66,7 @@ def stopped_by(returns: np.ndarray, risk: Risk) -> str:
     """Return which stop forbids all entries after these daily returns; empty when none does."""
     if risk.max_drawdown is not None and drawdown(returns) > risk.max_drawdown:
         return "drawdown_stop"
+    # One return has no deviation (ddof 1).
     measured = risk.max_daily_volatility is not None and returns.size > 1
     return "volatility_halt" if measured and np.std(returns, ddof=1) > risk.max_daily_volatility else ""
 
@@ -84,12 +85,14 @@ def _over_limit(own: pl.DataFrame, max_positions: int | None) -> dict[tuple[str,
     """Return the trades for which no seat was free; those of a minute are seated by EV / sigma, then symbol."""
     if max_positions is None:
         return {}
+    # An entry that met no print took no seat.
     queue = own.filter(pl.col("exit_ts").is_not_null()).sort(
         "entry_ts", pl.col("ev") / pl.col("sigma"), "symbol", descending=[False, True, False]
     )
     refused: dict[tuple[str, datetime], str] = {}
     exits: list[datetime] = []
     for symbol, snapshot, entry, exit_ in queue.select("symbol", "snapshot_ts", "entry_ts", "exit_ts").iter_rows():
+        # A position that leaves in the minute of an entry has freed its seat.
         exits = [ts for ts in exits if ts > entry]
         if len(exits) < max_positions:
             exits.append(exit_)

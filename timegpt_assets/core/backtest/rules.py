@@ -167,6 +167,7 @@ def is_traded(rules: Rules) -> pl.Expr:
         kept = kept & (pl.col("ev") > 0)
     if rules.suppress_wide and rules.max_width_sigma is not None:
         kept = kept & (pl.col("q75") - pl.col("q25") <= rules.max_width_sigma * pl.col("sigma"))
+    # A quantile or sigma that is not known asks for no trade.
     return kept.fill_null(False)
 
 
@@ -183,6 +184,7 @@ def time_stop(rules: Rules, session: calendar.Session) -> datetime:
     zone = ZoneInfo(calendar.ZONE)
     stop = datetime.combine(session.day, rules.time_stop_et, tzinfo=zone)
     if session.close.astimezone(zone).time() < REGULAR_CLOSE:
+        # A time stop that is earlier than the margin before an early close still holds.
         return min(stop, session.close - timedelta(minutes=rules.early_close_margin_min))
     return stop
 
