@@ -105,6 +105,7 @@ def _histogram(part: pl.DataFrame, prefix: str, draws: int, cluster_days: int) -
     daily = np.bincount(days * bins + above, minlength=(days[-1] + 1) * bins).reshape(-1, bins).astype(float)
     counts = daily.sum(axis=0)
     nominal = np.diff([0.0, *(_probability(q) for q in QUANTILES), 1.0])
+    # Not strict: the bin above the highest quantile has no quantile to stand under.
     shares = dict(zip(QUANTILES, (counts / counts.sum()).tolist(), strict=False))
     return shares, significance.uniformity(daily, nominal, draws=draws, cluster_days=cluster_days)
 
@@ -165,6 +166,7 @@ def _climatology(y: np.ndarray, days: int) -> list[pl.Series]:
     losses = np.full((3, y.size), np.nan)
     if y.size > days:
         probabilities = np.array(list(PROBABILITIES.values()))[:, None]
+        # The last window has no outcome after it to be compared with.
         past = np.lib.stride_tricks.sliding_window_view(y, days)[:-1]
         errors = y[days:] - np.quantile(past, probabilities[:, 0], axis=1)
         losses[0, days:] = np.abs(errors[list(PROBABILITIES).index("q50")])
@@ -191,6 +193,7 @@ def _relative(name: str, days: np.ndarray, loss: np.ndarray, reference: np.ndarr
     estimate = significance.ratio(top, bottom)
     if name.startswith("rrmse"):
         estimate = significance.Estimate(*(map(_root, (estimate.value, estimate.low, estimate.high))))
+    # Of daily sums: the losses of one day hang together and are one observation.
     p = significance.diebold_mariano(top, bottom)
     return _named(name, estimate) | {f"{name}_n": int(known.sum()), f"{name}_p": p}
 
@@ -204,6 +207,7 @@ def _named(name: str, estimate: significance.Estimate) -> dict[str, object]:
 
 
 def _mean(values: pl.Series) -> float:
+    # Exact: the order of the rows cannot change a bit.
     return math.fsum(values) / values.len() if values.len() else math.nan
 
 

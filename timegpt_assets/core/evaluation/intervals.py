@@ -86,6 +86,7 @@ def coverage_report(day_scores: pl.DataFrame, *, month: str, as_of: date, climat
 def widths(day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_sessions: int) -> pl.DataFrame:
     """Return INTERVAL_WIDTHS: mean widths and coverage by tenths of a symbol's own volatility, and pooled (``*``)."""
     own = forecast.window(day_scores, as_of, lookback_sessions).drop_nulls("sigma")
+    # ordinal gives ties places of their own, so that the tenths are of equal size.
     place = pl.col("sigma").rank("ordinal").over("symbol", *SOURCE_KEY)
     count = pl.len().over("symbol", *SOURCE_KEY)
     tenths = own.with_columns(decile=((place - 1) * DECILES // count + 1).cast(pl.Int64))

@@ -138,7 +138,9 @@ def summary(portfolio: pl.DataFrame, sessions: Sequence[date], *, account: Accou
         "cost": math.fsum(admitted["cost"]),
         "max_drawdown": max_drawdown(returns),
         "sharpe_method": SHARPE_METHOD,
+        # No floor is put under a variance of zero: the ratio is null, and this says so.
         "vol_floor_applied": sharpe.value is None,
+        # Sorted: its mean and deviation are no exact sums, and the order of rows must not change a bit.
         "sharpe_step_raw": significance.sharpe(np.sort(net), periods=1).value,
         **_named("hit_rate", hits),
         **_named("net_pnl", significance.total(daily)),
