@@ -88,6 +88,7 @@ def judged(criterion: str, value: Estimate, relation: str, threshold: float, evi
 
 
 def _holds(estimate: Estimate, value: float, relation: str, threshold: float) -> bool:
+    # The one criterion that an interval decides: elsewhere it is shown, and the value alone is compared.
     if relation == "covers":
         inside = estimate.low is not None and estimate.high is not None and estimate.low <= NOMINAL <= estimate.high
         return inside or abs(value - NOMINAL) <= threshold

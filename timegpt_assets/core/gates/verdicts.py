@@ -91,6 +91,7 @@ def symbol_gates(
     criterion ``eligibility``; a symbol without scores has one with sources ``*``.
     """
     first = calendar.shifted(day, -eligibility.lookback_sessions)
+    # Left-closed: a verdict on which trades of today may enter must not hear of today.
     own = scores.filter(pl.col("day").is_between(first, day, closed="left"), pl.col("label_aligned"))
     own = forecast.with_references(own, climatology_days=eligibility.climatology_days)
     rows = [row for symbol in sorted(set(symbols)) for row in _symbol_rows(own, symbol, eligibility)]
@@ -156,6 +157,7 @@ def trading_gate(
     )  # fmt: skip
     runs = Evidence(n=completed_runs, needed=gate.min_completed_runs, unit="completed runs")
     figure = partial(criteria.figure, needed=gate.min_observation_days, found=found)
+    # At costs as they are: dearer ones are asked of P&L, and of this by promotion.
     oos = _at(oos_summary, 1.0)
     least = gate.stressed_pnl_gte
     of_gate = [
