@@ -5,6 +5,7 @@ import polars as pl
 from timegpt_assets.core.schema import Column, Table
 from timegpt_assets.core.tables.columns import BAR_TIME, DAY, SYMBOL, price
 
+# Before the first print prices are null, and what is not there is in no wrong order.
 _OHLC_ORDER = {
     "low_is_lowest": (pl.col("low") <= pl.min_horizontal("open", "close", "high")).fill_null(True),
     "high_is_highest": (pl.col("high") >= pl.max_horizontal("open", "close", "low")).fill_null(True),

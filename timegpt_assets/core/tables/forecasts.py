@@ -65,6 +65,7 @@ FORECAST = (
         "calibration": Column(pl.String, "method applied, or none"),
     }
 )
+# Every pair, not neighbours alone: a null between two quantiles would hide that they cross.
 ASCENDING = {
     f"{low}_le_{high}": (pl.col(low) <= pl.col(high)).fill_null(True)
     for i, low in enumerate(QUANTILES)
