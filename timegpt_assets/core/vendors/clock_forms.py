@@ -109,6 +109,7 @@ def _timed(rest: str) -> tuple[str, str, str] | None:
     gap = re.match(r"(?:[Tt]|[ ,;_:\-]{0,2})", rest)
     behind = rest[gap.end() :] if gap else rest
     for pattern, time_format in _TIMES:
+        # Neither digit nor colon may follow: 12:30 must not be read off 12:30:05.
         found = re.match(f"({pattern})(?![\\d:])", behind)
         if found and zone_of(behind[found.end() :]) is not None:
             return gap.group() if gap else "", time_format, behind[found.end() :]

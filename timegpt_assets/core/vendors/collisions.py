@@ -80,6 +80,7 @@ def _missing(stored: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows, less those that are stored as often."""
     count = pl.int_range(pl.len()).over(_KEY).alias("nth")
     counted = stored.with_columns(count)
+    # Nulls are equal here: else a row with an empty cell would be new at every import.
     fresh = rows.with_columns(count).join(
         counted, on=[*_KEY, "nth"], how="anti", nulls_equal=True, maintain_order="left"
     )

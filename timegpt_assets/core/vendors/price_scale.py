@@ -56,6 +56,7 @@ def _digits(known: pl.Series, middle: float, claimed: int) -> tuple[int | None, 
     if middle < DEAR:
         return 0, "they lie in the range of shares"
     step = math.gcd(*known.head(_STEP_ASKED).cast(pl.Int64).to_list())
+    # The step that all prices share must be a cent in the unit that is right.
     fitting = [n for n in UNITS if step == 10 ** (n - 2) and 0.05 <= middle / 10**n <= 100_000]
     if len(fitting) == 1:
         return fitting[0], f"whole numbers whose common step {step:,} is then a cent"

@@ -253,4 +253,5 @@ def _difference(shape: Shape, header: Sequence[str] | None, first: Sequence[str]
 def named(shape: Shape, stem: str) -> dict[str, str]:
     """Return what the file's name says by the shape's pattern: ticker, day; empty when it says nothing."""
     found = re.match(shape.file, stem) if shape.file else None
+    # ticker2 is the same in another branch of the pattern, where a group's name may stand only once.
     return {key.rstrip("2"): text for key, text in (found.groupdict() if found else {}).items() if text}

@@ -50,6 +50,7 @@ def _facts(bars: pl.DataFrame) -> pl.DataFrame:
     if not days:
         return pl.DataFrame()
     held = sorted({s.day for s in calendar.sessions(min(days), max(days))} & set(days))
+    # Or 1: where no day is held the step would be 0.
     asked = held[:: -(-len(held) // DAYS_ASKED) or 1]
     sessions = calendar.sessions_frame(asked).rename({"open": "opens", "close": "closes"})
     rows = rows.join(sessions, on="day", how="inner").with_columns(
@@ -69,6 +70,7 @@ def _facts(bars: pl.DataFrame) -> pl.DataFrame:
         at_open=pl.col("volume").filter(o == 0).sum(),
         before_open=pl.col("volume").filter(o.is_between(-16, -2)).sum() / 15,
         in_session=pl.col("volume").filter(o.is_between(2, 10)).median(),
+        # 570 is 09:30 as a minute of the New York day.
         dawn=o.min() + 570,
         dusk=o.max() + 570,
     )

@@ -73,6 +73,7 @@ def reading(column: pl.Series, orders: Orders) -> Reading | None:
 
 
 def _digits(text: pl.Series) -> pl.Series:
+    # Whole numbers first: a float has no room for the nanoseconds of an epoch.
     whole = text.cast(pl.Int64, strict=False)
     if whole.null_count() * 2 < text.len():
         return whole
@@ -120,6 +121,7 @@ def _example(column: pl.Series) -> str:
 def _epochs(numbers: pl.Series, unit: str, low: float, high: float) -> Reading:
     kept = numbers.to_frame("n").select(pl.when(pl.col("n").is_between(low, high, closed="left")).then("n"))["n"]
     if kept.dtype.is_float():
+        # Rounded: a float that counts seconds since 1970 has no exact microseconds.
         micros = (kept * (1_000_000 / UNITS[unit])).round(0).cast(pl.Int64)
     elif unit == "ns":
         micros = kept.cast(pl.Int64) // 1_000
@@ -131,9 +133,11 @@ def _epochs(numbers: pl.Series, unit: str, low: float, high: float) -> Reading:
 
 def _small(numbers: pl.Series, known: pl.Series) -> Reading | None:
     """Return dates of eight digits, times of day in digits, milliseconds since midnight, or a spreadsheet's days."""
+    # Minute bars repeat their date: eight digits that never do are something else.
     if share(known.is_between(19900101, 20360101, closed="left")) > 0.5 and known.n_unique() < known.len():
         text = numbers.cast(pl.Int64, strict=False).cast(pl.String)
         return Reading(kind="date", wall=_read(text + "0000", "%Y%m%d%H%M"), exact=False, findings=())
+    # A spreadsheet counts days from 1899-12-30: these are 1990 to 2035, and 25,569 is 1970-01-01.
     if numbers.dtype.is_float() and share(known.is_between(32_874, 49_674)) > 0.5:
         micros = ((numbers - 25_569) * 86_400).round(0) * 1_000_000
         return _settled(
@@ -143,6 +147,7 @@ def _small(numbers: pl.Series, known: pl.Series) -> Reading | None:
     top = whole.max()
     if not isinstance(top, int) or top > _DAY_MS or (whole.drop_nulls() < 0).any():
         return None
+    # HHMMSS ends below 240000 and HHMM below 2400: more than that counts something else.
     if top > 240_000:
         return Reading(kind="clock", wall=_since_midnight(whole * 1_000), exact=False, findings=(
             Finding("times of day", "milliseconds since midnight", _example(known)),))  # fmt: skip
@@ -200,12 +205,14 @@ def _of_form(text: pl.Series, form: Form, order: DateOrder) -> pl.Series:
             pl.when(pl.col("t").str.ends_with(form.suffix)).then(pl.col("t").str.strip_suffix(form.suffix))
         )["t"]
     if not form.date:
+        # By itself polars reads a time of day as of the year 1; a clock stands on 1970-01-01, as Reading says.
         naive = _read("1970-01-01 " + own, f"%Y-%m-%d {form.time}")
     elif not form.time:
         naive = _read(own + " 00:00", form.format(order) + " %H:%M")
     else:
         naive = _read(own, form.format(order))
     zone = zone_of(form.suffix)
+    # 0 minutes is UTC; the empty text is no zone.
     if not zone and zone != 0:
         return naive
     if isinstance(zone, int):

@@ -69,6 +69,7 @@ def of_name(path: Sequence[str], by_shape: str | None, said: Said) -> tuple[str,
         return ours, Finding("ticker", ours, f"--symbol-map has {stem}")
     if hive := _hive(path):
         return _ours(hive, said), Finding("ticker", _ours(hive, said), "its folder is called so")
+    # The vendor's place may hold a word like data: it counts as a ticker only where the universe knows it.
     if by_shape and (by_shape.upper() not in _WORDS or by_shape.upper() in said.known):
         return _ours(by_shape, said), Finding("ticker", _ours(by_shape, said), f"the vendor's place in {path[-1]!r}")
     return _told_by(stem, path, said)
@@ -81,6 +82,7 @@ def _told_by(stem: str, path: Sequence[str], said: Said) -> tuple[str, Finding]:
     parts = [part for token in re.split(r"[_,\s()\[\]+]+", stem) for part in _parts(token)]
     left = [part for part in parts if not _NUMBER.match(part) and part.upper() not in _WORDS]
     left = list(dict.fromkeys(left))
+    # In small letters a ticker and a word look alike: only the universe tells them apart.
     sure = [part for part in left if _is_ticker(part) and (part.isupper() or part.upper() in said.known)]
     if len(left) == 1 and sure:
         return _ours(sure[0], said), Finding("ticker", _ours(sure[0], said), f"the one name in {path[-1]!r}")

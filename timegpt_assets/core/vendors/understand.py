@@ -150,6 +150,7 @@ def _placed(
     name, told_zone = zone(rows, exact=exact, said=said.timezone, claimed=shape.zone)
     local = pl.col("wall").dt.replace_time_zone(name, ambiguous="earliest", non_existent="null")
     placed = rows.with_columns(ts=local.dt.convert_time_zone("UTC").cast(TIME))
+    # After the zone: which end of its minute a stamp names is asked of whole sessions in UTC.
     side, told_side = stamp_side(placed.drop_nulls("ts"), said=said.stamp, claimed=shape.stamp)
     placed = placed.with_columns(pl.col("ts").dt.offset_by("-1m")) if side == "end" else placed
     return placed, [told_interval, told_zone, told_side, told_scale, told_volume]

@@ -22,4 +22,5 @@ def volume_unit(bars: pl.DataFrame, *, said: float | None) -> tuple[pl.DataFrame
     if said is not None and said != 1:
         scaled = bars.with_columns(pl.col("volume") * said)
         return scaled, Finding("volume", f"{said:g} shares a unit", f"as --volume-scale says; {seen}")
+    # Nothing in the numbers tells lots from shares, so shares are what it counts unless somebody says otherwise.
     return bars, Finding("volume", "shares", seen)

@@ -152,6 +152,7 @@ def _fit(name: str, placed: pl.DataFrame) -> Fit:
         first=pl.col("at").min(), last=pl.col("at").max(), all=pl.col("volume").sum(),
         open=pl.col("closes").first().is_not_null(),
     )  # fmt: skip
+    # A stray print on a day without a session is no proof against a zone.
     by_day = by_day.filter(pl.col("open") | (pl.col("all") >= _LEAST_STRAY * pl.col("all").mean()))
     edges = pl.min_horizontal(_contrast("open"), _contrast("close"))  # where trading ends at 20:00 one edge fits too
     scores = by_day.select("day", score=pl.when("open").then(edges).otherwise(-1.0))
@@ -197,6 +198,7 @@ def _decided(fits: list[Fit]) -> tuple[Fit | None, str]:
     leads = [lead for fit in fits if (lead := best.lead(fit)) is not None]
     if best.score >= DECIDED and min(leads, default=1.0) >= MARGIN:
         return best, _edges(best)
+    # Reversed: of zones that fit alike the first stays, and what was said or claimed comes first.
     within = {tuple(fit.days.items()): fit for fit in reversed(fits) if fit.traded >= 1 - _FEW}
     if len(within) == 1 and (only := next(iter(within.values()))).fills:
         return only, "all rows lie between 04:00 and 20:00 New York, and fill it, in no other zone"
