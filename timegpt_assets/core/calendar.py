@@ -129,6 +129,7 @@ def has_closed(day: date, now: datetime) -> bool:
 
 def last_closed_session(at: datetime) -> date:
     """Return the newest session that has closed at ``at``, which must carry a time zone."""
+    # Two weeks hold a closed session: the longest closure since 2000, September 2001, lasted six days.
     earlier = sessions(at.date() - timedelta(days=14), at.date())
     return next(s.day for s in reversed(earlier) if has_closed(s.day, at))
 
@@ -150,6 +151,7 @@ def month_sessions(month: str) -> tuple[date, ...]:
         first = date.fromisoformat(f"{month}-01")
     except ValueError as error:
         raise ValueError(f"{month!r} is not a month. Write it as YYYY-MM, for example 2025-01.") from error
+    # 31 days after its first every month is over, and the next one is not.
     next_month = (first + timedelta(days=31)).replace(day=1)
     return tuple(s.day for s in sessions(first, next_month - timedelta(days=1)))
 
@@ -178,6 +180,7 @@ def _calendar() -> _Calendar:
     import exchange_calendars
 
     exchange = exchange_calendars.get_calendar(EXCHANGE, start=str(FIRST_DAY), end=str(LAST_DAY))
+    # Of microseconds numpy makes datetimes, of nanoseconds bare integers.
     days, opens, closes = (
         nanos.view("datetime64[ns]").astype("datetime64[us]").tolist()
         for nanos in (exchange.sessions_nanos, exchange.opens_nanos, exchange.closes_nanos)

@@ -65,6 +65,7 @@ def with_earnings(calendar: EventCalendar, reports: Iterable[tuple[str, date, bo
     for symbol, day, after_close in reports:
         if not trading_calendar.FIRST_DAY <= day < trading_calendar.LAST_DAY - timedelta(days=14):
             continue
+        # Ten days hold two sessions: the longest closure since 2000, September 2001, lasted six days.
         near = [s.day for s in trading_calendar.sessions(day, day + timedelta(days=10))]
         concerned = near[:2] if after_close and near[0] == day else near[:1]
         found.setdefault(symbol, set()).update(concerned)

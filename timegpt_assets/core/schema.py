@@ -80,10 +80,12 @@ class Table:
             return {}
         rules = {f"{name}_not_null": pl.col(name).is_not_null() for name, c in self.columns.items() if not c.nullable}
         rules |= {
+            # Whether null is allowed is the rule above; this one asks of what is there.
             f"{name}_finite": pl.col(name).is_finite().fill_null(True)
             for name, dtype in frame.schema.items()
             if dtype.is_float()
         }
         rules |= {"unique_key": pl.struct(self.key).is_duplicated().not_(), **self.rules}
+        # A rule that cannot tell is broken.
         counts = frame.lazy().select((~rule.fill_null(False)).sum().alias(name) for name, rule in rules.items())
         return {name: n for name, n in counts.collect().row(0, named=True).items() if n}

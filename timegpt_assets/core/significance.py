@@ -26,9 +26,11 @@ def share(hits: int, n: int) -> Estimate:
     """Return hits / n with Wilson's (1927) score interval; nothing when n is 0."""
     if n == 0:
         return Estimate()
+    # Wilson and not p +- z sqrt(pq / n), which has no width at all where every band held or none did.
     p, spread = hits / n, Z * Z / n
     centre = (p + spread / 2) / (1 + spread)
     half = Z * math.sqrt(p * (1 - p) / n + spread / (4 * n)) / (1 + spread)
+    # At p of 0 and 1 rounding puts the ends a hair outside.
     return Estimate(p, max(centre - half, 0.0), min(centre + half, 1.0))
 
 
@@ -45,12 +47,14 @@ def ratio(top: np.ndarray, bottom: np.ndarray) -> Estimate:
     if days < 2:
         return Estimate(value)
     residuals = top - value * bottom
+    # The residuals add up to zero by construction: one of the days is not free.
     half = Z * math.sqrt(float(np.sum(residuals**2)) * days / (days - 1)) / total
     return Estimate(value, value - half, value + half)
 
 
 def total(daily: np.ndarray) -> Estimate:
     """Return the sum of daily amounts with a normal interval from their variance; no interval below two days."""
+    # Exact: the order of the days cannot change a bit.
     value = math.fsum(daily)
     if daily.size < 2:
         return Estimate(value)
@@ -60,6 +64,7 @@ def total(daily: np.ndarray) -> Estimate:
 
 def sharpe(returns: np.ndarray, *, periods: float) -> Estimate:
     """Return mean / deviation x sqrt(periods) with the interval of Lo (2002); nothing without variance."""
+    # The span, not the deviation: that of equal returns need not come out as exactly 0.
     if returns.size < 2 or float(np.ptp(returns)) == 0.0:
         return Estimate()
     step = float(np.mean(returns)) / float(np.std(returns, ddof=1))
@@ -84,6 +89,7 @@ def dm_statistic(losses: np.ndarray, reference: np.ndarray, *, lags: int | None 
     n = differences.size
     if n < 2 or float(np.ptp(differences)) == 0.0:
         return None
+    # The last factor is Harvey, Leybourne and Newbold's for forecasts one step, here one day, ahead.
     variance = long_run_variance(differences, lags=newey_west_lags(n) if lags is None else lags)
     return float(np.mean(differences)) / math.sqrt(variance / n) * math.sqrt((n - 1) / n)
 
@@ -96,6 +102,7 @@ def newey_west_lags(n: int) -> int:
 def long_run_variance(values: np.ndarray, *, lags: int) -> float:
     """Return the variance of a mean of dependent values times n: Newey and West (1987), never negative."""
     centred, n = values - np.mean(values), values.size
+    # By n, not by n - lag: only so can the weighted sum never be negative. einsum, not BLAS: see baselines.py.
     total = float(np.einsum("i,i->", centred, centred)) / n
     for lag in range(1, min(lags, n - 1) + 1):
         weight = 1 - lag / (lags + 1)
@@ -110,7 +117,9 @@ def day_clusters(days: int, *, draws: int, cluster_days: int = 1) -> np.ndarray:
     draws.
     """
     starts = np.random.default_rng(days).integers(0, days, size=(draws, -(-days // cluster_days)))
+    # The last cluster is cut where it is too long: every sample has as many days as were seen.
     drawn = ((starts[:, :, None] + np.arange(cluster_days)) % days).reshape(draws, -1)[:, :days]
+    # How often each day was drawn, not which: a sample's sum is then one product with the daily sums.
     flat = drawn + np.arange(draws)[:, None] * days
     return np.bincount(flat.ravel(), minlength=draws * days).reshape(draws, days).astype(float)
 
@@ -128,6 +137,7 @@ def bootstrap(top: np.ndarray, bottom: np.ndarray, *, draws: int, cluster_days: 
         return Estimate(value)
     weights = day_clusters(top.size, draws=draws, cluster_days=cluster_days)
     tops, bottoms = np.einsum("dn,n->d", weights, top), np.einsum("dn,n->d", weights, bottom)
+    # A sample may hold only days on which nothing was counted: it has no ratio.
     low, high = np.quantile(tops[bottoms > 0] / bottoms[bottoms > 0], [0.025, 0.975])
     return Estimate(value, float(low), float(high))
 
@@ -146,6 +156,7 @@ def uniformity(daily: np.ndarray, shares: np.ndarray, *, draws: int, cluster_day
     totals = drawn.sum(axis=1, keepdims=True)
     scatter = _pearson(drawn, totals * (counts / counts.sum()), totals * shares)
     seen = _pearson(counts, counts.sum() * shares, counts.sum() * shares)
+    # Samples of n days scatter (n - 1) / n as much as days do. What was seen counts as a draw: p is never 0.
     return (1 + int(np.sum(scatter * days / (days - 1) >= seen))) / (1 + draws)
 
 

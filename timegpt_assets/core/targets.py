@@ -88,6 +88,7 @@ def labels(bars: pl.DataFrame, *, horizons: Iterable[int]) -> pl.DataFrame:
     frames = [
         _returns(prices, horizon).select(
             *KEY,
+            # ts is where a bar begins, known_at where it ends: hence the minute more.
             ts=pl.col("known_at") - pl.duration(minutes=horizon + 1),
             target_ts="known_at",
             horizon_min=pl.lit(horizon, pl.Int64),
@@ -123,6 +124,7 @@ def unscaled(value: pl.Expr, scale: pl.Expr) -> pl.Expr:
 
 def _returns(prices: pl.DataFrame, horizon_min: int) -> pl.DataFrame:
     """Return [day, symbol, known_at, y] from prices sorted by day, symbol, known_at; a missing minute yields no y."""
+    # A shift counts rows, not minutes: behind a hole, or in another session, the row h back is another moment.
     is_apart = pl.col("known_at") - pl.col("known_at").shift(horizon_min) == pl.duration(minutes=horizon_min)
     is_same = pl.all_horizontal(pl.col(c) == pl.col(c).shift(horizon_min) for c in KEY)
     log_price = pl.col("price").log()
