@@ -37,6 +37,7 @@ def unfit(base_url: str) -> tuple[str, str] | None:
         return "null or an http(s) address", "Write it like http://127.0.0.1:8080, or null for the provider."
     try:
         parts = urlsplit(base_url)
+        # Only asking for the port refuses a wrong one; urlsplit itself takes anything.
         _ = parts.port
     except ValueError:
         return "an address with a port from 1 to 65535", "Write it like http://127.0.0.1:8080."

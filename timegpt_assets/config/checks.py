@@ -147,6 +147,7 @@ def whole_levels(forecast: Forecast) -> Refusals:
 
 def _whole_level(quantile: float) -> bool:
     level = 100 * abs(1 - 2 * quantile)
+    # In floats the level of 0.35 is 30.000000000000004.
     return abs(level - round(level)) < 1e-9
 
 
@@ -171,6 +172,7 @@ def snapshot_times(forecast: Forecast) -> Refusals:
 def possible_snapshots(forecast: Forecast, in_grid: bool) -> Refusals:
     """Refuse chosen snapshots that cannot exist in a full session; a grid combination keeps those that can."""
     preset, horizon = forecast.snapshot_presets.get(forecast.snapshot_preset), timedelta(minutes=forecast.horizon_min)
+    # Times outside the session are refused by snapshot_times already.
     inside = [at for at in preset.times if OPEN <= at <= CLOSE] if preset and not in_grid else []
     bad = [at for at in inside if _on(at) < _on(OPEN) + horizon or _on(at) + horizon > _on(CLOSE)]
     if bad:

@@ -93,6 +93,7 @@ def _bare(address: re.Match[str]) -> str:
     if not carries_password(address[0]):
         return address[0]
     entering, at, place = rest.rpartition("@")
+    # A password with ? or # in it may end anywhere: nothing behind the scheme is shown.
     if at and any(mark in entering for mark in "?#"):
         return f"{scheme}://{REDACTED}"
     place, asked, _ = place.partition("?")

@@ -33,6 +33,7 @@ def reading(leaves: Layer, *, defaults: Layer, profile: str, in_grid: bool) -> R
     result, tree = Reading(), nested(leaves)
     for name, model in SECTIONS.items():
         try:
+            # As JSON: strict models then take lists and texts for tuples and times, and still refuse "1" for 1.
             result.sections[name] = model.model_validate_json(json.dumps(tree.get(name, {})))
         except ValidationError as error:
             result.faults += model_faults(name, error, leaves, defaults=defaults)
@@ -91,6 +92,7 @@ def model_faults(section: str, error: ValidationError, leaves: Layer, *, default
     by_key: dict[str, list[tuple[Path, ErrorDetails]]] = {}
     for details in error.errors(include_url=False):
         path, index = _located(section, tree, details)
+        # A union refuses once per member: that is one fault, its words joined by or.
         by_key.setdefault(dotted(path) + index, []).append((path, details))
     for key, found in by_key.items():
         path, details = found[0]

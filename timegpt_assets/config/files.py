@@ -23,6 +23,7 @@ def opened(path: Path) -> BinaryIO:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise IrregularFile(f"{path} is no regular file. Put a file there, or take it away.")
         return cast("BinaryIO", os.fdopen(handle, "rb", buffering=0))
+    # An interrupt must not leave the handle open either.
     except BaseException:
         os.close(handle)
         raise
@@ -38,6 +39,7 @@ def text(path: Path) -> str:
     Raises OSError, also for more than MOST_TEXT bytes and as IrregularFile, and UnicodeDecodeError.
     """
     with opened(path) as file:
+        # One byte more than allowed tells a file that is too long, without reading it all.
         found = file.read(MOST_TEXT + 1)
     if len(found) > MOST_TEXT:
         raise OSError(f"{path} has more than {MOST_TEXT:,} bytes. Put a file of settings there.")

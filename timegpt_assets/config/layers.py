@@ -60,6 +60,7 @@ def _text_layer(text: str, shown_as: str, section: str | None) -> Layer:
     raw = plain_value(text) or {}
     if not isinstance(raw, Mapping):
         raise _unreadable(shown_as, section, raw, "Write the file as key: value lines.")
+    # Read-only: the next load is given the same object.
     return MappingProxyType(layer({section: raw} if section else raw, origin=shown_as))
 
 

@@ -112,6 +112,7 @@ def annotation_at(path: Path) -> Any:
     annotation: Any = SECTIONS.get(path[0])
     for name in path[1:]:
         model = model_of(annotation)
+        # Not the field's own annotation: pydantic takes Annotated off it, and with it the limits that are shown.
         annotation = mapped_to(annotation) if model is None else model.__annotations__.get(name)
     return annotation
 

@@ -116,6 +116,7 @@ def load_settings(
     given = _read([partial(grid_layer, grid or {}), *(partial(override_layer, text) for text in overrides)], faults)
     defaults = merged(shipped)
     above = [*profiles, *given]
+    # Any layer may choose the preset; what the preset brings along still stands under profile, grid and --set.
     preset = preset_layer(merged([defaults, *own, *above]))
     variables = {**environment, "profile": name}
     leaves, place_faults = placed(merged([defaults, *own, preset, *above]), variables)
