@@ -163,6 +163,7 @@ def size(settings: Settings) -> Size:
 
 def forecast_cache(runtime: Runtime) -> ForecastCache:
     """Return the paid answers, shared by all profiles."""
+    # 0o600: what was paid for, and what was asked, is its owner's alone
     return ForecastCache(runtime.object_store(runtime.settings.forecast.cache_dir, mode=0o600))
 
 
@@ -239,6 +240,7 @@ def ledger(runtime: Runtime) -> BudgetLedger:
     """
     forecast, url = runtime.settings.forecast, ledger_url(runtime)
     _refuse_forgetting(runtime)
+    # a lease that ends while a call is honestly under way would let another process pay for it again
     held = 2 * forecast.timeout_s + forecast.api_budget.cooldown_sec + LONGEST_WAIT_SEC + 60
     return BudgetLedger(
         url.replace("postgresql://", "postgresql+psycopg2://", 1), clock=runtime.clock, lease_sec=max(LEASE_SEC, held)
@@ -252,6 +254,7 @@ def _refuse_forgetting(runtime: Runtime) -> None:
         return
     ours = runtime.path(forecast.api_budget.ledger_file)
     earlier = runtime.path(forecast.cache_dir).parent / "call_ledger.sqlite"
+    # an empty ledger allows the whole budget once more
     if not ours.exists() and earlier.exists():
         raise LedgerUnusable(
             f"The call ledger lies at {earlier}, forecast.api_budget.ledger_file names {ours}, where none is: what was "

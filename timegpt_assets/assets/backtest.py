@@ -115,12 +115,14 @@ def portfolio(graph: GraphContext) -> dg.AssetsDefinition:
         days, sessions = days_of(context.partition_keys), days_of(book.facts)
         books = with_own(context, book, "backtest/book")
         frame = pl.concat(
+            # day by day: a range holds later books, too, and a day's limits look at earlier ones alone
             limits.portfolio(books, day=day, sessions=sessions, risk=risk, capital=capital, symbols=symbols)
             for day in days
         )
         admitted = frame.filter("admitted").group_by("day").agg(pl.col("net_pnl").sum(), pl.len())
         net = {str(day): pnl for day, pnl, _ in admitted.iter_rows()}
         note_rows(context, frame, {"net_pnl_usd": net, "admitted": {str(day): n for day, _, n in admitted.iter_rows()}})
+        # a fact for each day: without trades there are no rows, and months must still know that it was judged
         return Partitions(frame, {str(day): {"complete": True} for day in days})
 
     return portfolio

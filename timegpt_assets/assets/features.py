@@ -74,6 +74,7 @@ def features(graph: GraphContext) -> dg.AssetsDefinition:
     ) -> PartitionStream:
         """Features of each minute from bars that ended by then; earlier sessions serve as warm-up only."""
         spec = core_inputs.feature_spec(graph.settings, daily_files.calendar)
+        # the warm-up may lie before the grid and be absent; the run's own bars may not
         refuse_absent(context, bars.facts, "bars/bars")
         keys = context.partition_keys
         made = matrix.chunks(bars.of, market_context, days=days_of(keys), symbols=symbols_of(keys), spec=spec)

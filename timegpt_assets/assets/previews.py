@@ -123,12 +123,14 @@ def day_charts(
     the range were drawn already.
     """
     alone = len(context.partition_keys) == 1
+    # of a range only what is amiss: a picture takes longer than the day's verdict
     chosen = quality if alone else quality.filter(pl.col("verdict").is_in(["warned", "quarantined"]))
     chosen = chosen.filter(pl.col("rows_session") > 0).head(DRAWN_BARS - drawn)
     if chosen.is_empty():
         return {}
     from timegpt_assets.reports.pictures.day_bars import day_bars
 
+    # gridded as if usable: a quarantined day has no bars, and it is the one that people want to see
     bars = grid(chosen.with_columns(verdict=pl.lit("ok")))
     charts: dict[str, dg.MetadataValue] = {}
     for row in chosen.iter_rows(named=True):

@@ -71,6 +71,7 @@ def reported(
     """Return what the page of one month is about: the sessions the month's gates look back on."""
     from timegpt_assets.reports.figures import Report
 
+    # the sessions that the gates judge, so that page and verdict are about the same days
     days = span.sessions[-settings.gates.lookback_sessions :]
     recent = {name: frame.filter(pl.col("day").is_in(days)) for name, frame in frames.items() if "day" in frame.columns}
     synthetic, data = settings.data.source == "synthetic", data_version(recent["quality_report"])

@@ -99,6 +99,7 @@ def _read(
         raise DailyFileError(f"{path} is no file. Set {key} to the file, or to null to do without it.")
     try:
         is_parquet = path.suffix == ".parquet"
+        # before it is read: the setting may name a month of bars by mistake
         large = limits.of_size(path.stat().st_size)
         if large := large or (limits.of_parquet(pq.read_metadata(path)) if is_parquet else None):
             raise DailyFileError(f"{path}{large} Set {key} to a file of a row a day, or raise the limit.")

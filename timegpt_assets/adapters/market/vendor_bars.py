@@ -137,6 +137,7 @@ class Importer:
 
     def _require_inside(self, name: str) -> None:
         """Raise Refused for a name that leads out of the store: by the template, or by a link in its way."""
+        # a ticker comes from a stranger's file, and with the template it makes a path
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise Refused(f"{name} leads out of the folder. Mend data.template.")
         if isinstance(self.objects, LocalStore):
@@ -170,6 +171,7 @@ class Importer:
         if found.unfinished:
             key = "unfinished, the stored bar is later"
             told.left_out[key] = told.left_out.get(key, 0) + found.unfinished
+        # untouched, so that a second import of a file is no revision to anybody who watches the month
         if not (found.new or found.replaced):
             return
         rows = found.rows
@@ -178,6 +180,7 @@ class Importer:
 
         def change(current: object) -> pa.Buffer:
             stored, imports = _opened(current())  # type: ignore[operator]  # bound above, which a closure hides
+            # compared again under the lock: another import may have written the month since it was looked at
             again = collided(stored, rows, replace=self.replace)
             return _bytes(again.joined, _remembered(imports, entry))
 

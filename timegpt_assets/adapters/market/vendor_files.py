@@ -78,6 +78,7 @@ def files(path: Path, limits: Limits | None = None) -> list[VendorFile]:
 def _below(path: Path) -> list[Path]:
     """Return everything below a folder that is no folder, sorted; links to folders are not followed."""
     found = []
+    # links to folders may lead in a circle, or out of what was named
     for folder, _, names in os.walk(path, followlinks=False):
         found += [Path(folder, name) for name in names]
     return sorted(found)
@@ -123,6 +124,7 @@ def _members(archive: VendorFile, limits: Limits) -> Iterator[VendorFile]:
             archive, f"is an archive without a file of bars ({', '.join(names[:3]) or 'empty'}). Name another."
         )
     for name in sorted(bars):
+        # an archive's names are a stranger's words: none may lead upwards
         inner = tuple(part for part in PurePosixPath(name).parts if part not in ("/", ".."))
         yield VendorFile(path=archive.path, parts=(*archive.parts[:-1], *inner), member=name)
 
@@ -163,6 +165,7 @@ def _unpacked(raw: BinaryIO, name: str) -> BinaryIO:
 
 def regular(path: Path) -> BinaryIO:
     """Return the opened file. Raises Refused for what is no regular file, which is never waited for."""
+    # opened first and asked afterwards: between a look and an open a pipe could take the file's place
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -172,6 +175,7 @@ def regular(path: Path) -> BinaryIO:
 
 def _bounded(stream: BinaryIO, packed: int, limits: Limits) -> bytes:
     """Return all of the stream, read in parts, so that a bomb is told before it is whole."""
+    # at least 64 KiB count as packed: small files honestly unpack to many times their size
     most = int(min(limits.max_bytes, max(packed, 1 << 16) * limits.max_expansion))
     held = io.BytesIO()
     while part := stream.read(_CHUNK):

@@ -23,6 +23,7 @@ class LineageStore:
     def record(self, lineage: Lineage) -> str:
         """Keep the record and return its id; one already there is left as it is. Raises ObjectStoreError."""
         name, text = f"{FOLDER}{lineage.lineage_id}.json", lineage.as_json().encode()
+        # an id is a digest of the text: what lies there already says the same, or was edited
         if not self.objects.write_new(name, text):
             there = self.objects.read(name)
             if there is not None and there.data != text:
