@@ -83,6 +83,7 @@ def planned(runtime: Runtime, days: Sequence[date], *, reask: bool = False) -> d
 
 def _calls_a_year(planner: BudgetPlanner) -> dict[str, int]:
     """Return the calls a year of history takes in either history mode, event days not counted."""
+    # event days and the cap aside: the figure is of the preset, not of the days that happen to be asked for
     spec = replace(core_inputs.snapshot_spec(planner.settings, planner.events), skip_events=(), max_total=None)
     rows = schedule.snapshots([FULL_SESSION], spec).filter("asked")
     horizon = planner.settings.forecast.horizon_min

@@ -51,6 +51,7 @@ def blamed(offending: str, bars: pl.DataFrame) -> pl.DataFrame:
         "ts"
     )
     known = bars.filter(pl.col("close").is_not_null()).select("ts", "close").sort("ts")
+    # nearest: a row blamed before the first print, or out of the session, has no price of its own on the grid
     return rows.join_asof(known, on="ts", strategy="nearest")
 
 

@@ -57,6 +57,7 @@ def fan(
 
 def _path(bars: pl.DataFrame) -> pl.DataFrame:
     """Return [symbol, known_at, base, bp]: the clock price from P(open) on, in bp of the session's first price."""
+    # a close is known when its minute is over: drawn at the stamp, the path would run a minute ahead of the fans
     closes = bars.select("symbol", known_at=pl.col("ts") + pl.duration(minutes=1), price="close")
     first = bars.filter(pl.col("ts") == pl.col("ts").min().over("symbol")).select("symbol", known_at="ts", price="open")
     prices = pl.concat([first, closes]).drop_nulls().sort("symbol", "known_at")
@@ -89,6 +90,7 @@ def _wedges(fans: pl.DataFrame) -> pl.DataFrame:
         ends = {"lo": pl.col(BANDS[level][0]), "hi": pl.col(BANDS[level][1])}
         known = fans.drop_nulls(list(BANDS[level]))
         shared = {"snapshot": wall_clock("snapshot_ts"), "band": pl.lit(f"{level} %")}
+        # shut at the snapshot, since only the target is forecast: between the two the wedge is a guide for the eye
         rows.append(known.select(**shared, at=wall_clock("snapshot_ts"), lo="anchor", hi="anchor"))
         at_target = {side: pl.col("anchor") + 1e4 * q for side, q in ends.items()}
         rows.append(known.select(**shared, at=wall_clock("target_ts"), **at_target))
@@ -120,6 +122,7 @@ def _panel(symbol: str, fans: pl.DataFrame, path: pl.DataFrame, marks: pl.DataFr
     layers = [_bands(_wedges(ours), x), _line(own, x, y), _median(_medians(ours), x, y)]
     if marks is not None and marks.height:
         layers.append(_trade_marks(marks.filter(pl.col("symbol") == symbol), x, y, size=1.7 * size))
+    # last, on top of everything: the outcome is what a fan is looked at for
     layers.append(_points(ours, x, y, size=size))
     width, height = (WIDTH, HEIGHT) if alone else (WIDTH // 2, 90)
     title = alt.Title(f"{symbol}: {_counted(ours)}", fontSize=12, offset=4, frame="group")

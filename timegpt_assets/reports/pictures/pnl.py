@@ -34,6 +34,7 @@ def cumulative(
     """
     admitted = portfolio.filter("admitted").sort("day", "symbol", "snapshot_ts")
     daily = admitted.group_by("day", maintain_order=True).agg(pl.col("gross_pnl", "cost").sum())
+    # every session, those without a trade too: flat is a result
     axis = pl.DataFrame({"day": sorted({*days, *daily["day"]})}, schema={"day": pl.Date})
     daily = axis.join(daily, on="day", how="left").with_columns(pl.col("gross_pnl", "cost").fill_null(0.0)).sort("day")
     levels = pl.DataFrame({"multiplier": list(multipliers)}, schema={"multiplier": pl.Float64})
@@ -49,6 +50,7 @@ def pnl(portfolio: pl.DataFrame, *, days: Collection[date], multipliers: Sequenc
         return nothing("Cumulated P&L after costs")
     last = dict(rows.group_by("multiplier", maintain_order=True).agg(pl.col("cumulated").last()).iter_rows())
     names = {m: f"costs {m:g}x: {dollars(total)}" for m, total in last.items()}
+    # a zero before the first day, or that day's profit would be where the line begins
     start = rows.group_by("multiplier", maintain_order=True).agg(pl.col("day").first().dt.offset_by("-1d"))
     drawn = pl.concat([start.with_columns(cumulated=0.0), rows.drop("net")], how="diagonal").sort("multiplier", "day")
     named = drawn.select("cumulated", at=midnight("day"), costs=pl.col("multiplier").replace_strict(names))
