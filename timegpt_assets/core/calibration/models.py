@@ -80,7 +80,7 @@ def _day_rows(
     rows = []
     for symbol, time in keys:
         name, key = _pool(found, {"symbol": symbol, "snapshot_time": time}, calibration_spec)
-        # Many keys share a pool: it is fitted once a day.
+        # Many keys share a pool: it is fitted once for each day.
         if (name, key) not in learnt:
             learnt[name, key] = _learnt(own.of(found[name, key]) if name else own, name, unusable, calibration_spec)
         fit = learnt[name, key]
@@ -146,7 +146,7 @@ def _learnt(pool: Samples, name: str, unusable: int, calibration_spec: Calibrati
 
 
 def _fit(pool: Samples, calibration_spec: CalibrationSpec) -> Fit:
-    # The latest sessions alone: coverage then follows a change of volatility within days.
+    # Affine learns from the latest sessions alone: coverage then follows a change of volatility within days.
     chosen = (
         pool.recent(calibration_spec.recent_samples, calibration_spec.recent_days)
         if calibration_spec.method == "affine"
