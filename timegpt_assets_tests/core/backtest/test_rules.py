@@ -42,6 +42,12 @@ def test_the_sprint_rule_asks_the_lower_quartile_to_clear_the_cost() -> None:
     assert judged(SPRINT, q25=-0.0015, q50=-0.001, q75=-0.0003)["side"] == 0
 
 
+def test_nothing_is_traded_on_a_sigma_of_nothing() -> None:
+    unbounded = replace(SPRINT, suppress_wide=False)
+    assert judged(unbounded, q50=0.0010)["traded"]
+    assert not judged(unbounded, q50=0.0010, sigma=0.0)["traded"]
+
+
 def test_the_sprint_rule_asks_the_median_to_reach_k_sigma() -> None:
     assert judged(SPRINT, q50=0.0010)["side"] == 1
     assert judged(SPRINT, q50=0.00099)["side"] == 0

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core import calendar
+from timegpt_assets.core import calendar, significance
 from timegpt_assets.core.evaluation import diagnostics, forecast
 from timegpt_assets.core.tables.calibration import FORECASTS
 from timegpt_assets.core.tables.columns import QUANTILES
@@ -210,6 +210,18 @@ def test_reliability_is_the_share_at_or_below_each_stored_quantile() -> None:
     for name, observed in zip(QUANTILES, rows["observed"], strict=True):
         assert observed == pytest.approx(sum(y <= q for y, q in own.select("y", name).iter_rows()) / own.height)
     assert rows["observed"].is_sorted()
+
+
+def test_the_p_of_reliability_is_that_of_the_bins_between_stored_quantiles() -> None:
+    frame, window = scored(days(52)), WINDOW | {"lookback_sessions": 52}
+    (p,) = forecast.reliability(frame, **window, draws=100).filter(symbol="*", stage="calibrated")["uniform_p"].unique()
+    daily = {day: [0.0] * 8 for day in days(52)}
+    for day, y, *quantiles in frame.select("day", "y", *QUANTILES).iter_rows():
+        daily[day][sum(y > q for q in quantiles)] += 1
+    nominal = np.array([0.025, 0.075, 0.15, 0.25, 0.25, 0.15, 0.075, 0.025])
+    told = significance.uniformity(np.array(list(daily.values())), nominal, draws=100, cluster_days=1)
+    assert p is not None
+    assert p == told
 
 
 def test_nothing_scored_gives_empty_tables() -> None:
