@@ -21,8 +21,6 @@ from timegpt_assets.runtime import Runtime, now
 
 SESSION = "timegpt_assets/session"
 """The run tag that names the session a daily run was asked for."""
-RETRY_AFTER = timedelta(minutes=30)
-"""How long after a daily run failed it is asked for again."""
 
 
 class SessionConfig(dg.Config):
@@ -167,6 +165,8 @@ def new_session(runtime: Runtime) -> dg.SensorDefinition:
     an hour or a day later are asked for when they are there; and again, after a while, when a run has failed.
     """
 
+    rest = timedelta(seconds=runtime.settings.automation.retry_after_sec)
+
     @dg.sensor(
         name="new_session",
         job_name="daily_refresh",
@@ -189,7 +189,7 @@ def new_session(runtime: Runtime) -> dg.SensorDefinition:
         failed = context.instance.get_run_records(
             dg.RunsFilter(job_name="daily_refresh", tags={SESSION: f"{day}"}, statuses=[dg.DagsterRunStatus.FAILURE])
         )
-        if failed and now() - failed[0].update_timestamp.replace(tzinfo=UTC) < RETRY_AFTER:
+        if failed and now() - failed[0].update_timestamp.replace(tzinfo=UTC) < rest:
             return dg.SkipReason(f"{day}: the last run failed just now; it is tried again in a while.")
         # Dagster runs a key once: without state and failures in it late bars and failed days would be lost
         return _request(day, f"session-{day}-{state}-{len(failed)}")

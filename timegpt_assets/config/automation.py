@@ -15,3 +15,4 @@ class Automation(Section):
 
     after_the_close: Annotated[str, Field(pattern=r"^\S+( \S+){4}$"), PLACE]
     look_every_sec: Annotated[Count, PLACE]
+    retry_after_sec: Annotated[Count, PLACE]

@@ -1,6 +1,7 @@
 """Automation: who asks for which session, how often, and that the daily job stores what the command line stores."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -50,9 +51,8 @@ def sensed(
     house: Road, at: datetime, instance: dg.DagsterInstance, overrides: Mapping[str, object] | None = None
 ) -> dg.RunRequest | dg.SkipReason:
     """Return what the sensor says at that moment."""
-    runtime = Runtime(
-        settings=house.runtime.settings, root=house.runtime.root, environment={}, clock=lambda: at, **(overrides or {})
-    )
+    given = {"settings": house.runtime.settings, **(overrides or {})}
+    runtime = Runtime(root=house.runtime.root, environment={}, clock=lambda: at, **given)
     context = dg.build_sensor_context(instance=instance, repository_def=house.engine.repository)
     return automation.new_session(runtime)(context)
 
@@ -118,8 +118,15 @@ def test_a_run_that_failed_is_asked_for_again_after_a_while(found, monkeypatch):
         first = sensed(found, at, instance)
         instance.add_run(dg.DagsterRun("daily_refresh", status=dg.DagsterRunStatus.FAILURE, tags=first.tags))
         assert "is tried again in a while" in str(sensed(found, at, instance).skip_message)
+        settings = replace(
+            found.runtime.settings,
+            automation=found.runtime.settings.automation.model_copy(update={"retry_after_sec": 3600}),
+        )
         monkeypatch.setattr(automation, "now", lambda: datetime.now(UTC) + timedelta(minutes=31))
         assert sensed(found, at, instance).run_key not in ("", first.run_key)
+        assert isinstance(sensed(found, at, instance, {"settings": settings}), dg.SkipReason), (
+            "as long as the setting says"
+        )
 
 
 def test_the_sensor_asks_for_nothing_outside_the_grid(tmp_path):
