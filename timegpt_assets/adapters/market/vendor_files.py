@@ -19,6 +19,7 @@ from typing import BinaryIO, cast
 import zstandard
 
 from timegpt_assets.adapters.market.market_data import MarketDataError
+from timegpt_assets.config.files import IrregularFile, opened
 from timegpt_assets.core.vendors.findings import Refused
 
 TEXT = (".csv", ".txt", ".tsv", ".dat", ".itxt", ".prn")
@@ -108,8 +109,8 @@ def _looked(path: Path, root: Path, limits: Limits) -> Iterator[VendorFile]:
 def _members(archive: VendorFile, limits: Limits) -> Iterator[VendorFile]:
     """Yield the members of an archive that could be bars; an archive of none comes back refused."""
     try:
-        with zipfile.ZipFile(archive.path) as opened:
-            names = [info.filename for info in opened.infolist() if not info.is_dir()]
+        with zipfile.ZipFile(archive.path) as unpacked:
+            names = [info.filename for info in unpacked.infolist() if not info.is_dir()]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         yield _refused(archive, f"cannot be read as zip: {error}. Fetch the file again.")
         return
@@ -165,12 +166,10 @@ def _unpacked(raw: BinaryIO, name: str) -> BinaryIO:
 
 def regular(path: Path) -> BinaryIO:
     """Return the opened file. Raises Refused for what is no regular file, which is never waited for."""
-    # opened first and asked afterwards: between a look and an open a pipe could take the file's place
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise Refused("is no regular file. Name a file of bars.")
-    return cast("BinaryIO", os.fdopen(descriptor, "rb"))
+    try:
+        return io.BufferedReader(cast("io.RawIOBase", opened(path)))
+    except IrregularFile as error:
+        raise Refused("is no regular file. Name a file of bars.") from error
 
 
 def _bounded(stream: BinaryIO, packed: int, limits: Limits) -> bytes:
