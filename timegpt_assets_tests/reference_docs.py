@@ -27,8 +27,10 @@ from timegpt_assets.config.layers import file_layer
 from timegpt_assets.config.reference import comments, entries
 from timegpt_assets.config.schema import dotted
 from timegpt_assets.config.settings import PROFILES, SHIPPED, load_settings
-from timegpt_assets.core.backtest.event_loop import EXITS
-from timegpt_assets.core.backtest.rules import RULE_SETS
+from timegpt_assets.core.backtest.event_loop import EXITS, NOT_ENTERED
+from timegpt_assets.core.backtest.portfolio import LIMITS
+from timegpt_assets.core.backtest.rules import NO_SIGNAL, RULE_SETS
+from timegpt_assets.core.backtest.signals import TURNED_AWAY
 from timegpt_assets.core.bars.quality_rules import RULES, QualityPolicy
 from timegpt_assets.core.features import clock, context, events, price, volatility, volume
 from timegpt_assets.core.features.feature_spec import VERSIONS
@@ -390,9 +392,25 @@ def trading_rule_lines() -> Iterator[str]:
     yield ""
     yield from _rows(("rule set", "long", "short"), [(f"`{n}`", f"`{a}`", f"`{b}`") for n, (a, b) in RULE_SETS.items()])
     yield ""
+    yield "## Why a forecast is no signal"
+    yield ""
+    yield "It leaves no row in `trades`. Here and below the first reason that holds is the one given."
+    yield ""
+    yield from _reasons("reason", NO_SIGNAL)
+    yield ""
+    yield "## Why a signal is not entered"
+    yield ""
+    yield "`entry_reason` of a row of quantity 0; otherwise it names the rule set that entered."
+    yield ""
+    yield from _reasons("entry_reason", TURNED_AWAY | NOT_ENTERED)
+    yield ""
+    yield "## Why a trade is refused"
+    yield ""
+    yield from _reasons("refused_by", LIMITS)
+    yield ""
     yield "## Why a position is left"
     yield ""
-    yield from _rows(("exit_reason", "meaning"), [(f"`{name}`", meaning) for name, meaning in EXITS.items()])
+    yield from _reasons("exit_reason", EXITS)
     yield ""
     yield "## Criteria of the gates"
     yield ""
@@ -401,6 +419,10 @@ def trading_rule_lines() -> Iterator[str]:
     yield ""
     yield from _rows(("stored in", "criterion", "asked", "threshold", "needs"), _criteria())
     yield ""
+
+
+def _reasons(column: str, meanings: Mapping[str, str]) -> Iterator[str]:
+    yield from _rows((column, "meaning"), [(f"`{name}`", meaning) for name, meaning in meanings.items()])
 
 
 def _criteria() -> list[tuple[str, ...]]:

@@ -8,6 +8,7 @@ from itertools import combinations
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.core.lineage import path_to_bars
@@ -56,6 +57,25 @@ def test_a_window_made_day_by_day_is_the_window_made_at_once(
         for day in SHORT:
             by_day.run([day])
     assert_the_same_files(whole, by_day)
+
+
+UNCALIBRATED = ("calibration.method=none", "trading.filters.lookback_sessions=5", "trading.filters.unjudged=block")
+"""Nothing is learnt from earlier forecasts, and liquidity looks further back than they do (three sessions)."""
+
+
+def test_a_lone_day_with_nothing_made_before_it_trades_as_the_same_day_of_a_window(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    market, trades = markets.synthetic(), []
+    for name, days in (("window", DAYS[1:6]), ("lone", DAYS[5:6])):
+        with market.road(tmp_path_factory.mktemp(name), *UNCALIBRATED) as built:
+            built.run(days, assets=["trades"])
+            stored = built.tables()["backtest/trades"].filter(pl.col("day") == DAYS[5])
+            trades.append(stored.drop("eligibility", "lineage_id"))
+    whole, alone = trades
+    assert_frame_equal(alone, whole)
+    assert set(whole["liquidity"]) > {"normal"}, "guard: some are abnormal"
+    assert "liquidity_unknown" not in set(whole["liquidity"])
 
 
 def test_a_window_made_symbol_by_symbol_within_each_stage_is_the_window_made_at_once(

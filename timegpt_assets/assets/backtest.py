@@ -69,11 +69,11 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
         features: Partitions,
         daily_files: dg.ResourceParam[DailyFiles],
     ) -> pl.DataFrame:
-        """Trades the rules take on calibrated forecasts, after costs; entries one bar after the snapshot."""
+        """What became of each signal on calibrated forecasts: a trade after costs, or why there was none."""
         past = with_own(context, features, "features/features")
-        illiquid = liquidity.illiquid(forecasts, past, filters=filters) if filters else None
+        judged = liquidity.verdicts(forecasts, past, filters=filters) if filters else None
         events = daily_files.calendar
-        frame = event_loop.trades(forecasts, bars, symbol_gates, spec, events=events, illiquid=illiquid)
+        frame = event_loop.trades(forecasts, bars, symbol_gates, spec, events=events, liquidity=judged)
         note_rows(context, frame)
         return frame
 

@@ -31,6 +31,8 @@ class Filters(Section):
     min_volume_percentile: Share
     max_range_percentile: Share
     lookback_sessions: Count
+    min_session_share: Share
+    unjudged: Literal["trade", "block"]
 
 
 class Risk(Section):

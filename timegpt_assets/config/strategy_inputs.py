@@ -22,6 +22,7 @@ def trading_spec(settings: Settings) -> TradingSpec:
         bootstrap=settings.gates.bootstrap,
         skip_events=settings.trading.skip_events,
         no_trade_buffer_min=settings.events.no_trade_buffer_min,
+        unjudged=settings.trading.filters.unjudged,
     )
 
 
@@ -32,6 +33,7 @@ def filters(settings: Settings) -> Filters | None:
         return None
     return Filters(
         lookback_sessions=asked.lookback_sessions,
+        min_session_share=asked.min_session_share,
         min_volume_percentile=asked.min_volume_percentile,
         max_range_percentile=asked.max_range_percentile,
     )

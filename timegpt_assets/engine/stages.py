@@ -38,7 +38,6 @@ STAGES = {
 }
 """Stage word -> asset names; ``promotion`` is apart because only ``evaluate`` and ``promote`` make it."""
 EVERYDAY = tuple(name for stage, names in STAGES.items() if stage != "promotion" for name in names)
-WARMED_UP = ("market_context", "features", "panel")
 
 
 class Refused(ValueError):
@@ -74,6 +73,9 @@ def rectangle(
     answers, history = by_name["answers"], settings.forecast.history_days
     asked = answers in wanted
     warmup = settings.features.warmup_sessions if by_name["features"] in wanted else 0
+    filters = settings.trading.filters
+    compared = filters.lookback_sessions if filters.enabled and by_name["trades"] in wanted else 0
+    featured = max(history if asked else 0, compared)
     return Rectangle(
         days=tuple(days),
         symbols=tuple(symbols) or everyone,
@@ -82,8 +84,9 @@ def rectangle(
         forced=frozenset(named if force else ()) | frozenset({answers} if reask else ()),
         whole=frozenset(_with_upstream([answers], asset_nodes)) if asked else frozenset(),
         history=(
-            (frozenset({by_name["raw_bars"], by_name["bars"]}), warmup + (history if asked else 0)),
-            (frozenset(by_name[name] for name in WARMED_UP), history if asked else 0),
+            (frozenset({by_name["raw_bars"], by_name["bars"]}), warmup + featured),
+            (frozenset({by_name["market_context"], by_name["features"]}), featured),
+            (frozenset({by_name["panel"]}), history if asked else 0),
         ),
         first_day=graph.grid.first_day,
         paid=answers if settings.forecast.backend == "nixtla" else None,

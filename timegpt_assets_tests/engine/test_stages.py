@@ -35,6 +35,12 @@ def asked(*overrides: str, profile: str = "demo", **wanted):
     return rectangle(house(*overrides, profile=profile), graph(), **{"days": [THURSDAY], **wanted})
 
 
+def before(rectangle) -> dict[str, int]:
+    """Sessions made before the first day, by one asset of each kind."""
+    kept = {"bars", "features", "panel"}
+    return {name: count for keys, count in rectangle.history for name in names(keys) & kept}
+
+
 def names(keys) -> set[str]:
     return {key.path[-1] for key in keys}
 
@@ -80,8 +86,15 @@ def test_bars_alone_need_neither_warm_up_nor_history():
 
 
 def test_features_need_their_warm_up_and_forecasts_their_history_too():
-    assert sorted(sessions for _, sessions in asked(assets=("features",)).history) == [0, 2]
-    assert sorted(sessions for _, sessions in asked(assets=("answers",)).history) == [4, 6]
+    assert before(asked(assets=("features",))) == {"bars": 2, "features": 0, "panel": 0}
+    assert before(asked(assets=("answers",))) == {"bars": 6, "features": 4, "panel": 4}
+
+
+def test_trades_need_the_sessions_that_liquidity_is_compared_with_whatever_the_forecaster_reads():
+    assert before(asked(assets=("trades",))) == {"bars": 22, "features": 20, "panel": 4}
+    near, off = ("trading.filters.lookback_sessions=3",), ("trading.filters.enabled=false",)
+    assert before(asked(*near, assets=("trades",))) == {"bars": 6, "features": 4, "panel": 4}
+    assert before(asked(*off, assets=("trades",))) == {"bars": 6, "features": 4, "panel": 4}
 
 
 def test_only_nixtla_is_paid_for():

@@ -1,7 +1,28 @@
 """The backtest one can read: bar by bar, one symbol and one session at a time, nothing carried over.
 
-Belongs here: joining forecasts with what was known at the snapshot, and stepping through the bars until the exit.
-Every faster road must give the same trades as this one.
+Belongs here: stepping through the bars from the entry until the exit. Every faster road must give the same trades.
+
+The order of decisions. A forecast is judged at its snapshot (signals.py), and a signal leaves a row whatever becomes of
+it. Signals of a symbol and session are taken in order of their snapshots, each at the start of its entry bar:
+
+1. turned away at the snapshot: its reason is known before any bar is read;
+2. ``too_late``: the entry bar starts at or after the deadline, the earlier of target_ts (where exit_at_forecast_ts
+   holds) and the time stop;
+3. ``daily_cap``: as many entries of the session as allowed were filled;
+4. ``position_open``: the last filled entry has not left by the start of the bar;
+5. ``cooldown``: it has, and fewer than cooldown_bars whole bars have passed since;
+6. ``halted``: the bar has no print. It uses up neither cap nor cooldown;
+7. filled at the bar's open.
+
+From the entry bar on, each bar is asked in this order, and the first that holds is the exit:
+
+1. no print: nothing, but for the session's last bar, at whose (copied) price the position is valued: ``halted``;
+2. the bar starts at or after the deadline (it fell into a halt): at the open, ``forecast_ts`` or ``time_stop``;
+3. the open is at or beyond the stop: at the open, ``stop``;
+4. the open is at or beyond the take: at the open, ``take``;
+5. the bar touches the stop: at the stop. Nobody knows what came first inside a bar: it wins over a touched take;
+6. the bar touches the take: at the take;
+7. the bar ends at the deadline: at its close, ``forecast_ts`` or ``time_stop``.
 """
 
 import math
@@ -14,15 +35,23 @@ import polars as pl
 
 from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import rules as trading
+from timegpt_assets.core.backtest import signals
 from timegpt_assets.core.backtest.rules import Rules, TradingError, TradingSpec
-from timegpt_assets.core.events import EventCalendar, no_trade_windows, skip_days
+from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.tables.backtest import TRADES
 from timegpt_assets.core.tables.columns import SOURCE_KEY
-from timegpt_assets.core.tables.gates import INSUFFICIENT
 
 MINUTE = timedelta(minutes=1)
 HALTED = "halted"
 """The reason of an entry that met no print, and of an exit that waited for one in vain."""
+NOT_ENTERED = {
+    "too_late": "its entry bar starts at or after the deadline of its own exit",
+    "daily_cap": "trading.daily_trade_cap entries of the session were filled before it",
+    "position_open": "the symbol's position had not left yet",
+    "cooldown": "fewer than trading.cooldown_bars whole bars had passed since the last exit",
+    HALTED: "no print in the minute it would have entered at",
+}
+"""Reason for which a signal that nobody turned away was not entered -> what it means."""
 EXITS = {
     "stop": "s_stop sigma against the entry price was touched; a bar that touches both levels counts as the stop",
     "take": "s_take sigma in favour of the entry price was touched",
@@ -61,66 +90,23 @@ def trades(
     spec: TradingSpec,
     *,
     events: EventCalendar,
-    illiquid: pl.DataFrame | None = None,
+    liquidity: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Return TRADES: one row per entry, and one of quantity 0 per entry that met a minute without a print.
+    """Return TRADES: one row per signal, of quantity 0 and with the reason where nothing was entered.
 
-    Nothing is entered on the days of ``spec.skip_events``, within ``spec.no_trade_buffer_min`` of a timed event, nor on
-    the rows (day, symbol, snapshot_ts) of ``illiquid`` (backtest/liquidity.py).
-    Each (day, symbol) stands alone: position, daily cap and cooldown begin anew. Raises TradingError for bars that
-    end before an exit and for a symbol without a spread, UnknownEvent for an event without days.
+    ``liquidity`` (backtest/liquidity.py): what each snapshot was judged to be; None: nobody was. Each (day, symbol)
+    stands alone: position, daily cap and cooldown begin anew. Raises TradingError for bars that end before an exit and
+    for a symbol without a spread, UnknownEvent for an event without days.
     """
-    entries = _clear_of(_signals(forecasts, bars, symbol_gates, spec), events, spec)
-    if illiquid is not None:
-        entries = entries.join(illiquid, on=["day", "symbol", "snapshot_ts"], how="anti", maintain_order="left")
+    judged = signals.judged(forecasts, bars, symbol_gates, spec, events=events, liquidity=liquidity)
+    asked = judged.filter(~pl.col("reason").is_in(list(trading.NO_SIGNAL)))
     grids = bars.sort("day", "symbol", "ts").partition_by("day", "symbol", as_dict=True)
     rows = [
         row
-        for key, own in sorted(entries.partition_by("day", "symbol", as_dict=True).items())
+        for key, own in sorted(asked.partition_by("day", "symbol", as_dict=True).items())
         for row in _session_trades(own, _Tape.of(grids[key]), spec)
     ]
     return TRADES.conformed(pl.DataFrame(rows, schema=TRADES.schema, orient="row"))
-
-
-def _signals(
-    forecasts: pl.DataFrame, bars: pl.DataFrame, symbol_gates: pl.DataFrame, spec: TradingSpec
-) -> pl.DataFrame:
-    """Return the forecasts that ask for an entry, with side, size, ev, entry_ts and eligibility.
-
-    The cost is judged at the last price known at the snapshot: the close of the bar that ends then.
-    """
-    rules = spec.rules
-    known = bars.select("day", "symbol", pl.col("ts") + MINUTE, pl.col("close").alias("last_price"))
-    frame = forecasts.join(known, left_on=["day", "symbol", "snapshot_ts"], right_on=["day", "symbol", "ts"])
-    frame = frame.filter(pl.col("last_price").is_not_null())
-    prices = frame.select("symbol", "last_price").iter_rows()
-    round_trip = pl.Series("round_trip", [spec.costs.round_trip(*row) for row in prices], dtype=pl.Float64)
-    frame = frame.with_columns(round_trip).with_columns(side=trading.side(rules), size=trading.size(rules))
-    frame = frame.with_columns(
-        ev=trading.expected_value(rules), entry_ts=pl.col("snapshot_ts") + rules.entry_lag_bars * MINUTE
-    ).filter(trading.is_traded(rules))
-    return _eligible(frame, symbol_gates, spec.bootstrap).sort("day", "symbol", "snapshot_ts")
-
-
-def _eligible(frame: pl.DataFrame, symbol_gates: pl.DataFrame, bootstrap: str) -> pl.DataFrame:
-    """Return the rows whose own source triple may trade, each with the verdict that lets it."""
-    by = ["day", "symbol", *SOURCE_KEY]
-    verdicts = symbol_gates.filter(pl.col("criterion") == "eligibility").select(
-        *by, pl.col("verdict").alias("eligibility"), "bootstrap"
-    )
-    joined = frame.join(verdicts, on=by, how="left").with_columns(
-        pl.col("eligibility").fill_null(INSUFFICIENT), pl.col("bootstrap").fill_null(bootstrap)
-    )
-    unseen_may_trade = (pl.col("eligibility") == INSUFFICIENT) & (pl.col("bootstrap") == "trade")
-    return joined.filter((pl.col("eligibility") == "eligible") | unseen_may_trade)
-
-
-def _clear_of(entries: pl.DataFrame, events: EventCalendar, spec: TradingSpec) -> pl.DataFrame:
-    """Return the entries on no skipped day and near no timed event."""
-    spans = no_trade_windows(events, buffer_min=spec.no_trade_buffer_min).select("start", "end").rows()
-    # The literal stands where no event is timed: any_horizontal needs a column.
-    near = pl.any_horizontal(pl.lit(False), *(pl.col("entry_ts").is_between(*span) for span in spans))
-    return entries.filter(~pl.col("day").is_in(skip_days(events, spec.skip_events)) & ~near)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,38 +135,43 @@ class _Tape:
         )
 
 
-def _session_trades(entries: pl.DataFrame, tape: _Tape, spec: TradingSpec) -> Iterator[dict[str, Any]]:
-    """Yield the trades of one symbol and session, oldest first."""
-    session, rules = calendar.session(entries["day"][0]), spec.rules
+def _session_trades(asked: pl.DataFrame, tape: _Tape, spec: TradingSpec) -> Iterator[dict[str, Any]]:
+    """Yield a row for each signal of one symbol and session, oldest first."""
+    session, rules = calendar.session(asked["day"][0]), spec.rules
     stop_at = trading.time_stop(rules, session)
-    free_from = session.open
-    filled = 0
-    for entry in entries.iter_rows(named=True):
-        deadline = min(stop_at, entry["target_ts"]) if rules.exit_at_forecast_ts else stop_at
-        if filled == rules.daily_trade_cap or not free_from <= entry["entry_ts"] < deadline:
+    left, filled = None, 0
+    for signal in asked.iter_rows(named=True):
+        deadline = min(stop_at, signal["target_ts"]) if rules.exit_at_forecast_ts else stop_at
+        if reason := signal["reason"] or _busy(signal["entry_ts"], deadline, left, filled, rules):
+            yield _unfilled(signal, reason)
             continue
-        first = next(tape.since(entry["entry_ts"]))
-        if first.is_filled:
-            yield _unfilled(entry)
+        first = next(tape.since(signal["entry_ts"]))
+        if first.is_filled or first.open <= 0:
+            yield _unfilled(signal, HALTED)
             continue
-        left = _exit(entry, first.open, tape, deadline=deadline, rules=rules)
+        left = _exit(signal, first.open, tape, deadline=deadline, rules=rules)
         filled += 1
-        free_from = left.ts + rules.cooldown_bars * MINUTE
-        yield _filled(entry, first.open, left, spec)
+        yield _filled(signal, first.open, left, spec)
 
 
-def _exit(entry: Mapping[str, Any], entry_price: float, tape: _Tape, *, deadline: datetime, rules: Rules) -> Exit:
-    """Return how the position opened at the entry bar's open ends, judged bar by bar in order.
+def _busy(entry_ts: datetime, deadline: datetime, left: Exit | None, filled: int, rules: Rules) -> str:
+    """Return why nothing can be entered at ``entry_ts``; empty when the symbol is free. ``left``: the last exit."""
+    if entry_ts >= deadline:
+        return "too_late"
+    if filled == rules.daily_trade_cap:
+        return "daily_cap"
+    if left is not None and entry_ts < left.ts:
+        return "position_open"
+    return "cooldown" if left is not None and entry_ts < left.ts + rules.cooldown_bars * MINUTE else ""
 
-    An open beyond a level fills there. Inside a bar nobody knows what came first: both touched is the stop. A minute
-    without a print fills nothing: what fell due in it leaves at the open of the next print, and a position whose symbol
-    never prints again that session is valued at the last print (``halted``).
-    """
-    side = entry["side"]
-    exits = trading.exit_prices(rules, side=side, entry_price=entry_price, sigma=entry["sigma"])
-    at_forecast = rules.exit_at_forecast_ts and entry["target_ts"] == deadline
+
+def _exit(signal: Mapping[str, Any], entry_price: float, tape: _Tape, *, deadline: datetime, rules: Rules) -> Exit:
+    """Return how the position opened at the entry bar's open ends, judged bar by bar in the order told above."""
+    side = signal["side"]
+    exits = trading.exit_prices(rules, side=side, entry_price=entry_price, sigma=signal["sigma"])
+    at_forecast = rules.exit_at_forecast_ts and signal["target_ts"] == deadline
     due = "forecast_ts" if at_forecast else "time_stop"
-    bars = tape.since(entry["entry_ts"])
+    bars = tape.since(signal["entry_ts"])
     while True:
         bar = next(bars)
         known = bar.ts + MINUTE
@@ -203,12 +194,12 @@ def _exit(entry: Mapping[str, Any], entry_price: float, tape: _Tape, *, deadline
             return Exit(known, bar.close, due)
 
 
-def _filled(entry: Mapping[str, Any], entry_price: float, left: Exit, spec: TradingSpec) -> dict[str, Any]:
+def _filled(signal: Mapping[str, Any], entry_price: float, left: Exit, spec: TradingSpec) -> dict[str, Any]:
     """Return the row of a trade: quantity is signed by side, P&L in USD."""
-    quantity = entry["side"] * entry["size"] * spec.capital / entry_price
+    quantity = signal["side"] * signal["size"] * spec.capital / entry_price
     gross = quantity * (left.price - entry_price)
-    paid = spec.costs.paid(entry["symbol"], quantity=quantity, entry_price=entry_price, exit_price=left.price)
-    return _unfilled(entry) | {
+    paid = spec.costs.paid(signal["symbol"], quantity=quantity, entry_price=entry_price, exit_price=left.price)
+    return _unfilled(signal, spec.rules.rule_set) | {
         "entry_price": entry_price,
         "exit_ts": left.ts,
         "exit_price": left.price,
@@ -216,15 +207,15 @@ def _filled(entry: Mapping[str, Any], entry_price: float, left: Exit, spec: Trad
         "gross_pnl": gross,
         "cost": paid,
         "net_pnl": gross - paid,
-        "entry_reason": spec.rules.rule_set,
         "exit_reason": left.reason,
     }
 
 
-def _unfilled(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row of an entry that met a minute without a print: no price, no quantity, no P&L."""
-    copied = ("day", "symbol", "snapshot_ts", "target_ts", "entry_ts", "side", "size", "ev", "sigma", "eligibility")
+def _unfilled(signal: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """Return the row of a signal that was not entered: no price, no quantity, no P&L."""
+    copied = ("day", "symbol", "snapshot_ts", "target_ts", "entry_ts", "side", "size", "ev", "sigma")
+    verdicts = ("eligibility", "liquidity")
     money = dict.fromkeys(("quantity", "gross_pnl", "cost", "net_pnl"), 0.0)
     prices = dict.fromkeys(("entry_price", "exit_ts", "exit_price"))
-    reasons = {"entry_reason": HALTED, "exit_reason": ""}
-    return {name: entry[name] for name in (*copied, *SOURCE_KEY)} | money | prices | reasons
+    reasons = {"entry_reason": reason, "exit_reason": ""}
+    return {name: signal[name] for name in (*copied, *verdicts, *SOURCE_KEY)} | money | prices | reasons

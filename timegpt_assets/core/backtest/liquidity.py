@@ -3,6 +3,8 @@
 Belongs here: the percentile filters of trading, which look at the same minute of earlier sessions only.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -12,6 +14,10 @@ import polars as pl
 from timegpt_assets.core import calendar
 
 KEY = ("day", "symbol", "snapshot_ts")
+NORMAL, THIN, WIDE_RANGE, UNKNOWN = "normal", "thin", "wide_range", "liquidity_unknown"
+
+Values = tuple[float | None, float | None]
+"""volume_norm_5m and range_pct of one session's minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,45 +25,57 @@ class Filters:
     """What counts as abnormal beside the ``lookback_sessions`` before, at the same minute."""
 
     lookback_sessions: int
+    min_session_share: float
+    """Share, 0..1, of the sessions looked back on that must have the minute, else it is ``liquidity_unknown``."""
     min_volume_percentile: float
     """Share, 0..1: five-minute volume below this percentile is too little."""
     max_range_percentile: float
     """Share, 0..1: a range above this percentile is too wide."""
 
+    @property
+    def min_sessions(self) -> int:
+        """Return how many earlier sessions must have the minute; one at least."""
+        return max(1, math.ceil(self.lookback_sessions * self.min_session_share))
 
-def illiquid(forecasts: pl.DataFrame, features: pl.DataFrame, *, filters: Filters) -> pl.DataFrame:
-    """Return [day, symbol, snapshot_ts] of the forecasts asked in abnormal liquidity, sorted.
+
+def verdicts(forecasts: pl.DataFrame, features: pl.DataFrame, *, filters: Filters) -> pl.DataFrame:
+    """Return [day, symbol, snapshot_ts, liquidity] of every forecast, sorted: normal, thin, wide_range, or unknown.
 
     ``features`` (FEATURES with volume_norm_5m and range_pct) hold the forecasts' days and the sessions before them;
-    others are not read. A snapshot without a value on each of the earlier sessions cannot be judged and is not listed.
+    others are not read. A session without the minute (a quarantined one, the afternoon of an early close) is left out
+    of the comparison; with fewer than ``filters.min_sessions`` left, or no value of the day itself, nothing is known.
     """
-    past = _at_snapshots(forecasts, features)
-    rows = []
-    for (symbol, _), own in past.partition_by("symbol", "clock", as_dict=True).items():
-        seen = {row[0]: row[1:] for row in own.select("day", "volume_norm_5m", "range_pct").iter_rows()}
-        asked = own.filter(pl.col("snapshot_ts").is_not_null()).select("day", "snapshot_ts")
-        rows += [(day, symbol, ts) for day, ts in asked.iter_rows() if _is_abnormal(seen, day, filters)]
-    schema = {name: forecasts.schema[name] for name in KEY}
-    return pl.DataFrame(rows, schema=schema, orient="row").sort(KEY)
+    seen: dict[tuple[str, object], dict[date, Values]] = {}
+    for symbol, clock, day, *values in _at_snapshots(forecasts, features).iter_rows():
+        seen.setdefault((symbol, clock), {})[day] = (values[0], values[1])
+    asked = forecasts.select(*KEY, _clock("snapshot_ts")).unique().sort(KEY)
+    rows = [
+        (day, symbol, snapshot, _verdict(seen.get((symbol, clock), {}), day, filters))
+        for day, symbol, snapshot, clock in asked.iter_rows()
+    ]
+    schema = {name: forecasts.schema[name] for name in KEY} | {"liquidity": pl.String()}
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def _at_snapshots(forecasts: pl.DataFrame, features: pl.DataFrame) -> pl.DataFrame:
-    """Return the features of every session at the New York minutes at which a symbol was ever forecast."""
-    asked = forecasts.select(*KEY).with_columns(_clock("snapshot_ts"))
-    rows = features.select("day", "symbol", _clock("known_at"), "volume_norm_5m", "range_pct")
-    minutes = asked.select("symbol", "clock").unique()
-    return rows.join(minutes, on=["symbol", "clock"]).join(asked, on=["day", "symbol", "clock"], how="left")
+    """Return [symbol, clock, day, volume, range] at the New York minutes at which a symbol was ever forecast."""
+    minutes = forecasts.select("symbol", _clock("snapshot_ts")).unique()
+    rows = features.select("symbol", _clock("known_at"), "day", "volume_norm_5m", "range_pct")
+    return rows.join(minutes, on=["symbol", "clock"])
 
 
 def _clock(column: str) -> pl.Expr:
     return pl.col(column).dt.convert_time_zone(calendar.ZONE).dt.time().alias("clock")
 
 
-def _is_abnormal(seen: dict[date, tuple[float | None, float | None]], day: date, filters: Filters) -> bool:
-    """Return whether the day's volume or range lies beyond the percentiles of the sessions before it."""
-    earlier = [seen.get(calendar.shifted(day, -back), (None, None)) for back in range(1, filters.lookback_sessions + 1)]
-    values = np.array([*earlier, seen[day]], dtype=np.float64)
-    # A missing value makes its quantile NaN, and nothing lies below or above NaN: not judged, not listed.
-    volume, span = values[:, 0], values[:, 1]
-    thin = volume[-1] < np.quantile(volume[:-1], filters.min_volume_percentile)
-    return bool(thin or span[-1] > np.quantile(span[:-1], filters.max_range_percentile))
+def _verdict(seen: Mapping[date, Values], day: date, filters: Filters) -> str:
+    """Return how the day's volume and range compare with those of the sessions before it."""
+    back = (calendar.shifted(day, -sessions) for sessions in range(1, filters.lookback_sessions + 1))
+    earlier = [values for session in back if None not in (values := seen.get(session, (None, None)))]
+    now = seen.get(day, (None, None))
+    if None in now or len(earlier) < filters.min_sessions:
+        return UNKNOWN
+    volume, span = np.array([*earlier, now], dtype=np.float64).T
+    if volume[-1] < np.quantile(volume[:-1], filters.min_volume_percentile):
+        return THIN
+    return WIDE_RANGE if span[-1] > np.quantile(span[:-1], filters.max_range_percentile) else NORMAL

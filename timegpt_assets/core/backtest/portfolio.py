@@ -15,6 +15,13 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest.rules import Risk
 from timegpt_assets.core.tables.backtest import PORTFOLIO
 
+LIMITS = {
+    "drawdown_stop": "the unrestricted book stood further below its peak than trading.risk.drawdown_stop",
+    "volatility_halt": "the unrestricted book's daily returns moved more than trading.risk.volatility_halt",
+    "position_limit": "trading.risk.position_limit positions were open",
+}
+"""Limit -> when it refuses a trade, which then stays a row of PORTFOLIO with ``refused_by``."""
+
 
 def portfolio(
     book: pl.DataFrame,
@@ -25,7 +32,7 @@ def portfolio(
     symbols: Collection[str],
     sessions: Collection[date],
 ) -> pl.DataFrame:
-    """Return PORTFOLIO of ``day``: every trade of the book with ``admitted`` and ``refused_by``.
+    """Return PORTFOLIO of ``day``: every signal of the book with ``admitted`` and ``refused_by``.
 
     ``book`` may hold any days. ``sessions`` are those whose book exists, so that one without a trade counts as a zero
     return; total capital is ``capital`` (USD per symbol) times the number of ``symbols``.
@@ -34,9 +41,10 @@ def portfolio(
     stop = stopped_by(returns, risk)
     own = book.filter(pl.col("day") == day)
     refused = dict.fromkeys(_ids(own), stop) if stop else _over_limit(own, risk.max_positions)
-    halted = set(_ids(own.filter(pl.col("exit_ts").is_null())))
-    reasons = ["halted" if key in halted else refused.get(key, "") for key in _ids(own)]
-    marked = own.with_columns(refused_by=pl.Series(reasons, dtype=pl.String))
+    limits = pl.Series([refused.get(key, "") for key in _ids(own)], dtype=pl.String)
+    # No limit refuses what was never entered: it keeps its own reason.
+    refused_by = pl.when(pl.col("exit_ts").is_null()).then("entry_reason").otherwise(limits)
+    marked = own.with_columns(refused_by=refused_by)
     return PORTFOLIO.conformed(marked.with_columns(admitted=pl.col("refused_by") == ""))
 
 
@@ -85,7 +93,7 @@ def _over_limit(own: pl.DataFrame, max_positions: int | None) -> dict[tuple[str,
     """Return the trades for which no seat was free; those of a minute are seated by EV / sigma, then symbol."""
     if max_positions is None:
         return {}
-    # An entry that met no print took no seat.
+    # What was never entered took no seat.
     queue = own.filter(pl.col("exit_ts").is_not_null()).sort(
         "entry_ts", pl.col("ev") / pl.col("sigma"), "symbol", descending=[False, True, False]
     )

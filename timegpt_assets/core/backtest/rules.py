@@ -57,13 +57,18 @@ class Rules:
     suppress_wide: bool
 
     def __post_init__(self) -> None:
-        """Refuse a rule set nobody wrote and an entry at a bar that is already over."""
+        """Refuse a rule set nobody wrote, an entry at a bar that is already over, and levels on the wrong side."""
         if self.rule_set not in RULE_SETS:
             raise TradingError(f"trading.rule_set is {self.rule_set!r}. Use one of {', '.join(RULE_SETS)}.")
         if self.entry_lag_bars < 0:
             raise TradingError(
                 f"backtest.entry_lag_bars is {self.entry_lag_bars}: an entry before the snapshot. Set it to 0 or more."
             )
+        if not self.k_sigma >= 0:
+            raise TradingError(f"trading.k_sigma is {self.k_sigma}: it would trade against the median. Set 0 or more.")
+        for name in ("s_stop", "s_take", "cap_per_trade"):
+            if not getattr(self, name) > 0:
+                raise TradingError(f"trading.{name} is {getattr(self, name)}. Set a number above 0.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,11 +113,14 @@ class TradingSpec:
     skip_events: tuple[str, ...] = ()
     no_trade_buffer_min: int = 0
     """Minutes before and after a timed event in which nothing is entered."""
+    unjudged: str = "block"
+    """trade or block: what holds for a snapshot whose liquidity could not be judged."""
 
     def __post_init__(self) -> None:
-        """Refuse a bootstrap nobody wrote."""
-        if self.bootstrap not in BOOTSTRAPS:
-            raise TradingError(f"gates.bootstrap is {self.bootstrap!r}. Use one of {', '.join(BOOTSTRAPS)}.")
+        """Refuse an answer to what is not known that nobody wrote."""
+        for setting, value in (("gates.bootstrap", self.bootstrap), ("trading.filters.unjudged", self.unjudged)):
+            if value not in BOOTSTRAPS:
+                raise TradingError(f"{setting} is {value!r}. Use one of {', '.join(BOOTSTRAPS)}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,15 +168,33 @@ def expected_value(rules: Rules) -> pl.Expr:
     return pl.col("side") * pl.col("q50") - pl.col("round_trip") - rules.ev_lambda * half_width
 
 
-def is_traded(rules: Rules) -> pl.Expr:
-    """Return whether a row with side, ev, q25, q75, sigma and label_aligned is a signal to enter."""
-    kept = pl.col("label_aligned") & (pl.col("sigma") > 0) & (pl.col("side") != 0)
-    if rules.require_positive_ev:
-        kept = kept & (pl.col("ev") > 0)
-    if rules.suppress_wide and rules.max_width_sigma is not None:
-        kept = kept & (pl.col("q75") - pl.col("q25") <= rules.max_width_sigma * pl.col("sigma"))
-    # A quantile or sigma that is not known asks for no trade.
-    return kept.fill_null(False)
+NO_SIGNAL = {
+    "no_price": "no price above zero is known at the snapshot",
+    "unaligned": "the target's own horizon is not the forecast's",
+    "unknown": "a quantile or sigma is missing, or sigma is zero",
+    "no_direction": "the rule set asks for neither side",
+    "low_ev": "the expected value after costs is not positive",
+    "wide": "the 50 % band is wider than max_width_sigma x sigma",
+}
+"""Reason for which a forecast is no signal -> what it means; the first that holds, in this order, is given."""
+
+
+def no_signal(rules: Rules) -> pl.Expr:
+    """Return the reason of NO_SIGNAL for each row of last_price, side, ev, quantiles, sigma, label_aligned; null: none.
+
+    A row without a reason is a signal to enter.
+    """
+    known = pl.all_horizontal(pl.col(name).is_finite() for name in ("q25", "q50", "q75", "sigma")).fill_null(False)
+    wide = pl.col("q75") - pl.col("q25") > pl.lit(rules.max_width_sigma, pl.Float64) * pl.col("sigma")
+    holds = {
+        "no_price": ~(pl.col("last_price") > 0).fill_null(False),
+        "unaligned": ~pl.col("label_aligned"),
+        "unknown": ~(known & (pl.col("sigma") > 0)),
+        "no_direction": pl.col("side") == 0,
+        "low_ev": pl.lit(rules.require_positive_ev) & (pl.col("ev") <= 0),
+        "wide": pl.lit(rules.suppress_wide) & wide,
+    }
+    return pl.coalesce(pl.when(holds[reason]).then(pl.lit(reason)) for reason in NO_SIGNAL)
 
 
 def exit_prices(rules: Rules, *, side: int, entry_price: float, sigma: float) -> ExitPrices:

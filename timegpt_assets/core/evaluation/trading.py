@@ -12,6 +12,8 @@ import numpy as np
 import polars as pl
 
 from timegpt_assets.core import calendar, significance
+from timegpt_assets.core.backtest.event_loop import HALTED
+from timegpt_assets.core.backtest.portfolio import LIMITS
 from timegpt_assets.core.tables.columns import SOURCE_KEY, WILDCARD
 from timegpt_assets.core.tables.evaluation import COST_SENSITIVITY, OOS_SUMMARY, TRADING_SCORES
 
@@ -119,10 +121,12 @@ def oos_summary(
 def summary(portfolio: pl.DataFrame, sessions: Sequence[date], *, account: Account) -> dict[str, object]:
     """Return the figures of rows of PORTFOLIO over ``sessions``; sums are exact, whatever the order of rows.
 
-    Signals are all rows, those that met a halt included; refused are those that a risk limit turned away.
+    Signals are the rows that came to the market, those that met a halt included: what the rules turned away before is
+    none, or a busy symbol would make the account look spared by its limits. Refused are those that a limit stopped.
     """
     admitted = portfolio.filter("admitted")
-    refused = portfolio.filter(~pl.col("admitted") & (pl.col("refused_by") != "halted")).height
+    refused = portfolio.filter(pl.col("refused_by").is_in(list(LIMITS))).height
+    signals = refused + portfolio.filter(pl.col("admitted") | (pl.col("refused_by") == HALTED)).height
     net = admitted["net_pnl"].to_numpy()
     daily = _daily(admitted, sessions)
     capital = account.capital * len(set(account.symbols))
@@ -132,8 +136,8 @@ def summary(portfolio: pl.DataFrame, sessions: Sequence[date], *, account: Accou
     return {
         "observation_days": len(sessions),
         "trades": admitted.height,
-        "signals": portfolio.height,
-        "reject_rate": refused / portfolio.height if portfolio.height else None,
+        "signals": signals,
+        "reject_rate": refused / signals if signals else None,
         "gross_pnl": math.fsum(admitted["gross_pnl"]),
         "cost": math.fsum(admitted["cost"]),
         "max_drawdown": max_drawdown(returns),

@@ -1,4 +1,4 @@
-"""Tables of the backtest: trades, the book, the portfolio."""
+"""Tables of the backtest: trades (a row per signal, entered or not), the book, the portfolio."""
 
 import polars as pl
 
@@ -24,9 +24,13 @@ _TRADE = (
         "net_pnl": Column(pl.Float64, "USD after costs"),
         "ev": Column(pl.Float64, "expected value after costs, log return"),
         "sigma": Column(pl.Float64, "volatility at the snapshot, scale of y"),
-        "entry_reason": Column(pl.String, "rule that entered, or why there was no fill (halted)"),
+        "entry_reason": Column(pl.String, "rule set that entered, or why nothing was (docs/reference/rules.md)"),
         "exit_reason": Column(pl.String, "why it was left (docs/reference/rules.md); empty when not filled"),
-        "eligibility": Column(pl.String, "verdict of symbol_gates that let it trade"),
+        "eligibility": Column(pl.String, "verdict of symbol_gates on the symbol"),
+        "liquidity": Column(
+            pl.String,
+            "snapshot beside earlier sessions: normal, thin, wide_range, liquidity_unknown; empty: filters off",
+        ),
     }
     | SOURCES
 )
@@ -39,7 +43,9 @@ PORTFOLIO = Table(
     columns=_TRADE
     | {
         "admitted": Column(pl.Boolean, "whether portfolio limits let the trade happen"),
-        "refused_by": Column(pl.String, "limit that refused it; empty when admitted"),
+        "refused_by": Column(
+            pl.String, "limit that refused it, or entry_reason where nothing was entered; empty: admitted"
+        ),
     },
     key=("day", "symbol", "snapshot_ts"),
 )

@@ -197,7 +197,7 @@ PIT_RELIABILITY = Table(
 _TRADING = {
     "observation_days": Column(pl.Int64, "sessions counted, those without a trade included"),
     "trades": Column(pl.Int64, "admitted trades"),
-    "signals": Column(pl.Int64, "signals, refused ones included"),
+    "signals": Column(pl.Int64, "signals that came to the market: admitted, refused by a limit, or halted"),
     "reject_rate": Column(pl.Float64, "signals refused by risk limits / signals", nullable=True),
     "hit_rate": Column(pl.Float64, "share of admitted trades with net_pnl > 0", nullable=True),
     "gross_pnl": Column(pl.Float64, "USD"),

@@ -6,6 +6,7 @@ from datetime import date
 import altair as alt
 import polars as pl
 
+from timegpt_assets.core.backtest.portfolio import LIMITS
 from timegpt_assets.reports.pictures.style import (
     BLUE,
     HEIGHT,
@@ -79,7 +80,7 @@ def dollars(amount: float) -> str:
 
 
 def _title(portfolio: pl.DataFrame, rows: pl.DataFrame) -> alt.Title:
-    trades, refused = portfolio["admitted"].sum(), (~portfolio["admitted"]).sum()
+    trades, refused = portfolio["admitted"].sum(), portfolio["refused_by"].is_in(list(LIMITS)).sum()
     days = rows["day"].unique()
     words = f"{trades:,} admitted trades over {len(days):,} sessions, after costs" if trades else "No admitted trade"
     made_by = f"; {sources(portfolio)}" if portfolio.height else ""

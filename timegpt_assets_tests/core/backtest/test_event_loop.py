@@ -17,6 +17,7 @@ from polars.testing import assert_frame_equal
 from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import event_loop
 from timegpt_assets.core.backtest import rules as trading
+from timegpt_assets.core.backtest import signals as signals_module
 from timegpt_assets.core.events import EventCalendar, UnknownEvent
 from timegpt_assets.core.tables.backtest import TRADES
 from timegpt_assets.core.tables.bars import BARS
@@ -97,7 +98,7 @@ def forecasts(*rows: Mapping[str, Any]) -> pl.DataFrame:
     return FORECASTS.conformed(pl.DataFrame(full, schema=FORECASTS.schema))
 
 
-def traded(
+def ledger(
     made: pl.DataFrame,
     market: pl.DataFrame,
     *,
@@ -106,9 +107,20 @@ def traded(
     costs: trading.Costs = COSTS,
     **more: Any,
 ) -> pl.DataFrame:
-    asked = {name: more.pop(name) for name in ("events", "illiquid") if name in more}
+    """A row per signal."""
+    asked = {name: more.pop(name) for name in ("events", "liquidity") if name in more}
     spec = trading.TradingSpec(**({"rules": rules, "costs": costs, "capital": CAPITAL, "bootstrap": "trade"} | more))
     return event_loop.trades(made, market, gates, spec, **({"events": NO_EVENTS} | asked))
+
+
+def traded(made: pl.DataFrame, market: pl.DataFrame, **more: Any) -> pl.DataFrame:
+    """The signals that came to the market: filled, or met by a halt."""
+    frame = ledger(made, market, **more)
+    return frame.filter((pl.col("quantity") != 0) | (pl.col("entry_reason") == event_loop.HALTED))
+
+
+def reasons(made: pl.DataFrame, market: pl.DataFrame, **more: Any) -> list[str]:
+    return ledger(made, market, **more)["entry_reason"].to_list()
 
 
 def one(made: pl.DataFrame, market: pl.DataFrame, **more: Any) -> dict[str, Any]:
@@ -286,11 +298,56 @@ def test_nothing_is_entered_near_a_timed_event_both_ends_included(clock: str, en
     assert traded(forecasts({}), bars(), events=events, no_trade_buffer_min=10).height == entered
 
 
-def test_snapshots_in_abnormal_liquidity_are_not_entered() -> None:
-    made = forecasts({}, {"clock": "11:00"})
-    thin = made.filter(pl.col("snapshot_ts") == at("10:00")).select("day", "symbol", "snapshot_ts")
-    assert traded(made, bars(), illiquid=thin)["entry_ts"].to_list() == [at("11:01")]
-    assert traded(made, bars(), illiquid=thin.clear()).height == 2
+def test_snapshots_in_abnormal_liquidity_are_not_entered_and_say_so() -> None:
+    made = forecasts({}, {"clock": "11:00"}, {"clock": "12:00"}, {"clock": "13:00"})
+    judged = made.select("day", "symbol", "snapshot_ts").with_columns(
+        liquidity=pl.Series(["thin", "normal", "wide_range", "liquidity_unknown"])
+    )
+    said = ["thin", "enhancement", "wide_range", "liquidity_unknown"]
+    assert reasons(made, bars(), liquidity=judged) == said
+    assert reasons(made, bars(), liquidity=judged, unjudged="trade") == [*said[:3], "enhancement"]
+    assert ledger(made, bars(), liquidity=judged)["liquidity"].to_list() == judged["liquidity"].to_list()
+
+
+def test_a_snapshot_that_nobody_judged_is_not_taken_for_a_normal_one() -> None:
+    nobody = pl.DataFrame(schema=forecasts({}).select("day", "symbol", "snapshot_ts").schema | {"liquidity": pl.String})
+    assert reasons(forecasts({}), bars(), liquidity=nobody) == ["liquidity_unknown"]
+    assert reasons(forecasts({}), bars()) == ["enhancement"]
+
+
+def test_every_signal_leaves_a_row_that_says_what_became_of_it() -> None:
+    clocks = ("10:00", "10:05", "10:15", "11:00", "12:00", "13:00", "15:54")
+    made = forecasts(*({"clock": clock} for clock in clocks), {"clock": "14:00", "q25": -0.1})
+    market = bars({"11:01": {"is_filled": True}, "10:15": {"close": 101.0}})
+    found = ledger(made, market, rules=replace(RULES, daily_trade_cap=2))
+    assert found["entry_reason"].to_list() == [
+        "enhancement", "position_open", "cooldown", "halted", "enhancement", "daily_cap", "too_late",
+    ]  # fmt: skip
+    empty = found.filter(pl.col("quantity") == 0)
+    assert empty.height == 5
+    assert empty.select(pl.col("net_pnl", "gross_pnl", "cost").abs().sum()).row(0) == (0.0, 0.0, 0.0)
+    assert empty.select(pl.col("entry_price", "exit_price", "exit_ts").is_null().all()).row(0) == (True, True, True)
+
+
+def test_a_signal_turned_away_uses_up_neither_cap_nor_cooldown() -> None:
+    made = forecasts({}, {"clock": "10:01"}, {"clock": "10:02"})
+    judged = made.select("day", "symbol", "snapshot_ts").with_columns(liquidity=pl.Series(["thin", "thin", "normal"]))
+    rules = replace(RULES, daily_trade_cap=1)
+    assert reasons(made, bars(), liquidity=judged, rules=rules) == ["thin", "thin", "enhancement"]
+
+
+def test_sigma_that_is_no_number_asks_for_nothing() -> None:
+    for sigma in (math.nan, math.inf, 0.0, None):
+        for kind in (LONG, SHORT):
+            made = forecasts(kind).with_columns(sigma=pl.lit(sigma, pl.Float64))
+            assert ledger(made, bars(), rules=EAGER).is_empty(), sigma
+
+
+def test_a_price_next_to_nothing_is_too_dear_to_trade_and_one_of_zero_is_none() -> None:
+    cheap, void = bars(price=1e-9), bars(price=0.0)
+    assert ledger(forecasts({}), cheap).is_empty()
+    assert ledger(forecasts({}), void, rules=EAGER).is_empty()
+    assert reasons(forecasts({}), bars({"10:01": {"open": 0.0}}), rules=EAGER) == ["halted"]
 
 
 def test_unaligned_forecasts_are_never_traded() -> None:
@@ -513,4 +570,6 @@ def test_every_exit_reason_is_told_in_the_docs_and_none_besides() -> None:
     made, market = signals(3, ("AAA", "BBB"), DAYS), walk(3, ("AAA", "BBB"), DAYS)
     seen = set(traded(made, market, rules=EAGER)["exit_reason"]) - {""}
     assert seen <= set(event_loop.EXITS)
+    entered = {RULES.rule_set, *event_loop.NOT_ENTERED, *signals_module.TURNED_AWAY}
+    assert set(ledger(made, market, rules=EAGER)["entry_reason"]) <= entered
     assert set(event_loop.EXITS) == {"stop", "take", "forecast_ts", "time_stop", "halted"}

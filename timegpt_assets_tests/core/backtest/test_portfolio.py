@@ -49,6 +49,7 @@ def book(*rows: Mapping[str, Any]) -> pl.DataFrame:
             "entry_reason": "enhancement",
             "exit_reason": "forecast_ts",
             "eligibility": "eligible",
+            "liquidity": "normal",
             "score_source": "baseline",
             "run_source": "smoke",
             "data_regime": "maintenance_replay",
@@ -96,10 +97,19 @@ def test_a_refused_trade_takes_no_seat() -> None:
 
 
 def test_a_halted_entry_is_not_admitted_and_takes_no_seat() -> None:
-    halted = {"symbol": "AAA", "exit_ts": None, "entry_price": None, "quantity": 0.0, "ev": 0.009, "net_pnl": 0.0}
-    found = judged(book(halted, {"symbol": "BBB"}), replace(OFF, max_positions=1))
-    assert refusals(found) == {"AAA": "halted", "BBB": ""}
-    assert found["admitted"].to_list() == [False, True]
+    nothing = {"exit_ts": None, "entry_price": None, "quantity": 0.0, "ev": 0.009, "net_pnl": 0.0}
+    halted, thin = nothing | {"entry_reason": "halted"}, nothing | {"entry_reason": "thin", "symbol": "CCC"}
+    found = judged(book(halted, {"symbol": "BBB"}, thin), replace(OFF, max_positions=1))
+    assert refusals(found) == {"AAA": "halted", "BBB": "", "CCC": "thin"}
+    assert found["admitted"].to_list() == [False, True, False]
+
+
+def test_a_stopped_account_refuses_trades_and_leaves_what_was_never_entered_its_own_reason() -> None:
+    lost = {"day": back(1), "net_pnl": -41.0}
+    thin = {"symbol": "BBB", "exit_ts": None, "entry_price": None, "quantity": 0.0, "entry_reason": "thin"}
+    found = judged(book({}, thin, lost), replace(OFF, max_drawdown=0.01))
+    assert refusals(found) == {"AAA": "drawdown_stop", "BBB": "thin"}
+    assert set(portfolio.LIMITS) == {"drawdown_stop", "volatility_halt", "position_limit"}
 
 
 def test_the_drawdown_stop_refuses_the_next_session_and_not_its_own() -> None:

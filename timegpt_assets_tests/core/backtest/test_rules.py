@@ -30,9 +30,10 @@ def judged(
     frame = pl.DataFrame(
         {"q25": [q25], "q50": [q50], "q75": [q75], "sigma": [sigma], "round_trip": [cost], "label_aligned": [aligned]},
         schema_overrides={"q25": pl.Float64, "q75": pl.Float64, "sigma": pl.Float64},
-    ).with_columns(side=trading.side(rules), size=trading.size(rules))
-    frame = frame.with_columns(ev=trading.expected_value(rules)).with_columns(traded=trading.is_traded(rules))
-    return frame.row(0, named=True)
+    ).with_columns(side=trading.side(rules), size=trading.size(rules), last_price=pl.lit(100.0))
+    frame = frame.with_columns(ev=trading.expected_value(rules)).with_columns(reason=trading.no_signal(rules))
+    row = frame.row(0, named=True)
+    return row | {"traded": row["reason"] is None}
 
 
 def test_the_sprint_rule_asks_the_lower_quartile_to_clear_the_cost() -> None:
@@ -78,6 +79,26 @@ def test_an_expected_value_of_zero_or_less_is_not_traded() -> None:
     assert judged(**wide)["ev"] == pytest.approx(0.0)
     assert not judged(**{**wide, "q75": 0.0078})["traded"]
     assert judged(replace(RULES, require_positive_ev=False), **{**wide, "q75": 0.0078})["traded"]
+
+
+def test_a_forecast_that_is_no_signal_says_the_first_reason_that_holds() -> None:
+    assert judged()["reason"] is None
+    assert judged(aligned=False, sigma=None)["reason"] == "unaligned"
+    assert (
+        judged(sigma=None)["reason"] == judged(q75=None)["reason"] == judged(sigma=float("nan"))["reason"] == "unknown"
+    )
+    assert judged(q25=-0.1)["reason"] == "no_direction"
+    assert judged(q25=0.0005, q75=0.0086)["reason"] == "low_ev"
+    assert judged(replace(RULES, require_positive_ev=False), q25=0.0005, q75=0.0086)["reason"] == "wide"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("k_sigma", -0.1), ("k_sigma", float("nan")), ("s_stop", 0.0), ("s_take", -1.0), ("cap_per_trade", 0.0)],
+)
+def test_a_rule_that_would_trade_backwards_is_refused_by_its_name(name: str, value: float) -> None:
+    with pytest.raises(trading.TradingError, match=rf"trading\.{name} is .*\. Set "):
+        replace(RULES, **{name: value})
 
 
 def test_a_band_wider_than_four_sigma_suppresses_the_entry() -> None:

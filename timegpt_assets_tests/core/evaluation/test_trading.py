@@ -30,6 +30,7 @@ def portfolio(*rows: Mapping[str, Any]) -> pl.DataFrame:
             "target_ts": entry + timedelta(minutes=14), "entry_price": 100.0, "exit_ts": entry + timedelta(minutes=14),
             "exit_price": 100.0, "side": 1, "size": 1.0, "quantity": 10.0, "gross_pnl": 0.0, "cost": 0.0, "ev": 0.001,
             "sigma": 0.002, "entry_reason": "enhancement", "exit_reason": "forecast_ts", "eligibility": "eligible",
+            "liquidity": "normal",
             "admitted": True, "refused_by": "",
         }  # fmt: skip
         merged = base | LIVE | dict(row)
@@ -52,6 +53,7 @@ ROWS = portfolio(
     {"day": DAYS[2], "gross_pnl": 20.0, "cost": 10.0, "symbol": "BBB"},
     {"day": DAYS[3], "gross_pnl": 90.0, "cost": 10.0, "admitted": False, "refused_by": "position_limit"},
     {"day": DAYS[3], "admitted": False, "refused_by": "halted", "quantity": 0.0, "exit_ts": None},
+    {"day": DAYS[3], "admitted": False, "refused_by": "cooldown", "quantity": 0.0, "exit_ts": None},
 )
 
 

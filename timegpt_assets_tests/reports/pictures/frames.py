@@ -96,7 +96,9 @@ def portfolio(symbols: Sequence[str], days: Sequence[date]) -> pl.DataFrame:
             times = {"snapshot_ts": entry - timedelta(minutes=1), "target_ts": entry + timedelta(minutes=14)}
             done = {"entry_ts": entry, "entry_price": walk[61], "exit_ts": times["target_ts"], "exit_price": walk[75]}
             money = {"gross_pnl": gross, "cost": 40.0, "net_pnl": gross - 40.0, "quantity": side * 10.0, "size": 0.5}
-            row = {"day": day, "symbol": symbol, "side": side, "admitted": number % 7 != 3, "refused_by": ""}
+            admitted = number % 7 != 3
+            row = {"day": day, "symbol": symbol, "side": side, "admitted": admitted}
+            row["refused_by"] = "" if admitted else "position_limit"
             rows.append(row | times | done | money | SOURCE)
     return framed(PORTFOLIO, rows)
 
