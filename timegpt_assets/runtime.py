@@ -194,6 +194,7 @@ def timegpt(runtime: Runtime, account: Account, books: BudgetLedger, answers: Fo
         model=forecast.model,
         levels=core_inputs.levels(settings),
         settings_digest=settings.digest(SHAPES_A_BODY),
+        features_hash=core_inputs.feature_spec(settings, core_inputs.event_calendar(settings)).features_hash,
         profile=settings.profile,
         account=account,
         cache=answers,

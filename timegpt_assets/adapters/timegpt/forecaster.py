@@ -36,7 +36,7 @@ from timegpt_assets.adapters.timegpt.sdk import PreparedRequest, SdkRequests, ab
 from timegpt_assets.adapters.timegpt.transport import MeteredTransport
 from timegpt_assets.config.addresses import PROVIDER_URL, host, unfit
 from timegpt_assets.core.forecasts.framing import Frame
-from timegpt_assets.core.forecasts.quantiles import fingerprint
+from timegpt_assets.core.forecasts.quantiles import fingerprint, held_quantiles
 from timegpt_assets.core.tables.forecasts import ANSWERS
 
 _POLL_SEC = 0.05
@@ -48,7 +48,8 @@ class TimeGPT:
     """The forecaster that costs money.
 
     ``settings_digest`` stands for every setting that shapes a request body beside model and levels; a snapshot is
-    answered once per digest. ``api_key`` is asked for only when something must be sent. ``artifacts`` gets the
+    answered once per digest. ``features_hash`` names the columns of the panel that frames are made of; it is kept with
+    the answer and is part of no key. ``api_key`` is asked for only when something must be sent. ``artifacts`` gets the
     ledger's figures (api_budget.json) after every day that was sent for.
     """
 
@@ -56,6 +57,7 @@ class TimeGPT:
     model: str
     levels: tuple[int, ...]
     settings_digest: str
+    features_hash: str
     profile: str
     account: Account
     cache: ForecastCache
@@ -371,6 +373,8 @@ class TimeGPT:
         return response.remembered(frame, sent, snapshot_key=snapshot_key, kind=kind(frame)) | {
             "model": self.model,
             "levels": list(self.levels),
+            "quantiles": held_quantiles(self.levels),
+            "features_hash": self.features_hash,
             "settings_digest": self.settings_digest,
             "profile": self.profile,
             "asked_at": asked_at.isoformat(),

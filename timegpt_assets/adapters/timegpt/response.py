@@ -17,7 +17,7 @@ from timegpt_assets.adapters.timegpt.cache import StoredAnswer
 from timegpt_assets.core import calendar
 from timegpt_assets.core.forecasts import plausibility
 from timegpt_assets.core.forecasts.framing import Frame
-from timegpt_assets.core.forecasts.quantiles import violations
+from timegpt_assets.core.forecasts.quantiles import FREQ, violations
 from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.tables.columns import RUN_SOURCES, SOURCES
 
@@ -28,7 +28,9 @@ _REMEDY = "It is spent, kept in the cache and not asked again. Report it to the 
 
 
 def remembered(frame: Frame, sent: pl.DataFrame, *, snapshot_key: str, kind: str) -> dict[str, Any]:
-    """Return what the answer's rows will need of the snapshot, as plain JSON values."""
+    """Return what the answer's rows will need of the snapshot and what was sent of it, as plain JSON values."""
+    # clock times: the axis that is sent leaves the nights out
+    clock = frame.history.filter(pl.col("ds") >= sent["ds"].min())["known_at"].sort()
     spans = sent.group_by("symbol").agg(reach=pl.col("y").abs().max(), spread=pl.col("y").std()).sort("symbol")
     record = {
         "snapshot_key": snapshot_key,
@@ -36,6 +38,9 @@ def remembered(frame: Frame, sent: pl.DataFrame, *, snapshot_key: str, kind: str
         "day": frame.day.isoformat(),
         "snapshot_ts": frame.snapshot_ts.isoformat(),
         "horizon_min": frame.horizon_min,
+        "freq": FREQ,
+        "start_ts": clock[0].isoformat(),
+        "end_ts": clock[-1].isoformat(),
         "symbols": spans["symbol"].to_list(),
         "reach": [float(v) for v in spans["reach"]],
         "spread": [float(v or 0.0) for v in spans["spread"]],

@@ -56,6 +56,11 @@ def bands(levels: Iterable[int]) -> dict[int, tuple[str, str]]:
     }
 
 
+def held_quantiles(levels: Iterable[int]) -> list[float]:
+    """Return the quantiles that an answer with bands of these levels holds, ascending: both their ends, the median."""
+    return sorted({0.5, *((100 + side * level) / 200 for level in levels for side in (-1, 1))})
+
+
 def local_request(
     frame: Frame, *, model: str, levels: Iterable[int], parameters: Mapping[str, float | int | str]
 ) -> bytes:

@@ -69,6 +69,7 @@ def timegpt(url: str, folder: Path, *, limits: dict[str, Any] | None = None, **s
         "model": "timegpt-1",
         "levels": (50, 80, 95),
         "settings_digest": "settings",
+        "features_hash": "0123456789ab",
         "profile": "dev",
         "account": account(url.removeprefix("http://"), **(limits or {})),
         "cache": ForecastCache(LocalStore(folder / "cache")),

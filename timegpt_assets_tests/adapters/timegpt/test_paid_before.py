@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from timegpt_assets.runtime import ledger
 from timegpt_assets_tests.engine.test_call_budget import FIVE, OPTIONS, Clock, modest
 from timegpt_assets_tests.roads import TINY, Road, road
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer
@@ -53,3 +54,20 @@ def test_offline_every_paid_answer_is_read(tmp_path: Path, lost: str) -> None:
     settings = (*modest(f"http://127.0.0.1:{PORT}"), "forecast.api_mode=offline")
     with road(tmp_path, *settings, pictures=False, clock=Clock(), profile="offline", base=TINY) as built:
         assert_the_rows_are_there(built)
+
+
+def test_an_old_ledger_takes_new_records_and_keeps_its_own_as_they_are(tmp_path: Path) -> None:
+    restored(tmp_path)
+    with (
+        TimeGPTServer(port=PORT, input_size=60) as server,
+        road(tmp_path, *modest(server.url), pictures=False, clock=Clock(), **OPTIONS) as built,
+    ):
+        books = ledger(built.runtime)
+        before = books.all_records()
+        built.run(FIVE[2:3], assets=["answers"])
+        after = books.all_records()
+    assert server.counts == {"/v2/forecast": 2}
+    new = [record for key, (_, record) in after.items() if key not in before]
+    assert [len(record["features_hash"]) for record in new] == [12, 12]
+    assert {key: after[key] for key in before} == before
+    assert not any("features_hash" in record for _, record in before.values())
