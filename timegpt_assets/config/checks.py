@@ -15,7 +15,9 @@ from timegpt_assets.config.addresses import PROVIDER_HOST, unfit
 from timegpt_assets.config.forecasting import Forecast
 from timegpt_assets.config.market import Data, Events, Features, Universe
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
-from timegpt_assets.core.forecasts.exogenous import CLOCK
+from timegpt_assets.core.events import EARNINGS, EventCalendar
+from timegpt_assets.core.features.feature_spec import FeatureSpec
+from timegpt_assets.core.forecasts.exogenous import CLOCK, PROJECTED, STEP
 
 OPEN, CLOSE = time(9, 30), time(16, 0)
 GS = "gs://"
@@ -82,15 +84,29 @@ def places(data: Data) -> Refusals:
         yield Refusal("data.dagster_home", "a folder of this machine", "Keep Dagster's records on a disk.")
 
 
-def exogenous(forecast: Forecast, events: Events) -> Refusals:
-    """Refuse columns that nobody knows beforehand, and columns that are said to be both."""
-    from_file = events.calendar_names if events.calendar_path else ()
-    known = (*CLOCK, *sorted({*events.dates, *from_file}))
-    if unknown := [name for name in forecast.exogenous.future if name not in known]:
-        remedy = f"Take out {', '.join(unknown)}; features of the panel belong in forecast.exogenous.historic."
+def exogenous(
+    forecast: Forecast, events: Events, features: Features, universe: Universe, data: Data, trading: Trading
+) -> Refusals:
+    """Refuse columns that nobody makes or can tell of beforehand, and columns that are said to be both."""
+    named = {*events.dates, *(events.calendar_names if events.calendar_path else ())}
+    spec = FeatureSpec(
+        groups=features.groups,
+        context=universe.context,
+        vix=data.vix_path is not None,
+        calendar=EventCalendar(dict.fromkeys(named, ()), symbols={EARNINGS: {}} if events.earnings_path else {}),
+        needed=frozenset({trading.sigma_column, forecast.target.volatility_column}),
+    )
+    made = {feature.name for feature in spec.features}
+    future, historic = forecast.exogenous.future, forecast.exogenous.historic
+    known = (*CLOCK, STEP, *(name for name in PROJECTED if name in made), *sorted(named))
+    if unknown := ", ".join(name for name in future if name not in known):
+        remedy = f"Take out {unknown}; what is no clock, no event and not projected belongs in historic."
         yield Refusal("forecast.exogenous.future", " | ".join(known), remedy)
-    if both := sorted(set(forecast.exogenous.future) & set(forecast.exogenous.historic)):
-        yield Refusal("forecast.exogenous.historic", "columns that are not in future", f"Take out {', '.join(both)}.")
+    if unmade := ", ".join(name for name in historic if name not in made):
+        remedy = f"Take out {unmade}, or add its group to features.groups (docs/reference/features.md)."
+        yield Refusal("forecast.exogenous.historic", "features that are made", remedy)
+    if both := ", ".join(sorted(set(future) & set(historic))):
+        yield Refusal("forecast.exogenous.historic", "columns that are not in future", f"Take out {both}.")
 
 
 def request_size(forecast: Forecast) -> Refusals:
@@ -228,7 +244,7 @@ def rules(trading: Trading) -> Refusals:
 REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (modes, ("profile", "data", "forecast")),
     (addresses, ("forecast",)),
-    (exogenous, ("forecast", "events")),
+    (exogenous, ("forecast", "events", "features", "universe", "data", "trading")),
     (request_size, ("forecast",)),
     (storage, ("data", "forecast")),
     (places, ("data",)),

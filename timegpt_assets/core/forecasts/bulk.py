@@ -56,7 +56,10 @@ def frames(panel: pl.DataFrame, snapshots: pl.DataFrame, spec: FrameSpec, *, day
         windows = framing.frames(panel, asked, spec, day=day)
         end = asked.tail(1).with_columns(snapshot_ts=pl.lit(bulk_window.as_of, asked.schema["snapshot_ts"]))
         (whole,) = framing.frames(panel, end, spec, day=day)
-        made.append(replace(_covered(whole, bulk_window), windows=windows))
+        told = spec.exogenous.as_projected(
+            whole.history, since=bulk_window.snapshots[0], horizon_min=bulk_window.horizon_min
+        )
+        made.append(replace(_covered(replace(whole, history=told), bulk_window), windows=windows))
     return tuple(_only_together(frame) for frame in made)
 
 

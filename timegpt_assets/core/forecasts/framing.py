@@ -14,7 +14,7 @@ import polars as pl
 
 from timegpt_assets.core import calendar as trading_calendar
 from timegpt_assets.core import targets
-from timegpt_assets.core.forecasts.exogenous import NOTHING, Exogenous
+from timegpt_assets.core.forecasts.exogenous import NOTHING, STEP, Exogenous
 from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.targets import Target
 
@@ -58,9 +58,10 @@ class Frame:
 
     @property
     def ahead(self) -> pl.DataFrame:
-        """Return symbol, ds and what is known beforehand of the minutes of the horizon."""
-        symbols = self.history["symbol"].unique().to_list()
-        return self.exogenous.ahead(self.day, self.snapshot_ts, self.horizon_min, symbols)
+        """Return symbol, ds and what is told of the minutes of the horizon."""
+        return self.exogenous.ahead(
+            self.history, day=self.day, snapshot_ts=self.snapshot_ts, horizon_min=self.horizon_min
+        )
 
     @property
     def windows_asked(self) -> int:
@@ -105,8 +106,9 @@ def frames(panel: pl.DataFrame, snapshots: pl.DataFrame, spec: FrameSpec, *, day
     """Return one frame per asked snapshot of ``day``, earliest first, from PANEL rows known at its snapshot_ts.
 
     History is the ``history_days`` sessions before the day and the day itself. Left out with a reason: a symbol
-    without rows, without a print for more than ``max_stale_min`` minutes, whose return or volatility is not known at
-    the snapshot, or with fewer rows than ``min_history_samples`` (``provider_min_samples`` where it is larger).
+    without rows, without a print for more than ``max_stale_min`` minutes, whose return, volatility or a further column
+    is not known at the snapshot, or with fewer rows than ``min_history_samples`` (``provider_min_samples`` where it is
+    larger).
     Raises ValueError for a panel without the volatility asked for.
     """
     asked = snapshots.filter((pl.col("day") == day) & pl.col("asked")).sort("snapshot_ts")
@@ -120,7 +122,8 @@ def frames(panel: pl.DataFrame, snapshots: pl.DataFrame, spec: FrameSpec, *, day
     for snapshot_ts, horizon_min in asked.select("snapshot_ts", "horizon_min").iter_rows():
         # Cut first, computed afterwards: whatever _moments does, it cannot look beyond the snapshot.
         known = today.filter(pl.col("known_at") <= snapshot_ts)
-        history = _on_axis(pl.concat([earlier, moments(known)]), snapshot_ts)
+        placed = _on_axis(pl.concat([earlier, moments(known)]), snapshot_ts)
+        history = spec.exogenous.stepped(placed, day=day, snapshot_ts=snapshot_ts, horizon_min=horizon_min)
         facts = _facts(known, history, spec.symbols, snapshot_ts)
         left_out = {fact["symbol"]: why for fact in facts if (why := _reason(fact, spec))}
         kept = history.filter(~pl.col("symbol").is_in(list(left_out)))
@@ -150,19 +153,19 @@ def series(frame: Frame, *, input_rows: int | None = None) -> pl.DataFrame:
 
 def _read(panel: pl.DataFrame, spec: FrameSpec) -> pl.DataFrame:
     """Return the columns of the panel that a frame is made of; a panel may carry dozens more."""
-    historic = spec.exogenous.historic
+    of_panel = spec.exogenous.of_panel
     named = {spec.sigma_column, *targets.target_scale(spec.target).meta.root_names()}
     if missing := sorted(named - set(panel.columns)):
         raise ValueError(
             f"the panel has no column {', '.join(missing)}. Name a volatility feature in trading.sigma_column and "
             "forecast.target.volatility_column, for example sigma_60m or vol_ewm_60m."
         )
-    if missing := sorted(set(historic) - set(panel.columns)):
+    if missing := sorted(set(of_panel) - set(panel.columns)):
         raise ValueError(
-            f"the panel has no column {', '.join(missing)}. Name features of the panel in forecast.exogenous.historic."
+            f"the panel has no column {', '.join(missing)}. Name features of the panel in forecast.exogenous."
         )
     read = ("day", "symbol", "ts", "known_at", "clock_price", "clock_open", "is_filled")
-    return panel.select(*read, *sorted((named | set(historic)) - set(read)))
+    return panel.select(*read, *sorted((named | set(of_panel)) - set(read)))
 
 
 def _moments(panel: pl.DataFrame, spec: FrameSpec) -> pl.DataFrame:
@@ -184,12 +187,13 @@ def _moments(panel: pl.DataFrame, spec: FrameSpec) -> pl.DataFrame:
     )
     scaled = rows.with_columns(
         *exogenous.known(),
-        *(pl.col(name).cast(pl.Float64) for name in exogenous.historic),
+        *(pl.col(name).cast(pl.Float64) for name in exogenous.of_panel),
         y=targets.scaled(pl.col("y"), pl.col("target_scale")),
     )
-    numbers = pl.all_horizontal(pl.col(name).is_finite().fill_null(False) for name in ("y", *exogenous.names))
+    beside = [name for name in exogenous.names if name != STEP]
+    numbers = pl.all_horizontal(pl.col(name).is_finite().fill_null(False) for name in ("y", *beside))
     kept = [name for name in HISTORY if name != "ds"]
-    return scaled.filter(numbers).select(*kept, *(n for n in exogenous.names if n not in kept)).sort(_KEY)
+    return scaled.filter(numbers).select(*kept, *(name for name in beside if name not in kept)).sort(_KEY)
 
 
 def _past_return(minutes: int) -> pl.Expr:
@@ -231,7 +235,8 @@ def _reason(fact: Mapping[str, Any], spec: FrameSpec) -> str:
     if fact["stale_min"] > spec.max_stale_min:
         return f"stale: no print for {fact['stale_min']} minutes, at most {spec.max_stale_min}"
     if fact["y"] is None:
-        return "no scaled return is known at the snapshot"
+        beside = " or ".join(("no scaled return", *(f"no {name}" for name in spec.exogenous.of_panel)))
+        return f"{beside} is known at the snapshot"
     if not fact["sigma"] or not 0 < fact["sigma"] < float("inf"):
         return f"no_variance: {spec.sigma_column} is null or zero at the snapshot"
     if fact["samples"] < spec.least_rows:
