@@ -140,11 +140,12 @@ class LocalStore:
     def write_new(self, name: str, data: Bytes) -> bool:
         """Store the bytes, synced to the disk with their folder, unless the file exists. Raises ObjectStoreError."""
         path = self.path(name)
-        with remedied(path, "written"):
+        with remedied(path, "written", self.lock_timeout_s):
             if path.exists():
                 return False
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _written(path, data, self.mode) as half:
+            # locked like an update, which clears away what writers left that were killed: only those, then
+            with _locked(path, self.lock_timeout_s), _written(path, data, self.mode) as half:
                 try:
                     os.link(half, path)  # unlike a rename, a link refuses to replace what another process just stored
                 except FileExistsError:

@@ -349,3 +349,33 @@ def test_names_beside_a_file_cannot_be_foreseen(tmp_path: Path, monkeypatch: pyt
         LocalStore(tmp_path).update("name", lambda _: b"new")
     assert len(set(seen)) == 2
     assert all(re.fullmatch(r"\.name\.[0-9a-f]{16}\.half", name) for name in seen)
+
+
+def test_an_update_takes_no_bytes_away_that_another_writer_is_still_storing(tmp_path: Path) -> None:
+    """One thread stores first bytes over and over; an update that finds a killed writer's lock must not end it."""
+    store, stop, failed = LocalStore(tmp_path), threading.Event(), []
+
+    def storing() -> None:
+        while not stop.is_set() and not failed:
+            try:
+                store.write_new("answer", bytes(2_000_000))
+                store.delete("answer")
+            except ObjectStoreError as error:
+                failed.append(str(error))
+
+    writer = threading.Thread(target=storing)
+    writer.start()
+    for _ in range(60):
+        (tmp_path / ".answer.lock").touch()  # as a killed writer leaves it
+        store.update("answer", lambda _: b"update")
+    stop.set()
+    writer.join()
+    assert failed == []
+
+
+def test_what_a_writer_of_first_bytes_left_when_it_was_killed_goes_with_the_next(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    (tmp_path / ".answer.lock").touch()
+    (tmp_path / ".answer.0f0f.half").write_bytes(b"half")
+    assert store.write_new("answer", b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["answer"]
