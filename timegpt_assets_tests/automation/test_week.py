@@ -195,3 +195,14 @@ def test_a_week_of_late_bars_and_a_daemon_that_was_down_loses_no_day_and_pays_ea
     answered = tables["forecasts/answers"].filter(symbol="AAPL").select("day", "snapshot_ts").unique()
     assert answered.height == asked.height == 14, "two on each day but on that of the FOMC's decision"
     assert server.counts == {FORECAST: asked.height, PARAMS: 1}
+
+
+def test_a_machine_that_was_off_after_a_finished_day_makes_every_session_since(
+    daemon: Daemon, server: TimeGPTServer, tmp_path: Path
+) -> None:
+    deliver(tmp_path / "source", dict.fromkeys(SYMBOLS, MON))
+    assert daemon.at(MON, 16, 30) == {f"{MON}": COMPLETE}, "nothing is unfinished, and nothing before it was asked for"
+    deliver(tmp_path / "source", dict.fromkeys(SYMBOLS, THU))
+    assert daemon.at(THU, 16, 30) == {f"{day}": COMPLETE for day in (TUE, WED, THU)}
+    assert daemon.made() == [f"{day}" for day in (MON, TUE, WED, THU)]
+    assert server.counts[FORECAST] == 6
