@@ -41,7 +41,7 @@ STAGES = {
     "evaluation": "forecast_scores,day_scores",
 }
 SNAPSHOTS = 2
-WAIT_SEC = 90.0
+WAIT_SEC = 240.0
 """Longer than a command may take on a busy machine, shorter than any wait for the dead would be."""
 
 
