@@ -23,7 +23,8 @@ from timegpt_assets.adapters.market.limits import Limits
 from timegpt_assets.adapters.market.market_data import LocalMarketData
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.adapters.storage.object_store import LocalStore, ObjectStore
-from timegpt_assets.adapters.timegpt.cache import ForecastCache
+from timegpt_assets.adapters.storage.private import close_to_others
+from timegpt_assets.adapters.timegpt.cache import ForecastCache, folder
 from timegpt_assets.adapters.timegpt.request_index import Index, Size
 from timegpt_assets.config import core_inputs
 from timegpt_assets.config.addresses import PROVIDER_URL, host
@@ -164,7 +165,10 @@ def size(settings: Settings) -> Size:
 def forecast_cache(runtime: Runtime) -> ForecastCache:
     """Return the paid answers, shared by all profiles."""
     # 0o600: what was paid for, and what was asked, is its owner's alone
-    return ForecastCache(runtime.object_store(runtime.settings.forecast.cache_dir, mode=0o600))
+    objects = runtime.object_store(runtime.settings.forecast.cache_dir, mode=0o600)
+    if isinstance(objects, LocalStore):
+        close_to_others(objects.path(folder(account(runtime.settings).host)))  # closes what is in it, whatever its mode
+    return ForecastCache(objects)
 
 
 def forecaster(runtime: Runtime, *, account: Account, books: BudgetLedger, answers: ForecastCache) -> Forecaster:

@@ -1,12 +1,13 @@
 """What a process runs with: the ledger lies where its own setting says, and is never silently begun anew."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from timegpt_assets.adapters.call_errors import LedgerUnusable
 from timegpt_assets.adapters.ledger.ledger import LedgerEntry
-from timegpt_assets.runtime import Runtime, account, ledger
+from timegpt_assets.runtime import Runtime, account, forecast_cache, ledger
 from timegpt_assets_tests.roads import load_runtime
 
 
@@ -35,3 +36,35 @@ def test_an_earlier_ledger_beside_the_cache_is_named_and_both_remedies_work(tmp_
     for file in (tmp_path / "big").glob("call_ledger.sqlite*"):
         file.rename(tmp_path / "artifacts" / file.name)
     assert left(load_runtime(tmp_path, there)) == here_left
+
+
+def paid(runtime: Runtime) -> set[Path]:
+    """Have something paid for with the runtime's own parts, and return the files of ledger and cache."""
+    host = account(runtime.settings).host
+    left(runtime)
+    forecast_cache(runtime).write(host, hashlib.sha256(b"one").hexdigest(), {}, b"answer")
+    files = {path for path in (runtime.root / "artifacts").rglob("*") if path.is_file()}
+    assert len(files) >= 3, "the ledger, its journal, an answer"
+    return files
+
+
+def test_ledger_and_cache_are_made_for_their_owner_alone(tmp_path: Path) -> None:
+    files = paid(load_runtime(tmp_path))
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+def test_a_ledger_and_a_cache_that_others_could_read_are_closed_and_it_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paid(load_runtime(tmp_path))
+    assert caplog.messages == []
+    ledger_file, answers = (tmp_path / "artifacts" / name for name in ("call_ledger.sqlite", "forecast_cache"))
+    ledger_file.chmod(0o644)
+    (answers / "api.nixtla.io").chmod(0o755)
+    for _ in range(2):
+        paid(load_runtime(tmp_path))
+        assert [path.partition(" was open to others")[0] for path in caplog.messages] == [
+            f"{ledger_file}",
+            f"{answers / 'api.nixtla.io'}",
+        ]
+    assert (ledger_file.stat().st_mode & 0o777, (answers / "api.nixtla.io").stat().st_mode & 0o777) == (0o600, 0o700)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from filelock import FileLock
 
 from timegpt_assets.adapters.call_errors import LedgerUnusable
+from timegpt_assets.adapters.storage.private import close_to_others
 
 RESERVED, SENT, ANSWERED = "RESERVED", "SENT", "ANSWERED"
 REJECTED, UNKNOWN, REFUNDED = "REJECTED", "UNKNOWN", "REFUNDED"
@@ -145,6 +146,8 @@ class LedgerStore:
         file.parent.mkdir(parents=True, exist_ok=True)
         if not file.exists():  # the journals beside it get the mode of the file
             os.close(os.open(file, os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        for part in ("", "-wal", "-shm"):
+            close_to_others(file.with_name(f"{file.name}{part}"))
         engine = sa.create_engine(self.url, connect_args={"timeout": BUSY_SEC})
         sa.event.listen(engine, "connect", _hand_transactions_over)
         sa.event.listen(engine, "begin", _begin)

@@ -143,7 +143,7 @@ class LocalStore:
         with remedied(path, "written", self.lock_timeout_s):
             if path.exists():
                 return False
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._make(path.parent)
             # locked like an update, which clears away what writers left that were killed: only those, then
             with _locked(path, self.lock_timeout_s), _written(path, data, self.mode) as half:
                 try:
@@ -158,8 +158,7 @@ class LocalStore:
         """Replace the file: lock, write beside it, sync, rename. Raises ObjectStoreError, and leaves the old file."""
         path = self.path(name)
         with remedied(path, "written", self.lock_timeout_s):
-            if not path.parent.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
+            self._make(path.parent)
             # locked around read, change and rename: two runs that each add a symbol to a day both keep theirs
             with _locked(path, self.lock_timeout_s), ExitStack() as opened:
                 data = change(lambda: (file := self.opened(name)) and opened.enter_context(file))
@@ -170,7 +169,7 @@ class LocalStore:
     def move(self, name: str, target: str) -> None:
         """Rename the file."""
         with remedied(self.path(target), "written"):
-            self.path(target).parent.mkdir(parents=True, exist_ok=True)
+            self._make(self.path(target).parent)
             try:
                 self.path(name).replace(self.path(target))
             except FileNotFoundError:
@@ -188,6 +187,13 @@ class LocalStore:
             name = path.relative_to(self.root).as_posix()
             if name.startswith(prefix) and not path.name.startswith(".") and path.is_file():
                 yield name, _generation(path.stat())
+
+    def _make(self, folder: Path) -> None:
+        """Make the folder; below ``root`` nobody may look into it who may not read its files."""
+        if not folder.exists():
+            self._make(folder.parent)
+            is_ours = self.root in folder.parents
+            folder.mkdir(self.mode | (self.mode & 0o444) >> 2 if is_ours else 0o777, exist_ok=True)
 
 
 REMEDIES = {

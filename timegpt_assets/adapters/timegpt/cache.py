@@ -89,7 +89,7 @@ class ForecastCache:
 
     def check_writable(self, host: str) -> None:
         """Raise CacheFull when an answer could not be stored now: it would be paid for and lost."""
-        name = f"{_folder(host)}/.probe"
+        name = f"{folder(host)}/.probe"
         try:
             self.objects.update(name, lambda _: os.urandom(_PROBE_BYTES))
             self.objects.delete(name)
@@ -103,23 +103,23 @@ class ForecastCache:
             self.objects.delete(name)
 
     def _keep_replaced(self, host: str, request_hash: str) -> None:
-        kept = f"{_folder(host)}/replaced/{request_hash}."
+        kept = f"{folder(host)}/replaced/{request_hash}."
         for name in (_name(host, request_hash), _aside(host, request_hash)):
             if found := self.objects.read(name):
                 self.objects.write_new(f"{kept}{sum(1 for _ in self.objects.names(kept))}.zst", found.data)
 
     def hashes(self, host: str) -> Iterator[str]:
         """Give the request hashes stored for the host, sorted."""
-        folder = f"{_folder(host)}/"
-        for name, _ in self.objects.names(folder):
-            if found := _WHOLE.fullmatch(name.removeprefix(folder)):
+        ours = f"{folder(host)}/"
+        for name, _ in self.objects.names(ours):
+            if found := _WHOLE.fullmatch(name.removeprefix(ours)):
                 yield found[1]
 
     def damaged(self, host: str) -> Iterator[str]:
         """Give the request hashes of answers that were found damaged and not restored since, sorted."""
-        folder = f"{_folder(host)}/damaged/"
-        for name, _ in self.objects.names(folder):
-            found = name.removeprefix(folder).removesuffix(".zst")
+        aside = f"{folder(host)}/damaged/"
+        for name, _ in self.objects.names(aside):
+            found = name.removeprefix(aside).removesuffix(".zst")
             if is_request_hash(found) and self.objects.generation(_name(host, found)) is None:
                 yield found
 
@@ -136,14 +136,15 @@ def is_request_hash(text: object) -> bool:
 def _name(host: str, request_hash: str) -> str:
     if not is_request_hash(request_hash):
         raise CacheDamaged(f"{request_hash[:80]!r} is no request hash (64 hex digits); nothing was read or written.")
-    return f"{_folder(host)}/{request_hash[:2]}/{request_hash}.zst"
+    return f"{folder(host)}/{request_hash[:2]}/{request_hash}.zst"
 
 
 def _aside(host: str, request_hash: str) -> str:
-    return f"{_folder(host)}/damaged/{request_hash}.zst"
+    return f"{folder(host)}/damaged/{request_hash}.zst"
 
 
-def _folder(host: str) -> str:
+def folder(host: str) -> str:
+    """Return the folder of a provider's answers."""
     return host.replace(":", "_").replace("/", "_")
 
 

@@ -11,7 +11,7 @@ import orjson
 
 from timegpt_assets.adapters.call_errors import CacheDamaged
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger
-from timegpt_assets.adapters.timegpt.cache import ForecastCache, StoredAnswer, is_request_hash
+from timegpt_assets.adapters.timegpt.cache import ForecastCache, StoredAnswer, folder, is_request_hash
 
 _REMEDY = "Restore the cache from a backup, or pay again with --reask."
 INDEX = "snapshots.json"
@@ -56,7 +56,7 @@ def exported(cache: ForecastCache, ledger: BudgetLedger, host: str, target: Fore
     for request_hash in cache.hashes(host):
         _copy(cache, target, host, request_hash, report)
     index = {key: [found, record] for key, (found, record) in ledger.all_records().items()}
-    target.objects.update(f"{host.replace(':', '_')}/{INDEX}", lambda _: orjson.dumps(index))
+    target.objects.update(f"{folder(host)}/{INDEX}", lambda _: orjson.dumps(index))
     return report
 
 
@@ -65,7 +65,7 @@ def imported(cache: ForecastCache, ledger: BudgetLedger, host: str, source: Fore
     report = Report()
     for request_hash in source.hashes(host):
         _copy(source, cache, host, request_hash, report)
-    index = source.objects.read(f"{host.replace(':', '_')}/{INDEX}")
+    index = source.objects.read(f"{folder(host)}/{INDEX}")
     for key, (request_hash, record) in orjson.loads(index.data if index else b"{}").items():
         if is_request_hash(request_hash) and cache.has(host, request_hash):
             report.entered += ledger.adopt(host, key, request_hash, record, is_stored=partial(cache.has, host))

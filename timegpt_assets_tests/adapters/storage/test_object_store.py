@@ -379,3 +379,18 @@ def test_what_a_writer_of_first_bytes_left_when_it_was_killed_goes_with_the_next
     (tmp_path / ".answer.0f0f.half").write_bytes(b"half")
     assert store.write_new("answer", b"whole")
     assert [path.name for path in tmp_path.iterdir()] == ["answer"]
+
+
+@pytest.mark.parametrize(("mode", "folders"), [(0o600, 0o700), (0o666, 0o777)])
+def test_folders_are_open_to_whom_their_files_are_and_those_above_are_not_touched(
+    mode: int, folders: int, tmp_path: Path
+) -> None:
+    before = os.umask(0)
+    try:
+        LocalStore(tmp_path / "above" / "root", mode=mode).write_new("host/ab/answer", b"whole")
+    finally:
+        os.umask(before)
+    made = {
+        name: (tmp_path / "above" / name).stat().st_mode & 0o777 for name in ("", "root", "root/host", "root/host/ab")
+    }
+    assert list(made.values()) == [0o777, 0o777, folders, folders]
