@@ -51,7 +51,7 @@ def _digits(known: pl.Series, middle: float, claimed: int) -> tuple[int | None, 
     """Return which power of ten the prices are to be divided by, and why; None when nothing tells."""
     if not (known == known.round(0)).all() or known.len() < LEAST_WHOLE:
         return 0, "they have fractions of a dollar"
-    if claimed and 0.01 <= middle / 10**claimed <= PLAUSIBLE[1] and middle > 10 ** (claimed - 1):
+    if claimed and 0.1 < middle / 10**claimed <= PLAUSIBLE[1]:
         return claimed, "whole numbers, as its format has them"
     if middle < DEAR:
         return 0, "they lie in the range of shares"

@@ -12,7 +12,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.vendors.findings import Finding, Refused, Side
 
 DAYS_ASKED = 120
-"""Days looked at, spread evenly over the file."""
+"""Days looked at at most, spread evenly over the file."""
 MOST, FEW = 0.5, 0.1
 """Shares of symbol-days: what holds for most decides, what holds for few is an exception."""
 FLAT = 0.8
@@ -21,6 +21,8 @@ ENOUGH = 5
 """Symbol-days from which on a median is believed."""
 SHOW_OPTION = "Say --stamp start or --stamp end."
 _KEY = ("symbol", "day")
+_DAWN, _DUSK = -330, 630
+"""04:00 and 20:00 New York, between which shares trade, as minutes from the open at 09:30."""
 
 
 def stamp_side(bars: pl.DataFrame, *, said: Side | None, claimed: Side | None) -> tuple[Side, Finding]:
@@ -50,8 +52,7 @@ def _facts(bars: pl.DataFrame) -> pl.DataFrame:
     if not days:
         return pl.DataFrame()
     held = sorted({s.day for s in calendar.sessions(min(days), max(days))} & set(days))
-    # Or 1: where no day is held the step would be 0.
-    asked = held[:: -(-len(held) // DAYS_ASKED) or 1]
+    asked = held[:: len(held) // (DAYS_ASKED + 1) + 1]
     sessions = calendar.sessions_frame(asked).rename({"open": "opens", "close": "closes"})
     rows = rows.join(sessions, on="day", how="inner").with_columns(
         o=(pl.col("ts") - pl.col("opens")).dt.total_minutes(),
@@ -59,20 +60,18 @@ def _facts(bars: pl.DataFrame) -> pl.DataFrame:
         flat=(pl.col("open") == pl.col("close")) & (pl.col("high") == pl.col("low")),
     )
     o, c = pl.col("o"), pl.col("c")
-    near = o.is_between(-1, 5)
     return rows.group_by(_KEY).agg(
         before=o.is_between(-30, -2).any(),
         after=c.is_between(2, 30).any(),
-        first=o.filter(near).min(),
-        last=c.filter(c.is_between(-6, 1)).max(),
+        first=o.filter(o >= -1).min(),
+        last=c.filter(c <= 1).max(),
         flat_open=pl.col("flat").filter(o == 0).any(),
         flat_close=pl.col("flat").filter(c == 0).any(),
         at_open=pl.col("volume").filter(o == 0).sum(),
         before_open=pl.col("volume").filter(o.is_between(-16, -2)).sum() / 15,
         in_session=pl.col("volume").filter(o.is_between(2, 10)).median(),
-        # 570 is 09:30 as a minute of the New York day.
-        dawn=o.min() + 570,
-        dusk=o.max() + 570,
+        dawn=o.min(),
+        dusk=o.max(),
     )
 
 
@@ -133,8 +132,8 @@ def _by_jump(facts: pl.DataFrame, shown: str) -> tuple[Side, str] | None:
             return "start", f"{words} of the session"
         if place < doubt:
             return "end", f"{words} of the minutes before it"
-    if _share(facts, (pl.col("dawn") == 240) & (pl.col("dusk") == 1199)) > MOST:
+    if _share(facts, (pl.col("dawn") == _DAWN) & (pl.col("dusk") == _DUSK - 1)) > MOST:
         return "start", f"most {shown} begin at 04:00 and end at 19:59"
-    if _share(facts, (pl.col("dawn") == 241) & (pl.col("dusk") == 1200)) > MOST:
+    if _share(facts, (pl.col("dawn") == _DAWN + 1) & (pl.col("dusk") == _DUSK)) > MOST:
         return "end", f"most {shown} begin at 04:01 and end at 20:00"
     return None
