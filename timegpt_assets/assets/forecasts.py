@@ -72,7 +72,7 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
             "forecast.framing.max_stale_min",
             "forecast.exogenous",
             "forecast.baseline",
-            "trading.sigma_column",
+            "forecast.sigma_column",
             "universe.tickers",
             "events.dates",
             "events.calendar_names",

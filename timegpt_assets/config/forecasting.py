@@ -120,6 +120,7 @@ class Forecast(Section):
     quantiles: Quantiles
     levels: Levels
     target: Target
+    sigma_column: SigmaColumn
     framing: Framing
     exogenous: Exogenous
     baseline: Baseline

@@ -19,6 +19,7 @@ from timegpt_assets.config.base import (
     Share,
     SigmaColumn,
 )
+from timegpt_assets.core.backtest.rules import OWN_SIGMA
 
 Multiples = Annotated[tuple[Positive, ...], Field(min_length=1)]
 Counts = Annotated[tuple[Count, ...], Field(min_length=1)]
@@ -49,7 +50,7 @@ class Trading(Section):
 
     capital: Positive
     rule_set: Literal["enhancement", "budget_sprint"]
-    sigma_column: SigmaColumn
+    sigma_column: SigmaColumn | None
     k_sigma: NotNegative
     s_stop: Positive = Field(validation_alias=AliasChoices("s_stop", "c_stop"))
     s_take: Positive = Field(validation_alias=AliasChoices("s_take", "c_take"))
@@ -68,6 +69,11 @@ class Trading(Section):
     skip_events: EventNames
     filters: Filters
     risk: Risk
+
+    @property
+    def sigma(self) -> str:
+        """Return the volatility that is traded in: the one named, or the rule set's own."""
+        return self.sigma_column or OWN_SIGMA[self.rule_set]
 
 
 class Backtest(Section):

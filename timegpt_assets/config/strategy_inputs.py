@@ -20,6 +20,7 @@ def trading_spec(settings: Settings) -> TradingSpec:
         costs=costs(settings),
         capital=settings.trading.capital,
         bootstrap=settings.gates.bootstrap,
+        sigma_column=settings.trading.sigma,
         skip_events=settings.trading.skip_events,
         no_trade_buffer_min=settings.events.no_trade_buffer_min,
         unjudged=settings.trading.filters.unjudged,

@@ -52,6 +52,8 @@ BAD_FILES = [
     ("trading", "half_spread_ticks: {}", "trading.half_spread_ticks", "{}", "Write an allowed value"),
     ("trading", "time_stop_et: 16:30", "trading.time_stop_et", "'16:30'", "Write it like 15:55"),
     ("trading", "cap_per_trade: 2", "trading.cap_per_trade", "2", "e.g. 1.0"),
+    ("trading", "sigma_column: sigma_9m", "trading.sigma_column", "'sigma_9m'", "Name one of these, or add"),
+    ("forecast", "sigma_column: sigma_9m", "forecast.sigma_column", "'sigma_9m'", "Name one of these"),
     ("gates", "trading_gates: {pnl_cost_multiplier: 3}", "gates.trading_gates.pnl_cost_multiplier", "3", "Add 3 to"),
     ("gates", "promotion: {sharpe_cost_multiplier: 3}", "gates.promotion.sharpe_cost_multiplier", "3", "Add 3 to"),
     ("gates", "lookback_sessions: -1", "gates.lookback_sessions", "-1", "e.g. 252"),

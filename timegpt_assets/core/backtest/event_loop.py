@@ -213,7 +213,7 @@ def _filled(signal: Mapping[str, Any], entry_price: float, left: Exit, spec: Tra
 
 def _unfilled(signal: Mapping[str, Any], reason: str) -> dict[str, Any]:
     """Return the row of a signal that was not entered: no price, no quantity, no P&L."""
-    copied = ("day", "symbol", "snapshot_ts", "target_ts", "entry_ts", "side", "size", "ev", "sigma")
+    copied = ("day", "symbol", "snapshot_ts", "target_ts", "entry_ts", "side", "size", "ev", "sigma", "sigma_column")
     verdicts = ("eligibility", "liquidity")
     money = dict.fromkeys(("quantity", "gross_pnl", "cost", "net_pnl"), 0.0)
     prices = dict.fromkeys(("entry_price", "exit_ts", "exit_price"))

@@ -22,6 +22,8 @@ RULE_SETS = {
     "budget_sprint": ("q25 > round_trip and q50 >= k_sigma * sigma", "q75 < -round_trip and q50 <= -k_sigma * sigma"),
 }
 """Rule set -> when it goes long and when short, in words the docs print; a test holds ``side`` against them."""
+OWN_SIGMA = {"enhancement": "sigma_60m", "budget_sprint": "sigma_5m"}
+"""Rule set -> the volatility it was written for, used where trading.sigma_column names none."""
 BOOTSTRAPS = ("trade", "block")
 
 
@@ -110,6 +112,8 @@ class TradingSpec:
     """USD per symbol."""
     bootstrap: str
     """trade or block: what holds for a source triple on which symbol_gates is silent."""
+    sigma_column: str
+    """The feature that ``sigma`` of the forecasts is, once they are traded; copied into each row."""
     skip_events: tuple[str, ...] = ()
     no_trade_buffer_min: int = 0
     """Minutes before and after a timed event in which nothing is entered."""

@@ -28,6 +28,16 @@ TURNED_AWAY = {
 """Reason for which a signal is turned away at the snapshot -> what it means; the first that holds is given."""
 
 
+def measured_in(forecasts: pl.DataFrame, features: pl.DataFrame, *, column: str) -> pl.DataFrame:
+    """Return the forecasts with ``sigma`` replaced by a volatility of FEATURES at the snapshot, scale of y.
+
+    Their own is the scale their answer was asked and calibrated in, which no trading rule may change. Null where the
+    snapshot's minute has no features.
+    """
+    sigma = features.select("day", "symbol", snapshot_ts="known_at", sigma=pl.col(column).cast(pl.Float64))
+    return forecasts.drop("sigma").join(sigma, on=["day", "symbol", "snapshot_ts"], how="left")
+
+
 def judged(
     forecasts: pl.DataFrame,
     bars: pl.DataFrame,
@@ -47,6 +57,7 @@ def judged(
         side=trading.side(spec.rules),
         size=trading.size(spec.rules),
         entry_ts=pl.col("snapshot_ts") + spec.rules.entry_lag_bars * MINUTE,
+        sigma_column=pl.lit(spec.sigma_column),
     )
     frame = frame.with_columns(ev=trading.expected_value(spec.rules))
     frame = _with_liquidity(_with_eligibility(frame, symbol_gates, spec.bootstrap), liquidity)

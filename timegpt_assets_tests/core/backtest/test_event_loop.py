@@ -109,7 +109,8 @@ def ledger(
 ) -> pl.DataFrame:
     """A row per signal."""
     asked = {name: more.pop(name) for name in ("events", "liquidity") if name in more}
-    spec = trading.TradingSpec(**({"rules": rules, "costs": costs, "capital": CAPITAL, "bootstrap": "trade"} | more))
+    base = {"rules": rules, "costs": costs, "capital": CAPITAL, "bootstrap": "trade", "sigma_column": "sigma_60m"}
+    spec = trading.TradingSpec(**(base | more))
     return event_loop.trades(made, market, gates, spec, **({"events": NO_EVENTS} | asked))
 
 

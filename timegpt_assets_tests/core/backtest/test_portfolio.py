@@ -46,6 +46,7 @@ def book(*rows: Mapping[str, Any]) -> pl.DataFrame:
             "net_pnl": 9.0,
             "ev": 0.001,
             "sigma": 0.002,
+            "sigma_column": "sigma_60m",
             "entry_reason": "enhancement",
             "exit_reason": "forecast_ts",
             "eligibility": "eligible",
