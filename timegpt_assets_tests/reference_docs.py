@@ -27,6 +27,7 @@ from timegpt_assets.config.layers import file_layer
 from timegpt_assets.config.reference import comments, entries
 from timegpt_assets.config.schema import dotted
 from timegpt_assets.config.settings import PROFILES, SHIPPED, load_settings
+from timegpt_assets.core.backtest.costs import PARTS
 from timegpt_assets.core.backtest.event_loop import EXITS, NOT_ENTERED
 from timegpt_assets.core.backtest.portfolio import LIMITS
 from timegpt_assets.core.backtest.rules import NO_SIGNAL, OWN_SIGMA, RULE_SETS
@@ -413,6 +414,10 @@ def trading_rule_lines() -> Iterator[str]:
     yield "## Why a position is left"
     yield ""
     yield from _reasons("exit_reason", EXITS)
+    yield ""
+    yield "## What a trade costs"
+    yield ""
+    yield from _reasons("part", PARTS)
     yield ""
     yield "## Criteria of the gates"
     yield ""

@@ -21,6 +21,7 @@ from timegpt_assets.core.features.volatility import IN_SCALE_OF_Y
 from timegpt_assets.core.forecasts.exogenous import CLOCK, PROJECTED, STEP
 
 OPEN, CLOSE = time(9, 30), time(16, 0)
+HOUR = re.compile(r"09|1[0-5]")
 GS = "gs://"
 
 
@@ -253,6 +254,18 @@ def rules(trading: Trading) -> Refusals:
         yield Refusal("trading.time_stop_et", "a time after 09:30, at most 16:00", "Write it like 15:55.")
 
 
+def rates(trading: Trading) -> Refusals:
+    """Refuse an hour where a rate has none, and one in which nobody trades: neither would ever be looked up."""
+    for setting in ("fees_bps", "half_spread_ticks", "borrow_bps", "slippage_ticks", "slippage_bps"):
+        hourly = setting.startswith("slippage")
+        for name in getattr(trading, setting):
+            _, at, hour = name.partition("@")
+            if at and not (hourly and HOUR.fullmatch(hour)):
+                allowed = "symbol: number, or symbol@HH: number for a New York hour, 09 to 15"
+                remedy = f"Write {name.partition('@')[0]}{'@10, for example' if hourly else ' alone'}."
+                yield Refusal(f"trading.{setting}.{name}", allowed if hourly else "symbol: number", remedy)
+
+
 REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (modes, ("profile", "data", "forecast")),
     (addresses, ("forecast",)),
@@ -270,6 +283,7 @@ REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (volatilities, ("features", "forecast", "trading")),
     (costs, ("backtest", "gates")),
     (rules, ("trading",)),
+    (rates, ("trading",)),
 )
 """Each check with the sections it reads; it runs when all of them are valid by themselves."""
 

@@ -66,6 +66,10 @@ class Trading(Section):
     fees_bps: PerSymbol = Field(validation_alias=AliasChoices("fees_bps", "fee_bps"))
     half_spread_ticks: PerSymbol
     tick_size: Positive
+    slippage_ticks: PerSymbol
+    slippage_bps: PerSymbol
+    borrow_bps: PerSymbol
+    impact: NotNegative
     skip_events: EventNames
     filters: Filters
     risk: Risk

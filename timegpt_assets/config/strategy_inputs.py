@@ -6,8 +6,10 @@ Belongs here: one function per thing core asks for, as in core_inputs.py. Nothin
 from collections.abc import Mapping
 
 from timegpt_assets.config.settings import Settings
+from timegpt_assets.core.backtest.costs import Costs
 from timegpt_assets.core.backtest.liquidity import Filters
-from timegpt_assets.core.backtest.rules import Costs, Risk, Rules, TradingSpec
+from timegpt_assets.core.backtest.rules import Risk, Rules
+from timegpt_assets.core.backtest.signals import TradingSpec
 from timegpt_assets.core.evaluation.trading import Account
 from timegpt_assets.core.gates.verdicts import Eligibility, ForecastGate, Promotion, TradingGate
 from timegpt_assets.core.tables.columns import WILDCARD
@@ -63,17 +65,26 @@ def rules(settings: Settings) -> Rules:
 
 
 def costs(settings: Settings) -> Costs:
-    """Return fees and half-spreads; the default entry of a per-symbol setting stands for the symbols not named."""
+    """Return what trading costs; the default entry of a per-symbol setting stands for the symbols not named."""
     trading = settings.trading
     return Costs(
         fees_bps=_named(trading.fees_bps),
         half_spread_ticks=_named(trading.half_spread_ticks),
         tick_size=trading.tick_size,
+        slippage_ticks=_named(trading.slippage_ticks),
+        slippage_bps=_named(trading.slippage_bps),
+        borrow_bps=_named(trading.borrow_bps),
+        impact=trading.impact,
     )
 
 
 def _named(per_symbol: Mapping[str, float]) -> dict[str, float]:
-    return {(WILDCARD if symbol == "default" else symbol): value for symbol, value in per_symbol.items()}
+    """Return the rates under core's names: default is ``*``, default@10 is ``*@10``."""
+    rates = {}
+    for name, value in per_symbol.items():
+        symbol, *hour = name.split("@")
+        rates["@".join([WILDCARD if symbol == "default" else symbol, *hour])] = value
+    return rates
 
 
 def risk(settings: Settings) -> Risk:

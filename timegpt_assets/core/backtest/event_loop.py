@@ -36,7 +36,9 @@ import polars as pl
 from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import rules as trading
 from timegpt_assets.core.backtest import signals
-from timegpt_assets.core.backtest.rules import Rules, TradingError, TradingSpec
+from timegpt_assets.core.backtest.costs import PARTS, Leg
+from timegpt_assets.core.backtest.rules import Rules, TradingError
+from timegpt_assets.core.backtest.signals import TradingSpec
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.tables.backtest import TRADES
 from timegpt_assets.core.tables.columns import SOURCE_KEY
@@ -195,18 +197,24 @@ def _exit(signal: Mapping[str, Any], entry_price: float, tape: _Tape, *, deadlin
 
 
 def _filled(signal: Mapping[str, Any], entry_price: float, left: Exit, spec: TradingSpec) -> dict[str, Any]:
-    """Return the row of a trade: quantity is signed by side, P&L in USD."""
+    """Return the row of a trade: quantity is signed by side, P&L in USD.
+
+    Impact is that of the shares bought, from what was known at the snapshot.
+    """
     quantity = signal["side"] * signal["size"] * spec.capital / entry_price
     gross = quantity * (left.price - entry_price)
-    paid = spec.costs.paid(signal["symbol"], quantity=quantity, entry_price=entry_price, exit_price=left.price)
+    entry, exit_ = Leg(entry_price, signal["entry_ts"]), Leg(left.price, left.ts - MINUTE)
+    paid = spec.costs.paid(signal["symbol"], entry, exit_, quantity=quantity, impact=signal["impact"])
+    cost = sum(paid.values())
     return _unfilled(signal, spec.rules.rule_set) | {
         "entry_price": entry_price,
         "exit_ts": left.ts,
         "exit_price": left.price,
         "quantity": quantity,
         "gross_pnl": gross,
-        "cost": paid,
-        "net_pnl": gross - paid,
+        **paid,
+        "cost": cost,
+        "net_pnl": gross - cost,
         "exit_reason": left.reason,
     }
 
@@ -215,7 +223,7 @@ def _unfilled(signal: Mapping[str, Any], reason: str) -> dict[str, Any]:
     """Return the row of a signal that was not entered: no price, no quantity, no P&L."""
     copied = ("day", "symbol", "snapshot_ts", "target_ts", "entry_ts", "side", "size", "ev", "sigma", "sigma_column")
     verdicts = ("eligibility", "liquidity")
-    money = dict.fromkeys(("quantity", "gross_pnl", "cost", "net_pnl"), 0.0)
+    money = dict.fromkeys(("quantity", "gross_pnl", *PARTS, "cost", "net_pnl"), 0.0)
     prices = dict.fromkeys(("entry_price", "exit_ts", "exit_price"))
     reasons = {"entry_reason": reason, "exit_reason": ""}
     return {name: signal[name] for name in (*copied, *verdicts, *SOURCE_KEY)} | money | prices | reasons

@@ -3,18 +3,21 @@
 Belongs here: everything that is settled at the snapshot. What happens from the entry bar on is in event_loop.py.
 """
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import polars as pl
 
 from timegpt_assets.core.backtest import liquidity as depth
 from timegpt_assets.core.backtest import rules as trading
-from timegpt_assets.core.backtest.rules import Costs, TradingSpec
+from timegpt_assets.core.backtest.costs import Costs, Leg
+from timegpt_assets.core.backtest.rules import Rules, TradingError
 from timegpt_assets.core.events import EventCalendar, no_trade_windows, skip_days
 from timegpt_assets.core.tables.columns import SOURCE_KEY
 from timegpt_assets.core.tables.gates import INSUFFICIENT
 
 MINUTE = timedelta(minutes=1)
+BOOTSTRAPS = ("trade", "block")
 INELIGIBLE = "ineligible"
 TURNED_AWAY = {
     INELIGIBLE: "symbol_gates found the symbol's earlier forecasts wanting",
@@ -26,6 +29,31 @@ TURNED_AWAY = {
     depth.UNKNOWN: "too few earlier sessions have the minute, and trading.filters.unjudged is block",
 }
 """Reason for which a signal is turned away at the snapshot -> what it means; the first that holds is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradingSpec:
+    """Everything that decides a symbol's trades: rules, costs, money, and the events on whose days nobody trades."""
+
+    rules: Rules
+    costs: Costs
+    capital: float
+    """USD per symbol."""
+    bootstrap: str
+    """trade or block: what holds for a source triple on which symbol_gates is silent."""
+    sigma_column: str
+    """The feature that ``sigma`` of the forecasts is, once they are traded; copied into each row."""
+    skip_events: tuple[str, ...] = ()
+    no_trade_buffer_min: int = 0
+    """Minutes before and after a timed event in which nothing is entered."""
+    unjudged: str = "block"
+    """trade or block: what holds for a snapshot whose liquidity could not be judged."""
+
+    def __post_init__(self) -> None:
+        """Refuse an answer to what is not known that nobody wrote."""
+        for setting, value in (("gates.bootstrap", self.bootstrap), ("trading.filters.unjudged", self.unjudged)):
+            if value not in BOOTSTRAPS:
+                raise TradingError(f"{setting} is {value!r}. Use one of {', '.join(BOOTSTRAPS)}.")
 
 
 def measured_in(forecasts: pl.DataFrame, features: pl.DataFrame, *, column: str) -> pl.DataFrame:
@@ -53,27 +81,54 @@ def judged(
     Costs are judged at the last price known at the snapshot: the close of the bar that ends then. ``liquidity``:
     liquidity.verdicts; None judges nobody. Raises UnknownEvent for an event without days.
     """
-    frame = _priced(forecasts, bars, spec.costs).with_columns(
-        side=trading.side(spec.rules),
+    frame = _known(forecasts, bars).with_columns(
         size=trading.size(spec.rules),
         entry_ts=pl.col("snapshot_ts") + spec.rules.entry_lag_bars * MINUTE,
         sigma_column=pl.lit(spec.sigma_column),
     )
+    frame = _with_costs(frame, spec).with_columns(side=trading.side(spec.rules))
     frame = frame.with_columns(ev=trading.expected_value(spec.rules))
     frame = _with_liquidity(_with_eligibility(frame, symbol_gates, spec.bootstrap), liquidity)
     reason = pl.coalesce(trading.no_signal(spec.rules), _turned_away(events, spec), pl.lit(""))
     return frame.with_columns(reason=reason).sort("day", "symbol", "snapshot_ts")
 
 
-def _priced(forecasts: pl.DataFrame, bars: pl.DataFrame, costs: Costs) -> pl.DataFrame:
-    """Return the forecasts with last_price (USD) and round_trip (log return); null where no price is known."""
-    known = bars.select("day", "symbol", pl.col("ts") + MINUTE, pl.col("close").alias("last_price"))
-    frame = forecasts.join(
-        known, left_on=["day", "symbol", "snapshot_ts"], right_on=["day", "symbol", "ts"], how="left"
+def _known(forecasts: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
+    """Return the forecasts with last_price (USD) and volume_per_min (shares, the session's mean so far); null: none."""
+    own = bars.sort("day", "symbol", "ts").with_columns(
+        volume_per_min=(pl.col("volume").cum_sum() / pl.col("volume").cum_count()).over("day", "symbol")
     )
-    prices = frame.select("symbol", "last_price").iter_rows()
-    paid = [costs.round_trip(symbol, price) if price else None for symbol, price in prices]
-    return frame.with_columns(pl.Series("round_trip", paid, dtype=pl.Float64))
+    known = own.select("day", "symbol", pl.col("ts") + MINUTE, pl.col("close").alias("last_price"), "volume_per_min")
+    return forecasts.join(known, left_on=["day", "symbol", "snapshot_ts"], right_on=["day", "symbol", "ts"], how="left")
+
+
+def _with_costs(frame: pl.DataFrame, spec: TradingSpec) -> pl.DataFrame:
+    """Return the rows with impact, round_trip and borrow (log returns); null where price, size or sigma are."""
+    read = ("symbol", "last_price", "entry_ts", "horizon_min", "size", "sigma", "volume_per_min")
+    found = [_costs_of(spec, **row) for row in frame.select(read).iter_rows(named=True)]
+    return frame.with_columns(
+        pl.DataFrame(found, dict.fromkeys(("impact", "round_trip", "borrow"), pl.Float64), orient="row")
+    )
+
+
+def _costs_of(
+    spec: TradingSpec,
+    *,
+    symbol: str,
+    last_price: float | None,
+    entry_ts: datetime,
+    horizon_min: int,
+    size: float | None,
+    sigma: float | None,
+    volume_per_min: float | None,
+) -> tuple[float | None, float | None, float | None]:
+    if not last_price or size is None or sigma is None:
+        return None, None, None
+    impact = spec.costs.impact_share(
+        sigma=sigma, shares=size * spec.capital / last_price, traded=(volume_per_min or 0.0) * horizon_min
+    )
+    round_trip = spec.costs.round_trip(symbol, Leg(last_price, entry_ts), impact=impact)
+    return impact, round_trip, spec.costs.borrow(symbol)
 
 
 def _with_eligibility(frame: pl.DataFrame, symbol_gates: pl.DataFrame, bootstrap: str) -> pl.DataFrame:

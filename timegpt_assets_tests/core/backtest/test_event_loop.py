@@ -18,6 +18,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import event_loop
 from timegpt_assets.core.backtest import rules as trading
 from timegpt_assets.core.backtest import signals as signals_module
+from timegpt_assets.core.backtest.costs import PARTS, Costs
 from timegpt_assets.core.events import EventCalendar, UnknownEvent
 from timegpt_assets.core.tables.backtest import TRADES
 from timegpt_assets.core.tables.bars import BARS
@@ -30,8 +31,8 @@ EARLY = date(2025, 7, 3)
 MINUTE = timedelta(minutes=1)
 SIGMA = 0.01
 CAPITAL = 100_000.0
-COSTS = trading.Costs(fees_bps={"*": 0.5}, half_spread_ticks={"*": 1.0}, tick_size=0.01)
-FREE = trading.Costs(fees_bps={"*": 0.0}, half_spread_ticks={"*": 0.0}, tick_size=0.01)
+COSTS = Costs(fees_bps={"*": 0.5}, half_spread_ticks={"*": 1.0}, tick_size=0.01)
+FREE = Costs(fees_bps={"*": 0.0}, half_spread_ticks={"*": 0.0}, tick_size=0.01)
 NO_GATES = SYMBOL_GATES.empty()
 NO_EVENTS = EventCalendar({})
 TAKE, STOP = 100 * math.exp(SIGMA), 100 * math.exp(-SIGMA)
@@ -104,13 +105,13 @@ def ledger(
     *,
     gates: pl.DataFrame = NO_GATES,
     rules: trading.Rules = RULES,
-    costs: trading.Costs = COSTS,
+    costs: Costs = COSTS,
     **more: Any,
 ) -> pl.DataFrame:
     """A row per signal."""
     asked = {name: more.pop(name) for name in ("events", "liquidity") if name in more}
     base = {"rules": rules, "costs": costs, "capital": CAPITAL, "bootstrap": "trade", "sigma_column": "sigma_60m"}
-    spec = trading.TradingSpec(**(base | more))
+    spec = signals_module.TradingSpec(**(base | more))
     return event_loop.trades(made, market, gates, spec, **({"events": NO_EVENTS} | asked))
 
 
@@ -451,6 +452,10 @@ def signals(seed: int, symbols: Sequence[str], days: Sequence[date]) -> pl.DataF
 
 
 DAYS = (DAY, date(2025, 1, 3), EARLY)
+EVERY = replace(
+    COSTS, slippage_ticks={"*": 0.5, "*@10": 2.0}, slippage_bps={"*": 0.2}, borrow_bps={"*": 30.0}, impact=1.0
+)
+"""Costs of which no part is zero."""
 EAGER = replace(RULES, require_positive_ev=False, k_sigma=0.0, daily_trade_cap=5)
 
 
@@ -459,9 +464,13 @@ EAGER = replace(RULES, require_positive_ev=False, k_sigma=0.0, daily_trade_cap=5
 def test_costs_never_help_and_inventory_stays_within_one(seed: int) -> None:
     made, market = signals(seed, ("AAA", "BBB"), DAYS), walk(seed, ("AAA", "BBB"), DAYS)
     free, paid, dear = (
-        traded(made, market, rules=EAGER, costs=costs) for costs in (FREE, COSTS, replace(COSTS, multiplier=2.0))
+        traded(made, market, rules=EAGER, costs=costs) for costs in (FREE, EVERY, replace(EVERY, multiplier=2.0))
     )
-    assert_frame_equal(free.drop("cost", "net_pnl", "ev"), dear.drop("cost", "net_pnl", "ev"))
+    assert_frame_equal(paid.select(pl.sum_horizontal(*PARTS).alias("cost")), paid.select("cost"))
+    assert_frame_equal(paid.select(pl.col("cost") * 2), dear.select("cost"))
+    assert_frame_equal(paid.select(net_pnl=pl.col("gross_pnl") - pl.col("cost")), paid.select("net_pnl"))
+    priced = ("cost", "net_pnl", "ev", *PARTS)
+    assert_frame_equal(free.drop(priced), dear.drop(priced))
     filled = pl.col("quantity") != 0
     assert (free.filter(filled)["net_pnl"] > paid.filter(filled)["net_pnl"]).all()
     assert (paid.filter(filled)["net_pnl"] > dear.filter(filled)["net_pnl"]).all()

@@ -58,7 +58,7 @@ def test_every_forecast_is_judged_and_the_reasons_are_those_the_docs_print() -> 
         {"clock": "10:30", "q25": -0.1},
         {"clock": "10:40", "symbol": "BBB"},
     ]
-    spec = trading.TradingSpec(
+    spec = signals.TradingSpec(
         rules=loop.RULES, costs=loop.COSTS, capital=1.0, bootstrap="trade", sigma_column="sigma_60m"
     )
     made = loop.forecasts(*rows)

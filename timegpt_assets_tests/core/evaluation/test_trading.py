@@ -10,6 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.core import calendar
+from timegpt_assets.core.backtest.costs import PARTS
 from timegpt_assets.core.evaluation import trading
 from timegpt_assets.core.tables.backtest import PORTFOLIO
 
@@ -35,7 +36,8 @@ def portfolio(*rows: Mapping[str, Any]) -> pl.DataFrame:
             "admitted": True, "refused_by": "",
         }  # fmt: skip
         merged = base | LIVE | dict(row)
-        full.append(merged | {"net_pnl": merged["gross_pnl"] - merged["cost"]})
+        parts = dict.fromkeys(PARTS, merged["cost"] / len(PARTS))
+        full.append(merged | parts | {"net_pnl": merged["gross_pnl"] - merged["cost"]})
     return PORTFOLIO.conformed(pl.DataFrame(full, schema=PORTFOLIO.schema))
 
 
