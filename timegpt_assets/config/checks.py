@@ -249,7 +249,12 @@ def costs(backtest: Backtest, gates: Gates) -> Refusals:
 
 
 def rules(trading: Trading) -> Refusals:
-    """Refuse a time stop outside the session."""
+    """Refuse a time stop outside the session, and horizons that end before they begin."""
+    for symbol, (least, most) in trading.horizons_min.items():
+        if least > most:
+            yield Refusal(
+                f"trading.horizons_min.{symbol}", "the shortest, then the longest", f"Write [{most}, {least}]."
+            )
     if not OPEN < trading.time_stop_et <= CLOSE:
         yield Refusal("trading.time_stop_et", "a time after 09:30, at most 16:00", "Write it like 15:55.")
 

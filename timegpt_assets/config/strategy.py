@@ -3,6 +3,7 @@
 Belongs here: trading, backtest, gates. What each key means stands in configs/<section>.yaml.
 """
 
+from collections.abc import Mapping
 from datetime import date, time
 from typing import Annotated, Literal
 
@@ -22,6 +23,8 @@ from timegpt_assets.config.base import (
 from timegpt_assets.core.backtest.rules import OWN_SIGMA
 
 Multiples = Annotated[tuple[Positive, ...], Field(min_length=1)]
+Horizons = Annotated[tuple[Count, ...], Field(min_length=2, max_length=2)]
+"""Shortest and longest, in minutes."""
 Counts = Annotated[tuple[Count, ...], Field(min_length=1)]
 
 
@@ -54,8 +57,11 @@ class Trading(Section):
     k_sigma: NotNegative
     s_stop: Positive = Field(validation_alias=AliasChoices("s_stop", "c_stop"))
     s_take: Positive = Field(validation_alias=AliasChoices("s_take", "c_take"))
+    s_trail: Positive | None
+    horizons_min: Mapping[str, Horizons]
     cap_per_trade: Annotated[float, Field(gt=0, le=1)]
     daily_trade_cap: Count | None
+    max_open_per_symbol: Count
     cooldown_bars: CountOrZero
     exit_at_forecast_ts: bool
     time_stop_et: time = Field(validation_alias=AliasChoices("time_stop_et", "time_stop"))

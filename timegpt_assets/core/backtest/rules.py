@@ -39,6 +39,8 @@ class Rules:
     k_sigma: float
     s_stop: float
     s_take: float
+    s_trail: float | None
+    """Distance of the trailing stop from the best price so far; None: no trailing stop."""
     ev_lambda: float
     """Share of half the inter-quartile width that the expected value must pay for."""
     max_width_sigma: float | None
@@ -47,6 +49,8 @@ class Rules:
     """Largest size, as a share of trading.capital."""
     daily_trade_cap: int | None
     """Filled entries per symbol and session; None: no limit."""
+    max_open_per_symbol: int
+    """Entries of one symbol that may be open at once, all of one side."""
     cooldown_bars: int
     """Bars after the exit bar in which nothing is entered."""
     time_stop_et: time
@@ -67,8 +71,8 @@ class Rules:
             )
         if not self.k_sigma >= 0:
             raise TradingError(f"trading.k_sigma is {self.k_sigma}: it would trade against the median. Set 0 or more.")
-        for name in ("s_stop", "s_take", "cap_per_trade"):
-            if not getattr(self, name) > 0:
+        for name in ("s_stop", "s_take", "s_trail", "cap_per_trade", "max_open_per_symbol"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise TradingError(f"trading.{name} is {getattr(self, name)}. Set a number above 0.")
 
 
@@ -87,10 +91,12 @@ class Risk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitPrices:
-    """The prices at which a position is stopped or takes its profit."""
+    """The prices at which a position is stopped or takes its profit, and how far its stop trails."""
 
     stop: float
     take: float
+    trail: float
+    """The trailing stop over the best price so far; 0 for a long and infinite for a short without one: never nearer."""
 
 
 def side(rules: Rules) -> pl.Expr:
@@ -151,7 +157,9 @@ def no_signal(rules: Rules) -> pl.Expr:
 
 def exit_prices(rules: Rules, *, side: int, entry_price: float, sigma: float) -> ExitPrices:
     """Return stop and take around the entry price (USD): sigma is a log return, so they lie at exp(-/+ s sigma)."""
+    behind = math.inf if rules.s_trail is None else rules.s_trail * sigma
     return ExitPrices(
+        trail=math.exp(-side * behind),
         stop=entry_price * math.exp(-side * rules.s_stop * sigma),
         take=entry_price * math.exp(side * rules.s_take * sigma),
     )

@@ -3,7 +3,8 @@
 Belongs here: everything that is settled at the snapshot. What happens from the entry bar on is in event_loop.py.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -20,6 +21,7 @@ MINUTE = timedelta(minutes=1)
 BOOTSTRAPS = ("trade", "block")
 INELIGIBLE = "ineligible"
 TURNED_AWAY = {
+    "other_horizon": "the forecast's horizon is none that trading.horizons_min names for the symbol",
     INELIGIBLE: "symbol_gates found the symbol's earlier forecasts wanting",
     INSUFFICIENT: "symbol_gates have too little to judge by, and gates.bootstrap is block",
     "event_day": "an event of trading.skip_events falls on the day",
@@ -43,6 +45,8 @@ class TradingSpec:
     """trade or block: what holds for a source triple on which symbol_gates is silent."""
     sigma_column: str
     """The feature that ``sigma`` of the forecasts is, once they are traded; copied into each row."""
+    horizons_min: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Symbol -> the shortest and the longest horizon it is traded at; symbols not named: any."""
     skip_events: tuple[str, ...] = ()
     no_trade_buffer_min: int = 0
     """Minutes before and after a timed event in which nothing is entered."""
@@ -153,12 +157,17 @@ def _with_liquidity(frame: pl.DataFrame, liquidity: pl.DataFrame | None) -> pl.D
 def _turned_away(events: EventCalendar, spec: TradingSpec) -> pl.Expr:
     """Return the reason of TURNED_AWAY for each row of eligibility, liquidity and entry_ts; null: none."""
     spans = no_trade_windows(events, buffer_min=spec.no_trade_buffer_min).select("start", "end").rows()
+    # The literals stand where nothing is named: any_horizontal needs a column.
     unseen = pl.col("eligibility") == INSUFFICIENT
+    other = [
+        (pl.col("symbol") == symbol) & ~pl.col("horizon_min").is_between(*span)
+        for symbol, span in spec.horizons_min.items()
+    ]
     holds = {
+        "other_horizon": pl.any_horizontal(pl.lit(False), *other),
         INELIGIBLE: ~unseen & (pl.col("eligibility") != "eligible"),
         INSUFFICIENT: unseen & (pl.col("bootstrap") != "trade"),
         "event_day": pl.col("day").is_in(skip_days(events, spec.skip_events)),
-        # The literal stands where no event is timed: any_horizontal needs a column.
         "near_event": pl.any_horizontal(pl.lit(False), *(pl.col("entry_ts").is_between(*span) for span in spans)),
         depth.THIN: pl.col("liquidity") == depth.THIN,
         depth.WIDE_RANGE: pl.col("liquidity") == depth.WIDE_RANGE,

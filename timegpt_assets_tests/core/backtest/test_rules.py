@@ -113,7 +113,15 @@ def test_a_forecast_that_is_no_signal_says_the_first_reason_that_holds() -> None
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("k_sigma", -0.1), ("k_sigma", float("nan")), ("s_stop", 0.0), ("s_take", -1.0), ("cap_per_trade", 0.0)],
+    [
+        ("k_sigma", -0.1),
+        ("k_sigma", float("nan")),
+        ("s_stop", 0.0),
+        ("s_take", -1.0),
+        ("s_trail", 0.0),
+        ("max_open_per_symbol", 0),
+        ("cap_per_trade", 0.0),
+    ],
 )
 def test_a_rule_that_would_trade_backwards_is_refused_by_its_name(name: str, value: float) -> None:
     with pytest.raises(trading.TradingError, match=rf"trading\.{name} is .*\. Set "):
