@@ -41,6 +41,7 @@ ASSETS = (
     features.labels,
     forecasts.snapshots,
     forecasts.answers,
+    forecasts.base_answers,
     forecasts.raw_forecasts,
     forecasts.outcomes,
     calibration.calibration_models,

@@ -12,9 +12,10 @@ import dagster as dg
 import sqlalchemy as sa
 
 from timegpt_assets import runtime as runtimes
-from timegpt_assets.adapters.forecaster import Forecaster
+from timegpt_assets.adapters.forecaster import HostedForecaster
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
 from timegpt_assets.adapters.ledger.limits import Account
+from timegpt_assets.adapters.local_forecasters import LocalForecasters
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.object_store import ObjectStore
@@ -81,8 +82,8 @@ class ApiBudget(dg.ConfigurableResource["ApiBudget"]):
         self.books.thaw()
 
 
-class HostedForecaster(dg.ConfigurableResource[Forecaster]):
-    """Who answers a snapshot: TimeGPT within its budget and with its cache, or the local baseline, which is free."""
+class PaidSeat(dg.ConfigurableResource[HostedForecaster | None]):
+    """Who is asked for money: TimeGPT within its budget and with its cache, or nobody."""
 
     backend: str
     api_mode: str
@@ -98,10 +99,24 @@ class HostedForecaster(dg.ConfigurableResource[Forecaster]):
     answers_io_manager: dg.ResourceDependency[AnswersIOManager]
     runtime: dg.ResourceDependency[Runtime]
 
-    def create_resource(self, context: dg.InitResourceContext) -> Forecaster:
-        """Return the forecaster, made of what the other two resources hold."""
+    def create_resource(self, context: dg.InitResourceContext) -> HostedForecaster | None:
+        """Return the forecaster, made of what the other two resources hold; None where nobody is paid."""
+        if self.backend == "baseline":
+            return None
         budget, answers = self.api_budget, self.answers_io_manager
-        return runtimes.forecaster(self.runtime, account=budget.limits, books=budget.books, answers=answers.cache)
+        return runtimes.timegpt(self.runtime, budget.limits, budget.books, answers.cache)
+
+
+class FreeSeats(dg.ConfigurableResource[LocalForecasters]):
+    """Who answers on this machine, for nothing."""
+
+    forecasters: list[str]
+    run_source: str
+    runtime: dg.ResourceDependency[Runtime]
+
+    def create_resource(self, context: dg.InitResourceContext) -> LocalForecasters:
+        """Return the forecasters."""
+        return runtimes.local_forecasters(self.runtime.settings)
 
 
 class BarsSource(dg.ConfigurableResource[MarketData]):
@@ -220,7 +235,10 @@ def resources(runtime: Runtime, tables: TableIOManager) -> dict[str, Any]:
         "settings": applied_settings(runtime),
         "api_budget": budget,
         "answers_io_manager": answers,
-        "forecaster": _forecaster(runtime, budget, answers),
+        "hosted_forecaster": _hosted_forecaster(runtime, budget, answers),
+        "local_forecasters": FreeSeats(
+            forecasters=list(settings.forecast.local_forecasters), run_source=settings.run_source, runtime=runtime
+        ),
         "market_data": BarsSource(
             source=data.source, place=data.bucket or data.root or "", template=data.template, runtime=runtime
         ),
@@ -266,9 +284,9 @@ def api_budget(runtime: Runtime) -> ApiBudget:
     )
 
 
-def _forecaster(runtime: Runtime, budget: ApiBudget, answers: Answers) -> HostedForecaster:
+def _hosted_forecaster(runtime: Runtime, budget: ApiBudget, answers: Answers) -> PaidSeat:
     forecast = runtime.settings.forecast
-    return HostedForecaster(
+    return PaidSeat(
         backend=forecast.backend,
         api_mode=forecast.api_mode,
         model=forecast.model,

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
-from timegpt_assets.adapters.baseline import Baseline
 from timegpt_assets.adapters.call_errors import LedgerUnusable
-from timegpt_assets.adapters.forecaster import Forecaster
 from timegpt_assets.adapters.ledger.ledger import LEASE_SEC, LONGEST_WAIT_SEC, BudgetLedger
 from timegpt_assets.adapters.ledger.limits import Account
+from timegpt_assets.adapters.local_forecasters import LocalForecasters
 from timegpt_assets.adapters.market.daily_files import DailyFiles, earnings, macro_events, vix_closes
 from timegpt_assets.adapters.market.limits import Limits
 from timegpt_assets.adapters.market.market_data import LocalMarketData
@@ -171,25 +170,21 @@ def forecast_cache(runtime: Runtime) -> ForecastCache:
     return ForecastCache(objects)
 
 
-def forecaster(runtime: Runtime, *, account: Account, books: BudgetLedger, answers: ForecastCache) -> Forecaster:
-    """Return the forecaster that ``forecast.backend`` names.
-
-    TimeGPT's account, ledger and cache stand outside the profiles: one key, one budget.
-    """
-    if runtime.settings.forecast.backend == "baseline":
-        return baseline(runtime.settings)
-    return timegpt(runtime, account, books, answers)
-
-
-def baseline(settings: Settings) -> Baseline:
-    """Return the local forecaster."""
-    return Baseline(
-        levels=core_inputs.levels(settings), spec=core_inputs.ridge_spec(settings), run_source=settings.run_source
+def local_forecasters(settings: Settings) -> LocalForecasters:
+    """Return the forecasters on this machine."""
+    return LocalForecasters(
+        names=settings.forecast.local_forecasters,
+        levels=core_inputs.levels(settings),
+        spec=core_inputs.ridge_spec(settings),
+        run_source=settings.run_source,
     )
 
 
 def timegpt(runtime: Runtime, account: Account, books: BudgetLedger, answers: ForecastCache) -> "TimeGPT":
-    """Return the hosted forecaster; its key is asked for when something must be sent."""
+    """Return the hosted forecaster; its key is asked for when something must be sent.
+
+    Its account, ledger and cache stand outside the profiles: one key, one budget.
+    """
     from timegpt_assets.adapters.timegpt.forecaster import TimeGPT
 
     settings, forecast = runtime.settings, runtime.settings.forecast

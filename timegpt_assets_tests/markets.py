@@ -50,7 +50,7 @@ class Market:
         bars = runtimes.market_data(runtime)
         overriding: dict[str, Any] = {"market_data": change(bars)}
         if self.name == "real":
-            overriding["forecaster"] = Clairvoyant.of(
+            overriding["local_forecasters"] = Clairvoyant.of(
                 bars,
                 runtime.settings.universe.tickers,
                 _SEEN,

@@ -19,7 +19,7 @@ from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.features import matrix
 from timegpt_assets.core.features.context import market_context
 from timegpt_assets.core.forecasts import framing, quantiles, snapshots
-from timegpt_assets.runtime import MarketData, baseline
+from timegpt_assets.runtime import MarketData, local_forecasters
 
 DENSE = ("forecast.snapshot_preset=dense", "forecast.history_days=10")
 REAL = {
@@ -69,8 +69,8 @@ def _outcomes(market: MarketData, symbols: Sequence[str], first: date, last: dat
     spec = replace(core_inputs.feature_spec(under, calendar_of), context=())
     panel = matrix.panel(matrix.features(grid, context, days=days, spec=spec).frame, grid, days=days)
     asked = snapshots.snapshots(days, replace(core_inputs.snapshot_spec(under, calendar_of), skip_events=()))
-    shown = replace(core_inputs.frame_spec(under, calendar_of), symbols=tuple(symbols))
-    made = [baseline(under).answers(framing.frames(panel, asked, shown, day=day), budget_run_id="") for day in days]
+    shown = replace(core_inputs.frame_spec(under), symbols=tuple(symbols))
+    made = [local_forecasters(under).answers(framing.frames(panel, asked, shown, day=day)) for day in days]
     raw_forecasts = quantiles.raw_forecasts(
         pl.concat([one.rows for one in made]),
         asked,

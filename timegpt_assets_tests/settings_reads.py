@@ -17,7 +17,7 @@ from timegpt_assets.config.base import Section
 
 FACTORIES = {make.__name__ for make in definitions.ASSETS}
 ASSETS_FOLDER = Path(definitions.__file__).parent / "assets"
-OF_RESOURCE = {"market_data": "raw_bars", "forecaster": "answers"}
+OF_RESOURCE = {"market_data": "raw_bars", "timegpt": "answers", "local_forecasters": "base_answers"}
 """Factory of an adapter -> the one asset whose rows it can change."""
 
 

@@ -11,7 +11,8 @@ from zlib import crc32
 import numpy as np
 import polars as pl
 
-from timegpt_assets.adapters.forecaster import Forecaster, ForecastResult, left_out
+from timegpt_assets.adapters.forecaster import ForecastResult, left_out
+from timegpt_assets.adapters.local_forecasters import LocalForecasters
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.tables.forecasts import ANSWERS
 from timegpt_assets.runtime import MarketData
@@ -76,7 +77,7 @@ class Clairvoyant:
         prices = bars.select("symbol", known_at=pl.col("ts") + MINUTE, price="close").sort("known_at")
         return cls(prices=prices, levels=levels, run_source=run_source)
 
-    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> ForecastResult:
+    def answers(self, frames: Sequence[Frame]) -> ForecastResult:
         """Return the answers to one day's frames; nothing is sent."""
         rows = [row for frame in frames for row in self._rows(frame)]
         if not rows:
@@ -85,12 +86,14 @@ class Clairvoyant:
         table = pl.DataFrame(rows, schema_overrides=schema).with_columns(
             asked_at=pl.col("snapshot_ts"),
             request_hash=pl.format("clairvoyant-{}", "snapshot_ts"),
+            forecaster=pl.lit("ridge"),
             backend=pl.lit("baseline"),
             model=pl.lit("clairvoyant"),
             score_source=pl.lit("baseline"),
             run_source=pl.lit(self.run_source),
             data_regime=pl.lit("maintenance_replay"),
             stale_input=pl.lit(False),
+            host=pl.lit(None, dtype=pl.String),
         )
         return ForecastResult(rows=table, left_out=left_out(frames))
 
@@ -117,11 +120,11 @@ class Clairvoyant:
 class Tangled:
     """A forecaster whose bands cross: each second answer's 50 and 95 % bands are handed over in each other's place."""
 
-    honest: Forecaster
+    honest: LocalForecasters
 
-    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> ForecastResult:
+    def answers(self, frames: Sequence[Frame]) -> ForecastResult:
         """Return the honest answers, every second one tangled."""
-        found = self.honest.answers(frames, budget_run_id=budget_run_id, reask=reask)
+        found = self.honest.answers(frames)
         swap = {"lo_50": "hi_95", "hi_95": "lo_50", "hi_50": "mean", "mean": "hi_50"}
         second = pl.int_range(pl.len()) % 2 == 1
         rows = found.rows.with_columns(

@@ -98,13 +98,13 @@ def leftovers(root: Path) -> list[str]:
 def test_a_missing_month_is_a_verdict_and_the_road_goes_on(tmp_path, bars):
     monthly(bars, "NVDA", JANUARY).unlink()
     with on_files(tmp_path, bars) as house:
-        house.run([JANUARY], assets=("book", "quality_report", "answers"))
+        house.run([JANUARY], assets=("book", "quality_report"))
         tables = house.tables()
     verdicts = tables["bars/quality_report"].filter(day=JANUARY).select("symbol", "verdict").rows()
     assert verdicts == [("AAPL", "ok"), ("NVDA", "no_data"), ("SPY", "ok")]
     assert tables["bars/bars"].filter(symbol="NVDA", day=JANUARY).is_empty()
-    assert tables["forecasts/answers"]["symbol"].unique().to_list() == ["AAPL"]
-    assert tables["forecasts/answers"].height == 5
+    assert tables["forecasts/base_answers"]["symbol"].unique().to_list() == ["AAPL"]
+    assert tables["forecasts/base_answers"].height == 5
     assert tables["calibration/forecasts"]["symbol"].unique().to_list() == ["AAPL"]
 
 
@@ -294,7 +294,7 @@ def test_a_server_that_cannot_be_reached_is_named(tmp_path):
 
 WINDOWED = {
     "features/features": "bars/bars",
-    "forecasts/answers": "features/panel",
+    "forecasts/base_answers": "features/panel",
     "backtest/trades": "features/features",
     "backtest/portfolio": "backtest/book",
 }

@@ -8,11 +8,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from timegpt_assets.adapters.forecaster import Forecaster, ForecastResult
+from timegpt_assets.adapters.forecaster import ForecastResult
+from timegpt_assets.adapters.local_forecasters import LocalForecasters
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.tables.columns import BANDS, QUANTILES
 from timegpt_assets.engine.engine import RunFailed
-from timegpt_assets.runtime import MarketData, baseline, market_data
+from timegpt_assets.runtime import MarketData, local_forecasters, market_data
 from timegpt_assets_tests.markets import DAYS as MARKET_DAYS
 from timegpt_assets_tests.roads import TINY, load_runtime, road
 
@@ -26,11 +27,11 @@ Change = Callable[[pl.DataFrame], pl.DataFrame]
 class Strange:
     """A forecaster whose answers are changed before they are stored."""
 
-    honest: Forecaster
+    honest: LocalForecasters
     change: Change
 
-    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> ForecastResult:
-        found = self.honest.answers(frames, budget_run_id=budget_run_id, reask=reask)
+    def answers(self, frames: Sequence[Frame]) -> ForecastResult:
+        found = self.honest.answers(frames)
         return ForecastResult(rows=self.change(found.rows), left_out=found.left_out)
 
 
@@ -77,7 +78,7 @@ def made(folder: Path, method: str, *, answers: Change = same, bars: Change = sa
     chosen = (*SETTINGS, f"calibration.method={method}")
     runtime = load_runtime(folder, *chosen, base=TINY)
     overriding = {
-        "forecaster": Strange(honest=baseline(runtime.settings), change=answers),
+        "local_forecasters": Strange(honest=local_forecasters(runtime.settings), change=answers),
         "market_data": Spoilt(market=market_data(runtime), change=bars),
     }
     with road(folder, *chosen, base=TINY, overriding=overriding, pictures=False) as own:
@@ -117,5 +118,7 @@ def test_a_price_that_never_moves_and_a_missing_day_leave_the_others_calibrated(
 
 
 def test_an_infinite_band_is_refused_where_it_arrives(tmp_path: Path) -> None:
-    with pytest.raises(RunFailed, match=r"forecasts/answers: table answers: rule hi_80_finite broken by \d+ rows"):
+    with pytest.raises(
+        RunFailed, match=r"forecasts/base_answers: table base_answers: rule hi_80_finite broken by \d+ rows"
+    ):
         made(tmp_path, "affine", answers=infinite)

@@ -238,6 +238,7 @@ def test_the_drift_alarm_is_a_warning_on_the_months_last_session() -> None:
         "level": 80,
         "coverage": 0.61,
         "n": 400,
+        "forecaster": "ridge",
         "score_source": "baseline",
         "alarm": True,
     }

@@ -30,9 +30,9 @@ READ_OF_FILES = {
     "features": {"events.dates", "events.times", "events.calendar_names"},
     "trades": {"events.dates", "events.times", "events.calendar_names"},
     "snapshots": {"events.dates", "events.calendar_names"},
-    "answers": {"events.dates", "events.calendar_names"},
+    "answers": {"events.dates", "events.calendar_names", "forecast.backend"},
 }
-"""What these take from the resource daily_files, which the recorder sees read by nobody's asset."""
+"""What these take from a resource (daily_files, hosted_forecaster), which the recorder sees read by nobody's asset."""
 HARD = ("min_observation_days", "sharpe_daily_gte", "max_drawdown_lte", "reject_rate_lte")
 NO_NUMBER = {
     ("raw_bars", "universe.tickers"),  # says which symbols there are, and changes no row of another
@@ -71,15 +71,10 @@ def reads(seen: Reads, tmp_path_factory: pytest.TempPathFactory) -> dict[str, se
     paid = load(tmp_path_factory.mktemp("paid"), *PAID, profile="dev", base=roads.TINY)
     with seen.on_behalf_of("answers"):
         view = _recorded(paid, seen)
-        core_inputs.frame_spec(view.settings, EventCalendar({}))
-        runtime.forecaster(
-            view,
-            account=runtime.account(view.settings),
-            books=runtime.ledger(view),
-            answers=runtime.forecast_cache(view),
-        )
+        core_inputs.hosted_frame_spec(view.settings, EventCalendar({}))
+        runtime.timegpt(view, runtime.account(view.settings), runtime.ledger(view), runtime.forecast_cache(view))
     with seen.on_behalf_of("calibration_models"):
-        core_inputs.maker(_recorded(paid, seen).settings)
+        list(core_inputs.makers(_recorded(paid, seen).settings))
     local = load(tmp_path_factory.mktemp("local"), "data.source=local", base=roads.TINY)
     with seen.on_behalf_of("raw_bars"):
         core_inputs.reading(_recorded(local, seen).settings)
@@ -185,11 +180,7 @@ def test_every_setting_renames_exactly_the_rows_that_read_it(settings: Settings,
 
 def test_the_settings_that_changed_rows_under_one_id_no_longer_do(settings: Settings) -> None:
     before = ids(settings)
-    for key, first in (
-        ("trading.sigma_column", "trades"),
-        ("forecast.sigma_column", "features"),
-        ("trading.filters.enabled", "features"),
-    ):
+    for key, first in (("trading.sigma_column", "features"), ("trading.filters.enabled", "features")):
         after = ids(changed(settings, key))
         assert {asset for asset in before if before[asset] != after[asset]} == below({first})
 

@@ -54,7 +54,7 @@ def test_every_resource_shows_its_configuration_and_no_secret() -> None:
         assert resource.configured_values, f"{resource.name} shows nothing in the UI"
         assert resource.resource_type.startswith(("timegpt_assets.resources.", "dagster_gcp.")), resource.name
     assert configured(snap, "api_budget")["per_month"] == 500
-    assert configured(snap, "forecaster")["timeout_s"] == 7
+    assert configured(snap, "hosted_forecaster")["timeout_s"] == 7
     assert configured(snap, "answers_io_manager")["cache"] == "artifacts/forecast_cache"
     said = dg.serialize_value(snap)
     assert MARK not in said
@@ -72,7 +72,7 @@ def test_the_ui_shows_what_it_runs_under() -> None:
 
 
 def test_the_forecaster_is_made_of_the_budget_and_the_cache() -> None:
-    (found,) = (one for one in shown().resources or [] if one.name == "forecaster")
+    (found,) = (one for one in shown().resources or [] if one.name == "hosted_forecaster")
     assert {"api_budget", "answers_io_manager"} <= found.nested_resources.keys()
 
 

@@ -14,7 +14,7 @@ from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.core.lineage import path_to_bars
 from timegpt_assets.core.tables.columns import BANDS, QUANTILES
 from timegpt_assets.engine.stages import EVERYDAY, STAGES
-from timegpt_assets.runtime import baseline
+from timegpt_assets.runtime import local_forecasters
 from timegpt_assets_tests import markets
 from timegpt_assets_tests.markets import DAYS, Market
 from timegpt_assets_tests.roads import TINY, Road, non_null, road
@@ -59,12 +59,7 @@ def test_a_window_made_day_by_day_is_the_window_made_at_once(
     assert_the_same_files(whole, by_day)
 
 
-UNCALIBRATED = (
-    "calibration.method=none",
-    "trading.filters.lookback_sessions=5",
-    "trading.filters.unjudged=block",
-    "trading.sigma_column=sigma_15m",
-)
+UNCALIBRATED = ("calibration.method=none", "trading.filters.lookback_sessions=5", "trading.filters.unjudged=block")
 """Nothing is learnt from earlier forecasts, and liquidity looks further back than they do (three sessions)."""
 
 
@@ -77,12 +72,7 @@ def test_a_lone_day_with_nothing_made_before_it_trades_as_the_same_day_of_a_wind
             built.run(days, assets=["trades"])
             stored = built.tables()["backtest/trades"].filter(pl.col("day") == DAYS[5])
             trades.append(stored.drop("eligibility", "lineage_id"))
-            features = built.tables()["features/features"]
     whole, alone = trades
-    known = features.select("day", "symbol", snapshot_ts="known_at", now="sigma_15m")
-    assert (
-        whole.join(known, on=["day", "symbol", "snapshot_ts"]).select((pl.col("now") == pl.col("sigma")).all()).item()
-    )
     assert_frame_equal(alone, whole)
     assert set(whole["liquidity"]) > {"normal"}, "guard: some are abnormal"
     assert "liquidity_unknown" not in set(whole["liquidity"])
@@ -154,11 +144,11 @@ def test_a_forecaster_whose_bands_cross_is_put_in_order_and_counted(tmp_path_fac
     market = markets.synthetic()
     with market.road(folder / "plain") as plain:
         settings = plain.runtime.settings
-    tangled = Tangled(honest=baseline(settings))
-    with road(folder, *market.overrides, base=TINY, overriding={"forecaster": tangled}, pictures=False) as built:
+    tangled = Tangled(honest=local_forecasters(settings))
+    with road(folder, *market.overrides, base=TINY, overriding={"local_forecasters": tangled}, pictures=False) as built:
         built.run(SHORT[2:4], assets=["outcomes", "forecasts", "day_scores"])
         stored = built.tables()
-    answers, raw = stored["forecasts/answers"], stored["forecasts/raw_forecasts"]
+    answers, raw = stored["forecasts/base_answers"], stored["forecasts/raw_forecasts"]
     assert answers.filter(pl.col("lo_50") > pl.col("hi_50")).height >= 30
     assert raw.filter(pl.col("crossings") > 0).height >= 30
     assert raw.filter(pl.col("crossings") == 0).height >= 30
@@ -187,5 +177,5 @@ def test_every_lineage_id_leads_back_to_the_source_of_the_bars(whole: Road) -> N
     assert stamped >= 1000
 
 
-BEFORE_THE_FACT = ("forecasts/answers", "forecasts/raw_forecasts", "features/panel", "features/features")
+BEFORE_THE_FACT = ("forecasts/base_answers", "forecasts/raw_forecasts", "features/panel", "features/features")
 """Assets no label may be upstream of; calibrated forecasts learn from earlier days' labels, through the embargo."""

@@ -1,4 +1,4 @@
-"""What a forecaster gives back: rows of the answers table and what they cost. The one seam every forecaster shares."""
+"""What forecasters give back: rows of the answers tables and what they cost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,8 +33,8 @@ class ForecastResult:
 NOTES = ("calls_sent", "calls_cached", "bytes_sent", "cache_hits", "money_spent", "left_out")
 
 
-class Forecaster(Protocol):
-    """Answers a day's frames; TimeGPT and the local baseline are the ones there are."""
+class HostedForecaster(Protocol):
+    """Answers a day's frames for money."""
 
     def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> ForecastResult:
         """Return the answers to the frames of one day, sending nothing that was answered before unless ``reask``."""

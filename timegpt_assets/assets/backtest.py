@@ -7,7 +7,7 @@ from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets.declare import declared, note_rows, stored_in, with_own
 from timegpt_assets.config import strategy_inputs
-from timegpt_assets.core.backtest import event_loop, liquidity, signals
+from timegpt_assets.core.backtest import books, event_loop, liquidity
 from timegpt_assets.core.backtest import portfolio as limits
 from timegpt_assets.core.tables.backtest import BOOK, PORTFOLIO, TRADES
 from timegpt_assets.partitions import GraphContext, by_day, day_window, days_of, own_symbol_window
@@ -27,15 +27,11 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
         partitions=graph.grid.day_symbol,
         settings=(
             "trading.rule_set",
-            "trading.sigma_column",
             "trading.k_sigma",
             "trading.s_stop",
             "trading.s_take",
-            "trading.s_trail",
-            "trading.horizons_min",
             "trading.cap_per_trade",
             "trading.daily_trade_cap",
-            "trading.max_open_per_symbol",
             "trading.cooldown_bars",
             "trading.exit_at_forecast_ts",
             "trading.time_stop_et",
@@ -46,10 +42,6 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
             "trading.fees_bps",
             "trading.half_spread_ticks",
             "trading.tick_size",
-            "trading.slippage_ticks",
-            "trading.slippage_bps",
-            "trading.borrow_bps",
-            "trading.impact",
             "trading.capital",
             "trading.skip_events",
             "trading.filters",
@@ -65,11 +57,7 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
             "bars": stored_in("bars", name="bars"),
             "symbol_gates": stored_in("gates", name="symbol_gates"),
             "features": stored_in(
-                "features",
-                own_symbol_window(-lookback, 0),
-                name="features",
-                missing="ok",
-                columns=(*LIQUIDITY, spec.sigma_column),
+                "features", own_symbol_window(-lookback, 0), name="features", missing="ok", columns=LIQUIDITY
             ),
         },
     )
@@ -85,8 +73,7 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
         past = with_own(context, features, "features/features")
         judged = liquidity.verdicts(forecasts, past, filters=filters) if filters else None
         events = daily_files.calendar
-        asked = signals.measured_in(forecasts, past, column=spec.sigma_column)
-        frame = event_loop.trades(asked, bars, symbol_gates, spec, events=events, liquidity=judged)
+        frame = event_loop.trades(forecasts, bars, symbol_gates, spec, events=events, liquidity=judged)
         note_rows(context, frame)
         return frame
 
@@ -100,13 +87,14 @@ def book(graph: GraphContext) -> dg.AssetsDefinition:
         BOOK,
         group="backtest",
         partitions=graph.grid.trading_day,
-        settings=(),
+        settings=("forecast.backend",),
         ins={"trades": stored_in("backtest", by_day(), name="trades")},
     )
     def book(context: dg.AssetExecutionContext, trades: pl.DataFrame) -> pl.DataFrame:
-        """Every symbol's trades of the day in one table."""
-        note_rows(context, trades)
-        return trades
+        """Every symbol's trades of the day, each in its forecaster's own book and the champion's in ``live``, too."""
+        frame = books.with_books(trades, champion=graph.settings.forecast.champion)
+        note_rows(context, frame)
+        return frame
 
     return book
 
@@ -126,13 +114,13 @@ def portfolio(graph: GraphContext) -> dg.AssetsDefinition:
     def portfolio(context: dg.AssetExecutionContext, book: Partitions) -> Partitions:
         """Which of the day's trades the limits admit, judged on the books of earlier sessions; P&L after costs."""
         days, sessions = days_of(context.partition_keys), days_of(book.facts)
-        books = with_own(context, book, "backtest/book")
+        known = with_own(context, book, "backtest/book")
         frame = pl.concat(
             # day by day: a range holds later books, too, and a day's limits look at earlier ones alone
-            limits.portfolio(books, day=day, sessions=sessions, risk=risk, capital=capital, symbols=symbols)
+            limits.portfolio(known, day=day, sessions=sessions, risk=risk, capital=capital, symbols=symbols)
             for day in days
         )
-        admitted = frame.filter("admitted").group_by("day").agg(pl.col("net_pnl").sum(), pl.len())
+        admitted = frame.filter("admitted", book=books.LIVE).group_by("day").agg(pl.col("net_pnl").sum(), pl.len())
         net = {str(day): pnl for day, pnl, _ in admitted.iter_rows()}
         note_rows(context, frame, {"net_pnl_usd": net, "admitted": {str(day): n for day, _, n in admitted.iter_rows()}})
         # a fact for each day: without trades there are no rows, and months must still know that it was judged

@@ -9,6 +9,7 @@ from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets import previews
 from timegpt_assets.assets.declare import Span, declared, judged_months, note_rows, stored_in, trailing
 from timegpt_assets.config import core_inputs, strategy_inputs
+from timegpt_assets.core.backtest import books
 from timegpt_assets.core.evaluation import diagnostics, forecast, intervals, trading
 from timegpt_assets.core.schema import Table
 from timegpt_assets.core.tables.evaluation import (
@@ -28,8 +29,8 @@ from timegpt_assets.partitions import GraphContext, by_day
 LOOKBACK = "gates.lookback_sessions"
 SURENESS = ("calibration.evaluation.bootstrap_draws", "calibration.evaluation.block_days")
 """What intervals and tests of scores are drawn with."""
-ACCOUNT = ("trading.capital", "universe.tickers", "backtest.annualization_days")
-"""What the account's returns are measured against."""
+ACCOUNT = ("trading.capital", "universe.tickers", "backtest.annualization_days", "forecast.backend")
+"""What the account's returns are measured against, and whose forecasts the book ``live`` holds."""
 
 
 def forecast_scores(graph: GraphContext) -> dg.AssetsDefinition:
@@ -237,6 +238,7 @@ def account_inputs(graph: GraphContext) -> dict[str, dg.AssetIn]:
 
 def trading_scores(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of P&L, Sharpe, drawdown and hit rate, by symbol and for the account."""
+    champion = graph.settings.forecast.champion
     account, lookback = strategy_inputs.account(graph.settings), graph.settings.gates.lookback_sessions
 
     @declared(
@@ -254,7 +256,7 @@ def trading_scores(graph: GraphContext) -> dg.AssetsDefinition:
         def measured(span: Span) -> pl.DataFrame:
             return trading.trading_scores(
                 portfolio.frame,
-                day_scores.frame,
+                books.with_books(day_scores.frame, champion=champion),
                 month=span.month,
                 as_of=span.as_of,
                 sessions=span.sessions,
@@ -269,6 +271,7 @@ def trading_scores(graph: GraphContext) -> dg.AssetsDefinition:
 
 def cost_sensitivity(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the account's figures at multiples of the costs."""
+    champion = graph.settings.forecast.champion
     account, lookback = strategy_inputs.account(graph.settings), graph.settings.gates.lookback_sessions
     multipliers = graph.settings.backtest.cost_multipliers
 
@@ -287,7 +290,7 @@ def cost_sensitivity(graph: GraphContext) -> dg.AssetsDefinition:
         def measured(span: Span) -> pl.DataFrame:
             return trading.cost_sensitivity(
                 portfolio.frame,
-                day_scores.frame,
+                books.with_books(day_scores.frame, champion=champion),
                 month=span.month,
                 as_of=span.as_of,
                 sessions=span.sessions,
@@ -303,6 +306,7 @@ def cost_sensitivity(graph: GraphContext) -> dg.AssetsDefinition:
 
 def oos_summary(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the account's figures after gates.oos_start."""
+    champion = graph.settings.forecast.champion
     account, gates = strategy_inputs.account(graph.settings), graph.settings.gates
     multipliers = strategy_inputs.oos_multipliers(graph.settings)
 
@@ -319,7 +323,7 @@ def oos_summary(graph: GraphContext) -> dg.AssetsDefinition:
         def measured(span: Span) -> pl.DataFrame:
             return trading.oos_summary(
                 portfolio.frame,
-                day_scores.frame,
+                books.with_books(day_scores.frame, champion=champion),
                 month=span.month,
                 as_of=span.as_of,
                 sessions=span.sessions,

@@ -6,14 +6,15 @@ import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.call_errors import CallError
-from timegpt_assets.adapters.forecaster import NOTES, Forecaster, ForecastResult
+from timegpt_assets.adapters.forecaster import NOTES, ForecastResult, HostedForecaster
+from timegpt_assets.adapters.local_forecasters import LocalForecasters
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets.declare import declared, keep_days, note_rows, of_partitions, stored_in, with_own
 from timegpt_assets.config import core_inputs
 from timegpt_assets.core.forecasts import bulk, framing, quantiles
 from timegpt_assets.core.forecasts import snapshots as schedule
-from timegpt_assets.core.tables.forecasts import ANSWERS, OUTCOMES, RAW_FORECASTS, SNAPSHOTS
+from timegpt_assets.core.tables.forecasts import ANSWERS, BASE_ANSWERS, OUTCOMES, RAW_FORECASTS, SNAPSHOTS
 from timegpt_assets.io_managers import AnswersIOManager
 from timegpt_assets.partitions import REASK, GraphContext, by_day, day_window, days_of
 from timegpt_assets.resources import ApiBudget
@@ -48,7 +49,7 @@ def snapshots(graph: GraphContext) -> dg.AssetsDefinition:
 
 
 def answers(graph: GraphContext) -> dg.AssetsDefinition:
-    """Return the asset of what the forecaster said: the paid step, partitioned by day alone."""
+    """Return the asset of what the hosted forecaster said: the paid step, partitioned by day alone."""
     history = graph.settings.forecast.history_days
     make = framing.frames if graph.settings.forecast.history_mode == "single" else bulk.frames
     nothing = quantiles.no_answers(core_inputs.levels(graph.settings))
@@ -71,8 +72,7 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
             "forecast.framing.provider_min_samples",
             "forecast.framing.max_stale_min",
             "forecast.exogenous",
-            "forecast.baseline",
-            "forecast.sigma_column",
+            "trading.sigma_column",
             "universe.tickers",
             "events.dates",
             "events.calendar_names",
@@ -90,21 +90,24 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         panel: Partitions,
         snapshots: pl.DataFrame,
-        forecaster: dg.ResourceParam[Forecaster],
+        hosted_forecaster: dg.ResourceParam[HostedForecaster | None],
         daily_files: dg.ResourceParam[DailyFiles],
         api_budget: ApiBudget,
         answers_io_manager: dg.ResourceParam[AnswersIOManager],
     ) -> pl.DataFrame:
-        """What the forecaster answered, one request per snapshot for all symbols, never asked twice."""
+        """What the hosted forecaster answered, one request per snapshot for all symbols, never asked twice."""
+        if hosted_forecaster is None:  # nobody is paid: those on this machine answer in base_answers
+            note_rows(context, nothing)
+            return nothing
         found: dict[str, ForecastResult] = {}
         known = with_own(context, panel, "features/panel")
-        spec = core_inputs.frame_spec(graph.settings, daily_files.calendar)
+        spec = core_inputs.hosted_frame_spec(graph.settings, daily_files.calendar)
         run_id, reask = context.run.run_id, context.run.tags.get(REASK) == "true"
         try:
             for day in days_of(context.partition_keys):
                 frames = make(known, snapshots, spec, day=day)
                 # day by day: a day is granted whole or not at all, and what stops it leaves the days before it done
-                found[str(day)] = forecaster.answers(frames, budget_run_id=run_id, reask=reask)
+                found[str(day)] = hosted_forecaster.answers(frames, budget_run_id=run_id, reask=reask)
         # Dagster stores nothing of a step that fails, and the days before this one are paid for
         except CallError:
             keep_days(context, answers_io_manager, _rows(nothing, found), {k: a.notes for k, a in found.items()})
@@ -118,6 +121,53 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
         return rows
 
     return answers
+
+
+def base_answers(graph: GraphContext) -> dg.AssetsDefinition:
+    """Return the asset of what the forecasters on this machine said."""
+    history = graph.settings.forecast.history_days
+    nothing = quantiles.no_answers(core_inputs.levels(graph.settings))
+
+    @declared(
+        BASE_ANSWERS,
+        group="forecasts",
+        partitions=graph.grid.trading_day,
+        settings=(
+            "forecast.backend",
+            "forecast.challengers",
+            "forecast.baseline",
+            "forecast.horizon_min",
+            "forecast.history_days",
+            "forecast.quantiles",
+            "forecast.levels",
+            "forecast.target",
+            "forecast.framing.min_history_samples",
+            "forecast.framing.max_stale_min",
+            "trading.sigma_column",
+            "universe.tickers",
+        ),
+        ins={
+            "panel": stored_in("features", day_window(-history), name="panel", missing="ok"),
+            "snapshots": stored_in("forecasts", name="snapshots"),
+        },
+    )
+    def base_answers(
+        context: dg.AssetExecutionContext,
+        panel: Partitions,
+        snapshots: pl.DataFrame,
+        local_forecasters: dg.ResourceParam[LocalForecasters],
+    ) -> pl.DataFrame:
+        """What every forecaster on this machine answered to the same snapshots, by itself and for nothing."""
+        known, spec = with_own(context, panel, "features/panel"), core_inputs.frame_spec(graph.settings)
+        found = {
+            str(day): local_forecasters.answers(framing.frames(known, snapshots, spec, day=day))
+            for day in days_of(context.partition_keys)
+        }
+        rows = _rows(nothing, found)
+        note_rows(context, rows, {"left_out": {day: dict(answered.left_out) for day, answered in found.items()}})
+        return rows
+
+    return base_answers
 
 
 def _rows(nothing: pl.DataFrame, found: Mapping[str, ForecastResult]) -> pl.DataFrame:
@@ -135,19 +185,26 @@ def raw_forecasts(graph: GraphContext) -> dg.AssetsDefinition:
         partitions=graph.grid.day_symbol,
         settings=("forecast.quantiles", "forecast.levels", "forecast.target", "forecast.horizon_min"),
         ins={
-            "answers": stored_in("forecasts", by_day(), name="answers"),
+            # a day that nobody answered for money stands with those who answered for nothing
+            "answers": stored_in("forecasts", by_day(), name="answers", missing="ok"),
+            "base_answers": stored_in("forecasts", by_day(), name="base_answers"),
             "snapshots": stored_in("forecasts", by_day(), name="snapshots"),
         },
     )
     def raw_forecasts(
-        context: dg.AssetExecutionContext, answers: pl.DataFrame, snapshots: pl.DataFrame
+        context: dg.AssetExecutionContext,
+        answers: Partitions,
+        base_answers: pl.DataFrame,
+        snapshots: pl.DataFrame,
     ) -> pl.DataFrame:
-        """Quantiles of the return over the horizon, in log-return units, monotone, as answered otherwise."""
+        """Quantiles of the return over the horizon, in log-return units, monotone, as everyone answered otherwise."""
+        everyone = pl.concat([answers.frame, base_answers], how="diagonal")
         frame = quantiles.raw_forecasts(
-            answers, snapshots, target=target, quantiles=forecast.quantiles, levels=forecast.levels
+            everyone, snapshots, target=target, quantiles=forecast.quantiles, levels=forecast.levels
         )
         frame = of_partitions(context, frame)
-        note_rows(context, frame)
+        without = {key: "its answers are not there" for key in context.partition_keys if key[:10] not in answers.facts}
+        note_rows(context, frame, {"without_the_hosted_forecaster": without})
         return frame
 
     return raw_forecasts

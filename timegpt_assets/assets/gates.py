@@ -6,6 +6,7 @@ import polars as pl
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets.declare import declared, judged_months, note_rows, stored_in, trailing
 from timegpt_assets.config import strategy_inputs
+from timegpt_assets.core.backtest.books import LIVE
 from timegpt_assets.core.gates import verdicts
 from timegpt_assets.core.tables.gates import GATES, SYMBOL_GATES
 from timegpt_assets.partitions import GraphContext, days_of, own_symbol_window, symbols_of
@@ -62,6 +63,7 @@ def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
             "gates.promotion.rmae_lte",
             "gates.promotion.pit_dev_max",
             "gates.promotion.dm_p_lt",
+            "forecast.backend",
             "universe.tickers",
         ),
         ins={
@@ -82,6 +84,7 @@ def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
                 month=span.month,
                 as_of=span.as_of,
                 symbols=symbols,
+                forecasters=graph.settings.forecast.forecasters,
                 gate=gate,
                 promotion=promotion,
             ),
@@ -109,6 +112,7 @@ def trading_gate(graph: GraphContext) -> dg.AssetsDefinition:
             "gates.promotion.sharpe_cost_multiplier",
             "gates.promotion.pnl_gt",
             "gates.promotion.pnl_cost_multiplier",
+            "forecast.backend",
         ),
         ins={
             "trading_scores": stored_in("evaluation", name="trading_scores"),
@@ -133,6 +137,7 @@ def trading_gate(graph: GraphContext) -> dg.AssetsDefinition:
                 *(span.of(frame) for frame in (trading_scores, cost_sensitivity, oos_summary)),
                 month=span.month,
                 as_of=span.as_of,
+                books=(LIVE, *graph.settings.forecast.forecasters),
                 completed_runs=len(span.sessions[-lookback:]),
                 gate=gate,
                 promotion=promotion,
@@ -156,7 +161,7 @@ def promotion(graph: GraphContext) -> dg.AssetsDefinition:
         name="promotion",
         group="gates",
         partitions=graph.grid.month,
-        settings=(),
+        settings=("forecast.backend",),
         ins={
             "forecast_gate": stored_in("gates", name="forecast_gate"),
             "trading_gate": stored_in("gates", name="trading_gate"),
@@ -170,7 +175,11 @@ def promotion(graph: GraphContext) -> dg.AssetsDefinition:
         judged = pl.concat(gates).select("month", "as_of").unique().sort("month")
         frames = [
             verdicts.promotion(
-                *(gate.filter(month=month) for gate in gates), month=month, as_of=as_of, withheld=withheld
+                *(gate.filter(month=month) for gate in gates),
+                month=month,
+                as_of=as_of,
+                champion=graph.settings.forecast.champion,
+                withheld=withheld,
             )
             for month, as_of in judged.iter_rows()
         ]

@@ -13,6 +13,7 @@ from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets import previews
 from timegpt_assets.assets.declare import Span, declared, judged_months, stored_in, trailing
 from timegpt_assets.config.settings import Settings
+from timegpt_assets.core.backtest.books import LIVE
 from timegpt_assets.core.bars.content import data_version
 from timegpt_assets.core.tables.reports import REPORT
 from timegpt_assets.partitions import GraphContext, month_window
@@ -40,7 +41,13 @@ def report(graph: GraphContext) -> dg.AssetsDefinition:
         REPORT,
         group="reports",
         partitions=graph.grid.month,
-        settings=("data.source", "data.synthetic.predictability", "gates.lookback_sessions", "universe.tickers"),
+        settings=(
+            "data.source",
+            "data.synthetic.predictability",
+            "gates.lookback_sessions",
+            "forecast.backend",
+            "universe.tickers",
+        ),
         ins=ins,
     )
     def report(
@@ -73,6 +80,9 @@ def reported(
 
     # the sessions that the gates judge, so that page and verdict are about the same days
     days = span.sessions[-settings.gates.lookback_sessions :]
+    # one page is about what is traded; how the others do beside it is said by the comparison
+    champion = settings.forecast.champion
+    frames = {name: _of(frame, champion) for name, frame in frames.items()}
     recent = {name: frame.filter(pl.col("day").is_in(days)) for name, frame in frames.items() if "day" in frame.columns}
     synthetic, data = settings.data.source == "synthetic", data_version(recent["quality_report"])
     return Report(
@@ -94,6 +104,13 @@ def reported(
         gates=span.of(pl.concat([frames["forecast_gate"], frames["trading_gate"]])),
         lineage=[replace(one, stands_for={**one.stands_for, "data_version": data}) for one in lineage],
     )
+
+
+def _of(frame: pl.DataFrame, champion: str) -> pl.DataFrame:
+    """Return the champion's rows of a table that has a row for each forecaster, the book live's where it has books."""
+    if "book" in frame.columns:
+        return frame.filter(book=LIVE)
+    return frame.filter(forecaster=champion) if "forecaster" in frame.columns else frame
 
 
 def lineage_entries(book: LineageStore) -> "list[Lineage]":

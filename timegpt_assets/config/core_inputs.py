@@ -4,6 +4,8 @@ Belongs here: one function per thing core asks for; what trading and gates ask f
 is decided here; a number that is not in configs/ is a bug.
 """
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -16,11 +18,12 @@ from timegpt_assets.core.bars.vendor_columns import Reading
 from timegpt_assets.core.calibration.methods import CalibrationSpec
 from timegpt_assets.core.events import EARNINGS, EventCalendar
 from timegpt_assets.core.features.feature_spec import FeatureSpec
-from timegpt_assets.core.forecasts.baselines import BACKEND, MODEL, RidgeSpec
+from timegpt_assets.core.forecasts.baselines import BACKEND, RidgeSpec
 from timegpt_assets.core.forecasts.exogenous import Exogenous
 from timegpt_assets.core.forecasts.framing import FrameSpec
 from timegpt_assets.core.forecasts.quantiles import levels_of
 from timegpt_assets.core.forecasts.snapshots import Preset, SnapshotSpec
+from timegpt_assets.core.tables.columns import HOSTED
 from timegpt_assets.core.targets import Target
 
 
@@ -119,9 +122,9 @@ def event_calendar(settings: Settings) -> EventCalendar:
 
 
 def feature_spec(settings: Settings, events: EventCalendar) -> FeatureSpec:
-    """Return what features are made of; columns that scaling and filters stand on are made whichever groups are off."""
+    """Return what features are made of; columns that scaling and trading stand on are made whichever groups are off."""
     features, filters = settings.features, settings.trading.filters
-    needed = {settings.forecast.sigma_column, settings.forecast.target.volatility_column}
+    needed = {settings.trading.sigma_column, settings.forecast.target.volatility_column}
     return FeatureSpec(
         groups=features.groups,
         horizon_min=settings.forecast.horizon_min,
@@ -136,26 +139,28 @@ def feature_spec(settings: Settings, events: EventCalendar) -> FeatureSpec:
     )
 
 
-def frame_spec(settings: Settings, events: EventCalendar) -> FrameSpec:
-    """Return what a forecaster is shown of a snapshot; only the provider has a least number of samples of its own."""
+def hosted_frame_spec(settings: Settings, events: EventCalendar) -> FrameSpec:
+    """Return what the hosted forecaster is shown: as the local ones, with what the provider asks for beside it."""
+    least = settings.forecast.framing.provider_min_samples
+    return replace(frame_spec(settings), provider_min_samples=least, exogenous=exogenous(settings, events))
+
+
+def frame_spec(settings: Settings) -> FrameSpec:
+    """Return what a forecaster on this machine is shown of a snapshot."""
     forecast = settings.forecast
     return FrameSpec(
         symbols=settings.universe.tickers,
         target=target(settings),
         history_days=forecast.history_days,
-        sigma_column=forecast.sigma_column,
+        sigma_column=settings.trading.sigma_column,
         min_history_samples=forecast.framing.min_history_samples,
-        provider_min_samples=forecast.framing.provider_min_samples if forecast.backend == "nixtla" else None,
         max_stale_min=forecast.framing.max_stale_min,
-        exogenous=exogenous(settings, events),
     )
 
 
 def exogenous(settings: Settings, events: EventCalendar) -> Exogenous:
-    """Return what is sent beside y; nothing to the local forecaster, which reads the clock by itself."""
+    """Return what is sent beside y."""
     asked = settings.forecast.exogenous
-    if settings.forecast.backend != "nixtla":
-        return Exogenous()
     flagged = {name: days for name, days in events.days.items() if name in asked.future}
     return Exogenous(future=asked.future, historic=asked.historic, events=flagged)
 
@@ -186,16 +191,18 @@ def calibration_spec(settings: Settings) -> CalibrationSpec:
         step=asked.adaptive.step,
         validation_share=asked.validation_share,
         pit_deviation_threshold=asked.pit_deviation_threshold,
-        maker=maker(settings),
+        makers=tuple(makers(settings)),
     )
 
 
-def maker(settings: Settings) -> tuple[str, str, str]:
-    """Return backend, model and score_source of whoever is asked now."""
+def makers(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
+    """Yield forecaster, backend, model and score_source of everyone who is asked now, the champion first."""
     forecast = settings.forecast
-    if forecast.backend == "baseline":
-        return BACKEND, MODEL, BACKEND
-    return forecast.backend, forecast.model, "model" if forecast.host in forecast.trusted_hosts else "simulated"
+    if forecast.backend == "nixtla":
+        yield HOSTED, "nixtla", forecast.model, "model" if forecast.host in forecast.trusted_hosts else "simulated"
+    for name in forecast.local_forecasters:
+        # a local forecaster's model is its own word: nothing else is known of it before it answers
+        yield name, BACKEND, name, BACKEND
 
 
 def ridge_spec(settings: Settings) -> RidgeSpec:

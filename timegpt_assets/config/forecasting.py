@@ -28,6 +28,7 @@ from timegpt_assets.config.base import (
     Times,
     _unique,
 )
+from timegpt_assets.core.tables.columns import CONTROL, HOSTED
 
 
 class Window(Section):
@@ -107,6 +108,7 @@ class Forecast(Section):
     """What is asked, when, of whom, and within which budget."""
 
     backend: Literal["nixtla", "baseline"]
+    challengers: tuple[Literal["ridge"], ...]
     api_mode: Literal["online", "offline", "simulate"]
     base_url: Annotated[str | None, PLACE]
     model: Name
@@ -120,7 +122,6 @@ class Forecast(Section):
     quantiles: Quantiles
     levels: Levels
     target: Target
-    sigma_column: SigmaColumn
     framing: Framing
     exogenous: Exogenous
     baseline: Baseline
@@ -133,6 +134,21 @@ class Forecast(Section):
     max_failed_calls: Annotated[Count, PLACE]
     on_ambiguous: Annotated[Literal["retry", "fail"], PLACE]
     on_doubt: Annotated[Literal["refuse", "keep"], PLACE]
+
+    @property
+    def champion(self) -> str:
+        """Return whose forecasts are traded."""
+        return HOSTED if self.backend == "nixtla" else CONTROL
+
+    @property
+    def local_forecasters(self) -> tuple[str, ...]:
+        """Return who answers on this machine, each once, the champion first."""
+        return tuple(dict.fromkeys(name for name in (self.champion, *self.challengers) if name != HOSTED))
+
+    @property
+    def forecasters(self) -> tuple[str, ...]:
+        """Return everyone seated, the champion first."""
+        return tuple(dict.fromkeys((self.champion, *self.local_forecasters)))
 
     @property
     def preset(self) -> SnapshotPreset:

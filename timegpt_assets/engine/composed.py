@@ -32,7 +32,7 @@ def missing(runtime: Runtime, day: date, *, events: EventCalendar, books: Budget
         return None
     rows = schedule.snapshots([day], core_inputs.snapshot_spec(settings, events))
     make = framing.frames if settings.forecast.history_mode == "single" else bulk.frames
-    frames = make(panel, rows, core_inputs.frame_spec(settings, events), day=day)
+    frames = make(panel, rows, core_inputs.hosted_frame_spec(settings, events), day=day)
     answers = runtimes.forecast_cache(runtime)
     # the very code that would send: a price worked out another way would drift from it
     asker = runtimes.timegpt(runtime, runtimes.account(settings), books, answers)

@@ -21,8 +21,9 @@ from timegpt_assets.engine.stages import EVERYDAY
 from timegpt_assets.runtime import Runtime
 
 COMPLETE = "complete"
-PORTFOLIO = AssetKey(["backtest", "portfolio"])
-"""Made last of a session's own assets: where it was made the session was asked for, and made."""
+ANSWERS, PORTFOLIO = AssetKey(["forecasts", "answers"]), AssetKey(["backtest", "portfolio"])
+"""The portfolio is made last of a session's own assets, and without the answers where the hosted forecaster failed:
+where both were made the session was asked for, and made."""
 
 
 def due(engine: Engine, newest: date) -> list[date]:
@@ -33,10 +34,11 @@ def due(engine: Engine, newest: date) -> list[date]:
     """
     recent = _recent(engine, newest)
     inventory = engine.inventory(recent)
-    made = {partition.day for partition in inventory.of(PORTFOLIO)}
+    made = _made(inventory)
     # since the last that was made: of a machine that was off for days every session is made up
     missed = [day for day in recent if day > max(made, default=calendar.shifted(newest, -1)) and day not in made]
-    unmade = [newest] if PartitionRef(newest) not in inventory.there(PORTFOLIO) else []
+    there = inventory.there(PORTFOLIO) & inventory.there(ANSWERS)
+    unmade = [newest] if PartitionRef(newest) not in there else []
     first = min([*_unfinished(engine, inventory, made), *missed, *unmade], default=None)
     # every later one too: a day that arrives late is part of what they look back on
     return [day for day in recent if first and day >= first]
@@ -48,7 +50,7 @@ def looked_at_again(engine: Engine, days: Sequence[date], newest: date) -> list[
     if days[-1] not in recent:
         return list(days)
     inventory = engine.inventory(recent)
-    made = {partition.day for partition in inventory.of(PORTFOLIO)}
+    made = _made(inventory)
     unfinished = _unfinished(engine, inventory, made)
     asked = made | set(unfinished)  # a session in between that nobody asked for is not made, nor paid for
     return sorted({*days, *(day for day in recent if day in asked and day >= min(unfinished, default=days[-1]))})
@@ -67,6 +69,10 @@ def _recent(engine: Engine, newest: date) -> list[date]:
     data = engine.runtime.settings.data
     first = calendar.shifted(newest, 1 - data.recent_sessions)
     return [s.day for s in calendar.sessions(max(first, data.start_date), newest)]
+
+
+def _made(inventory: Inventory) -> set[date]:
+    return {partition.day for partition in inventory.of(PORTFOLIO).keys() & inventory.of(ANSWERS).keys()}
 
 
 def _unfinished(engine: Engine, inventory: Inventory, made: Iterable[date]) -> list[date]:

@@ -97,7 +97,11 @@ class Engine:
     budget_planner: BudgetPlanner | None = None
 
     def run(self, rectangle: Rectangle) -> Outcome:
-        """Materialise the rectangle and return what was done; raises RunFailed at the first range run that fails."""
+        """Materialise the rectangle and return what was done; raises RunFailed at the first range run that fails.
+
+        A paid run that fails ends the paying alone: the forecasters on this machine have answered its first day, which
+        is made without the paid one before the failure is raised. It is made again with it when it can be asked.
+        """
         work = _Work(self, rectangle)
         for assets, sessions in rectangle.history:
             if before := _sessions_before(rectangle, sessions):
@@ -108,6 +112,8 @@ class Engine:
         for days in _ranges(rectangle.days, rectangle.range_days):
             work.make(frozenset(rectangle.assets) - monthly, days, rectangle.symbols, forced=rectangle.forced)
         work.make(monthly, rectangle.days, rectangle.symbols, forced=rectangle.forced)
+        if work.unanswered:
+            raise work.unanswered
         return work.outcome
 
     def inventory(self, days: Iterable[date]) -> Inventory:
@@ -141,6 +147,7 @@ class _Work:
         self.ran: dict[AssetKey, set[PartitionRef]] = {}
         self.outcome = Outcome()
         self.unpaid_from: date | None = None
+        self.unanswered: RunFailed | None = None
         # all that reads answers, at any remove: made now for an unpaid day it would look back on a hole for good
         self.paid_for = _standing_on(rectangle.paid, self.asset_nodes)
 
@@ -184,11 +191,22 @@ class _Work:
             # a Dagster run is a budget run: the limit per run is counted by its id
             own = {key: {PartitionRef(day) for day in run}}
             for range_run in range_runs((key,), own, symbols=self.rectangle.all_symbols):
-                self._run_range(range_run, {REASK: "true"} if reask else {})
+                try:
+                    self._run_range(range_run, {REASK: "true"} if reask else {})
+                except RunFailed as failure:
+                    self._without_answer(key, failure, run)
+                    return
         if plan.pending:
             # later days wait too, cached ones among them: calibration and risk look back on earlier days
             self.unpaid_from, self.outcome.why = plan.pending[0], plan.why
             self.outcome.pending += plan.pending
+
+    def _without_answer(self, key: AssetKey, failure: RunFailed, days: Sequence[date]) -> None:
+        """Remember the failure and go on as far as the first day that nobody answered for money."""
+        recorded = self.engine.inventory(days).there(key)  # those before it were stored before the run failed
+        self._there(key).update(recorded)
+        unanswered = next(day for day in days if PartitionRef(day) not in recorded)
+        self.unanswered, self.unpaid_from = failure, calendar.shifted(unanswered, 1)
 
     def _payable(self, key: AssetKey, wanted: set[PartitionRef]) -> set[PartitionRef]:
         """Return the partitions that do not stand on a day that is still to be paid for, or on a later one."""

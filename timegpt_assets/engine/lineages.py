@@ -17,7 +17,8 @@ from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import lineage
 
 RAW_BARS = AssetKey(["bars", "raw_bars"])
-FEATURES, ANSWERS = AssetKey(["features", "features"]), AssetKey(["forecasts", "answers"])
+FEATURES = AssetKey(["features", "features"])
+ANSWERED = (AssetKey(["forecasts", "answers"]), AssetKey(["forecasts", "base_answers"]))
 
 
 def lineage_records(
@@ -30,7 +31,7 @@ def lineage_records(
     """
     records: dict[AssetKey, lineage.Lineage] = {}
     spec = core_inputs.feature_spec(settings, core_inputs.event_calendar(settings))
-    _, model, _ = core_inputs.maker(settings)
+    _, _, model, _ = next(core_inputs.makers(settings))
     waiting = dict(reads)
     while waiting:
         key = next(k for k, parents in waiting.items() if not parents & waiting.keys())
@@ -38,7 +39,7 @@ def lineage_records(
         # named from where they enter: a model renames no feature, a feature no bar
         barred = key == RAW_BARS or any(p.data_version for p in parents.values())
         featured = key == FEATURES or any(p.features_hash for p in parents.values())
-        answered = key == ANSWERS or any(p.model_name for p in parents.values())
+        answered = key in ANSWERED or any(p.model_name for p in parents.values())
         records[key] = lineage.Lineage(
             asset=key.to_user_string(),
             profile=settings.profile,

@@ -17,7 +17,7 @@ from timegpt_assets.partitions import symbols as all_symbols
 STAGES = {
     "bars": ("raw_bars", "bars", "quality_report"),
     "features": ("market_context", "features", "panel", "labels"),
-    "forecasts": ("snapshots", "answers", "raw_forecasts", "outcomes"),
+    "forecasts": ("snapshots", "answers", "base_answers", "raw_forecasts", "outcomes"),
     "calibration": ("calibration_models", "forecasts"),
     "backtest": ("trades", "book", "portfolio"),
     "evaluation": (
@@ -71,7 +71,8 @@ def rectangle(
     named = [by_name[name] for name in assets]
     wanted = _with_upstream(named, asset_nodes)
     answers, history = by_name["answers"], settings.forecast.history_days
-    asked = answers in wanted
+    answering = [key for key in (answers, by_name["base_answers"]) if key in wanted]
+    asked = bool(answering)
     warmup = settings.features.warmup_sessions if by_name["features"] in wanted else 0
     filters = settings.trading.filters
     compared = filters.lookback_sessions if filters.enabled and by_name["trades"] in wanted else 0
@@ -82,7 +83,7 @@ def rectangle(
         all_symbols=everyone,
         assets=tuple(wanted),
         forced=frozenset(named if force else ()) | frozenset({answers} if reask else ()),
-        whole=frozenset(_with_upstream([answers], asset_nodes)) if asked else frozenset(),
+        whole=frozenset(_with_upstream(answering, asset_nodes)),
         history=(
             (frozenset({by_name["raw_bars"], by_name["bars"]}), warmup + featured),
             (frozenset({by_name["market_context"], by_name["features"]}), featured),

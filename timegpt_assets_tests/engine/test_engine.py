@@ -91,9 +91,9 @@ def test_days_outside_the_rectangle_are_made_as_history_alone(walked):
     panels = sorted(path.stem for path in (walked.root / "features" / "panel").glob("*.parquet"))
     answers = sorted(path.stem for path in (walked.root / "forecasts" / "answers").glob("*.parquet"))
     asked = [str(day) for day in DAYS]
-    earlier = [str(day) for day in sessions(date(2025, 1, 8), date(2025, 1, 16))]
-    assert bars == earlier + asked, "four sessions of history and two of warm-up"
-    assert panels == earlier[2:] + asked
+    earlier = [str(day) for day in sessions(date(2024, 12, 31), date(2025, 1, 16))]
+    assert bars == earlier + asked, "the twenty sessions that liquidity is compared with, as far as the grid goes"
+    assert panels == earlier[-4:] + asked, "four sessions of history"
     assert answers == asked, "nothing is asked for history"
 
 

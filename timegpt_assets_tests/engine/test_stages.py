@@ -78,6 +78,7 @@ def test_a_choice_of_symbols_never_alters_what_the_batch_stands_on():
         "panel",
         "snapshots",
         "answers",
+        "base_answers",
     }
 
 

@@ -19,7 +19,7 @@ from timegpt_assets.core.forecasts import plausibility
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.forecasts.quantiles import FREQ, violations
 from timegpt_assets.core.schema import TIME
-from timegpt_assets.core.tables.columns import RUN_SOURCES, SOURCES
+from timegpt_assets.core.tables.columns import HOSTED, RUN_SOURCES, SOURCES
 
 PAID_BACKENDS = BACKEND, BULK_BACKEND = "nixtla", "nixtla_cross_validation"
 LEAST_INPUT, MOST_ROWS = 8, 1_000_000
@@ -204,6 +204,7 @@ def _stamped(said: pl.DataFrame, answer: StoredAnswer, snapshot: Mapping[str, An
         snapshot_ts=pl.lit(datetime.fromisoformat(snapshot["snapshot_ts"]), TIME),
         asked_at=pl.lit(datetime.fromisoformat(record["asked_at"]), TIME),
         request_hash=pl.lit(answer.request_hash),
+        forecaster=pl.lit(HOSTED),
         backend=pl.lit(backend),
         model=pl.lit(record["model"]),
         stale_input=pl.lit(answer.stale),

@@ -7,6 +7,7 @@ is the unrestricted book of the sessions before the day, so the answer is the sa
 import math
 from collections.abc import Collection
 from datetime import date, datetime
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -32,20 +33,25 @@ def portfolio(
     symbols: Collection[str],
     sessions: Collection[date],
 ) -> pl.DataFrame:
-    """Return PORTFOLIO of ``day``: every signal of the book with ``admitted`` and ``refused_by``.
+    """Return PORTFOLIO of ``day``: every signal of the book with ``admitted`` and ``refused_by``, each by itself.
 
-    ``book`` may hold any days. ``sessions`` are those whose book exists, so that one without a trade counts as a zero
-    return; total capital is ``capital`` (USD per symbol) times the number of ``symbols``.
+    ``book`` may hold any days and books. ``sessions`` are those whose book exists, so that one without a trade counts
+    as a zero return; total capital is ``capital`` (USD per symbol) times the number of ``symbols``.
     """
-    returns = daily_returns(book, day=day, risk=risk, capital=capital, symbols=symbols, sessions=sessions)
-    stop = stopped_by(returns, risk)
-    own = book.filter(pl.col("day") == day)
+    measured = partial(daily_returns, day=day, risk=risk, capital=capital, symbols=symbols, sessions=sessions)
+    parts = sorted(book.partition_by("book", as_dict=True).items())
+    marked = [_marked(own.filter(pl.col("day") == day), stopped_by(measured(own), risk), risk) for _, own in parts]
+    return PORTFOLIO.conformed(pl.concat(marked) if marked else PORTFOLIO.empty())
+
+
+def _marked(own: pl.DataFrame, stop: str, risk: Risk) -> pl.DataFrame:
+    """Return the day's trades of one book with what refused them."""
     refused = dict.fromkeys(_ids(own), stop) if stop else _over_limit(own, risk.max_positions)
     limits = pl.Series([refused.get(key, "") for key in _ids(own)], dtype=pl.String)
     # No limit refuses what was never entered: it keeps its own reason.
     refused_by = pl.when(pl.col("exit_ts").is_null()).then("entry_reason").otherwise(limits)
     marked = own.with_columns(refused_by=refused_by)
-    return PORTFOLIO.conformed(marked.with_columns(admitted=pl.col("refused_by") == ""))
+    return marked.with_columns(admitted=pl.col("refused_by") == "")
 
 
 def daily_returns(

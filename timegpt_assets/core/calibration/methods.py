@@ -36,7 +36,7 @@ class CalibrationSpec:
     step: float = 0.05
     validation_share: float = 0.25
     pit_deviation_threshold: float = 0.03
-    maker: tuple[str, str, str] = (BACKEND, MODEL, BACKEND)
+    makers: tuple[tuple[str, str, str, str], ...] = ((MODEL, BACKEND, MODEL, BACKEND),)
     """Backend, model and score_source asked now: it has rows, with the reason, before its first outcome too."""
 
 

@@ -33,7 +33,7 @@ def models(
     """Return CALIBRATION_MODELS of ``days``: one row per day, key (symbol, snapshot_time), maker and level.
 
     ``outcomes`` may hold any days; only those asked and known inside a day's own window are read for it. Each maker
-    (backend, model, score_source) learns from its own outcomes alone and has rows of its own. The pools
+    (forecaster, backend, model, score_source) learns from its own outcomes alone and has rows of its own. The pools
     cell, symbol, time, all are tried in this order; a cell needs ``min_samples_cell`` outcomes (``min_samples`` where
     the method estimates more than ranks), the others ``min_samples``. Raises CalibrationError for a window that comes
     too near its day, and for an unknown method or score.
@@ -43,7 +43,8 @@ def models(
     asked = keys.select("symbol", "snapshot_time").unique().sort("symbol", "snapshot_time").rows()
     # run_source and data_regime divide nothing: a first live day may learn from replays of the same maker.
     own = outcomes.partition_by(MAKER_KEY, as_dict=True)
-    own.setdefault(calibration_spec.maker, outcomes.clear())
+    for maker in calibration_spec.makers:
+        own.setdefault(maker, outcomes.clear())
     rows = [
         dict(zip(MAKER_KEY, maker, strict=True)) | row
         for maker, frame in own.items()
@@ -63,7 +64,7 @@ def _maker_rows(
     """Yield the rows of one maker; a day in whose window it has no outcome has none, unless it is asked now."""
     for day in sorted(set(days)):
         first, last = window(day, window_days=calibration_spec.window_days, embargo_days=calibration_spec.embargo_days)
-        if maker == calibration_spec.maker or len(everything.within(first, last)):
+        if maker in calibration_spec.makers or len(everything.within(first, last)):
             yield from _day_rows(everything, day, keys, calibration_spec)
 
 

@@ -1,4 +1,4 @@
-"""Everything said about a window of forecasts, in one row per symbol, source triple and stage.
+"""Everything said about a window of forecasts, in one row per symbol, origin and stage.
 
 Belongs here: putting together what forecast.py and intervals.py measure.
 """
@@ -23,7 +23,7 @@ def diagnostics(
 ) -> pl.DataFrame:
     """Return FORECAST_DIAGNOSTICS of the ``lookback_sessions`` up to ``as_of``: by symbol and pooled (``*``).
 
-    Each source triple apart, stages raw and calibrated apart. Frames may hold any days; the ``climatology_days``
+    Each origin apart, stages raw and calibrated apart. Frames may hold any days; the ``climatology_days``
     sessions before the window are read for climatology alone. ``draws`` day-cluster samples of ``cluster_days``
     neighbouring sessions give the intervals of differences and coverages.
     """

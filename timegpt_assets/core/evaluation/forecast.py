@@ -1,7 +1,7 @@
 """How good forecasts were: losses of single forecasts, and what they add up to over a window of sessions.
 
 Belongs here: scores per forecast, references (persistence, zero return, climatology), diagnostics and reliability.
-Always one source triple at a time: prod and replayed forecasts are never averaged.
+Always one origin at a time: forecasts of two forecasters, of prod and of a replay are never averaged.
 """
 
 import math
@@ -13,7 +13,7 @@ import polars as pl
 
 from timegpt_assets.core import calendar, significance
 from timegpt_assets.core.forecasts import quantiles as forecasts
-from timegpt_assets.core.tables.columns import BANDS, QUANTILES, SOURCE_KEY, WILDCARD
+from timegpt_assets.core.tables.columns import BANDS, ORIGIN_KEY, QUANTILES, WILDCARD
 from timegpt_assets.core.tables.evaluation import DAY_SCORES, FORECAST_SCORES, PIT_RELIABILITY
 from timegpt_assets.core.targets import Target
 
@@ -117,7 +117,7 @@ def summary(frame: pl.DataFrame, stage: str) -> dict[str, object]:
     ratios (of rrmse: the roots of the mean squares' ends).
     """
     prefix = STAGES[stage]
-    frame = frame.sort("day", "symbol", "snapshot_ts")
+    frame = frame.sort("day", "symbol", "snapshot_ts", "forecaster")
     calibrated = (frame["calibration"] != "none").sum() if stage == "calibrated" else 0
     row: dict[str, object] = {
         "n": frame.height,
@@ -145,11 +145,11 @@ def losses(stage: str) -> dict[str, tuple[str, str]]:
 def with_references(scores: pl.DataFrame, *, climatology_days: int) -> pl.DataFrame:
     """Return the scores with the losses of the zero-return forecast and of climatology beside them.
 
-    Climatology is np.quantile of the last ``climatology_days`` known y of the same symbol, snapshot time and source
-    triple; null until there are so many in the frame.
+    Climatology is np.quantile of the last ``climatology_days`` known y of the same symbol, snapshot time and
+    origin; null until there are so many in the frame.
     """
     time = pl.col("snapshot_ts").dt.convert_time_zone(calendar.ZONE).dt.strftime("%H:%M")
-    by = ["symbol", "_time", *SOURCE_KEY]
+    by = ["symbol", "_time", *ORIGIN_KEY]
     # half of |y|: what the symmetric quantiles of PROBABILITIES lose on average when all of them are zero
     frame = scores.with_columns(
         time.alias("_time"), pinball_zero=pl.col("y").abs() / 2, sq_error_zero=pl.col("y") ** 2
@@ -157,7 +157,7 @@ def with_references(scores: pl.DataFrame, *, climatology_days: int) -> pl.DataFr
     parts = [
         part.with_columns(_climatology(part["y"].to_numpy(), climatology_days)) for part in frame.partition_by(by)
     ] or [frame.with_columns(_climatology(np.empty(0), climatology_days))]
-    return pl.concat(parts).drop("_time").sort("day", "symbol", "snapshot_ts")
+    return pl.concat(parts).drop("_time").sort("day", "symbol", "snapshot_ts", "forecaster")
 
 
 def _climatology(y: np.ndarray, days: int) -> list[pl.Series]:
@@ -218,13 +218,13 @@ def _probability(quantile: str) -> float:
 def window(frame: pl.DataFrame, as_of: date, lookback_sessions: int) -> pl.DataFrame:
     """Return the rows of the sessions that end with ``as_of``, in order."""
     first = calendar.shifted(as_of, 1 - lookback_sessions)
-    return frame.filter(pl.col("day").is_between(first, as_of)).sort("day", "symbol", "snapshot_ts")
+    return frame.filter(pl.col("day").is_between(first, as_of)).sort("day", "symbol", "snapshot_ts", "forecaster")
 
 
 def groups(frame: pl.DataFrame) -> Iterator[tuple[str, dict[str, str], pl.DataFrame]]:
-    """Yield symbol, source triple and rows; every triple's rows once more under ``*``."""
-    for sources, pooled in sorted(frame.partition_by(SOURCE_KEY, as_dict=True, maintain_order=True).items()):
-        named = dict(zip(SOURCE_KEY, map(str, sources), strict=True))
+    """Yield symbol, origin (forecaster and sources) and rows; every origin's rows once more under ``*``."""
+    for origin, pooled in sorted(frame.partition_by(ORIGIN_KEY, as_dict=True, maintain_order=True).items()):
+        named = dict(zip(ORIGIN_KEY, map(str, origin), strict=True))
         yield WILDCARD, named, pooled
         for (symbol,), part in sorted(pooled.partition_by(["symbol"], as_dict=True, maintain_order=True).items()):
             yield str(symbol), named, part

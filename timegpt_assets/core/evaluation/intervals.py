@@ -11,7 +11,7 @@ import polars as pl
 
 from timegpt_assets.core import calendar, significance
 from timegpt_assets.core.evaluation import forecast
-from timegpt_assets.core.tables.columns import BANDS, SOURCE_KEY, WILDCARD
+from timegpt_assets.core.tables.columns import BANDS, ORIGIN_KEY, WILDCARD
 from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT, COVERAGE_REPORT, INTERVAL_WIDTHS
 
 DECILES = 10
@@ -70,7 +70,7 @@ def coverages(part: pl.DataFrame, stage: str, *, draws: int, cluster_days: int) 
 def coverage_report(day_scores: pl.DataFrame, *, month: str, as_of: date, climatology_days: int) -> pl.DataFrame:
     """Return COVERAGE_REPORT of the month's own sessions up to ``as_of``: by symbol, snapshot time, and pooled.
 
-    Earlier sessions are read for climatology alone. Each source triple and stage apart.
+    Earlier sessions are read for climatology alone. Each origin and stage apart.
     """
     known = day_scores.filter(pl.col("day") <= as_of)
     referenced = forecast.with_references(known, climatology_days=climatology_days)
@@ -87,8 +87,8 @@ def widths(day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_sessio
     """Return INTERVAL_WIDTHS: mean widths and coverage by tenths of a symbol's own volatility, and pooled (``*``)."""
     own = forecast.window(day_scores, as_of, lookback_sessions).drop_nulls("sigma")
     # ordinal gives ties places of their own, so that the tenths are of equal size.
-    place = pl.col("sigma").rank("ordinal").over("symbol", *SOURCE_KEY)
-    count = pl.len().over("symbol", *SOURCE_KEY)
+    place = pl.col("sigma").rank("ordinal").over("symbol", *ORIGIN_KEY)
+    count = pl.len().over("symbol", *ORIGIN_KEY)
     tenths = own.with_columns(decile=((place - 1) * DECILES // count + 1).cast(pl.Int64))
     rows = []
     for symbol, sources, part in forecast.groups(tenths):
@@ -112,7 +112,7 @@ def drift(
     """Return COVERAGE_DRIFT: for each session of the month the coverage of the ``sessions`` up to it, and the alarm.
 
     The alarm rings when coverage is further than ``tolerance`` from nominal and nominal lies outside the day-clustered
-    95 % interval. Each source triple apart, by symbol and pooled (``*``); nothing before ``sessions`` were seen.
+    95 % interval. Each origin apart, by symbol and pooled (``*``); nothing before ``sessions`` were seen.
     """
     known = day_scores.filter(pl.col("day") <= as_of).sort("day", "symbol", "snapshot_ts")
     rows = []

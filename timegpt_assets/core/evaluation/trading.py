@@ -14,7 +14,7 @@ import polars as pl
 from timegpt_assets.core import calendar, significance
 from timegpt_assets.core.backtest.event_loop import HALTED
 from timegpt_assets.core.backtest.portfolio import LIMITS
-from timegpt_assets.core.tables.columns import SOURCE_KEY, WILDCARD
+from timegpt_assets.core.tables.columns import BOOK_KEY, WILDCARD
 from timegpt_assets.core.tables.evaluation import COST_SENSITIVITY, OOS_SUMMARY, TRADING_SCORES
 
 SHARPE_METHOD = "daily_agg_v1"
@@ -52,11 +52,11 @@ def trading_scores(
     lookback_sessions: int,
     account: Account,
 ) -> pl.DataFrame:
-    """Return TRADING_SCORES of the ``lookback_sessions`` up to ``as_of``: by symbol and for the account (``*``).
+    """Return TRADING_SCORES of the ``lookback_sessions`` up to ``as_of``: by book, each symbol and all (``*``).
 
-    ``sessions`` are those with a complete portfolio. A source triple is measured over those of them on which it had
-    forecasts (``day_scores``) or trades, and those in between on which nobody was asked; days without a trade count
-    zero.
+    ``sessions`` are those with a complete portfolio. A book's source triple is measured over those of them on which it
+    had forecasts (``day_scores``, with their books) or trades, and those in between on which nobody was asked; days
+    without a trade count zero.
     """
     window = _window(sessions, as_of, lookback_sessions)
     rows = [
@@ -174,12 +174,12 @@ def _window(sessions: Collection[date], as_of: date, lookback_sessions: int) -> 
 def _groups(
     portfolio: pl.DataFrame, day_scores: pl.DataFrame, window: Sequence[date]
 ) -> Iterator[tuple[dict[str, str], list[date], pl.DataFrame]]:
-    """Yield each source triple with the sessions it is measured over and its rows on them."""
-    seen = pl.concat(frame.select("day", *SOURCE_KEY) for frame in (portfolio, day_scores)).unique()
+    """Yield book and source triple with the sessions they are measured over and their rows on them."""
+    seen = pl.concat(frame.select("day", *BOOK_KEY) for frame in (portfolio, day_scores)).unique()
     seen = seen.filter(pl.col("day").is_in(list(window)))
     silent = set(window) - set(seen["day"])
-    for triple in sorted(seen.select(SOURCE_KEY).unique().iter_rows()):
-        sources = dict(zip(SOURCE_KEY, triple, strict=True))
+    for key in sorted(seen.select(BOOK_KEY).unique().iter_rows()):
+        sources = dict(zip(BOOK_KEY, key, strict=True))
         own = set(seen.filter(**sources)["day"])
         days = [day for day in window if day in own or (day in silent and min(own) < day < max(own))]
         yield sources, days, portfolio.filter(pl.col("day").is_in(days), **sources)

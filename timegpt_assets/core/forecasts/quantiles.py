@@ -15,14 +15,14 @@ import polars as pl
 
 from timegpt_assets.core.forecasts import framing
 from timegpt_assets.core.forecasts.framing import Frame
-from timegpt_assets.core.tables.columns import BANDS, QUANTILES, SOURCES
+from timegpt_assets.core.tables.columns import BANDS, MADE_BY, QUANTILES, SOURCES
 from timegpt_assets.core.tables.forecasts import ANSWERS, OUTCOMES, RAW_FORECASTS, SNAPSHOT_TIMES
 from timegpt_assets.core.targets import Target
 
 FRAMING_VERSION = "1"
 """Raised when the same bars are framed differently: old answers then no longer fit the question."""
 FREQ = "min"
-_PASSED_ON = ("asked_at", "sigma", "backend", "model", *SOURCES, "request_hash", "stale_input")
+_PASSED_ON = ("asked_at", "sigma", *MADE_BY, *SOURCES, "request_hash", "stale_input", "host")
 
 
 def levels_of(quantiles: Iterable[float], levels: Iterable[int]) -> tuple[int, ...]:
@@ -260,10 +260,10 @@ def _steps_at_target(
         raise ValueError(f"answers lack {', '.join(missing)}. Ask again with the configured levels (--reask).")
     asked = snapshots.filter("asked").select("day", *SNAPSHOT_TIMES)
     rows = answers.join(asked, left_on=["day", "snapshot_ts", "step"], right_on=["day", "snapshot_ts", "horizon_min"])
-    key = ["day", "snapshot_ts", "symbol"]
+    key = ["day", "snapshot_ts", "symbol", "forecaster"]
     lost = answers.select(key).unique().join(rows, on=key, how="anti").sort(key)
     if not lost.is_empty():
-        day, snapshot_ts, symbol = lost.row(0)
+        day, snapshot_ts, symbol = lost.select(key[:3]).row(0)
         raise ValueError(
             f"{lost.height} answers have no asked snapshot with their horizon, the first is {symbol} on {day} at "
             f"{snapshot_ts}. Materialise snapshots and answers of that day with the same settings."

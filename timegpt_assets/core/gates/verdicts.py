@@ -18,7 +18,7 @@ from timegpt_assets.core.evaluation import forecast
 from timegpt_assets.core.gates import criteria
 from timegpt_assets.core.gates.criteria import Evidence
 from timegpt_assets.core.significance import Estimate
-from timegpt_assets.core.tables.columns import SOURCE_KEY, WILDCARD
+from timegpt_assets.core.tables.columns import ORIGIN_KEY, SOURCE_KEY, WILDCARD
 from timegpt_assets.core.tables.gates import GATES, INSUFFICIENT, SYMBOL_GATES
 
 LIVE = {"score_source": "model", "run_source": "prod", "data_regime": "prod_live"}
@@ -85,10 +85,10 @@ class Promotion:
 def symbol_gates(
     scores: pl.DataFrame, *, day: date, symbols: Collection[str], eligibility: Eligibility
 ) -> pl.DataFrame:
-    """Return SYMBOL_GATES of ``day``: for each symbol and source triple one row per criterion and one verdict row.
+    """Return SYMBOL_GATES of ``day``: for each symbol and origin one row per criterion and one verdict row.
 
     Only scores of the ``lookback_sessions`` before ``day`` are read, whatever is handed in. The verdict row has the
-    criterion ``eligibility``; a symbol without scores has one with sources ``*``.
+    criterion ``eligibility``; a symbol without scores has one of origin ``*``.
     """
     first = calendar.shifted(day, -eligibility.lookback_sessions)
     # Left-closed: a verdict on which trades of today may enter must not hear of today.
@@ -105,14 +105,27 @@ def forecast_gate(
     month: str,
     as_of: date,
     symbols: Collection[str],
+    forecasters: Collection[str],
     gate: ForecastGate,
     promotion: Promotion,
 ) -> pl.DataFrame:
-    """Return GATES: each symbol's criteria, whether any symbol passed, and promotion's criteria on forecasts.
+    """Return GATES of each forecaster, of those asked for and those seen.
 
-    Counts calibrated prod + model + prod_live forecasts only; promotion judges medians over all the symbols and, for
-    the references, all of them pooled.
+    Each symbol's criteria, whether any symbol passed, and promotion's criteria on forecasts. Counts calibrated prod +
+    model + prod_live forecasts only; promotion judges medians over all the symbols and, for the references, all of them
+    pooled.
     """
+    rows = [
+        {"forecaster": name, **row}
+        for name in sorted({*forecasters, *diagnostics["forecaster"]})
+        for row in _forecast_rows(diagnostics.filter(forecaster=name), symbols, gate, promotion)
+    ]
+    return _gates(rows, month, as_of)
+
+
+def _forecast_rows(
+    diagnostics: pl.DataFrame, symbols: Collection[str], gate: ForecastGate, promotion: Promotion
+) -> list[dict[str, Any]]:
     live, found = _live(diagnostics.filter(stage="calibrated"))
     measured = {row["symbol"]: row for row in live.iter_rows(named=True)}
     names = sorted(set(symbols))
@@ -122,12 +135,11 @@ def forecast_gate(
     of_promotion = _promotion_criteria(
         [measured.get(name) for name in names], measured.get(WILDCARD), gate, promotion, found
     )
-    rows = [
+    return [
         *({"gate": "forecast_gate", "symbol": name, **row} for name, rows in judged.items() for row in rows),
         {"gate": "forecast_gate", "symbol": WILDCARD, **any_passed},
         *({"gate": "promotion", "symbol": WILDCARD, **row} for row in of_promotion),
     ]
-    return _gates(rows, month, as_of)
 
 
 def trading_gate(
@@ -137,15 +149,30 @@ def trading_gate(
     *,
     month: str,
     as_of: date,
+    books: Collection[str],
     completed_runs: int,
     gate: TradingGate,
     promotion: Promotion,
 ) -> pl.DataFrame:
-    """Return GATES: the account's criteria and promotion's criteria on trading, prod + model + prod_live only.
+    """Return GATES of each book, of those asked for and those seen; ``forecaster`` is the book's name.
 
-    ``completed_runs``: trading days with a complete portfolio in the window. Raises ValueError when the figures at a
-    cost multiplier that is judged were not computed.
+    Its criteria and promotion's criteria on trading, prod + model + prod_live only. ``completed_runs``: trading days
+    with a complete portfolio in the window. Raises ValueError when the figures at a cost multiplier that is judged were
+    not computed.
     """
+    frames = (trading_scores, cost_sensitivity, oos_summary)
+    rows = [
+        {"forecaster": name, **row}
+        for name in sorted({*books, *trading_scores["book"]})
+        for row in _trading_rows([frame.filter(book=name) for frame in frames], completed_runs, gate, promotion)
+    ]
+    return _gates(rows, month, as_of)
+
+
+def _trading_rows(
+    frames: Sequence[pl.DataFrame], completed_runs: int, gate: TradingGate, promotion: Promotion
+) -> list[dict[str, Any]]:
+    trading_scores, cost_sensitivity, oos_summary = frames
     live, names = _live(trading_scores.filter(symbol=WILDCARD))
     found, base = names.get(WILDCARD, ""), live.row(0, named=True) if live.height else None
     stressed = _at(cost_sensitivity, gate.stress_multiplier)
@@ -178,11 +205,10 @@ def trading_gate(
         ),
         *_hard_criteria(base, promotion, found),
     ]
-    rows = [
+    return [
         *({"gate": "trading_gate", "symbol": WILDCARD, **row} for row in of_gate),
         *({"gate": "promotion", "symbol": WILDCARD, **row} for row in of_promotion),
     ]
-    return _gates(rows, month, as_of)
 
 
 def _pnl_at(multiplier: float) -> str:
@@ -204,16 +230,22 @@ def _hard_criteria(base: Mapping[str, Any] | None, asked: Promotion, found: str)
 
 
 def promotion(
-    forecast_gate: pl.DataFrame, trading_gate: pl.DataFrame, *, month: str, as_of: date, withheld: str = ""
+    forecast_gate: pl.DataFrame,
+    trading_gate: pl.DataFrame,
+    *,
+    month: str,
+    as_of: date,
+    champion: str,
+    withheld: str = "",
 ) -> pl.DataFrame:
-    """Return GATES: the account's verdict (``*``) and each symbol's, from the rows of both gates.
+    """Return GATES: the account's verdict (``*``) and each symbol's, from the champion's rows of both gates.
 
     The account is promoted when every ``*`` row passed; a symbol when the account is and all its own rows passed.
     ``value`` counts the criteria passed, ``threshold`` all of them; the reason names the others. ``withheld`` says why
     nothing may be promoted, whatever passed.
     """
     columns = list(GATES.columns)
-    judged = pl.concat([forecast_gate.select(columns), trading_gate.select(columns)])
+    judged = pl.concat([forecast_gate.select(columns), trading_gate.select(columns)]).filter(forecaster=champion)
     rows = []
     for symbol in [WILDCARD, *sorted(set(judged["symbol"]) - {WILDCARD})]:
         own = judged.filter(pl.col("symbol").is_in([WILDCARD, symbol]))
@@ -223,22 +255,22 @@ def promotion(
         counts = {"value": float(own.height - failed.height), "threshold": float(own.height), "n": own.height}
         passed = bool(own.height) and failed.is_empty() and not withheld
         verdict = {"criterion": "promoted", "passed": passed, "reason": reason}
-        rows.append({"gate": "promotion", "symbol": symbol, **counts, **verdict})
+        rows.append({"forecaster": champion, "gate": "promotion", "symbol": symbol, **counts, **verdict})
     return _gates(rows, month, as_of)
 
 
 def _symbol_rows(scores: pl.DataFrame, symbol: str, eligibility: Eligibility) -> Iterator[dict[str, Any]]:
-    """Yield the rows of one symbol: for each source triple its criteria and the verdict they add up to."""
+    """Yield the rows of one symbol: for each origin its criteria and the verdict they add up to."""
     own = scores.filter(symbol=symbol)
     if own.is_empty():
         evidence = Evidence(n=0, needed=eligibility.min_forecasts)
-        verdict = {"verdict": INSUFFICIENT, "symbol": symbol} | dict.fromkeys(SOURCE_KEY, WILDCARD)
+        verdict = {"verdict": INSUFFICIENT, "symbol": symbol} | dict.fromkeys(ORIGIN_KEY, WILDCARD)
         yield criteria.count("eligibility", evidence) | verdict
-    for triple in sorted(own.select(SOURCE_KEY).unique().iter_rows()):
-        sources = dict(zip(SOURCE_KEY, triple, strict=True))
-        measured = forecast.summary(own.filter(**sources), "calibrated")
+    for key in sorted(own.select(ORIGIN_KEY).unique().iter_rows()):
+        origin = dict(zip(ORIGIN_KEY, key, strict=True))
+        measured = forecast.summary(own.filter(**origin), "calibrated")
         judged = _eligibility_criteria(measured, eligibility)
-        verdict = {"verdict": _verdict(judged), "symbol": symbol} | sources
+        verdict = {"verdict": _verdict(judged), "symbol": symbol} | origin
         for row in (*judged, _summed(judged, measured["n"])):
             yield row | verdict
 

@@ -3,8 +3,9 @@
 import polars as pl
 
 from timegpt_assets.core.schema import TIME, Column, Table
-from timegpt_assets.core.tables.columns import DAY, SOURCES, SYMBOL
-from timegpt_assets.core.tables.forecasts import SNAPSHOT_TIMES
+from timegpt_assets.core.tables.columns import BOOK as WHOSE_BOOK
+from timegpt_assets.core.tables.columns import DAY, ORIGIN, SYMBOL
+from timegpt_assets.core.tables.forecasts import FORECAST_KEY, SNAPSHOT_TIMES
 
 _TRADE = (
     DAY
@@ -20,16 +21,10 @@ _TRADE = (
         "size": Column(pl.Float64, "share of trading.capital, 0..1"),
         "quantity": Column(pl.Float64, "shares, signed by side; 0 when not filled"),
         "gross_pnl": Column(pl.Float64, "USD before costs"),
-        "fees": Column(pl.Float64, "USD, both legs"),
-        "spread": Column(pl.Float64, "USD, half of it on both legs"),
-        "slippage": Column(pl.Float64, "USD, both legs"),
-        "impact": Column(pl.Float64, "USD, both legs"),
-        "borrow": Column(pl.Float64, "USD, shorts alone"),
-        "cost": Column(pl.Float64, "USD, the sum of these"),
+        "cost": Column(pl.Float64, "USD, both legs, fees and half-spread"),
         "net_pnl": Column(pl.Float64, "USD after costs"),
         "ev": Column(pl.Float64, "expected value after costs, log return"),
-        "sigma": Column(pl.Float64, "the feature sigma_column at the snapshot, scale of y"),
-        "sigma_column": Column(pl.String, "volatility that size, stop and take were measured in"),
+        "sigma": Column(pl.Float64, "volatility at the snapshot, scale of y"),
         "entry_reason": Column(pl.String, "rule set that entered, or why nothing was (docs/reference/rules.md)"),
         "exit_reason": Column(pl.String, "why it was left (docs/reference/rules.md); empty when not filled"),
         "eligibility": Column(pl.String, "verdict of symbol_gates on the symbol"),
@@ -38,20 +33,21 @@ _TRADE = (
             "snapshot beside earlier sessions: normal, thin, wide_range, liquidity_unknown; empty: filters off",
         ),
     }
-    | SOURCES
+    | ORIGIN
 )
 
-TRADES = Table(name="trades", columns=_TRADE, key=("day", "symbol", "snapshot_ts"))
-BOOK = Table(name="book", columns=_TRADE, key=("day", "symbol", "snapshot_ts"))
+TRADES = Table(name="trades", columns=_TRADE, key=FORECAST_KEY)
+BOOK = Table(name="book", columns=_TRADE | WHOSE_BOOK, key=("day", "symbol", "snapshot_ts", "book"))
 
 PORTFOLIO = Table(
     name="portfolio",
     columns=_TRADE
+    | WHOSE_BOOK
     | {
         "admitted": Column(pl.Boolean, "whether portfolio limits let the trade happen"),
         "refused_by": Column(
             pl.String, "limit that refused it, or entry_reason where nothing was entered; empty: admitted"
         ),
     },
-    key=("day", "symbol", "snapshot_ts"),
+    key=BOOK.key,
 )

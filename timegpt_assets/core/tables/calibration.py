@@ -4,7 +4,7 @@ import polars as pl
 
 from timegpt_assets.core.schema import TIME, Column, Table
 from timegpt_assets.core.tables.columns import DAY, MADE_BY, MAKER_KEY, QUANTILES, SOURCES, SYMBOL, log_return
-from timegpt_assets.core.tables.forecasts import ASCENDING, FORECAST
+from timegpt_assets.core.tables.forecasts import ASCENDING, FORECAST, FORECAST_KEY
 
 _POOL = {
     "calibration_pool": Column(pl.String, "cell, symbol, time, all, or empty"),
@@ -63,7 +63,7 @@ FORECASTS = Table(
         )
     }
     | {f"raw_{q}": log_return(f"{q} before calibration") for q in QUANTILES},
-    key=("day", "symbol", "snapshot_ts"),
+    key=FORECAST_KEY,
     rules=ASCENDING,
     open=True,
 )

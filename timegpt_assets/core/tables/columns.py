@@ -22,10 +22,19 @@ SOURCE_KEY = tuple(SOURCES)
 """Names of the three sources, in order: rows of different sources are never pooled nor compared."""
 RUN_SOURCES = {"demo": "smoke", "dev": "maintenance", "offline": "maintenance", "prod": "prod"}
 """Profile -> the run_source of what is asked under it; offline asks nobody, so its rows carry what was stored."""
+FORECASTER = {"forecaster": Column(pl.String, "who answered, a word a seat: timegpt, ridge, zero, a plug-in's own")}
+HOSTED, CONTROL = "timegpt", "ridge"
+"""The forecaster that is paid for, and the control arm: frozen, free, what every other one is compared with."""
+ORIGIN = FORECASTER | SOURCES
+"""Who answered, and under what: the forecaster and the three sources."""
+ORIGIN_KEY = tuple(ORIGIN)
+"""Rows of different origin are never pooled nor compared but where forecasters are (core/evaluation/comparison.py)."""
+BOOK = {"book": Column(pl.String, "whose money: a forecaster's paper book, or live (what is assigned to the day)")}
+BOOK_KEY = (*BOOK, *SOURCES)
 WILDCARD = "*"
 """Where a symbol, a source or a snapshot time stands otherwise: all of them together, or those that are not named."""
-MADE_BY = {
-    "backend": Column(pl.String, "forecaster that answered: nixtla, baseline"),
+MADE_BY = FORECASTER | {
+    "backend": Column(pl.String, "how it was asked: nixtla (hosted), baseline (on this machine)"),
     "model": Column(pl.String, "model name as asked for"),
 }
 MAKER_KEY = (*MADE_BY, "score_source")

@@ -3,8 +3,20 @@
 import polars as pl
 
 from timegpt_assets.core.schema import Column, Table
-from timegpt_assets.core.tables.columns import BANDS, DAY, MONTH, QUANTILES, SOURCE_KEY, SOURCES, SYMBOL, log_return
-from timegpt_assets.core.tables.forecasts import ANSWERS, OUTCOME, RAW_FORECASTS, SNAPSHOT_TIMES
+from timegpt_assets.core.tables.columns import (
+    BANDS,
+    BOOK,
+    BOOK_KEY,
+    DAY,
+    MONTH,
+    ORIGIN,
+    ORIGIN_KEY,
+    QUANTILES,
+    SOURCES,
+    SYMBOL,
+    log_return,
+)
+from timegpt_assets.core.tables.forecasts import ANSWERS, FORECAST_KEY, OUTCOME, RAW_FORECASTS, SNAPSHOT_TIMES
 
 _SCORES = {
     "abs_error": Column(pl.Float64, "|y - q50|"),
@@ -27,11 +39,11 @@ FORECAST_SCORES = Table(
     columns=DAY
     | SYMBOL
     | SNAPSHOT_TIMES
-    | SOURCES
+    | ORIGIN
     | OUTCOME
     | _SCORES
     | {"label_aligned": RAW_FORECASTS.columns["label_aligned"], "calibration": RAW_FORECASTS.columns["calibration"]},
-    key=("day", "symbol", "snapshot_ts"),
+    key=FORECAST_KEY,
     open=True,
 )
 
@@ -41,7 +53,7 @@ DAY_SCORES = Table(
     | {"sigma": ANSWERS.columns["sigma"]}
     | {q: log_return(f"{q} quantile") for q in QUANTILES}
     | {f"raw_{q}": log_return(f"{q} before calibration") for q in QUANTILES},
-    key=("day", "symbol", "snapshot_ts"),
+    key=FORECAST_KEY,
     open=True,
 )
 
@@ -98,7 +110,7 @@ FORECAST_DIAGNOSTICS = Table(
     name="forecast_diagnostics",
     columns=MONTH
     | SYMBOL
-    | SOURCES
+    | ORIGIN
     | {
         "stage": Column(pl.String, "raw or calibrated"),
         "n": Column(pl.Int64, "forecasts with an outcome"),
@@ -116,7 +128,7 @@ FORECAST_DIAGNOSTICS = Table(
     | _BANDS_SCORED
     | _DIFFERENCES
     | _DAY_BLOCK_ENDS,
-    key=("month", "symbol", *SOURCE_KEY, "stage"),
+    key=("month", "symbol", *ORIGIN_KEY, "stage"),
     open=True,
 )
 """``symbol`` is ``*`` for all symbols pooled."""
@@ -127,7 +139,7 @@ COVERAGE_REPORT = Table(
     columns=MONTH
     | SYMBOL
     | {"snapshot_time": Column(pl.String, "New York time of the snapshot, HH:MM; * for all")}
-    | SOURCES
+    | ORIGIN
     | {
         name: FORECAST_DIAGNOSTICS.columns[name]
         for name in ("stage", "n", "calibrated_share", "mae", "rmse", "pinball")
@@ -137,7 +149,7 @@ COVERAGE_REPORT = Table(
     | _COVERAGE_ENDS
     | _BANDS_SCORED
     | {name: _RELATIVE[name] for name in RELATIVE},
-    key=("month", "symbol", "snapshot_time", *SOURCE_KEY, "stage"),
+    key=("month", "symbol", "snapshot_time", *ORIGIN_KEY, "stage"),
 )
 """The month's own sessions; ``symbol`` is ``*`` for all symbols pooled."""
 
@@ -145,7 +157,7 @@ INTERVAL_WIDTHS = Table(
     name="interval_widths",
     columns=MONTH
     | SYMBOL
-    | SOURCES
+    | ORIGIN
     | {
         "stage": FORECAST_DIAGNOSTICS.columns["stage"],
         "decile": Column(pl.Int64, "tenth of the symbol's own volatilities at the snapshot, 1 the calmest"),
@@ -155,7 +167,7 @@ INTERVAL_WIDTHS = Table(
     }
     | _COVERAGES
     | _BANDS_SCORED,
-    key=("month", "symbol", *SOURCE_KEY, "stage", "decile"),
+    key=("month", "symbol", *ORIGIN_KEY, "stage", "decile"),
 )
 
 COVERAGE_DRIFT = Table(
@@ -163,7 +175,7 @@ COVERAGE_DRIFT = Table(
     columns=MONTH
     | DAY
     | SYMBOL
-    | SOURCES
+    | ORIGIN
     | {
         "stage": FORECAST_DIAGNOSTICS.columns["stage"],
         "level": Column(pl.Int64, "band, percent"),
@@ -173,14 +185,14 @@ COVERAGE_DRIFT = Table(
         "high": Column(pl.Float64, "upper end of the day-clustered 95 % interval", nullable=True),
         "alarm": Column(pl.Boolean, "too far from nominal, and told apart from it"),
     },
-    key=("day", "symbol", *SOURCE_KEY, "stage", "level"),
+    key=("day", "symbol", *ORIGIN_KEY, "stage", "level"),
 )
 
 PIT_RELIABILITY = Table(
     name="pit_reliability",
     columns=MONTH
     | SYMBOL
-    | SOURCES
+    | ORIGIN
     | {
         "stage": Column(pl.String, "raw or calibrated"),
         "quantile": Column(pl.Float64, "nominal probability"),
@@ -191,7 +203,7 @@ PIT_RELIABILITY = Table(
             pl.Float64, "p of all bin shares being nominal: Pearson's statistic against day-cluster samples", True
         ),
     },
-    key=("month", "symbol", *SOURCE_KEY, "stage", "quantile"),
+    key=("month", "symbol", *ORIGIN_KEY, "stage", "quantile"),
 )
 
 _TRADING = {
@@ -216,25 +228,26 @@ _TRADING = {
 
 TRADING_SCORES = Table(
     name="trading_scores",
-    columns=MONTH | SYMBOL | SOURCES | _TRADING,
-    key=("month", "symbol", *SOURCE_KEY),
+    columns=MONTH | SYMBOL | BOOK | SOURCES | _TRADING,
+    key=("month", "symbol", *BOOK_KEY),
     open=True,
 )
 COST_SENSITIVITY = Table(
     name="cost_sensitivity",
-    columns=MONTH | SOURCES | {"cost_multiplier": Column(pl.Float64, "costs times this")} | _TRADING,
-    key=("month", *SOURCE_KEY, "cost_multiplier"),
+    columns=MONTH | BOOK | SOURCES | {"cost_multiplier": Column(pl.Float64, "costs times this")} | _TRADING,
+    key=("month", *BOOK_KEY, "cost_multiplier"),
     open=True,
 )
 OOS_SUMMARY = Table(
     name="oos_summary",
     columns=MONTH
+    | BOOK
     | SOURCES
     | {
         "oos_start": Column(pl.Date, "gates.oos_start: sessions after it are out of sample"),
         "cost_multiplier": Column(pl.Float64, "costs times this"),
     }
     | _TRADING,
-    key=("month", *SOURCE_KEY, "cost_multiplier"),
+    key=("month", *BOOK_KEY, "cost_multiplier"),
     open=True,
 )

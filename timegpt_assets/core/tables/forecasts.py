@@ -1,5 +1,7 @@
 """Tables of the forecasts: what is asked when, what was answered, raw quantiles, outcomes."""
 
+from dataclasses import replace
+
 import polars as pl
 
 from timegpt_assets.core.schema import TIME, Column, Table
@@ -38,12 +40,17 @@ ANSWERS = Table(
     }
     | MADE_BY
     | SOURCES
-    | {"stale_input": Column(pl.Boolean, "the inputs have changed since the answer was asked")},
-    key=("day", "snapshot_ts", "symbol", "step"),
+    | {
+        "stale_input": Column(pl.Boolean, "the inputs have changed since the answer was asked"),
+        "host": Column(pl.String, "whose word it is, whatever trust was set to; null on this machine", nullable=True),
+    },
+    key=("day", "snapshot_ts", "symbol", "step", "forecaster"),
     open=True,
 )
-"""Further columns: lo_<level> and hi_<level> for each configured level, as answered, in scaled target units; ``host``
-of a hosted forecaster's answers: who was asked."""
+"""Further columns: lo_<level> and hi_<level> for each configured level, as answered, in scaled target units."""
+
+BASE_ANSWERS = replace(ANSWERS, name="base_answers")
+"""The same of the forecasters on this machine, every one of them."""
 
 FORECAST = (
     DAY
@@ -60,11 +67,13 @@ FORECAST = (
     | {
         "request_hash": ANSWERS.columns["request_hash"],
         "stale_input": ANSWERS.columns["stale_input"],
+        "host": ANSWERS.columns["host"],
         "label_aligned": Column(pl.Boolean, "the target's own horizon equals the forecast's; others never trade"),
         "crossings": Column(pl.Int64, "quantile pairs that crossed before the monotone projection"),
         "calibration": Column(pl.String, "method applied, or none"),
     }
 )
+FORECAST_KEY = ("day", "symbol", "snapshot_ts", "forecaster")
 # Every pair, not neighbours alone: a null between two quantiles would hide that they cross.
 ASCENDING = {
     f"{low}_le_{high}": (pl.col(low) <= pl.col(high)).fill_null(True)
@@ -73,7 +82,11 @@ ASCENDING = {
 }
 
 RAW_FORECASTS = Table(
-    name="raw_forecasts", columns=FORECAST, key=("day", "symbol", "snapshot_ts"), rules=ASCENDING, open=True
+    name="raw_forecasts",
+    columns=FORECAST,
+    key=FORECAST_KEY,
+    rules=ASCENDING,
+    open=True,
 )
 
 OUTCOME = {
@@ -82,5 +95,9 @@ OUTCOME = {
 }
 
 OUTCOMES = Table(
-    name="outcomes", columns=FORECAST | OUTCOME, key=("day", "symbol", "snapshot_ts"), rules=ASCENDING, open=True
+    name="outcomes",
+    columns=FORECAST | OUTCOME,
+    key=FORECAST_KEY,
+    rules=ASCENDING,
+    open=True,
 )

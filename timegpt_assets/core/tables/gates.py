@@ -3,7 +3,7 @@
 import polars as pl
 
 from timegpt_assets.core.schema import Column, Table
-from timegpt_assets.core.tables.columns import DAY, MONTH, SOURCE_KEY, SOURCES, SYMBOL
+from timegpt_assets.core.tables.columns import DAY, MONTH, ORIGIN, ORIGIN_KEY, SOURCES, SYMBOL
 
 INSUFFICIENT = "insufficient_observation"
 """The verdict, and the first word of a reason, where too little was seen to judge."""
@@ -23,18 +23,23 @@ SYMBOL_GATES = Table(
     name="symbol_gates",
     columns=DAY
     | SYMBOL
-    | SOURCES
+    | ORIGIN
     | _CRITERION
     | {
         "verdict": Column(pl.String, f"eligible, ineligible, {INSUFFICIENT}"),
         "bootstrap": Column(pl.String, f"what {INSUFFICIENT} means for trading: trade or block"),
     },
-    key=("day", "symbol", *SOURCE_KEY, "criterion"),
+    key=("day", "symbol", *ORIGIN_KEY, "criterion"),
 )
 
 GATES = Table(
     name="gates",
-    columns=MONTH | SYMBOL | SOURCES | _CRITERION | {"gate": Column(pl.String, "forecast_gate, trading_gate, ...")},
-    key=("month", "gate", "symbol", *SOURCE_KEY, "criterion"),
+    columns=MONTH
+    | SYMBOL
+    | {"forecaster": Column(pl.String, "whose forecasts, or whose book, are judged")}
+    | SOURCES
+    | _CRITERION
+    | {"gate": Column(pl.String, "forecast_gate, trading_gate, ...")},
+    key=("month", "gate", "symbol", *ORIGIN_KEY, "criterion"),
 )
 """``symbol`` is ``*`` where a criterion is about all symbols; sources are ``*`` where it is about all rows."""

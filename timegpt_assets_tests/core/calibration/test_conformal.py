@@ -18,12 +18,13 @@ from timegpt_assets.core.calibration import applied, methods, samples
 from timegpt_assets.core.calibration import models as fitted
 from timegpt_assets.core.calibration.methods import CalibrationSpec
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS
-from timegpt_assets.core.tables.columns import BANDS, QUANTILES
+from timegpt_assets.core.tables.columns import BANDS, MAKER_KEY, QUANTILES
 from timegpt_assets.core.tables.forecasts import OUTCOMES, RAW_FORECASTS
 
 DAY = date(2025, 2, 21)
 TIMES = ("10:00", "14:30")
 LEVELS = (50, 80, 95)
+RIDGE = ("ridge", "baseline", "ridge", "baseline")
 SETTINGS = {
     "method": "conformal",
     "window_days": 5,
@@ -62,6 +63,7 @@ def forecasts(
                     "horizon_min": 15,
                     "asked_at": _instant(day, clock),
                     "sigma": sigma,
+                    "forecaster": "ridge",
                     "backend": "baseline",
                     "model": "ridge",
                     "score_source": "baseline",
@@ -263,7 +265,7 @@ def answered_by(frame: pl.DataFrame, *, errors: float = 1.0, **maker: str) -> pl
     return frame.with_columns(y=wider, **{name: pl.lit(value) for name, value in maker.items()})
 
 
-OTHERS = [{"backend": "nixtla"}, {"model": "timegpt-1"}, {"score_source": "simulated"}]
+OTHERS = [{"forecaster": "zero"}, {"backend": "nixtla"}, {"model": "timegpt-1"}, {"score_source": "simulated"}]
 
 
 @pytest.mark.parametrize("other", OTHERS, ids=lambda other: next(iter(other)))
@@ -273,7 +275,7 @@ def test_every_maker_learns_from_its_own_outcomes_alone(other: dict[str, str], m
     strange = answered_by(own, errors=7.0, **other)
     alone, apart = models(own, method=method), models(strange, method=method)
     both = models(pl.concat([strange, own]), method=method)
-    mine = pl.col("backend").eq("baseline") & pl.col("model").eq("ridge") & pl.col("score_source").eq("baseline")
+    mine = pl.struct(MAKER_KEY) == pl.struct(**{n: pl.lit(v) for n, v in zip(MAKER_KEY, RIDGE, strict=True)})
     assert_frame_equal(both.filter(mine), alone)
     assert_frame_equal(both.filter(~mine), apart.filter(~mine))
     assert not both.filter(~mine)["half_width"].equals(alone["half_width"])
@@ -287,12 +289,14 @@ def test_every_maker_learns_from_its_own_outcomes_alone(other: dict[str, str], m
 
 
 def test_a_maker_without_outcomes_of_its_own_is_told_so_in_models_and_forecasts() -> None:
-    asked_now = ("nixtla", "timegpt-1", "model")
-    found = models(forecasts(_sessions(14), tuple("ABCDEF")), maker=asked_now)
+    asked_now = ("timegpt", "nixtla", "timegpt-1", "model")
+    found = models(forecasts(_sessions(14), tuple("ABCDEF")), makers=(RIDGE, asked_now))
     new = found.filter(backend="nixtla")
     assert set(new["calibration_reason"]) == {"insufficient_history: 0 outcomes in the window, 40 needed"}
     assert new.height == found.filter(backend="baseline").height
-    today = answered_by(forecasts([DAY]), backend="nixtla", model="timegpt-1", score_source="model")
+    today = answered_by(
+        forecasts([DAY]), forecaster="timegpt", backend="nixtla", model="timegpt-1", score_source="model"
+    )
     assert applied.calibrated(raw(today), found)["calibration_reason"].unique().to_list() == [
         "insufficient_history: 0 outcomes in the window, 40 needed"
     ]

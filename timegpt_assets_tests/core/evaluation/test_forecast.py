@@ -43,6 +43,7 @@ def forecasts(
                     "horizon_min": 15,
                     "asked_at": snapshot,
                     "sigma": 0.002,
+                    "forecaster": "ridge",
                     "backend": "baseline",
                     "model": "ridge",
                     "score_source": source,

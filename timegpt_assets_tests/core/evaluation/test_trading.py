@@ -10,15 +10,14 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.backtest.costs import PARTS
 from timegpt_assets.core.evaluation import trading
 from timegpt_assets.core.tables.backtest import PORTFOLIO
 
 AS_OF = date(2025, 2, 21)
 ACCOUNT = trading.Account(capital=1000.0, symbols=("AAA", "BBB"), annualization_days=252)
 DAYS = [calendar.shifted(AS_OF, -back) for back in range(4, -1, -1)]
-LIVE = {"score_source": "model", "run_source": "prod", "data_regime": "prod_live"}
-SMOKE = {"score_source": "baseline", "run_source": "smoke", "data_regime": "maintenance_replay"}
+LIVE = {"book": "timegpt", "score_source": "model", "run_source": "prod", "data_regime": "prod_live"}
+SMOKE = {"book": "timegpt", "score_source": "baseline", "run_source": "smoke", "data_regime": "maintenance_replay"}
 
 
 def portfolio(*rows: Mapping[str, Any]) -> pl.DataFrame:
@@ -30,14 +29,12 @@ def portfolio(*rows: Mapping[str, Any]) -> pl.DataFrame:
             "day": day, "symbol": "AAA", "snapshot_ts": entry - timedelta(minutes=1), "entry_ts": entry,
             "target_ts": entry + timedelta(minutes=14), "entry_price": 100.0, "exit_ts": entry + timedelta(minutes=14),
             "exit_price": 100.0, "side": 1, "size": 1.0, "quantity": 10.0, "gross_pnl": 0.0, "cost": 0.0, "ev": 0.001,
-            "sigma": 0.002,
-            "sigma_column": "sigma_60m", "entry_reason": "enhancement", "exit_reason": "forecast_ts",
-            "eligibility": "eligible", "liquidity": "normal",
-            "admitted": True, "refused_by": "",
+            "sigma": 0.002, "entry_reason": "enhancement", "exit_reason": "forecast_ts", "eligibility": "eligible",
+            "liquidity": "normal",
+            "admitted": True, "refused_by": "", "forecaster": "timegpt",
         }  # fmt: skip
         merged = base | LIVE | dict(row)
-        parts = dict.fromkeys(PARTS, merged["cost"] / len(PARTS))
-        full.append(merged | parts | {"net_pnl": merged["gross_pnl"] - merged["cost"]})
+        full.append(merged | {"net_pnl": merged["gross_pnl"] - merged["cost"]})
     return PORTFOLIO.conformed(pl.DataFrame(full, schema=PORTFOLIO.schema))
 
 

@@ -74,12 +74,14 @@ def answered(steps: int = 15, *, seed: int = 3, scale: float = 1.0) -> pl.DataFr
             asked_at=pl.lit(ASKED_AT, pl.Datetime("us", "UTC")),
             sigma=pl.lit(4e-3),
             target_scale=pl.lit(1.0 / scale),
+            forecaster=pl.lit("ridge"),
             backend=pl.lit("baseline"),
             model=pl.lit("ridge"),
             score_source=pl.lit("baseline"),
             run_source=pl.lit("smoke"),
             data_regime=pl.lit("maintenance_replay"),
             stale_input=pl.lit(False),
+            host=pl.lit(None, dtype=pl.String),
         )
     )
 

@@ -25,6 +25,7 @@ from timegpt_assets.core.tables.gates import GATES
 DAY = date(2025, 2, 21)
 MONTH = {"month": "2025-02", "as_of": date(2025, 2, 28)}
 SMOKE = {"score_source": "baseline", "run_source": "smoke", "data_regime": "maintenance_replay"}
+SEATED = ("timegpt",)
 ELIGIBILITY = gates.Eligibility(
     lookback_sessions=60,
     min_forecasts=200,
@@ -87,7 +88,7 @@ def scores(
                     "y": y, "y_last": last, "abs_error": abs(error), "sq_error": error**2,
                     "abs_error_last": abs(y - last), "sq_error_last": (y - last) ** 2, "abs_error_zero": abs(y),
                     "pinball": abs(error) / 2, "raw_pinball": abs(error) / 2, "label_aligned": True,
-                    "calibration": "conformal",
+                    "calibration": "conformal", "forecaster": "timegpt",
                     **{f"{p}covered_{level}": covered for p in ("", "raw_") for level in (50, 80, 95)},
                 }
                 | sources
@@ -178,6 +179,7 @@ def diagnostics(
     rows = []
     for symbol in symbols:
         row: dict[str, Any] = {
+            "forecaster": "timegpt",
             "symbol": symbol, "stage": "calibrated", "n": n, "calibrated_share": 1.0, "mae": 0.001, "rmse": 0.002,
             "pinball": 0.0005, "coverage_50": 0.51, "coverage_50_low": 0.48, "coverage_50_high": 0.54,
             "pit_deviation": 0.01,
@@ -189,7 +191,7 @@ def diagnostics(
 
 
 def forecast_rows(frame: pl.DataFrame, symbols: Sequence[str] = ("AAA", "BBB")) -> pl.DataFrame:
-    return gates.forecast_gate(frame, **MONTH, symbols=symbols, gate=FORECAST, promotion=PROMOTION)  # type: ignore[arg-type]
+    return gates.forecast_gate(frame, **MONTH, symbols=symbols, forecasters=SEATED, gate=FORECAST, promotion=PROMOTION)  # type: ignore[arg-type]
 
 
 def failures(frame: pl.DataFrame) -> set[tuple[str, str, str]]:
@@ -240,6 +242,7 @@ def test_coverage_passes_within_the_tolerance_or_when_nominal_lies_in_its_interv
 
 def figures(table: Any, *, sources: Mapping[str, str] = gates.LIVE, days: int = 60, **changes: Any) -> pl.DataFrame:
     row: dict[str, Any] = {
+        "book": "timegpt",
         "symbol": "*", "observation_days": days, "trades": 100, "signals": 110, "reject_rate": 0.1, "hit_rate": 0.5,
         "gross_pnl": 200.0, "cost": 50.0, "net_pnl": 150.0, "max_drawdown": 0.01, "sharpe_daily": 0.8,
         "sharpe_method": "daily_agg_v1", "vol_floor_applied": False, "oos_start": date(2025, 1, 1),
@@ -261,6 +264,7 @@ def trading_rows(
         figures(COST_SENSITIVITY) if stressed is None else stressed,
         figures(OOS_SUMMARY) if oos is None else oos,
         **MONTH,  # type: ignore[arg-type]
+        books=SEATED,
         completed_runs=runs,
         gate=TRADING,
         promotion=promotion,
@@ -339,7 +343,7 @@ def test_a_cost_multiplier_that_was_not_computed_is_an_error_with_the_remedy() -
 
 
 def promoted(forecast: pl.DataFrame, trading: pl.DataFrame) -> dict[str, bool]:
-    frame = gates.promotion(forecast, trading, **MONTH)  # type: ignore[arg-type]
+    frame = gates.promotion(forecast, trading, **MONTH, champion="timegpt")  # type: ignore[arg-type]
     return dict(frame.select("symbol", "passed").iter_rows())
 
 
@@ -350,10 +354,10 @@ def test_promotion_needs_the_account_and_the_symbol() -> None:
     assert promoted(weak, trading_rows()) == {"*": True, "AAA": True, "BBB": False}
     poor = trading_rows(figures(TRADING_SCORES, hit_rate=0.47))
     assert promoted(good, poor) == {"*": False, "AAA": False, "BBB": False}
-    withheld = gates.promotion(good, good, **MONTH, withheld="not here")  # type: ignore[arg-type]
+    withheld = gates.promotion(good, good, **MONTH, champion="timegpt", withheld="not here")  # type: ignore[arg-type]
     assert not withheld["passed"].any(), "whatever passed"
     assert set(withheld["reason"]) == {"not here"}
-    reason = gates.promotion(good, poor, **MONTH)["reason"]  # type: ignore[arg-type]
+    reason = gates.promotion(good, poor, **MONTH, champion="timegpt")["reason"]  # type: ignore[arg-type]
     assert set(reason) == {"not passed: trading_gate.hit_rate"}
 
 

@@ -24,7 +24,13 @@ from timegpt_assets.core.tables.gates import GATES
 
 DAY = date(2024, 3, 14)
 SNAPSHOTS = (30, 60, 150, 240, 330)
-SOURCE = {"score_source": "baseline", "run_source": "smoke", "data_regime": "maintenance_replay"}
+SOURCE = {
+    "forecaster": "ridge",
+    "book": "live",
+    "score_source": "baseline",
+    "run_source": "smoke",
+    "data_regime": "maintenance_replay",
+}
 PROBABILITIES = dict(zip(QUANTILES, (-1.96, -1.282, -0.674, 0.0, 0.674, 1.282, 1.96), strict=True))
 _BLANK = {pl.String: "", pl.Boolean: False, pl.Int64: 0, pl.Float64: 0.0}
 

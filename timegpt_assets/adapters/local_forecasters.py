@@ -1,4 +1,4 @@
-"""The local forecaster behind the same seam as TimeGPT: honest arithmetic on earlier days, free, marked baseline."""
+"""The forecasters on this machine, side by side: honest arithmetic on earlier days, free, marked baseline."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,18 +13,20 @@ from timegpt_assets.core.schema import TIME
 
 
 @dataclass(frozen=True, kw_only=True)
-class Baseline:
+class LocalForecasters:
     """Answers by a ridge mean and rolling quantiles of its residuals; asks nobody, so nothing is cached or paid.
 
     ``asked_at`` is the snapshot itself: the same inputs give the same bytes whenever they are computed.
     """
 
+    names: tuple[str, ...]
     levels: tuple[int, ...]
     spec: RidgeSpec
     run_source: str
 
-    def answers(self, frames: Sequence[Frame], *, budget_run_id: str, reask: bool = False) -> ForecastResult:
-        """Return ANSWERS rows of one day's frames."""
+    def answers(self, frames: Sequence[Frame]) -> ForecastResult:
+        """Return BASE_ANSWERS rows of one day's frames, every forecaster's."""
+        frames = frames if MODEL in self.names else ()
         rows = baselines.answers(frames, self.spec, levels=self.levels)
         refused = baselines.refusals(frames, self.spec)
         moments = [self._moment(frame) for frame in frames]
@@ -46,10 +48,12 @@ class Baseline:
     def _marked(self, rows: pl.DataFrame) -> pl.DataFrame:
         return rows.with_columns(
             asked_at=pl.col("snapshot_ts"),
+            forecaster=pl.lit(MODEL),
             backend=pl.lit(BACKEND),
             model=pl.lit(MODEL),
             score_source=pl.lit(BACKEND),
             run_source=pl.lit(self.run_source),
             data_regime=pl.lit("maintenance_replay"),
             stale_input=pl.lit(False),
+            host=pl.lit(None, dtype=pl.String),
         )
