@@ -159,3 +159,54 @@ def test_ten_years_of_sessions_take_little_time_once_the_calendar_is_read() -> N
 def test_importing_the_calendar_reads_nothing() -> None:
     script = "import sys, timegpt_assets.core.calendar; sys.exit('exchange_calendars' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_the_calendar_covers_2000_to_2035() -> None:
+    for day in (date(2000, 1, 1), date(2035, 12, 31)):
+        assert len(calendar.sessions(day, day)) == (day.year == 2035), "the last one is a Monday"
+    for day in (date(1999, 12, 31), date(2036, 1, 1)):
+        with pytest.raises(calendar.OutsideCalendar, match=r"2000-01-01\.\.2035-12-31"):
+            calendar.sessions(day, day)
+    first, last = calendar.month_sessions("2000-01")[0], calendar.month_sessions("2035-12")[-1]
+    assert (first, last) == (date(2000, 1, 3), date(2035, 12, 31))
+    assert calendar.shifted(calendar.shifted(first, 1), -1) == first
+
+
+@pytest.mark.parametrize(
+    ("month", "first", "last"),
+    [
+        ("2025-01", date(2025, 1, 2), date(2025, 1, 31)),
+        ("2025-02", date(2025, 2, 3), date(2025, 2, 28)),
+        ("2024-12", date(2024, 12, 2), date(2024, 12, 31)),
+        ("2025-04", date(2025, 4, 1), date(2025, 4, 30)),
+    ],
+)
+def test_a_month_has_its_own_sessions_from_the_first_to_the_last(month: str, first: date, last: date) -> None:
+    days = calendar.month_sessions(month)
+    assert (days[0], days[-1]) == (first, last)
+
+
+def test_the_sessions_beside_a_day_without_one_are_named_and_no_others() -> None:
+    with pytest.raises(NotASession, match="Nearest sessions: 2025-01-08 and 2025-01-10; ask"):
+        calendar.session(date(2025, 1, 9))
+    with pytest.raises(NotASession, match="Nearest sessions: 2000-01-03; ask"):
+        calendar.session(date(2000, 1, 1))
+
+
+def test_the_newest_closed_session_is_the_days_own_from_its_close_on() -> None:
+    close = calendar.session(date(2025, 1, 10)).close
+    assert calendar.last_closed_session(close) == date(2025, 1, 10)
+    assert calendar.last_closed_session(close - timedelta(seconds=1)) == date(2025, 1, 8)
+    assert calendar.last_closed_session(datetime(2001, 9, 16, tzinfo=UTC)) == date(2001, 9, 10)
+
+
+def test_a_session_that_is_still_open_is_refused_by_name() -> None:
+    close = calendar.session(date(2025, 1, 10)).close
+    calendar.refuse_open([date(2025, 1, 10)], close)
+    with pytest.raises(calendar.StillOpen, match=r"session of 2025-01-10 has not closed yet\. Ask for 2025-01-08"):
+        calendar.refuse_open([date(2025, 1, 13), date(2025, 1, 10), date(2025, 1, 8)], close - timedelta(seconds=1))
+
+
+def test_a_deadline_is_the_close_so_many_sessions_later() -> None:
+    assert calendar.deadline(date(2025, 1, 8), 1) == calendar.session(date(2025, 1, 10)).close
+    assert calendar.deadline(date(2025, 1, 8), 0) == calendar.session(date(2025, 1, 8)).close

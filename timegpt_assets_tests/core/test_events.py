@@ -1,13 +1,23 @@
 """What the event calendar must say: the right days, the right windows, and no event that is silently unknown."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timegpt_assets.core.events import EventCalendar, UnknownEvent, no_trade_windows, skip_days, skip_reason
+from timegpt_assets.core import calendar
+from timegpt_assets.core.events import (
+    EARNINGS,
+    EventCalendar,
+    UnknownEvent,
+    no_trade_windows,
+    skip_days,
+    skip_reason,
+    with_dates,
+    with_earnings,
+)
 
 FOMC, CPI = date(2025, 1, 29), date(2025, 1, 15)
 CALENDAR = EventCalendar(
@@ -71,3 +81,51 @@ def test_no_trade_windows_surround_each_time_and_are_sorted_by_start() -> None:
         ("event_fomc", datetime(2025, 1, 29, 18, 50, tzinfo=UTC), datetime(2025, 1, 29, 19, 10, tzinfo=UTC)),
     ]
     assert no_trade_windows(EventCalendar({"event_fomc": (FOMC,)}), buffer_min=1).is_empty()
+
+
+def test_further_dates_join_an_event_and_one_that_is_there_keeps_its_time() -> None:
+    further = {"event_fomc": [(FOMC, time(9, 0)), (date(2025, 3, 19), time(14, 0))], "event_nfp": [(CPI, None)]}
+    found = with_dates(CALENDAR, further)
+    assert found.days["event_fomc"] == (FOMC, date(2025, 3, 19))
+    assert found.times["event_fomc"] == (*CALENDAR.times["event_fomc"], datetime(2025, 3, 19, 18, 0, tzinfo=UTC))
+    assert found.days["event_nfp"] == (CPI,)
+    assert "event_nfp" not in found.times, "no time is known of it"
+    assert (found.days["event_cpi"], found.times["event_cpi"]) == (
+        CALENDAR.days["event_cpi"],
+        CALENDAR.times["event_cpi"],
+    )
+    timed = with_dates(EventCalendar({}), {"event_nfp": [(date(2025, 1, 10), time(8, 30))]})
+    assert timed.times == {"event_nfp": (datetime(2025, 1, 10, 13, 30, tzinfo=UTC),)}
+    assert with_dates(CALENDAR, {"event_cpi": [(date(2025, 3, 12), None)]}).times == CALENDAR.times
+
+
+@pytest.mark.parametrize(
+    ("day", "after_close", "concerned"),
+    [
+        (date(2025, 1, 29), False, (date(2025, 1, 29),)),
+        (date(2025, 1, 29), True, (date(2025, 1, 29), date(2025, 1, 30))),
+        (date(2025, 1, 31), True, (date(2025, 1, 31), date(2025, 2, 3))),
+        # A Saturday's report is the next session's, whenever in the day it came.
+        (date(2025, 2, 1), False, (date(2025, 2, 3),)),
+        (date(2025, 2, 1), True, (date(2025, 2, 3),)),
+        # The longest closure: September 2001, reported on the tenth after the close.
+        (date(2001, 9, 10), True, (date(2001, 9, 10), date(2001, 9, 17))),
+    ],
+)
+def test_earnings_concern_their_session_and_after_the_close_the_next_one(
+    day: date, after_close: bool, concerned: tuple[date, ...]
+) -> None:
+    found = with_earnings(CALENDAR, [("AAPL", day, after_close)])
+    assert found.symbols == {EARNINGS: {"AAPL": concerned}}
+    assert (found.days, found.times) == (CALENDAR.days, CALENDAR.times)
+
+
+def test_earnings_of_a_symbol_are_gathered_sorted_and_those_outside_the_calendar_left_out() -> None:
+    last = calendar.LAST_DAY - timedelta(days=14)
+    reports = [("B", date(2025, 4, 2), False), ("A", date(2025, 4, 2), False), ("A", date(2025, 4, 1), True),
+               ("C", last, False), ("D", date(1999, 12, 31), False), ("E", last - timedelta(days=1), False),
+               ("F", calendar.FIRST_DAY, False)]  # fmt: skip
+    found = with_earnings(EventCalendar({}), reports).symbols[EARNINGS]
+    assert list(found) == ["A", "B", "E", "F"]
+    assert found["A"] == (date(2025, 4, 1), date(2025, 4, 2))
+    assert found["F"] == (date(2000, 1, 3),)

@@ -174,3 +174,94 @@ def test_where_outcomes_of_a_day_hang_together_uniformity_is_not_fooled_and_the_
     p = significance.uniformity(rng.multinomial(50, [0.15, 0.4, 0.45], size=25).astype(float), SHARES, draws=200)
     assert p is not None
     assert p < 0.05
+
+
+def test_ends_of_intervals_equal_a_pencils() -> None:
+    z = stats.norm.ppf(0.975)
+    top, bottom = np.array([1.0, 3.0, 2.0]), np.array([2.0, 2.0, 4.0])
+    found = significance.ratio(top, bottom)  # 6 / 8, residuals -0.5, 1.5, -1
+    half = z * ((0.25 + 2.25 + 1.0) * 3 / 2) ** 0.5 / 8
+    assert (found.value, found.low, found.high) == pytest.approx((0.75, 0.75 - half, 0.75 + half))
+    found = significance.total(np.array([1.0, 2.0, 6.0]))  # deviation from their mean of 3: -2, -1, 3
+    half = z * (14 / 2) ** 0.5 * 3**0.5
+    assert (found.value, found.low, found.high) == pytest.approx((9.0, 9.0 - half, 9.0 + half))
+    found = significance.sharpe(np.array([1.0, 2.0, 6.0]), periods=4)
+    step = 3 / 7**0.5
+    half = z * ((1 + step**2 / 2) / 3) ** 0.5
+    assert (found.value, found.low, found.high) == pytest.approx((2 * step, 2 * (step - half), 2 * (step + half)))
+
+
+def test_two_days_have_an_interval_and_one_has_none() -> None:
+    one, two = np.array([1.0]), np.array([1.0, 2.0])
+    assert significance.total(one) == significance.Estimate(1.0)
+    assert significance.total(two).low is not None
+    assert significance.ratio(two, np.array([1.0, 1.0])).low is not None
+    assert significance.ratio(two, np.array([0.0, 0.5])).value == 6.0
+    assert significance.ratio(np.array([]), np.array([])) == significance.Estimate()
+    assert significance.sharpe(two, periods=1).low is not None
+    assert significance.dm_statistic(one, 2 * one) is None
+    assert significance.dm_statistic(two, np.zeros(2)) is not None
+
+
+def test_ends_of_shares_stay_within_none_and_all() -> None:
+    for n in range(1, 40):
+        none, every = significance.share(0, n), significance.share(n, n)
+        assert none.low == pytest.approx(0.0, abs=1e-12)
+        assert every.high == pytest.approx(1.0, abs=1e-12)
+        assert (none.low or 0.0) >= 0.0
+        assert (every.high or 1.0) <= 1.0
+        assert none.high == pytest.approx(1 - (every.low or 0.0))
+
+
+def test_the_statistic_of_a_few_days_by_hand() -> None:
+    losses, reference = np.array([1.0, 2.0, 2.0, 4.0]), np.array([2.0, 2.0, 5.0, 5.0])
+    # Differences -1, 0, -3, -1: mean -1.25, squares around it 4.75, neighbours' products -0.3125 - 2.1875 - 0.4375.
+    around = [4.75, (0.25 * 1.25 + 1.25 * -1.75 + -1.75 * 0.25)]
+    variance = around[0] / 4 + 2 * 0.5 * around[1] / 4
+    by_hand = -1.25 / (variance / 4) ** 0.5 * (3 / 4) ** 0.5
+    assert significance.dm_statistic(losses, reference, lags=1) == pytest.approx(by_hand)
+    assert significance.newey_west_lags(4) == 1
+    assert significance.dm_statistic(losses, reference) == pytest.approx(by_hand)
+    assert significance.diebold_mariano(losses, reference) == pytest.approx(stats.t.cdf(by_hand, 3))
+
+
+def test_more_lags_than_days_are_those_there_are() -> None:
+    values = np.array([1.0, 4.0, 2.0])
+    products = {1: (-4 / 3) * (5 / 3) + (5 / 3) * (-1 / 3), 2: (-4 / 3) * (-1 / 3)}
+    expected = ((16 + 25 + 1) / 9 + 2 * sum((1 - lag / 10) * product for lag, product in products.items())) / 3
+    assert significance.long_run_variance(values, lags=9) == pytest.approx(expected)
+
+
+def test_clusters_are_of_neighbours_wrap_around_and_fill_each_sample_with_as_many_days() -> None:
+    clusters = significance.day_clusters(7, draws=300, cluster_days=3)
+    assert set(clusters.sum(axis=1)) == {7.0}
+    # Three starts: two whole clusters and the first day of a third.
+    starts = np.random.default_rng(7).integers(0, 7, size=(300, 3))
+    for sample, drawn in zip(clusters, starts, strict=True):
+        days = [(start + n) % 7 for start in drawn for n in range(3)][:7]
+        assert sample.tolist() == np.bincount(days, minlength=7).tolist()
+    alone = significance.day_clusters(3, draws=2_000)
+    assert alone.shape == (2_000, 3)
+    assert alone.mean(axis=0) == pytest.approx([1.0, 1.0, 1.0], abs=0.1)
+    assert alone.max() == 3.0
+
+
+def test_the_ends_are_the_points_of_the_samples_that_have_a_ratio() -> None:
+    top, bottom = np.array([0.0, 1.0, 5.0, 2.0]), np.array([0.0, 2.0, 5.0, 3.0])
+    weights = significance.day_clusters(4, draws=500)
+    sampled = [sum(w * top) / sum(w * bottom) for w in weights if sum(w * bottom) > 0]
+    assert len(sampled) < 500
+    found = significance.bootstrap(top, bottom, draws=500)
+    assert (found.value, found.low, found.high) == pytest.approx((0.8, *np.quantile(sampled, [0.025, 0.975])))
+    assert significance.bootstrap(top, np.zeros(4), draws=10) == significance.Estimate()
+    assert significance.bootstrap(np.array([]), np.array([]), draws=10) == significance.Estimate()
+    assert significance.bootstrap(top[:2], bottom[2:], draws=10).low is not None
+
+
+def test_five_expected_in_the_smallest_bin_are_enough() -> None:
+    daily = np.array([[2.0, 10.0, 13.0], [3.0, 10.0, 12.0]])  # 50 outcomes, a tenth of them in the first bin
+    p = significance.uniformity(daily, SHARES, draws=100)
+    assert p is not None
+    assert p > 0.5
+    far = significance.uniformity(daily[:, ::-1], SHARES, draws=100)
+    assert far == pytest.approx(1 / 101), "what was seen counts as a draw"

@@ -230,3 +230,42 @@ def test_nothing_scored_gives_empty_tables() -> None:
     assert found(empty).is_empty()
     assert forecast.reliability(empty, **WINDOW, draws=100).is_empty()
     assert forecast.scores(FORECASTS.empty(), LABELS.empty(), target=TARGET).is_empty()
+
+
+def test_reliability_draws_each_session_alone_unless_told_otherwise() -> None:
+    frame, window = scored(days(52)), WINDOW | {"lookback_sessions": 52, "draws": 100}
+    near = np.random.default_rng(2).normal(0, 0.0015, frame.height)  # the stored quantiles are about those of this
+    frame = frame.with_columns(y=pl.col("q50") + pl.Series(near))
+    alone, pairs = (forecast.reliability(frame, **window, cluster_days=n)["uniform_p"].to_list() for n in (1, 2))  # type: ignore[arg-type]
+    assert forecast.reliability(frame, **window)["uniform_p"].to_list() == alone != pairs  # type: ignore[arg-type]
+
+
+def test_a_summary_of_nothing_has_no_means() -> None:
+    row = forecast.summary(forecast.with_references(DAY_SCORES.empty(), climatology_days=3), "calibrated")
+    assert (row["n"], row["calibrated_share"], row["coverage_50"], row["pit_deviation"]) == (0, 0.0, None, None)
+    assert (row["rmae"], row["rmae_n"], row["rmae_p"]) == (None, 0, None)
+    assert np.isnan([row["mae"], row["rmse"], row["pinball"]]).all()
+
+
+def test_the_root_of_a_negative_end_is_zero() -> None:
+    """The normal interval of a ratio of squares can reach below zero; of nothing there is none."""
+    own = forecast.with_references(scored(days(6)), climatology_days=3)
+    skewed = own.with_columns(sq_error=pl.when(pl.col("day") == AS_OF).then(pl.lit(1.0)).otherwise(0.0))
+    row = forecast.summary(skewed, "calibrated")
+    assert row["rrmse_zero_low"] == 0.0
+    assert row["rrmse_zero"] == pytest.approx((skewed["sq_error"].sum() / skewed["sq_error_zero"].sum()) ** 0.5)
+
+
+def test_a_window_is_as_many_sessions_as_asked_and_ends_with_its_day() -> None:
+    frame = scored(days(5, last=calendar.shifted(AS_OF, 1)))
+    assert forecast.window(frame, AS_OF, 3)["day"].unique().sort().to_list() == days(3)
+    assert forecast.window(frame, AS_OF, 1)["day"].unique().to_list() == [AS_OF]
+
+
+def test_climatology_of_squares_is_of_the_median_too() -> None:
+    frame = forecast.with_references(scored(days(4), symbols=("AAA",)), climatology_days=3).drop_nulls(
+        "sq_error_climatology"
+    )
+    assert frame.height == 2
+    assert frame["sq_error_climatology"].to_list() == pytest.approx((frame["abs_error_climatology"] ** 2).to_list())
+    assert frame["sq_error_zero"].to_list() == pytest.approx((frame["y"] ** 2).to_list())

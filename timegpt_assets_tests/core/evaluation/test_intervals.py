@@ -134,3 +134,40 @@ def test_nothing_scored_gives_empty_band_tables() -> None:
     assert intervals.coverage_report(empty, **MONTH, climatology_days=3).is_empty()
     assert intervals.widths(empty, **WINDOW).is_empty()
     assert intervals.drift(empty, **MONTH, sessions=5, tolerance=0.03).is_empty()
+
+
+def covered(hits: list[int], sessions: list[date]) -> pl.DataFrame:
+    """Return DAY_SCORES of four forecasts a session, of which so many are covered by every band."""
+    frame = scored(sessions).with_columns(nth=pl.int_range(pl.len()).over("day"))
+    told = pl.DataFrame({"day": sessions, "hits": hits}, schema_overrides={"day": pl.Date})
+    is_hit = (pl.col("nth") < pl.col("hits")).alias
+    return frame.join(told, on="day").with_columns(is_hit(f"covered_{level}") for level in BANDS).drop("nth", "hits")
+
+
+def drifted(frame: pl.DataFrame, tolerance: float, sessions: int = 4) -> list[tuple[date, float, bool]]:
+    found = intervals.drift(frame, **MONTH, sessions=sessions, tolerance=tolerance).filter(symbol="*", level=50)
+    return found.select("day", "coverage", "alarm").rows()
+
+
+def test_the_alarm_needs_distance_beyond_the_tolerance_and_nominal_outside_the_interval() -> None:
+    sessions = days(4)
+    narrow = covered([3, 3, 3, 3], sessions)  # 75 % on each day: an interval without width
+    assert drifted(narrow, 0.24) == [(AS_OF, 0.75, True)]
+    assert drifted(narrow, 0.25) == [(AS_OF, 0.75, False)]
+    assert drifted(covered([4, 0, 4, 4], sessions), 0.2) == [(AS_OF, 0.75, False)]
+    assert drifted(covered([1, 1, 1, 1], sessions), 0.24) == [(AS_OF, 0.25, True)]
+
+
+def test_sessions_too_old_are_no_recent_coverage() -> None:
+    last, hits = days(3), [3, 3, 3, 3]
+    assert drifted(covered(hits, [days(8)[0], *last]), 0.2) != []
+    assert drifted(covered(hits, [days(9)[0], *last]), 0.2) == []
+
+
+def test_a_width_counts_what_a_symbol_would_have_lost_without_a_forecast() -> None:
+    frame = scored(days(10))
+    row = intervals.widths(frame, **WINDOW).filter(symbol="AAA", stage="raw", decile=1).row(0, named=True)
+    own = frame.filter(symbol="AAA").head(row["n"])  # sigma is level: ties keep their order
+    assert row["n"] == 2
+    assert row["mae_zero"] == pytest.approx(own["y"].abs().mean())
+    assert row["coverage_95"] == pytest.approx(own["raw_covered_95"].mean())

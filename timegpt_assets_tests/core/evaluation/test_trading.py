@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -155,3 +156,28 @@ def test_the_order_of_rows_changes_nothing() -> None:
     shuffled = ROWS.sample(fraction=1, shuffle=True, seed=2)
     assert_frame_equal(scores(shuffled), scores())
     assert scores(account=replace(ACCOUNT, symbols=("BBB", "AAA"))).equals(scores())
+
+
+def test_a_trade_that_earns_nothing_is_no_hit_and_capital_is_each_symbols_once() -> None:
+    rows = portfolio({"day": DAYS[0], "gross_pnl": 10.0}, {"day": DAYS[1]}, {"day": DAYS[2], "gross_pnl": -2.0})
+    row = scores(rows, account=replace(ACCOUNT, symbols=("AAA", "AAA"))).filter(symbol="*").row(0, named=True)
+    assert (row["hit_rate"], row["max_drawdown"]) == (pytest.approx(1 / 3), pytest.approx(0.002))
+    assert row["sharpe_step_raw"] == pytest.approx(
+        (8 / 3) / (((22 / 3) ** 2 + (8 / 3) ** 2 + (14 / 3) ** 2) / 2) ** 0.5
+    )
+
+
+def test_the_start_is_a_peak_of_zero() -> None:
+    assert trading.max_drawdown(np.array([-0.01, -0.02, 0.05, -0.01])) == pytest.approx(0.03)
+    assert trading.max_drawdown(np.array([0.01, 0.02])) == 0.0
+    assert trading.max_drawdown(np.array([])) == 0.0
+
+
+def test_a_silent_day_counts_for_a_triple_between_its_own_days_only() -> None:
+    def observed(*days: date) -> int:
+        row = scores(portfolio(), asked(dict.fromkeys(days, LIVE)), sessions=DAYS).filter(symbol="*")
+        return int(row["observation_days"].item())
+
+    assert observed(DAYS[1], DAYS[3]) == 3
+    assert observed(DAYS[1], DAYS[2]) == 2
+    assert observed(DAYS[4]) == 1

@@ -367,3 +367,57 @@ def test_nothing_measured_promotes_nothing() -> None:
     assert not empty["passed"].any()
     assert promoted(empty, nothing) == {"*": False, "AAA": False, "BBB": False}
     assert promoted(GATES.empty(), GATES.empty()) == {"*": False}
+
+
+def test_a_verdict_counts_what_passed_of_all() -> None:
+    frame = judged(scores(sessions(60), skill=0.0)).filter(symbol="AAA")
+    of_criteria, verdict = frame.filter(pl.col("criterion") != "eligibility"), frame.filter(criterion="eligibility")
+    assert verdict.select("value", "threshold", "n").row(0) == (of_criteria["passed"].sum(), 7.0, 300)
+    assert 0 < of_criteria["passed"].sum() < 7
+    of_symbol = gates.promotion(forecast_rows(diagnostics("AAA", "*")), trading_rows(), **MONTH)  # type: ignore[arg-type]
+    account, seen = of_symbol.filter(symbol="*").row(0, named=True), of_symbol.filter(symbol="AAA").row(0, named=True)
+    failed = len(failures(forecast_rows(diagnostics("AAA", "*"), ("AAA",)))) + 2  # both medians
+    assert (account["threshold"], account["value"]) == (account["n"], account["n"] - failed)
+    assert (seen["n"] - account["n"], seen["value"] - account["value"]) == (3, 3)
+
+
+def test_what_was_never_seen_counts_nothing() -> None:
+    unseen = judged(scores(sessions(60)), symbols=("ZZZ",)).row(0, named=True)
+    assert (unseen["n"], unseen["threshold"]) == (0, 200.0)
+    nothing = trading_rows(TRADING_SCORES.empty(), COST_SENSITIVITY.empty(), OOS_SUMMARY.empty())
+    assert set(nothing.filter(pl.col("criterion") != "completed_runs")["n"]) == {0}
+    medians = pl.col("criterion").str.starts_with("median_")
+    assert set(forecast_rows(diagnostics("AAA", "*")).filter(medians)["n"]) == {0}, "BBB is the one seen least"
+    assert set(forecast_rows(diagnostics("*"), ()).filter(medians)["n"]) == {0}
+    assert set(forecast_rows(FORECAST_DIAGNOSTICS.empty())["n"]) == {0, 2}, "two symbols are asked of"
+
+
+def test_one_symbol_that_passes_is_enough_for_the_gate() -> None:
+    one = forecast_rows(pl.concat([diagnostics("AAA", "*"), diagnostics("BBB", rmae=0.99)]))
+    assert one.filter(criterion="symbols_passed").select("value", "threshold", "n", "passed").row(0) == (1, 1, 2, True)
+    alone = forecast_rows(diagnostics("AAA", "*"), ("AAA",))
+    assert alone.filter(criterion="symbols_passed")["passed"].item()
+
+
+def test_a_median_is_undefined_when_one_symbol_has_no_value() -> None:
+    frame = forecast_rows(pl.concat([diagnostics("AAA", "*"), diagnostics("BBB", pit_deviation=None)]))
+    assert frame.filter(criterion="median_pit_deviation")["reason"].item().startswith("median_pit_deviation is undefi")
+    two = forecast_rows(pl.concat([diagnostics("AAA", "*", rmae=0.5), diagnostics("BBB", rmae=0.7)]))
+    assert two.filter(criterion="median_rmae")["value"].item() == pytest.approx(0.6)
+
+
+def test_a_reference_is_beaten_below_one_and_climatology_by_any_forecast_that_has_one() -> None:
+    equal = forecast_rows(diagnostics("AAA", "BBB", "*", rmae_zero=1.0))
+    assert failures(equal) == {("promotion", "*", "rmae_zero")}
+    rows = scores(sessions(60), per_day=1)
+    frame = judged(rows, climatology_days=59, min_forecasts=60).filter(criterion="rmae_climatology")
+    assert frame.select("n", "threshold").row(0) == (1, 1.0)
+    assert not frame["reason"].item().startswith("insufficient")
+    few = judged(rows, climatology_days=60, min_forecasts=60).filter(criterion="rmae_climatology")
+    assert few["reason"].item() == "insufficient_observation: 0 forecasts, 1 needed"
+
+
+def test_the_hit_rate_and_the_sharpe_pass_at_what_is_asked() -> None:
+    at = trading_rows(figures(TRADING_SCORES, hit_rate=0.48, sharpe_daily=0.7, max_drawdown=0.1, reject_rate=0.2))
+    assert failures(at) == set()
+    assert failures(trading_rows(oos=figures(OOS_SUMMARY, sharpe_daily=0.5))) == set()
