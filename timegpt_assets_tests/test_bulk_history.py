@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import polars as pl
@@ -82,6 +83,7 @@ def test_windows_that_are_not_those_asked_for_are_refused(server: TimeGPTServer,
 
 def test_rows_in_bulk_are_never_live_even_when_asked_in_time(server: TimeGPTServer, tmp_path: Path) -> None:
     in_time = datetime(2024, 7, 1, 21, tzinfo=UTC)
+    server.date = format_datetime(in_time, usegmt=True)
     asking = timegpt(
         server.url, tmp_path, profile="prod", trusted_hosts=(server.host,), clock=lambda: in_time, settings_digest="b"
     )

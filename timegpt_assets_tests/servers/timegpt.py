@@ -148,7 +148,7 @@ class TimeGPTServer(Served):
     """Serves in a thread inside ``with``; counts requests by path, keeps their bodies, takes faults from a queue.
 
     ``faults`` strike POSTs one by one (None: answered well), ``params_faults`` GET /model_params. ``events`` tells of
-    every request "received" and "replied" as it happens.
+    every request "received" and "replied" as it happens. ``date`` is what it says the time is (None: this machine's).
     """
 
     def __init__(
@@ -158,6 +158,7 @@ class TimeGPTServer(Served):
         self.key, self.params, self.delay_sec = key, {"input_size": input_size, "horizon": horizon}, delay_sec
         self.received: list[Received] = []
         self.worked = 0
+        self.date: str | None = None
         self.events: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.faults: deque[Fault | None] = deque()
         self.params_faults: deque[Fault | None] = deque()
@@ -225,6 +226,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.owner.worked += 1
         time.sleep(self.owner.delay_sec)
         return self._reply(200, good) if fault is None else self._strike(fault, good, asked["series"]["sizes"])
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return what the answer says of its time."""
+        return super().date_time_string(timestamp) if self.owner.date is None else self.owner.date
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""

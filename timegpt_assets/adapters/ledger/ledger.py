@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from timegpt_assets.adapters.call_errors import NotSent
-from timegpt_assets.adapters.ledger import limits
+from timegpt_assets.adapters.ledger import limits, vouching
 from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.ledger.process_identity import is_known_alive, is_known_dead, owner
 from timegpt_assets.adapters.ledger.tables import (
@@ -134,6 +134,17 @@ class BudgetLedger:
             connection.execute(sa.update(CALLS).where(CALLS.c.id == call.id).values(change))
             return 0.0
 
+    def voucher(self, account: Account, budget_run_id: str) -> vouching.Voucher:
+        """Return what seals the record of an answer: fetched before its call is sent, nothing is asked for after."""
+        spent = {"account": account.name, "budget_run_id": budget_run_id, "budget_day": self._day(account)}
+        with self.store.writing() as connection:
+            return vouching.voucher(connection, account.host, spent)
+
+    def vouches_for(self, request_hash: str, record: Mapping[str, Any]) -> bool:
+        """Return whether the record of a stored answer is one that this ledger sealed."""
+        with self.store.reading() as connection:
+            return vouching.is_sealed(connection, request_hash, record)
+
     def answered(self, entry: LedgerEntry) -> set[str]:
         """Mark the attempt ANSWERED and let its record stand for the snapshot; its bytes must be stored already.
 
@@ -141,6 +152,7 @@ class BudgetLedger:
         """
         with self.store.writing() as connection:
             self._answer(connection, entry)
+            vouching.remember_clock(connection, str(entry.record.get("host")), entry.record, now=self.clock())
             return self._give_up(connection, entry)
 
     def rejected(self, call: LedgerEntry, note: str) -> None:
@@ -165,6 +177,13 @@ class BudgetLedger:
             wanted = sa.select(SNAPSHOTS).where(SNAPSHOTS.c.snapshot_key.in_(snapshot_keys))
             rows = connection.execute(wanted).mappings().all()
         return {row["snapshot_key"]: (row["request_hash"], json.loads(row["record"])) for row in rows}
+
+    def record_of(self, request_hash: str) -> dict[str, Any]:
+        """Return what is remembered of the answer to a request, for whatever snapshot; empty if nothing."""
+        wanted = sa.select(SNAPSHOTS.c.record).where(SNAPSHOTS.c.request_hash == request_hash)
+        with self.store.reading() as connection:
+            found = [json.loads(row) for row in connection.execute(wanted).scalars()]
+        return next((record for record in found if "sha256" in record), found[0] if found else {})
 
     def all_records(self) -> dict[str, tuple[str, dict[str, Any]]]:
         """Return request hash and record of every snapshot, by snapshot key."""
@@ -197,27 +216,29 @@ class BudgetLedger:
         """Let a stored answer stand for its snapshot where none does (an older ledger, another machine's cache).
 
         Return whether it does now. A snapshot whose answer is ``is_stored`` keeps it, unless this one was asked for
-        later from here and its process died. What nobody here asked for spends nobody's budget and is never live: who
-        paid for it, and when, is not known here; ``only_ours`` refuses it.
+        later from here and its process died. What this ledger did not seal spends nobody's budget and is never live:
+        who paid for it, and when, is not known here; ``only_ours`` refuses it. What it did is booked as it was.
         """
         with self.store.writing() as connection:
             self._settle_dead(connection)
             # a process is between storing bytes and telling us: adopting now would file its live answer as a stranger's
             if self._is_in_flight(connection, host, request_hash):
                 return False
+            is_sealed = vouching.is_sealed(connection, request_hash, record)
             ours = self._own_call(connection, host, request_hash, record.get("attempt"))
             standing = self._standing(connection, host, snapshot_key)
-            if ours is None and only_ours:
+            if only_ours and not (ours and is_sealed):
                 return False
             if standing and is_stored(standing["request_hash"]) and not (ours and ours["id"] > standing["id"]):
                 return False
-            entry = LedgerEntry("adopted", request_hash, snapshot_key, _not_live(record) if ours is None else record)
-            if ours:
-                self._answer(connection, replace(entry, attempt=ours["attempt"], id=ours["id"]))
-                self._give_up(connection, replace(entry, attempt=ours["attempt"], id=ours["id"]))
-                return True
-            adopted = self._insert(connection, entry, Account(host=host, name=""), "adopted", state=ANSWERED)
-            self._write_record(connection, entry)
+            kept = dict(record) if is_sealed else vouching.not_live(record)
+            entry = LedgerEntry("adopted", request_hash, snapshot_key, kept)
+            adopted = (
+                replace(entry, attempt=ours["attempt"], id=ours["id"])
+                if ours
+                else self._entered(connection, entry, host, record.get("spent") if is_sealed else None)
+            )
+            self._answer(connection, adopted)
             self._give_up(connection, adopted)
             return True
 
@@ -334,6 +355,21 @@ class BudgetLedger:
             self._write_record(connection, entry)  # a crash between bytes and ledger finds them by their snapshot
         return replace(entry, id=number, attempt=attempt)
 
+    def _entered(
+        self, connection: sa.Connection, entry: LedgerEntry, host: str, spent: Mapping[str, str] | None
+    ) -> LedgerEntry:
+        """Return the entry with a row of its own, answered; booked as ``spent`` where no row of its attempt is left."""
+        attempt = CALLS.c.attempt == entry.record.get("attempt")
+        mine = (CALLS.c.host == host) & (CALLS.c.request_hash == entry.request_hash) & attempt
+        is_booked = connection.execute(sa.select(CALLS.c.id).where(mine)).first() is not None
+        if spent is None or is_booked:
+            return self._insert(connection, entry, Account(host=host, name=""), "adopted", state=ANSWERED)
+        account, run = Account(host=host, name=spent["account"]), spent["budget_run_id"]
+        made = self._insert(connection, entry, account, run, state=ANSWERED)
+        booked = sa.update(CALLS).where(CALLS.c.id == made.id).values(budget_day=spent["budget_day"])
+        connection.execute(booked)
+        return made
+
     def _answer(self, connection: sa.Connection, entry: LedgerEntry) -> None:
         mine = (CALLS.c.request_hash == entry.request_hash) & (CALLS.c.attempt == entry.attempt)
         # UNKNOWN too: a lost answer whose bytes turn up is an answer; REFUNDED never was one
@@ -402,8 +438,3 @@ def _holds(row: sa.Row[Any], entry: LedgerEntry) -> bool:
     # by body or by snapshot: a bar revised since gives the same question other bytes
     is_same = entry.request_hash == row.request_hash or entry.snapshot_key == row.snapshot_key
     return is_same and not (row.state == ANSWERED and row.id <= entry.replaces)
-
-
-def _not_live(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record of an answer that nobody here asked for: its own word that it was live is nobody's word."""
-    return {**record, "data_regime": "maintenance_replay"} if record.get("data_regime") == "prod_live" else {**record}

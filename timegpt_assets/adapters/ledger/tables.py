@@ -1,4 +1,4 @@
-"""The ledger's three tables and the engine that keeps a write transaction alone, on SQLite and PostgreSQL alike.
+"""The ledger's four tables and the engine that keeps a write transaction alone, on SQLite and PostgreSQL alike.
 
 Belongs here: columns, states and transactions. What a state change means is in ledger.py.
 """
@@ -65,6 +65,9 @@ SNAPSHOTS = sa.Table(
 """Which request stands for a snapshot, with what has to be remembered from the moment it was asked."""
 
 SWITCHES = sa.Table("switches", _METADATA, sa.Column("name", sa.String, primary_key=True), sa.Column("why", sa.String))
+
+MARKS = sa.Table("marks", _METADATA, sa.Column("name", sa.String, primary_key=True), sa.Column("value", sa.String))
+"""What the ledger knows by itself (vouching.py): its secret, and the latest time that each provider told."""
 
 
 class LedgerStore:

@@ -87,9 +87,12 @@ def reconcile(cache: ForecastCache, ledger: BudgetLedger, host: str) -> int:
 
 
 def _entered(cache: ForecastCache, ledger: BudgetLedger, host: str, hashes: Iterable[str], report: Report) -> int:
-    found = sorted(_read(cache, host, hashes, report), key=lambda answer: str(answer.record.get("asked_at", "")))
-    # newest first: the first that stands keeps its place, and it should be what was asked last
-    for answer in reversed(found):
+    found = [
+        (ledger.vouches_for(answer.request_hash, answer.record), str(answer.record.get("asked_at", "")), answer)
+        for answer in _read(cache, host, hashes, report)
+    ]
+    # the first that stands keeps its place: what was asked from here, and of that what was asked last
+    for _, _, answer in sorted(found, key=lambda one: one[:2], reverse=True):
         key = str(answer.record.get("snapshot_key", answer.request_hash))  # the model's parameters have no other
         report.entered += ledger.adopt(
             host, key, answer.request_hash, answer.record, is_stored=partial(cache.has, host)

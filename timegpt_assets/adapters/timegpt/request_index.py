@@ -15,13 +15,14 @@ import orjson
 
 from timegpt_assets.adapters.call_errors import CacheDamaged, InvalidAnswer
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
+from timegpt_assets.adapters.ledger.vouching import not_live
 from timegpt_assets.adapters.timegpt import response
 from timegpt_assets.adapters.timegpt.cache import ForecastCache, StoredAnswer
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.forecasts.quantiles import FRAMING_VERSION, FREQ, fingerprint
 from timegpt_assets.core.tables.columns import SOURCES
 
-_MOMENT = ("asked_at", *SOURCES)
+_MOMENT = ("asked_at", "host", "served_at", *SOURCES)
 BYTES_PER_VALUE, BYTES_PER_SERIES, BYTES_PER_REQUEST = 16, 64, 1024
 """Most that one float32, one series' stamp and size, and everything else take in a request's JSON."""
 
@@ -151,9 +152,8 @@ class Index:
             if request_hash == by_snapshot and _differs(answer, record):
                 self._take_over(entry.snapshot_key, answer)
                 return self.stored(entry)
-            if request_hash != by_snapshot:
-                record = {**entry.record, **{name: answer.record[name] for name in _MOMENT if name in answer.record}}
             if request_hash != by_snapshot or not is_paid:
+                record = {**(record if request_hash == by_snapshot else entry.record), **self._moment(answer, is_paid)}
                 held = replace(entry, request_hash=request_hash, record=record, attempt=int(answer.record["attempt"]))
                 self.ledger.answered(held)
             return replace(answer, record=record, stale=request_hash != entry.request_hash)
@@ -193,6 +193,20 @@ class Index:
             return StoredAnswer(request_hash, record, body)
         return answer
 
+    def _moment(self, answer: StoredAnswer, is_paid: bool) -> dict[str, Any]:
+        """Return what is kept of the moment of an answer to the same body: under other settings, or by who died then.
+
+        What the ledger remembers of it counts, else what it sealed; a file's own word makes nothing live. Raises
+        CacheDamaged for bytes that are not those it remembers.
+        """
+        key = answer.request_hash
+        remembered = self.ledger.record_of(key) if is_paid else {}
+        if _differs(answer, remembered):
+            raise self._forged(key)
+        is_known = bool(remembered) or self.ledger.vouches_for(key, answer.record)
+        said = {**(answer.record if is_known else not_live(answer.record)), **remembered}
+        return {name: said[name] for name in _MOMENT if name in said} | {"sha256": _digest(answer)}
+
     def _take_over(self, snapshot_key: str, answer: StoredAnswer) -> None:
         """Let bytes stand that are not those the ledger remembers, if an earlier or a dead call of ours got them.
 
@@ -202,9 +216,12 @@ class Index:
         if not self.ledger.adopt(
             self.host, snapshot_key, key, answer.record, is_stored=lambda other: other != key, only_ours=True
         ):
-            where = self.cache.objects.shown("")
-            what = f"The answer {key} in {where} is not the one that was paid for: its bytes differ; nothing was sent"
-            raise CacheDamaged(f"{what}. Restore the cache from a backup, or pay again with --reask.")
+            raise self._forged(key)
+
+    def _forged(self, key: str) -> CacheDamaged:
+        where = self.cache.objects.shown("")
+        what = f"The answer {key} in {where} is not the one that was paid for: its bytes differ; nothing was sent"
+        return CacheDamaged(f"{what}. Restore the cache from a backup, or pay again with --reask.")
 
 
 def params_key(host: str, model: str) -> str:
@@ -224,7 +241,11 @@ def batches(symbols: Sequence[str], size: int) -> list[Sequence[str]]:
 
 def _differs(answer: StoredAnswer, record: Mapping[str, Any]) -> bool:
     """Return whether the bytes are others than those whose digest the ledger remembers; records of old have none."""
-    return "sha256" in record and hashlib.sha256(answer.body).hexdigest() != record["sha256"]
+    return "sha256" in record and _digest(answer) != record["sha256"]
+
+
+def _digest(answer: StoredAnswer) -> str:
+    return hashlib.sha256(answer.body).hexdigest()
 
 
 def _asked_about(record: Mapping[str, Any]) -> frozenset[str]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -434,6 +435,7 @@ def clock_at(year: int, month: int, day: int = 1, hour: int = 12) -> Any:
 def test_where_an_answer_comes_from_is_fixed_when_it_is_asked(
     server: TimeGPTServer, tmp_path: Path, profile: str, is_trusted: bool, clock: Any, sources: tuple[str, ...]
 ) -> None:
+    server.date = format_datetime(clock(), usegmt=True)
     trusted = (server.host,) if is_trusted else ()
     asking = timegpt(server.url, tmp_path, profile=profile, trusted_hosts=trusted, clock=clock)
     rows = asking.answers([frame(14)], budget_run_id="a").rows

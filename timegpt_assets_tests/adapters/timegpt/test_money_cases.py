@@ -206,6 +206,7 @@ def test_a_forged_answer_with_its_own_checksum_is_refused_and_reask_mends_it(
 
 
 def test_what_nobody_here_asked_for_is_never_live(server: TimeGPTServer, tmp_path: Path) -> None:
+    server.date = "Tue, 02 Jul 2024 13:00:00 GMT"
     prod = {"profile": "prod", "trusted_hosts": (server.host,), "clock": lambda: datetime(2024, 7, 2, 13, tzinfo=UTC)}
     live = timegpt(server.url, tmp_path, **prod).answers([frame(14)], budget_run_id="a").rows
     assert live["data_regime"].unique().to_list() == ["prod_live"]
