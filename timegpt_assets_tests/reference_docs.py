@@ -27,9 +27,10 @@ from timegpt_assets.config.layers import file_layer
 from timegpt_assets.config.reference import comments, entries
 from timegpt_assets.config.schema import dotted
 from timegpt_assets.config.settings import PROFILES, SHIPPED, load_settings
+from timegpt_assets.core.backtest.costs import PARTS
 from timegpt_assets.core.backtest.event_loop import EXITS, NOT_ENTERED
 from timegpt_assets.core.backtest.portfolio import LIMITS
-from timegpt_assets.core.backtest.rules import NO_SIGNAL, RULE_SETS
+from timegpt_assets.core.backtest.rules import NO_SIGNAL, OWN_SIGMA, RULE_SETS
 from timegpt_assets.core.backtest.signals import TURNED_AWAY
 from timegpt_assets.core.bars.quality_rules import RULES, QualityPolicy
 from timegpt_assets.core.features import clock, context, events, price, volatility, volume
@@ -388,9 +389,11 @@ def trading_rule_lines() -> Iterator[str]:
     yield ""
     yield "## Rule sets"
     yield ""
-    yield "`trading.rule_set`; round_trip is the cost of both legs as a share of the price known at the snapshot."
+    yield "`trading.rule_set`; round_trip is the cost of both legs as a share of the price known at the snapshot,"
+    yield "sigma the feature that `trading.sigma_column` names, or the rule set's own."
     yield ""
-    yield from _rows(("rule set", "long", "short"), [(f"`{n}`", f"`{a}`", f"`{b}`") for n, (a, b) in RULE_SETS.items()])
+    sets = [(f"`{n}`", f"`{a}`", f"`{b}`", f"`{OWN_SIGMA[n]}`") for n, (a, b) in RULE_SETS.items()]
+    yield from _rows(("rule set", "long", "short", "own sigma"), sets)
     yield ""
     yield "## Why a forecast is no signal"
     yield ""
@@ -411,6 +414,10 @@ def trading_rule_lines() -> Iterator[str]:
     yield "## Why a position is left"
     yield ""
     yield from _reasons("exit_reason", EXITS)
+    yield ""
+    yield "## What a trade costs"
+    yield ""
+    yield from _reasons("part", PARTS)
     yield ""
     yield "## Criteria of the gates"
     yield ""

@@ -180,7 +180,11 @@ def test_every_setting_renames_exactly_the_rows_that_read_it(settings: Settings,
 
 def test_the_settings_that_changed_rows_under_one_id_no_longer_do(settings: Settings) -> None:
     before = ids(settings)
-    for key, first in (("trading.sigma_column", "features"), ("trading.filters.enabled", "features")):
+    for key, first in (
+        ("trading.sigma_column", "trades"),
+        ("forecast.sigma_column", "features"),
+        ("trading.filters.enabled", "features"),
+    ):
         after = ids(changed(settings, key))
         assert {asset for asset in before if before[asset] != after[asset]} == below({first})
 

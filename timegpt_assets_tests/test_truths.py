@@ -59,7 +59,12 @@ def test_a_window_made_day_by_day_is_the_window_made_at_once(
     assert_the_same_files(whole, by_day)
 
 
-UNCALIBRATED = ("calibration.method=none", "trading.filters.lookback_sessions=5", "trading.filters.unjudged=block")
+UNCALIBRATED = (
+    "calibration.method=none",
+    "trading.filters.lookback_sessions=5",
+    "trading.filters.unjudged=block",
+    "trading.sigma_column=sigma_15m",
+)
 """Nothing is learnt from earlier forecasts, and liquidity looks further back than they do (three sessions)."""
 
 
@@ -72,7 +77,12 @@ def test_a_lone_day_with_nothing_made_before_it_trades_as_the_same_day_of_a_wind
             built.run(days, assets=["trades"])
             stored = built.tables()["backtest/trades"].filter(pl.col("day") == DAYS[5])
             trades.append(stored.drop("eligibility", "lineage_id"))
+            features = built.tables()["features/features"]
     whole, alone = trades
+    known = features.select("day", "symbol", snapshot_ts="known_at", now="sigma_15m")
+    assert (
+        whole.join(known, on=["day", "symbol", "snapshot_ts"]).select((pl.col("now") == pl.col("sigma")).all()).item()
+    )
     assert_frame_equal(alone, whole)
     assert set(whole["liquidity"]) > {"normal"}, "guard: some are abnormal"
     assert "liquidity_unknown" not in set(whole["liquidity"])

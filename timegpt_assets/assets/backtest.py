@@ -7,7 +7,7 @@ from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets.declare import declared, note_rows, stored_in, with_own
 from timegpt_assets.config import strategy_inputs
-from timegpt_assets.core.backtest import books, event_loop, liquidity
+from timegpt_assets.core.backtest import books, event_loop, liquidity, signals
 from timegpt_assets.core.backtest import portfolio as limits
 from timegpt_assets.core.tables.backtest import BOOK, PORTFOLIO, TRADES
 from timegpt_assets.partitions import GraphContext, by_day, day_window, days_of, own_symbol_window
@@ -27,11 +27,15 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
         partitions=graph.grid.day_symbol,
         settings=(
             "trading.rule_set",
+            "trading.sigma_column",
             "trading.k_sigma",
             "trading.s_stop",
             "trading.s_take",
+            "trading.s_trail",
+            "trading.horizons_min",
             "trading.cap_per_trade",
             "trading.daily_trade_cap",
+            "trading.max_open_per_symbol",
             "trading.cooldown_bars",
             "trading.exit_at_forecast_ts",
             "trading.time_stop_et",
@@ -42,6 +46,10 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
             "trading.fees_bps",
             "trading.half_spread_ticks",
             "trading.tick_size",
+            "trading.slippage_ticks",
+            "trading.slippage_bps",
+            "trading.borrow_bps",
+            "trading.impact",
             "trading.capital",
             "trading.skip_events",
             "trading.filters",
@@ -57,7 +65,11 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
             "bars": stored_in("bars", name="bars"),
             "symbol_gates": stored_in("gates", name="symbol_gates"),
             "features": stored_in(
-                "features", own_symbol_window(-lookback, 0), name="features", missing="ok", columns=LIQUIDITY
+                "features",
+                own_symbol_window(-lookback, 0),
+                name="features",
+                missing="ok",
+                columns=(*LIQUIDITY, spec.sigma_column),
             ),
         },
     )
@@ -73,7 +85,8 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
         past = with_own(context, features, "features/features")
         judged = liquidity.verdicts(forecasts, past, filters=filters) if filters else None
         events = daily_files.calendar
-        frame = event_loop.trades(forecasts, bars, symbol_gates, spec, events=events, liquidity=judged)
+        asked = signals.measured_in(forecasts, past, column=spec.sigma_column)
+        frame = event_loop.trades(asked, bars, symbol_gates, spec, events=events, liquidity=judged)
         note_rows(context, frame)
         return frame
 

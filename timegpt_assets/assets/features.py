@@ -53,8 +53,8 @@ def features(graph: GraphContext) -> dg.AssetsDefinition:
         settings=(
             "features",
             "forecast.horizon_min",
+            "forecast.sigma_column",
             "forecast.target.volatility_column",
-            "trading.sigma_column",
             "trading.filters.enabled",
             "universe.context",
             "events.dates",

@@ -72,7 +72,7 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
             "forecast.framing.provider_min_samples",
             "forecast.framing.max_stale_min",
             "forecast.exogenous",
-            "trading.sigma_column",
+            "forecast.sigma_column",
             "universe.tickers",
             "events.dates",
             "events.calendar_names",
@@ -143,7 +143,7 @@ def base_answers(graph: GraphContext) -> dg.AssetsDefinition:
             "forecast.target",
             "forecast.framing.min_history_samples",
             "forecast.framing.max_stale_min",
-            "trading.sigma_column",
+            "forecast.sigma_column",
             "universe.tickers",
         ),
         ins={

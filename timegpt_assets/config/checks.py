@@ -17,9 +17,11 @@ from timegpt_assets.config.market import Data, Events, Features, Universe
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 from timegpt_assets.core.events import EARNINGS, EventCalendar
 from timegpt_assets.core.features.feature_spec import FeatureSpec
+from timegpt_assets.core.features.volatility import IN_SCALE_OF_Y
 from timegpt_assets.core.forecasts.exogenous import CLOCK, PROJECTED, STEP
 
 OPEN, CLOSE = time(9, 30), time(16, 0)
+HOUR = re.compile(r"09|1[0-5]")
 GS = "gs://"
 
 
@@ -84,9 +86,7 @@ def places(data: Data) -> Refusals:
         yield Refusal("data.dagster_home", "a folder of this machine", "Keep Dagster's records on a disk.")
 
 
-def exogenous(
-    forecast: Forecast, events: Events, features: Features, universe: Universe, data: Data, trading: Trading
-) -> Refusals:
+def exogenous(forecast: Forecast, events: Events, features: Features, universe: Universe, data: Data) -> Refusals:
     """Refuse columns that nobody makes or can tell of beforehand, and columns that are said to be both."""
     named = {*events.dates, *(events.calendar_names if events.calendar_path else ())}
     spec = FeatureSpec(
@@ -94,7 +94,7 @@ def exogenous(
         context=universe.context,
         vix=data.vix_path is not None,
         calendar=EventCalendar(dict.fromkeys(named, ()), symbols={EARNINGS: {}} if events.earnings_path else {}),
-        needed=frozenset({trading.sigma_column, forecast.target.volatility_column}),
+        needed=frozenset({forecast.sigma_column, forecast.target.volatility_column}),
     )
     made = {feature.name for feature in spec.features}
     future, historic = forecast.exogenous.future, forecast.exogenous.historic
@@ -222,6 +222,19 @@ def liquidity(features: Features) -> Refusals:
         yield Refusal("features.liquidity.low", "less than features.liquidity.high", remedy)
 
 
+def volatilities(features: Features, forecast: Forecast, trading: Trading) -> Refusals:
+    """Refuse a volatility that no feature holds, and one to trade in that is not stored."""
+    asked = {"forecast.sigma_column": forecast.sigma_column}
+    asked["forecast.target.volatility_column"] = forecast.target.volatility_column
+    for key, name in asked.items():
+        if name not in IN_SCALE_OF_Y:
+            yield Refusal(key, f"one of {', '.join(IN_SCALE_OF_Y)}", "Name one of these.")
+    stored = IN_SCALE_OF_Y if "volatility" in features.groups else sorted(set(asked.values()))
+    if trading.sigma not in stored:
+        remedy = "Name one of these, or add volatility to features.groups."
+        yield Refusal("trading.sigma_column", f"one of {', '.join(stored)}", remedy)
+
+
 def costs(backtest: Backtest, gates: Gates) -> Refusals:
     """Refuse gates that read a cost multiple which is not measured."""
     asked = {
@@ -236,15 +249,32 @@ def costs(backtest: Backtest, gates: Gates) -> Refusals:
 
 
 def rules(trading: Trading) -> Refusals:
-    """Refuse a time stop outside the session."""
+    """Refuse a time stop outside the session, and horizons that end before they begin."""
+    for symbol, (least, most) in trading.horizons_min.items():
+        if least > most:
+            yield Refusal(
+                f"trading.horizons_min.{symbol}", "the shortest, then the longest", f"Write [{most}, {least}]."
+            )
     if not OPEN < trading.time_stop_et <= CLOSE:
         yield Refusal("trading.time_stop_et", "a time after 09:30, at most 16:00", "Write it like 15:55.")
+
+
+def rates(trading: Trading) -> Refusals:
+    """Refuse an hour where a rate has none, and one in which nobody trades: neither would ever be looked up."""
+    for setting in ("fees_bps", "half_spread_ticks", "borrow_bps", "slippage_ticks", "slippage_bps"):
+        hourly = setting.startswith("slippage")
+        for name in getattr(trading, setting):
+            _, at, hour = name.partition("@")
+            if at and not (hourly and HOUR.fullmatch(hour)):
+                allowed = "symbol: number, or symbol@HH: number for a New York hour, 09 to 15"
+                remedy = f"Write {name.partition('@')[0]}{'@10, for example' if hourly else ' alone'}."
+                yield Refusal(f"trading.{setting}.{name}", allowed if hourly else "symbol: number", remedy)
 
 
 REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (modes, ("profile", "data", "forecast")),
     (addresses, ("forecast",)),
-    (exogenous, ("forecast", "events", "features", "universe", "data", "trading")),
+    (exogenous, ("forecast", "events", "features", "universe", "data")),
     (request_size, ("forecast",)),
     (storage, ("data", "forecast")),
     (places, ("data",)),
@@ -255,8 +285,10 @@ REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (possible_snapshots, ("forecast", "in_grid")),
     (event_names, ("events", "forecast", "trading")),
     (liquidity, ("features",)),
+    (volatilities, ("features", "forecast", "trading")),
     (costs, ("backtest", "gates")),
     (rules, ("trading",)),
+    (rates, ("trading",)),
 )
 """Each check with the sections it reads; it runs when all of them are valid by themselves."""
 

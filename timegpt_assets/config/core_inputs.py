@@ -122,9 +122,9 @@ def event_calendar(settings: Settings) -> EventCalendar:
 
 
 def feature_spec(settings: Settings, events: EventCalendar) -> FeatureSpec:
-    """Return what features are made of; columns that scaling and trading stand on are made whichever groups are off."""
+    """Return what features are made of; columns that scaling and filters stand on are made whichever groups are off."""
     features, filters = settings.features, settings.trading.filters
-    needed = {settings.trading.sigma_column, settings.forecast.target.volatility_column}
+    needed = {settings.forecast.sigma_column, settings.forecast.target.volatility_column}
     return FeatureSpec(
         groups=features.groups,
         horizon_min=settings.forecast.horizon_min,
@@ -152,7 +152,7 @@ def frame_spec(settings: Settings) -> FrameSpec:
         symbols=settings.universe.tickers,
         target=target(settings),
         history_days=forecast.history_days,
-        sigma_column=settings.trading.sigma_column,
+        sigma_column=forecast.sigma_column,
         min_history_samples=forecast.framing.min_history_samples,
         max_stale_min=forecast.framing.max_stale_min,
     )

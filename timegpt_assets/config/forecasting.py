@@ -122,6 +122,7 @@ class Forecast(Section):
     quantiles: Quantiles
     levels: Levels
     target: Target
+    sigma_column: SigmaColumn
     framing: Framing
     exogenous: Exogenous
     baseline: Baseline

@@ -3,6 +3,7 @@
 Belongs here: trading, backtest, gates. What each key means stands in configs/<section>.yaml.
 """
 
+from collections.abc import Mapping
 from datetime import date, time
 from typing import Annotated, Literal
 
@@ -19,8 +20,11 @@ from timegpt_assets.config.base import (
     Share,
     SigmaColumn,
 )
+from timegpt_assets.core.backtest.rules import OWN_SIGMA
 
 Multiples = Annotated[tuple[Positive, ...], Field(min_length=1)]
+Horizons = Annotated[tuple[Count, ...], Field(min_length=2, max_length=2)]
+"""Shortest and longest, in minutes."""
 Counts = Annotated[tuple[Count, ...], Field(min_length=1)]
 
 
@@ -49,12 +53,15 @@ class Trading(Section):
 
     capital: Positive
     rule_set: Literal["enhancement", "budget_sprint"]
-    sigma_column: SigmaColumn
+    sigma_column: SigmaColumn | None
     k_sigma: NotNegative
     s_stop: Positive = Field(validation_alias=AliasChoices("s_stop", "c_stop"))
     s_take: Positive = Field(validation_alias=AliasChoices("s_take", "c_take"))
+    s_trail: Positive | None
+    horizons_min: Mapping[str, Horizons]
     cap_per_trade: Annotated[float, Field(gt=0, le=1)]
     daily_trade_cap: Count | None
+    max_open_per_symbol: Count
     cooldown_bars: CountOrZero
     exit_at_forecast_ts: bool
     time_stop_et: time = Field(validation_alias=AliasChoices("time_stop_et", "time_stop"))
@@ -65,9 +72,18 @@ class Trading(Section):
     fees_bps: PerSymbol = Field(validation_alias=AliasChoices("fees_bps", "fee_bps"))
     half_spread_ticks: PerSymbol
     tick_size: Positive
+    slippage_ticks: PerSymbol
+    slippage_bps: PerSymbol
+    borrow_bps: PerSymbol
+    impact: NotNegative
     skip_events: EventNames
     filters: Filters
     risk: Risk
+
+    @property
+    def sigma(self) -> str:
+        """Return the volatility that is traded in: the one named, or the rule set's own."""
+        return self.sigma_column or OWN_SIGMA[self.rule_set]
 
 
 class Backtest(Section):

@@ -6,8 +6,10 @@ Belongs here: one function per thing core asks for, as in core_inputs.py. Nothin
 from collections.abc import Mapping
 
 from timegpt_assets.config.settings import Settings
+from timegpt_assets.core.backtest.costs import Costs
 from timegpt_assets.core.backtest.liquidity import Filters
-from timegpt_assets.core.backtest.rules import Costs, Risk, Rules, TradingSpec
+from timegpt_assets.core.backtest.rules import Risk, Rules
+from timegpt_assets.core.backtest.signals import TradingSpec
 from timegpt_assets.core.evaluation.trading import Account
 from timegpt_assets.core.gates.verdicts import Eligibility, ForecastGate, Promotion, TradingGate
 from timegpt_assets.core.tables.columns import WILDCARD
@@ -20,6 +22,8 @@ def trading_spec(settings: Settings) -> TradingSpec:
         costs=costs(settings),
         capital=settings.trading.capital,
         bootstrap=settings.gates.bootstrap,
+        sigma_column=settings.trading.sigma,
+        horizons_min={symbol: (least, most) for symbol, (least, most) in settings.trading.horizons_min.items()},
         skip_events=settings.trading.skip_events,
         no_trade_buffer_min=settings.events.no_trade_buffer_min,
         unjudged=settings.trading.filters.unjudged,
@@ -47,10 +51,12 @@ def rules(settings: Settings) -> Rules:
         k_sigma=trading.k_sigma,
         s_stop=trading.s_stop,
         s_take=trading.s_take,
+        s_trail=trading.s_trail,
         ev_lambda=trading.ev_lambda,
         max_width_sigma=trading.max_width_sigma,
         cap_per_trade=trading.cap_per_trade,
         daily_trade_cap=trading.daily_trade_cap,
+        max_open_per_symbol=trading.max_open_per_symbol,
         cooldown_bars=trading.cooldown_bars,
         time_stop_et=trading.time_stop_et,
         early_close_margin_min=trading.early_close_margin_min,
@@ -62,17 +68,26 @@ def rules(settings: Settings) -> Rules:
 
 
 def costs(settings: Settings) -> Costs:
-    """Return fees and half-spreads; the default entry of a per-symbol setting stands for the symbols not named."""
+    """Return what trading costs; the default entry of a per-symbol setting stands for the symbols not named."""
     trading = settings.trading
     return Costs(
         fees_bps=_named(trading.fees_bps),
         half_spread_ticks=_named(trading.half_spread_ticks),
         tick_size=trading.tick_size,
+        slippage_ticks=_named(trading.slippage_ticks),
+        slippage_bps=_named(trading.slippage_bps),
+        borrow_bps=_named(trading.borrow_bps),
+        impact=trading.impact,
     )
 
 
 def _named(per_symbol: Mapping[str, float]) -> dict[str, float]:
-    return {(WILDCARD if symbol == "default" else symbol): value for symbol, value in per_symbol.items()}
+    """Return the rates under core's names: default is ``*``, default@10 is ``*@10``."""
+    rates = {}
+    for name, value in per_symbol.items():
+        symbol, *hour = name.split("@")
+        rates["@".join([WILDCARD if symbol == "default" else symbol, *hour])] = value
+    return rates
 
 
 def risk(settings: Settings) -> Risk:

@@ -48,7 +48,13 @@ def test_defaults_are_the_reconciled_ones() -> None:
         30,
         1,
     )
-    assert (prod.trading.rule_set, prod.trading.sigma_column) == ("enhancement", "sigma_60m")
+    assert (prod.trading.rule_set, prod.trading.sigma, prod.forecast.sigma_column) == (
+        "enhancement",
+        "sigma_60m",
+        "sigma_60m",
+    )
+    assert loaded("trading.rule_set=budget_sprint").trading.sigma == "sigma_5m"
+    assert loaded("trading.rule_set=budget_sprint", "trading.sigma_column=vol_ewm_15m").trading.sigma == "vol_ewm_15m"
     assert (prod.backtest.annualization_days, prod.backtest.entry_lag_bars) == (252, 1)
     assert (prod.gates.trade_eligibility.rmae_lt, prod.gates.forecast_gates.rmae_lt) == (1.0, 0.95)
     assert (prod.gates.promotion.rmae_lte, prod.gates.forecast_gates.rrmse_lt) == (0.7, 0.97)

@@ -9,16 +9,19 @@ it. Signals of a symbol and session are taken in order of their snapshots, each 
 2. ``too_late``: the entry bar starts at or after the deadline, the earlier of target_ts (where exit_at_forecast_ts
    holds) and the time stop;
 3. ``daily_cap``: as many entries of the session as allowed were filled;
-4. ``position_open``: the last filled entry has not left by the start of the bar;
-5. ``cooldown``: it has, and fewer than cooldown_bars whole bars have passed since;
+4. ``position_open``: max_open_per_symbol filled entries have not left by the start of the bar, or one of the other
+   side has not;
+5. ``cooldown``: one has left, and fewer than cooldown_bars whole bars have passed since;
 6. ``halted``: the bar has no print. It uses up neither cap nor cooldown;
 7. filled at the bar's open.
 
-From the entry bar on, each bar is asked in this order, and the first that holds is the exit:
+From the entry bar on, each bar is asked in this order, and the first that holds is the exit. The stop is the tighter of
+the fixed one and, where s_trail is set, the trailing one, which stands s_trail sigma behind the best price printed in
+the bars before this one (``trail``; the entry price, in the entry bar):
 
 1. no print: nothing, but for the session's last bar, at whose (copied) price the position is valued: ``halted``;
 2. the bar starts at or after the deadline (it fell into a halt): at the open, ``forecast_ts`` or ``time_stop``;
-3. the open is at or beyond the stop: at the open, ``stop``;
+3. the open is at or beyond the stop: at the open, ``stop`` or ``trail``;
 4. the open is at or beyond the take: at the open, ``take``;
 5. the bar touches the stop: at the stop. Nobody knows what came first inside a bar: it wins over a touched take;
 6. the bar touches the take: at the take;
@@ -36,7 +39,9 @@ import polars as pl
 from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import rules as trading
 from timegpt_assets.core.backtest import signals
-from timegpt_assets.core.backtest.rules import Rules, TradingError, TradingSpec
+from timegpt_assets.core.backtest.costs import PARTS, Leg
+from timegpt_assets.core.backtest.rules import ExitPrices, Rules, TradingError
+from timegpt_assets.core.backtest.signals import TradingSpec
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.tables.backtest import TRADES
 from timegpt_assets.core.tables.columns import ORIGIN_KEY
@@ -47,13 +52,14 @@ HALTED = "halted"
 NOT_ENTERED = {
     "too_late": "its entry bar starts at or after the deadline of its own exit",
     "daily_cap": "trading.daily_trade_cap entries of the session were filled before it",
-    "position_open": "the symbol's position had not left yet",
-    "cooldown": "fewer than trading.cooldown_bars whole bars had passed since the last exit",
+    "position_open": "trading.max_open_per_symbol entries of the symbol were open, or one of the other side",
+    "cooldown": "fewer than trading.cooldown_bars whole bars had passed since an exit",
     HALTED: "no print in the minute it would have entered at",
 }
 """Reason for which a signal that nobody turned away was not entered -> what it means."""
 EXITS = {
     "stop": "s_stop sigma against the entry price was touched; a bar that touches both levels counts as the stop",
+    "trail": "s_trail sigma behind the best price of the bars before was touched, and that lay nearer than the stop",
     "take": "s_take sigma in favour of the entry price was touched",
     "forecast_ts": "the forecast's own target_ts, where exit_at_forecast_ts holds",
     "time_stop": "time_stop_et, or early_close_margin_min before an early close",
@@ -140,10 +146,10 @@ def _session_trades(asked: pl.DataFrame, tape: _Tape, spec: TradingSpec) -> Iter
     """Yield a row for each signal of one symbol and session, oldest first."""
     session, rules = calendar.session(asked["day"][0]), spec.rules
     stop_at = trading.time_stop(rules, session)
-    left, filled = None, 0
+    taken: list[tuple[int, Exit]] = []
     for signal in asked.iter_rows(named=True):
         deadline = min(stop_at, signal["target_ts"]) if rules.exit_at_forecast_ts else stop_at
-        if reason := signal["reason"] or _busy(signal["entry_ts"], deadline, left, filled, rules):
+        if reason := signal["reason"] or _busy(signal, deadline, taken, rules):
             yield _unfilled(signal, reason)
             continue
         first = next(tape.since(signal["entry_ts"]))
@@ -151,72 +157,105 @@ def _session_trades(asked: pl.DataFrame, tape: _Tape, spec: TradingSpec) -> Iter
             yield _unfilled(signal, HALTED)
             continue
         left = _exit(signal, first.open, tape, deadline=deadline, rules=rules)
-        filled += 1
+        taken.append((signal["side"], left))
         yield _filled(signal, first.open, left, spec)
 
 
-def _busy(entry_ts: datetime, deadline: datetime, left: Exit | None, filled: int, rules: Rules) -> str:
-    """Return why nothing can be entered at ``entry_ts``; empty when the symbol is free. ``left``: the last exit."""
-    if entry_ts >= deadline:
+def _busy(signal: Mapping[str, Any], deadline: datetime, taken: Sequence[tuple[int, Exit]], rules: Rules) -> str:
+    """Return why the signal cannot be entered; empty when it can. ``taken``: side and exit of the entries before it."""
+    now = signal["entry_ts"]
+    still_open = [side for side, left in taken if left.ts > now]
+    if now >= deadline:
         return "too_late"
-    if filled == rules.daily_trade_cap:
+    if len(taken) == rules.daily_trade_cap:
         return "daily_cap"
-    if left is not None and entry_ts < left.ts:
+    if len(still_open) == rules.max_open_per_symbol or -signal["side"] in still_open:
         return "position_open"
-    return "cooldown" if left is not None and entry_ts < left.ts + rules.cooldown_bars * MINUTE else ""
+    rest = rules.cooldown_bars * MINUTE
+    return "cooldown" if any(left.ts <= now < left.ts + rest for _, left in taken) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Position:
+    """What is open: its side and levels, when it is due and why, when the session closes; ``seen``: prices it met."""
+
+    side: int
+    levels: ExitPrices
+    deadline: datetime
+    due: str
+    close: datetime
+    seen: list[float]
+
+    def stop(self) -> tuple[float, str]:
+        """Return the stop in force, and whether it is the fixed or the trailing one."""
+        best = self.side * max(self.side * price for price in self.seen)
+        trailing = best * self.levels.trail
+        if self.side * trailing > self.side * self.levels.stop:
+            return trailing, "trail"
+        return self.levels.stop, "stop"
 
 
 def _exit(signal: Mapping[str, Any], entry_price: float, tape: _Tape, *, deadline: datetime, rules: Rules) -> Exit:
-    """Return how the position opened at the entry bar's open ends, judged bar by bar in the order told above."""
-    side = signal["side"]
-    exits = trading.exit_prices(rules, side=side, entry_price=entry_price, sigma=signal["sigma"])
+    """Return how the position opened at the entry bar's open ends, judged bar by bar."""
+    side, bars = signal["side"], tape.since(signal["entry_ts"])
+    levels = trading.exit_prices(rules, side=side, entry_price=entry_price, sigma=signal["sigma"])
     at_forecast = rules.exit_at_forecast_ts and signal["target_ts"] == deadline
     due = "forecast_ts" if at_forecast else "time_stop"
-    bars = tape.since(signal["entry_ts"])
-    while True:
-        bar = next(bars)
-        known = bar.ts + MINUTE
-        if bar.is_filled:  # its prices are copies of the last print's: nobody could have traded at them
-            if known == tape.close:
-                return Exit(known, bar.close, HALTED)
-            continue
-        if bar.ts >= deadline:  # due during a halt, before any level could be touched: first in line at the reopening
-            return Exit(known, bar.open, due)
-        worst, best = (bar.low, bar.high) if side > 0 else (bar.high, bar.low)
-        if side * bar.open <= side * exits.stop:
-            return Exit(known, bar.open, "stop")
-        if side * bar.open >= side * exits.take:
-            return Exit(known, bar.open, "take")
-        if side * worst <= side * exits.stop:
-            return Exit(known, exits.stop, "stop")
-        if side * best >= side * exits.take:
-            return Exit(known, exits.take, "take")
-        if known >= deadline:
-            return Exit(known, bar.close, due)
+    position = _Position(side, levels, deadline, due, tape.close, [entry_price])
+    while (left := _left(bar := next(bars), position)) is None:
+        if not bar.is_filled:
+            position.seen.extend((bar.low, bar.high))
+    return left
+
+
+def _left(bar: Bar, position: _Position) -> Exit | None:
+    """Return the exit in this bar, asked in the order told above; None: the position stays open."""
+    known, side, take = bar.ts + MINUTE, position.side, position.levels.take
+    if bar.is_filled:  # its prices are copies of the last print's: nobody could have traded at them
+        return Exit(known, bar.close, HALTED) if known == position.close else None
+    if bar.ts >= position.deadline:  # due during a halt, before any level could be touched: first at the reopening
+        return Exit(known, bar.open, position.due)
+    stop, why = position.stop()
+    worst, best = (bar.low, bar.high) if side > 0 else (bar.high, bar.low)
+    if side * bar.open <= side * stop:
+        return Exit(known, bar.open, why)
+    if side * bar.open >= side * take:
+        return Exit(known, bar.open, "take")
+    if side * worst <= side * stop:
+        return Exit(known, stop, why)
+    if side * best >= side * take:
+        return Exit(known, take, "take")
+    return Exit(known, bar.close, position.due) if known >= position.deadline else None
 
 
 def _filled(signal: Mapping[str, Any], entry_price: float, left: Exit, spec: TradingSpec) -> dict[str, Any]:
-    """Return the row of a trade: quantity is signed by side, P&L in USD."""
+    """Return the row of a trade: quantity is signed by side, P&L in USD.
+
+    Impact is that of the shares bought, from what was known at the snapshot.
+    """
     quantity = signal["side"] * signal["size"] * spec.capital / entry_price
     gross = quantity * (left.price - entry_price)
-    paid = spec.costs.paid(signal["symbol"], quantity=quantity, entry_price=entry_price, exit_price=left.price)
+    entry, exit_ = Leg(entry_price, signal["entry_ts"]), Leg(left.price, left.ts - MINUTE)
+    paid = spec.costs.paid(signal["symbol"], entry, exit_, quantity=quantity, impact=signal["impact"])
+    cost = sum(paid.values())
     return _unfilled(signal, spec.rules.rule_set) | {
         "entry_price": entry_price,
         "exit_ts": left.ts,
         "exit_price": left.price,
         "quantity": quantity,
         "gross_pnl": gross,
-        "cost": paid,
-        "net_pnl": gross - paid,
+        **paid,
+        "cost": cost,
+        "net_pnl": gross - cost,
         "exit_reason": left.reason,
     }
 
 
 def _unfilled(signal: Mapping[str, Any], reason: str) -> dict[str, Any]:
     """Return the row of a signal that was not entered: no price, no quantity, no P&L."""
-    copied = ("day", "symbol", "snapshot_ts", "target_ts", "entry_ts", "side", "size", "ev", "sigma")
+    copied = ("day", "symbol", "snapshot_ts", "target_ts", "entry_ts", "side", "size", "ev", "sigma", "sigma_column")
     verdicts = ("eligibility", "liquidity")
-    money = dict.fromkeys(("quantity", "gross_pnl", "cost", "net_pnl"), 0.0)
+    money = dict.fromkeys(("quantity", "gross_pnl", *PARTS, "cost", "net_pnl"), 0.0)
     prices = dict.fromkeys(("entry_price", "exit_ts", "exit_price"))
     reasons = {"entry_reason": reason, "exit_reason": ""}
     return {name: signal[name] for name in (*copied, *verdicts, *ORIGIN_KEY)} | money | prices | reasons

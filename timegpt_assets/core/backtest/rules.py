@@ -1,11 +1,10 @@
-"""Trading rules: which forecast becomes a trade, how large, at what cost, and within which limits.
+"""Trading rules: which forecast becomes a trade, how large, when it is left, and within which limits.
 
-Belongs here: the settings of trading as plain values, and the formulas of side, size, expected value and cost.
-Stepping through bars is in backtest/event_loop.py, portfolio limits are applied in backtest/portfolio.py.
+Belongs here: rules and limits as plain values, and the formulas of side, size, expected value and levels. What a trade
+costs is in costs.py, stepping through bars in event_loop.py, and portfolio limits are applied in portfolio.py.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -13,16 +12,18 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.tables.columns import WILDCARD
 
-BASIS_POINT = 1e-4
 REGULAR_CLOSE = time(16, 0)
 RULE_SETS = {
     "enhancement": ("q25 > 0 and q50 > k_sigma * sigma", "q75 < 0 and q50 < -k_sigma * sigma"),
-    "budget_sprint": ("q25 > round_trip and q50 >= k_sigma * sigma", "q75 < -round_trip and q50 <= -k_sigma * sigma"),
+    "budget_sprint": (
+        "q25 > round_trip and q50 >= k_sigma * sigma",
+        "q75 < -(round_trip + borrow) and q50 <= -k_sigma * sigma",
+    ),
 }
 """Rule set -> when it goes long and when short, in words the docs print; a test holds ``side`` against them."""
-BOOTSTRAPS = ("trade", "block")
+OWN_SIGMA = {"enhancement": "sigma_60m", "budget_sprint": "sigma_5m"}
+"""Rule set -> the volatility it was written for, used where trading.sigma_column names none."""
 
 
 class TradingError(ValueError):
@@ -38,6 +39,8 @@ class Rules:
     k_sigma: float
     s_stop: float
     s_take: float
+    s_trail: float | None
+    """Distance of the trailing stop from the best price so far; None: no trailing stop."""
     ev_lambda: float
     """Share of half the inter-quartile width that the expected value must pay for."""
     max_width_sigma: float | None
@@ -46,6 +49,8 @@ class Rules:
     """Largest size, as a share of trading.capital."""
     daily_trade_cap: int | None
     """Filled entries per symbol and session; None: no limit."""
+    max_open_per_symbol: int
+    """Entries of one symbol that may be open at once, all of one side."""
     cooldown_bars: int
     """Bars after the exit bar in which nothing is entered."""
     time_stop_et: time
@@ -66,61 +71,9 @@ class Rules:
             )
         if not self.k_sigma >= 0:
             raise TradingError(f"trading.k_sigma is {self.k_sigma}: it would trade against the median. Set 0 or more.")
-        for name in ("s_stop", "s_take", "cap_per_trade"):
-            if not getattr(self, name) > 0:
+        for name in ("s_stop", "s_take", "s_trail", "cap_per_trade", "max_open_per_symbol"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise TradingError(f"trading.{name} is {getattr(self, name)}. Set a number above 0.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Costs:
-    """What trading costs, per leg: fees in basis points of the notional, half the spread in ticks."""
-
-    fees_bps: Mapping[str, float]
-    half_spread_ticks: Mapping[str, float]
-    """Both by symbol; the entry ``*`` stands for every symbol that is not named."""
-    tick_size: float
-    """USD."""
-    multiplier: float = 1.0
-
-    def half_spread(self, symbol: str) -> float:
-        """Return half the spread of a symbol in USD. Raises TradingError when nobody said what it is."""
-        return _of_symbol("half_spread_ticks", self.half_spread_ticks, symbol) * self.tick_size
-
-    def fee(self, symbol: str) -> float:
-        """Return the fee of one leg as a share of its notional. Raises TradingError when nobody said what it is."""
-        return _of_symbol("fees_bps", self.fees_bps, symbol) * BASIS_POINT
-
-    def round_trip(self, symbol: str, price: float) -> float:
-        """Return entry plus exit at ``price`` as a share of it, close enough to a log return."""
-        return self.multiplier * 2 * (self.fee(symbol) + self.half_spread(symbol) / price)
-
-    def paid(self, symbol: str, *, quantity: float, entry_price: float, exit_price: float) -> float:
-        """Return the USD that both legs of a trade cost: fees on each notional, half the spread per share."""
-        fees = self.fee(symbol) * (entry_price + exit_price)
-        return self.multiplier * abs(quantity) * (fees + 2 * self.half_spread(symbol))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradingSpec:
-    """Everything that decides a symbol's trades: rules, costs, money, and the events on whose days nobody trades."""
-
-    rules: Rules
-    costs: Costs
-    capital: float
-    """USD per symbol."""
-    bootstrap: str
-    """trade or block: what holds for a source triple on which symbol_gates is silent."""
-    skip_events: tuple[str, ...] = ()
-    no_trade_buffer_min: int = 0
-    """Minutes before and after a timed event in which nothing is entered."""
-    unjudged: str = "block"
-    """trade or block: what holds for a snapshot whose liquidity could not be judged."""
-
-    def __post_init__(self) -> None:
-        """Refuse an answer to what is not known that nobody wrote."""
-        for setting, value in (("gates.bootstrap", self.bootstrap), ("trading.filters.unjudged", self.unjudged)):
-            if value not in BOOTSTRAPS:
-                raise TradingError(f"{setting} is {value!r}. Use one of {', '.join(BOOTSTRAPS)}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,19 +91,21 @@ class Risk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitPrices:
-    """The prices at which a position is stopped or takes its profit."""
+    """The prices at which a position is stopped or takes its profit, and how far its stop trails."""
 
     stop: float
     take: float
+    trail: float
+    """The trailing stop over the best price so far; 0 for a long and infinite for a short without one: never nearer."""
 
 
 def side(rules: Rules) -> pl.Expr:
-    """Return +1, -1 or 0 for each row of q25, q50, q75, sigma and round_trip (log returns)."""
+    """Return +1, -1 or 0 for each row of q25, q50, q75, sigma, round_trip and borrow (log returns)."""
     reach = rules.k_sigma * pl.col("sigma")
     if rules.rule_set == "budget_sprint":
         cost = pl.col("round_trip")
         long = (pl.col("q25") > cost) & (pl.col("q50") >= reach)
-        short = (pl.col("q75") < -cost) & (pl.col("q50") <= -reach)
+        short = (pl.col("q75") < -(cost + pl.col("borrow"))) & (pl.col("q50") <= -reach)
     else:
         long = (pl.col("q25") > 0) & (pl.col("q50") > reach)
         short = (pl.col("q75") < 0) & (pl.col("q50") < -reach)
@@ -163,13 +118,15 @@ def size(rules: Rules) -> pl.Expr:
 
 
 def expected_value(rules: Rules) -> pl.Expr:
-    """Return side x q50 - round-trip cost - ev_lambda x (q75 - q25) / 2, a log return."""
+    """Return side x q50 - round-trip cost - ev_lambda x (q75 - q25) / 2, a log return; shorts pay borrow besides."""
     half_width = (pl.col("q75") - pl.col("q25")) / 2
-    return pl.col("side") * pl.col("q50") - pl.col("round_trip") - rules.ev_lambda * half_width
+    cost = pl.col("round_trip") + pl.when(pl.col("side") < 0).then("borrow").otherwise(0.0)
+    return pl.col("side") * pl.col("q50") - cost - rules.ev_lambda * half_width
 
 
 NO_SIGNAL = {
     "no_price": "no price above zero is known at the snapshot",
+    "no_volume": "nothing was traded in the session by then, and trading.impact has to know how much",
     "unaligned": "the target's own horizon is not the forecast's",
     "unknown": "a quantile or sigma is missing, or sigma is zero",
     "no_direction": "the rule set asks for neither side",
@@ -180,14 +137,15 @@ NO_SIGNAL = {
 
 
 def no_signal(rules: Rules) -> pl.Expr:
-    """Return the reason of NO_SIGNAL for each row of last_price, side, ev, quantiles, sigma, label_aligned; null: none.
+    """Return the reason of NO_SIGNAL for each row that is judged (signals.judged), null for a signal.
 
-    A row without a reason is a signal to enter.
+    Rows need last_price, impact, side, ev, sigma, label_aligned and the quantiles.
     """
     known = pl.all_horizontal(pl.col(name).is_finite() for name in ("q25", "q50", "q75", "sigma")).fill_null(False)
     wide = pl.col("q75") - pl.col("q25") > pl.lit(rules.max_width_sigma, pl.Float64) * pl.col("sigma")
     holds = {
         "no_price": ~(pl.col("last_price") > 0).fill_null(False),
+        "no_volume": pl.col("impact").is_infinite(),
         "unaligned": ~pl.col("label_aligned"),
         "unknown": ~(known & (pl.col("sigma") > 0)),
         "no_direction": pl.col("side") == 0,
@@ -199,7 +157,9 @@ def no_signal(rules: Rules) -> pl.Expr:
 
 def exit_prices(rules: Rules, *, side: int, entry_price: float, sigma: float) -> ExitPrices:
     """Return stop and take around the entry price (USD): sigma is a log return, so they lie at exp(-/+ s sigma)."""
+    behind = math.inf if rules.s_trail is None else rules.s_trail * sigma
     return ExitPrices(
+        trail=math.exp(-side * behind),
         stop=entry_price * math.exp(-side * rules.s_stop * sigma),
         take=entry_price * math.exp(side * rules.s_take * sigma),
     )
@@ -213,10 +173,3 @@ def time_stop(rules: Rules, session: calendar.Session) -> datetime:
         # A time stop that is earlier than the margin before an early close still holds.
         return min(stop, session.close - timedelta(minutes=rules.early_close_margin_min))
     return stop
-
-
-def _of_symbol(setting: str, values: Mapping[str, float], symbol: str) -> float:
-    value = values.get(symbol, values.get(WILDCARD))
-    if value is None:
-        raise TradingError(f"trading.{setting} names neither {symbol} nor a default. Add {symbol}, or a default.")
-    return value

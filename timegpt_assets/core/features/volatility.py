@@ -71,6 +71,10 @@ FEATURES = (
 )
 
 
+IN_SCALE_OF_Y = tuple(feature.name for feature in FEATURES if feature.unit == "scale of y")
+"""The volatilities that forecasts are scaled by and trades are measured in."""
+
+
 @dataclass(frozen=True, slots=True)
 class EwmState:
     """Where the sessions before the first one ended: minutes with a return (symbols,), decayed sums (spans, symbols).

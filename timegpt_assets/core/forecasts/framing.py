@@ -157,7 +157,7 @@ def _read(panel: pl.DataFrame, spec: FrameSpec) -> pl.DataFrame:
     named = {spec.sigma_column, *targets.target_scale(spec.target).meta.root_names()}
     if missing := sorted(named - set(panel.columns)):
         raise ValueError(
-            f"the panel has no column {', '.join(missing)}. Name a volatility feature in trading.sigma_column and "
+            f"the panel has no column {', '.join(missing)}. Name a volatility feature in forecast.sigma_column and "
             "forecast.target.volatility_column, for example sigma_60m or vol_ewm_60m."
         )
     if missing := sorted(set(of_panel) - set(panel.columns)):

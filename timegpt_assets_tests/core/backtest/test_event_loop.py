@@ -18,6 +18,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import event_loop
 from timegpt_assets.core.backtest import rules as trading
 from timegpt_assets.core.backtest import signals as signals_module
+from timegpt_assets.core.backtest.costs import PARTS, Costs
 from timegpt_assets.core.events import EventCalendar, UnknownEvent
 from timegpt_assets.core.tables.backtest import TRADES
 from timegpt_assets.core.tables.bars import BARS
@@ -30,8 +31,8 @@ EARLY = date(2025, 7, 3)
 MINUTE = timedelta(minutes=1)
 SIGMA = 0.01
 CAPITAL = 100_000.0
-COSTS = trading.Costs(fees_bps={"*": 0.5}, half_spread_ticks={"*": 1.0}, tick_size=0.01)
-FREE = trading.Costs(fees_bps={"*": 0.0}, half_spread_ticks={"*": 0.0}, tick_size=0.01)
+COSTS = Costs(fees_bps={"*": 0.5}, half_spread_ticks={"*": 1.0}, tick_size=0.01)
+FREE = Costs(fees_bps={"*": 0.0}, half_spread_ticks={"*": 0.0}, tick_size=0.01)
 NO_GATES = SYMBOL_GATES.empty()
 NO_EVENTS = EventCalendar({})
 TAKE, STOP = 100 * math.exp(SIGMA), 100 * math.exp(-SIGMA)
@@ -105,12 +106,13 @@ def ledger(
     *,
     gates: pl.DataFrame = NO_GATES,
     rules: trading.Rules = RULES,
-    costs: trading.Costs = COSTS,
+    costs: Costs = COSTS,
     **more: Any,
 ) -> pl.DataFrame:
     """A row per signal."""
     asked = {name: more.pop(name) for name in ("events", "liquidity") if name in more}
-    spec = trading.TradingSpec(**({"rules": rules, "costs": costs, "capital": CAPITAL, "bootstrap": "trade"} | more))
+    base = {"rules": rules, "costs": costs, "capital": CAPITAL, "bootstrap": "trade", "sigma_column": "sigma_60m"}
+    spec = signals_module.TradingSpec(**(base | more))
     return event_loop.trades(made, market, gates, spec, **({"events": NO_EVENTS} | asked))
 
 
@@ -267,6 +269,60 @@ def test_five_whole_bars_pass_between_an_exit_and_the_next_entry() -> None:
 def test_one_position_at_a_time() -> None:
     frame = traded(forecasts({}, {"clock": "10:05"}, {"clock": "10:10"}), bars())
     assert frame["entry_ts"].to_list() == [at("10:01")]
+
+
+def test_several_entries_of_one_side_may_be_open_where_they_are_asked_for() -> None:
+    made = forecasts({}, {"clock": "10:02"}, {"clock": "10:04"}, {"clock": "10:06"} | SHORT, {"clock": "10:22"} | SHORT)
+    two = replace(RULES, max_open_per_symbol=2, daily_trade_cap=None)
+    assert reasons(made, bars(), rules=two) == [
+        "enhancement", "enhancement", "position_open", "position_open", "enhancement",
+    ]  # fmt: skip
+    assert reasons(made, bars(), rules=RULES)[:4] == ["enhancement", *["position_open"] * 3]
+    early = {"10:05": {"open": 102.0, "high": 102.0}}  # both take their profit at 10:06: five bars rest
+    more = forecasts({}, {"clock": "10:02"}, {"clock": "10:09"}, {"clock": "10:10"})
+    assert reasons(more, bars(early), rules=two) == ["enhancement", "enhancement", "cooldown", "enhancement"]
+
+
+TRAILING = replace(RULES, s_trail=0.5, s_take=3.0)
+BEHIND = math.exp(-0.5 * SIGMA)
+
+
+def test_a_trailing_stop_follows_the_best_price_of_the_bars_before() -> None:
+    market = bars({"10:03": {"high": 102.0}, "10:05": {"low": 101.0}})
+    row = one(forecasts({}), market, rules=TRAILING)
+    # at 10:04 the session's flat price of 100 lies below 102 less half a sigma: the open is beyond it
+    assert (row["exit_ts"], row["exit_price"], row["exit_reason"]) == (at("10:05"), 100.0, "trail")
+    rising = {f"10:{m:02d}": {"open": 101.5, "close": 101.5, "high": 102.0, "low": 101.5} for m in range(3, 9)}
+    touched = one(
+        forecasts({}), bars(rising | {"10:06": {"open": 101.6, "close": 101.6, "low": 101.0}}), rules=TRAILING
+    )
+    assert (touched["exit_ts"], touched["exit_reason"]) == (at("10:07"), "trail")
+    assert touched["exit_price"] == pytest.approx(102.0 * BEHIND)
+
+
+def test_a_trailing_stop_hears_nothing_of_its_own_bar_and_mirrors_for_a_short() -> None:
+    alone = bars({"10:01": {"high": 102.0, "low": 99.6}})
+    assert one(forecasts({}), alone, rules=TRAILING)["exit_ts"] == at("10:03"), (
+        "a high of the entry bar counts after it"
+    )
+    short = one(forecasts(SHORT), bars({"10:03": {"low": 98.0}}), rules=TRAILING)
+    assert (short["exit_ts"], short["exit_price"], short["exit_reason"]) == (at("10:05"), 100.0, "trail")
+
+
+def test_a_trailing_stop_is_named_only_where_it_lies_nearer_than_the_fixed_one() -> None:
+    far = replace(RULES, s_trail=1.5)
+    row = one(forecasts({}), bars({"10:03": {"low": 98.0}}), rules=far)
+    assert (row["exit_reason"], row["exit_price"]) == ("stop", pytest.approx(STOP))
+    off = bars({"10:03": {"high": 100.9}, "10:04": {"low": 99.5}})
+    assert one(forecasts({}), off)["exit_reason"] == "forecast_ts"
+
+
+def test_a_symbol_trades_the_horizons_it_is_said_to_and_any_where_nothing_is_said() -> None:
+    made = forecasts({}, {"symbol": "BBB"})
+    market = pl.concat([bars(), bars(symbol="BBB")])
+    assert reasons(made, market, horizons_min={"AAA": (5, 10)}) == ["other_horizon", "enhancement"]
+    assert reasons(made, market, horizons_min={"AAA": (15, 15), "CCC": (1, 2)}) == ["enhancement", "enhancement"]
+    assert reasons(made, market, horizons_min={"AAA": (16, 30)}) == ["other_horizon", "enhancement"]
 
 
 def test_the_daily_cap_counts_filled_entries_of_one_symbol_and_day() -> None:
@@ -452,6 +508,10 @@ def signals(seed: int, symbols: Sequence[str], days: Sequence[date]) -> pl.DataF
 
 
 DAYS = (DAY, date(2025, 1, 3), EARLY)
+EVERY = replace(
+    COSTS, slippage_ticks={"*": 0.5, "*@10": 2.0}, slippage_bps={"*": 0.2}, borrow_bps={"*": 30.0}, impact=1.0
+)
+"""Costs of which no part is zero."""
 EAGER = replace(RULES, require_positive_ev=False, k_sigma=0.0, daily_trade_cap=5)
 
 
@@ -460,9 +520,13 @@ EAGER = replace(RULES, require_positive_ev=False, k_sigma=0.0, daily_trade_cap=5
 def test_costs_never_help_and_inventory_stays_within_one(seed: int) -> None:
     made, market = signals(seed, ("AAA", "BBB"), DAYS), walk(seed, ("AAA", "BBB"), DAYS)
     free, paid, dear = (
-        traded(made, market, rules=EAGER, costs=costs) for costs in (FREE, COSTS, replace(COSTS, multiplier=2.0))
+        traded(made, market, rules=EAGER, costs=costs) for costs in (FREE, EVERY, replace(EVERY, multiplier=2.0))
     )
-    assert_frame_equal(free.drop("cost", "net_pnl", "ev"), dear.drop("cost", "net_pnl", "ev"))
+    assert_frame_equal(paid.select(pl.sum_horizontal(*PARTS).alias("cost")), paid.select("cost"))
+    assert_frame_equal(paid.select(pl.col("cost") * 2), dear.select("cost"))
+    assert_frame_equal(paid.select(net_pnl=pl.col("gross_pnl") - pl.col("cost")), paid.select("net_pnl"))
+    priced = ("cost", "net_pnl", "ev", *PARTS)
+    assert_frame_equal(free.drop(priced), dear.drop(priced))
     filled = pl.col("quantity") != 0
     assert (free.filter(filled)["net_pnl"] > paid.filter(filled)["net_pnl"]).all()
     assert (paid.filter(filled)["net_pnl"] > dear.filter(filled)["net_pnl"]).all()
@@ -487,6 +551,43 @@ def test_day_by_day_and_symbol_by_symbol_equal_all_at_once_in_any_order(seed: in
     shuffled = [frame.sample(fraction=1, shuffle=True, seed=seed) for frame in (made, market)]
     assert_frame_equal(traded(*shuffled, rules=EAGER), whole)
     assert whole.height > 5
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 10_000), lag=st.integers(0, 3))
+def test_no_trade_opens_before_its_forecast_could_be_known_nor_at_a_price_from_then(seed: int, lag: int) -> None:
+    made, market = signals(seed, ("AAA",), (DAY,)), walk(seed, ("AAA",), (DAY,))
+    found = traded(made, market, rules=replace(EAGER, entry_lag_bars=lag)).filter(pl.col("quantity") != 0)
+    assert (found["entry_ts"] >= found["snapshot_ts"]).all()
+    opens = found.join(market, left_on="entry_ts", right_on="ts")
+    assert opens["entry_price"].to_list() == opens["open"].to_list()
+    known = pl.col("ts") < found["snapshot_ts"].min()
+    prices = ("open", "high", "low")
+    other = market.with_columns(pl.when(known).then(pl.col(prices) * 7).otherwise(pl.col(prices)))
+    assert_frame_equal(
+        traded(made, other, rules=replace(EAGER, entry_lag_bars=lag)).filter(pl.col("quantity") != 0), found
+    )
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 10_000), factor=st.sampled_from([0.5, 2.0, 1000.0]))
+def test_scaling_positions_scales_profit_and_cost_and_nothing_else(seed: int, factor: float) -> None:
+    made, market = signals(seed, ("AAA",), (DAY,)), walk(seed, ("AAA",), (DAY,))
+    linear = replace(EVERY, impact=0.0)
+    one = traded(made, market, rules=EAGER, costs=linear)
+    other = traded(made, market, rules=EAGER, costs=linear, capital=CAPITAL * factor)
+    money = ("quantity", "gross_pnl", *PARTS, "cost", "net_pnl")
+    assert_frame_equal(other.drop(money), one.drop(money))
+    assert_frame_equal(other.select(money), one.select(pl.col(money) * factor))
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_exchanged_names_exchange_the_trades(seed: int) -> None:
+    made, market = signals(seed, ("AAA", "BBB"), (DAY,)), walk(seed, ("AAA", "BBB"), (DAY,))
+    other = pl.col("symbol").replace({"AAA": "BBB", "BBB": "AAA"})
+    exchanged = traded(made.with_columns(other), market.with_columns(other), rules=EAGER)
+    assert_frame_equal(TRADES.conformed(exchanged.with_columns(other)), traded(made, market, rules=EAGER))
 
 
 @settings(max_examples=5, deadline=None)
@@ -526,11 +627,14 @@ def clerk(made: pl.DataFrame, market: pl.DataFrame, rules: trading.Rules) -> lis
         if bar["is_filled"]:
             book.append((now, None, None, ""))
             continue
-        stop, take = (bar["open"] * math.exp(-side * SIGMA), bar["open"] * math.exp(side * SIGMA))
-        price, why = None, ""
+        fixed, take = (bar["open"] * math.exp(-side * SIGMA), bar["open"] * math.exp(side * SIGMA))
+        price, why, best = None, "", bar["open"]
         while not why:
             bar = tape[now]
             low, high = (bar["low"], bar["high"])
+            trail = best * math.exp(-side * (rules.s_trail or math.inf) * SIGMA)
+            stop, name_of_stop = max((side * fixed, "stop"), (side * trail, "trail"))
+            stop *= side
             hit_stop, hit_take = (low <= stop, high >= take) if side == 1 else (high >= stop, low <= take)
             gap_stop, gap_take = (
                 (bar["open"] <= stop, bar["open"] >= take) if side == 1 else (bar["open"] >= stop, bar["open"] <= take)
@@ -540,9 +644,9 @@ def clerk(made: pl.DataFrame, market: pl.DataFrame, rules: trading.Rules) -> lis
             events = [
                 (not printed and now == at("16:00"), bar["close"], "halted"),
                 (overdue, bar["open"], "forecast_ts"),
-                (gap_stop, bar["open"], "stop"),
+                (gap_stop, bar["open"], name_of_stop),
                 (gap_take, bar["open"], "take"),
-                (hit_stop, stop, "stop"),
+                (hit_stop, stop, name_of_stop),
                 (hit_take, take, "take"),
                 (now == f["target_ts"], bar["close"], "forecast_ts"),
             ]
@@ -550,17 +654,20 @@ def clerk(made: pl.DataFrame, market: pl.DataFrame, rules: trading.Rules) -> lis
                 if hit and (printed or name == "halted"):
                     price, why = fill, name
                     break
+            if printed:
+                best = max(best, high) if side == 1 else min(best, low)
         book.append((f["snapshot_ts"] + MINUTE, now, price, why))
         busy, count = now + 5 * MINUTE, count + 1
     return book
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10_000))
-def test_the_loop_equals_a_clerk_with_a_pencil(seed: int) -> None:
+@given(seed=st.integers(0, 10_000), s_trail=st.sampled_from([None, 0.3, 0.8, 1.5]))
+def test_the_loop_equals_a_clerk_with_a_pencil(seed: int, s_trail: float | None) -> None:
     made, market = signals(seed, ("AAA",), (DAY,)), walk(seed, ("AAA",), (DAY,))
-    found = traded(made, market, rules=EAGER).select("entry_ts", "exit_ts", "exit_price", "exit_reason").rows()
-    assert found == [tuple(row) for row in clerk(made, market, EAGER)]
+    rules = replace(EAGER, s_trail=s_trail)
+    found = traded(made, market, rules=rules).select("entry_ts", "exit_ts", "exit_price", "exit_reason").rows()
+    assert found == [tuple(row) for row in clerk(made, market, rules)]
 
 
 def test_the_same_input_gives_the_same_rows_twice() -> None:
@@ -574,4 +681,5 @@ def test_every_exit_reason_is_told_in_the_docs_and_none_besides() -> None:
     assert seen <= set(event_loop.EXITS)
     entered = {RULES.rule_set, *event_loop.NOT_ENTERED, *signals_module.TURNED_AWAY}
     assert set(ledger(made, market, rules=EAGER)["entry_reason"]) <= entered
-    assert set(event_loop.EXITS) == {"stop", "take", "forecast_ts", "time_stop", "halted"}
+    assert set(event_loop.EXITS) == {"stop", "trail", "take", "forecast_ts", "time_stop", "halted"}
+    assert "trail" in set(traded(made, market, rules=replace(EAGER, s_trail=0.5))["exit_reason"])

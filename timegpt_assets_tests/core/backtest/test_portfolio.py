@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import portfolio
+from timegpt_assets.core.backtest.costs import PARTS
 from timegpt_assets.core.backtest.rules import Risk
 from timegpt_assets.core.tables.backtest import BOOK
 
@@ -42,10 +43,12 @@ def book(*rows: Mapping[str, Any]) -> pl.DataFrame:
             "size": 1.0,
             "quantity": 10.0,
             "gross_pnl": 10.0,
+            **dict.fromkeys(PARTS, 0.2),
             "cost": 1.0,
             "net_pnl": 9.0,
             "ev": 0.001,
             "sigma": 0.002,
+            "sigma_column": "sigma_60m",
             "entry_reason": "enhancement",
             "exit_reason": "forecast_ts",
             "eligibility": "eligible",

@@ -14,7 +14,6 @@ from timegpt_assets.core.backtest import rules as trading
 from timegpt_assets_tests.core.house_rules import RULES
 
 SPRINT = replace(RULES, rule_set="budget_sprint")
-COSTS = trading.Costs(fees_bps={"AAA": 0.5}, half_spread_ticks={"AAA": 1.0}, tick_size=0.01)
 
 
 def judged(
@@ -25,10 +24,20 @@ def judged(
     q75: float | None = 0.0015,
     sigma: float | None = 0.002,
     cost: float = 0.0003,
+    borrow: float = 0.0,
     aligned: bool = True,
 ) -> dict[str, float]:
     frame = pl.DataFrame(
-        {"q25": [q25], "q50": [q50], "q75": [q75], "sigma": [sigma], "round_trip": [cost], "label_aligned": [aligned]},
+        {
+            "q25": [q25],
+            "q50": [q50],
+            "q75": [q75],
+            "sigma": [sigma],
+            "round_trip": [cost],
+            "borrow": [borrow],
+            "impact": [0.0],
+            "label_aligned": [aligned],
+        },
         schema_overrides={"q25": pl.Float64, "q75": pl.Float64, "sigma": pl.Float64},
     ).with_columns(side=trading.side(rules), size=trading.size(rules), last_price=pl.lit(100.0))
     frame = frame.with_columns(ev=trading.expected_value(rules)).with_columns(reason=trading.no_signal(rules))
@@ -67,6 +76,16 @@ def test_size_is_the_median_in_sigmas_up_to_the_cap() -> None:
     assert judged(replace(RULES, cap_per_trade=0.25))["size"] == 0.25
 
 
+def test_a_borrowed_share_costs_the_short_alone() -> None:
+    short = {"q25": -0.0015, "q50": -0.001, "q75": -0.00031}
+    assert judged(SPRINT, **short)["side"] == -1
+    assert judged(SPRINT, **short, borrow=0.00001)["side"] == 0
+    assert judged(SPRINT, q25=0.00031, borrow=0.001)["side"] == 1
+    down = {"q25": -0.0014, "q50": -0.0012, "q75": -0.0006}
+    assert judged(**down)["ev"] - judged(**down, borrow=0.0001)["ev"] == pytest.approx(0.0001)
+    assert judged(borrow=0.0001)["ev"] == judged()["ev"]
+
+
 def test_expected_value_pays_for_cost_and_a_quarter_of_the_half_width() -> None:
     row = judged(q25=0.0006, q50=0.0012, q75=0.0014, cost=0.0003)
     assert row["ev"] == pytest.approx(0.0012 - 0.0003 - 0.25 * 0.0004)
@@ -94,7 +113,15 @@ def test_a_forecast_that_is_no_signal_says_the_first_reason_that_holds() -> None
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("k_sigma", -0.1), ("k_sigma", float("nan")), ("s_stop", 0.0), ("s_take", -1.0), ("cap_per_trade", 0.0)],
+    [
+        ("k_sigma", -0.1),
+        ("k_sigma", float("nan")),
+        ("s_stop", 0.0),
+        ("s_take", -1.0),
+        ("s_trail", 0.0),
+        ("max_open_per_symbol", 0),
+        ("cap_per_trade", 0.0),
+    ],
 )
 def test_a_rule_that_would_trade_backwards_is_refused_by_its_name(name: str, value: float) -> None:
     with pytest.raises(trading.TradingError, match=rf"trading\.{name} is .*\. Set "):
@@ -115,21 +142,6 @@ def test_what_is_unaligned_or_without_variance_or_bands_is_never_traded() -> Non
     assert not judged(q25=None)["traded"]
     assert not judged(q25=0.0, q50=0.0, q75=0.0)["traded"]
     assert judged(replace(RULES, max_width_sigma=None))["traded"]
-
-
-def test_both_legs_pay_fees_and_half_the_spread() -> None:
-    paid = COSTS.paid("AAA", quantity=-500.0, entry_price=100.0, exit_price=102.0)
-    assert paid == pytest.approx(500 * (0.00005 * 202 + 2 * 0.01))
-    assert COSTS.round_trip("AAA", 100.0) == pytest.approx(2 * (0.00005 + 0.0001))
-    double = replace(COSTS, multiplier=2.0)
-    assert double.paid("AAA", quantity=-500.0, entry_price=100.0, exit_price=102.0) == pytest.approx(2 * paid)
-
-
-def test_a_symbol_without_a_spread_is_an_error_unless_all_others_have_one() -> None:
-    with pytest.raises(trading.TradingError, match=r"names neither BBB.*Add BBB"):
-        COSTS.half_spread("BBB")
-    assert replace(COSTS, half_spread_ticks={"*": 2.0}).half_spread("BBB") == 0.02
-    assert replace(COSTS, fees_bps={"*": 2.0, "BBB": 1.0}).fee("BBB") == 0.0001
 
 
 def test_unknown_rule_sets_and_entries_before_the_snapshot_are_refused() -> None:
@@ -159,14 +171,14 @@ def test_a_stronger_median_is_never_sized_smaller(first: float, second: float) -
 
 
 EDGES = (-0.02, -0.01, -0.005, 0.0, 0.005, 0.01, 0.02)
-"""Values on both sides of every threshold, and on it: sigma is 0.01, a round trip 0.005."""
+"""Values on both sides of every threshold, and on it: sigma is 0.01, a round trip 0.004 and a borrowed share 0.001."""
 
 
 @pytest.mark.parametrize("rule_set", sorted(trading.RULE_SETS))
 def test_what_the_docs_say_of_a_rule_set_is_what_is_entered(rule_set: str) -> None:
     rules, seen = replace(RULES, rule_set=rule_set, k_sigma=1.0), set[int]()
     for q25, q50, q75 in combinations_with_replacement(EDGES, 3):
-        row = {"q25": q25, "q50": q50, "q75": q75, "sigma": 0.01, "round_trip": 0.005}
+        row = {"q25": q25, "q50": q50, "q75": q75, "sigma": 0.01, "round_trip": 0.004, "borrow": 0.001}
         side = pl.DataFrame([row]).select(trading.side(rules)).item()
         long, short = (_holds(text, {**row, "k_sigma": rules.k_sigma}) for text in trading.RULE_SETS[rule_set])
         assert side == (1 if long else -1 if short else 0), row

@@ -11,6 +11,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.core import calendar
+from timegpt_assets.core.backtest.costs import PARTS
 from timegpt_assets.core.evaluation import trading
 from timegpt_assets.core.tables.backtest import PORTFOLIO
 
@@ -30,12 +31,14 @@ def portfolio(*rows: Mapping[str, Any]) -> pl.DataFrame:
             "day": day, "symbol": "AAA", "snapshot_ts": entry - timedelta(minutes=1), "entry_ts": entry,
             "target_ts": entry + timedelta(minutes=14), "entry_price": 100.0, "exit_ts": entry + timedelta(minutes=14),
             "exit_price": 100.0, "side": 1, "size": 1.0, "quantity": 10.0, "gross_pnl": 0.0, "cost": 0.0, "ev": 0.001,
-            "sigma": 0.002, "entry_reason": "enhancement", "exit_reason": "forecast_ts", "eligibility": "eligible",
-            "liquidity": "normal",
+            "sigma": 0.002,
+            "sigma_column": "sigma_60m", "entry_reason": "enhancement", "exit_reason": "forecast_ts",
+            "eligibility": "eligible", "liquidity": "normal",
             "admitted": True, "refused_by": "", "forecaster": "timegpt",
         }  # fmt: skip
         merged = base | LIVE | dict(row)
-        full.append(merged | {"net_pnl": merged["gross_pnl"] - merged["cost"]})
+        parts = dict.fromkeys(PARTS, merged["cost"] / len(PARTS))
+        full.append(merged | parts | {"net_pnl": merged["gross_pnl"] - merged["cost"]})
     return PORTFOLIO.conformed(pl.DataFrame(full, schema=PORTFOLIO.schema))
 
 
