@@ -18,9 +18,10 @@ from timegpt_assets.core.bars.vendor_columns import Reading
 from timegpt_assets.core.calibration.methods import CalibrationSpec
 from timegpt_assets.core.events import EARNINGS, EventCalendar
 from timegpt_assets.core.features.feature_spec import FeatureSpec
-from timegpt_assets.core.forecasts.baselines import BACKEND, RidgeSpec
 from timegpt_assets.core.forecasts.exogenous import Exogenous
 from timegpt_assets.core.forecasts.framing import FrameSpec
+from timegpt_assets.core.forecasts.local.answers import BACKEND
+from timegpt_assets.core.forecasts.local.ridge import Ridge
 from timegpt_assets.core.forecasts.quantiles import levels_of
 from timegpt_assets.core.forecasts.snapshots import Preset, SnapshotSpec
 from timegpt_assets.core.tables.columns import HOSTED
@@ -205,9 +206,7 @@ def makers(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
         yield name, BACKEND, name, BACKEND
 
 
-def ridge_spec(settings: Settings) -> RidgeSpec:
+def ridge_spec(settings: Settings) -> Ridge:
     """Return how the local forecaster is fitted."""
     asked = settings.forecast.baseline
-    return RidgeSpec(
-        ridge=asked.ridge, residual_window_min=asked.residual_window_min, min_residuals=asked.min_residuals
-    )
+    return Ridge(ridge=asked.ridge, residual_window_min=asked.residual_window_min, min_residuals=asked.min_residuals)

@@ -102,7 +102,7 @@ def newey_west_lags(n: int) -> int:
 def long_run_variance(values: np.ndarray, *, lags: int) -> float:
     """Return the variance of a mean of dependent values times n: Newey and West (1987), never negative."""
     centred, n = values - np.mean(values), values.size
-    # By n, not by n - lag: only so can the weighted sum never be negative. einsum, not BLAS: see baselines.py.
+    # By n, not by n - lag: only so can the weighted sum never be negative. einsum, not BLAS: see local/ridge.py.
     total = float(np.einsum("i,i->", centred, centred)) / n
     for lag in range(1, min(lags, n - 1) + 1):
         weight = 1 - lag / (lags + 1)

@@ -3,7 +3,7 @@
 from timegpt_assets.adapters.local_forecasters import LocalForecasters
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.runtime import local_forecasters
-from timegpt_assets_tests.core.forecasts.test_baselines import SYMBOLS, usual_frames
+from timegpt_assets_tests.core.forecasts.local.made import SYMBOLS, usual_frames
 
 
 def forecaster(*overrides: str) -> LocalForecasters:

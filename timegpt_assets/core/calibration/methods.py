@@ -13,7 +13,8 @@ import numpy as np
 
 from timegpt_assets.core.calibration import isotonic
 from timegpt_assets.core.calibration.samples import CalibrationError, Floats, Samples
-from timegpt_assets.core.forecasts.baselines import BACKEND, MODEL
+from timegpt_assets.core.forecasts.local.answers import BACKEND
+from timegpt_assets.core.forecasts.local.ridge import Ridge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class CalibrationSpec:
     step: float = 0.05
     validation_share: float = 0.25
     pit_deviation_threshold: float = 0.03
-    makers: tuple[tuple[str, str, str, str], ...] = ((MODEL, BACKEND, MODEL, BACKEND),)
+    makers: tuple[tuple[str, str, str, str], ...] = ((Ridge.word, BACKEND, Ridge.word, BACKEND),)
     """Backend, model and score_source asked now: it has rows, with the reason, before its first outcome too."""
 
 
