@@ -35,7 +35,7 @@ def at(knots: Knots, x: Floats) -> Floats:
 
 def fitted(x: Floats, y: Floats) -> Floats:
     """Return the rising fit at each outcome of cells that are the rows of x and y: [cells, outcomes], no NaN."""
-    found, step = np.empty(x.shape), max(_CHUNK // max(x.shape[1], 1), 1)
+    found, step = np.empty(x.shape), max(_CHUNK // x.shape[1], 1)
     for start in range(0, x.shape[0], step):
         found[start : start + step] = _fitted(x[start : start + step], y[start : start + step])
     return found

@@ -44,3 +44,12 @@ def test_an_older_day_leaves_the_document_as_it_is_and_a_newer_one_replaces_it()
 def test_symbols_made_by_another_run_of_the_day_stay() -> None:
     both = document(DAY, "BBB", current=document(DAY, "AAA"))
     assert both == document()
+
+
+def test_a_day_without_models_is_told_without_a_window_and_an_older_format_is_replaced() -> None:
+    nothing = orjson.loads(export.document(models(forecasts(_sessions(12)), day=DAY), day=EARLIER, profile="demo"))
+    assert (nothing["models"], nothing["window_first"], nothing["embargo_days"]) == ([], None, None)
+    newest = document()
+    first = orjson.dumps(orjson.loads(newest) | {"format": 1, "models": []})
+    assert document(current=first) == newest, "of the same day, but of another format"
+    assert orjson.loads(newest)["embargo_days"] == 1
