@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from timegpt_assets.core import calendar
+from timegpt_assets.core.backtest.costs import PARTS
 from timegpt_assets.core.schema import TIME
 from timegpt_assets_tests import markets
 from timegpt_assets_tests.markets import DAYS, Market
@@ -20,7 +21,7 @@ Tables = Mapping[str, pl.DataFrame]
 
 LATE = DAYS[4:6]
 """Where minutes are drawn from: earlier sessions to trade in, a month's end before them, later ones to be changed."""
-EXITS = ("exit_ts", "exit_price", "exit_reason", "gross_pnl", "cost", "net_pnl")
+EXITS = ("exit_ts", "exit_price", "exit_reason", "gross_pnl", *PARTS, "cost", "net_pnl", "holding_min", "mae", "mfe")
 """Columns of a trade that are known when it ends; the others when the bar it enters at is."""
 TRADED = ("backtest/trades", "backtest/book", "backtest/portfolio")
 BEHIND_EMBARGO = -2

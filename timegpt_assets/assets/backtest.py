@@ -54,6 +54,7 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
             "trading.skip_events",
             "trading.filters",
             "backtest.entry_lag_bars",
+            "backtest.participation",
             "gates.bootstrap",
             "events.no_trade_buffer_min",
             "events.dates",

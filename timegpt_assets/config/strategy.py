@@ -91,6 +91,7 @@ class Backtest(Section):
 
     entry_lag_bars: Count
     cost_multipliers: Multiples
+    participation: Annotated[float, Field(gt=0, le=1)]
     annualization_days: Count
 
 

@@ -22,6 +22,7 @@ def trading_spec(settings: Settings) -> TradingSpec:
         costs=costs(settings),
         capital=settings.trading.capital,
         bootstrap=settings.gates.bootstrap,
+        participation=settings.backtest.participation,
         sigma_column=settings.trading.sigma,
         horizons_min={symbol: (least, most) for symbol, (least, most) in settings.trading.horizons_min.items()},
         skip_events=settings.trading.skip_events,

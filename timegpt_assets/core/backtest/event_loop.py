@@ -82,11 +82,15 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a position ended; ``ts`` is when the price is known, one minute after the exit bar's start."""
+    """How a position ended; ``ts`` is when the price is known, one minute after the exit bar's start.
+
+    ``whole_bar``: the position was held until the bar's close, so that every price of the bar met it.
+    """
 
     ts: datetime
     price: float
     reason: str
+    whole_bar: bool = False
 
 
 def trades(
@@ -156,9 +160,9 @@ def _session_trades(asked: pl.DataFrame, tape: _Tape, spec: TradingSpec) -> Iter
         if first.is_filled or first.open <= 0:
             yield _unfilled(signal, HALTED)
             continue
-        left = _exit(signal, first.open, tape, deadline=deadline, rules=rules)
+        left, seen = _exit(signal, first.open, tape, deadline=deadline, rules=rules)
         taken.append((signal["side"], left))
-        yield _filled(signal, first.open, left, spec)
+        yield _filled(signal, first.open, left, spec) | _excursions(signal["side"], first.open, seen)
 
 
 def _busy(signal: Mapping[str, Any], deadline: datetime, taken: Sequence[tuple[int, Exit]], rules: Rules) -> str:
@@ -195,17 +199,22 @@ class _Position:
         return self.levels.stop, "stop"
 
 
-def _exit(signal: Mapping[str, Any], entry_price: float, tape: _Tape, *, deadline: datetime, rules: Rules) -> Exit:
-    """Return how the position opened at the entry bar's open ends, judged bar by bar."""
+def _exit(
+    signal: Mapping[str, Any], entry_price: float, tape: _Tape, *, deadline: datetime, rules: Rules
+) -> tuple[Exit, list[float]]:
+    """Return how the position opened at the entry bar's open ends, judged bar by bar, and the prices it met."""
     side, bars = signal["side"], tape.since(signal["entry_ts"])
     levels = trading.exit_prices(rules, side=side, entry_price=entry_price, sigma=signal["sigma"])
     at_forecast = rules.exit_at_forecast_ts and signal["target_ts"] == deadline
     due = "forecast_ts" if at_forecast else "time_stop"
     position = _Position(side, levels, deadline, due, tape.close, [entry_price])
-    while (left := _left(bar := next(bars), position)) is None:
-        if not bar.is_filled:
+    while True:
+        bar = next(bars)
+        left = _left(bar, position)
+        if not bar.is_filled and (left is None or left.whole_bar):
             position.seen.extend((bar.low, bar.high))
-    return left
+        if left is not None:
+            return left, [*position.seen, left.price]
 
 
 def _left(bar: Bar, position: _Position) -> Exit | None:
@@ -225,7 +234,13 @@ def _left(bar: Bar, position: _Position) -> Exit | None:
         return Exit(known, stop, why)
     if side * best >= side * take:
         return Exit(known, take, "take")
-    return Exit(known, bar.close, position.due) if known >= position.deadline else None
+    return Exit(known, bar.close, position.due, whole_bar=True) if known >= position.deadline else None
+
+
+def _excursions(side: int, entry_price: float, seen: Sequence[float]) -> dict[str, float]:
+    """Return how far the prices a position met went against it (mae <= 0) and its way (mfe >= 0), as log returns."""
+    returns = [side * math.log(price / entry_price) if price > 0 else -side * math.inf for price in seen]
+    return {"mae": min(returns), "mfe": max(returns)}
 
 
 def _filled(signal: Mapping[str, Any], entry_price: float, left: Exit, spec: TradingSpec) -> dict[str, Any]:
@@ -247,6 +262,7 @@ def _filled(signal: Mapping[str, Any], entry_price: float, left: Exit, spec: Tra
         **paid,
         "cost": cost,
         "net_pnl": gross - cost,
+        "holding_min": int((left.ts - signal["entry_ts"]) / MINUTE),
         "exit_reason": left.reason,
     }
 
@@ -254,8 +270,8 @@ def _filled(signal: Mapping[str, Any], entry_price: float, left: Exit, spec: Tra
 def _unfilled(signal: Mapping[str, Any], reason: str) -> dict[str, Any]:
     """Return the row of a signal that was not entered: no price, no quantity, no P&L."""
     copied = ("day", "symbol", "snapshot_ts", "target_ts", "entry_ts", "side", "size", "ev", "sigma", "sigma_column")
-    verdicts = ("eligibility", "liquidity")
+    verdicts = ("capacity", "eligibility", "liquidity")
     money = dict.fromkeys(("quantity", "gross_pnl", *PARTS, "cost", "net_pnl"), 0.0)
-    prices = dict.fromkeys(("entry_price", "exit_ts", "exit_price"))
+    prices = dict.fromkeys(("entry_price", "exit_ts", "exit_price", "holding_min", "mae", "mfe"))
     reasons = {"entry_reason": reason, "exit_reason": ""}
     return {name: signal[name] for name in (*copied, *verdicts, *ORIGIN_KEY)} | money | prices | reasons

@@ -43,6 +43,8 @@ class TradingSpec:
     """USD per symbol."""
     bootstrap: str
     """trade or block: what holds for a source triple on which symbol_gates is silent."""
+    participation: float
+    """Share of a minute's volume that ``capacity`` takes."""
     sigma_column: str
     """The feature that ``sigma`` of the forecasts is, once they are traded; copied into each row."""
     horizons_min: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -89,6 +91,7 @@ def judged(
         size=trading.size(spec.rules),
         entry_ts=pl.col("snapshot_ts") + spec.rules.entry_lag_bars * MINUTE,
         sigma_column=pl.lit(spec.sigma_column),
+        capacity=spec.participation * pl.col("volume_per_min") * pl.col("last_price"),
     )
     frame = _with_costs(frame, spec).with_columns(side=trading.side(spec.rules))
     frame = frame.with_columns(ev=trading.expected_value(spec.rules))

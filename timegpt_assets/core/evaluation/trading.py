@@ -146,10 +146,31 @@ def summary(portfolio: pl.DataFrame, sessions: Sequence[date], *, account: Accou
         "vol_floor_applied": sharpe.value is None,
         # Sorted: its mean and deviation are no exact sums, and the order of rows must not change a bit.
         "sharpe_step_raw": significance.sharpe(np.sort(net), periods=1).value,
+        **_activity(admitted, sessions, capital=capital),
         **_named("hit_rate", hits),
         **_named("net_pnl", significance.total(daily)),
         **_named("sharpe_daily", sharpe),
     }
+
+
+def _activity(admitted: pl.DataFrame, sessions: Sequence[date], *, capital: float) -> dict[str, float | None]:
+    """Return how much was done and how long it was held; null where there is nothing to be measured."""
+    entered = (pl.col("quantity") * pl.col("entry_price")).abs()
+    left = (pl.col("quantity") * pl.col("exit_price")).abs()
+    traded = math.fsum(admitted.select(entered + left).to_series())
+    held = math.fsum(admitted.select(entered * pl.col("holding_min")).to_series())
+    minutes = sum(calendar.session(day).minutes for day in sessions)
+    return {
+        "turnover": traded / capital / len(sessions) if sessions else None,
+        "exposure": held / capital / minutes if minutes else None,
+        **{name: _mean(admitted[name]) for name in ("holding_min", "mae", "mfe")},
+        "capacity": admitted.select(pl.col("capacity").median()).item(),
+    }
+
+
+def _mean(values: pl.Series) -> float | None:
+    # Of an exact sum: the order of rows must not change a bit.
+    return math.fsum(values) / len(values) if len(values) else None
 
 
 def max_drawdown(returns: np.ndarray) -> float:

@@ -28,6 +28,12 @@ _TRADE = (
         "borrow": Column(pl.Float64, "USD, shorts alone"),
         "cost": Column(pl.Float64, "USD, the sum of these"),
         "net_pnl": Column(pl.Float64, "USD after costs"),
+        "holding_min": Column(pl.Int64, "minutes from entry_ts to exit_ts", nullable=True),
+        "mae": Column(pl.Float64, "furthest a price it met went against it, log return <= 0", nullable=True),
+        "mfe": Column(pl.Float64, "furthest a price it met went its way, log return >= 0", nullable=True),
+        "capacity": Column(
+            pl.Float64, "USD that backtest.participation of a minute's volume holds, by the session until the snapshot"
+        ),
         "ev": Column(pl.Float64, "expected value after costs, log return"),
         "sigma": Column(pl.Float64, "the feature sigma_column at the snapshot, scale of y"),
         "sigma_column": Column(pl.String, "volatility that size, stop and take were measured in"),

@@ -220,6 +220,14 @@ _TRADING = {
     "sharpe_method": Column(pl.String, "daily_agg_v1"),
     "vol_floor_applied": Column(pl.Boolean, "no variance: the Sharpe ratio is null"),
     "sharpe_step_raw": Column(pl.Float64, "mean / deviation of net P&L per trade, not annualised: diagnostic", True),
+    "turnover": Column(pl.Float64, "USD entered and left with / capital / sessions", nullable=True),
+    "exposure": Column(
+        pl.Float64, "USD entered with x minutes held / capital / minutes of the sessions", nullable=True
+    ),
+    "holding_min": Column(pl.Float64, "mean minutes a trade was held", nullable=True),
+    "mae": Column(pl.Float64, "mean of the trades' furthest move against them, log return <= 0", nullable=True),
+    "mfe": Column(pl.Float64, "mean of the trades' furthest move their way, log return >= 0", nullable=True),
+    "capacity": Column(pl.Float64, "median USD that a trade's minute holds at backtest.participation", nullable=True),
 } | {
     f"{name}_{end}": Column(pl.Float64, f"{end} end of the 95 % interval of {name}", nullable=True)
     for name in ("hit_rate", "net_pnl", "sharpe_daily")

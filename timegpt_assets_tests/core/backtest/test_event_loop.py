@@ -112,6 +112,7 @@ def ledger(
     """A row per signal."""
     asked = {name: more.pop(name) for name in ("events", "liquidity") if name in more}
     base = {"rules": rules, "costs": costs, "capital": CAPITAL, "bootstrap": "trade", "sigma_column": "sigma_60m"}
+    base["participation"] = 0.1
     spec = signals_module.TradingSpec(**(base | more))
     return event_loop.trades(made, market, gates, spec, **({"events": NO_EVENTS} | asked))
 
@@ -182,6 +183,43 @@ def test_a_gap_through_a_level_fills_at_the_open() -> None:
     assert (up["exit_reason"], up["exit_price"]) == ("take", 103.0)
     short = one(forecasts(SHORT), bars({"10:05": {"open": 103.0, "close": 103.0}}))
     assert (short["exit_reason"], short["exit_price"]) == ("stop", 103.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "mae", "mfe", "minutes"),
+    [
+        ({"10:03": {"high": 100.5}, "10:05": {"low": 99.6}, "10:14": {"close": 100.2}}, 99.6, 100.5, 14),
+        ({"10:03": {"low": 99.6}, "10:14": {"high": 100.6, "low": 99.4}}, 99.4, 100.6, 14),  # held through the last bar
+        (
+            {"10:03": {"low": 99.6}, "10:05": {"high": 103.0, "low": 99.1}},
+            99.6,
+            TAKE,
+            5,
+        ),  # left at the take: nobody knows
+        ({"10:03": {"high": 100.5}, "10:05": {"open": 97.0, "close": 97.0}}, 97.0, 100.5, 5),
+        ({"10:05": {"is_filled": True, "low": 50.0, "high": 200.0}}, 100.0, 100.0, 14),
+        ({"10:00": {"low": 98.0, "high": 102.0}, "10:15": {"low": 98.0, "high": 102.0}}, 100.0, 100.0, 14),
+    ],
+)
+def test_excursions_are_those_of_the_prices_that_met_the_position(
+    changes: Mapping[str, Any], mae: float, mfe: float, minutes: int
+) -> None:
+    row = one(forecasts({}), bars(changes))
+    assert row["mae"] == pytest.approx(math.log(mae / 100), abs=1e-15)
+    assert row["mfe"] == pytest.approx(math.log(mfe / 100), abs=1e-15)
+    assert row["holding_min"] == minutes
+
+
+def test_a_short_is_hurt_by_what_helps_a_long() -> None:
+    row = one(forecasts(SHORT), bars({"10:03": {"high": 100.5}, "10:05": {"low": 99.6}}))
+    assert row["mae"] == pytest.approx(-math.log(1.005))
+    assert row["mfe"] == pytest.approx(-math.log(0.996))
+
+
+def test_capacity_is_a_share_of_what_the_session_traded_a_minute_until_the_snapshot() -> None:
+    market = bars({"09:45": {"volume": 3100.0}, "10:00": {"volume": 1e9}, "09:59": {"open": 50.0, "close": 50.0}})
+    row = one(forecasts({}), market)
+    assert row["capacity"] == pytest.approx(0.1 * (29 * 100 + 3100) / 30 * 50.0)
 
 
 def test_what_happens_after_the_exit_changes_nothing() -> None:
@@ -534,6 +572,11 @@ def test_costs_never_help_and_inventory_stays_within_one(seed: int) -> None:
         assert (own["exit_ts"].shift(1) <= own["entry_ts"]).drop_nulls().all()
         assert own["quantity"].sign().is_in([-1.0, 1.0]).all()
     assert free.filter(filled).height > 3
+    ended = pl.col("side") * (pl.col("exit_price") / pl.col("entry_price")).log()
+    done = free.filter(filled)
+    assert done.select(((pl.col("mae") <= ended + 1e-12) & (ended <= pl.col("mfe") + 1e-12)).all()).item()
+    assert (done["mae"] <= 0).all()
+    assert (done["mfe"] >= 0).all()
 
 
 @settings(max_examples=8, deadline=None)

@@ -59,7 +59,7 @@ def test_every_forecast_is_judged_and_the_reasons_are_those_the_docs_print() -> 
         {"clock": "10:40", "symbol": "BBB"},
     ]
     spec = signals.TradingSpec(
-        rules=loop.RULES, costs=loop.COSTS, capital=1.0, bootstrap="trade", sigma_column="sigma_60m"
+        rules=loop.RULES, costs=loop.COSTS, capital=1.0, participation=0.1, bootstrap="trade", sigma_column="sigma_60m"
     )
     made = loop.forecasts(*rows)
     found = signals.judged(made, loop.bars(), loop.NO_GATES, spec, events=loop.NO_EVENTS)

@@ -33,8 +33,8 @@ def portfolio(*rows: Mapping[str, Any]) -> pl.DataFrame:
             "exit_price": 100.0, "side": 1, "size": 1.0, "quantity": 10.0, "gross_pnl": 0.0, "cost": 0.0, "ev": 0.001,
             "sigma": 0.002,
             "sigma_column": "sigma_60m", "entry_reason": "enhancement", "exit_reason": "forecast_ts",
-            "eligibility": "eligible", "liquidity": "normal",
-            "admitted": True, "refused_by": "", "forecaster": "timegpt",
+            "eligibility": "eligible", "liquidity": "normal", "holding_min": 14, "mae": -0.001, "mfe": 0.002,
+            "capacity": 1e6, "admitted": True, "refused_by": "", "forecaster": "timegpt",
         }  # fmt: skip
         merged = base | LIVE | dict(row)
         parts = dict.fromkeys(PARTS, merged["cost"] / len(PARTS))
@@ -79,6 +79,44 @@ def test_the_accounts_figures_are_those_of_a_pencil() -> None:
     assert row["sharpe_daily"] == pytest.approx(mean / deviation * 252**0.5)
     assert (row["sharpe_method"], row["vol_floor_applied"]) == ("daily_agg_v1", False)
     assert row["hit_rate_low"] < row["hit_rate"] < row["hit_rate_high"]
+
+
+def test_activity_is_that_of_the_admitted_trades_against_capital_and_open_minutes() -> None:
+    rows = portfolio(
+        {"quantity": -10.0, "exit_price": 110.0, "holding_min": 39, "mae": -0.2, "mfe": 0.0, "capacity": 1.0},
+        {"quantity": 5.0, "holding_min": 78, "mae": -0.1, "mfe": 0.3, "capacity": 2.0},
+        {"quantity": 5.0, "holding_min": 0, "mae": 0.0, "mfe": 0.0, "capacity": 9.0, "symbol": "BBB"},
+        {"quantity": 99.0, "holding_min": 99, "admitted": False, "refused_by": "position_limit"},
+        {"quantity": 0.0, "admitted": False, "refused_by": "halted", "exit_ts": None, "holding_min": None, "mae": None},
+    )
+    row = scores(rows).filter(symbol="*").row(0, named=True)
+    assert row["turnover"] == pytest.approx((1000 + 1100 + 2 * 500 + 2 * 500) / 2000 / 5)
+    assert row["exposure"] == pytest.approx((1000 * 39 + 500 * 78) / 2000 / (5 * 390))
+    assert (row["holding_min"], row["mae"], row["mfe"]) == (39.0, pytest.approx(-0.1), pytest.approx(0.1))
+    assert row["capacity"] == 2.0
+    empty = scores(portfolio()).filter(symbol="*").row(0, named=True)
+    assert (empty["turnover"], empty["exposure"]) == (0.0, 0.0)
+    assert empty["holding_min"] is empty["mae"] is empty["mfe"] is empty["capacity"] is None
+
+
+def test_what_symbols_earned_is_what_the_account_earned_to_the_cent_at_every_cost() -> None:
+    given = {"month": "2025-02", "as_of": AS_OF, "sessions": DAYS, "lookback_sessions": 5, "account": ACCOUNT}
+    rows = portfolio(
+        *(
+            {"day": day, "symbol": symbol, "gross_pnl": 17.07 * i - 40.01 * j, "cost": 3.33 + 0.01 * i}
+            for i, day in enumerate(DAYS)
+            for j, symbol in enumerate(("AAA", "BBB"))
+        )
+    )
+    found = trading.trading_scores(rows, ALL_LIVE, **given)
+    by_cost = trading.cost_sensitivity(rows, ALL_LIVE, multipliers=(1.0, 1.5, 2.0), **given)
+    cents = {name: round(100 * sum(rows[name])) for name in ("gross_pnl", "cost", "net_pnl")}
+    assert cents["net_pnl"] == cents["gross_pnl"] - cents["cost"]
+    own, account = found.filter(pl.col("symbol") != "*"), found.filter(symbol="*")
+    for name, amount in cents.items():
+        assert round(100 * own[name].sum()) == round(100 * account[name].item()) == amount
+    for multiple, net in by_cost.select("cost_multiplier", "net_pnl").iter_rows():
+        assert round(100 * net) == round(cents["gross_pnl"] - multiple * cents["cost"])
 
 
 def test_symbols_are_measured_against_their_own_capital_and_add_up_to_the_account() -> None:
