@@ -59,6 +59,7 @@ ASSETS = (
     evaluation.coverage_drift,
     evaluation.trading_scores,
     evaluation.cost_sensitivity,
+    evaluation.stress_phases,
     evaluation.oos_summary,
     gates.forecast_gate,
     gates.trading_gate,

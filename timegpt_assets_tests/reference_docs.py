@@ -33,6 +33,7 @@ from timegpt_assets.core.backtest.portfolio import LIMITS
 from timegpt_assets.core.backtest.rules import NO_SIGNAL, OWN_SIGMA, RULE_SETS
 from timegpt_assets.core.backtest.signals import TURNED_AWAY
 from timegpt_assets.core.bars.quality_rules import RULES, QualityPolicy
+from timegpt_assets.core.evaluation.stress import PHASES
 from timegpt_assets.core.features import clock, context, events, price, volatility, volume
 from timegpt_assets.core.features.feature_spec import VERSIONS
 from timegpt_assets.core.gates import criteria, verdicts
@@ -395,30 +396,10 @@ def trading_rule_lines() -> Iterator[str]:
     sets = [(f"`{n}`", f"`{a}`", f"`{b}`", f"`{OWN_SIGMA[n]}`") for n, (a, b) in RULE_SETS.items()]
     yield from _rows(("rule set", "long", "short", "own sigma"), sets)
     yield ""
-    yield "## Why a forecast is no signal"
-    yield ""
-    yield "It leaves no row in `trades`. Here and below the first reason that holds is the one given."
-    yield ""
-    yield from _reasons("reason", NO_SIGNAL)
-    yield ""
-    yield "## Why a signal is not entered"
-    yield ""
-    yield "`entry_reason` of a row of quantity 0; otherwise it names the rule set that entered."
-    yield ""
-    yield from _reasons("entry_reason", TURNED_AWAY | NOT_ENTERED)
-    yield ""
-    yield "## Why a trade is refused"
-    yield ""
-    yield from _reasons("refused_by", LIMITS)
-    yield ""
-    yield "## Why a position is left"
-    yield ""
-    yield from _reasons("exit_reason", EXITS)
-    yield ""
-    yield "## What a trade costs"
-    yield ""
-    yield from _reasons("part", PARTS)
-    yield ""
+    for title, words, column, meanings in _SAID_IN_CODE:
+        yield from (f"## {title}", "", *((words, "") if words else ()))
+        yield from _rows((column, "meaning"), [(f"`{name}`", meaning) for name, meaning in meanings.items()])
+        yield ""
     yield "## Criteria of the gates"
     yield ""
     yield "With the shipped thresholds. Every row needs its observations first, else it is `insufficient_observation`;"
@@ -428,8 +409,30 @@ def trading_rule_lines() -> Iterator[str]:
     yield ""
 
 
-def _reasons(column: str, meanings: Mapping[str, str]) -> Iterator[str]:
-    yield from _rows((column, "meaning"), [(f"`{name}`", meaning) for name, meaning in meanings.items()])
+_SAID_IN_CODE: tuple[tuple[str, str, str, Mapping[str, str]], ...] = (
+    (
+        "Why a forecast is no signal",
+        "It leaves no row in `trades`. Here and below the first reason that holds is the one given.",
+        "reason",
+        NO_SIGNAL,
+    ),
+    (
+        "Why a signal is not entered",
+        "`entry_reason` of a row of quantity 0; otherwise it names the rule set that entered.",
+        "entry_reason",
+        TURNED_AWAY | NOT_ENTERED,
+    ),
+    ("Why a trade is refused", "", "refused_by", LIMITS),
+    ("Why a position is left", "", "exit_reason", EXITS),
+    (
+        "Stress phases",
+        "`phase` of `stress_phases`; `all` are all admitted trades, `calm` those of no phase.",
+        "phase",
+        PHASES,
+    ),
+    ("What a trade costs", "", "part", PARTS),
+)
+"""Title, a word before, heading and meanings of the tables that stand in the code beside what they tell of."""
 
 
 def _criteria() -> list[tuple[str, ...]]:

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  
 READ_OF_FILES = {
     "features": {"events.dates", "events.times", "events.calendar_names"},
     "trades": {"events.dates", "events.times", "events.calendar_names"},
+    "stress_phases": {"events.dates", "events.calendar_names"},
     "snapshots": {"events.dates", "events.calendar_names"},
     "answers": {"events.dates", "events.calendar_names", "forecast.backend"},
 }

@@ -75,6 +75,7 @@ CLOCKS: Mapping[str, pl.Expr] = {
             "coverage_drift",
             "trading_scores",
             "cost_sensitivity",
+            "stress_phases",
             "oos_summary",
         )
     },

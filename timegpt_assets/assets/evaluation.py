@@ -5,12 +5,13 @@ from collections.abc import Callable
 import dagster as dg
 import polars as pl
 
+from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets import previews
 from timegpt_assets.assets.declare import Span, declared, judged_months, note_rows, stored_in, trailing
 from timegpt_assets.config import core_inputs, strategy_inputs
 from timegpt_assets.core.backtest import books
-from timegpt_assets.core.evaluation import diagnostics, forecast, intervals, trading
+from timegpt_assets.core.evaluation import diagnostics, forecast, intervals, stress, trading
 from timegpt_assets.core.schema import Table
 from timegpt_assets.core.tables.evaluation import (
     COST_SENSITIVITY,
@@ -22,6 +23,7 @@ from timegpt_assets.core.tables.evaluation import (
     INTERVAL_WIDTHS,
     OOS_SUMMARY,
     PIT_RELIABILITY,
+    STRESS_PHASES,
     TRADING_SCORES,
 )
 from timegpt_assets.partitions import GraphContext, by_day
@@ -302,6 +304,43 @@ def cost_sensitivity(graph: GraphContext) -> dg.AssetsDefinition:
         return judged_months(context, COST_SENSITIVITY, portfolio, measured)
 
     return cost_sensitivity
+
+
+def stress_phases(graph: GraphContext) -> dg.AssetsDefinition:
+    """Return the asset of what the account earned when markets were at their hardest."""
+    champion, lookback = graph.settings.forecast.champion, graph.settings.gates.lookback_sessions
+
+    @declared(
+        STRESS_PHASES,
+        group="evaluation",
+        partitions=graph.grid.month,
+        settings=(LOOKBACK, "forecast.backend", "events.dates", "events.calendar_names"),
+        ins=account_inputs(graph) | {"quality_report": trailing(graph, "bars", "quality_report")},
+    )
+    def stress_phases(
+        context: dg.AssetExecutionContext,
+        portfolio: Partitions,
+        day_scores: Partitions,
+        quality_report: Partitions,
+        daily_files: dg.ResourceParam[DailyFiles],
+    ) -> pl.DataFrame:
+        """P&L of admitted trades on event days, in high volatility, after gaps, in the first and the last half hour."""
+
+        def measured(span: Span) -> pl.DataFrame:
+            return stress.stress_phases(
+                portfolio.frame,
+                books.with_books(day_scores.frame, champion=champion),
+                quality_report.frame,
+                month=span.month,
+                as_of=span.as_of,
+                sessions=span.sessions,
+                lookback_sessions=lookback,
+                events=daily_files.calendar,
+            )
+
+        return judged_months(context, STRESS_PHASES, portfolio, measured)
+
+    return stress_phases
 
 
 def oos_summary(graph: GraphContext) -> dg.AssetsDefinition:

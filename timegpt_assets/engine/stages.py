@@ -30,6 +30,7 @@ STAGES = {
         "coverage_drift",
         "trading_scores",
         "cost_sensitivity",
+        "stress_phases",
         "oos_summary",
     ),
     "gates": ("symbol_gates", "forecast_gate", "trading_gate"),

@@ -58,10 +58,10 @@ def trading_scores(
     had forecasts (``day_scores``, with their books) or trades, and those in between on which nobody was asked; days
     without a trade count zero.
     """
-    window = _window(sessions, as_of, lookback_sessions)
+    window = counted_sessions(sessions, as_of, lookback_sessions)
     rows = [
         {"month": month, "as_of": as_of, "symbol": symbol, **sources, **summary(part, days, account=scope)}
-        for sources, days, own in _groups(portfolio, day_scores, window)
+        for sources, days, own in by_book(portfolio, day_scores, window)
         for symbol, part, scope in _by_symbol(own, account)
     ]
     return TRADING_SCORES.conformed(pl.DataFrame(rows, schema=TRADING_SCORES.schema))
@@ -82,11 +82,11 @@ def cost_sensitivity(
 
     The trades stay as they were admitted: net = gross - multiplier x cost.
     """
-    window = _window(sessions, as_of, lookback_sessions)
+    window = counted_sessions(sessions, as_of, lookback_sessions)
     rows = [
         {"month": month, "as_of": as_of, **sources, "cost_multiplier": float(multiplier)}
         | summary(_at_cost(own, multiplier), days, account=account)
-        for sources, days, own in _groups(portfolio, day_scores, window)
+        for sources, days, own in by_book(portfolio, day_scores, window)
         for multiplier in multipliers
     ]
     return COST_SENSITIVITY.conformed(pl.DataFrame(rows, schema=COST_SENSITIVITY.schema))
@@ -108,11 +108,11 @@ def oos_summary(
 
     Without an ``oos_start`` no session is out of sample: no rows, and the gates find insufficient_observation.
     """
-    window = [day for day in _window(sessions, as_of, lookback_sessions) if oos_start and day > oos_start]
+    window = [day for day in counted_sessions(sessions, as_of, lookback_sessions) if oos_start and day > oos_start]
     rows = [
         {"month": month, "as_of": as_of, **sources, "oos_start": oos_start, "cost_multiplier": float(multiplier)}
         | summary(_at_cost(own, multiplier), days, account=account)
-        for sources, days, own in _groups(portfolio, day_scores, window)
+        for sources, days, own in by_book(portfolio, day_scores, window)
         for multiplier in multipliers
     ]
     return OOS_SUMMARY.conformed(pl.DataFrame(rows, schema=OOS_SUMMARY.schema))
@@ -187,12 +187,13 @@ def _daily(admitted: pl.DataFrame, sessions: Sequence[date]) -> np.ndarray:
     return np.array([math.fsum(pnl[day]) for day in sessions])
 
 
-def _window(sessions: Collection[date], as_of: date, lookback_sessions: int) -> list[date]:
+def counted_sessions(sessions: Collection[date], as_of: date, lookback_sessions: int) -> list[date]:
+    """Return those of the sessions that are among the ``lookback_sessions`` up to ``as_of``, sorted."""
     first = calendar.shifted(as_of, 1 - lookback_sessions)
     return sorted(day for day in set(sessions) if first <= day <= as_of)
 
 
-def _groups(
+def by_book(
     portfolio: pl.DataFrame, day_scores: pl.DataFrame, window: Sequence[date]
 ) -> Iterator[tuple[dict[str, str], list[date], pl.DataFrame]]:
     """Yield book and source triple with the sessions they are measured over and their rows on them."""

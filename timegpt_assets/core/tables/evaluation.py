@@ -246,6 +246,20 @@ COST_SENSITIVITY = Table(
     key=("month", *BOOK_KEY, "cost_multiplier"),
     open=True,
 )
+STRESS_PHASES = Table(
+    name="stress_phases",
+    columns=MONTH
+    | BOOK
+    | SOURCES
+    | {
+        "phase": Column(pl.String, "when the trades were entered (docs/reference/rules.md); all; calm: in no phase"),
+        "trades": _TRADING["trades"],
+        "observation_days": Column(pl.Int64, "sessions with such a trade"),
+    }
+    | {name: _TRADING[name] for name in ("hit_rate", "hit_rate_low", "hit_rate_high", "gross_pnl", "cost", "net_pnl")}
+    | {"worst": Column(pl.Float64, "net P&L of the worst trade, USD", nullable=True)},
+    key=("month", *BOOK_KEY, "phase"),
+)
 OOS_SUMMARY = Table(
     name="oos_summary",
     columns=MONTH
