@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from timegpt_assets.core.bars.content import content_hashes
+from timegpt_assets.core.bars.content import content_hashes, data_version
 from timegpt_assets.core.tables.bars import RAW_BARS
 
 DAY, KEY = date(2025, 1, 21), "2025-01-21|AAPL"
@@ -66,3 +66,9 @@ def test_each_partition_has_a_digest_of_its_own_and_one_without_rows_too():
     other = rows().with_columns(symbol=pl.lit("META"))
     found = content_hashes(pl.concat([rows(), other]), [KEY, "2025-01-21|META", "2025-01-21|SPY"], {})
     assert found[KEY] == found["2025-01-21|META"] != found["2025-01-21|SPY"]
+
+
+def test_digests_are_sixteen_hex_digits() -> None:
+    """They are stored: a longer one would name everything anew."""
+    version = data_version(pl.DataFrame({"day": [DAY], "symbol": ["AAPL"], "content": ["x"]}))
+    assert [len(bytes.fromhex(text)) for text in (digest(rows()), version)] == [8, 8]
