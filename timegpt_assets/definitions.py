@@ -61,6 +61,7 @@ ASSETS = (
     evaluation.cost_sensitivity,
     evaluation.stress_phases,
     evaluation.oos_summary,
+    evaluation.comparison,
     gates.forecast_gate,
     gates.trading_gate,
     gates.promotion,

@@ -140,7 +140,7 @@ def road(
             patched.setattr(previews, "fans", lambda *_: {"fan": {}})
             patched.setattr(previews, "verdict_map", lambda *_: {})
             patched.setattr(previews, "day_charts", lambda *_: {})
-            patched.setattr(previews, "of_months", lambda *_: None)
+            patched.setattr(previews, "of_months", lambda *_, **__: None)
             patched.setattr(report_page, "page", lambda _: "")
         yield Road(
             runtime=runtime,

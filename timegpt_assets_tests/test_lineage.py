@@ -38,6 +38,7 @@ HARD = ("min_observation_days", "sharpe_daily_gte", "max_drawdown_lte", "reject_
 NO_NUMBER = {
     ("raw_bars", "universe.tickers"),  # says which symbols there are, and changes no row of another
     ("answers", "forecast.api_mode"),  # whether anything may be sent: what is answered is the same, or an error
+    ("answers", "forecast.api_budget.price_per_call"),  # what is paid for an answer is no part of it
     # promotion's thresholds are handed to both gates together; each reads those of its own kind
     ("trading_gate", "gates.promotion.rmae_lte"),
     ("trading_gate", "gates.promotion.pit_dev_max"),

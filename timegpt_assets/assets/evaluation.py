@@ -11,9 +11,11 @@ from timegpt_assets.assets import previews
 from timegpt_assets.assets.declare import Span, declared, judged_months, note_rows, stored_in, trailing
 from timegpt_assets.config import core_inputs, strategy_inputs
 from timegpt_assets.core.backtest import books
+from timegpt_assets.core.evaluation import comparison as compared
 from timegpt_assets.core.evaluation import diagnostics, forecast, intervals, stress, trading
 from timegpt_assets.core.schema import Table
 from timegpt_assets.core.tables.evaluation import (
+    COMPARISON,
     COST_SENSITIVITY,
     COVERAGE_DRIFT,
     COVERAGE_REPORT,
@@ -375,3 +377,34 @@ def oos_summary(graph: GraphContext) -> dg.AssetsDefinition:
         return judged_months(context, OOS_SUMMARY, portfolio, measured)
 
     return oos_summary
+
+
+def comparison(graph: GraphContext) -> dg.AssetsDefinition:
+    """Return the asset of forecasters in pairs: who is better, how surely, at what price."""
+    terms, lookback = strategy_inputs.terms(graph.settings), graph.settings.gates.lookback_sessions
+
+    @declared(
+        COMPARISON,
+        group="evaluation",
+        partitions=graph.grid.month,
+        settings=(LOOKBACK, *SURENESS, "forecast.backend", "forecast.api_budget.price_per_call"),
+        ins=account_inputs(graph),
+    )
+    def comparison(context: dg.AssetExecutionContext, portfolio: Partitions, day_scores: Partitions) -> pl.DataFrame:
+        """Every forecaster against the champion and the control arm on common rows: losses, coverage, money, price."""
+
+        def measured(span: Span) -> pl.DataFrame:
+            return compared.comparison(
+                day_scores.frame,
+                portfolio.frame,
+                month=span.month,
+                as_of=span.as_of,
+                lookback_sessions=lookback,
+                terms=terms,
+            )
+
+        frame = judged_months(context, COMPARISON, day_scores, measured)
+        previews.of_months(context, frame, COMPARISON.name, champion=terms.champion)
+        return frame
+
+    return comparison

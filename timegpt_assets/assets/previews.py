@@ -77,9 +77,9 @@ def fans(context: dg.AssetExecutionContext, forecasts: pl.DataFrame, panel: pl.D
 
 
 @unfailing
-def of_months(context: dg.AssetExecutionContext, frame: pl.DataFrame, table: str) -> Notes:
+def of_months(context: dg.AssetExecutionContext, frame: pl.DataFrame, table: str, *, champion: str = "") -> Notes:
     """Put the pictures of a month table beside the run's newest month that has rows, as Markdown, and return them."""
-    from timegpt_assets.reports.pictures import coverage, intervals
+    from timegpt_assets.reports.pictures import comparison, coverage, intervals
     from timegpt_assets.reports.pictures.style import Picture
 
     drawn: dict[str, dict[str, Callable[[pl.DataFrame], Picture]]] = {
@@ -87,6 +87,7 @@ def of_months(context: dg.AssetExecutionContext, frame: pl.DataFrame, table: str
         "pit_reliability": {"reliability": coverage.reliability, "histogram": intervals.histogram},
         "interval_widths": {"widths": intervals.widths},
         "coverage_drift": {"drift": intervals.drift},
+        "comparison": {"losses": partial(comparison.losses, champion=champion)},
     }
     if frame.is_empty():
         return {}

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from timegpt_assets.reports.figures import Lineage, Report
 
 MONTHLY = {
-    "evaluation": ("forecast_diagnostics", "pit_reliability", "coverage_drift", "interval_widths", "cost_sensitivity"),
+    "evaluation": (
+        "forecast_diagnostics",
+        "pit_reliability",
+        "coverage_drift",
+        "interval_widths",
+        "cost_sensitivity",
+        "comparison",
+    ),
     "gates": ("forecast_gate", "trading_gate"),
 }
 
@@ -81,7 +88,8 @@ def reported(
     # the sessions that the gates judge, so that page and verdict are about the same days
     days = span.sessions[-settings.gates.lookback_sessions :]
     # one page is about what is traded; how the others do beside it is said by the comparison
-    champion = settings.forecast.champion
+    champion, books = settings.forecast.champion, frames["portfolio"].filter(pl.col("day").is_in(days))
+    compared = span.of(frames["comparison"])
     frames = {name: _of(frame, champion) for name, frame in frames.items()}
     recent = {name: frame.filter(pl.col("day").is_in(days)) for name, frame in frames.items() if "day" in frame.columns}
     synthetic, data = settings.data.source == "synthetic", data_version(recent["quality_report"])
@@ -101,6 +109,9 @@ def reported(
         widths=span.of(frames["interval_widths"]),
         portfolio=recent["portfolio"],
         costs=span.of(frames["cost_sensitivity"]),
+        champion=champion,
+        comparison=compared,
+        books=books.filter(pl.col("book") != LIVE),
         gates=span.of(pl.concat([frames["forecast_gate"], frames["trading_gate"]])),
         lineage=[replace(one, stands_for={**one.stands_for, "data_version": data}) for one in lineage],
     )

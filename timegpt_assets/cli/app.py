@@ -269,6 +269,7 @@ _stage_verb(
     "Score everything and judge the gates; exits non-zero when a gate fails.",
     judged=True,
 )
+_stage_verb("compare", ("comparison",), "Set forecasters side by side: who is better, how surely, and at what price.")
 _stage_verb("report", STAGES["reports"], "Write the report with pictures.")
 
 

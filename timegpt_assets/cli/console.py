@@ -60,6 +60,9 @@ def figures(command: CommandContext, days: Sequence[date], outcome: Outcome, pro
     report = command.table("reports/report", months[-1:])
     stored = [command.table(f"gates/{name}", months[-1:]) for name in ("forecast_gate", "trading_gate", "promotion")]
     gates = pl.concat([GATES.empty(), *(t.select(*GATES.columns) for t in stored if t.height)])
+    # what is traded is judged here; the gates of the others stand in their tables
+    gates = gates.filter(forecaster=command.graph.settings.forecast.champion)
+    compared = command.table("evaluation/comparison", months[-1:])
     failed = gates.filter(~pl.col("passed"))
     return {
         "profile": command.graph.settings.profile,
@@ -77,6 +80,7 @@ def figures(command: CommandContext, days: Sequence[date], outcome: Outcome, pro
         "incomplete": {name: sorted(set(skipped)) for name, skipped in outcome.incomplete.items()},
         "verdicts": _verdicts(command, days),
         "summary": {f"{row['section']}: {row['name']}": row["value"] for row in report.iter_rows(named=True)},
+        "comparison": compared.filter(symbol=WILDCARD).to_dicts() if compared.height else [],
         "gates": gates.to_dicts(),
         "gates_failed": [f"{g['gate']} {g['criterion']} ({g['symbol']})" for g in failed.iter_rows(named=True)],
         "report": command.runtime.artifacts.shown(report["path"][0]) if report.height else None,
@@ -113,6 +117,8 @@ def show(found: dict[str, Any], messages: Terminal) -> None:
         for name, value in found["summary"].items():
             table.add_row(name, value)
         out.print(table)
+    if found["comparison"]:
+        out.print(_comparison_table(found["comparison"]))
     if found["gates"]:
         out.print(_gate_table(found["gates"]))
     for name, skipped in found["incomplete"].items():
@@ -147,6 +153,46 @@ def show(found: dict[str, Any], messages: Terminal) -> None:
     )
     if found["report"]:
         out.print(f"report: {found['report']}", soft_wrap=True)
+
+
+def _comparison_table(pairs: Sequence[dict[str, Any]]) -> Table:
+    """Return one row per pair of forecasters; losses below 1 are better, p is Holm's."""
+    columns = (
+        "forecaster",
+        "against",
+        "common",
+        "pinball loss",
+        "p",
+        "error",
+        "in 80 %",
+        "P&L, USD",
+        "USD / 1,000",
+        "USD / bp",
+    )
+    table = Table(*columns, title="who is better: pinball loss and error relative to the other's")
+    for pair in sorted(pairs, key=lambda pair: (pair["against"], pair["rpinball"] or 0.0)):
+        table.add_row(
+            pair["forecaster"],
+            pair["against"],
+            f"{pair['n']:,}",
+            _with_interval(pair, "rpinball", ".3f"),
+            _figure(pair["rpinball_p_holm"], ".2g"),
+            _figure(pair["rmae"], ".3f"),
+            _figure(pair["coverage_80"], ".1%"),
+            _with_interval(pair, "pnl_difference", "+,.0f"),
+            _figure(pair["spent_per_thousand"], ",.2f"),
+            _figure(pair["spent_per_bp"], ",.2f"),
+        )
+    return table
+
+
+def _with_interval(row: Mapping[str, Any], name: str, form: str) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return _figure(row[name], form) + ("" if low is None or high is None else f" [{low:{form}}, {high:{form}}]")
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "–" if value is None else f"{value:{form}}"
 
 
 def _gate_table(gates: Sequence[dict[str, Any]]) -> Table:

@@ -92,16 +92,16 @@ class Baseline(Section):
 class ApiBudget(Section):
     """What may be spent on calls, and where it is counted."""
 
-    per_run: Count
-    per_day: Count
-    per_month: Count | None
-    cooldown_sec: NotNegative
-    account: Name
-    timezone: Name
+    per_run: Annotated[Count, PLACE]
+    per_day: Annotated[Count, PLACE]
+    per_month: Annotated[Count | None, PLACE]
+    cooldown_sec: Annotated[NotNegative, PLACE]
+    account: Annotated[Name, PLACE]
+    timezone: Annotated[Name, PLACE]
     price_per_call: NotNegative | None
-    single_writer: bool
-    ledger_url: str | None
-    ledger_file: Annotated[str, Field(min_length=1)]
+    single_writer: Annotated[bool, PLACE]
+    ledger_url: Annotated[str | None, PLACE]
+    ledger_file: Annotated[str, Field(min_length=1), PLACE]
 
 
 class Forecast(Section):
@@ -126,7 +126,7 @@ class Forecast(Section):
     framing: Framing
     exogenous: Exogenous
     baseline: Baseline
-    api_budget: Annotated[ApiBudget, PLACE]
+    api_budget: ApiBudget
     max_bytes_per_call: Annotated[Count, PLACE]
     history_mode: Literal["single", "cross_validation"]
     cache_dir: Annotated[str, Field(min_length=1), PLACE]

@@ -10,6 +10,7 @@ from timegpt_assets.core.backtest.costs import Costs
 from timegpt_assets.core.backtest.liquidity import Filters
 from timegpt_assets.core.backtest.rules import Risk, Rules
 from timegpt_assets.core.backtest.signals import TradingSpec
+from timegpt_assets.core.evaluation.comparison import Terms
 from timegpt_assets.core.evaluation.trading import Account
 from timegpt_assets.core.gates.verdicts import Eligibility, ForecastGate, Promotion, TradingGate
 from timegpt_assets.core.tables.columns import WILDCARD
@@ -99,6 +100,17 @@ def risk(settings: Settings) -> Risk:
         max_positions=limits.position_limit,
         max_daily_volatility=limits.volatility_halt,
         max_drawdown=limits.drawdown_stop,
+    )
+
+
+def terms(settings: Settings) -> Terms:
+    """Return how forecasters are compared."""
+    asked = settings.calibration.evaluation
+    return Terms(
+        champion=settings.forecast.champion,
+        draws=asked.bootstrap_draws,
+        cluster_days=asked.block_days,
+        price_per_call=settings.forecast.api_budget.price_per_call,
     )
 
 

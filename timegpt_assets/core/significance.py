@@ -5,6 +5,7 @@ ratios, the Diebold-Mariano test and day-cluster samples. Days are the clusters:
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -92,6 +93,17 @@ def dm_statistic(losses: np.ndarray, reference: np.ndarray, *, lags: int | None 
     # The last factor is Harvey, Leybourne and Newbold's for forecasts one step, here one day, ahead.
     variance = long_run_variance(differences, lags=newey_west_lags(n) if lags is None else lags)
     return float(np.mean(differences)) / math.sqrt(variance / n) * math.sqrt((n - 1) / n)
+
+
+def holm(p: Sequence[float | None]) -> list[float | None]:
+    """Return Holm's (1979) adjusted p of each hypothesis of a family; None stays None and counts for nothing."""
+    order = sorted((value, place) for place, value in enumerate(p) if value is not None)
+    adjusted: list[float | None] = [None] * len(p)
+    largest = 0.0
+    for rank, (value, place) in enumerate(order):
+        # never below that of a smaller p: whoever rejects it has rejected the smaller one, too
+        adjusted[place] = largest = max(largest, min(1.0, value * (len(order) - rank)))
+    return adjusted
 
 
 def newey_west_lags(n: int) -> int:

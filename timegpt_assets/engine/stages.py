@@ -32,6 +32,7 @@ STAGES = {
         "cost_sensitivity",
         "stress_phases",
         "oos_summary",
+        "comparison",
     ),
     "gates": ("symbol_gates", "forecast_gate", "trading_gate"),
     "promotion": ("promotion",),

@@ -10,8 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from timegpt_assets.core.tables.backtest import PORTFOLIO
 from timegpt_assets.core.tables.columns import BANDS, WILDCARD
-from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT, INTERVAL_WIDTHS
+from timegpt_assets.core.tables.evaluation import COMPARISON, COVERAGE_DRIFT, INTERVAL_WIDTHS
 from timegpt_assets.reports.pictures.gates import judged
 from timegpt_assets.reports.pictures.pnl import dollars
 from timegpt_assets.reports.pictures.style import by_source, latest, sources
@@ -35,6 +36,7 @@ class Report:
 
     ``planted_predictability`` is null for real bars, else the correlation of neighbouring 15-minute returns that the
     synthetic market plants.
+    All but ``comparison`` and ``books`` is the champion's alone.
     Forecasts, bars and trades of ``fan_day`` are drawn; it defaults to the last day that has forecasts.
     """
 
@@ -54,6 +56,9 @@ class Report:
     gates: pl.DataFrame
     drift: pl.DataFrame = field(default_factory=COVERAGE_DRIFT.empty)
     widths: pl.DataFrame = field(default_factory=INTERVAL_WIDTHS.empty)
+    champion: str = ""
+    comparison: pl.DataFrame = field(default_factory=COMPARISON.empty)
+    books: pl.DataFrame = field(default_factory=PORTFOLIO.empty)
     lineage: Sequence[Lineage] = field(default_factory=tuple)
     fan_day: date | None = None
 

@@ -10,8 +10,9 @@ from html import escape
 
 import polars as pl
 
-from timegpt_assets.core.tables.columns import SOURCE_KEY
+from timegpt_assets.core.tables.columns import SOURCE_KEY, WILDCARD
 from timegpt_assets.reports.figures import Lineage, Report, Row, summary_rows
+from timegpt_assets.reports.pictures.comparison import books, losses
 from timegpt_assets.reports.pictures.coverage import coverage, reliability
 from timegpt_assets.reports.pictures.day_bars import day_bars
 from timegpt_assets.reports.pictures.fan import fan
@@ -56,6 +57,12 @@ def page(report: Report) -> str:
             "Backtest",
             figure("profit and loss", lambda: pnl(report.portfolio, days=report.days)),
             _part("costs", lambda: _cost_table(report.costs)),
+        ),
+        _section(
+            "Comparison",
+            figure("losses compared", lambda: losses(report.comparison, champion=report.champion)),
+            figure("books compared", lambda: books(report.books, days=report.days)),
+            _part("comparison", lambda: _comparison_table(report.comparison)),
         ),
         _section(
             "Gates",
@@ -127,6 +134,16 @@ def _gate_table(gates: pl.DataFrame) -> str:
                *SOURCE_KEY]  # fmt: skip
     now = judged(latest(gates)).sort("gate", "criterion", "symbol", *SOURCE_KEY)
     return _table(["verdict" if c == "outcome" else c for c in columns], now.select(columns).rows())
+
+
+def _comparison_table(comparison: pl.DataFrame) -> str:
+    """Return the pairs of all symbols pooled; every symbol's stand in the table comparison."""
+    columns = ["forecaster", "against", "n", "not_common", "rpinball", "rpinball_low", "rpinball_high",
+               "rpinball_p_holm", "rmae", "coverage_50", "coverage_80", "coverage_95", "pnl_difference",
+               "pnl_difference_low", "pnl_difference_high", "spent", "spent_per_thousand", "spent_per_bp",
+               *SOURCE_KEY]  # fmt: skip
+    now = latest(comparison).filter(symbol=WILDCARD).sort("against", "rpinball", "forecaster")
+    return _table(columns, now.select(columns).rows())
 
 
 def _lineage_table(entries: Sequence[Lineage]) -> str:

@@ -21,7 +21,8 @@ SYMBOLS = ["AAPL", "MSFT"]
 DAYS = frames.sessions(6)
 HOSTILE = "<script src=//evil>\"'&</td>"
 SECTIONS = [
-    "What this is", "Headline", "Data quality", "Forecasts", "Calibration", "Backtest", "Gates", "Lineage",
+    "What this is", "Headline", "Data quality", "Forecasts", "Calibration", "Backtest", "Comparison", "Gates",
+    "Lineage",
 ]  # fmt: skip
 
 
@@ -66,6 +67,9 @@ def report() -> Report:
         reliability=frames.reliability(),
         portfolio=frames.portfolio(SYMBOLS, DAYS),
         costs=frames.costs(),
+        champion="timegpt",
+        comparison=frames.comparison(),
+        books=frames.books(SYMBOLS, DAYS),
         gates=frames.gates(SYMBOLS),
         lineage=[Lineage(lineage_id="ab12", tables=["features", "bars"], stands_for={"config_digest": "9f3"})],
     )
@@ -108,7 +112,7 @@ def test_the_page_is_one_file_that_fetches_and_runs_nothing(html: str) -> None:
 
 def test_the_page_has_every_section_and_its_pictures(html: str) -> None:
     assert re.findall("<h2>(.*?)</h2>", html) == SECTIONS
-    assert html.count("<svg") == 9
+    assert html.count("<svg") == 11
     assert html.count("<img") == 1
     texts = _Page(html).texts
     assert any("outcomes inside the 80 % band" in text for text in texts)

@@ -65,7 +65,9 @@ def day_scores(scores: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
     """Return DAY_SCORES: the scores with the quantiles they were computed from, raw and calibrated."""
     key = list(DAY_SCORES.key)
     quantiles = [f"{prefix}{q}" for prefix in STAGES.values() for q in QUANTILES]
-    joined = scores.drop("lineage_id", strict=False).join(made.select(*key, "sigma", *quantiles), on=key)
+    joined = scores.drop("lineage_id", strict=False).join(
+        made.select(*key, "sigma", "request_hash", *quantiles), on=key
+    )
     return DAY_SCORES.conformed(joined.select(*DAY_SCORES.columns))
 
 

@@ -50,7 +50,7 @@ FORECAST_SCORES = Table(
 DAY_SCORES = Table(
     name="day_scores",
     columns={**FORECAST_SCORES.columns}
-    | {"sigma": ANSWERS.columns["sigma"]}
+    | {"sigma": ANSWERS.columns["sigma"], "request_hash": ANSWERS.columns["request_hash"]}
     | {q: log_return(f"{q} quantile") for q in QUANTILES}
     | {f"raw_{q}": log_return(f"{q} before calibration") for q in QUANTILES},
     key=FORECAST_KEY,
@@ -273,3 +273,60 @@ OOS_SUMMARY = Table(
     key=("month", *BOOK_KEY, "cost_multiplier"),
     open=True,
 )
+
+_COMPARED = {
+    f"{name}{end}": Column(pl.Float64, f"{words}{text}", nullable=True)
+    for name, text in (
+        ("rpinball", "mean pinball loss / the other's"),
+        ("rmae", "mean |y - q50| / the other's"),
+    )
+    for end, words in (
+        ("", ""),
+        ("_low", "lower end of the day-clustered 95 % interval of "),
+        ("_high", "upper end of the day-clustered 95 % interval of "),
+        ("_p", "one-sided Diebold-Mariano p of being smaller than the other's, daily losses: "),
+        ("_p_holm", "the same, adjusted by Holm over the pairs of the month and symbol: "),
+    )
+}
+COMPARISON = Table(
+    name="comparison",
+    columns=MONTH
+    | SYMBOL
+    | ORIGIN
+    | {
+        "against": Column(pl.String, "the other forecaster"),
+        "against_sources": Column(pl.String, "its score_source+run_source+data_regime"),
+        "n": Column(pl.Int64, "common forecasts: same symbol, snapshot_ts and target_ts, both calibrated or neither"),
+        "not_common": Column(pl.Int64, "own forecasts of the window without such a counterpart, not counted"),
+        "sessions": Column(pl.Int64, "sessions of the common forecasts"),
+    }
+    | _COMPARED
+    | {"pinball_won": Column(pl.Float64, "the other's mean pinball loss less the own, log return", nullable=True)}
+    | {
+        f"{prefix}coverage_{level}": Column(pl.Float64, f"share of y inside {whose} {level} % band", nullable=True)
+        for level in BANDS
+        for prefix, whose in (("", "the own"), ("against_", "the other's"))
+    }
+    | {
+        f"pnl_difference{end}": Column(
+            pl.Float64, f"{words}net P&L of the own book less the other's, USD", nullable=True
+        )
+        for end, words in (
+            ("", ""),
+            ("_low", "2.5 % point over day-cluster samples: "),
+            ("_high", "97.5 % point over day-cluster samples: "),
+        )
+    }
+    | {
+        "requests": Column(pl.Int64, "requests behind the common forecasts that were paid for"),
+        "spent": Column(
+            pl.Float64, "their price, USD; null: forecast.api_budget.price_per_call is not set", nullable=True
+        ),
+        "spent_per_thousand": Column(pl.Float64, "USD per 1,000 forecasts", nullable=True),
+        "spent_per_bp": Column(
+            pl.Float64, "USD per 1,000 forecasts and basis point of pinball won; null: none was won", nullable=True
+        ),
+    },
+    key=("month", "symbol", *ORIGIN_KEY, "against", "against_sources"),
+)
+"""Every forecaster against the champion and the control arm, and the champion against every other."""

@@ -14,6 +14,7 @@ from timegpt_assets.core.tables.bars import BARS, QUALITY
 from timegpt_assets.core.tables.calibration import FORECASTS
 from timegpt_assets.core.tables.columns import BANDS, QUANTILES
 from timegpt_assets.core.tables.evaluation import (
+    COMPARISON,
     COST_SENSITIVITY,
     COVERAGE_DRIFT,
     FORECAST_DIAGNOSTICS,
@@ -223,3 +224,26 @@ def gates(symbols: Sequence[str], month: str = "2024-03") -> pl.DataFrame:
         base | {"gate": "promotion", "symbol": "*", "criterion": "prod_rows", "value": 0.0, "threshold": 1.0},
     ]
     return framed(GATES, rows)
+
+
+def comparison(month: str = "2024-03") -> pl.DataFrame:
+    """Return four forecasters in pairs, one of which (size) is surely better than the champion."""
+    ratios = {"size": 0.93, "zero": 0.99, "ridge": 1.01, "climatology": 1.06}
+    rows = []
+    for name, ratio in ratios.items():
+        about = {"month": month, "as_of": DAY, "symbol": "*", "against_sources": "model+prod+prod_live", "n": 1200}
+        found = {"rpinball": ratio, "rpinball_low": ratio - 0.02, "rpinball_high": ratio + 0.02, "rpinball_p_holm": 0.2}
+        found |= {"rmae": 1.0, "coverage_80": 0.8, "pnl_difference": 100.0 * (1 - ratio), "spent": 0.0}
+        rows.append(about | SOURCE | {"forecaster": name, "against": "timegpt"} | found)
+        if name != "ridge":
+            rows.append(about | SOURCE | {"forecaster": name, "against": "ridge"} | found)
+    return framed(COMPARISON, rows)
+
+
+def books(symbols: Sequence[str], days: Sequence[date]) -> pl.DataFrame:
+    """Return the portfolio of three books, each with other amounts."""
+    own = portfolio(symbols, days)
+    return pl.concat(
+        own.with_columns(book=pl.lit(name), forecaster=pl.lit(name), gross_pnl=pl.col("gross_pnl") * factor)
+        for name, factor in (("timegpt", 1.0), ("ridge", 0.6), ("zero", 0.2))
+    )

@@ -18,6 +18,7 @@ from timegpt_assets.core.tables.calibration import FORECASTS
 from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT, FORECAST_DIAGNOSTICS, INTERVAL_WIDTHS, PIT_RELIABILITY
 from timegpt_assets.core.tables.gates import GATES
 from timegpt_assets.reports.pictures import render
+from timegpt_assets.reports.pictures.comparison import books, losses
 from timegpt_assets.reports.pictures.coverage import coverage, reliability
 from timegpt_assets.reports.pictures.day_bars import blamed, day_bars
 from timegpt_assets.reports.pictures.fan import MOST_PANELS, fan
@@ -50,6 +51,8 @@ DRAWN: dict[str, Callable[[], Picture]] = {
     ),
     "day": lambda: day_bars(_holed(), day=frames.DAY, symbol="MSFT", verdict="warned", offending=BLAMED),
     "gates": lambda: strip(frames.gates(SYMBOLS)),
+    "losses": lambda: losses(frames.comparison(), champion="timegpt"),
+    "books": lambda: books(frames.books(SYMBOLS, DAYS), days=DAYS),
 }
 EMPTY: dict[str, Callable[[], Picture]] = {
     "fan": lambda: fan(FORECASTS.empty(), BARS.empty(), PORTFOLIO.empty(), day=frames.DAY),

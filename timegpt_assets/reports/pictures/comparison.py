@@ -1,0 +1,105 @@
+"""Forecasters side by side: how much one loses against another, and what their books earned."""
+
+from collections.abc import Collection
+from datetime import date
+
+import altair as alt
+import polars as pl
+
+from timegpt_assets.core.tables.columns import CONTROL, WILDCARD
+from timegpt_assets.reports.pictures.pnl import cumulative, dollars
+from timegpt_assets.reports.pictures.style import (
+    BLUE,
+    GREEN,
+    HEIGHT,
+    INK,
+    MUTED,
+    ORANGE,
+    SKY,
+    VERMILION,
+    WIDTH,
+    Picture,
+    latest,
+    midnight,
+    nothing,
+    panels,
+    titled,
+    until,
+)
+
+_COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, INK, MUTED)
+_ROW, _PANEL = 26, 300
+
+
+def losses(rows: pl.DataFrame, *, champion: str) -> Picture:
+    """Return each forecaster's pinball loss relative to the champion's and the control arm's, left of 1 is better.
+
+    ``rows`` are of comparison; the last month, all symbols pooled, is drawn, one panel per opponent.
+    """
+    own = latest(rows.filter(symbol=WILDCARD)).drop_nulls("rpinball")
+    opponents = [name for name in dict.fromkeys((champion, CONTROL)) if name in set(own["against"])]
+    if not opponents:
+        return nothing("Loss against the others")
+    charts = [_against(own.filter(against=name), name) for name in opponents]
+    title = titled(
+        _told(own.filter(against=opponents[0]), opponents[0]),
+        f"{until(own)}; mean pinball loss relative to the opponent's on common forecasts; lines: 95 % intervals",
+    )
+    return panels(charts, title, columns=2)
+
+
+def _against(rows: pl.DataFrame, opponent: str) -> Picture:
+    drawn = rows.select(
+        "rpinball",
+        low=pl.col("rpinball_low").fill_null(pl.col("rpinball")),
+        high=pl.col("rpinball_high").fill_null(pl.col("rpinball")),
+        name=pl.concat_str("forecaster", pl.lit(" ("), "score_source", pl.lit(", "), "data_regime", pl.lit(")")),
+    ).sort("rpinball")
+    y = alt.Y("name:N", title=None, sort=drawn["name"].to_list()).axis(labelLimit=260, domain=False, ticks=False)
+    words = f"pinball loss / {opponent}'s"
+    x = alt.X("rpinball:Q", title=words).scale(zero=False, nice=True)
+    shared = alt.Chart(drawn)
+    spans = shared.mark_rule(strokeWidth=2, color=BLUE).encode(x=alt.X("low:Q", title=words), x2="high:Q", y=y)
+    points = shared.mark_point(filled=True, size=70, color=BLUE, opacity=1).encode(x=x, y=y)
+    even = alt.Chart(pl.DataFrame({"one": [1.0]})).mark_rule(color=MUTED, strokeDash=[4, 4]).encode(x="one:Q")
+    layers = alt.layer(even, spans, points)
+    size = {"width": _PANEL, "height": max(2, drawn.height) * _ROW}
+    return layers.properties(title=alt.Title(f"against {opponent}", fontSize=11), **size)
+
+
+def _told(rows: pl.DataFrame, opponent: str) -> str:
+    """Return what the champion's panel says, in words: who is surely better, who is surely worse."""
+    better = rows.filter(pl.col("rpinball_high") < 1)["forecaster"].to_list()
+    worse = rows.filter(pl.col("rpinball_low") > 1)["forecaster"].to_list()
+    if better:
+        return f"{', '.join(dict.fromkeys(better))} lost less than {opponent}"
+    if worse and len(worse) == rows.height:
+        return f"{opponent} lost less than each of the others"
+    return f"nobody surely lost less than {opponent}"
+
+
+def books(portfolio: pl.DataFrame, *, days: Collection[date]) -> Picture:
+    """Return the cumulated P&L after costs, USD, one line per book; ``portfolio`` rows of any books."""
+    names = sorted(set(portfolio["book"]))
+    parts = [
+        cumulative(portfolio.filter(book=name), days=days, multipliers=(1.0,)).with_columns(book=pl.lit(name))
+        for name in names
+    ]
+    if not any(part.height for part in parts):
+        return nothing("Books of the forecasters")
+    rows = pl.concat(parts)
+    ends = dict(rows.group_by("book", maintain_order=True).agg(pl.col("cumulated").last()).iter_rows())
+    shown = {name: f"{name}: {dollars(total)}" for name, total in sorted(ends.items(), key=lambda item: -item[1])}
+    drawn = rows.select("cumulated", at=midnight("day"), line=pl.col("book").replace_strict(shown))
+    x = alt.X("at:T", title=None).scale(type="utc", nice=False).axis(format="%d %b")
+    y = alt.Y("cumulated:Q", title="cumulated P&L after costs, USD").axis(format="~s", tickCount=6)
+    colour = alt.Color("line:N", title=None, sort=list(shown.values()))
+    colours = [_COLOURS[place % len(_COLOURS)] for place in range(len(shown))]
+    colour = colour.scale(domain=list(shown.values()), range=colours).legend(columns=3)
+    zero = alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(color=MUTED, strokeWidth=1).encode(y="zero:Q")
+    lines = alt.Chart(drawn).mark_line(interpolate="step-after", strokeWidth=2).encode(x=x, y=y, color=colour)
+    first = next(iter(shown))
+    words = f"{first}'s book earned most after costs" if len(shown) > 1 else f"the book of {first}"
+    days_shown = rows["day"].sort()
+    title = titled(words, f"{days_shown[0]} to {days_shown[-1]}; paper books, limits on each by itself")
+    return alt.layer(zero, lines).properties(title=title, width=WIDTH, height=HEIGHT)
