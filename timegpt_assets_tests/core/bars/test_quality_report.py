@@ -201,3 +201,9 @@ def test_sessions_before_the_first_day_of_the_data_count_nowhere_but_as_outside(
     assert (late["outside"], late["absences"][0]["kind"]) == (3, "late_start")
     broken = quality.with_columns(rules=pl.lit("unreadable"))
     assert dq_report(broken, QualityPolicy(), since=DAYS[2])["outside"] == 0, "a file at fault is never outside"
+
+
+def test_a_symbol_without_a_missing_minute_is_not_told_of() -> None:
+    quality = judged(without(raw_bars(), "BBB", DAYS[1], range(40, 43)), QualityPolicy())
+    assert missing_minutes(quality).rows() == [("BBB", 1, 3)]
+    assert dq_report(quality, POLICY)["version"] == 1

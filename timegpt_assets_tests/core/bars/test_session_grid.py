@@ -290,3 +290,32 @@ def test_the_real_set_of_2018_has_crosses_merged_delisted_names_without_data_and
     assert (counts["no_data"], counts["quarantined"]) == (63, 3)
     assert quality.filter(pl.col("verdict") == "no_data")["symbol"].unique().sort().to_list() == ["CPN", "JUNO"]
     assert quality["auction"].sum() > 1900
+
+
+def test_a_split_that_is_named_is_taken_out_of_the_opening() -> None:
+    raw = raw_bars(days=DAYS[:2], symbols=("AAA",))
+    split = raw.with_columns(
+        pl.when(pl.col("day") == DAY).then(pl.col(c) / 2).otherwise(c).alias(c)
+        for c in ("open", "high", "low", "close")
+    )
+    closes = session_grid.previous_closes(split, days=[DAY])
+    assert closes["previous_close"].to_list() == split.filter(pl.col("day") == DAYS[0])["close"].to_list()[-1:]
+
+    def gap(ratio: float | None) -> tuple[float, int, int]:
+        policy = QualityPolicy(splits={} if ratio is None else {("AAA", DAY): ratio})
+        keys = pl.DataFrame({"day": [DAY], "symbol": ["AAA"]})
+        sessions = calendar.sessions_frame([DAY])
+        row = session_grid.quality(split, keys=keys, sessions=sessions, policy=policy, closes=closes).row(0, named=True)
+        return round(row["gap"], 2), row["split_like"], row["overnight"]
+
+    assert gap(None) == (-0.69, 1, 0)
+    assert gap(2.0) == (0.0, 0, 0)
+    assert gap(1.0) == (-0.69, 0, 0), "somebody said that it is real"
+    assert gap(4.0) == (0.69, 1, 0), "a wrong ratio is found too"
+
+
+def test_rows_in_time_order_are_not_unsorted_and_a_step_back_is_one() -> None:
+    raw = raw_bars(days=[DAY], symbols=("AAA",))
+    assert row_of(verdicts(raw), "AAA", DAY)["unsorted"] == 0
+    moved = raw.with_columns(row=pl.when(pl.col("row") == 200).then(0).otherwise("row"))
+    assert row_of(verdicts(moved), "AAA", DAY)["unsorted"] == 1
