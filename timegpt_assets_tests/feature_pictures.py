@@ -3,7 +3,7 @@
 ``python -m timegpt_assets_tests.feature_pictures`` writes docs/pictures/features-<group>.png. With ``--root FOLDER
 --symbol AAPL --day 2025-01-29 --context SPY --to FOLDER`` it draws real minute bars (the layout of data.template)
 into a folder of yours: bars that are not ours to pass on stay out of the repository. The dispersion is that of the
-symbol and of ``--others``; events are those of configs/events.yaml.
+symbol and of ``--others``, who stand for its sector; events are those of configs/events.yaml.
 """
 
 import argparse
@@ -44,6 +44,7 @@ SHOWN: Mapping[str, Sequence[str]] = {
     ),
     "clock": ("session_progress", "fourier_sin_1", "fourier_cos_2", "session_bucket"),
     "context": ("spy_ret_15m", "dispersion", "beta_spy_60m", "corr_spy_60m", "regime_up", "regime_volatile"),
+    "sector": ("sector_ret_1m", "sector_ret_5m", "sector_ret_15m", "sector_missing"),
     "events": ("event_fomc", "event_cpi"),
 }
 DAY, SYMBOL, CONTEXT, OTHERS = date(2025, 1, 29), "AAPL", "SPY", ("MSFT", "NVDA")
@@ -70,8 +71,9 @@ def day_of(
     grid = session_grid.grid(
         raw, session_grid.quality(raw, keys=keys, sessions=sessions, policy=policy), sessions=sessions, policy=policy
     )
-    spec = FeatureSpec(context=(context,), calendar=event_calendar(), sessions=SESSIONS)
-    market = market_context(grid, days=[day], context=spec.context)
+    sectors = dict.fromkeys((symbol, *others), "shown")
+    spec = FeatureSpec(context=(context,), sectors=sectors, calendar=event_calendar(), sessions=SESSIONS)
+    market = market_context(grid, days=[day], context=spec.context, sectors=sectors)
     return features(grid.filter(pl.col("symbol") == symbol), market, days=[day], spec=spec).frame
 
 

@@ -64,10 +64,11 @@ def _outcomes(market: MarketData, symbols: Sequence[str], first: date, last: dat
     quality = session_grid.quality(raw, keys=keys, sessions=sessions, policy=policy)
     grid = session_grid.grid(raw, quality, sessions=sessions, policy=policy)
     context = market_context(grid, days=days, context=())
-    horizon, target = under.forecast.horizon_min, core_inputs.target(under)
+    target = core_inputs.target(under)
     calendar_of = core_inputs.event_calendar(under)
     spec = replace(core_inputs.feature_spec(under, calendar_of), context=())
-    panel = matrix.panel(matrix.features(grid, context, days=days, spec=spec).frame, grid, days=days)
+    features = matrix.features(grid, context, days=days, spec=spec).frame
+    panel = matrix.panel(features, grid, days=days)
     asked = snapshots.snapshots(days, replace(core_inputs.snapshot_spec(under, calendar_of), skip_events=()))
     shown = replace(core_inputs.frame_spec(under), symbols=tuple(symbols))
     made = [local_forecasters(under).answers(framing.frames(panel, asked, shown, day=day)) for day in days]
@@ -78,4 +79,5 @@ def _outcomes(market: MarketData, symbols: Sequence[str], first: date, last: dat
         quantiles=under.forecast.quantiles,
         levels=under.forecast.levels,
     )
-    return quantiles.outcomes(raw_forecasts, targets.labels(grid, horizons=[horizon]), target=target)
+    labels = targets.labels(grid, features, horizons=[target.horizon_min], target=target)
+    return quantiles.outcomes(raw_forecasts, labels, target=target)

@@ -34,7 +34,7 @@ from timegpt_assets.core.backtest.rules import NO_SIGNAL, OWN_SIGMA, RULE_SETS
 from timegpt_assets.core.backtest.signals import TURNED_AWAY
 from timegpt_assets.core.bars.quality_rules import RULES, QualityPolicy
 from timegpt_assets.core.evaluation.stress import PHASES
-from timegpt_assets.core.features import clock, context, events, price, volatility, volume
+from timegpt_assets.core.features import clock, context, events, price, sector, volatility, volume
 from timegpt_assets.core.features.feature_spec import VERSIONS
 from timegpt_assets.core.gates import criteria, verdicts
 from timegpt_assets.core.schema import TIME, Table
@@ -164,7 +164,7 @@ def feature_lines() -> Iterator[str]:
     spec = core_inputs.feature_spec(settings, core_inputs.event_calendar(settings))
     yield "# Features"
     yield ""
-    yield f"What is known of a symbol at `known_at`, the end of each minute: {len(spec.features)} columns in six"
+    yield f"What is known of a symbol at `known_at`, the end of each minute: {len(spec.features)} columns in seven"
     yield "groups that `features.groups` switches on and off. P(t) is the clock price, the close of the bar that ends"
     yield "at t; r is a one-minute log return of it. A window never reaches past the session's open, unless it says so."
     yield "What cannot be known is null, never NaN; rows with more than `features.max_nan_row_frac` of them missing are"
@@ -197,6 +197,7 @@ MODULES = {
     "volume": volume,
     "clock": clock,
     "context": context,
+    "sector": sector,
     "events": events,
 }
 

@@ -35,7 +35,7 @@ def files(folder: Path) -> list[str]:
 def made(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("features")
     with road(folder, *files(folder), base=TINY) as own:
-        own.run(DAYS, assets=["panel", "snapshots"])
+        own.run(DAYS, assets=["panel", "snapshots", "labels"])
         yield own
 
 
@@ -81,12 +81,22 @@ def test_the_panel_has_every_minute_whatever_was_dropped(made: Road):
     assert panel["clock_price"].null_count() < 5
 
 
+def test_labels_are_measured_in_the_volatility_that_the_features_hold_bit_for_bit(made: Road):
+    tables = made.tables()
+    key = ["day", "symbol", "ts"]
+    known = tables["features/features"].select(*key, "vol_ewm_60m").drop_nulls()
+    labels = tables["features/labels"].join(known, on=key)
+    assert labels.height > 3 * 3 * 300
+    assert labels["y_volatility_z"].equals((labels["y"] * (1.0 / labels["vol_ewm_60m"])).rename("y_volatility_z"))
+    assert labels["y_bp"].equals((labels["y"] * 10_000.0).rename("y_bp"))
+
+
 def test_chunks_of_one_day_store_the_same_bytes(made: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(matrix, "CHUNK_DAYS", 1)
     monkeypatch.setattr(declare, "CHUNK_DAYS", 1)
     places = files(made.root.parents[1])
     with road(tmp_path, *places, base=TINY) as own:
-        own.run(DAYS, assets=["panel", "snapshots"])
+        own.run(DAYS, assets=["panel", "snapshots", "labels"])
         assert own.bytes() == made.bytes()
 
 

@@ -12,27 +12,35 @@ from timegpt_assets.config import core_inputs
 from timegpt_assets.core import targets
 from timegpt_assets.core.features import context as market
 from timegpt_assets.core.features import matrix
+from timegpt_assets.core.features.feature_spec import FeatureSpec
 from timegpt_assets.core.tables.features import FEATURES, LABELS, MARKET_CONTEXT, PANEL
+from timegpt_assets.core.targets import Target
 from timegpt_assets.partitions import GraphContext, by_day, days_of, own_symbol_window, symbols_of
 
 
 def market_context(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the market around every symbol."""
-    symbols = graph.settings.universe.context
+    universe = graph.settings.universe
 
     @declared(
         MARKET_CONTEXT,
         group="features",
         partitions=graph.grid.trading_day,
-        settings=("universe.context",),
+        settings=("universe.context", "universe.sectors"),
         ins={"bars": stored_in("bars", by_day(), name="bars")},
     )
     def market_context(
         context: dg.AssetExecutionContext, bars: LazyPartitions, daily_files: dg.ResourceParam[DailyFiles]
     ) -> pl.DataFrame:
-        """Context symbols' moves, the cross-section's dispersion, regimes and VIX, lagged one minute."""
+        """Context symbols' moves, dispersion, each sector's mean, regimes and VIX, lagged one minute."""
         made = [
-            market.market_context(bars.of(days), days=days, context=symbols, vix=daily_files.vix)
+            market.market_context(
+                bars.of(days),
+                days=days,
+                context=universe.context,
+                vix=daily_files.vix,
+                sectors=universe.sectors,
+            )
             for days in in_chunks(days_of(context.partition_keys))
         ]
         frame = pl.concat(made)
@@ -57,6 +65,7 @@ def features(graph: GraphContext) -> dg.AssetsDefinition:
             "forecast.target.volatility_column",
             "trading.filters.enabled",
             "universe.context",
+            "universe.sectors",
             "events.dates",
             "events.times",
             "events.calendar_names",
@@ -127,30 +136,33 @@ def panel(graph: GraphContext) -> dg.AssetsDefinition:
 
 def labels(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of realised outcomes, upstream of no forecast."""
-    forecast = graph.settings.forecast
-    horizons = sorted({forecast.horizon_min, forecast.target.label_horizon(forecast.horizon_min)})
+    target, spec = core_inputs.target(graph.settings), core_inputs.volatility_spec(graph.settings)
 
     @declared(
         LABELS,
         group="features",
         partitions=graph.grid.day_symbol,
-        settings=("forecast.horizon_min", "forecast.target.mode"),
-        ins={"bars": stored_in("bars", name="bars")},
+        settings=("forecast.horizon_min", "forecast.target"),
+        # not of the features, where the volatility stands too: what other symbols do would make labels stale
+        ins={"bars": stored_in("bars", own_symbol_window(-spec.sessions, 0), name="bars", missing="ok")},
     )
     def labels(context: dg.AssetExecutionContext, bars: LazyPartitions) -> PartitionStream:
         """What came after each minute, keyed by when it became known; never read by anything a forecast reads."""
-        return PartitionStream(_labelled(context, bars, horizons))
+        refuse_absent(context, bars.facts, "bars/bars")
+        return PartitionStream(_labelled(context, bars, target, spec))
 
     return labels
 
 
 def _labelled(
-    context: dg.AssetExecutionContext, bars: LazyPartitions, horizons: Sequence[int]
+    context: dg.AssetExecutionContext, bars: LazyPartitions, target: Target, spec: FeatureSpec
 ) -> Iterator[tuple[Sequence[str], Partitions]]:
     """Yield the labels of a few days at a time, rows noted beside the partitions' materialisations."""
-    asked = list(context.partition_keys)
+    asked, horizons = list(context.partition_keys), {target.horizon_min, target.label_horizon_min}
     for days in in_chunks(days_of(asked)):
         files = [str(day) for day in days]
-        frame = targets.labels(bars.of(days), horizons=horizons)
+        nothing, names = MARKET_CONTEXT.empty(), symbols_of(asked)
+        known = pl.concat(m.frame for m in matrix.chunks(bars.of, nothing, days=days, symbols=names, spec=spec))
+        frame = targets.labels(bars.of(days), known, horizons=horizons, target=target)
         note_rows(context, frame, of=[key for key in asked if key[:10] in files])
         yield files, Partitions(frame)

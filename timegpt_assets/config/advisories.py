@@ -3,11 +3,12 @@
 Belongs here: settings under which a gate cannot pass, nothing is traded, or something is silently left out.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import time
 
 from timegpt_assets.config.forecasting import Calibration, Forecast
-from timegpt_assets.config.market import Data, Events, Universe
+from timegpt_assets.config.market import Data, Events, Features, Universe
 from timegpt_assets.config.strategy import Gates
 
 
@@ -70,8 +71,27 @@ def event_years(data: Data, events: Events, forecast: Forecast) -> Iterator[str]
             yield f"events.dates.{name} has no day in {', '.join(missing)}: nothing is skipped there. Add its days."
 
 
+def peers(universe: Universe, features: Features) -> Iterator[str]:
+    """Yield a warning for forecast symbols that no other symbol shares a sector with."""
+    shared = Counter(universe.sectors.get(symbol) for symbol in {*universe.tickers, *universe.context})
+    sector_of = {symbol: universe.sectors.get(symbol) for symbol in universe.tickers if symbol not in universe.context}
+    alone = [symbol for symbol, sector in sector_of.items() if sector is None or shared[sector] < 2]
+    if alone and "sector" in features.groups:
+        yield (
+            f"universe.sectors gives {', '.join(alone[:5])} ({len(alone)} in all) no peer in the universe: sector "
+            "columns are null there. Name the sectors, or take sector out of features.groups."
+        )
+
+
 def warnings(
-    *, data: Data, universe: Universe, events: Events, forecast: Forecast, calibration: Calibration, gates: Gates
+    *,
+    data: Data,
+    universe: Universe,
+    events: Events,
+    features: Features,
+    forecast: Forecast,
+    calibration: Calibration,
+    gates: Gates,
 ) -> tuple[str, ...]:
     """Return every warning about the sections, one sentence or two each."""
     return (
@@ -79,4 +99,5 @@ def warnings(
         *cadence(forecast),
         *alignment(forecast),
         *event_years(data, events, forecast),
+        *peers(universe, features),
     )

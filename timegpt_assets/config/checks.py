@@ -141,8 +141,8 @@ def symbols(universe: Universe) -> Refusals:
     """Refuse an empty universe, repeated symbols and names that would leave their folder."""
     if not universe.tickers:
         yield Refusal("universe.tickers", "at least one symbol", "Name the symbols to forecast, e.g. [AAPL, MSFT].")
-    for key in ("tickers", "context"):
-        names: tuple[str, ...] = getattr(universe, key)
+    for key in ("tickers", "context", "sectors"):
+        names = tuple(getattr(universe, key))
         repeated = sorted({name for name in names if names.count(name) > 1})
         bad = [name for name in names if not re.fullmatch(r"[A-Z0-9^][A-Z0-9^=-]*(\.[A-Z0-9]+)*", name)]
         if repeated:

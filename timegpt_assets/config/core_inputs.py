@@ -132,11 +132,24 @@ def feature_spec(settings: Settings, events: EventCalendar) -> FeatureSpec:
         sessions=features.warmup_sessions,
         max_missing=features.max_nan_row_frac,
         context=settings.universe.context,
+        sectors=settings.universe.sectors,
         vix=settings.data.vix_path is not None,
         calendar=events,
         low=features.liquidity.low,
         high=features.liquidity.high,
         needed=frozenset(needed | ({"volume_norm_5m", "range_pct"} if filters.enabled else set())),
+    )
+
+
+def volatility_spec(settings: Settings) -> FeatureSpec:
+    """Return what the volatility that scales targets is made of: a symbol's own bars, and those of the day before."""
+    column = settings.forecast.target.volatility_column
+    return FeatureSpec(
+        groups=(),
+        horizon_min=settings.forecast.horizon_min,
+        sessions=1,
+        max_missing=1.0,
+        needed=frozenset({column}),
     )
 
 

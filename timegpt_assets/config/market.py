@@ -157,6 +157,7 @@ class Universe(Section):
 
     tickers: tuple[Name, ...] = Field(validation_alias=AliasChoices("tickers", "symbols"))
     context: tuple[Name, ...]
+    sectors: Mapping[Name, Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]]
 
 
 class Split(Section):
@@ -179,7 +180,7 @@ class Events(Section):
     splits: tuple[Split, ...]
 
 
-FeatureGroup = Literal["price", "volatility", "volume", "clock", "context", "events"]
+FeatureGroup = Literal["price", "volatility", "volume", "clock", "context", "sector", "events"]
 
 
 class Liquidity(Section):

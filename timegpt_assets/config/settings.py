@@ -127,7 +127,8 @@ def load_settings(
 
 
 def _settings(profile: str, given: str, sections: Mapping[str, Any], leaves: Layer, folder: File) -> Settings:
-    about = {key: sections[key] for key in ("data", "universe", "events", "forecast", "calibration", "gates")}
+    told = ("data", "universe", "events", "features", "forecast", "calibration", "gates")
+    about = {key: sections[key] for key in told}
     stray = sorted(file.name for file in folder.glob("*.yaml") if file.stem not in SECTIONS)
     draft = Settings(profile=profile, **sections, origins={}, warnings=())
     origins = {key: origin(leaves, tuple(key.split("."))) for key, _ in _leaves(draft)}

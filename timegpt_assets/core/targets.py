@@ -6,7 +6,7 @@ moment they are about). Labels are never upstream of a forecast.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -78,11 +78,13 @@ def known_returns(panel: pl.DataFrame, *, horizon_min: int) -> pl.DataFrame:
     return _returns(pl.concat([ends, opens]).sort(*KEY, "known_at"), horizon_min)
 
 
-def labels(bars: pl.DataFrame, *, horizons: Iterable[int]) -> pl.DataFrame:
-    """Return LABELS: for each horizon the return that becomes known at ``target_ts``, non-null only.
+def labels(bars: pl.DataFrame, features: pl.DataFrame, *, horizons: Iterable[int], target: Target) -> pl.DataFrame:
+    """Return LABELS: for each horizon the return that becomes known at ``target_ts``, non-null only, in every unit.
 
     ``ts`` is the bar whose known_at lies ``horizon_min`` minutes earlier; the first label of a session starts at
-    P(open), so its ``ts`` is one minute before the open. ``bars`` BARS.
+    P(open), so its ``ts`` is one minute before the open. ``bars`` BARS; ``features`` FEATURES, none dropped, with the
+    target's volatility column, which is taken where the label begins: what a forecast of then is scaled back by. It is
+    in the scale of a return over ``target.horizon_min`` minutes, and grows with the root of time.
     """
     prices = clock_prices(bars)
     frames = [
@@ -96,7 +98,16 @@ def labels(bars: pl.DataFrame, *, horizons: Iterable[int]) -> pl.DataFrame:
         )
         for horizon in sorted(set(horizons))
     ]
-    return LABELS.conformed(pl.concat([LABELS.empty(), *frames]))
+    made = pl.concat([LABELS.empty().drop("y_bp", "y_volatility_z"), *frames])
+    joined = made.join(features.select(*KEY, "ts", target.volatility_column), on=[*KEY, "ts"], how="left")
+    return LABELS.conformed(joined.with_columns(_in_units(target)).drop(target.volatility_column))
+
+
+def _in_units(target: Target) -> Iterable[pl.Expr]:
+    """Return y_bp and y_volatility_z of labels beside the volatility at their beginning."""
+    grown = (pl.col("horizon_min") * (1.0 / target.horizon_min)).sqrt()
+    for mode, scale in (("bp", 1.0), ("volatility_z", grown)):
+        yield scaled(pl.col("y"), target_scale(replace(target, mode=mode)) * scale).alias(f"y_{mode}")
 
 
 def target_scale(target: Target) -> pl.Expr:

@@ -33,7 +33,10 @@ def oracle(bars: pl.DataFrame, vix: pl.DataFrame | None, *, days: Sequence[date]
         for symbol, session in own.items():
             before = sessions.get((calendar.shifted(day, -1), symbol))
             earlier = [sessions.get((calendar.shifted(day, -back), symbol)) for back in range(1, spec.sessions + 1)]
-            made.append(session_features(day, symbol, session, before, earlier, context, spec))
+            peers = [own[s] for s in own if s != symbol and s in spec.sectors]
+            peers = [p for p in peers if spec.sectors[p["symbol"].iloc[0]] == spec.sectors.get(symbol)]
+            features = session_features(day, symbol, session, before, earlier, context, peers, spec)
+            made.append(features)
     return pd.concat(made, ignore_index=True)
 
 
@@ -70,6 +73,7 @@ def session_features(
     before: Frame | None,
     earlier: Sequence[Frame | None],
     context: Frame,
+    peers: Sequence[Frame],
     spec: FeatureSpec,
 ) -> Frame:
     """Return the features of one session of one symbol."""
@@ -77,6 +81,7 @@ def session_features(
     found |= price(session) | volatility(session, before, spec) | volume(session)
     found |= compared(session, earlier, spec) | clock(day, session)
     found |= {name: context[name].iloc[: len(session)] for name in context.columns} | relations(session, context, spec)
+    found |= sector(session, peers)
     for name, dated in spec.calendar.days.items():
         found[name] = pd.Series(float(day in dated), index=session.index)
     for name, by_symbol in spec.calendar.symbols.items():
@@ -208,6 +213,15 @@ def market(day: date, sessions: Mapping[str, Frame], spec: FeatureSpec, vix: pd.
     missing = any(symbol not in sessions for symbol in spec.context)
     found["context_missing"] = pd.Series(float(missing), index=range(length))
     return pd.DataFrame(found, index=range(length))
+
+
+def sector(bars: Frame, peers: Sequence[Frame]) -> dict[str, pd.Series]:
+    """Return the mean of the peers' returns a minute before each minute."""
+    found = {"sector_missing": pd.Series(float(not peers), index=bars.index)}
+    for n in (1, 5, 15):
+        table = pd.DataFrame({i: returns(peer, n) for i, peer in enumerate(peers)}, index=bars.index, dtype=float)
+        found[f"sector_ret_{n}m"] = table.mean(axis=1).shift(1)
+    return found
 
 
 def regimes(bars: Frame | None, nothing: pd.Series) -> dict[str, pd.Series]:

@@ -1,7 +1,9 @@
 """Clock prices, known returns, labels and scaling; the worked example of architecture.md, Clocks."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from math import log
+from math import log, sqrt
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -11,18 +13,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core import calendar
+from timegpt_assets.core import calendar, targets
 from timegpt_assets.core.features.matrix import panel
 from timegpt_assets.core.tables.features import LABELS
-from timegpt_assets.core.targets import Target, clock_prices, known_returns, labels, scaled, target_scale, unscaled
+from timegpt_assets.core.targets import Target, clock_prices, known_returns, scaled, target_scale, unscaled
 from timegpt_assets_tests.core.bars.bars_factory import DAYS, grid_of, perturbed, raw_bars, troubled_bars
 from timegpt_assets_tests.core.features.made import made
 
 DAY, HALF_DAY = DAYS[1], DAYS[2]
+TARGET = Target(volatility_column="sigma_60m", bp_factor=10000.0)
 
 
 def panel_of(bars: pl.DataFrame) -> pl.DataFrame:
     return panel(made(bars).frame, bars, days=DAYS)
+
+
+def labels(bars: pl.DataFrame, *, horizons: Iterable[int]) -> pl.DataFrame:
+    return targets.labels(bars, made(bars).frame, horizons=horizons, target=TARGET)
 
 
 def at(clock: str, day: date = DAY) -> datetime:
@@ -123,7 +130,8 @@ def test_what_happens_after_a_minute_changes_no_return_known_at_it():
 
 def test_returns_are_the_same_day_by_day_and_symbol_by_symbol():
     bars = troubled_bars()
-    singly = [labels(own, horizons=[15]) for own in bars.partition_by("day", "symbol", maintain_order=True)]
+    alone, features = bars.partition_by("day", "symbol", maintain_order=True), made(bars).frame
+    singly = [targets.labels(own, features, horizons=[15], target=TARGET) for own in alone]
     assert_frame_equal(labels(bars, horizons=[15]), pl.concat(singly), check_exact=True)
 
 
@@ -158,6 +166,48 @@ def test_each_mode_has_its_own_label_horizon(mode: str, horizon: int, own: int, 
 def test_a_target_that_means_nothing_is_refused(values: dict[str, object]):
     with pytest.raises(ValueError, match=r"; write "):
         Target(**values)
+
+
+def test_a_label_in_other_units_is_its_return_over_what_was_known_when_it_began_by_a_clerk():
+    bars = troubled_bars()
+    known = {(r["symbol"], r["ts"]): r["sigma_60m"] for r in made(bars).frame.iter_rows(named=True)}
+    found = labels(bars, horizons=[1, 15, 60])
+    measured = 0
+    for row in found.iter_rows(named=True):
+        sigma = known.get((row["symbol"], row["ts"]))
+        assert row["y_bp"] == pytest.approx(row["y"] * 10_000, rel=1e-15)
+        if sigma is None:
+            assert row["y_volatility_z"] is None
+            continue
+        unit = sigma * sqrt(row["horizon_min"] / TARGET.horizon_min)
+        assert row["y_volatility_z"] == pytest.approx(row["y"] / unit, rel=1e-14)
+        measured += 1
+    assert measured > 9_000
+    first = of(found.filter(pl.col("horizon_min") == 15), "AAA", DAY)
+    assert first["y_volatility_z"][0] is None, "before the open nothing is known"
+
+
+def test_what_a_forecaster_is_asked_for_in_either_unit_is_the_label_it_is_scored_by():
+    bars = grid_of(raw_bars())
+    found = labels(bars, horizons=[15]).drop_nulls("y_volatility_z")
+    shown = panel_of(bars)
+    begun = found.join(shown, on=["day", "symbol", "ts"])
+    for mode in ("bp", "volatility_z"):
+        scale = target_scale(replace(TARGET, mode=mode))
+        back = begun.select(unscaled(pl.col(f"y_{mode}"), scale)).to_series()
+        np.testing.assert_allclose(back, begun["y"], rtol=1e-14)
+
+
+def test_volatility_that_becomes_known_while_a_label_runs_does_not_enter_it():
+    bars = troubled_bars()
+    moment = at("11:03")
+    for seed in (1, 2):
+        features = made(perturbed(bars, moment, seed)).frame
+        after = targets.labels(bars, features, horizons=[15], target=TARGET)
+        before = labels(bars, horizons=[15])
+        begun = pl.col("ts") < moment
+        assert_frame_equal(after.filter(begun), before.filter(begun), check_exact=True)
+        assert not after.filter(~begun)["y_volatility_z"].equals(before.filter(~begun)["y_volatility_z"])
 
 
 @given(y=st.floats(-1, 1), sigma=st.floats(1e-6, 1e-1), mode=st.sampled_from(["log_return_15m", "bp", "volatility_z"]))

@@ -197,7 +197,7 @@ def test_a_revised_price_stays_until_it_is_asked_for_and_is_named(at_home, tmp_p
     told = at_home.made(*assets)
     assert (told["partitions_made"], told["why_stale"][inventory.REVISED]) == (0, 1)
     assert told["stale"]["raw_bars"] == [f"{REVISED}|AAPL"]
-    assert told["stale"]["labels"] == [f"{REVISED}|AAPL"]
+    assert told["stale"]["labels"] == [f"{REVISED}|AAPL", f"{DAYS[2]}|AAPL"]
     mended = at_home.made(*assets, "--stale")
     assert mended["stale"] == {}
     assert at_home.made(*assets, "--stale")["partitions_made"] == 0

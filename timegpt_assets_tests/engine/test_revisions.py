@@ -198,7 +198,7 @@ def test_what_stands_on_a_revised_day_shows_as_stale_and_no_other_day_does(tmp_p
         everyone = {PartitionRef(REVISED, symbol) for symbol in SYMBOLS}  # they read the day's market context
         assert ours["features"] == everyone | {PartitionRef(DAYS[2], "AAPL")}  # a warm-up of one session
         assert ours["quality_report"] == {PartitionRef(REVISED)}
-        assert ours["labels"] == {PartitionRef(REVISED, "AAPL")}
+        assert ours["labels"] == {PartitionRef(REVISED, "AAPL"), PartitionRef(DAYS[2], "AAPL")}  # a warm volatility
         assert "bars" not in ours
         for name, symbol in (("labels", "AAPL"), ("labels", "META"), ("features", "AAPL"), ("quality_report", "")):
             for day in DAYS:
@@ -266,9 +266,9 @@ def test_the_command_line_names_what_is_stale_with_the_remedy_and_the_remedy_men
     said("--stale", "--assets", "raw_bars,bars")
     left = said()
     assert left["partitions_made"] == 0
-    assert left["stale"]["labels"] == [f"{REVISED}|AAPL"]
+    assert left["stale"]["labels"] == [f"{REVISED}|AAPL", f"{DAYS[2]}|AAPL"]
     told = CliRunner().invoke(app, ["backfill", *span, *names])
-    assert "1 of quality_report, 4 of features, 1 of labels, 1 of market_context" in told.stdout
+    assert "1 of quality_report, 4 of features, 2 of labels, 1 of market_context" in told.stdout
     assert f"timegpt-assets backfill --stale --start {DAYS[0]} --end {DAYS[3]}" in told.stdout
     mended = said("--stale")
     assert mended["partitions_made"] == sum(map(len, left["stale"].values()))

@@ -7,12 +7,13 @@ prices of other symbols that arrive at the same instant.
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.features import volatility
+from timegpt_assets.core.features import sector, volatility
 from timegpt_assets.core.features.feature import Feature
 from timegpt_assets.core.features.minutes import MIN_OBSERVATIONS, Minutes, change
 from timegpt_assets.core.features.windows import (
@@ -81,12 +82,18 @@ def relations_of(context: Sequence[str]) -> tuple[Feature, ...]:
 
 
 def market_context(
-    bars: pl.DataFrame, *, days: Collection[date], context: Sequence[str], vix: pl.DataFrame | None = None
+    bars: pl.DataFrame,
+    *,
+    days: Collection[date],
+    context: Sequence[str],
+    vix: pl.DataFrame | None = None,
+    sectors: Mapping[str, str] = MappingProxyType({}),
 ) -> pl.DataFrame:
     """Return MARKET_CONTEXT: one row per minute of the sessions ``days``, as known one minute before ``known_at``.
 
-    ``bars`` BARS of all symbols, ``vix`` daily closes [date, close] or None. Columns: ``features_of``, Float32 or
-    Boolean; ``context_missing`` is true on a day on which a context symbol has no bars, whose columns are null then.
+    ``bars`` BARS of all symbols, ``vix`` daily closes [date, close] or None, ``sectors`` symbol -> its sector. Columns:
+    ``features_of``, Float32 or Boolean, and ``sector.means_of``; ``context_missing`` is true on a day on which a
+    context symbol has no bars, whose columns are null then.
     """
     chosen = sorted(set(days))
     frame = calendar.minutes(chosen).select("day", "ts", "known_at")
@@ -96,10 +103,12 @@ def market_context(
     minutes = Minutes(grid)
     with np.errstate(all="ignore"):
         columns = _context_columns(minutes, context) | {"dispersion": _dispersion(minutes, context)}
-    found = [feature for feature in features_of(context, vix=False) if feature.name in columns]
-    lagged = (_series(f, earlier(columns[f.name], 1)[stood]) for f in found)
+        columns = {name: earlier(values, 1) for name, values in (columns | sector.means(minutes, sectors)).items()}
+        columns |= sector.present(minutes, sectors)
+    found = [f for f in (*features_of(context, vix=False), *sector.means_of(sectors)) if f.name in columns]
+    series = (_series(f, columns[f.name][stood]) for f in found)
     present = bars.filter(pl.col("symbol").is_in(list(context))).group_by("day").agg(n=pl.col("symbol").n_unique())
-    made = frame.with_columns(*lagged).join(present, on="day", how="left", maintain_order="left")
+    made = frame.with_columns(*series).join(present, on="day", how="left", maintain_order="left")
     made = made.with_columns(context_missing=pl.col("n").fill_null(0) < len(set(context))).drop("n")
     if vix is not None:
         made = made.join(_vix(vix, chosen), on="day", how="left", maintain_order="left")

@@ -21,5 +21,8 @@ class Feature:
 
     @property
     def counts(self) -> bool:
-        """Return whether a missing value counts against the row: flags say something about others and never miss."""
-        return self.dtype != pl.Boolean or self.name.startswith("regime_")
+        """Return whether a missing value counts against the row.
+
+        Flags say something about others and never miss; what peers did says nothing of the symbol's own bars.
+        """
+        return self.name.startswith("regime_") or not (self.dtype == pl.Boolean or self.name.startswith("sector_"))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from timegpt_assets.core.events import EventCalendar
-from timegpt_assets.core.features import clock, context, events, price, volatility, volume
+from timegpt_assets.core.features import clock, context, events, price, sector, volatility, volume
 from timegpt_assets.core.features.feature import Feature
 
 VERSIONS: Mapping[str, int] = {
@@ -18,6 +18,7 @@ VERSIONS: Mapping[str, int] = {
     "volume": volume.VERSION,
     "clock": clock.VERSION,
     "context": context.VERSION,
+    "sector": sector.VERSION,
     "events": events.VERSION,
 }
 """Group -> its version, raised when one of its formulas changes; the groups in table order."""
@@ -28,9 +29,10 @@ class FeatureSpec:
     """What features are made of.
 
     ``sessions``: earlier sessions that percentiles look back on. ``max_missing``: largest share of missing features a
-    row may have. ``context``: context symbols, the first leads the regimes. ``vix``: whether there are daily closes.
-    ``calendar``: whose events get a flag. ``low``, ``high``: percentiles that bound a normal liquidity. ``needed``:
-    columns that stay whichever groups are off, because scaling and trading stand on them.
+    row may have. ``context``: context symbols, the first leads the regimes. ``sectors``: symbol -> its
+    sector. ``vix``: whether there are daily closes. ``calendar``: whose events get a flag. ``low``, ``high``:
+    percentiles that bound a normal liquidity. ``needed``: columns that stay whichever groups
+    are off, because scaling and trading stand on them.
     """
 
     groups: tuple[str, ...] = tuple(VERSIONS)
@@ -38,6 +40,7 @@ class FeatureSpec:
     sessions: int = 20
     max_missing: float = 0.10
     context: tuple[str, ...] = ()
+    sectors: Mapping[str, str] = field(default_factory=dict)
     vix: bool = False
     calendar: EventCalendar = field(default_factory=lambda: EventCalendar({}))
     low: float = 0.2
@@ -54,6 +57,7 @@ class FeatureSpec:
             "volume": volume.FEATURES,
             "clock": clock.FEATURES,
             "context": (*market, *context.relations_of(self.context)),
+            "sector": sector.FEATURES,
             "events": events.features_of(self.calendar),
         }
 

@@ -14,7 +14,7 @@ import polars as pl
 
 from timegpt_assets.core import calendar
 from timegpt_assets.core.features import context as market
-from timegpt_assets.core.features import events, price, volatility, volume
+from timegpt_assets.core.features import events, price, sector, volatility, volume
 from timegpt_assets.core.features.clock import clock
 from timegpt_assets.core.features.feature import Feature
 from timegpt_assets.core.features.feature_spec import FeatureSpec
@@ -149,7 +149,7 @@ def _own_columns(
 ) -> tuple[dict[str, npt.NDArray[np.generic]], _Past]:
     """Return every feature of the symbols' own bars on the grid, and what this chunk leaves to the next."""
     minutes = Minutes(grid)
-    lagged = _lagged_returns(grid, market, spec)
+    lagged, means = _lagged_returns(grid, market, spec), _sector_means(grid, market, spec)
     wanted = {f.name: f for f in spec.features}
     out: dict[str, npt.NDArray[np.generic]] = {}
     states, seen = [], []
@@ -158,6 +158,8 @@ def _own_columns(
         part = slice(start, start + step)
         with np.errstate(all="ignore"):
             found, state, own = _part(minutes.part(part), past, part, lagged, spec)
+            if spec.has("sector"):
+                found |= sector.columns(minutes.part(part), grid.symbols[part], spec.sectors, means)
         for name in found.keys() & wanted.keys():
             if name not in out:
                 out[name] = np.empty(grid.shape, dtype=_stored(wanted[name]))
@@ -200,6 +202,16 @@ def _lagged_returns(grid: Grid, market: pl.DataFrame, spec: FeatureSpec) -> dict
     return found
 
 
+def _sector_means(grid: Grid, market: pl.DataFrame, spec: FeatureSpec) -> dict[str, Floats]:
+    """Return what the market holds of each sector on the grid, of shape (days, minutes)."""
+    stood = np.arange(grid.length) < grid.minutes[:, None]
+    found = {}
+    for name in (f.name for f in sector.means_of(spec.sectors) if f.name in market.columns):
+        found[name] = np.full((len(grid.days), grid.length), np.nan)
+        found[name][stood] = market[name].to_numpy()
+    return found
+
+
 def _kept(past: _Past, seen: list[Measured], spec: FeatureSpec) -> Measured:
     """Return the last ``spec.sessions`` sessions of what is compared, this chunk's included."""
     own = Measured(*(np.concatenate(v, axis=1) for v in zip(*((m.volume, m.norm, m.span) for m in seen), strict=True)))
@@ -226,7 +238,7 @@ def _assembled(
     cells = np.arange(np.prod(grid.shape)) if grid.cells is None else grid.cells
     of_minute, of_session = _places(grid, cells)
     usable = _usable(cells, made, market[["_gaps", "_asked"]], of_minute, spec)
-    shared = market[of_minute[usable]]
+    shared = market.select("ts", *(f.name for f in spec.features if f.name in market.columns))[of_minute[usable]]
     kept, kept_session = cells[usable], of_session[usable]
     flags = events.columns(spec.calendar, grid.days, grid.symbols) if spec.has("events") else {}
     columns = []
@@ -238,7 +250,7 @@ def _assembled(
         elif feature.name in shared.columns:
             columns.append(shared[feature.name].cast(feature.dtype))
         else:
-            columns.append(pl.Series(feature.name, [None] * shared.height, dtype=feature.dtype))
+            columns.append(pl.Series(feature.name, [None] * len(kept), dtype=feature.dtype))
     keys = grid.bars.select("day", "symbol", "ts", known_at=KNOWN_AT).filter(pl.Series(usable))
     frame = keys.with_columns(columns).select(*FEATURES.columns, *(f.name for f in spec.features))
     return Made(grid.days, frame, _dropped(grid, of_session, usable))

@@ -17,7 +17,7 @@ from timegpt_assets.core.forecasts import framing
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.tables.columns import BANDS, MADE_BY, QUANTILES, SOURCES
 from timegpt_assets.core.tables.forecasts import ANSWERS, OUTCOMES, RAW_FORECASTS, SNAPSHOT_TIMES
-from timegpt_assets.core.targets import Target
+from timegpt_assets.core.targets import Target, unscaled
 
 FRAMING_VERSION = "1"
 """Raised when the same bars are framed differently: old answers then no longer fit the question."""
@@ -143,7 +143,7 @@ def raw_forecasts(
         values |= {low: pl.col(f"lo_{level}"), high: pl.col(f"hi_{level}")}
     ascending = sorted({*QUANTILES, *values}, key=_probability)
     scaled = rows.with_columns(
-        (values[name] * pl.col("target_scale") if name in values else pl.lit(None, pl.Float64)).alias(name)
+        (unscaled(values[name], pl.col("target_scale")) if name in values else pl.lit(None, pl.Float64)).alias(name)
         for name in ascending
     )
     crossed = [pl.col(a) > pl.col(b) for i, a in enumerate(ascending) for b in ascending[i + 1 :]]

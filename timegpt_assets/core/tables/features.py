@@ -38,6 +38,13 @@ LABELS = Table(
         "target_ts": Column(TIME, "when y becomes known"),
         "horizon_min": Column(pl.Int64, "minutes from known_at to target_ts"),
         "y": Column(pl.Float64, "ln P(target_ts) - ln P(target_ts - horizon)"),
+        "y_bp": Column(pl.Float64, "y in basis points (forecast.target.bp_factor)"),
+        "y_volatility_z": Column(
+            pl.Float64,
+            "y / forecast.target.volatility_column at known_at, that times sqrt(horizon_min / forecast.horizon_min); "
+            "null where it is not known",
+            nullable=True,
+        ),
     },
     key=("day", "symbol", "horizon_min", "target_ts"),
 )

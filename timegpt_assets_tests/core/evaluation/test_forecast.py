@@ -83,7 +83,7 @@ def labels(sessions: Sequence[date], symbols: Sequence[str] = ("AAA", "BBB")) ->
         if not (minute == 30 and day == sessions[0])
         for end in [calendar.session(day).open + timedelta(minutes=minute)]
     ]
-    return LABELS.conformed(pl.DataFrame(rows, schema=LABELS.schema))
+    return LABELS.conformed(pl.DataFrame(rows, schema=LABELS.schema).with_columns(y_bp=pl.col("y") * 1e4))
 
 
 def scored(sessions: Sequence[date], **kwargs: Any) -> pl.DataFrame:

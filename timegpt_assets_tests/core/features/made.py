@@ -15,7 +15,8 @@ from timegpt_assets_tests.core.bars.bars_factory import DAYS, SYMBOLS
 CALENDAR = EventCalendar(
     {"event_cpi": (DAYS[1],), "event_fomc": (DAYS[2],)}, symbols={"event_earnings": {"AAA": (DAYS[3],)}}
 )
-SPEC = FeatureSpec(horizon_min=15, sessions=2, context=("SPY",), vix=True, calendar=CALENDAR)
+SECTORS = {"AAA": "made_up", "BBB": "made_up", "SPY": "made_up"}
+SPEC = FeatureSpec(horizon_min=15, sessions=2, context=("SPY",), sectors=SECTORS, vix=True, calendar=CALENDAR)
 """Two sessions to compare with: the days of the factory are four."""
 NAMES = tuple(feature.name for feature in SPEC.features)
 
@@ -37,7 +38,9 @@ def made(
 ) -> Made:
     """Return the features of these days and symbols; the market around them is made of all symbols."""
     daily = vix() if closes is None else closes
-    context = market_context(bars, days=days, context=spec.context, vix=daily if spec.vix else None)
+    context = market_context(
+        bars, days=days, context=spec.context, vix=daily if spec.vix else None, sectors=spec.sectors
+    )
     return features(bars.filter(pl.col("symbol").is_in(list(symbols))), context, days=days, spec=spec)
 
 

@@ -54,6 +54,9 @@ def test_the_oracle_knows_exactly_the_features_there_are():
 def test_every_feature_equals_the_oracle_on_real_bars(name: str, symbols: list[str]):
     bars = grid_of(real_raw(name).filter(pl.col("symbol").is_in(symbols)))
     days = bars["day"].unique().sort().to_list()[:8]
-    spec = FeatureSpec(context=(symbols[-1],), sessions=4, calendar=EventCalendar({"event_cpi": (days[2],)}))
+    sectors = dict.fromkeys(symbols[:2], "one") | {symbols[2]: "another"}
+    spec = FeatureSpec(
+        context=(symbols[-1],), sectors=sectors, sessions=4, calendar=EventCalendar({"event_cpi": (days[2],)})
+    )
     errors = compared(bars.filter(pl.col("day").is_in(days)), days, spec, None)
     assert {name: error for name, error in errors.items() if not error < LARGEST} == {}

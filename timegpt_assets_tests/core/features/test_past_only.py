@@ -31,7 +31,7 @@ MINUTES = [*((day, minute) for n, day in enumerate(DAYS) for minute in minutes_o
 KNOWN_BEFOREHAND = {
     *(name for name in NAMES if name.startswith(("fourier", "event_", "vix_"))),
     *("minute_index", "session_progress", "minutes_to_close", "session_bucket", "weekday", "month_end"),
-    *("context_missing", "vol_ewm_warm", "regime_stress"),
+    *("context_missing", "sector_missing", "vol_ewm_warm", "regime_stress"),
 }
 """Features that no bar of the day can change: the other proofs would be empty of them."""
 

@@ -333,6 +333,8 @@ def labelled(horizon: int = 15) -> pl.DataFrame:
             ts=pl.col("target_ts") - pl.duration(minutes=horizon + 1),
             horizon_min=pl.lit(horizon, pl.Int64),
             y=pl.int_range(pl.len()).cast(pl.Float64) * 1e-4 * horizon,
+            y_bp=pl.int_range(pl.len()).cast(pl.Float64) * horizon,
+            y_volatility_z=pl.lit(None, pl.Float64),
         )
     )
 
