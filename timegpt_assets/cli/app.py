@@ -6,7 +6,7 @@ console.py.
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time
 from functools import wraps
 from typing import Any, ParamSpec
@@ -61,13 +61,14 @@ app = typer.Typer(
     help="Minute bars to honest, budgeted TimeGPT forecasts, backtests and gates.",
 )
 messages = Terminal(stderr=True)
-FAILED, MISUNDERSTOOD, GATES_FAILED, DATA_FAILED, STOPPED = 1, 2, 3, 4, 130
+FAILED, MISUNDERSTOOD, GATES_FAILED, DATA_FAILED, WAITS, STOPPED = 1, 2, 3, 4, 5, 130
 EXIT_CODES = {
     0: "done",
     FAILED: "an expected error, named in one message with its remedy",
     MISUNDERSTOOD: "the command was not understood",
     GATES_FAILED: "a gate failed (`evaluate` alone)",
     DATA_FAILED: "a rule of severity fail is broken (`check-data`); no imported day passes the rules (`import-bars`)",
+    WAITS: "what could be made is made; days that were asked for wait for bars or for the call budget, and are named",
     STOPPED: "stopped by hand; what was stored stays",
 }
 EXPECTED = (
@@ -151,6 +152,12 @@ def make(
     return figures
 
 
+def ended(figures: Mapping[str, Any]) -> None:
+    """End the command with the exit code that says so when days that were asked for wait: they are not done."""
+    if figures["days_waiting"] or figures["days_awaiting_bars"]:
+        raise typer.Exit(WAITS)
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
@@ -166,7 +173,7 @@ def demo(force: Force = False, json: Json = False, settings: Set = None) -> None
     data = runtime.settings.data
     first = calendar.sessions(data.start_date, calendar.LAST_DAY)[runtime.settings.forecast.history_days].day
     last = data.end_date or last_closed_session(runtime.clock())
-    make(runtime, _at_midnight(first), _at_midnight(last), force=force, as_json=json)
+    ended(make(runtime, _at_midnight(first), _at_midnight(last), force=force, as_json=json))
 
 
 @verb()
@@ -184,7 +191,7 @@ def backfill(
     """Make a window of sessions, skipping what is there."""
     runtime = load_runtime(settings or (), profile=profile)
     named = _names(assets) or EVERYDAY
-    make(runtime, start, end, symbols=symbols, assets=named, force=force, stale=stale, as_json=json)
+    ended(make(runtime, start, end, symbols=symbols, assets=named, force=force, stale=stale, as_json=json))
 
 
 @verb("run-day")
@@ -197,7 +204,7 @@ def run_day(
     profile: Profile = None,
 ) -> None:
     """Make one session, from bars to report."""
-    make(load_runtime(settings or (), profile=profile), day, day, symbols=symbols, force=force, as_json=json)
+    ended(make(load_runtime(settings or (), profile=profile), day, day, symbols=symbols, force=force, as_json=json))
 
 
 def _span(runtime: Runtime, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
@@ -229,6 +236,7 @@ def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = 
         if judged and figures["gates_failed"]:
             messages.print(f"gates failed: {', '.join(figures['gates_failed'])}", soft_wrap=True)
             raise typer.Exit(GATES_FAILED)
+        ended(figures)
 
     command.__doc__ = doing
     verb(name)(command)
@@ -258,7 +266,7 @@ def forecast(
     runtime = load_runtime(settings or (), profile=profile)
     first, last = _span(runtime, start, end)
     assets = STAGES["forecasts"]
-    make(runtime, first, last, symbols=symbols, assets=assets, force=force, reask=reask, as_json=json)
+    ended(make(runtime, first, last, symbols=symbols, assets=assets, force=force, reask=reask, as_json=json))
 
 
 _stage_verb("calibrate", STAGES["calibration"], "Fit calibration and apply it.")

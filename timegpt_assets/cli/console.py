@@ -75,6 +75,7 @@ def figures(command: CommandContext, days: Sequence[date], outcome: Outcome, pro
         "seconds": round(progress.seconds, 1),
         "days_waiting": [str(day) for day in outcome.pending],
         "why_waiting": outcome.why,
+        "days_awaiting_bars": [str(day) for day in sorted(outcome.held)],
         "remade": outcome.remade,
         "sessions": sessions(command.engine, days, outcome),
         "incomplete": {name: sorted(set(skipped)) for name, skipped in outcome.incomplete.items()},

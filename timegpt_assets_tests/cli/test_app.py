@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -245,22 +245,28 @@ def test_what_cannot_be_asked_is_refused_in_one_message(run, elsewhere, words, m
     assert not (elsewhere.folder / "data").exists()
 
 
-def test_a_session_that_is_still_open_is_refused(run, elsewhere, monkeypatch):
+def at(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
+    """Set the clock of the commands."""
     asked = definitions.load_runtime
+    monkeypatch.setattr(
+        cli, "load_runtime", lambda *words, **named: replace(asked(*words, **named), clock=lambda: moment)
+    )
 
-    def in_the_morning(*words, **named):
-        runtime = asked(*words, **named)
-        return type(runtime)(
-            settings=runtime.settings,
-            root=runtime.root,
-            environment=runtime.environment,
-            clock=lambda: datetime(2025, 1, 16, 15, tzinfo=UTC),
-        )
 
-    monkeypatch.setattr(cli, "load_runtime", in_the_morning)
+def test_a_session_that_is_still_open_is_refused(run, elsewhere, monkeypatch):
+    at(monkeypatch, datetime(2025, 1, 16, 15, tzinfo=UTC))
     assert said(run(elsewhere, "run-day", DAY)) == (
         "the session of 2025-01-16 has not closed yet. Ask for 2025-01-15 or earlier."
     )
+
+
+def test_a_session_that_waits_for_its_bars_is_not_done_and_the_exit_code_says_so(run, elsewhere, monkeypatch):
+    at(monkeypatch, datetime(2025, 1, 16, 21, 5, tzinfo=UTC))
+    (elsewhere.folder / "source").mkdir()
+    source = ("--set", "data.source=local", "--set", f"data.root={elsewhere.folder / 'source'}")
+    result = run(elsewhere, "run-day", DAY, "--json", *source)
+    assert (result.exit_code, figures(result)["days_awaiting_bars"]) == (cli.WAITS, [DAY]), result.output
+    assert figures(result)["sessions"][DAY].startswith("waits for bars of AAPL, NVDA, SPY until ")
 
 
 def test_a_day_that_is_no_date_is_a_usage_error(run, elsewhere):

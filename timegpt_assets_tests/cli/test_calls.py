@@ -101,9 +101,17 @@ def _tell(told: Story, server: TimeGPTServer, patched: pytest.MonkeyPatch) -> No
         server.faults.extend([kind] * 3)
         run(f"fault {kind.kind}", "backfill", "--start", "2025-02-05", "--end", "2025-02-05", *answers)
         server.faults.clear()
-    (one,) = list((told.folder / "artifacts" / "forecast_cache").glob("*/[0-9a-f][0-9a-f]/*.zst"))[:1]
-    one.write_bytes(b"damaged")
+    answers = (told.folder / "artifacts" / "forecast_cache").glob("*/[0-9a-f][0-9a-f]/*.zst")
+    damaged, gone = sorted(answers, key=lambda file: file.stat().st_size)[-2:]
+    damaged.write_bytes(b"damaged")
     run("damaged", "cache", "verify")
+    run("damaged still", "cache", "verify")
+    kept = gone.read_bytes()
+    gone.unlink()
+    run("damaged and gone", "cache", "stats", "--json")
+    run("plan of the lost", "plan", *span, "--json")
+    run("plan of the lost for people", "plan", *span)
+    gone.write_bytes(kept)
     run("import", "cache", "import", str(told.folder / "elsewhere"), "--json")
 
 
@@ -137,7 +145,7 @@ def test_a_plan_tells_requests_money_and_the_day_the_last_call_is_payable(story:
 
 def test_a_frozen_ledger_stops_every_send_and_says_why(story: Story) -> None:
     assert story.figures("freeze")["frozen"] == "a bill looks wrong"
-    assert story.results["frozen"].exit_code == 0
+    assert story.results["frozen"].exit_code == cli.WAITS
     assert len(story.figures("frozen")["days_waiting"]) == 4
     assert "a bill looks wrong" in story.figures("frozen")["why_waiting"]
     assert story.sent["frozen"] == 0
@@ -145,7 +153,7 @@ def test_a_frozen_ledger_stops_every_send_and_says_why(story: Story) -> None:
 
 
 def test_a_backfill_that_outruns_the_budget_ends_well_and_says_what_waits(story: Story) -> None:
-    assert story.results["first day"].exit_code == 0
+    assert (story.results["first day"].exit_code, story.results["rest"].exit_code) == (cli.WAITS, 0)
     assert story.figures("first day")["days_waiting"] == ["2025-02-03", "2025-02-04"]
     assert story.sent["first day"] == 5
     budget = story.figures("budget")
@@ -175,9 +183,20 @@ def test_the_cache_is_counted_checked_and_carried_elsewhere(story: Story) -> Non
     assert story.figures("verify")["damaged"] == []
     assert story.results["damaged"].exit_code == 1
     assert "is damaged" in story.results["damaged"].stderr
+    assert story.results["damaged still"].exit_code == 1, "set aside it is no less lost"
     assert story.results["nonsense"].exit_code == 1
     assert "Say stats, verify, export or import" in story.results["nonsense"].stderr
     assert story.figures("import")["copied"] == 0, "a damaged answer is not replaced behind anybody's back"
+
+
+def test_what_is_lost_fails_every_walk_and_is_counted_apart_by_the_plan(story: Story) -> None:
+    assert (story.results["stats"].exit_code, story.results["damaged and gone"].exit_code) == (0, 1)
+    found = story.figures("damaged and gone")
+    assert (len(found["damaged"]), len(found["missing"])) == (1, 1)
+    assert (story.figures("plan")["requests_lost"], story.figures("plan of the lost")["requests_lost"]) == (0, 2)
+    assert story.figures("plan of the lost")["requests_cached"] == 8
+    said = " ".join(story.results["plan of the lost for people"].output.split())
+    assert "2 of the cached answers are damaged or gone: their days fail. Restore the cache" in said
 
 
 def test_the_ledger_s_figures_are_exported_beside_the_reports(story: Story) -> None:
