@@ -4,6 +4,7 @@ Belongs here: deciding, per snapshot, whether its answer is already there, and h
 named by request_index.py, made by sdk.py, sent by transport.py; response.py makes rows of what came back.
 """
 
+import logging
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -41,6 +42,9 @@ from timegpt_assets.core.tables.forecasts import ANSWERS
 
 _POLL_SEC = 0.05
 """How often a process looks whether the one that is asking has its answer."""
+TELL_AFTER_SEC = 3.0
+"""How long it waits without a word: most calls are answered by then."""
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -254,7 +258,7 @@ class TimeGPT:
             self._check_may_send([request.about for request in requests])
             # a full disk is found out before the call, not with the paid answer in hand
             self.cache.check_writable(self.account.host)
-        waiting, since = list(requests), time.monotonic()
+        waiting, since, told = list(requests), time.monotonic(), False
         while waiting:
             entries = [request.entry for request in waiting]
             granted = self.ledger.reserve(entries, self.account, budget_run_id=transport.budget_run_id, to_come=to_come)
@@ -271,7 +275,7 @@ class TimeGPT:
             waiting = [request for request, answer in zip(waiting, found, strict=True) if answer is None]
             # somebody else holds them all; with anything granted there is progress, and the loop looks again at once
             if waiting and not granted:
-                self._wait(waiting, since)
+                told = self._wait(waiting, since, told=told)
 
     def _answered_now(self, request: PreparedRequest) -> StoredAnswer | None:
         """Return the answer the request was waiting for: for a successor not the one it succeeds."""
@@ -280,15 +284,23 @@ class TimeGPT:
             return None
         return self.index.stored(entry)
 
-    def _wait(self, waiting: Sequence[PreparedRequest], since: float) -> None:
+    def _wait(self, waiting: Sequence[PreparedRequest], since: float, *, told: bool) -> bool:
+        """Wait a moment for whoever holds the requests, and return whether it was told for whom and since when."""
+        seconds = time.monotonic() - since
         # the lease outlasts the slowest call: a living holder beyond it hangs, and taking its call could pay twice
-        if time.monotonic() - since > self.ledger.lease_sec:
-            holders = "; ".join(self.ledger.holders([request.entry.snapshot_key for request in waiting]))
+        if seconds > self.ledger.lease_sec:
             raise CallHeld(
-                f"{waiting[0].about} has been held by {holders or 'another process'} for longer than a call can last; "
+                f"{waiting[0].about} has been held by {self._holders(waiting)} for longer than a call can last; "
                 "nothing was sent. End that process if it hangs, and run again."
             )
+        if not told and seconds > TELL_AFTER_SEC:
+            _LOG.warning("%s is being asked for by %s: waited for.", waiting[0].about, self._holders(waiting))
         self.sleep(_POLL_SEC)
+        return seconds > TELL_AFTER_SEC
+
+    def _holders(self, waiting: Sequence[PreparedRequest]) -> str:
+        keys = [request.entry.snapshot_key for request in waiting]
+        return "; ".join(self.ledger.holders(keys)) or "another process"
 
     def _check_sense(self, request: PreparedRequest) -> None:
         """Raise InvalidAnswer for nonsense before the next snapshot is paid for."""

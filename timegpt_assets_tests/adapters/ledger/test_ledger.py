@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from timegpt_assets.adapters.call_errors import BudgetExceeded, Frozen, NotSent
+from timegpt_assets.adapters.call_errors import BudgetExceeded, Frozen, LedgerUnusable, NotSent
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
 from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.ledger.tables import CALLS
@@ -386,3 +386,37 @@ def test_the_ledger_is_made_at_first_use_and_not_before(tmp_path: Path, change: 
     change(made)
     assert (tmp_path / "deep" / "ledger.db").exists()
     made.store.close()
+
+
+def backend(connection: sa.Connection) -> int:
+    return connection.execute(sa.text("select pg_backend_pid()")).scalar_one()
+
+
+def ended(url: str, pid: int) -> None:
+    """Have the server end a connection, as an administrator or a restart does."""
+    with sa.create_engine(url, poolclass=sa.pool.NullPool).connect() as other:
+        assert other.execute(sa.text("select pg_terminate_backend(:pid, 5000)"), {"pid": pid}).scalar()
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_connection_that_the_server_ends_is_said_undone_and_opened_anew(url: str, ledger: BudgetLedger) -> None:
+    (call,) = reserved(ledger, "a")
+    with ledger.store.reading() as idle:
+        pid = backend(idle)
+    ended(url, pid)
+    assert ledger.send(call, account()) == 0, "ended between two uses"
+
+    def ended_in_the_middle() -> None:
+        with ledger.store.writing() as connection:
+            connection.execute(sa.update(CALLS).values(state="REFUNDED"))
+            ended(url, backend(connection))
+            connection.execute(sa.select(CALLS))
+
+    with pytest.raises(
+        LedgerUnusable,
+        match=r"^The call ledger postgresql.*closed the connection.*is there and may be written, and run again",
+    ):
+        ended_in_the_middle()
+    assert states(ledger) == ["SENT"], "what had been begun is undone"
+    ledger.answered(call)
+    assert len(reserved(ledger, "b")) == 1

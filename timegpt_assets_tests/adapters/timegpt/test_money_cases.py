@@ -29,9 +29,10 @@ from timegpt_assets.adapters.call_errors import (
 )
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
 from timegpt_assets.adapters.storage.object_store import LocalStore
-from timegpt_assets.adapters.timegpt import cache_care
+from timegpt_assets.adapters.timegpt import cache_care, forecaster
 from timegpt_assets.adapters.timegpt.cache import MAX_BYTES, ForecastCache, StoredAnswer
 from timegpt_assets.adapters.timegpt.forecaster import TimeGPT
+from timegpt_assets_tests.adapters.timegpt import paid_calls
 from timegpt_assets_tests.adapters.timegpt.paid_calls import account, frame, frames, timegpt
 from timegpt_assets_tests.adapters.timegpt.test_mishaps import revised
 from timegpt_assets_tests.secret_search import KEY
@@ -327,6 +328,32 @@ def test_a_clock_that_runs_ahead_settles_no_living_process_and_a_dead_one_is_set
         holder.kill()
     assert ahead.reserve([entry], ours, budget_run_id="ours") == {}, "settled; its bytes are looked for first"
     assert len(ahead.reserve([entry], ours, budget_run_id="ours")) == 1
+
+
+def test_who_waits_for_another_s_call_says_for_whom_and_since_when(
+    server: TimeGPTServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(forecaster, "TELL_AFTER_SEC", 0.1)
+    here = timegpt(server.url, tmp_path)
+    here.answers([frame(14)], budget_run_id="before")
+    asking = [sys.executable, "-m", paid_calls.__name__, server.url, str(tmp_path), "theirs"]
+    while not server.events.empty():
+        server.events.get()
+    server.delay_sec = 1.5
+    with subprocess.Popen(asking, stdin=-1, stdout=-1, text=True) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        other.stdin.close()
+        assert server.events.get(timeout=60) == "received"
+        server.delay_sec = 0.0
+        assert here.answers([frame(15)], budget_run_id="ours").sent == 0
+        other.stdout.read()
+    (told,) = caplog.messages
+    assert told.startswith(
+        f"snapshot 2024-07-01T15:00:00+00:00 of 2024-07-01 is being asked for by process {other.pid} (SENT since 20"
+    )
+    assert told.endswith("): waited for.")
 
 
 def spoilt(folder: Path) -> None:
