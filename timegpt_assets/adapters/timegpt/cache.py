@@ -52,16 +52,21 @@ class ForecastCache:
         found = self.objects.read(name)
         if found is None and self.objects.generation(aside) is None:
             return None
-        remedy = self._remedy(name)
         if found is None:
-            raise CacheDamaged(f"The paid answer {request_hash} is damaged: {self.objects.shown(aside)}. {remedy}")
+            damaged = f"The paid answer {request_hash} is damaged: {self.objects.shown(aside)}"
+            raise CacheDamaged(f"{damaged}. {self._remedy(name)}")
         try:
             return _entry(found.data, request_hash)
-        except (ValueError, zstandard.ZstdError) as error:
-            # aside and not deleted: it was paid for, and somebody may yet mend it
-            self.objects.move(name, aside)
-            what = f"is damaged ({error}); set aside as {self.objects.shown(aside)}"
-            raise CacheDamaged(f"The paid answer {request_hash} {what}. {remedy}") from None
+        except (ValueError, TypeError, zstandard.ZstdError) as error:
+            raise self.set_aside(host, request_hash, str(error)) from None
+
+    def set_aside(self, host: str, request_hash: str, why: str) -> CacheDamaged:
+        """Move an answer aside that cannot be used, and return the error that says so, with the remedy."""
+        name, aside = _name(host, request_hash), _aside(host, request_hash)
+        # aside and not deleted: it was paid for, and somebody may yet mend it
+        self.objects.move(name, aside)
+        what = f"is damaged ({why}); set aside as {self.objects.shown(aside)}"
+        return CacheDamaged(f"The paid answer {request_hash} {what}. {self._remedy(name)}")
 
     def has(self, host: str, request_hash: str) -> bool:
         """Return whether an answer is stored, be it damaged."""
@@ -161,6 +166,13 @@ def _entry(packed: bytes, request_hash: str) -> StoredAnswer:
         raise ValueError(f"it says it unpacks to more than {MAX_BYTES >> 20} MiB")
     line, _, body = zstandard.ZstdDecompressor().decompress(packed, max_output_size=MAX_BYTES).partition(b"\n")
     head = orjson.loads(line)
+    orjson.dumps(
+        head
+    )  # refuses what is nested deeper than anything of ours: whoever reads the record would choke on it
+    if not (
+        isinstance(head, dict) and head.keys() >= {"request_hash", "sha256"} and isinstance(head.get("record"), dict)
+    ):
+        raise ValueError("its first line is no record")
     if head["request_hash"] != request_hash:
         raise ValueError(f"it holds the answer to {head['request_hash']}")
     if head["sha256"] != hashlib.sha256(body).hexdigest():

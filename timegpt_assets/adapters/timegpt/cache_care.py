@@ -6,12 +6,14 @@ Belongs here: walks over the whole cache of a host. Nothing here sends or spends
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import orjson
 
 from timegpt_assets.adapters.call_errors import CacheDamaged
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger
 from timegpt_assets.adapters.timegpt.cache import ForecastCache, StoredAnswer, folder, is_request_hash
+from timegpt_assets.adapters.timegpt.record import fault
 
 _REMEDY = "Restore the cache from a backup, or pay again with --reask."
 INDEX = "snapshots.json"
@@ -65,12 +67,27 @@ def imported(cache: ForecastCache, ledger: BudgetLedger, host: str, source: Fore
     report = Report()
     for request_hash in source.hashes(host):
         _copy(source, cache, host, request_hash, report)
-    index = source.objects.read(f"{folder(host)}/{INDEX}")
-    for key, (request_hash, record) in orjson.loads(index.data if index else b"{}").items():
-        if is_request_hash(request_hash) and cache.has(host, request_hash):
+    for key, request_hash, record in _index(source, host):
+        if cache.has(host, request_hash):
             report.entered += ledger.adopt(host, key, request_hash, record, is_stored=partial(cache.has, host))
     _entered(cache, ledger, host, set(source.hashes(host)) - ledger.standing_hashes(host), report)
     return report
+
+
+def _index(source: ForecastCache, host: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Give the snapshot keys, hashes and records of what was exported; what is none of these is passed over.
+
+    It tells of nothing that the answers' own records do not tell too.
+    """
+    found = source.objects.read(f"{folder(host)}/{INDEX}")
+    try:
+        told = orjson.loads(found.data) if found else {}
+    except orjson.JSONDecodeError:
+        return
+    for key, pair in told.items() if isinstance(told, dict) else ():
+        request_hash, record = pair if isinstance(pair, list) and len(pair) == 2 else ("", {})
+        if is_request_hash(request_hash) and isinstance(record, dict) and not fault(record):
+            yield key, request_hash, record
 
 
 def reconcile(cache: ForecastCache, ledger: BudgetLedger, host: str) -> int:
@@ -103,7 +120,10 @@ def _entered(cache: ForecastCache, ledger: BudgetLedger, host: str, hashes: Iter
 def _read(cache: ForecastCache, host: str, hashes: Iterable[str], report: Report) -> Iterator[StoredAnswer]:
     for request_hash in hashes:
         try:
-            if answer := cache.read(host, request_hash):
+            answer = cache.read(host, request_hash)
+            if answer and (why := fault(answer.record)):
+                raise cache.set_aside(host, request_hash, why)
+            if answer:
                 yield answer
         except CacheDamaged as damage:
             report.damaged.append(str(damage))

@@ -18,6 +18,7 @@ from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
 from timegpt_assets.adapters.ledger.vouching import not_live
 from timegpt_assets.adapters.timegpt import response
 from timegpt_assets.adapters.timegpt.cache import ForecastCache, StoredAnswer
+from timegpt_assets.adapters.timegpt.record import fault
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.forecasts.quantiles import FRAMING_VERSION, FREQ, fingerprint
 from timegpt_assets.core.tables.columns import SOURCES
@@ -183,6 +184,8 @@ class Index:
         """
         try:
             answer = self.cache.read(self.host, request_hash)
+            if answer and (why := fault(answer.record)):
+                raise self.cache.set_aside(self.host, request_hash, why)
         except CacheDamaged:
             if "body" not in record:
                 raise
