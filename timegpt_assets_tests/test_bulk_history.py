@@ -53,7 +53,8 @@ def test_one_request_gives_the_rows_that_five_would_have_given_and_marks_them(
         assert (rows[name] - single[name]).abs().max() < 1e-9, name
     assert single["backend"].unique().to_list() == ["nixtla"]
     assert rows["backend"].unique().to_list() == ["nixtla_cross_validation"]
-    assert bulk["forecasts/raw_forecasts"]["backend"].unique().to_list() == ["nixtla_cross_validation"]
+    paid = bulk["forecasts/raw_forecasts"].filter(forecaster="timegpt")
+    assert paid["backend"].unique().to_list() == ["nixtla_cross_validation"]
     assert rows["request_hash"].n_unique() == 1
 
 

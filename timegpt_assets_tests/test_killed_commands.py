@@ -84,9 +84,9 @@ class House:
         return replace(self, folder=folder)
 
     def rows(self) -> int:
-        """Return how many forecasts of the new day are stored."""
+        """Return how many paid forecasts of the new day are stored."""
         store = ParquetStore(LocalStore(self.folder / "storage_root"))
-        return store.read("forecasts/raw_forecasts", [NEW]).height
+        return store.read("forecasts/raw_forecasts", [NEW]).filter(forecaster="timegpt").height
 
 
 @pytest.fixture(scope="module")

@@ -60,8 +60,8 @@ class _Forecast(_Asked, _Scaled):
     horizon_min: int = Field(ge=1, le=1_440)
     levels: list[int]
     left_out: dict[str, str] = {}
-    reach: list[float] | None = None
-    spread: list[float] | None = None
+    reach: list[float | None] | None = None
+    spread: list[float | None] | None = None
     score_source: Literal["model", "simulated"]
     run_source: Literal["prod", "maintenance", "smoke", "async_test"]
     data_regime: Literal["prod_live", "maintenance_replay"]
