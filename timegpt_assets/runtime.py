@@ -21,6 +21,7 @@ from timegpt_assets.adapters.market.daily_files import DailyFiles, earnings, mac
 from timegpt_assets.adapters.market.limits import Limits
 from timegpt_assets.adapters.market.market_data import LocalMarketData
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
+from timegpt_assets.adapters.plug_ins import PlugIn
 from timegpt_assets.adapters.storage.object_store import LocalStore, ObjectStore
 from timegpt_assets.adapters.storage.private import close_to_others
 from timegpt_assets.adapters.timegpt.cache import ForecastCache, folder
@@ -172,10 +173,10 @@ def forecast_cache(runtime: Runtime) -> ForecastCache:
 
 def local_forecasters(settings: Settings) -> LocalForecasters:
     """Return the forecasters on this machine."""
+    shipped = core_inputs.shipped_forecasters(settings)
     return LocalForecasters(
-        names=settings.forecast.local_forecasters,
+        seats=tuple(shipped.get(word) or PlugIn(word=word) for word in settings.forecast.local_forecasters),
         levels=core_inputs.levels(settings),
-        spec=core_inputs.ridge_spec(settings),
         run_source=settings.run_source,
     )
 

@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from timegpt_assets.cli import app as cli
+from timegpt_assets.config.seats import GROUP
 from timegpt_assets.definitions import PROJECT
 from timegpt_assets_tests import feature_pictures, reference_docs
 
@@ -87,7 +88,7 @@ def test_every_page_is_reached_from_the_index():
 @named(PAGES)
 def test_dotted_names_resolve(page: Path):
     for name in DOTTED.findall(read(page)):
-        assert resolves(name), name
+        assert name == GROUP or resolves(name), name  # entry points have a name that is nobody's module
 
 
 def resolves(name: str) -> bool:

@@ -33,6 +33,28 @@ class ForecastResult:
 NOTES = ("calls_sent", "calls_cached", "bytes_sent", "cache_hits", "money_spent", "left_out")
 
 
+Parameters = Mapping[str, float | int | str]
+"""Everything that shapes a forecaster's answers beside what it is shown."""
+
+
+class Forecaster(Protocol):
+    """A forecaster on this machine, of any package: an entry point of timegpt_assets.forecasters makes one."""
+
+    @property
+    def parameters(self) -> Parameters:
+        """Return what shapes its answers: part of the hash that stands beside each of them."""
+        ...
+
+    def answers(self, frames: Sequence[Frame], levels: Sequence[int]) -> pl.DataFrame:
+        """Return snapshot_ts, symbol, step, mean, lo_<level> and hi_<level> of each level, at most one row a question.
+
+        ``frames`` are one day's, earliest first; a question is one of a frame's symbols (those of its ``sigma``), step
+        its ``horizon_min``. Numbers are in the units of the frame's y, bands hold the mean and nest. Whoever has no
+        row is left out. The same frames give the same rows, whichever others are asked about beside them.
+        """
+        ...
+
+
 class HostedForecaster(Protocol):
     """Answers a day's frames for money."""
 

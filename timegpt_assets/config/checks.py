@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from timegpt_assets.config.addresses import PROVIDER_HOST, unfit
 from timegpt_assets.config.forecasting import Forecast
 from timegpt_assets.config.market import Data, Events, Features, Universe
+from timegpt_assets.config.seats import unseated
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 from timegpt_assets.core.events import EARNINGS, EventCalendar
 from timegpt_assets.core.features.feature_spec import FeatureSpec
@@ -57,6 +58,12 @@ def modes(profile: str, data: Data, forecast: Forecast) -> Refusals:
         yield Refusal("forecast.base_url", "a host of forecast.trusted_hosts in profile prod", remedy)
     if profile == "prod" and data.source == "synthetic":
         yield Refusal("data.source", "gcs or local in profile prod", "Use --profile demo for a made-up market.")
+
+
+def seats(forecast: Forecast) -> Refusals:
+    """Refuse challengers whom nobody has heard of."""
+    if wrong := unseated(forecast.challengers, champion=forecast.champion):
+        yield Refusal("forecast.challengers", *wrong)
 
 
 def addresses(forecast: Forecast) -> Refusals:
@@ -273,6 +280,7 @@ def rates(trading: Trading) -> Refusals:
 
 REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (modes, ("profile", "data", "forecast")),
+    (seats, ("forecast",)),
     (addresses, ("forecast",)),
     (exogenous, ("forecast", "events", "features", "universe", "data")),
     (request_size, ("forecast",)),

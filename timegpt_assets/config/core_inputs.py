@@ -20,8 +20,13 @@ from timegpt_assets.core.events import EARNINGS, EventCalendar
 from timegpt_assets.core.features.feature_spec import FeatureSpec
 from timegpt_assets.core.forecasts.exogenous import Exogenous
 from timegpt_assets.core.forecasts.framing import FrameSpec
-from timegpt_assets.core.forecasts.local.answers import BACKEND
+from timegpt_assets.core.forecasts.local.answers import BACKEND, Local
+from timegpt_assets.core.forecasts.local.climatology import Climatology
+from timegpt_assets.core.forecasts.local.persistence import Persistence
 from timegpt_assets.core.forecasts.local.ridge import Ridge
+from timegpt_assets.core.forecasts.local.seats import SHIPPED
+from timegpt_assets.core.forecasts.local.size import Size
+from timegpt_assets.core.forecasts.local.zero import Zero
 from timegpt_assets.core.forecasts.quantiles import levels_of
 from timegpt_assets.core.forecasts.snapshots import Preset, SnapshotSpec
 from timegpt_assets.core.tables.columns import HOSTED
@@ -219,7 +224,9 @@ def makers(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
         yield name, BACKEND, name, BACKEND
 
 
-def ridge_spec(settings: Settings) -> Ridge:
-    """Return how the local forecaster is fitted."""
-    asked = settings.forecast.baseline
-    return Ridge(ridge=asked.ridge, residual_window_min=asked.residual_window_min, min_residuals=asked.min_residuals)
+def shipped_forecasters(settings: Settings) -> dict[str, Local]:
+    """Return every local forecaster that comes with the package, seated or not, by its word."""
+    forecast = settings.forecast
+    asked = {Ridge: forecast.baseline, Zero: forecast.zero, Climatology: forecast.climatology}
+    asked |= {Persistence: forecast.persistence, Size: forecast.size}
+    return {seat.word: seat(**asked[seat].model_dump()) for seat in SHIPPED.values()}

@@ -82,10 +82,33 @@ class Exogenous(Section):
 
 
 class Baseline(Section):
-    """The local forecaster: ridge mean, rolling quantiles of its residuals."""
+    """The control arm: ridge mean, rolling quantiles of its residuals."""
 
     ridge: NotNegative
     residual_window_min: Count
+    min_residuals: Count
+
+
+class AroundTheClock(Section):
+    """Bands of what came near the time of day, on earlier days."""
+
+    window_min: Count
+    min_residuals: Count
+
+
+class Climatology(Section):
+    """Quantiles of the last returns of the same time of day."""
+
+    sessions: Count
+    min_sessions: Count
+
+
+class Size(Section):
+    """Bands as wide as a ridge of |z| says."""
+
+    ridge: NotNegative
+    least_scale: Positive
+    window_min: Count
     min_residuals: Count
 
 
@@ -108,7 +131,7 @@ class Forecast(Section):
     """What is asked, when, of whom, and within which budget."""
 
     backend: Literal["nixtla", "baseline"]
-    challengers: tuple[Literal["ridge"], ...]
+    challengers: Annotated[tuple[Name, ...], AfterValidator(_unique)]
     api_mode: Literal["online", "offline", "simulate"]
     base_url: Annotated[str | None, PLACE]
     model: Name
@@ -126,6 +149,10 @@ class Forecast(Section):
     framing: Framing
     exogenous: Exogenous
     baseline: Baseline
+    zero: AroundTheClock
+    climatology: Climatology
+    persistence: AroundTheClock
+    size: Size
     api_budget: ApiBudget
     max_bytes_per_call: Annotated[Count, PLACE]
     history_mode: Literal["single", "cross_validation"]

@@ -61,28 +61,32 @@ def held_quantiles(levels: Iterable[int]) -> list[float]:
     return sorted({0.5, *((100 + side * level) / 200 for level in levels for side in (-1, 1))})
 
 
-def local_request(
-    frame: Frame, *, model: str, levels: Iterable[int], parameters: Mapping[str, float | int | str]
-) -> bytes:
-    """Return what a local forecaster answers, as canonical JSON of everything that shapes it.
+def local_requests(
+    frame: Frame, models: Mapping[str, Mapping[str, float | int | str]], *, levels: Iterable[int]
+) -> dict[str, bytes]:
+    """Return for each model what it answers: canonical JSON of everything that shapes the answer.
 
-    It reads the whole frame and not y alone, so the frame's digest stands in it beside the forecaster's ``parameters``.
+    A local forecaster reads the whole frame and not y alone, so the frame's digest stands in it beside the model's
+    parameters.
     """
     sent = framing.series(frame)
-    body = {
+    y = [part["y"].to_numpy() for part in sent.partition_by("symbol", maintain_order=True)]
+    common = {
         "framing_version": FRAMING_VERSION,
         "freq": FREQ,
         "h": frame.horizon_min,
         "level": levels_of((), levels),
-        "model": model,
         "last_ds": frame.snapshot_ts.isoformat(),
         "symbols": tuple(sent["symbol"].unique().sort()),
-        "y": [part["y"].to_numpy() for part in sent.partition_by("symbol", maintain_order=True)],
-        "parameters": dict(parameters),
+        # written once, however many models there are
+        "y": orjson.Fragment(orjson.dumps(y, option=orjson.OPT_SERIALIZE_NUMPY)),
         "frame_sha256": _digest(frame),
         "day": frame.day.isoformat(),
     }
-    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_SORT_KEYS)
+    return {
+        model: orjson.dumps(common | {"model": model, "parameters": dict(own)}, option=orjson.OPT_SORT_KEYS)
+        for model, own in models.items()
+    }
 
 
 def fingerprint(body: bytes, *, symbols: Sequence[str], model: str, host: str, endpoint: str) -> str:
@@ -99,8 +103,8 @@ def violations(
 
     ``answers`` has symbol, step, mean, lo_<level>, hi_<level>: one row per symbol and step, finite, bands nested.
     """
-    nested = _nested(levels)
-    if missing := [c for c in ("symbol", "step", *nested) if c not in answers.columns]:
+    ascending = nested(levels)
+    if missing := [c for c in ("symbol", "step", *ascending) if c not in answers.columns]:
         return [f"columns {', '.join(missing)} are missing"]
     asked = pl.DataFrame({"symbol": symbols}, schema={"symbol": pl.String}).join(
         pl.DataFrame({"step": steps}, schema={"step": pl.Int64}), how="cross"
@@ -110,8 +114,8 @@ def violations(
         "not answered": asked.join(answers, on=key, how="anti"),
         "not asked for": answers.join(asked, on=key, how="anti"),
         "answered more than once": answers.filter(pl.struct(key).is_duplicated()),
-        "not finite": answers.filter(~pl.all_horizontal(pl.col(nested).is_finite().fill_null(False))),
-        "not nested": answers.filter(pl.any_horizontal(pl.col(a) > pl.col(b) for a, b in pairwise(nested))),
+        "not finite": answers.filter(~pl.all_horizontal(pl.col(ascending).is_finite().fill_null(False))),
+        "not nested": answers.filter(pl.any_horizontal(pl.col(a) > pl.col(b) for a, b in pairwise(ascending))),
     }
     return [_sentence(what, rows) for what, rows in broken.items() if not rows.is_empty()]
 
@@ -238,7 +242,8 @@ def _probability(name: str) -> float:
     return float(f"0.{name[1:]}")
 
 
-def _nested(levels: Collection[int]) -> list[str]:
+def nested(levels: Collection[int]) -> list[str]:
+    """Return the columns of an answer in the order in which their values must ascend."""
     outward = sorted(levels)
     return [*(f"lo_{level}" for level in reversed(outward)), "mean", *(f"hi_{level}" for level in outward)]
 

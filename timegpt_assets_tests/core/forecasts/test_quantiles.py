@@ -1,6 +1,7 @@
 """What a question and its answer must be: every name exact, no band crossed, nothing sent or joined by accident."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from timegpt_assets.core.forecasts.quantiles import (
     bands,
     fingerprint,
     levels_of,
-    local_request,
+    local_requests,
     monotone,
     outcomes,
     quantile_name,
@@ -49,6 +50,14 @@ def framed(rows: pl.DataFrame = PANEL, **changed: Any) -> Frame:
 
 FRAME = framed()
 ROAD = {"model": "ridge", "levels": LEVELS, "parameters": {"ridge": 0.25}}
+
+
+def local_request(
+    frame: Frame, *, model: str, levels: Sequence[int], parameters: Mapping[str, float | int | str]
+) -> bytes:
+    return local_requests(frame, {model: parameters}, levels=levels)[model]
+
+
 QUESTION = local_request(FRAME, **ROAD)
 ASKED = {"symbols": SYMBOLS, "steps": range(1, 16), "levels": LEVELS}
 

@@ -18,6 +18,8 @@ from timegpt_assets.core.schema import TIME
 BACKEND = "baseline"
 """How the rows of all of them were asked."""
 _KEY = {"snapshot_ts": TIME, "symbol": pl.String()}
+REFUSED = _KEY | {"reason": pl.String()}
+"""Columns of who is not answered, and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,7 +76,7 @@ def answered(snapshots: Iterable[Known], forecaster: Local, *, levels: Sequence[
     names = ["mean", *(f"lo_{level}" for level in outward), *(f"hi_{level}" for level in outward)]
     learnt: dict[Lessons, Learnt] = {}
     rows = [pl.DataFrame(schema=_KEY | {"step": pl.Int64()} | dict.fromkeys(names, pl.Float64()))]
-    refused = [pl.DataFrame(schema=_KEY | {"reason": pl.String()})]
+    refused = [pl.DataFrame(schema=REFUSED)]
     for known in snapshots:
         if known.lessons not in learnt:
             learnt[known.lessons] = forecaster.learnt(known.lessons)

@@ -1,0 +1,41 @@
+"""Who may be seated beside the champion: the forecasters shipped, and those that installed packages offer."""
+
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+
+from timegpt_assets.core.forecasts.local.seats import SHIPPED
+from timegpt_assets.core.tables.columns import HOSTED
+
+GROUP = "timegpt_assets.forecasters"
+"""Entry points by which a package offers forecasters: the name is the word, the object makes the forecaster."""
+
+
+def offered() -> dict[str, tuple[str, ...]]:
+    """Return the words of installed packages' forecasters with the packages that offer them, shipped words left out."""
+    found: dict[str, list[str]] = {}
+    for point in entry_points(group=GROUP):
+        if point.name not in SHIPPED:
+            found.setdefault(point.name, []).append(point.dist.name if point.dist else "?")
+    return {word: tuple(sorted(packages)) for word, packages in sorted(found.items())}
+
+
+def unseated(words: tuple[str, ...], *, champion: str) -> tuple[str, str] | None:
+    """Return what is allowed and the remedy for the first word that nobody answers to; None: all are known.
+
+    The hosted forecaster is known where it is the champion: nobody is paid as a challenger.
+    """
+    mine = {*SHIPPED, *({HOSTED} & {champion})}
+    if all(word in mine for word in words):
+        return None  # packages are looked through only for words that are not ours
+    found = offered()
+    names = " | ".join([*sorted(mine), *found])
+    for word in words:
+        if len(packages := found.get(word, ())) > 1:
+            return names, f"{word} is offered by {' and '.join(packages)}: uninstall one of them."
+        if word == HOSTED and word not in mine:
+            return names, f"Take {word} out: it is paid, and asked only with forecast.backend=nixtla."
+        if word not in mine and word not in found:
+            close = get_close_matches(word, [*mine, *found], n=1)
+            meant = f"Did you mean {close[0]}? " if close else ""
+            return names, f"{meant}Else install the package that offers {word}, or take it out."
+    return None

@@ -1,0 +1,10 @@
+"""The local forecasters that come with the package, by the word their rows stand under."""
+
+from timegpt_assets.core.forecasts.local.answers import Local
+from timegpt_assets.core.forecasts.local.climatology import Climatology
+from timegpt_assets.core.forecasts.local.persistence import Persistence
+from timegpt_assets.core.forecasts.local.ridge import Ridge
+from timegpt_assets.core.forecasts.local.size import Size
+from timegpt_assets.core.forecasts.local.zero import Zero
+
+SHIPPED: dict[str, type[Local]] = {seat.word: seat for seat in (Ridge, Zero, Climatology, Persistence, Size)}

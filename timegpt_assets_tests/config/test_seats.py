@@ -1,0 +1,62 @@
+"""Who may be seated: everyone known, once, and whoever is not is refused by name with who is."""
+
+from pathlib import Path
+
+import pytest
+
+from timegpt_assets.config.errors import ConfigError
+from timegpt_assets.config.settings import load_settings
+
+
+def refusal(challengers: str, profile: str = "demo") -> str:
+    with pytest.raises(ConfigError) as raised:
+        load_settings(
+            profile=profile,
+            config_dir=None,
+            environment={},
+            overrides=[f"forecast.challengers={challengers}"],
+        )
+    (fault,) = raised.value.faults
+    assert fault.key == "forecast.challengers"
+    return fault.line
+
+
+def offering(folder: Path, package: str, word: str) -> None:
+    about = folder / f"{package}-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[timegpt_assets.forecasters]\n{word} = nowhere:Nothing\n")
+
+
+def test_an_unknown_seat_is_refused_with_the_known_ones_and_the_nearest() -> None:
+    said = refusal("[ridge, climatolgy]")
+    assert "climatology | persistence | ridge | size | zero" in said
+    assert said.endswith("Did you mean climatology? Else install the package that offers climatolgy, or take it out.")
+
+
+def test_a_seat_named_twice_is_refused() -> None:
+    assert "a list without repeated entries" in refusal("[zero, ridge, zero]")
+
+
+def test_the_hosted_forecaster_is_no_challenger() -> None:
+    assert refusal("[timegpt]").endswith("Take timegpt out: it is paid, and asked only with forecast.backend=nixtla.")
+
+
+def test_the_champion_named_again_is_seated_once() -> None:
+    settings = load_settings(
+        profile="demo", config_dir=None, environment={}, overrides=["forecast.challengers=[zero, ridge]"]
+    )
+    assert settings.forecast.forecasters == ("ridge", "zero")
+    hosted = load_settings(
+        profile="offline", config_dir=None, environment={}, overrides=["forecast.challengers=[timegpt, zero]"]
+    )
+    assert hosted.forecast.forecasters == ("timegpt", "zero")
+
+
+def test_packages_offer_seats_and_two_may_not_offer_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    offering(tmp_path, "one", "mine")
+    found = load_settings(profile="demo", config_dir=None, environment={}, overrides=["forecast.challengers=[mine]"])
+    assert found.forecast.local_forecasters == ("ridge", "mine")
+    offering(tmp_path, "two", "mine")
+    assert refusal("[mine]").endswith("mine is offered by one and two: uninstall one of them.")
