@@ -68,3 +68,11 @@ def test_a_ledger_and_a_cache_that_others_could_read_are_closed_and_it_is_said_o
             f"{answers / 'api.nixtla.io'}",
         ]
     assert (ledger_file.stat().st_mode & 0o777, (answers / "api.nixtla.io").stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_a_folder_that_is_taken_for_the_ledger_is_refused_and_stays_as_open_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o755)
+    with pytest.raises(LedgerUnusable, match="shared: unable to open database file"):
+        left(load_runtime(tmp_path, "forecast.api_budget.ledger_file=shared"))
+    assert (tmp_path / "shared").stat().st_mode & 0o777 == 0o755

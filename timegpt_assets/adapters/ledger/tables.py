@@ -149,8 +149,9 @@ class LedgerStore:
         file.parent.mkdir(parents=True, exist_ok=True)
         if not file.exists():  # the journals beside it get the mode of the file
             os.close(os.open(file, os.O_CREAT | os.O_NOFOLLOW, 0o600))
-        for part in ("", "-wal", "-shm"):
-            close_to_others(file.with_name(f"{file.name}{part}"))
+        for path in (file.with_name(f"{file.name}{part}") for part in ("", "-wal", "-shm")):
+            if path.is_file():  # a folder named by mistake may be everybody's
+                close_to_others(path)
         engine = sa.create_engine(self.url, connect_args={"timeout": BUSY_SEC})
         sa.event.listen(engine, "connect", _hand_transactions_over)
         sa.event.listen(engine, "begin", _begin)
