@@ -1,5 +1,6 @@
 """What this ledger sealed was asked from here, when it says: restored it stays as it was, forged it is never live."""
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -119,7 +120,9 @@ def test_bytes_that_name_a_call_given_up_are_refused_unless_they_are_its_own(
     first = asking.cache.read(server.host, key)
     assert first is not None
     asking.answers([frame(14)], budget_run_id="b", reask=True)
-    forged(asking, key, **first.record)
+    digest = hashlib.sha256(forged(asking, key, **first.record).body).hexdigest()
+    asking.cache.write(server.host, key, first.record, first.body, replacing=True)
+    forged(asking, key, **{**first.record, "sha256": digest})
     with pytest.raises(CacheDamaged, match="its bytes differ"):
         prod(server, tmp_path).answers([frame(14)], budget_run_id="c")
     asking.cache.write(server.host, key, first.record, first.body, replacing=True)
