@@ -100,10 +100,11 @@ def test_chunks_of_one_day_store_the_same_bytes(made: Road, tmp_path: Path, monk
         assert own.bytes() == made.bytes()
 
 
-def test_forecasts_are_made_with_every_group_but_the_clock_switched_off(tmp_path: Path):
-    with road(tmp_path, "features.groups=[clock]", base=TINY) as own:
-        own.run(DAYS[:1], assets=["outcomes"])
+def test_forecasts_and_trades_are_made_with_every_group_but_the_clock_switched_off(tmp_path: Path):
+    with road(tmp_path, "features.groups=[clock]", "trading.filters.enabled=false", base=TINY) as own:
+        own.run(DAYS[:1], assets=["outcomes", "trades"])
         tables = own.tables()
     assert {"sigma_60m", "vol_ewm_60m", "minute_index"} <= set(tables["features/features"].columns)
     assert "ret_1m" not in tables["features/features"].columns
     assert tables["forecasts/outcomes"].height >= 12
+    assert set(tables["backtest/trades"]["liquidity"]) <= {""}

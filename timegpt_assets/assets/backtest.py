@@ -12,7 +12,7 @@ from timegpt_assets.core.backtest import portfolio as limits
 from timegpt_assets.core.tables.backtest import BOOK, PORTFOLIO, TRADES
 from timegpt_assets.partitions import GraphContext, by_day, day_window, days_of, own_symbol_window
 
-LIQUIDITY = ("day", "symbol", "known_at", "volume_norm_5m", "range_pct")
+LIQUIDITY = ("volume_norm_5m", "range_pct")
 """Features that the percentile filters look at."""
 
 
@@ -20,6 +20,7 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of each symbol's trades, limits of the portfolio aside."""
     spec, filters = strategy_inputs.trading_spec(graph.settings), strategy_inputs.filters(graph.settings)
     lookback = filters.lookback_sessions if filters else 0
+    read = ("day", "symbol", "known_at", *(LIQUIDITY if filters else ()), spec.sigma_column)
 
     @declared(
         TRADES,
@@ -70,7 +71,7 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
                 own_symbol_window(-lookback, 0),
                 name="features",
                 missing="ok",
-                columns=(*LIQUIDITY, spec.sigma_column),
+                columns=read,
             ),
         },
     )
