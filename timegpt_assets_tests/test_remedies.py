@@ -65,6 +65,7 @@ ALL: dict[str, Sequence[Done]] = {
     ],
     "incomplete": [
         Done(case="half of the session", rows=usual),
+        Done(case="half of the session", policy={"halts": {("AAA", DAY)}}, settings=["events.halts"]),
         Done(case="half of the session", policy={"min_completeness": 0.5}, settings=["dq_policy.min_completeness"]),
     ],
     "impossible": [Done(case="NaN price", rows=lambda f: f.drop_nans())],
@@ -97,9 +98,11 @@ ALL: dict[str, Sequence[Done]] = {
         Done(case="six minutes in a row missing", rows=usual),
         Done(case="six minutes in a row missing", policy={"sustained_fill_run": 6},
             settings=["dq_policy.sustained_ffill_run"]),
+        Done(case="six minutes in a row missing", policy={"halts": {("AAA", DAY)}}, settings=["events.halts"]),
     ],
     "too_filled": [
         Done(case="every tenth minute missing", rows=usual),
+        Done(case="every tenth minute missing", policy={"halts": {("AAA", DAY)}}, settings=["events.halts"]),
         Done(case="every tenth minute missing", policy={"max_fill_share": 0.1}, settings=["dq_policy.max_fill_share"]),
     ],
     "duplicates": [Done(case="identical rows", rows=unique)],

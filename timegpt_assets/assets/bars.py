@@ -87,7 +87,7 @@ def bars(graph: GraphContext) -> dg.AssetsDefinition:
         BARS,
         group="bars",
         partitions=graph.grid.day_symbol,
-        settings=("dq_policy", "events.splits", "trading.tick_size"),
+        settings=("dq_policy", "events.splits", "events.halts", "trading.tick_size"),
         ins={"raw_bars": stored_in("bars", name="raw_bars")},
     )
     def bars(

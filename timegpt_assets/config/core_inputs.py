@@ -53,6 +53,7 @@ def quality_policy(settings: Settings) -> QualityPolicy:
         split_ratios=policy.split_ratios,
         split_tolerance=policy.split_tolerance,
         splits={(split.symbol, split.day): split.ratio for split in settings.events.splits},
+        halts=frozenset((halt.symbol, halt.day) for halt in settings.events.halts),
         auction_open=policy.auction_open,
         auction_close=policy.auction_close,
         max_offenders=policy.max_offenders,

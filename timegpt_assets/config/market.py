@@ -168,8 +168,15 @@ class Split(Section):
     ratio: Positive
 
 
+class Halt(Section):
+    """A day on which trading of one stock was halted: minutes without a print are no fault of its bars then."""
+
+    symbol: Name
+    day: date
+
+
 class Events(Section):
-    """Days and times of scheduled events, and splits."""
+    """Days and times of scheduled events, splits and halts."""
 
     dates: Mapping[EventName, tuple[date, ...]]
     times: Mapping[EventName, time]
@@ -178,6 +185,7 @@ class Events(Section):
     earnings_path: OptionalPlace
     no_trade_buffer_min: CountOrZero
     splits: tuple[Split, ...]
+    halts: tuple[Halt, ...]
 
 
 FeatureGroup = Literal["price", "volatility", "volume", "clock", "context", "sector", "events"]

@@ -40,6 +40,7 @@ class QualityPolicy:
     ``split_ratios``, ``split_tolerance``: an opening that differs from the previous close by about one of these ratios,
     either way, to this tolerance in log price, looks like a split. ``splits``: (symbol, day) -> ratio, those known;
     earlier prices are divided by it; REAL_JUMP says that the jump is real.
+    ``halts``: (symbol, day) on which trading was halted: minutes without a print, however many, are no fault then.
     ``auction_open``, ``auction_close``: what a print one minute before the open (opening cross), or at the close
     (closing cross), does on a day with no earlier or later row. ``merge``: it joins the first (last) minute: its price
     becomes the bar's open (close), high and low widen, volumes add. ``keep``: the same for the prices, its volume is
@@ -66,6 +67,7 @@ class QualityPolicy:
     split_ratios: tuple[float, ...] = (1.5, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 40, 50, 100)
     split_tolerance: float = 0.05
     splits: Mapping[tuple[str, date], float] = field(default_factory=dict)
+    halts: Collection[tuple[str, date]] = ()
     auction_open: str = "merge"
     auction_close: str = "drop"
     max_offenders: int = 5
@@ -123,6 +125,11 @@ def _share(fact: str, of: str) -> pl.Expr:
     return pl.col(fact) / pl.when(pl.col(of) > 0).then(pl.col(of))
 
 
+def _unless_halted(broken: pl.Expr) -> pl.Expr:
+    """Return whether it is broken on a day without a halt: dropping one would take away what was entered before it."""
+    return (pl.col("halted") == 0) & broken
+
+
 RULES: Mapping[str, Rule] = {
     "unreadable": Rule(
         severity="fail", counted="unreadable", of_file=True,
@@ -162,8 +169,8 @@ RULES: Mapping[str, Rule] = {
     "incomplete": Rule(
         severity="quarantine", counted="rows_session", quoted=("rows_expected",),
         words="{} of {} minutes, under {limit:.1%}",
-        broken=lambda policy: pl.col("completeness") < policy.min_completeness,
-        remedy="Fetch the whole day, or lower dq_policy.min_completeness",
+        broken=lambda policy: _unless_halted(pl.col("completeness") < policy.min_completeness),
+        remedy="Fetch the whole day, name it in events.halts where it was halted, or lower dq_policy.min_completeness",
     ),
     "impossible": Rule(
         severity="quarantine", counted="broken_ohlc", offending=_of_class("broken"),
@@ -205,13 +212,15 @@ RULES: Mapping[str, Rule] = {
     "sustained_fill": Rule(
         severity="quarantine", counted="longest_fill",
         words="{} minutes in a row without a print, over {limit}",
-        broken=lambda policy: pl.col("longest_fill") > policy.sustained_fill_run,
-        remedy="Fetch these minutes, or raise dq_policy.sustained_ffill_run where the stock was halted",
+        broken=lambda policy: _unless_halted(pl.col("longest_fill") > policy.sustained_fill_run),
+        remedy="Fetch these minutes, name the day in events.halts where the stock was halted, or raise "
+        "dq_policy.sustained_ffill_run",
     ),
     "too_filled": Rule(
         severity="quarantine", counted="filled", words="{} minutes without a print, over {limit:.1%}",
-        broken=lambda policy: _share("filled", "rows_expected") > policy.max_fill_share,
-        remedy="Fetch these minutes, or raise dq_policy.max_fill_share for a stock that trades seldom",
+        broken=lambda policy: _unless_halted(_share("filled", "rows_expected") > policy.max_fill_share),
+        remedy="Fetch these minutes, name the day in events.halts where the stock was halted, or raise "
+        "dq_policy.max_fill_share for one that trades seldom",
     ),
     "duplicates": Rule(
         severity="warn", counted="duplicates", offending=_of_class("duplicate"),

@@ -68,10 +68,16 @@ def _facts(wanted: pl.DataFrame, rows: pl.DataFrame, policy: QualityPolicy) -> p
         .with_columns(
             completeness=pl.col("rows_session") * (1.0 / pl.col("rows_expected")),  # see features/clock.py
             filled=pl.col("rows_expected") - pl.col("rows_session"),
+            halted=pl.any_horizontal(pl.lit(False), *(_is(key) for key in sorted(policy.halts))).cast(pl.Int64),
         )
     )
     doubtful = facts.filter((pl.col("outside") > 0) | (pl.col("completeness") < policy.min_completeness))
     return facts.join(shifts(rows, doubtful), on=KEY, how="left").with_columns(pl.col("shifted_min").fill_null(0))
+
+
+def _is(key: tuple[str, date]) -> pl.Expr:
+    symbol, day = key
+    return (pl.col("symbol") == symbol) & (pl.col("day") == day)
 
 
 def _with_gap(facts: pl.DataFrame, closes: pl.DataFrame, policy: QualityPolicy) -> pl.DataFrame:

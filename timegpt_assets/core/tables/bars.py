@@ -58,6 +58,7 @@ QUALITY = Table(
         "completeness": Column(pl.Float64, "rows_session / rows_expected"),
         "filled": Column(pl.Int64, "minutes without a print"),
         "longest_fill": Column(pl.Int64, "longest run of minutes without a print"),
+        "halted": Column(pl.Int64, "1: events.halts names the day, and minutes without a print are no fault"),
         "crosses": Column(pl.Int64, "prints of the opening or closing cross"),
         "auction": Column(pl.Int64, "prints of a cross beside a row of its minute"),
         "duplicates": Column(pl.Int64, "identical rows dropped"),

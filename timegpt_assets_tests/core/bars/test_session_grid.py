@@ -168,7 +168,7 @@ def test_several_broken_rules_are_all_named_and_the_gravest_decides():
     raw = without(changed(raw_bars(), 400, volume=-1.0), "AAA", DAY, range(100, 140))
     row = row_of(verdicts(raw), "AAA", DAY)
     assert row["verdict"] == "quarantined"
-    assert str(row["reason"]).startswith("349 of 390 minutes, under 95.0%. Fetch the whole day, or lower")
+    assert str(row["reason"]).startswith("349 of 390 minutes, under 95.0%. Fetch the whole day, name it in")
     assert "1 rows of impossible prices or volume. Mend or delete" in str(row["reason"])
     assert row_of(verdicts(raw, LENIENT), "AAA", DAY)["verdict"] == "warned"
     ignoring = QualityPolicy(severity=dict.fromkeys(DEFAULT_SEVERITY, "ignore"))
@@ -271,6 +271,17 @@ def test_a_day_that_is_no_session_names_the_day_and_the_remedy():
 def test_a_policy_of_unknown_names_is_refused_with_the_names_known(values: dict[str, object]):
     with pytest.raises(ValueError, match="is unknown; write one of"):
         QualityPolicy(**values)
+
+
+def test_a_named_halt_keeps_the_day_of_its_symbol_with_what_was_printed_before_it_and_no_other():
+    raw = without(without(raw_bars(), "AAA", DAY, range(20, 61)), "BBB", DAY, range(20, 61))
+    unnamed, named = QualityPolicy(), QualityPolicy(halts={("AAA", DAY)})
+    for policy, expected in ((unnamed, ["quarantined", "quarantined"]), (named, ["ok", "quarantined"])):
+        quality = verdicts(raw, policy).filter(pl.col("day") == DAY, pl.col("symbol").is_in(["AAA", "BBB"]))
+        assert quality.sort("symbol")["verdict"].to_list() == expected
+        assert quality["longest_fill"].to_list() == [41, 41], "the minutes are still counted"
+    grid = grid_of(raw, named).filter(pl.col("day") == DAY, pl.col("symbol") == "AAA")
+    assert (grid.height, grid["is_filled"].sum()) == (390, 41)
 
 
 @needs_real_data
