@@ -80,6 +80,7 @@ CLOCKS: Mapping[str, pl.Expr] = {
             "cost_sensitivity",
             "stress_phases",
             "oos_summary",
+            "comparison",
         )
     },
     "gates/forecast_gate": closed(pl.col("as_of")),

@@ -44,6 +44,8 @@ def assert_the_same_files(one: Road, other: Road) -> None:
     assert [name for name, content in mine.items() if content != theirs[name]] == []
     stored = one.tables()
     assert {asset.split("/")[1] for asset in stored} == set(EVERYDAY)
+    unasked = stored.pop("forecasts/answers")
+    assert unasked.is_empty(), "nobody is paid on this road"
     assert min(non_null(frame) for frame in stored.values()) > 0
     assert sum(non_null(frame) for frame in stored.values()) >= 1000
     assert stored["backtest/trades"].height >= 30

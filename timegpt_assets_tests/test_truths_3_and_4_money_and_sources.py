@@ -138,6 +138,16 @@ def test_rows_of_the_local_forecaster_are_baseline_to_the_last_and_pass_no_gate(
 def assert_made_by(stored: dict[str, pl.DataFrame], *, backend: str, model: str, sources: dict[str, str]) -> None:
     """Assert that each row from answers to trades says who made it, and that there are rows of each asset."""
     made_by = {"backend": backend, "model": model}
+    whose = "ridge" if backend == "baseline" else "timegpt"
+    assert (
+        stored["forecasts/base_answers" if backend == "nixtla" else "forecasts/answers"]
+        .filter(forecaster=whose)
+        .is_empty()
+    )
+    stored = {asset: f.filter(forecaster=whose) if "forecaster" in f.columns else f for asset, f in stored.items()}
+    stored |= {asset: f.filter(book=whose) for asset, f in stored.items() if "book" in f.columns}
+    if backend == "baseline":
+        stored["forecasts/answers"] = stored["forecasts/base_answers"]
     for asset, names in FROM_ANSWERS_TO_TRADES.items():
         frame = stored[asset]
         assert frame.height > 0, asset
@@ -190,7 +200,7 @@ def test_what_was_asked_for_as_dev_stays_so_when_offline_reads_it(server: TimeGP
     assert offline.runtime.settings.profile == "offline"
     assert stored["forecasts/answers"].height == 15 * 5 * 3
     for asset in ("forecasts/answers", "forecasts/raw_forecasts"):
-        frame = stored[asset]
+        frame = stored[asset].filter(forecaster="timegpt")
         assert frame.select(*SOURCES).unique().rows() == [tuple(SIMULATED[s] for s in SOURCES)]
         assert frame["backend"].unique().to_list() == ["nixtla"]
         assert frame["asked_at"].unique().to_list() == [LATER]
