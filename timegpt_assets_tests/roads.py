@@ -37,6 +37,7 @@ SMALL = (
     "data.end_date=2025-02-28",
     "features.warmup_sessions=2",
     "forecast.history_days=4",
+    "forecast.challengers=[ridge, zero]",
     "calibration.min_samples=30",
     "calibration.min_samples_cell=20",
     "gates.symbol_min_forecasts=20",
