@@ -28,7 +28,6 @@ BEHIND_EMBARGO = -2
 """Sessions from a day to the last one its calibration may look at: one of embargo, and the day before that."""
 PAID = "forecasts/answers"
 NEVER_CHANGED = {
-    "forecasts/answers": "nobody is paid on these roads, so there are none",
     "forecasts/snapshots": "the calendar alone makes them",
     PAID: "nobody is paid here: those on this machine answer in base_answers",
     "bars/quality_report": "the change keeps every bar, so the verdicts stand",
