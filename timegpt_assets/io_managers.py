@@ -17,6 +17,7 @@ from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, Parque
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets.adapters.timegpt.response import PAID_BACKENDS
 from timegpt_assets.core.schema import Table, TableError
+from timegpt_assets.core.tables import old_shapes
 from timegpt_assets.core.tables.columns import WILDCARD
 
 Slot: TypeAlias = tuple[str, str]
@@ -121,6 +122,11 @@ class TableIOManager(dg.IOManager):
                 return found.drop(LINEAGE, strict=False)
 
             return LazyPartitions(rows, sorted(wanted), known)
+        if columns is None and frame.height and (lacking := old_shapes.lacking(table, frame.columns)):
+            raise StoreError(
+                f"stored {asset} of {min(wanted)} to {max(wanted)} has no column {', '.join(lacking)}: an earlier "
+                "version made it. Bring it to this one's shape: timegpt-assets migrate"
+            )
         frame = frame.drop(LINEAGE, strict=False)  # what is made from it is stamped with a lineage of its own
         return Partitions(frame, known) if context.dagster_type.typing_type is Partitions else frame
 

@@ -25,6 +25,7 @@ from timegpt_assets.cli import bars as cli_bars
 from timegpt_assets.cli import calls as cli_calls
 from timegpt_assets.cli import console as view
 from timegpt_assets.cli import importing as cli_import
+from timegpt_assets.cli import migrating as cli_migrating
 from timegpt_assets.cli import ui as services
 from timegpt_assets.cli.context import BATCH_SIZE, EVENT_BATCH, HomeError, dagster_home, opened
 from timegpt_assets.cli.options import (
@@ -312,6 +313,7 @@ def ui(port: int = 3000, host: Host = "127.0.0.1", settings: Set = None, profile
 
 
 verb("import-bars")(cli_import.import_bars)
+verb()(cli_migrating.migrate)
 verb()(cli_calls.plan)
 verb()(cli_calls.budget)
 verb()(cli_calls.cache)

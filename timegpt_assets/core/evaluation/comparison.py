@@ -119,7 +119,7 @@ def _money(met: pl.DataFrame, books: pl.DataFrame, *, own: str, terms: Terms) ->
 
 def _price(met: pl.DataFrame, *, own: str, terms: Terms) -> dict[str, object]:
     """Return what the common forecasts were paid for; those made on this machine cost nothing."""
-    requests = met["request_hash"].n_unique() if own == HOSTED else 0
+    requests = met["request_hash"].drop_nulls().n_unique() if own == HOSTED else 0
     each = terms.price_per_call if requests else 0.0
     spent = None if each is None else requests * each
     per_thousand = None if spent is None or not met.height else 1000 * spent / met.height

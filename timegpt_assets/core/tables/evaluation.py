@@ -50,7 +50,10 @@ FORECAST_SCORES = Table(
 DAY_SCORES = Table(
     name="day_scores",
     columns={**FORECAST_SCORES.columns}
-    | {"sigma": ANSWERS.columns["sigma"], "request_hash": ANSWERS.columns["request_hash"]}
+    | {
+        "sigma": ANSWERS.columns["sigma"],
+        "request_hash": Column(pl.String, ANSWERS.columns["request_hash"].meaning, nullable=True),
+    }
     | {q: log_return(f"{q} quantile") for q in QUANTILES}
     | {f"raw_{q}": log_return(f"{q} before calibration") for q in QUANTILES},
     key=FORECAST_KEY,

@@ -1,0 +1,55 @@
+"""Stored tables of an older shape, brought to today's: rewritten where every column can be told, else set aside.
+
+Belongs here: which files are of an older shape, and what becomes of each. Nothing is deleted: a file that is set aside
+keeps its bytes beside its place, and its partitions count as absent.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.core.schema import Table
+from timegpt_assets.core.tables import old_shapes
+
+ASIDE = ".old"
+"""What is put behind the name of a file that is set aside."""
+
+
+@dataclass
+class Migration:
+    """How many files of each asset were rewritten, set aside and left as they are."""
+
+    rewritten: dict[str, int] = field(default_factory=dict)
+    aside: dict[str, int] = field(default_factory=dict)
+    kept: int = 0
+
+
+def migrate(store: ParquetStore, tables: Mapping[str, Table]) -> Migration:
+    """Bring every stored file of these assets (``group/name`` -> table) to its table's columns, and return the counts.
+
+    Raises StoreError for a file that cannot be read; those before it are done, and a second call goes on.
+    """
+    found = Migration()
+    for asset, table in sorted(tables.items()):
+        for name, day in list(_files(store, asset)):
+            rows = store.read(asset, [day])
+            if not old_shapes.lacking(table, rows.columns):
+                found.kept += 1
+                continue
+            filled = old_shapes.filled(table, rows)
+            if filled is None:
+                store.objects.move(name, f"{name}{ASIDE}")
+                found.aside[asset] = found.aside.get(asset, 0) + 1
+                continue
+            facts = {symbol: fact for (_, symbol), fact in store.read_facts(asset, [day]).items()}
+            noted = {symbol: {k: v for k, v in fact.items() if k != "rows"} for symbol, fact in facts.items()}
+            store.write(asset, day, filled, keys=facts.keys(), facts=noted)
+            found.rewritten[asset] = found.rewritten.get(asset, 0) + 1
+    return found
+
+
+def _files(store: ParquetStore, asset: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and the day of each file of the asset."""
+    for name, _ in store.objects.names(f"{asset}/"):
+        if name.endswith(".parquet"):
+            yield name, name.rpartition("/")[2].removesuffix(".parquet")

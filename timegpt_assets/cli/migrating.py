@@ -1,0 +1,34 @@
+"""The verb that brings stored tables of an earlier version to the shape of this one."""
+
+import sys
+from dataclasses import asdict
+
+import orjson
+
+from timegpt_assets.adapters.storage.migration import migrate as migrated
+from timegpt_assets.checks import BY_NAME
+from timegpt_assets.cli.context import opened
+from timegpt_assets.cli.options import Json, Profile, Set
+from timegpt_assets.cli.terminal import Terminal
+from timegpt_assets.definitions import load_runtime
+
+
+def migrate(json: Json = False, settings: Set = None, profile: Profile = None) -> None:
+    """Bring stored tables of an earlier version to this one's columns; what cannot be told is set aside."""
+    runtime = load_runtime(settings or (), profile=profile)
+    with opened(runtime, report=lambda range_run, done: None) as command:
+        graph = command.engine.repository.asset_graph
+        tables = {key.to_user_string(): BY_NAME[graph.get(key).metadata["table"]] for key in graph.get_all_asset_keys()}
+        found = migrated(command.store, tables)
+    if json:
+        sys.stdout.write(orjson.dumps(asdict(found)).decode() + "\n")
+        return
+    out = Terminal()
+    for did, counts in (("rewritten", found.rewritten), ("set aside as *.old", found.aside)):
+        for asset, count in sorted(counts.items()):
+            out.print(f"{asset}: {count} files {did}", soft_wrap=True)
+    out.print(f"{found.kept} files were of this shape already.")
+    if found.aside:
+        out.print(
+            "What was set aside is made again, and nothing paid again, by: timegpt-assets backfill over its days."
+        )
