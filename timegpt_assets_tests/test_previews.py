@@ -74,3 +74,15 @@ def test_every_public_note_is_guarded() -> None:
     noting = [f for f in vars(previews).values() if getattr(f, "__annotations__", {}).get("return") is previews.Notes]
     assert {f.__name__ for f in noting} == {"fans", "of_months", "verdict_map", "day_charts"}
     assert all(hasattr(f, "__wrapped__") for f in noting)
+
+
+def test_pictures_of_a_month_are_the_champions_alone() -> None:
+    own = frames.reliability()
+    other = own.with_columns(forecaster=pl.lit("zero"), bin_share=pl.col("bin_share") / 7)
+    context: Any = SimpleNamespace(partition_keys=["2024-03-01"], add_asset_metadata=lambda *_, **__: None)
+    drawn = [
+        previews.of_months(context, rows, "pit_reliability", champion="ridge")["histogram"]["2024-03-01"].value
+        for rows in (own, pl.concat([own, other]))
+    ]
+    assert "could not be drawn" not in drawn[1]
+    assert drawn[0] == drawn[1]

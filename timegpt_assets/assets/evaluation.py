@@ -64,6 +64,7 @@ def forecast_scores(graph: GraphContext) -> dg.AssetsDefinition:
 
 def day_scores(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of every symbol's scores and forecasts of the day; its picture is the day's fan."""
+    champion = graph.settings.forecast.champion
 
     @declared(
         DAY_SCORES,
@@ -84,7 +85,9 @@ def day_scores(graph: GraphContext) -> dg.AssetsDefinition:
     ) -> Partitions:
         """Every symbol's scores of the day with the quantiles behind them, and a picture of fans and outcomes."""
         frame = forecast.day_scores(forecast_scores, forecasts)
-        note_rows(context, frame, previews.coverages(frame) | previews.fans(context, forecasts, panel))
+        # what is drawn and told beside the day is about what is traded
+        told = previews.coverages(frame.filter(forecaster=champion))
+        note_rows(context, frame, told | previews.fans(context, forecasts.filter(forecaster=champion), panel))
         return Partitions(frame, {key: {"complete": True} for key in context.partition_keys})
 
     return day_scores
@@ -115,7 +118,7 @@ def forecast_diagnostics(graph: GraphContext) -> dg.AssetsDefinition:
                 cluster_days=asked.block_days,
             )
 
-        return drawn_months(context, FORECAST_DIAGNOSTICS, day_scores, measured)
+        return drawn_months(graph, context, FORECAST_DIAGNOSTICS, day_scores, measured)
 
     return forecast_diagnostics
 
@@ -144,7 +147,7 @@ def pit_reliability(graph: GraphContext) -> dg.AssetsDefinition:
                 cluster_days=asked.block_days,
             )
 
-        return drawn_months(context, PIT_RELIABILITY, day_scores, measured)
+        return drawn_months(graph, context, PIT_RELIABILITY, day_scores, measured)
 
     return pit_reliability
 
@@ -190,7 +193,7 @@ def interval_widths(graph: GraphContext) -> dg.AssetsDefinition:
         def measured(span: Span) -> pl.DataFrame:
             return intervals.widths(day_scores.frame, month=span.month, as_of=span.as_of, lookback_sessions=lookback)
 
-        return drawn_months(context, INTERVAL_WIDTHS, day_scores, measured)
+        return drawn_months(graph, context, INTERVAL_WIDTHS, day_scores, measured)
 
     return interval_widths
 
@@ -218,17 +221,21 @@ def coverage_drift(graph: GraphContext) -> dg.AssetsDefinition:
                 tolerance=asked.pit_deviation_threshold,
             )
 
-        return drawn_months(context, COVERAGE_DRIFT, day_scores, measured)
+        return drawn_months(graph, context, COVERAGE_DRIFT, day_scores, measured)
 
     return coverage_drift
 
 
 def drawn_months(
-    context: dg.AssetExecutionContext, table: Table, read: Partitions, measured: Callable[[Span], pl.DataFrame]
+    graph: GraphContext,
+    context: dg.AssetExecutionContext,
+    table: Table,
+    read: Partitions,
+    measured: Callable[[Span], pl.DataFrame],
 ) -> pl.DataFrame:
     """Return ``measured`` of every month, and put the table's pictures beside the newest one."""
     frame = judged_months(context, table, read, measured)
-    previews.of_months(context, frame, table.name)
+    previews.of_months(context, frame, table.name, champion=graph.settings.forecast.champion)
     return frame
 
 
@@ -403,8 +410,6 @@ def comparison(graph: GraphContext) -> dg.AssetsDefinition:
                 terms=terms,
             )
 
-        frame = judged_months(context, COMPARISON, day_scores, measured)
-        previews.of_months(context, frame, COMPARISON.name, champion=terms.champion)
-        return frame
+        return drawn_months(graph, context, COMPARISON, day_scores, measured)
 
     return comparison

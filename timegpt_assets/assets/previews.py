@@ -77,8 +77,11 @@ def fans(context: dg.AssetExecutionContext, forecasts: pl.DataFrame, panel: pl.D
 
 
 @unfailing
-def of_months(context: dg.AssetExecutionContext, frame: pl.DataFrame, table: str, *, champion: str = "") -> Notes:
-    """Put the pictures of a month table beside the run's newest month that has rows, as Markdown, and return them."""
+def of_months(context: dg.AssetExecutionContext, frame: pl.DataFrame, table: str, *, champion: str) -> Notes:
+    """Put the pictures of a month table beside the run's newest month that has rows, as Markdown, and return them.
+
+    Of the champion's rows, but for the comparison: what is drawn is what is traded.
+    """
     from timegpt_assets.reports.pictures import comparison, coverage, intervals
     from timegpt_assets.reports.pictures.style import Picture
 
@@ -92,6 +95,7 @@ def of_months(context: dg.AssetExecutionContext, frame: pl.DataFrame, table: str
     if frame.is_empty():
         return {}
     month = max(frame["month"])
+    frame = frame if table == "comparison" else frame.filter(forecaster=champion)
     key = next(key for key in context.partition_keys if key.startswith(month))
     pictures = {
         name: _shown(f"{name} of {month}", partial(picture, frame.filter(month=month)))
