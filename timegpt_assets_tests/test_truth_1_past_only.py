@@ -26,11 +26,10 @@ EXITS = ("exit_ts", "exit_price", "exit_reason", "gross_pnl", *PARTS, "cost", "n
 TRADED = ("backtest/trades", "backtest/book", "backtest/portfolio")
 BEHIND_EMBARGO = -2
 """Sessions from a day to the last one its calibration may look at: one of embargo, and the day before that."""
-PAID, PAIRS = "forecasts/answers", "evaluation/comparison"
+PAID = "forecasts/answers"
 NEVER_CHANGED = {
     "forecasts/snapshots": "the calendar alone makes them",
     PAID: "nobody is paid here: those on this machine answer in base_answers",
-    PAIRS: "one forecaster is seated: it is compared with nobody",
     "bars/quality_report": "the change keeps every bar, so the verdicts stand",
     "gates/forecast_gate": "counts prod, model and prod_live only: there are none to be measured here",
     "gates/trading_gate": "counts prod, model and prod_live only: there are none to be measured here",
@@ -158,7 +157,7 @@ def test_bars_after_a_minute_change_nothing_that_was_known_by_then(
 
     compared = values_compared(as_it_was, otherwise, at)
     assert compared.total() >= 1000
-    assert {asset for asset, values in compared.items() if values} == CLOCKS.keys() - {PAID, PAIRS}
+    assert {asset for asset, values in compared.items() if values} == CLOCKS.keys() - {PAID}
     ended = as_it_was["backtest/trades"].filter(pl.col("exit_ts") <= at)
     assert ended.height >= 30
     unmoved = CLOCKS.keys() - changed_later(as_it_was, otherwise, at)
