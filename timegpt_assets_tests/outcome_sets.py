@@ -21,7 +21,7 @@ from timegpt_assets.core.features.context import market_context
 from timegpt_assets.core.forecasts import framing, quantiles, snapshots
 from timegpt_assets.runtime import MarketData, local_forecasters
 
-DENSE = ("forecast.snapshot_preset=dense", "forecast.history_days=10")
+DENSE = ("forecast.snapshot_preset=dense", "forecast.history_days=10", "forecast.challengers=[]")
 REAL = {
     "mag7_spy_2025": (date(2025, 1, 2), date(2025, 2, 28)),
     "us_large_cap_2018": (date(2018, 2, 1), date(2018, 4, 30)),

@@ -9,7 +9,7 @@ import pytest
 from timegpt_assets.core.bars.quality_rules import OF_FILE, RULES, QualityPolicy, judged, rule_counts
 
 DAY = date(2025, 1, 2)
-FACTS = {
+FACTS = {"halted": 0, 
     "day": DAY, "symbol": "A", "rows_raw": 390, "rows_expected": 390, "rows_session": 390, "completeness": 1.0,
     "filled": 0, "longest_fill": 0, **{rule.counted: 0 for rule in RULES.values() if rule.counted != "rows_session"},
 }  # fmt: skip

@@ -374,7 +374,8 @@ def test_a_verdict_counts_what_passed_of_all() -> None:
     of_criteria, verdict = frame.filter(pl.col("criterion") != "eligibility"), frame.filter(criterion="eligibility")
     assert verdict.select("value", "threshold", "n").row(0) == (of_criteria["passed"].sum(), 7.0, 300)
     assert 0 < of_criteria["passed"].sum() < 7
-    of_symbol = gates.promotion(forecast_rows(diagnostics("AAA", "*")), trading_rows(), **MONTH)  # type: ignore[arg-type]
+    asked: Any = {**MONTH, "champion": "timegpt"}
+    of_symbol = gates.promotion(forecast_rows(diagnostics("AAA", "*")), trading_rows(), **asked)
     account, seen = of_symbol.filter(symbol="*").row(0, named=True), of_symbol.filter(symbol="AAA").row(0, named=True)
     failed = len(failures(forecast_rows(diagnostics("AAA", "*"), ("AAA",)))) + 2  # both medians
     assert (account["threshold"], account["value"]) == (account["n"], account["n"] - failed)
