@@ -48,7 +48,8 @@ def test_a_rule_is_broken_beyond_its_limit(facts: dict[str, Any], rule: str) -> 
 
 def test_what_is_said_names_the_count_the_limit_and_the_remedy() -> None:
     assert verdict(rows_session=300, completeness=300 / 390)[2] == (
-        "300 of 390 minutes, under 95.0%. Fetch the whole day, name it in events.halts where it was halted, or lower dq_policy.min_completeness."
+        "300 of 390 minutes, under 95.0%. Fetch the whole day, name it in events.halts where it was halted, "
+        "or lower dq_policy.min_completeness."
     )
     assert verdict(jumps=2, duplicates=3)[2] == (
         "2 one-minute moves beyond 0.5 in log price. Mend the prices named in offending, or raise "
