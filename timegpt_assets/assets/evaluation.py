@@ -14,6 +14,7 @@ from timegpt_assets.core.backtest import books
 from timegpt_assets.core.evaluation import comparison as compared
 from timegpt_assets.core.evaluation import diagnostics, forecast, intervals, stress, trading
 from timegpt_assets.core.schema import Table
+from timegpt_assets.core.tables.columns import ORIGIN_KEY
 from timegpt_assets.core.tables.evaluation import (
     COMPARISON,
     COST_SENSITIVITY,
@@ -247,9 +248,14 @@ def account_inputs(graph: GraphContext) -> dict[str, dg.AssetIn]:
     }
 
 
+def asked_of_books(graph: GraphContext, day_scores: Partitions) -> pl.DataFrame:
+    """Return day, forecaster, sources and book, each once: on which sessions whom was asked for a forecast."""
+    asked = day_scores.frame.select("day", *ORIGIN_KEY).unique()
+    return books.with_books(asked, champion=graph.settings.forecast.champion)
+
+
 def trading_scores(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of P&L, Sharpe, drawdown and hit rate, by symbol and for the account."""
-    champion = graph.settings.forecast.champion
     account, lookback = strategy_inputs.account(graph.settings), graph.settings.gates.lookback_sessions
 
     @declared(
@@ -264,10 +270,12 @@ def trading_scores(graph: GraphContext) -> dg.AssetsDefinition:
     ) -> pl.DataFrame:
         """P&L after costs, Sharpe, drawdown and hit rate of admitted trades, by symbol and for the account."""
 
+        asked = asked_of_books(graph, day_scores)
+
         def measured(span: Span) -> pl.DataFrame:
             return trading.trading_scores(
                 portfolio.frame,
-                books.with_books(day_scores.frame, champion=champion),
+                asked,
                 month=span.month,
                 as_of=span.as_of,
                 sessions=span.sessions,
@@ -282,7 +290,6 @@ def trading_scores(graph: GraphContext) -> dg.AssetsDefinition:
 
 def cost_sensitivity(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the account's figures at multiples of the costs."""
-    champion = graph.settings.forecast.champion
     account, lookback = strategy_inputs.account(graph.settings), graph.settings.gates.lookback_sessions
     multipliers = graph.settings.backtest.cost_multipliers
 
@@ -298,10 +305,12 @@ def cost_sensitivity(graph: GraphContext) -> dg.AssetsDefinition:
     ) -> pl.DataFrame:
         """The account's figures had each cost been a multiple of what it was."""
 
+        asked = asked_of_books(graph, day_scores)
+
         def measured(span: Span) -> pl.DataFrame:
             return trading.cost_sensitivity(
                 portfolio.frame,
-                books.with_books(day_scores.frame, champion=champion),
+                asked,
                 month=span.month,
                 as_of=span.as_of,
                 sessions=span.sessions,
@@ -317,7 +326,7 @@ def cost_sensitivity(graph: GraphContext) -> dg.AssetsDefinition:
 
 def stress_phases(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of what the account earned when markets were at their hardest."""
-    champion, lookback = graph.settings.forecast.champion, graph.settings.gates.lookback_sessions
+    lookback = graph.settings.gates.lookback_sessions
 
     @declared(
         STRESS_PHASES,
@@ -335,10 +344,12 @@ def stress_phases(graph: GraphContext) -> dg.AssetsDefinition:
     ) -> pl.DataFrame:
         """P&L of admitted trades on event days, in high volatility, after gaps, in the first and the last half hour."""
 
+        asked = asked_of_books(graph, day_scores)
+
         def measured(span: Span) -> pl.DataFrame:
             return stress.stress_phases(
                 portfolio.frame,
-                books.with_books(day_scores.frame, champion=champion),
+                asked,
                 quality_report.frame,
                 month=span.month,
                 as_of=span.as_of,
@@ -354,7 +365,6 @@ def stress_phases(graph: GraphContext) -> dg.AssetsDefinition:
 
 def oos_summary(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the account's figures after gates.oos_start."""
-    champion = graph.settings.forecast.champion
     account, gates = strategy_inputs.account(graph.settings), graph.settings.gates
     multipliers = strategy_inputs.oos_multipliers(graph.settings)
 
@@ -368,10 +378,12 @@ def oos_summary(graph: GraphContext) -> dg.AssetsDefinition:
     def oos_summary(context: dg.AssetExecutionContext, portfolio: Partitions, day_scores: Partitions) -> pl.DataFrame:
         """The account's figures over the sessions after gates.oos_start only; no rows when it is not set."""
 
+        asked = asked_of_books(graph, day_scores)
+
         def measured(span: Span) -> pl.DataFrame:
             return trading.oos_summary(
                 portfolio.frame,
-                books.with_books(day_scores.frame, champion=champion),
+                asked,
                 month=span.month,
                 as_of=span.as_of,
                 sessions=span.sessions,

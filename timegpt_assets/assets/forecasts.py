@@ -48,9 +48,31 @@ def snapshots(graph: GraphContext) -> dg.AssetsDefinition:
     return snapshots
 
 
+FRAMED = (
+    "forecast.horizon_min",
+    "forecast.history_days",
+    "forecast.quantiles",
+    "forecast.levels",
+    "forecast.target",
+    "forecast.framing.min_history_samples",
+    "forecast.framing.max_stale_min",
+    "forecast.sigma_column",
+    "universe.tickers",
+)
+"""What a frame holds and what is asked about it, of whomever."""
+
+
+def framed_inputs(graph: GraphContext) -> dict[str, dg.AssetIn]:
+    """Return what frames are made from: the history in the panel, and the times of the day."""
+    history = graph.settings.forecast.history_days
+    return {
+        "panel": stored_in("features", day_window(-history), name="panel", missing="ok"),
+        "snapshots": stored_in("forecasts", name="snapshots"),
+    }
+
+
 def answers(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of what the hosted forecaster said: the paid step, partitioned by day alone."""
-    history = graph.settings.forecast.history_days
     make = framing.frames if graph.settings.forecast.history_mode == "single" else bulk.frames
     nothing = quantiles.no_answers(core_inputs.levels(graph.settings))
 
@@ -59,28 +81,17 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
         group="forecasts",
         partitions=graph.grid.trading_day,
         settings=(
+            *FRAMED,
             "forecast.backend",
             "forecast.model",
             "forecast.trusted_hosts",
-            "forecast.horizon_min",
-            "forecast.history_days",
             "forecast.history_mode",
-            "forecast.quantiles",
-            "forecast.levels",
-            "forecast.target",
-            "forecast.framing.min_history_samples",
             "forecast.framing.provider_min_samples",
-            "forecast.framing.max_stale_min",
             "forecast.exogenous",
-            "forecast.sigma_column",
-            "universe.tickers",
             "events.dates",
             "events.calendar_names",
         ),
-        ins={
-            "panel": stored_in("features", day_window(-history), name="panel", missing="ok"),
-            "snapshots": stored_in("forecasts", name="snapshots"),
-        },
+        ins=framed_inputs(graph),
         # by day alone, since one request is about all symbols; the pool only shows people who waits for whom:
         # what keeps a call from being paid twice is the ledger
         pool="timegpt",
@@ -125,7 +136,6 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
 
 def base_answers(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of what the forecasters on this machine said."""
-    history = graph.settings.forecast.history_days
     nothing = quantiles.no_answers(core_inputs.levels(graph.settings))
 
     @declared(
@@ -133,6 +143,7 @@ def base_answers(graph: GraphContext) -> dg.AssetsDefinition:
         group="forecasts",
         partitions=graph.grid.trading_day,
         settings=(
+            *FRAMED,
             "forecast.backend",
             "forecast.challengers",
             "forecast.baseline",
@@ -140,20 +151,8 @@ def base_answers(graph: GraphContext) -> dg.AssetsDefinition:
             "forecast.persistence",
             "forecast.size",
             "forecast.zero",
-            "forecast.horizon_min",
-            "forecast.history_days",
-            "forecast.quantiles",
-            "forecast.levels",
-            "forecast.target",
-            "forecast.framing.min_history_samples",
-            "forecast.framing.max_stale_min",
-            "forecast.sigma_column",
-            "universe.tickers",
         ),
-        ins={
-            "panel": stored_in("features", day_window(-history), name="panel", missing="ok"),
-            "snapshots": stored_in("forecasts", name="snapshots"),
-        },
+        ins=framed_inputs(graph),
     )
     def base_answers(
         context: dg.AssetExecutionContext,

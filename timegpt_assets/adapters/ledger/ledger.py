@@ -134,11 +134,11 @@ class BudgetLedger:
             connection.execute(sa.update(CALLS).where(CALLS.c.id == call.id).values(change))
             return 0.0
 
-    def voucher(self, account: Account, budget_run_id: str) -> vouching.Voucher:
+    def sealing(self, account: Account, budget_run_id: str) -> vouching.Sealing:
         """Return what seals the record of an answer: fetched before its call is sent, nothing is asked for after."""
         spent = {"account": account.name, "budget_run_id": budget_run_id, "budget_day": self._day(account)}
         with self.store.writing() as connection:
-            return vouching.voucher(connection, account.host, spent)
+            return vouching.sealing(connection, account.host, spent)
 
     def vouches_for(self, request_hash: str, record: Mapping[str, Any]) -> bool:
         """Return whether the record of a stored answer is one that this ledger sealed."""

@@ -10,11 +10,10 @@ import hmac
 import json
 import logging
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
@@ -26,41 +25,39 @@ CLOCKS_DIFFER = timedelta(minutes=5)
 SEAL = "seal"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Voucher:
-    """What is fetched before a call is sent, so that nothing stands between its answer and the disk.
+Sealing: TypeAlias = Callable[[str, Mapping[str, Any], datetime], dict[str, Any]]
+"""(request hash, the record of its answer, when it came) -> the record sealed.
 
-    ``secret`` seals; ``latest`` is the latest time the provider told this ledger; ``spent`` is what the call is booked
-    under, for a ledger that is restored from before it.
+It is fetched before a call is sent, so that nothing stands between its answer and the disk; a closure, because it holds
+a secret that no repr may show.
+"""
+
+
+def sealing(connection: sa.Connection, host: str, spent: Mapping[str, str]) -> Sealing:
+    """Return what seals an answer of the host; the secret is made once, backed up and restored with the ledger.
+
+    ``spent`` is what the call is booked under, for a ledger that is restored from before it.
     """
-
-    secret: bytes = field(repr=False)
-    latest: datetime | None
-    spent: Mapping[str, str]
-
-    def signed(self, request_hash: str, record: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
-        """Return the record of an answer that came ``now``, sealed; not live where this machine's clock is behind."""
-        told = max(filter(None, (served(record), self.latest)), default=now)
-        if is_live(record) and told > now + CLOCKS_DIFFER:
-            said = (
-                "%s said it was %s when this machine's clock said %s: what is asked by it is not live. Set the clock."
-            )
-            _LOG.warning(said, record.get("host"), told.isoformat(), now.isoformat())
-            record = not_live(record)
-        kept = {**record, "spent": dict(self.spent)}
-        return {**kept, SEAL: _seal(self.secret, request_hash, kept)}
-
-
-def voucher(connection: sa.Connection, host: str, spent: Mapping[str, str]) -> Voucher:
-    """Return the ledger's voucher for a call of the host; its secret is made once, backed up and restored with it."""
     if not _mark(connection, SEAL):
         _set_mark(connection, SEAL, secrets.token_hex(32))
-    latest = _mark(connection, _clock(host))
-    return Voucher(
-        secret=bytes.fromhex(_mark(connection, SEAL)),
-        latest=datetime.fromisoformat(latest) if latest else None,
-        spent=spent,
-    )
+    secret, heard = bytes.fromhex(_mark(connection, SEAL)), _mark(connection, _clock(host))
+    latest = datetime.fromisoformat(heard) if heard else None
+
+    def sealed(request_hash: str, record: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+        kept = {**_at_most_as_live(record, latest, now), "spent": dict(spent)}
+        return {**kept, SEAL: _seal(secret, request_hash, kept)}
+
+    return sealed
+
+
+def _at_most_as_live(record: Mapping[str, Any], latest: datetime | None, now: datetime) -> Mapping[str, Any]:
+    """Return the record; not live where this machine's clock is behind the latest time that the provider told."""
+    told = max(filter(None, (served(record), latest)), default=now)
+    if not is_live(record) or told <= now + CLOCKS_DIFFER:
+        return record
+    said = "%s said it was %s when this machine's clock said %s: what is asked by it is not live. Set the clock."
+    _LOG.warning(said, record.get("host"), told.isoformat(), now.isoformat())
+    return not_live(record)
 
 
 def is_sealed(connection: sa.Connection, request_hash: str, record: Mapping[str, Any]) -> bool:

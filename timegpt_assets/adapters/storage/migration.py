@@ -32,7 +32,7 @@ def migrate(store: ParquetStore, tables: Mapping[str, Table]) -> Migration:
     found = Migration()
     for asset, table in sorted(tables.items()):
         for name, day in list(_files(store, asset)):
-            rows = store.read(asset, [day])
+            rows, facts = store.contents(asset, {day: None})
             if not old_shapes.lacking(table, rows.columns):
                 found.kept += 1
                 continue
@@ -41,9 +41,8 @@ def migrate(store: ParquetStore, tables: Mapping[str, Table]) -> Migration:
                 store.objects.move(name, f"{name}{ASIDE}")
                 found.aside[asset] = found.aside.get(asset, 0) + 1
                 continue
-            facts = {symbol: fact for (_, symbol), fact in store.read_facts(asset, [day]).items()}
-            noted = {symbol: {k: v for k, v in fact.items() if k != "rows"} for symbol, fact in facts.items()}
-            store.write(asset, day, filled, keys=facts.keys(), facts=noted)
+            noted = {symbol: {k: v for k, v in fact.items() if k != "rows"} for (_, symbol), fact in facts.items()}
+            store.write(asset, day, filled, keys=noted.keys(), facts=noted)
             found.rewritten[asset] = found.rewritten.get(asset, 0) + 1
     return found
 

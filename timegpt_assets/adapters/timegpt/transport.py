@@ -36,7 +36,7 @@ from timegpt_assets.adapters.call_errors import (
 )
 from timegpt_assets.adapters.ledger.ledger import LONGEST_WAIT_SEC, BudgetLedger, LedgerEntry
 from timegpt_assets.adapters.ledger.limits import Account
-from timegpt_assets.adapters.ledger.vouching import Voucher
+from timegpt_assets.adapters.ledger.vouching import Sealing
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets.adapters.timegpt.sdk import PreparedRequest
 
@@ -108,13 +108,13 @@ class MeteredTransport:
             if not call.replaces and self.cache.has(self.account.host, call.request_hash):
                 return  # whoever held it before us stored the answer and died; a third process settled that
             with self._connection(request.about) as http:  # what this machine cannot even begin is not sent
-                voucher = self.ledger.voucher(self.account, self.budget_run_id)
+                sealed = self.ledger.sealing(self.account, self.budget_run_id)
                 # SENT is committed before a byte leaves: a crash in between costs a call in the books, never one unseen
                 while (wait := self.ledger.send(call, self.account)) > 0:
                     self.sleep(wait)
                 self.sent += 1
                 self.bytes_sent += len(request.http.content)
-                failure = self._exchange(http, request, call, voucher)
+                failure = self._exchange(http, request, call, sealed)
         finally:
             # gives back a call that is still only reserved; one that was sent has its state and is left alone
             self.ledger.release((call,))
@@ -161,13 +161,13 @@ class MeteredTransport:
         return isinstance(error, RetryableFailure) and error.wait_sec <= LONGEST_WAIT_SEC
 
     def _exchange(
-        self, http: httpx.Client, request: PreparedRequest, call: LedgerEntry, voucher: Voucher
+        self, http: httpx.Client, request: PreparedRequest, call: LedgerEntry, sealed: Sealing
     ) -> CallError | None:
         """Send a call marked SENT and settle it; return the failure. Raised here it would carry the keyed request."""
         try:
             reply = self._reply(http, request)
             if reply.status == HTTPStatus.OK:
-                self._keep(call, reply, voucher)
+                self._keep(call, reply, sealed)
                 return None
         except _NEVER_LEFT as error:
             self.ledger.refunded(call, type(error).__name__)
@@ -214,14 +214,14 @@ class MeteredTransport:
             response.headers.get("date", ""),
         )
 
-    def _keep(self, call: LedgerEntry, reply: _Reply, voucher: Voucher) -> None:
+    def _keep(self, call: LedgerEntry, reply: _Reply, sealed: Sealing) -> None:
         """Store the bytes first: a crash before the ledger knows of them loses nothing."""
         host, body = self.account.host, reply.body
         of_body = {"sha256": hashlib.sha256(body).hexdigest(), "host": host, "served_at": reply.served_at}
         if call.kind == "model_params":
             of_body["body"] = body.decode("utf-8", "replace")  # small enough that the ledger can mend the cache
         record = {**call.record, **of_body, "attempt": call.attempt}
-        record = voucher.signed(call.request_hash, record, now=self.ledger.clock())
+        record = sealed(call.request_hash, record, self.ledger.clock())
         # bytes, then ledger: bytes nobody knows of are found by reconcile, an ANSWERED without bytes is money gone
         self.cache.write(host, call.request_hash, record, body, replacing=bool(call.replaces))
         # the old answer makes way only when its successor stands: a crash here leaves both, never none

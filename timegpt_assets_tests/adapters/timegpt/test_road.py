@@ -18,7 +18,7 @@ from timegpt_assets_tests.servers.timegpt import TimeGPTServer
 
 PACKAGE = Path(timegpt_assets.__file__).parent
 PAGE = PACKAGE.parent / "docs" / "explanation" / "road-of-a-snapshot.md"
-MOST_FILES, MOST_TYPES = 10, 8
+MOST_FILES, MOST_TYPES = 9, 7
 WORKERS = {
     *("Account", "BudgetLedger", "ForecastCache", "Index", "MeteredTransport", "ObjectStore", "SdkRequests", "Size"),
     *("TimeGPT", "CallError", "RetryableFailure", "Bytes", "Report", "Exogenous", "Target", "LedgerStore"),
