@@ -1,11 +1,13 @@
 """What every test may ask for (real bars, how many repetitions a soak takes), and what fails a run without failures."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from timegpt_assets_tests.commands import Commands
 from timegpt_assets_tests.secret_search import SecretSearch
 
 REAL_DATA = "TIMEGPT_ASSETS_REAL_DATA"
@@ -54,6 +56,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def repetitions(pytestconfig: pytest.Config):
     """Return the function that gives the number of repetitions: all in a soak, else a twentieth (at least one)."""
     return lambda count: count if pytestconfig.getoption("--soak") else max(1, count // 20)
+
+
+@pytest.fixture(scope="module")
+def commands() -> Iterator[Commands]:
+    """Yield a server of forked commands, which have their imports behind them."""
+    made = Commands()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

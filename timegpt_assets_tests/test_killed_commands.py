@@ -90,13 +90,6 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def commands() -> Iterator[Commands]:
-    made = Commands()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
 def server() -> Iterator[TimeGPTServer]:
     with TimeGPTServer(input_size=60, key=KEY, delay_sec=0.05) as running:
         yield running

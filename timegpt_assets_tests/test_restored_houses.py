@@ -102,13 +102,6 @@ def deliver(folder: Path, *, is_revised: bool) -> None:
 
 
 @pytest.fixture(scope="module")
-def commands() -> Iterator[Commands]:
-    made = Commands()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
 def server() -> Iterator[TimeGPTServer]:
     with TimeGPTServer(input_size=60, key=KEY) as running:
         yield running

@@ -114,10 +114,20 @@ def violations(
         "not answered": asked.join(answers, on=key, how="anti"),
         "not asked for": answers.join(asked, on=key, how="anti"),
         "answered more than once": answers.filter(pl.struct(key).is_duplicated()),
-        "not finite": answers.filter(~pl.all_horizontal(pl.col(ascending).is_finite().fill_null(False))),
-        "not nested": answers.filter(pl.any_horizontal(pl.col(a) > pl.col(b) for a, b in pairwise(ascending))),
+        "not finite": answers.filter(not_finite(levels)),
+        "not nested": answers.filter(not_nested(levels)),
     }
     return [_sentence(what, rows) for what, rows in broken.items() if not rows.is_empty()]
+
+
+def not_finite(levels: Iterable[int]) -> pl.Expr:
+    """Return whether the mean or an end of a band is no finite number."""
+    return ~pl.all_horizontal(pl.col(nested(tuple(levels))).is_finite().fill_null(False))
+
+
+def not_nested(levels: Iterable[int]) -> pl.Expr:
+    """Return whether a band does not hold the narrower ones, or the mean."""
+    return pl.any_horizontal(pl.col(a) > pl.col(b) for a, b in pairwise(nested(tuple(levels))))
 
 
 def no_answers(levels: Iterable[int]) -> pl.DataFrame:

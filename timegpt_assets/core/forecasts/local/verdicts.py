@@ -4,13 +4,12 @@ Belongs here: what spoils single answers, which are refused alone, and what spoi
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 
 import polars as pl
 
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.forecasts.local.answers import Answered
-from timegpt_assets.core.forecasts.quantiles import nested
+from timegpt_assets.core.forecasts.quantiles import nested, not_finite, not_nested
 from timegpt_assets.core.schema import TIME
 
 _KEY = ["snapshot_ts", "symbol"]
@@ -47,11 +46,10 @@ def judged(said: Answered, asked: pl.DataFrame, *, levels: Sequence[int]) -> Ans
         raise Unfit(
             f"{strange.height} answers to what was not asked, the first is {symbol} at {snapshot_ts} step {step}"
         )
-    outward = nested(levels)
     faults = {
         "answered more than once": pl.struct(_KEY).is_duplicated(),
-        "not finite": ~pl.all_horizontal(pl.col(outward).is_finite().fill_null(False)),
-        "bands not nested": pl.any_horizontal(pl.col(a) > pl.col(b) for a, b in pairwise(outward)),
+        "not finite": not_finite(levels),
+        "bands not nested": not_nested(levels),
     }
     reason = pl.coalesce(pl.when(spoilt).then(pl.lit(why)) for why, spoilt in faults.items())
     told = rows.with_columns(reason=reason)
