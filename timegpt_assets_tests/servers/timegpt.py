@@ -213,6 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "zstd":
             body = zstandard.ZstdDecompressor().decompressobj().decompress(body)
+        delay_sec = self.owner.delay_sec  # that of now: a test may set another as soon as it hears of the request
         fault = self.owner._take(Received(self.path, body, self._safe_headers()))
         if not self._is_let_in():
             return None
@@ -224,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked = json.loads(body)
         good = answering(asked)
         self.owner.worked += 1
-        time.sleep(self.owner.delay_sec)
+        time.sleep(delay_sec)
         return self._reply(200, good) if fault is None else self._strike(fault, good, asked["series"]["sizes"])
 
     def date_time_string(self, timestamp: float | None = None) -> str:

@@ -243,7 +243,7 @@ def _culprit(parts: Sequence[_Part], columns: Collection[str] | None, cause: obj
         if other := files.difference(schemas[first], schema):
             return StoreError(
                 f"{first} and {shown} have other columns ({other}). "
-                "Of an earlier version? timegpt-assets migrate. Else materialise the older one again."
+                "Materialise the older one again or, if an earlier version made it: timegpt-assets migrate"
             )
     return files.torn(", ".join(part.shown for part in parts[:5]), cause)
 
@@ -259,7 +259,7 @@ def _under_each_other(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
         if pairs := set(first.schema.items()) ^ set(frame.schema.items()):
             raise StoreError(
                 f"stored days have other columns ({', '.join(sorted({name for name, _ in pairs}))}). "
-                "Of an earlier version? timegpt-assets migrate. Else materialise the older ones again."
+                "Materialise the older ones again or, if an earlier version made them: timegpt-assets migrate"
             )
     return pl.concat([frame.select(first.columns) for frame in frames], rechunk=False) if len(frames) > 1 else first
 
