@@ -1,0 +1,54 @@
+"""The sweep: each combination as if it had been traded alone, a row for every day that was forecast."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+
+import polars as pl
+
+from timegpt_assets.core.backtest import event_loop
+from timegpt_assets.core.backtest import sweep as sweeping
+from timegpt_assets.core.backtest.signals import TradingSpec
+from timegpt_assets_tests.core.backtest import test_event_loop as market
+
+SPEC = TradingSpec(
+    rules=market.EAGER,
+    costs=replace(market.EVERY, impact=0.01),
+    capital=market.CAPITAL,
+    bootstrap="trade",
+    participation=0.1,
+    sigma_column="sigma_60m",
+)
+LONG_TO_GO = market.forecasts({"clock": "10:00"}, {"clock": "10:30"}, {"clock": "10:00", "forecaster": "zero"})
+QUIET = date(2025, 1, 3)
+
+
+def swept(made: pl.DataFrame, bars: pl.DataFrame, specs: Sequence[TradingSpec]) -> pl.DataFrame:
+    return sweeping.sweep(made, bars, market.NO_GATES, specs, events=market.NO_EVENTS)
+
+
+def test_the_rows_of_a_combination_are_the_sums_of_its_trades() -> None:
+    bars = market.bars({"10:14": {"close": 101.0}, "10:44": {"close": 99.9}})
+    picky = replace(SPEC, rules=replace(SPEC.rules, daily_trade_cap=1))
+    found = swept(LONG_TO_GO, bars, [SPEC, picky])
+    ledger = event_loop.trades(LONG_TO_GO, bars, market.NO_GATES, SPEC, events=market.NO_EVENTS)
+    won, lost = ledger.filter(forecaster="ridge").select(sweeping.MONEY).iter_rows()
+    assert won[2] > 0 > lost[2]
+    first = (0, "ridge", market.DAY, 2, 1, *(a + b for a, b in zip(won, lost, strict=True)))
+    zero = (0, "zero", market.DAY, 1, 1, *won)
+    assert found.rows() == [first, zero, (1, "ridge", market.DAY, 1, 1, *won), (1, *zero[1:])]
+    assert found.schema == sweeping.SCHEMA
+
+
+def test_days_without_a_trade_have_a_row_of_zeros_and_no_combination_no_row() -> None:
+    made = pl.concat([LONG_TO_GO, market.forecasts({"day": QUIET, "q25": -0.01})])
+    bars = pl.concat([market.bars(), market.bars(day=QUIET)])
+    assert swept(made, bars, [SPEC]).filter(day=QUIET).rows() == [(0, "ridge", QUIET, 0, 0, 0.0, 0.0, 0.0)]
+    assert swept(made, bars, []).is_empty()
+    assert swept(made.clear(), bars, [SPEC]).rows() == []
+
+
+def test_the_engine_says_in_a_word_who_serves_and_why() -> None:
+    serving = sweeping.engine()
+    assert serving.word == sweeping.LOOP
+    assert serving.reason
