@@ -8,6 +8,7 @@ from datetime import date, datetime
 
 from dagster import AssetKey
 
+from timegpt_assets.config import core_inputs
 from timegpt_assets.core import calendar
 from timegpt_assets.engine.engine import Rectangle
 from timegpt_assets.engine.plans import AssetNode
@@ -76,6 +77,7 @@ def rectangle(
     answering = [key for key in (answers, by_name["base_answers"]) if key in wanted]
     asked = bool(answering)
     warmup = settings.features.warmup_sessions if by_name["features"] in wanted else 0
+    labelled = core_inputs.volatility_spec(settings).sessions if by_name["labels"] in wanted else 0
     filters = settings.trading.filters
     compared = filters.lookback_sessions if filters.enabled and by_name["trades"] in wanted else 0
     featured = max(history if asked else 0, compared)
@@ -87,7 +89,7 @@ def rectangle(
         forced=frozenset(named if force else ()) | frozenset({answers} if reask else ()),
         whole=frozenset(_with_upstream(answering, asset_nodes)),
         history=(
-            (frozenset({by_name["raw_bars"], by_name["bars"]}), warmup + featured),
+            (frozenset({by_name["raw_bars"], by_name["bars"]}), max(warmup + featured, labelled)),
             (frozenset({by_name["market_context"], by_name["features"]}), featured),
             (frozenset({by_name["panel"]}), history if asked else 0),
         ),

@@ -12,6 +12,7 @@ from timegpt_assets.core.tables.every import ALL
 from timegpt_assets.definitions import ASSETS, build_definitions
 from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.stages import EVERYDAY, STAGES, Refused, last_closed_session, rectangle, sessions_asked
+from timegpt_assets.engine.stale import input_windows
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.runtime import Runtime
 from timegpt_assets_tests.roads import LATER, SMALL
@@ -26,9 +27,14 @@ def house(*overrides: str, profile: str = "demo") -> GraphContext:
 
 
 @cache
-def graph():
-    runtime = Runtime(settings=house().settings, root=Path("/nowhere"), environment={}, clock=lambda: LATER)
-    return asset_nodes(build_definitions(runtime).get_repository_def())
+def repository(*overrides: str):
+    runtime = Runtime(settings=house(*overrides).settings, root=Path("/nowhere"), environment={}, clock=lambda: LATER)
+    return build_definitions(runtime).get_repository_def()
+
+
+@cache
+def graph(*overrides: str):
+    return asset_nodes(repository(*overrides))
 
 
 def asked(*overrides: str, profile: str = "demo", **wanted):
@@ -96,6 +102,26 @@ def test_trades_need_the_sessions_that_liquidity_is_compared_with_whatever_the_f
     near, off = ("trading.filters.lookback_sessions=3",), ("trading.filters.enabled=false",)
     assert before(asked(*near, assets=("trades",))) == {"bars": 6, "features": 4, "panel": 4}
     assert before(asked(*off, assets=("trades",))) == {"bars": 6, "features": 4, "panel": 4}
+
+
+@pytest.mark.parametrize("overrides", [(), ("trading.filters.lookback_sessions=7", "forecast.history_days=9")])
+def test_the_warm_up_of_a_lone_day_is_what_its_assets_read_of_bars_and_features_and_no_session_more(overrides):
+    nodes, windows = graph(*overrides), input_windows(repository(*overrides))
+    for name in EVERYDAY:
+        found = asked(*overrides, assets=(name,))
+        made = {key: sessions for keys, sessions in found.history for key in keys & set(found.assets)}
+        read = {key: sessions_read(key, found.assets, nodes, windows, warmed=made) for key in made}
+        assert {key.path[-1]: n for key, n in made.items()} == {key.path[-1]: n for key, n in read.items()}, name
+
+
+def sessions_read(key, assets, nodes, windows, *, warmed) -> int:
+    """How many sessions before the day are read of an asset: by the day itself, and by what is warmed up in its turn.
+
+    Months look back on days that were asked for, and on no others.
+    """
+    readers = [reader for reader in assets if key in nodes[reader].deps and nodes[reader].kind != "month"]
+    before = {r: sessions_read(r, assets, nodes, windows, warmed=warmed) if r in warmed else 0 for r in readers}
+    return max((before[reader] - windows[reader, key].first for reader in readers), default=0)
 
 
 def test_only_nixtla_is_paid_for():
