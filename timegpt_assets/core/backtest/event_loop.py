@@ -28,7 +28,9 @@ the bars before this one (``trail``; the entry price, in the entry bar):
 7. the bar ends at the deadline: at its close, ``forecast_ts`` or ``time_stop``.
 """
 
+import functools
 import math
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -252,7 +254,7 @@ def _filled(signal: Mapping[str, Any], entry_price: float, left: Exit, spec: Tra
     gross = quantity * (left.price - entry_price)
     entry, exit_ = Leg(entry_price, signal["entry_ts"]), Leg(left.price, left.ts - MINUTE)
     paid = spec.costs.paid(signal["symbol"], entry, exit_, quantity=quantity, impact=signal["impact"])
-    cost = sum(paid.values())
+    cost = functools.reduce(operator.add, paid.values())  # sum compensates where it is of Python 3.12
     return _unfilled(signal, spec.rules.rule_set) | {
         "entry_price": entry_price,
         "exit_ts": left.ts,

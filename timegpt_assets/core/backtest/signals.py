@@ -3,15 +3,17 @@
 Belongs here: everything that is settled at the snapshot. What happens from the entry bar on is in event_loop.py.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import polars as pl
 
+from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import liquidity as depth
 from timegpt_assets.core.backtest import rules as trading
-from timegpt_assets.core.backtest.costs import Costs, Leg
+from timegpt_assets.core.backtest.costs import Costs
 from timegpt_assets.core.backtest.rules import Rules, TradingError
 from timegpt_assets.core.events import EventCalendar, no_trade_windows, skip_days
 from timegpt_assets.core.tables.columns import ORIGIN_KEY
@@ -87,7 +89,21 @@ def judged(
     Costs are judged at the last price known at the snapshot: the close of the bar that ends then. ``liquidity``:
     liquidity.verdicts; None judges nobody. Raises UnknownEvent for an event without days.
     """
-    frame = _known(forecasts, bars).with_columns(
+    known = _known(forecasts, bars)
+    frame = judged_by(spec, known, symbol_gates, events=events, liquidity=liquidity)
+    return frame.sort("day", "symbol", "snapshot_ts", "forecaster")
+
+
+def judged_by(
+    spec: TradingSpec,
+    known: pl.DataFrame,
+    symbol_gates: pl.DataFrame,
+    *,
+    events: EventCalendar,
+    liquidity: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """Return what ``judged`` does of forecasts with last_price and volume_per_min, in the order they are in."""
+    frame = known.with_columns(
         size=trading.size(spec.rules),
         entry_ts=pl.col("snapshot_ts") + spec.rules.entry_lag_bars * MINUTE,
         sigma_column=pl.lit(spec.sigma_column),
@@ -97,7 +113,7 @@ def judged(
     frame = frame.with_columns(ev=trading.expected_value(spec.rules))
     frame = _with_liquidity(_with_eligibility(frame, symbol_gates, spec.bootstrap), liquidity)
     reason = pl.coalesce(trading.no_signal(spec.rules), _turned_away(events, spec), pl.lit(""))
-    return frame.with_columns(reason=reason).sort("day", "symbol", "snapshot_ts", "forecaster")
+    return frame.with_columns(reason=reason)
 
 
 def _known(forecasts: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
@@ -111,31 +127,35 @@ def _known(forecasts: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
 
 def _with_costs(frame: pl.DataFrame, spec: TradingSpec) -> pl.DataFrame:
     """Return the rows with impact, round_trip and borrow (log returns); null where price, size or sigma are."""
-    read = ("symbol", "last_price", "entry_ts", "horizon_min", "size", "sigma", "volume_per_min")
-    found = [_costs_of(spec, **row) for row in frame.select(read).iter_rows(named=True)]
-    return frame.with_columns(
-        pl.DataFrame(found, dict.fromkeys(("impact", "round_trip", "borrow"), pl.Float64), orient="row")
+    costs, price = spec.costs, pl.col("last_price")
+    costed = ~(price == 0) & pl.all_horizontal(pl.col("last_price", "size", "sigma").is_not_null())
+    hour = pl.col("entry_ts").dt.convert_time_zone(calendar.ZONE).dt.hour().cast(pl.Int64)
+    frame = frame.with_columns(hour=pl.when(costed).then(hour))
+    shares = pl.col("size") * spec.capital / price
+    traded = pl.col("volume_per_min").fill_null(0.0) * pl.col("horizon_min")
+    once = pl.col("share") + pl.col("per_share") / price + pl.col("impact")
+    return (
+        frame.join(_rates(frame, costs), on=["symbol", "hour"], how="left", maintain_order="left")
+        .with_columns(impact=pl.when(costed).then(_impact(costs, shares=shares, traded=traded)))
+        .with_columns(round_trip=costs.multiplier * 2 * once)
+        .drop("hour", "share", "per_share")
     )
 
 
-def _costs_of(
-    spec: TradingSpec,
-    *,
-    symbol: str,
-    last_price: float | None,
-    entry_ts: datetime,
-    horizon_min: int,
-    size: float | None,
-    sigma: float | None,
-    volume_per_min: float | None,
-) -> tuple[float | None, float | None, float | None]:
-    if not last_price or size is None or sigma is None:
-        return None, None, None
-    impact = spec.costs.impact_share(
-        sigma=sigma, shares=size * spec.capital / last_price, traded=(volume_per_min or 0.0) * horizon_min
-    )
-    round_trip = spec.costs.round_trip(symbol, Leg(last_price, entry_ts), impact=impact)
-    return impact, round_trip, spec.costs.borrow(symbol)
+def _rates(frame: pl.DataFrame, costs: Costs) -> pl.DataFrame:
+    """Return share, per_share and borrow of each symbol and hour. Raises TradingError without a rate."""
+    pairs = frame.select("symbol", "hour").drop_nulls().unique().sort("symbol", "hour").rows()
+    rows = [(s, h, costs.share(s, h), costs.per_share(s, h), costs.borrow(s)) for s, h in pairs]
+    schema = pl.Schema(dict.fromkeys(("share", "per_share", "borrow"), pl.Float64()))
+    return pl.DataFrame(rows, {"symbol": pl.String(), "hour": pl.Int64(), **schema}, orient="row")
+
+
+def _impact(costs: Costs, *, shares: pl.Expr, traded: pl.Expr) -> pl.Expr:
+    """Return Costs.impact_share of each row."""
+    if costs.impact == 0:
+        return pl.lit(0.0)
+    moved = costs.impact * pl.col("sigma") * (shares.abs() / traded).sqrt()
+    return pl.when(traded > 0).then(moved).otherwise(math.inf)
 
 
 def _with_eligibility(frame: pl.DataFrame, symbol_gates: pl.DataFrame, bootstrap: str) -> pl.DataFrame:
@@ -144,7 +164,7 @@ def _with_eligibility(frame: pl.DataFrame, symbol_gates: pl.DataFrame, bootstrap
     verdicts = symbol_gates.filter(pl.col("criterion") == "eligibility").select(
         *by, pl.col("verdict").alias("eligibility"), "bootstrap"
     )
-    return frame.join(verdicts, on=by, how="left").with_columns(
+    return frame.join(verdicts, on=by, how="left", maintain_order="left").with_columns(
         pl.col("eligibility").fill_null(INSUFFICIENT), pl.col("bootstrap").fill_null(bootstrap)
     )
 
@@ -153,7 +173,7 @@ def _with_liquidity(frame: pl.DataFrame, liquidity: pl.DataFrame | None) -> pl.D
     if liquidity is None:
         return frame.with_columns(liquidity=pl.lit(""))
     # A forecast that nobody judged is not known to be normal.
-    joined = frame.join(liquidity, on=list(depth.KEY), how="left")
+    joined = frame.join(liquidity, on=list(depth.KEY), how="left", maintain_order="left")
     return joined.with_columns(pl.col("liquidity").fill_null(depth.UNKNOWN))
 
 

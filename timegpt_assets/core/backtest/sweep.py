@@ -15,8 +15,8 @@ from timegpt_assets.core.backtest import event_loop
 from timegpt_assets.core.backtest.signals import TradingSpec
 from timegpt_assets.core.events import EventCalendar
 
-LOOP = "loop"
-"""The event loop once a combination: the readable way."""
+LOOP, COMPILED = "loop", "compiled"
+"""The event loop once a combination, and the kernel over what combinations share."""
 MONEY = ("gross_pnl", "cost", "net_pnl")
 SCHEMA = pl.Schema(
     {"combination": pl.Int64, "forecaster": pl.String, "day": pl.Date, "trades": pl.Int64, "hits": pl.Int64}
@@ -35,10 +35,8 @@ class Engine:
 def engine() -> Engine:
     """Return the engine that serves sweeps on this machine."""
     if find_spec("numba") is None:
-        return Engine(
-            LOOP, "numba is not installed. Install timegpt_assets[sweep] for a sweep a thousand times faster."
-        )
-    return Engine(LOOP, "there is no other yet")
+        return Engine(LOOP, "numba is not installed: slower by far. Install timegpt_assets[sweep].")
+    return Engine(COMPILED, "numba is installed")
 
 
 def sweep(
@@ -56,7 +54,17 @@ def sweep(
     ``hits`` are trades of net_pnl > 0; money is USD, added up in the order of (symbol, snapshot_ts). Raises what
     event_loop.trades raises. Which engine serves is told by ``engine``; they give the same bits.
     """
-    return looped(forecasts, bars, symbol_gates, specs, events=events, liquidity=liquidity)
+    if not specs or engine().word == LOOP:
+        return looped(forecasts, bars, symbol_gates, specs, events=events, liquidity=liquidity)
+    from timegpt_assets.core.backtest import shared  # numba, which few processes need
+
+    counts, sums = shared.swept(forecasts, bars, symbol_gates, specs, events=events, liquidity=liquidity)
+    asked = forecasts.select("forecaster", "day").unique().sort("forecaster", "day")
+    combinations = pl.DataFrame({"combination": range(len(specs))}, schema={"combination": pl.Int64})
+    numbers = [*counts.reshape(-1, 2).T, *sums.reshape(-1, 3).T]
+    return combinations.join(asked, how="cross", maintain_order="left_right").with_columns(
+        pl.Series(name, values) for name, values in zip(("trades", "hits", *MONEY), numbers, strict=True)
+    )
 
 
 def looped(

@@ -1,10 +1,14 @@
 """The sweep: each combination as if it had been traded alone, a row for every day that was forecast."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
 import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
 
 from timegpt_assets.core.backtest import event_loop
 from timegpt_assets.core.backtest import sweep as sweeping
@@ -48,7 +52,16 @@ def test_days_without_a_trade_have_a_row_of_zeros_and_no_combination_no_row() ->
     assert swept(made.clear(), bars, [SPEC]).rows() == []
 
 
-def test_the_engine_says_in_a_word_who_serves_and_why() -> None:
-    serving = sweeping.engine()
-    assert serving.word == sweeping.LOOP
-    assert serving.reason
+def test_the_engine_says_in_a_word_who_serves_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = market.bars({"10:14": {"close": 101.0}})
+    found = swept(LONG_TO_GO, bars, [SPEC])
+    assert sweeping.engine().word == sweeping.COMPILED
+    monkeypatch.setattr(sweeping, "find_spec", lambda name: None)
+    assert sweeping.engine().word == sweeping.LOOP
+    assert "Install timegpt_assets[sweep]" in sweeping.engine().reason
+    assert_frame_equal(swept(LONG_TO_GO, bars, [SPEC]), found, check_exact=True)
+
+
+def test_numba_is_imported_by_a_sweep_alone() -> None:
+    asked = "import sys, timegpt_assets.core.backtest.sweep; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0

@@ -1,0 +1,217 @@
+"""The compiled engine beside the readable loop: the same trades, the same sums of every combination, bit for bit."""
+
+import random
+from dataclasses import replace
+from datetime import date, time
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from timegpt_assets.core.backtest import compiled, event_loop, kernel, signals
+from timegpt_assets.core.backtest import sweep as sweeping
+from timegpt_assets.core.backtest.costs import PARTS, Leg
+from timegpt_assets.core.backtest.rules import NO_SIGNAL, TradingError
+from timegpt_assets.core.backtest.signals import TradingSpec
+from timegpt_assets.core.schema import TIME
+from timegpt_assets.core.tables.backtest import TRADES
+from timegpt_assets_tests.core.backtest import test_event_loop as market
+
+SYMBOLS = ("AAA", "BBB")
+DAYS = (market.DAY, date(2025, 1, 3), market.EARLY)
+ENTERED = {
+    kernel.TOO_LATE: "too_late",
+    kernel.DAILY_CAP: "daily_cap",
+    kernel.POSITION_OPEN: "position_open",
+    kernel.COOLDOWN: "cooldown",
+    kernel.NO_PRINT: event_loop.HALTED,
+}
+LEFT = {kernel.STOP: "stop", kernel.TRAIL: "trail", kernel.TAKE: "take", kernel.VALUED: event_loop.HALTED}
+MONEY = ("quantity", "gross_pnl", *PARTS, "cost", "net_pnl")
+LEVELS = ("entry_price", "exit_price", "mae", "mfe")
+
+
+def drawn(seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Forecasts of two forecasters, and sessions with jumps, lone gaps, a long halt and one until the close."""
+    bars = market.walk(seed, SYMBOLS, DAYS)
+    minute = pl.int_range(pl.len()).over("day", "symbol")
+    halt = minute.is_between(60, 110) & (pl.col("symbol") == "AAA")
+    dead = (minute > 130) & (pl.col("symbol") == "BBB") & (pl.col("day") == DAYS[1])
+    bars = bars.with_columns(is_filled=pl.col("is_filled") | halt | dead)
+    rng = np.random.default_rng(seed)
+    made = []
+    for name in ("ridge", "zero"):
+        clocks = sorted(rng.choice(385, 24, replace=False))
+        for day in DAYS:
+            last = 205 if day == market.EARLY else 385
+            for symbol in SYMBOLS:
+                for at in (int(c) for c in clocks if c < last):
+                    q50 = float(rng.choice([-0.01, 0.0, 0.004, 0.01]))
+                    low, high = rng.uniform(0.001, 0.009, 2)
+                    clock = f"{9 + (30 + at) // 60:02d}:{(30 + at) % 60:02d}"
+                    row = {"day": day, "symbol": symbol, "clock": clock, "forecaster": name}
+                    row |= {"q25": q50 - low, "q50": q50, "q75": q50 + high}
+                    made.append(row | {"sigma": float(rng.choice([0.002, 0.01]))})
+    return market.forecasts(*made), bars
+
+
+def spec(seed: int) -> TradingSpec:
+    """A combination of rules, each value drawn."""
+    draw = random.Random(seed)
+    rules = replace(
+        market.RULES,
+        rule_set=draw.choice(["enhancement", "budget_sprint"]),
+        k_sigma=draw.choice([0.0, 0.5, 1.5]),
+        s_stop=draw.choice([0.1, 0.5, 1.0, 9.0]),
+        s_take=draw.choice([0.1, 0.5, 1.0, 9.0]),
+        s_trail=draw.choice([None, None, 0.3, 0.9]),
+        cap_per_trade=draw.choice([0.3, 1.0, 4.0]),
+        daily_trade_cap=draw.choice([None, 1, 3, 8]),
+        max_open_per_symbol=draw.choice([1, 1, 2, 5]),
+        cooldown_bars=draw.choice([0, 5, 30]),
+        time_stop_et=draw.choice([time(15, 55), time(14, 0)]),
+        early_close_margin_min=draw.choice([5, 30]),
+        entry_lag_bars=draw.choice([0, 1, 3]),
+        exit_at_forecast_ts=draw.choice([True, False]),
+        require_positive_ev=draw.choice([True, False]),
+        suppress_wide=draw.choice([True, False]),
+    )
+    costs = replace(
+        market.EVERY, impact=draw.choice([0.0, 0.01, 1.0]), multiplier=draw.choice([1.0, 1.5]), fees_bps={"*": 0.3}
+    )
+    return TradingSpec(
+        rules=rules, costs=costs, capital=draw.choice([1e5, 3e4]), bootstrap="trade", participation=0.1,
+        sigma_column="sigma_60m",
+    )  # fmt: skip
+
+
+def looped(made: pl.DataFrame, bars: pl.DataFrame, own: TradingSpec) -> pl.DataFrame:
+    return event_loop.trades(made, bars, market.NO_GATES, own, events=market.NO_EVENTS)
+
+
+def compiled_trades(made: pl.DataFrame, bars: pl.DataFrame, own: TradingSpec) -> pl.DataFrame:
+    """The kernel's ledger as TRADES."""
+    laid = compiled.market(made, bars)
+    asked = compiled.asked(laid, own.rules)
+    judged = signals.judged_by(own, laid.known, market.NO_GATES, events=market.NO_EVENTS)
+    rates = compiled.rates(own.costs, sorted(set(made["symbol"])))
+    ledger = kernel.empty_ledger(judged.height)
+    signal = ~pl.col("reason").is_in(list(NO_SIGNAL))
+    sides = judged.select(pl.when(signal).then("side").otherwise(0).fill_null(0)).to_series().to_numpy()
+    barred, impact = (judged["reason"] != "").to_numpy(), judged["impact"].fill_null(0.0).to_numpy()
+    assert kernel.follow(laid.tape, asked, sides, barred, impact, rates, compiled.limits(own), ledger)
+    stop_at, entered = pl.Series("stop_at", asked.stop_at).cast(TIME), pl.col("entered") == kernel.ENTERED
+    at_forecast = pl.lit(own.rules.exit_at_forecast_ts) & (pl.col("target_ts") <= pl.col("stop_at"))
+    due = pl.when(at_forecast).then(pl.lit("forecast_ts")).otherwise(pl.lit("time_stop"))
+    ways = pl.col("entered").replace_strict(ENTERED, default=pl.col("reason"), return_dtype=pl.String)
+    exits = pl.col("left").replace_strict(LEFT, default=due, return_dtype=pl.String)
+    levels = (pl.Series(name, ledger.levels[:, i], nan_to_null=True) for i, name in enumerate(LEVELS))
+    frame = judged.with_columns(
+        stop_at, pl.Series("entered", ledger.entered), pl.Series("left", ledger.left), *levels,
+        pl.Series("exit_ts", ledger.exit_ts).cast(TIME),
+        *(pl.Series(name, ledger.money[:, i]) for i, name in enumerate(MONEY)),
+    ).filter(signal)  # fmt: skip
+    frame = frame.with_columns(
+        exit_ts=pl.when(entered).then("exit_ts"),
+        holding_min=pl.when(entered).then((pl.col("exit_ts") - pl.col("entry_ts")).dt.total_minutes()),
+        entry_reason=pl.when(entered).then(pl.lit(own.rules.rule_set)).otherwise(ways),
+        exit_reason=pl.when(entered).then(exits).otherwise(pl.lit("")),
+    )
+    return TRADES.conformed(frame)
+
+
+def test_the_kernel_writes_the_loops_ledger_bit_for_bit(repetitions: Any) -> None:
+    ways, reasons = set[str](), set[str]()
+    for seed in range(repetitions(20)):
+        made, bars = drawn(seed)
+        for own in map(spec, range(16 * seed, 16 * seed + 16)):
+            expected = looped(made, bars, own)
+            assert_frame_equal(compiled_trades(made, bars, own), expected, check_exact=True)
+            ways |= set(expected["exit_reason"])
+            reasons |= set(expected["entry_reason"])
+    assert ways == {"", *event_loop.EXITS}
+    assert reasons >= set(event_loop.NOT_ENTERED)
+
+
+def test_every_combination_of_a_sweep_equals_the_loop_bit_for_bit(repetitions: Any) -> None:
+    for seed in range(repetitions(20)):
+        made, bars = drawn(seed)
+        specs = [spec(1000 * seed + i) for i in range(8)]
+        specs += [replace(own, rules=replace(own.rules, s_trail=None, max_open_per_symbol=1)) for own in specs]
+        asked = (made, bars, market.NO_GATES, specs)
+        found = sweeping.sweep(*asked, events=market.NO_EVENTS)
+        assert_frame_equal(found, sweeping.looped(*asked, events=market.NO_EVENTS), check_exact=True)
+        shuffled = [frame.sample(fraction=1, shuffle=True, seed=seed) for frame in (made, bars)]
+        assert_frame_equal(sweeping.sweep(*shuffled, *asked[2:], events=market.NO_EVENTS), found, check_exact=True)
+
+
+@pytest.mark.parametrize("s_trail", [None, 0.9])
+def test_bars_that_end_before_an_exit_are_the_loops_own_error(s_trail: float | None) -> None:
+    bars = market.bars().filter(pl.col("ts") < market.at("10:05"))
+    own = replace(spec(0), rules=replace(market.EAGER, s_trail=s_trail))
+    with pytest.raises(TradingError, match=r"AAA 2025-01-02 end before .* Materialise bars again"):
+        sweeping.sweep(market.forecasts({}), bars, market.NO_GATES, [own], events=market.NO_EVENTS)
+
+
+def swept(made: pl.DataFrame, bars: pl.DataFrame, specs: list[TradingSpec]) -> pl.DataFrame:
+    return sweeping.sweep(made, bars, market.NO_GATES, specs, events=market.NO_EVENTS)
+
+
+PLAIN = replace(spec(0), rules=replace(market.EAGER, exit_at_forecast_ts=False), costs=market.EVERY)
+
+
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_a_sweep_keeps_what_holds_of_money(seed: int) -> None:
+    made, bars = drawn(seed)
+    costs = [market.FREE, replace(market.EVERY, impact=0.0), replace(market.EVERY, impact=0.0, multiplier=2.0)]
+    free, paid, dear = (swept(made, bars, [replace(PLAIN, costs=own)]) for own in costs)
+    assert free["trades"].sum() > 10
+    counts = ["combination", "forecaster", "day", "trades", "gross_pnl"]
+    assert_frame_equal(free.select(counts), paid.select(counts), check_exact=True)
+    traded = free["trades"] > 0
+    assert (free["net_pnl"] > paid["net_pnl"]).filter(traded).all()
+    assert (paid["net_pnl"] > dear["net_pnl"]).filter(traded).all()
+    twice = swept(made, bars, [replace(PLAIN, costs=costs[1], capital=2 * PLAIN.capital)])
+    doubled = paid.with_columns(pl.col("gross_pnl", "cost", "net_pnl") * 2)
+    assert_frame_equal(twice, doubled, check_exact=True)
+    other = pl.col("symbol").replace({"AAA": "BBB", "BBB": "AAA"})
+    exchanged = swept(made.with_columns(other), bars.with_columns(other), [PLAIN])
+    assert_frame_equal(exchanged, swept(made, bars, [PLAIN]), rel_tol=1e-12)
+    silent = made.with_columns(q25=pl.lit(0.0), q50=pl.lit(0.0), q75=pl.lit(0.0))
+    assert swept(silent, bars, [PLAIN]).select(pl.col("trades", "net_pnl").abs().sum()).row(0) == (0, 0.0)
+
+
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_the_kernel_holds_one_position_and_opens_it_at_no_bar_from_before_its_snapshot(seed: int) -> None:
+    made, bars = drawn(seed)
+    found = compiled_trades(made, bars, PLAIN).filter(pl.col("quantity") != 0)
+    before = pl.col("exit_ts").shift(1).over("day", "symbol", "forecaster", order_by="entry_ts")
+    assert found.select((before <= pl.col("entry_ts")).drop_nulls().all()).item()
+    assert (found["entry_ts"] > found["snapshot_ts"]).all()
+    opens = found.join(bars, left_on=["day", "symbol", "entry_ts"], right_on=["day", "symbol", "ts"], how="left")
+    assert opens["entry_price"].equals(opens["open"])
+
+
+@pytest.mark.parametrize("impact", [0.0, 0.7])
+def test_costs_at_the_snapshot_are_the_formulas_of_costs(impact: float) -> None:
+    made, bars = drawn(1)
+    own = replace(PLAIN, costs=replace(market.EVERY, impact=impact, multiplier=1.5))
+    unknown = made.with_columns(sigma=pl.when(pl.int_range(pl.len()) % 7 > 0).then("sigma"))
+    found = signals.judged(unknown, bars, market.NO_GATES, own, events=market.NO_EVENTS)
+    for row in found.iter_rows(named=True):
+        told = (row["impact"], row["round_trip"], row["borrow"])
+        if None in (row["last_price"], row["sigma"]):
+            assert told == (None, None, None)
+            continue
+        shares = row["size"] * own.capital / row["last_price"]
+        traded = row["volume_per_min"] * row["horizon_min"]
+        moved = own.costs.impact_share(sigma=row["sigma"], shares=shares, traded=traded)
+        both = own.costs.round_trip(row["symbol"], Leg(row["last_price"], row["entry_ts"]), impact=moved)
+        assert told == (moved, both, own.costs.borrow(row["symbol"]))
+    assert found["impact"].null_count() > 0
