@@ -1,16 +1,21 @@
 """Scores of bands against scoringrules and a clerk; drift, widths by volatility, the report by time of day."""
 
+import sys
 from datetime import date
 
 import numpy as np
 import polars as pl
 import pytest
-import scoringrules
 
 from timegpt_assets.core.evaluation import diagnostics, forecast, intervals
 from timegpt_assets.core.tables.columns import BANDS, QUANTILES
 from timegpt_assets.core.tables.evaluation import DAY_SCORES, RELATIVE
 from timegpt_assets_tests.core.evaluation.test_forecast import AS_OF, WINDOW, days, scored
+
+with pytest.MonkeyPatch.context() as hidden:
+    # where numba is, scoringrules compiles 58 kernels of its own when imported, 40 seconds in every worker of a run
+    hidden.setitem(sys.modules, "numba", None)
+    import scoringrules
 
 MONTH = {"month": "2025-02", "as_of": AS_OF}
 
