@@ -155,7 +155,10 @@ def adaptive(pool: Samples, calibration_spec: CalibrationSpec) -> Fit:
     scores = np.abs(pool.y - pool.q50) / pool.unit(calibration_spec.score)
     _, starts = np.unique(pool.known, return_index=True)
     parts = np.split(scores, starts[1:]) if scores.size else []
-    promises = {level: _tracked(parts, level, calibration_spec) for level in pool.levels}
+    wait = calibration_spec.embargo_days + 1
+    known = [np.sort(_latest(parts[: max(at + 1 - wait, 0)], calibration_spec)) for at in range(len(parts))]
+    known.append(np.sort(_latest(parts, calibration_spec)))
+    promises = {level: _tracked(parts, known, level, calibration_spec) for level in pool.levels}
     return Fit(method="adaptive", score=calibration_spec.score, n=int(scores.size), promises=promises)
 
 
@@ -232,36 +235,36 @@ def _line(x: Floats, v: Floats, *, slope_spread: float, offset_spread: float) ->
     return _Line(slope, float(change[1]), plain, residuals, note)
 
 
-def _tracked(parts: Sequence[Floats], level: int, calibration_spec: CalibrationSpec) -> Promise:
-    """Return the promise of one level after walking the sessions' scores in order."""
+def _tracked(
+    parts: Sequence[Floats], known: Sequence[Floats], level: int, calibration_spec: CalibrationSpec
+) -> Promise:
+    """Return the promise of one level after walking the sessions' scores in order.
+
+    ``known``: ascending scores that were known at each session, and last those that are known now.
+    """
     wait = calibration_spec.embargo_days + 1
     path = [float(level)] * (len(parts) + wait)  # path[i]: the level in force at session i
     for at, own in enumerate(parts):
-        before = parts[: max(at + 1 - wait, 0)]
-        past = _latest(before, calibration_spec)
-        if rank(past.size, level=level) <= past.size and past.size > 0:
-            width = promise(np.sort(past), level, tracked=path[at]).half_width
+        past = known[at]
+        moved = path[at + wait - 1]
+        if past.size > 0 and rank(past.size, level=level) <= past.size:
+            width = promise(past, level, tracked=path[at]).half_width
             share = float(np.mean(own <= width)) * 100
-            moved = path[at + wait - 1] + calibration_spec.step * (level - share)
-        else:
-            moved = path[at + wait - 1]
+            moved += calibration_spec.step * (level - share)
         # What this session missed is known only after the embargo: the level moves there, not at the next session.
         path[at + wait] = min(max(moved, 1.0), 99.9)
-    final = _latest(parts, calibration_spec)
-    return promise(np.sort(final), level, tracked=round(path[-1], 6))
+    return promise(known[-1], level, tracked=round(path[-1], 6))
 
 
 def _latest(parts: Sequence[Floats], calibration_spec: CalibrationSpec) -> Floats:
     """Return the scores of the latest sessions that hold enough outcomes together."""
-    chosen: list[Floats] = []
-    for part in reversed(parts):
-        if (
-            sum(p.size for p in chosen) >= calibration_spec.recent_samples
-            and len(chosen) >= calibration_spec.recent_days
-        ):
-            break
-        chosen.append(part)
-    return np.concatenate(chosen[::-1]) if chosen else np.empty(0)
+    samples, first = 0, len(parts)
+    while first > 0 and (
+        samples < calibration_spec.recent_samples or len(parts) - first < calibration_spec.recent_days
+    ):
+        first -= 1
+        samples += parts[first].size
+    return np.concatenate(parts[first:]) if first < len(parts) else np.empty(0)
 
 
 def refuse_unknown(setting: str, value: str, known: Sequence[str]) -> None:
