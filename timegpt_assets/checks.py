@@ -104,7 +104,7 @@ def embargo_kept(graph: GraphContext) -> dg.AssetChecksDefinition:
         asset=dg.AssetKey(["calibration", "calibration_models"]),
         name="embargo_kept",
         blocking=True,
-        partitions_def=graph.grid.day_symbol,
+        partitions_def=graph.grid.trading_day,
         description="Every model's window, and the newest outcome it was fitted on, end before the embargo of its day.",
     )
     def embargo_kept(models: pl.DataFrame) -> dg.AssetCheckResult:

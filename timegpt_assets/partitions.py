@@ -90,28 +90,21 @@ def _months(first: date, last: date | None) -> dg.MonthlyPartitionsDefinition:
 
 def own_symbol_window(first: int, last: int) -> dg.MultiPartitionMapping:
     """Return the window of sessions [day+first .. day+last] of the same symbol."""
-    return _grid_window(first, last, dg.IdentityPartitionMapping())
-
-
-def all_symbols_window(first: int, last: int) -> dg.MultiPartitionMapping:
-    """Return the window of sessions [day+first .. day+last] of every symbol."""
-    return _grid_window(first, last, dg.AllPartitionMapping())
-
-
-def _grid_window(first: int, last: int, of_symbol: dg.PartitionMapping) -> dg.MultiPartitionMapping:
-    # offsets count partitions, which are sessions: a window crosses holidays by itself
-    window = dg.TimeWindowPartitionMapping(start_offset=first, end_offset=last)
     return dg.MultiPartitionMapping(
         {
-            "day": dg.DimensionPartitionMapping("day", window),
-            "symbol": dg.DimensionPartitionMapping("symbol", of_symbol),
+            "day": dg.DimensionPartitionMapping("day", day_window(first, last)),
+            "symbol": dg.DimensionPartitionMapping("symbol", dg.IdentityPartitionMapping()),
         }
     )
 
 
-def day_window(first: int) -> dg.TimeWindowPartitionMapping:
-    """Return the window of sessions [day+first .. day] between two assets of a day."""
-    return dg.TimeWindowPartitionMapping(start_offset=first)
+def day_window(first: int, last: int = 0) -> dg.TimeWindowPartitionMapping:
+    """Return the window of sessions [day+first .. day+last] between two assets of a day.
+
+    The one window of every symbol: on the grid Dagster would pair every symbol with every other (docs/adr/0023).
+    """
+    # offsets count partitions, which are sessions: a window crosses holidays by itself
+    return dg.TimeWindowPartitionMapping(start_offset=first, end_offset=last)
 
 
 def month_window(months: int) -> dg.TimeWindowPartitionMapping:

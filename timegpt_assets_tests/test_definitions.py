@@ -121,9 +121,22 @@ def test_the_graph_is_the_one_that_was_reviewed():
 
 def test_the_text_shows_the_windows_and_the_embargo():
     text = graph_text()
-    assert "<- forecasts/outcomes: day [-31..-2], symbol all, may be absent" in text
+    assert "<- forecasts/outcomes: [-31..-2], may be absent" in text
     assert "<- features/panel: [-10..0], may be absent" in text
     assert text.count("\ncheck ") == len(ASSETS) + 4
+
+
+def test_no_edge_pairs_symbols_with_symbols():
+    """Dagster maps such an edge key by key: with the square of the symbols, in every run, the daemon and the UI."""
+    graph, on_the_grid = repository().asset_graph, 0
+    for key in graph.get_all_asset_keys():
+        for parent in graph.get(key).parent_keys:
+            mapping = graph.get(key).assets_def.get_partition_mapping(parent)
+            if isinstance(mapping, dg.MultiPartitionMapping):
+                of_symbol = mapping.downstream_mappings_by_upstream_dimension["symbol"].partition_mapping
+                assert isinstance(of_symbol, dg.IdentityPartitionMapping), f"{key} <- {parent}: put a day asset between"
+                on_the_grid += 1
+    assert on_the_grid >= 3
 
 
 def test_no_forecast_stands_on_labels_and_nothing_of_a_day_stands_on_what_came_after():

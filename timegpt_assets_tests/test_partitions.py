@@ -11,7 +11,6 @@ from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
 from timegpt_assets.partitions import (
     Grid,
-    all_symbols_window,
     by_day,
     day_window,
     days_of,
@@ -103,11 +102,9 @@ def test_a_window_of_its_own_symbol_counts_sessions_across_a_weekend_and_a_holid
     assert found == {"2025-01-17|AAPL", "2025-01-21|AAPL", "2025-01-22|AAPL"}
 
 
-def test_a_window_of_every_symbol_leaves_out_its_embargo():
-    found = upstream(all_symbols_window(-3, -2), small().day_symbol, small().day_symbol, "2025-01-23|AAPL")
-    assert found == {
-        f"2025-01-{day}|{symbol}" for day in (17, 21) for symbol in ("AAPL", "META", "MSFT", "NVDA", "SPY")
-    }
+def test_a_window_of_days_leaves_out_its_embargo():
+    found = upstream(day_window(-3, -2), small().trading_day, small().trading_day, "2025-01-23")
+    assert found == {"2025-01-17", "2025-01-21"}
 
 
 def test_a_window_is_clipped_at_the_first_day_of_the_grid():

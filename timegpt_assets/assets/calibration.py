@@ -10,7 +10,7 @@ from timegpt_assets.assets.declare import declared, note_rows, stored_in
 from timegpt_assets.config import core_inputs
 from timegpt_assets.core.calibration import applied, export, models, samples
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS, FORECASTS
-from timegpt_assets.partitions import GraphContext, all_symbols_window, days_of, symbols_of
+from timegpt_assets.partitions import GraphContext, by_day, day_window, days_of
 
 
 def calibration_models(graph: GraphContext) -> dg.AssetsDefinition:
@@ -20,12 +20,12 @@ def calibration_models(graph: GraphContext) -> dg.AssetsDefinition:
     times, calibration_spec = core_inputs.snapshot_times(graph.settings), core_inputs.calibration_spec(graph.settings)
     path = PurePosixPath(settings.model_path)
     exported = (path.parent / graph.settings.profile / path.name).as_posix()
-    levels, tickers = core_inputs.levels(graph.settings), set(graph.settings.universe.tickers)
+    levels, symbols = core_inputs.levels(graph.settings), sorted(graph.settings.universe.tickers)
 
     @declared(
         CALIBRATION_MODELS,
         group="calibration",
-        partitions=graph.grid.day_symbol,
+        partitions=graph.grid.trading_day,
         settings=(
             "calibration.method",
             "calibration.min_samples",
@@ -48,13 +48,12 @@ def calibration_models(graph: GraphContext) -> dg.AssetsDefinition:
             "forecast.snapshot_presets.{preset}.times",
             "universe.tickers",
         ),
-        ins={"outcomes": stored_in("forecasts", all_symbols_window(first, last), name="outcomes", missing="ok")},
+        ins={"outcomes": stored_in("forecasts", day_window(first, last), name="outcomes", missing="ok")},
     )
     def calibration_models(
         context: dg.AssetExecutionContext, artifacts: dg.ResourceParam[ObjectStore], outcomes: pl.DataFrame
     ) -> pl.DataFrame:
         """What to do with each raw band per symbol, snapshot time and level, or why nothing can be promised."""
-        symbols = [s for s in symbols_of(context.partition_keys) if s in tickers]
         keys = pl.DataFrame({"symbol": symbols}, schema={"symbol": pl.String}).join(times, how="cross")
         days = days_of(context.partition_keys)
         # a range is handed the union of its days' windows, inside the embargo of some: core cuts each day's own
@@ -67,15 +66,15 @@ def calibration_models(graph: GraphContext) -> dg.AssetsDefinition:
 
 
 def _export(artifacts: ObjectStore, name: str, models: pl.DataFrame, profile: str) -> None:
-    """Put the newest day's models where readers outside look; symbols made by another run of that day stay in it."""
+    """Put the newest day's models where readers outside look; an older day's run leaves it."""
     if models.is_empty():
         return
     day = max(models["day"])
 
     def changed(current: Current) -> bytes:
-        # read under the lock: another run of that day may have exported other symbols
+        # read under the lock: another run may just have exported a newer day
         there = current()
-        return export.merged(there.read() if there else None, models, day=day, profile=profile)
+        return export.newest(there.read() if there else None, models, day=day, profile=profile)
 
     artifacts.update(name, changed)
 
@@ -90,7 +89,7 @@ def forecasts(graph: GraphContext) -> dg.AssetsDefinition:
         settings=(),
         ins={
             "raw_forecasts": stored_in("forecasts", name="raw_forecasts"),
-            "calibration_models": stored_in("calibration", name="calibration_models"),
+            "calibration_models": stored_in("calibration", by_day(), name="calibration_models"),
         },
     )
     def forecasts(

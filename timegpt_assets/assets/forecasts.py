@@ -220,11 +220,11 @@ def outcomes(graph: GraphContext) -> dg.AssetsDefinition:
     @declared(
         OUTCOMES,
         group="forecasts",
-        partitions=graph.grid.day_symbol,
+        partitions=graph.grid.trading_day,
         settings=("forecast.target", "forecast.horizon_min"),
         ins={
-            "raw_forecasts": stored_in("forecasts", name="raw_forecasts"),
-            "labels": stored_in("features", name="labels"),
+            "raw_forecasts": stored_in("forecasts", by_day(), name="raw_forecasts"),
+            "labels": stored_in("features", by_day(), name="labels"),
         },
     )
     def outcomes(context: dg.AssetExecutionContext, raw_forecasts: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:

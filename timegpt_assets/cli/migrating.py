@@ -11,6 +11,7 @@ from timegpt_assets.cli.context import opened
 from timegpt_assets.cli.options import Json, Profile, Set
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.definitions import load_runtime
+from timegpt_assets.engine.engine import asset_nodes
 
 
 def migrate(json: Json = False, settings: Set = None, profile: Profile = None) -> None:
@@ -19,7 +20,12 @@ def migrate(json: Json = False, settings: Set = None, profile: Profile = None) -
     with opened(runtime, report=lambda range_run, done: None) as command:
         graph = command.engine.repository.asset_graph
         tables = {key.to_user_string(): BY_NAME[graph.get(key).metadata["table"]] for key in graph.get_all_asset_keys()}
-        found = migrated(command.store, tables)
+        whole = [
+            key.to_user_string()
+            for key, node in asset_nodes(command.engine.repository).items()
+            if node.kind != "day_symbol"
+        ]
+        found = migrated(command.store, tables, whole=whole)
     if json:
         sys.stdout.write(orjson.dumps(asdict(found)).decode() + "\n")
         return

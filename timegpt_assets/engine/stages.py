@@ -76,6 +76,8 @@ def rectangle(
     answers, history = by_name["answers"], settings.forecast.history_days
     answering = [key for key in (answers, by_name["base_answers"]) if key in wanted]
     asked = bool(answering)
+    # learnt from all symbols: what a choice of them is calibrated with must not hang on which were made before
+    learnt = [key for key in (by_name["outcomes"], by_name["calibration_models"]) if key in wanted]
     warmup = settings.features.warmup_sessions if by_name["features"] in wanted else 0
     labelled = core_inputs.volatility_spec(settings).sessions if by_name["labels"] in wanted else 0
     filters = settings.trading.filters
@@ -87,7 +89,7 @@ def rectangle(
         all_symbols=everyone,
         assets=tuple(wanted),
         forced=frozenset(named if force else ()) | frozenset({answers} if reask else ()),
-        whole=frozenset(_with_upstream(answering, asset_nodes)),
+        whole=frozenset(_with_upstream([*answering, *learnt], asset_nodes)),
         history=(
             (frozenset({by_name["raw_bars"], by_name["bars"]}), max(warmup + featured, labelled)),
             (frozenset({by_name["market_context"], by_name["features"]}), featured),

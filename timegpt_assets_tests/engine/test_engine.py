@@ -206,6 +206,18 @@ def test_a_choice_of_symbols_leaves_day_assets_out_until_the_rest_is_there(tmp_p
         assert (found.root / "backtest" / "book").exists()
 
 
+def test_a_choice_of_symbols_is_calibrated_with_what_every_symbol_taught(walked, tmp_path):
+    with road(tmp_path, TWO) as found:
+        found.run(DAYS, symbols=("AAPL",), assets=("forecasts",))
+        alone = found.tables()
+    at_once = walked.tables()
+    for name in ("forecasts/outcomes", "calibration/calibration_models"):
+        assert alone[name].equals(at_once[name]), name
+    mine = at_once["calibration/forecasts"].filter(symbol="AAPL")
+    assert alone["calibration/forecasts"].equals(mine)
+    assert mine.height > 0
+
+
 def test_a_failing_asset_is_named_with_the_cause_s_own_words(tmp_path):
     said = "AAPL_2025_01.parquet cannot be read. MarketDataError: it says so itself. Fetch the file again."
 

@@ -85,6 +85,10 @@ def test_a_choice_of_symbols_never_alters_what_the_batch_stands_on():
         "snapshots",
         "answers",
         "base_answers",
+        "raw_forecasts",
+        "labels",
+        "outcomes",
+        "calibration_models",
     }
 
 

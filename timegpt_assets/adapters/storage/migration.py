@@ -4,12 +4,13 @@ Belongs here: which files are of an older shape, and what becomes of each. Nothi
 keeps its bytes beside its place, and its partitions count as absent.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.core.schema import Table
 from timegpt_assets.core.tables import old_shapes
+from timegpt_assets.core.tables.columns import WILDCARD
 
 ASIDE = ".old"
 """What is put behind the name of a file that is set aside."""
@@ -24,16 +25,18 @@ class Migration:
     kept: int = 0
 
 
-def migrate(store: ParquetStore, tables: Mapping[str, Table]) -> Migration:
+def migrate(store: ParquetStore, tables: Mapping[str, Table], *, whole: Collection[str] = ()) -> Migration:
     """Bring every stored file of these assets (``group/name`` -> table) to its table's columns, and return the counts.
 
+    ``whole`` assets have files that are not divided by symbol: one that is has its rows joined, its facts let go.
     Raises StoreError for a file that cannot be read; those before it are done, and a second call goes on.
     """
     found = Migration()
     for asset, table in sorted(tables.items()):
         for name, day in list(_files(store, asset)):
             rows, facts = store.contents(asset, {day: None})
-            if not old_shapes.lacking(table, rows.columns):
+            divided = asset in whole and (day, WILDCARD) not in facts
+            if not divided and not old_shapes.lacking(table, rows.columns):
                 found.kept += 1
                 continue
             filled = old_shapes.filled(table, rows)
@@ -42,6 +45,8 @@ def migrate(store: ParquetStore, tables: Mapping[str, Table]) -> Migration:
                 found.aside[asset] = found.aside.get(asset, 0) + 1
                 continue
             noted = {symbol: {k: v for k, v in fact.items() if k != "rows"} for (_, symbol), fact in facts.items()}
+            if divided:  # one settings' rows or many's: whose they are stands in every row, not in the day's facts
+                noted = {WILDCARD: {}}
             store.write(asset, day, filled, keys=noted.keys(), facts=noted)
             found.rewritten[asset] = found.rewritten.get(asset, 0) + 1
     return found

@@ -185,6 +185,11 @@ class ParquetStore:
         shown = self.objects.shown(name)
         source = files.loaded(shown, file)
         found = files.footer(shown, source)
+        if symbols and WILDCARD in symbols and WILDCARD not in found:
+            raise StoreError(
+                f"{shown} is divided by symbol: an earlier version made it. Bring it to this one's shape: "
+                "timegpt-assets migrate"
+            )
         chosen = {key: found[key] for key in sorted(found) if symbols is None or key in symbols}
         # None where the whole file is asked for: it is scanned without a filter, together with others like it
         only = frozenset(symbols or ()) if len(chosen) < len(found) else None

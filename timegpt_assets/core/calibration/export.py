@@ -9,24 +9,16 @@ import polars as pl
 from timegpt_assets.core.tables.columns import MAKER_KEY
 
 FORMAT = 2
-"""1 said nothing of the maker; its rows are replaced, never merged with."""
+"""1 said nothing of the maker."""
 _SHARED = ("window_first", "window_last", "embargo_days")
 _KEY = ("symbol", "snapshot_time", *MAKER_KEY, "level")
 
 
-def merged(current: bytes | None, models: pl.DataFrame, *, day: date, profile: str) -> bytes:
-    """Return the document with the models of ``day`` in it; unchanged when it is of a newer day.
-
-    Symbols of the same day that ``models`` lacks stay: a run may make some of them only.
-    """
-    new = document(models, day=day, profile=profile)
-    if current is None:
-        return new
-    there, made = orjson.loads(current), orjson.loads(new)
-    if there["format"] != FORMAT or there["day"] != made["day"]:
-        return current if there["day"] > made["day"] else new
-    rows = {tuple(row[name] for name in _KEY): row for row in (*there["models"], *made["models"])}
-    return _bytes(made | {"models": [rows[key] for key in sorted(rows)]})
+def newest(current: bytes | None, models: pl.DataFrame, *, day: date, profile: str) -> bytes:
+    """Return the document of the models of ``day``, or ``current`` when that is of a newer day."""
+    if current is not None and orjson.loads(current)["day"] > day.isoformat():
+        return current
+    return document(models, day=day, profile=profile)
 
 
 def document(models: pl.DataFrame, *, day: date, profile: str) -> bytes:

@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 from timegpt_assets import checks
 from timegpt_assets.adapters.storage.migration import migrate
 from timegpt_assets.adapters.storage.object_store import LocalStore
+from timegpt_assets.adapters.storage.parquet_files import StoreError
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.core.tables.columns import BOOK_KEY
 from timegpt_assets.engine.engine import RunFailed
@@ -26,14 +27,19 @@ OLD = {
     "backtest/book": ("book", "forecaster"),
 }
 """Asset -> columns that an earlier version did not have."""
+DIVIDED = "forecasts/outcomes"
+"""What an earlier version divided by symbol, and is whole now."""
 
 
 def made_old(store: ParquetStore, asset: str, day: date) -> pl.DataFrame:
     """Rewrite a file as an earlier version would have left it: the control arm's rows, without the new columns."""
     rows = store.read(asset, [day]).filter(forecaster="ridge")
     rows = rows.filter(book="ridge") if "book" in rows.columns else rows
-    facts = {symbol: {} for _, symbol in store.read_facts(asset, [day])}
-    store.write(asset, day, rows.drop(OLD[asset]), keys=facts.keys(), facts=facts)
+    keys = {symbol for _, symbol in store.read_facts(asset, [day])}
+    if asset == DIVIDED:
+        keys = set(rows["symbol"].unique())
+        store.objects.move(f"{asset}/{day}.parquet", f"elsewhere/{day}.parquet")  # a whole file takes no part of it
+    store.write(asset, day, rows.drop(OLD[asset]), keys=keys)
     return rows
 
 
@@ -52,7 +58,7 @@ def test_the_day_after_an_upgrade_says_migrate_and_after_it_goes_on(walked: tupl
     with pytest.raises(RunFailed, match="timegpt-assets migrate"):
         built.run(days[3:4], assets=["calibration_models"])
     tables = {asset: checks.BY_NAME[asset.partition("/")[2]] for asset in OLD}
-    found = migrate(store, tables)
+    found = migrate(store, tables, whole=[DIVIDED])
     assert found.rewritten == {asset: 2 for asset in OLD if asset != "backtest/book"}
     assert found.aside == {"backtest/book": 2}
     for (asset, day), rows in before.items():
@@ -63,10 +69,21 @@ def test_the_day_after_an_upgrade_says_migrate_and_after_it_goes_on(walked: tupl
         gone = [name for name in OLD[asset] if name != "forecaster"]
         assert_frame_equal(store.read(asset, [day]).drop(gone), rows.drop(gone), check_column_order=False)
         assert checks.BY_NAME[asset.partition("/")[2]].errors(store.read(asset, [day])) == []
-    again = migrate(store, tables)
+    again = migrate(store, tables, whole=[DIVIDED])
     assert (again.rewritten, again.aside) == ({}, {})
     built.run(days[3:4])
     assert set(built.tables()["forecasts/raw_forecasts"].filter(pl.col("day") == days[3])["forecaster"]) > {"ridge"}
+
+
+def test_a_file_divided_by_symbol_is_joined_where_it_is_whole_now_and_read_only_then(tmp_path: Path) -> None:
+    table, store, day = checks.BY_NAME["outcomes"], ParquetStore(LocalStore(tmp_path)), "2025-01-21"
+    store.write(DIVIDED, day, table.empty(), keys=["A", "B"])
+    with pytest.raises(StoreError, match=r"is divided by symbol.*timegpt-assets migrate"):
+        store.read(DIVIDED, [day], ["*"], missing="ok")
+    assert migrate(store, {DIVIDED: table}).kept == 1, "nobody said that it is whole"
+    assert migrate(store, {DIVIDED: table}, whole=[DIVIDED]).rewritten == {DIVIDED: 1}
+    assert store.read_facts(DIVIDED, [day], ["*"]) == {(day, "*"): {"rows": 0}}
+    assert migrate(store, {DIVIDED: table}, whole=[DIVIDED]).kept == 1
 
 
 def test_whose_rows_they_were_follows_from_the_sources(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ EARLIER = _sessions(2)[0]
 def document(day: date = DAY, *symbols: str, current: bytes | None = None) -> bytes:
     found = models(forecasts(_sessions(12), tuple("ABCDEF")), day=day, method="affine")
     own = found.filter(pl.col("symbol").is_in(symbols)) if symbols else found
-    return export.merged(current, own, day=day, profile="demo")
+    return export.newest(current, own, day=day, profile="demo")
 
 
 def test_a_stranger_can_apply_the_document_and_gets_the_stored_forecasts() -> None:
@@ -39,11 +39,6 @@ def test_an_older_day_leaves_the_document_as_it_is_and_a_newer_one_replaces_it()
     newest, older = document(), document(EARLIER)
     assert document(EARLIER, current=newest) == newest
     assert document(current=older) == newest
-
-
-def test_symbols_made_by_another_run_of_the_day_stay() -> None:
-    both = document(DAY, "BBB", current=document(DAY, "AAA"))
-    assert both == document()
 
 
 def test_a_day_without_models_is_told_without_a_window_and_an_older_format_is_replaced() -> None:
