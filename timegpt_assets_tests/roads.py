@@ -139,6 +139,7 @@ def road(
     with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patched:
         if not pictures:
             patched.setattr(previews, "fans", lambda *_: {"fan": {}})
+            patched.setattr(previews, "trades_of_days", lambda *_, **__: {})
             patched.setattr(previews, "verdict_map", lambda *_: {})
             patched.setattr(previews, "day_charts", lambda *_: {})
             patched.setattr(previews, "of_months", lambda *_, **__: None)

@@ -10,6 +10,7 @@ import pytest
 from timegpt_assets.assets import previews
 from timegpt_assets.core.tables.calibration import FORECASTS
 from timegpt_assets.reports.pictures import quality as drawn_quality
+from timegpt_assets_tests.core.house_rules import RULES
 from timegpt_assets_tests.reports.pictures import frames
 
 DAYS = frames.sessions(2)
@@ -72,7 +73,7 @@ def test_a_note_that_fails_is_left_out_and_logged(
 
 def test_every_public_note_is_guarded() -> None:
     noting = [f for f in vars(previews).values() if getattr(f, "__annotations__", {}).get("return") is previews.Notes]
-    assert {f.__name__ for f in noting} == {"fans", "of_months", "verdict_map", "day_charts"}
+    assert {f.__name__ for f in noting} == {"fans", "trades_of_days", "of_months", "verdict_map", "day_charts"}
     assert all(hasattr(f, "__wrapped__") for f in noting)
 
 
@@ -86,3 +87,16 @@ def test_pictures_of_a_month_are_the_champions_alone() -> None:
     ]
     assert "could not be drawn" not in drawn[1]
     assert drawn[0] == drawn[1]
+
+
+def test_the_newest_partitions_with_trades_of_the_champion_are_drawn_and_no_others() -> None:
+    traded = frames.portfolio([f"S{n}" for n in range(6)], DAYS)
+    other = frames.portfolio(["ZZ"], DAYS[-1:]).with_columns(forecaster=pl.lit("zero"))
+    bars = frames.bars([f"S{n}" for n in range(6)], DAYS[-1])
+    drawn = previews.trades_of_days(
+        context(), pl.concat([traded, other]), bars, rules=RULES, champion=frames.SOURCE["forecaster"]
+    )["trades"]
+    assert list(drawn) == [f"{DAYS[-1]}|S{n}" for n in range(previews.DRAWN_TRADED)]
+    assert all(str(note.value).startswith("![trades of S") for note in drawn.values())
+    unfilled = traded.with_columns(quantity=pl.lit(0.0))
+    assert previews.trades_of_days(context(), unfilled, bars, rules=RULES, champion="ridge") == {}

@@ -5,6 +5,7 @@ import polars as pl
 
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import Partitions
+from timegpt_assets.assets import previews
 from timegpt_assets.assets.declare import declared, note_rows, stored_in, with_own
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core.backtest import books, event_loop, liquidity, signals
@@ -89,7 +90,9 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
         events = daily_files.calendar
         asked = signals.measured_in(forecasts, past, column=spec.sigma_column)
         frame = event_loop.trades(asked, bars, symbol_gates, spec, events=events, liquidity=judged)
-        note_rows(context, frame)
+        champion = graph.settings.forecast.champion
+        drawn = previews.trades_of_days(context, frame, bars, rules=spec.rules, champion=champion)
+        note_rows(context, frame, drawn)
         return frame
 
     return trades

@@ -13,6 +13,7 @@ import polars as pl
 from timegpt_assets.partitions import days_of
 
 if TYPE_CHECKING:
+    from timegpt_assets.core.backtest.rules import Rules
     from timegpt_assets.reports.pictures.style import Picture
 
 PATH = ("day", "symbol", "ts", "clock_price", "clock_open", "is_filled")
@@ -21,7 +22,7 @@ Notes: TypeAlias = dict[str, dict[str, dg.MetadataValue]]
 """Name -> partition key -> what is shown."""
 Asked = ParamSpec("Asked")
 _LOG = dg.get_dagster_logger(__name__)
-DRAWN_SYMBOLS = 4
+DRAWN_SYMBOLS = DRAWN_TRADED = 4
 DRAWN_DAYS = DRAWN_BARS = 10
 """A range run draws its newest days only: a picture takes longer than the day's scores."""
 
@@ -74,6 +75,25 @@ def fans(context: dg.AssetExecutionContext, forecasts: pl.DataFrame, panel: pl.D
             drawn = partial(fan, own, path.filter(pl.col("day") == day), day=day, symbols=symbols)
             pictures[str(day)] = _shown(f"forecast fans of {day}", drawn)
     return {"fan": pictures}
+
+
+@unfailing
+def trades_of_days(
+    context: dg.AssetExecutionContext, trades: pl.DataFrame, bars: pl.DataFrame, *, rules: "Rules", champion: str
+) -> Notes:
+    """Return the picture of the champion's trades on the newest partitions of the run that have any."""
+    own = trades.filter(pl.col("quantity") != 0, forecaster=champion)
+    newest = own.select("day", "symbol").unique().sort("day", "symbol", descending=[True, False]).head(DRAWN_TRADED)
+    if newest.is_empty():
+        return {}
+    from timegpt_assets.reports.pictures.trades import trades as picture
+
+    said = trades.filter(forecaster=champion)
+    pictures: dict[str, dg.MetadataValue] = {}
+    for day, symbol in newest.iter_rows():
+        drawing = partial(picture, said, bars, rules=rules, day=day, symbol=symbol)
+        pictures[f"{day}|{symbol}"] = _shown(f"trades of {symbol} on {day}", drawing)
+    return {"trades": pictures}
 
 
 @unfailing

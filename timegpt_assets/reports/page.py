@@ -15,6 +15,7 @@ from timegpt_assets.reports.figures import Lineage, Report, Row, summary_rows
 from timegpt_assets.reports.pictures.comparison import books, losses
 from timegpt_assets.reports.pictures.coverage import coverage, reliability
 from timegpt_assets.reports.pictures.day_bars import day_bars
+from timegpt_assets.reports.pictures.drawdown import drawdown
 from timegpt_assets.reports.pictures.fan import fan
 from timegpt_assets.reports.pictures.gates import judged, strip
 from timegpt_assets.reports.pictures.intervals import drift, histogram, widths
@@ -22,6 +23,7 @@ from timegpt_assets.reports.pictures.pnl import pnl
 from timegpt_assets.reports.pictures.quality import quality
 from timegpt_assets.reports.pictures.render import FAILURES, figure
 from timegpt_assets.reports.pictures.style import Picture, latest, nothing
+from timegpt_assets.reports.pictures.waterfall import waterfall
 
 MOST_ROWS = 500
 """Rows of a table that are shown; all of them are stored."""
@@ -56,6 +58,8 @@ def page(report: Report) -> str:
         _section(
             "Backtest",
             figure("profit and loss", lambda: pnl(report.portfolio, days=report.days)),
+            figure("drawdown", lambda: drawdown(report.portfolio, days=report.days)),
+            figure("from gross to net", lambda: waterfall(report.portfolio)),
             _part("costs", lambda: _cost_table(report.costs)),
         ),
         _section(

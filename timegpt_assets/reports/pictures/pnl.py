@@ -58,7 +58,7 @@ def pnl(portfolio: pl.DataFrame, *, days: Collection[date], multipliers: Sequenc
     x = (
         alt.X("at:T", title=None)
         .scale(type="utc", nice=False)
-        .axis(format="%d %b %Y", values=_ticks(rows), labelFlush=False)
+        .axis(format="%d %b %Y", values=ticks(rows), labelFlush=False)
     )
     y = alt.Y("cumulated:Q", title="cumulated P&L after costs, USD").axis(format="~s", tickCount=6)
     colour = alt.Color("costs:N", title=None, sort=list(names.values()))
@@ -68,7 +68,7 @@ def pnl(portfolio: pl.DataFrame, *, days: Collection[date], multipliers: Sequenc
     return alt.layer(zero, lines).properties(title=_title(portfolio, rows), width=WIDTH, height=HEIGHT)
 
 
-def _ticks(rows: pl.DataFrame) -> list[int]:
+def ticks(rows: pl.DataFrame) -> list[int]:
     """Return at most six sessions, evenly spaced, as milliseconds."""
     days = rows.select(at=midnight("day").dt.timestamp("ms"))["at"].unique().sort()
     return days.gather_every(-(-len(days) // 6)).to_list()

@@ -33,6 +33,8 @@ SOURCE = {
     "data_regime": "maintenance_replay",
 }
 PROBABILITIES = dict(zip(QUANTILES, (-1.96, -1.282, -0.674, 0.0, 0.674, 1.282, 1.96), strict=True))
+COSTS = {"fees": 15.0, "spread": 20.0, "slippage": 2.0, "impact": 2.0, "borrow": 1.0}
+"""What a trade pays, USD 40 in all."""
 _BLANK = {pl.String: "", pl.Boolean: False, pl.Int64: 0, pl.Float64: 0.0}
 
 
@@ -102,9 +104,17 @@ def portfolio(symbols: Sequence[str], days: Sequence[date]) -> pl.DataFrame:
             entry, side, gross = opened(day) + timedelta(minutes=61), dice.choice((-1, 1)), dice.gauss(60, 160)
             times = {"snapshot_ts": entry - timedelta(minutes=1), "target_ts": entry + timedelta(minutes=14)}
             done = {"entry_ts": entry, "entry_price": walk[61], "exit_ts": times["target_ts"], "exit_price": walk[75]}
-            money = {"gross_pnl": gross, "cost": 40.0, "net_pnl": gross - 40.0, "quantity": side * 10.0, "size": 0.5}
+            money = {
+                "gross_pnl": gross,
+                **COSTS,
+                "cost": 40.0,
+                "net_pnl": gross - 40.0,
+                "quantity": side * 10.0,
+                "size": 0.5,
+            }
             admitted = number % 7 != 3
-            row = {"day": day, "symbol": symbol, "side": side, "admitted": admitted}
+            row = {"day": day, "symbol": symbol, "side": side, "admitted": admitted, "sigma": 0.0015}
+            row |= {"entry_reason": "enhancement", "exit_reason": "forecast_ts"}
             row["refused_by"] = "" if admitted else "position_limit"
             rows.append(row | times | done | money | SOURCE)
     return framed(PORTFOLIO, rows)

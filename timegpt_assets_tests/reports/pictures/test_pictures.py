@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, timedelta
 from functools import cache
 from typing import Any
@@ -21,6 +22,7 @@ from timegpt_assets.reports.pictures import render
 from timegpt_assets.reports.pictures.comparison import books, losses
 from timegpt_assets.reports.pictures.coverage import coverage, reliability
 from timegpt_assets.reports.pictures.day_bars import blamed, day_bars
+from timegpt_assets.reports.pictures.drawdown import depths, drawdown
 from timegpt_assets.reports.pictures.fan import MOST_PANELS, fan
 from timegpt_assets.reports.pictures.gates import judged, strip
 from timegpt_assets.reports.pictures.intervals import drift, histogram, widths
@@ -28,10 +30,14 @@ from timegpt_assets.reports.pictures.pixels import COLOURS, PngError, packed
 from timegpt_assets.reports.pictures.pnl import cumulative, dollars, pnl
 from timegpt_assets.reports.pictures.quality import quality
 from timegpt_assets.reports.pictures.style import Picture
+from timegpt_assets.reports.pictures.trades import levels, trades
+from timegpt_assets.reports.pictures.waterfall import steps, waterfall
+from timegpt_assets_tests.core.house_rules import RULES
 from timegpt_assets_tests.reports.pictures import frames
 
 SYMBOLS = ["AAPL", "AMD", "AMZN", "GOOGL", "META", "MSFT", "NFLX", "NVDA", "TSLA"]
 DAYS = frames.sessions(12)
+TRAILING = replace(RULES, s_trail=0.5)
 HOSTILE = "<script>alert('x')</script>&\"]("
 
 DRAWN: dict[str, Callable[[], Picture]] = {
@@ -45,6 +51,9 @@ DRAWN: dict[str, Callable[[], Picture]] = {
     "drift": lambda: drift(frames.drift()),
     "widths": lambda: widths(frames.widths()),
     "pnl": lambda: pnl(frames.portfolio(SYMBOLS, DAYS), days=DAYS),
+    "drawdown": lambda: drawdown(frames.portfolio(SYMBOLS, DAYS), days=DAYS),
+    "waterfall": lambda: waterfall(frames.portfolio(SYMBOLS, DAYS)),
+    "trades": lambda: trades(frames.portfolio(["MSFT"], DAYS), _bars(), rules=TRAILING, day=frames.DAY, symbol="MSFT"),
     "quality": lambda: quality(frames.quality(SYMBOLS, DAYS)),
     "quality of a large universe": lambda: quality(
         frames.quality([f"S{n:02d}" for n in range(64)], frames.sessions(44))
@@ -62,6 +71,9 @@ EMPTY: dict[str, Callable[[], Picture]] = {
     "drift": lambda: drift(COVERAGE_DRIFT.empty()),
     "widths": lambda: widths(INTERVAL_WIDTHS.empty()),
     "pnl": lambda: pnl(PORTFOLIO.empty(), days=[]),
+    "drawdown": lambda: drawdown(PORTFOLIO.empty(), days=[]),
+    "waterfall": lambda: waterfall(PORTFOLIO.empty()),
+    "trades": lambda: trades(PORTFOLIO.empty(), BARS.empty(), rules=TRAILING, day=frames.DAY, symbol="MSFT"),
     "quality": lambda: quality(QUALITY.empty()),
     "day": lambda: day_bars(BARS.empty(), day=frames.DAY, symbol="MSFT"),
     "gates": lambda: strip(GATES.empty()),
@@ -401,3 +413,66 @@ def test_the_heat_map_of_a_window_has_a_cell_for_every_day_and_symbol() -> None:
     spec = render.spec(quality(frames.quality(symbols, days)))
     cells = {(row["day"], row["symbol"]) for row in _data(spec["layer"][0], spec)}
     assert cells == {(str(day), symbol) for day in days for symbol in symbols}
+
+
+def test_depth_is_below_the_best_so_far_the_start_among_it_and_counts_its_sessions() -> None:
+    earned = dict(zip(DAYS, (-50.0, 80.0, 0.0, -100.0, 20.0, 90.0), strict=False))
+    times = dict.fromkeys(("snapshot_ts", "target_ts", "entry_ts"), frames.opened(frames.DAY))
+    base = times | frames.SOURCE | {"symbol": "AAPL", "admitted": True}
+    rows = [base | {"day": day, "gross_pnl": net} for day, net in earned.items()]
+    refused = base | {"day": DAYS[2], "symbol": "MSFT", "admitted": False, "gross_pnl": -999.0}
+    found = depths(frames.framed(PORTFOLIO, [*rows, refused]), days=DAYS[:7])
+    assert found["depth"].to_list() == [-50.0, 0.0, 0.0, -100.0, -80.0, 0.0, 0.0]
+    assert found["below"].to_list() == [1, 0, 0, 1, 2, 0, 0]
+    spec = render.spec(drawdown(frames.framed(PORTFOLIO, rows), days=DAYS[:7]))
+    assert spec["title"]["text"] == f"$100 below the best at worst, on {DAYS[3]}"
+    assert spec["title"]["subtitle"].startswith("longest: 2 of 7 sessions; after costs")
+    (marked,) = _data(spec["layer"][1], spec)
+    assert (marked["depth"], marked["words"]) == (-100.0, "-$100")
+
+
+def test_a_book_that_never_fell_has_no_deepest_point() -> None:
+    spec = render.spec(drawdown(PORTFOLIO.empty(), days=DAYS[:3]))
+    assert spec["title"]["text"] == "Never below its start or its best"
+    assert _data(spec["layer"][1], spec) == []
+
+
+def test_the_steps_of_the_waterfall_lead_from_gross_to_net_of_what_was_admitted() -> None:
+    rows = frames.portfolio(SYMBOLS, DAYS)
+    admitted, found = rows.filter("admitted"), steps(rows)
+    assert found["step"].to_list() == ["gross", "fees", "spread", "slippage", "impact", "borrow", "net"]
+    assert found["end"][0] == pytest.approx(admitted["gross_pnl"].sum())
+    assert found["start"][1:6].to_list() == found["end"][:5].to_list()
+    assert found["end"][5] == pytest.approx(found["end"][6]) == pytest.approx(admitted["net_pnl"].sum())
+    assert found["start"][2] - found["end"][2] == pytest.approx(20.0 * admitted.height)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_the_levels_drawn_are_those_of_the_event_loop_and_the_trail_follows_bars_that_are_over(side: int) -> None:
+    entry, bars = frames.opened(frames.DAY), frames.bars(["MSFT"]).head(5)
+    moves = (0.0, side * 0.4, side * 0.2, side * 0.9, 0.0)
+    path = bars.with_columns(pl.Series("low", moves) + 100, pl.Series("high", moves) + 100)
+    path = path.with_columns(is_filled=pl.int_range(5) == 3)  # a copy of an earlier print moves no stop
+    times = {"entry_ts": entry, "exit_ts": entry + timedelta(minutes=5), "snapshot_ts": entry, "target_ts": entry}
+    row = {"day": frames.DAY, "symbol": "MSFT", "side": side, "quantity": 1.0, "entry_price": 100.0, "sigma": 0.004}
+    rules = replace(RULES, s_stop=1.0, s_take=2.0, s_trail=1.0)
+    found = levels(frames.framed(PORTFOLIO, [row | times]), path, rules=rules)
+    assert set(found.filter(level="stop")["price"]) == {100 * math.exp(-side * 0.004)}
+    assert set(found.filter(level="take")["price"]) == {100 * math.exp(side * 0.008)}
+    trail = found.filter(level="trail")
+    assert trail["ts"].to_list() == [entry + timedelta(minutes=i) for i in (2, 3, 4)]
+    assert set(trail["price"]) == {(100 + side * 0.4) * math.exp(-side * 0.004)}
+    fixed = levels(frames.framed(PORTFOLIO, [row | times]), path, rules=replace(rules, s_trail=None))
+    assert set(fixed["level"]) == {"stop", "take"}
+
+
+def test_trades_of_a_day_are_told_with_the_reasons_of_exits_and_of_signals_not_entered() -> None:
+    filled = frames.portfolio(["MSFT"], [frames.DAY])
+    missed = filled.with_columns(quantity=pl.lit(0.0), entry_reason=pl.lit("cooldown"))
+    drawn = trades(pl.concat([filled, missed]), _bars(), rules=TRAILING, day=frames.DAY, symbol="MSFT")
+    svg = render.svg(drawn)
+    assert f"MSFT on {frames.DAY}: 1 of 2 signals traded" in svg
+    assert "not entered: 1 cooldown" in svg
+    assert f">forecast_ts {dollars(filled['net_pnl'].item())}<" in svg
+    alone = render.spec(trades(missed, _bars(), rules=TRAILING, day=frames.DAY, symbol="MSFT"))
+    assert _marks(alone) == ["line"]
