@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROFILE := $(or $(TIMEGPT_ASSETS_PROFILE),demo)
 RUN := VIRTUAL_ENV="$(CURDIR)/$(VENV)" PATH="$(CURDIR)/$(BIN):$$PATH"
-# A process that may keep no bytecode compiles all of Dagster when it starts, six seconds; the tests start hundreds.
+# A process that may keep no bytecode compiles all of Dagster when it starts, six seconds; many tests start some.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup check test soak demo ui bench docs lock
