@@ -117,27 +117,28 @@ def running_means(values: Floats, start: Ints, end: Ints) -> Floats:
 
 
 @njit(cache=True)
-def _paid(out: Floats, asked: Asked, i: int, side: int, impact: float, entry: float, left: float, left_ts: int,
-          rates: Rates, limits: Limits) -> None:  # fmt: skip
-    """Fill ``out`` with quantity, P&L and costs of one trade: event_loop._filled and Costs.paid."""
-    symbol = asked.symbol[i]
-    size = min(asked.ratio[i], limits.cap_per_trade)
-    quantity = side * size * limits.capital / entry
-    shares, both = rates.multiplier * abs(quantity), entry + left
-    hour_in = (asked.entry_ts[i] + asked.offset[i]) // (60 * MINUTE) % 24
-    hour_out = (left_ts - MINUTE + asked.offset[i]) // (60 * MINUTE) % 24
-    slip_in = rates.slippage_ticks[symbol, hour_in] * rates.tick_size
-    slip_in += rates.slippage_bps[symbol, hour_in] * BASIS_POINT * entry
-    slip_out = rates.slippage_ticks[symbol, hour_out] * rates.tick_size
-    slip_out += rates.slippage_bps[symbol, hour_out] * BASIS_POINT * left
+def _hour(ts: int, offset: int) -> int:
+    return (ts + offset) // (60 * MINUTE) % 24
+
+
+@njit(cache=True)
+def _paid(out: Floats, quantity: float, entry: float, left: float, multiplier: float, impact: float, fees: float,
+          half_spread: float, tick: float, ticks_in: float, bps_in: float, ticks_out: float, bps_out: float,
+          borrow: float) -> None:  # fmt: skip
+    """Fill ``out`` with quantity, P&L and costs of one trade: event_loop._filled and Costs.paid.
+
+    Plain numbers, as tuples of arrays cost more to hand over than all of this to compute.
+    """
+    shares, both = multiplier * abs(quantity), entry + left
+    slip_in = ticks_in * tick + bps_in * BASIS_POINT * entry
+    slip_out = ticks_out * tick + bps_out * BASIS_POINT * left
     out[QUANTITY] = quantity
     out[GROSS] = quantity * (left - entry)
-    out[FEES] = shares * BASIS_POINT * rates.fees[symbol] * both
-    out[SPREAD] = shares * 2 * rates.half_spread_ticks[symbol] * rates.tick_size
+    out[FEES] = shares * BASIS_POINT * fees * both
+    out[SPREAD] = shares * 2 * half_spread * tick
     out[SLIPPAGE] = shares * (slip_in + slip_out)
     out[IMPACT] = shares * impact * both
-    borrow = rates.multiplier * BASIS_POINT * rates.borrow[symbol] / BORROW_DAYS
-    out[BORROW] = abs(quantity) * entry * borrow if quantity < 0 else 0.0
+    out[BORROW] = abs(quantity) * entry * (multiplier * BASIS_POINT * borrow / BORROW_DAYS) if quantity < 0 else 0.0
     out[COST] = out[FEES] + out[SPREAD] + out[SLIPPAGE] + out[IMPACT] + out[BORROW]
     out[NET] = out[GROSS] - out[COST]
 
@@ -253,7 +254,14 @@ def follow(tape: Tape, asked: Asked, sides: Ints, barred: Flags, impact: Floats,
         down, up = _log_return(side, low, entry), _log_return(side, high, entry)
         ledger.levels[i, 0], ledger.levels[i, 1] = entry, price
         ledger.levels[i, 2], ledger.levels[i, 3] = min(down, up), max(down, up)
-        _paid(ledger.money[i], asked, i, side, impact[i], entry, price, ts, rates, limits)
+        at, then = asked.symbol[i], _hour(asked.entry_ts[i], asked.offset[i])
+        until = _hour(ts - MINUTE, asked.offset[i])
+        quantity = side * min(asked.ratio[i], limits.cap_per_trade) * limits.capital / entry
+        _paid(
+            ledger.money[i], quantity, entry, price, rates.multiplier, impact[i], rates.fees[at],
+            rates.half_spread_ticks[at], rates.tick_size, rates.slippage_ticks[at, then], rates.slippage_bps[at, then],
+            rates.slippage_ticks[at, until], rates.slippage_bps[at, until], rates.borrow[at],
+        )  # fmt: skip
     return True
 
 
@@ -371,6 +379,13 @@ def scan(tape: Tape, asked: Asked, rows: Ints, sides: Ints, wanted: Ints, met: P
             reach = -side * limits.s_stop if at_stop else side * limits.s_take
             price = tape.open[bar] if hit & 1 else entry * math.exp(reach * asked.sigma[i])
         left_ts, taken = tape.ts[bar] + MINUTE, taken + 1
-        _paid(money, asked, i, side, impact[i], entry, price, left_ts, rates, limits)
+        at, then = asked.symbol[i], _hour(asked.entry_ts[i], asked.offset[i])
+        until = _hour(left_ts - MINUTE, asked.offset[i])
+        quantity = side * min(asked.ratio[i], limits.cap_per_trade) * limits.capital / entry
+        _paid(
+            money, quantity, entry, price, rates.multiplier, impact[i], rates.fees[at],
+            rates.half_spread_ticks[at], rates.tick_size, rates.slippage_ticks[at, then], rates.slippage_bps[at, then],
+            rates.slippage_ticks[at, until], rates.slippage_bps[at, until], rates.borrow[at],
+        )  # fmt: skip
         _add(asked.place[i], money, counts, sums)
     return True

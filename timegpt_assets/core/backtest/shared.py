@@ -73,7 +73,7 @@ def swept(
     everyone = [Combination(*own, counts[i], sums[i]) for i, own in enumerate(found)]
     for alike in _grouped(everyone, lambda own: _due_by(own.spec.rules)):
         asked = compiled.asked(laid, alike[0].spec.rules)
-        failed = [own for own in alike if own.alone and not _follow(laid, asked, own)]
+        failed = [own for own in alike if own.alone and not follow(laid, asked, own)]
         shared = [own for own in alike if not own.alone]
         for part in _grouped(shared, lambda own: own.spec.rules.exit_at_forecast_ts):
             for table in _tables(part):
@@ -106,17 +106,17 @@ def _judged(
         which = beside.index(same)
         key = (which, *_entry_rules(spec.rules), spec.rules.cap_per_trade if spec.costs.impact else None)
         if key not in made:
-            made[key] = _entries(signals.judged_by(spec, laid.known, symbol_gates, **known))
+            made[key] = entries(signals.judged_by(spec, laid.known, symbol_gates, **known))
         yield spec, made[key], rates[which]
 
 
-def _entries(judged: pl.DataFrame) -> Entries:
+def entries(judged: pl.DataFrame) -> Entries:
     sides = pl.when(pl.col("reason") == "").then("side").otherwise(0)
     frame = judged.select(side=sides, impact=pl.col("impact").fill_null(0.0))
     return Entries(frame["side"].to_numpy(), frame["impact"].to_numpy())
 
 
-def _follow(laid: Market, asked: kernel.Asked, own: Combination) -> bool:
+def follow(laid: Market, asked: kernel.Asked, own: Combination) -> bool:
     """Add up what the compiled loop makes of one combination; False: bars ran out."""
     ledger = kernel.empty_ledger(asked.place.size)
     barred = np.zeros(asked.place.size, np.bool_)
@@ -145,7 +145,8 @@ def _tables(part: Sequence[Combination]) -> Iterator[list[Combination]]:
 def _scan(laid: Market, asked: kernel.Asked, table: Sequence[Combination]) -> list[Combination]:
     """Add up the combinations of one table of passages; return those whose bars ran out."""
     stops, takes = (sorted({float(getattr(own.spec.rules, name)) for own in table}) for name in ("s_stop", "s_take"))
-    codes = {id(own.entries): _codes(own.entries.sides) for own in table}
+    distinct = {id(own.entries): own.entries for own in table}
+    codes = {which: _codes(entered.sides) for which, entered in distinct.items()}
     flags = np.zeros(2 * asked.place.size, np.bool_)
     for own_codes in codes.values():
         flags[own_codes] = True
