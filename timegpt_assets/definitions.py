@@ -17,7 +17,7 @@ from dotenv import dotenv_values
 from timegpt_assets import checks, resources
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
-from timegpt_assets.assets import backtest, bars, calibration, evaluation, features, forecasts, gates, reports
+from timegpt_assets.assets import backtest, bars, calibration, evaluation, features, forecasts, gates, reports, research
 from timegpt_assets.automation import day as automation
 from timegpt_assets.automation import source
 from timegpt_assets.config import files
@@ -66,6 +66,8 @@ ASSETS = (
     gates.trading_gate,
     gates.promotion,
     reports.report,
+    research.grid_days,
+    research.trading_grid,
 )
 
 

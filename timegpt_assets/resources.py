@@ -19,6 +19,7 @@ from timegpt_assets.adapters.local_forecasters import LocalForecasters
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.object_store import ObjectStore
+from timegpt_assets.adapters.storage.trial_store import TrialStore
 from timegpt_assets.config.addresses import PROVIDER_URL
 from timegpt_assets.config.settings import resolved
 from timegpt_assets.io_managers import AnswersIOManager, TableIOManager
@@ -186,6 +187,17 @@ class LineageBook(dg.ConfigurableResource[LineageStore]):
         return LineageStore(self.runtime.object_store(self.place))
 
 
+class Trials(dg.ConfigurableResource[TrialStore]):
+    """Which combinations of rule values were ever tried, on whose forecasts and which sessions."""
+
+    place: str
+    runtime: dg.ResourceDependency[Runtime]
+
+    def create_resource(self, context: dg.InitResourceContext) -> TrialStore:
+        """Return the records kept beside the tables."""
+        return TrialStore(self.runtime.object_store(self.place))
+
+
 class Tables(dg.ConfigurableIOManagerFactory[TableIOManager]):
     """Where every table is kept: a parquet file per asset and day or month."""
 
@@ -251,6 +263,7 @@ def resources(runtime: Runtime, tables: TableIOManager) -> dict[str, Any]:
         "clock": WallClock(runtime=runtime),
         "artifacts": Artifacts(place=data.artifacts_root, runtime=runtime),
         "lineage_book": LineageBook(place=data.storage_root, runtime=runtime),
+        "trials": Trials(place=data.storage_root, runtime=runtime),
         "io_manager": Tables(place=data.storage_root, manager=tables),
     }
     return found | _cloud_storage(runtime)

@@ -20,6 +20,7 @@ from timegpt_assets.config.schema import SECTIONS, marked
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.engine.lineages import lineage_records
+from timegpt_assets.engine.stages import STAGES
 from timegpt_assets.runtime import Runtime
 from timegpt_assets_tests import roads
 from timegpt_assets_tests.markets import DAYS
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  
 READ_OF_FILES = {
     "features": {"events.dates", "events.times", "events.calendar_names"},
     "trades": {"events.dates", "events.times", "events.calendar_names"},
+    "grid_days": {"events.dates", "events.times", "events.calendar_names"},
     "stress_phases": {"events.dates", "events.calendar_names"},
     "snapshots": {"events.dates", "events.calendar_names"},
     "answers": {"events.dates", "events.calendar_names", "forecast.backend"},
@@ -69,7 +71,7 @@ def reads(seen: Reads, tmp_path_factory: pytest.TempPathFactory) -> dict[str, se
         patched.setattr(roads, "load_runtime", lambda *a, **k: _recorded(load(*a, **k), seen))
         with roads.road(tmp_path_factory.mktemp("reads"), base=roads.TINY, pictures=False) as road:
             road.run(DAYS[:2])
-            road.run(DAYS[:1], assets=["promotion"])
+            road.run(DAYS[:1], assets=["promotion", *STAGES["research"]])
     paid = load(tmp_path_factory.mktemp("paid"), *PAID, profile="dev", base=roads.TINY)
     with seen.on_behalf_of("answers"):
         view = _recorded(paid, seen)
@@ -156,6 +158,7 @@ OTHER = {
     "vol_ewm_60m": "vol_ewm_30m",
     "baseline": "nixtla",
     "liquidity_profile": "dense",
+    "enhancement": "budget_sprint",
 }
 
 
@@ -163,6 +166,8 @@ def touches(key: str, read: str, settings: Settings) -> bool:
     """Return whether a change of ``key`` is one of what was read under the name ``read``."""
     if read == "forecast.snapshot_presets":  # the chosen preset alone shapes anything
         read = f"{read}.{settings.forecast.snapshot_preset}"
+    if read == "trading_grid.grids":  # the chosen grid alone is swept
+        read = f"{read}.{settings.trading_grid.grid}"
     return key == read or key.startswith(f"{read}.")
 
 
@@ -183,12 +188,12 @@ def test_every_setting_renames_exactly_the_rows_that_read_it(settings: Settings,
 def test_the_settings_that_changed_rows_under_one_id_no_longer_do(settings: Settings) -> None:
     before = ids(settings)
     for key, first in (
-        ("trading.sigma_column", "trades"),
-        ("forecast.sigma_column", "features"),
-        ("trading.filters.enabled", "features"),
+        ("trading.sigma_column", {"trades", "grid_days"}),
+        ("forecast.sigma_column", {"features"}),
+        ("trading.filters.enabled", {"features"}),
     ):
         after = ids(changed(settings, key))
-        assert {asset for asset in before if before[asset] != after[asset]} == below({first})
+        assert {asset for asset in before if before[asset] != after[asset]} == below(first)
 
 
 def test_a_model_renames_no_feature_and_a_feature_no_bar(settings: Settings) -> None:

@@ -26,6 +26,7 @@ from timegpt_assets.cli import calls as cli_calls
 from timegpt_assets.cli import console as view
 from timegpt_assets.cli import importing as cli_import
 from timegpt_assets.cli import migrating as cli_migrating
+from timegpt_assets.cli import sweeping as cli_sweeping
 from timegpt_assets.cli import ui as services
 from timegpt_assets.cli.context import BATCH_SIZE, EVENT_BATCH, HomeError, dagster_home, opened
 from timegpt_assets.cli.options import (
@@ -47,6 +48,7 @@ from timegpt_assets.cli.same_origin import LOOPBACK
 from timegpt_assets.cli.terminal import Terminal, listen
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.core import calendar
+from timegpt_assets.core.research.trading_grid import GridError
 from timegpt_assets.definitions import PROJECT, inherited_settings, load_runtime, said_before
 from timegpt_assets.engine import daily, pending
 from timegpt_assets.engine.engine import RunFailed, asset_nodes
@@ -83,6 +85,7 @@ EXPECTED = (
     MarketDataError,
     DailyFileError,
     CallError,
+    GridError,
     calendar.NotASession,
     calendar.OutsideCalendar,
     calendar.StillOpen,
@@ -314,6 +317,7 @@ def ui(port: int = 3000, host: Host = "127.0.0.1", settings: Set = None, profile
 
 verb("import-bars")(cli_import.import_bars)
 verb()(cli_migrating.migrate)
+verb()(cli_sweeping.sweep)
 verb()(cli_calls.plan)
 verb()(cli_calls.budget)
 verb()(cli_calls.cache)

@@ -5,7 +5,7 @@ allowed, remedy); faults.py adds file and value. What is only worth a warning st
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -14,8 +14,10 @@ from zoneinfo import ZoneInfo
 from timegpt_assets.config.addresses import PROVIDER_HOST, unfit
 from timegpt_assets.config.forecasting import Forecast
 from timegpt_assets.config.market import Data, Events, Features, Universe
+from timegpt_assets.config.research import TradingGrid
 from timegpt_assets.config.seats import unseated
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
+from timegpt_assets.core.backtest.rules import OWN_SIGMA
 from timegpt_assets.core.events import EARNINGS, EventCalendar
 from timegpt_assets.core.features.feature_spec import FeatureSpec
 from timegpt_assets.core.features.volatility import IN_SCALE_OF_Y
@@ -236,10 +238,39 @@ def volatilities(features: Features, forecast: Forecast, trading: Trading) -> Re
     for key, name in asked.items():
         if name not in IN_SCALE_OF_Y:
             yield Refusal(key, f"one of {', '.join(IN_SCALE_OF_Y)}", "Name one of these.")
-    stored = IN_SCALE_OF_Y if "volatility" in features.groups else sorted(set(asked.values()))
+    stored = _stored_volatilities(features, forecast)
     if trading.sigma not in stored:
-        remedy = "Name one of these, or add volatility to features.groups."
-        yield Refusal("trading.sigma_column", f"one of {', '.join(stored)}", remedy)
+        yield _unstored("trading.sigma_column", stored)
+
+
+def _stored_volatilities(features: Features, forecast: Forecast) -> Collection[str]:
+    if "volatility" in features.groups:
+        return IN_SCALE_OF_Y
+    return sorted({forecast.sigma_column, forecast.target.volatility_column})
+
+
+def _unstored(key: str, stored: Collection[str]) -> Refusal:
+    remedy = "Name one of these, or add volatility to features.groups."
+    return Refusal(key, f"one of {', '.join(stored)}", remedy)
+
+
+def grids(trading_grid: TradingGrid, trading: Trading, features: Features, forecast: Forecast) -> Refusals:
+    """Refuse a grid that nobody wrote, one without a rule, and values no bar or feature could be traded by."""
+    if trading_grid.grid not in trading_grid.grids:
+        remedy = "Choose one of these, or add the grid under trading_grid.grids."
+        yield Refusal("trading_grid.grid", " | ".join(trading_grid.grids) or "no grid is there", remedy)
+    stored = _stored_volatilities(features, forecast)
+    for name, grid in trading_grid.grids.items():
+        key = f"trading_grid.grids.{name}"
+        if not grid.dimensions:
+            yield Refusal(key, "a rule with its values", "Write one, e.g. k_sigma: [0.5, 1.0], or take the grid out.")
+        if not all(OPEN < at <= CLOSE for at in grid.time_stop_et):
+            yield Refusal(f"{key}.time_stop_et", "times after 09:30, at most 16:00", 'Write them like ["15:55"].')
+        named = {column for column in grid.sigma_column if column}
+        # a rule set trades in its own volatility where nobody names one
+        own = set() if trading.sigma_column or named else {OWN_SIGMA[rules] for rules in grid.rule_set}
+        if (named | own) - set(stored):
+            yield _unstored(f"{key}.{'sigma_column' if named else 'rule_set'}", stored)
 
 
 def costs(backtest: Backtest, gates: Gates) -> Refusals:
@@ -294,6 +325,7 @@ REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (event_names, ("events", "forecast", "trading")),
     (liquidity, ("features",)),
     (volatilities, ("features", "forecast", "trading")),
+    (grids, ("trading_grid", "trading", "features", "forecast")),
     (costs, ("backtest", "gates")),
     (rules, ("trading",)),
     (rates, ("trading",)),

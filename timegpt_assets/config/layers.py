@@ -26,6 +26,8 @@ MOVED: Mapping[Path, Path] = {
     ("forecast", "snapshots_et"): ("forecast", "snapshot_presets", "snapshots_et", "times"),
     ("backtest", "forecast_gates"): ("gates", "forecast_gates"),
     ("backtest", "trading_gates"): ("gates", "trading_gates"),
+    ("trading_grid", "enhancement"): ("trading_grid", "grids", "enhancement"),
+    ("trading_grid", "budget_sprint"): ("trading_grid", "grids", "budget_sprint"),
 }
 """Where the seeds write a key -> where it stands."""
 PRESETS = ("forecast", "snapshot_presets")

@@ -15,6 +15,7 @@ from timegpt_assets.config.automation import Automation
 from timegpt_assets.config.base import Mark, Section
 from timegpt_assets.config.forecasting import Calibration, Forecast
 from timegpt_assets.config.market import Data, DqPolicy, Events, Features, Importing, Universe
+from timegpt_assets.config.research import TradingGrid
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 
 Path = tuple[str, ...]
@@ -30,6 +31,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "calibration": Calibration,
     "trading": Trading,
     "backtest": Backtest,
+    "trading_grid": TradingGrid,
     "gates": Gates,
     "automation": Automation,
 }

@@ -13,6 +13,8 @@ from timegpt_assets.core.backtest.signals import TradingSpec
 from timegpt_assets.core.evaluation.comparison import Terms
 from timegpt_assets.core.evaluation.trading import Account
 from timegpt_assets.core.gates.verdicts import Eligibility, ForecastGate, Promotion, TradingGate
+from timegpt_assets.core.research.scoreboard import Scoring
+from timegpt_assets.core.research.trading_grid import Grid
 from timegpt_assets.core.tables.columns import WILDCARD
 
 
@@ -120,6 +122,29 @@ def account(settings: Settings) -> Account:
         capital=settings.trading.capital,
         symbols=settings.universe.tickers,
         annualization_days=settings.backtest.annualization_days,
+    )
+
+
+def trading_grid(settings: Settings) -> Grid:
+    """Return the chosen grid around the rules as they stand."""
+    asked = settings.trading_grid
+    return Grid(
+        name=asked.grid,
+        dimensions=asked.grids[asked.grid].dimensions,
+        base=trading_spec(settings),
+        stored={"history_days": settings.forecast.history_days, "horizon_min": settings.forecast.horizon_min},
+        filters=filters(settings),
+        own_sigma=settings.trading.sigma_column is None,
+        max_combinations=asked.max_combinations,
+    )
+
+
+def scoring(settings: Settings) -> Scoring:
+    """Return what a sweep's figures are measured against."""
+    return Scoring(
+        account=account(settings),
+        multipliers=settings.backtest.cost_multipliers,
+        plateau_share=settings.trading_grid.plateau_share,
     )
 
 

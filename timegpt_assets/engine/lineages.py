@@ -57,8 +57,9 @@ def lineage_records(
 
 
 def _chosen(keys: Sequence[str], settings: Settings) -> list[str]:
-    """Return the keys with the chosen preset in its place: the others shape nothing."""
-    return [key.format(preset=settings.forecast.snapshot_preset) for key in keys]
+    """Return the keys with the chosen preset and grid in their places: the others shape nothing."""
+    chosen = {"preset": settings.forecast.snapshot_preset, "grid": settings.trading_grid.grid}
+    return [key.format(**chosen) for key in keys]
 
 
 def _model_version(settings: Settings) -> str:

@@ -88,6 +88,20 @@ def outdated(engine: Engine, wanted: Rectangle) -> dict[str, dict[AssetKey, froz
     return found
 
 
+def older(engine: Engine, keys: Sequence[AssetKey], days: Sequence[date]) -> dict[AssetKey, frozenset[PartitionRef]]:
+    """Return the partitions of these assets that are older than what they read is, or that other code made.
+
+    What they read counts as it is stored, be it stale itself: making them again is then of some use.
+    """
+    inventory = engine.inventory(days)
+    known = inventory.asset_nodes
+    above = frozenset[AssetKey]().union(*(known[key].deps for key in keys)) - {*keys}
+    nodes = {key: known[key] for key in keys} | {key: replace(known[key], deps=frozenset()) for key in above}
+    ages = {key: _ages(engine.instance, key) for key in nodes}
+    roots = {key: {partition for partition, why in inventory.of(key).items() if why} for key in keys}
+    return stale(ages, nodes, input_windows(engine.repository), roots=roots)
+
+
 def _asked(wanted: Rectangle, known: Mapping[AssetKey, AssetNode]) -> dict[AssetKey, set[PartitionRef]]:
     return {key: known[key].partitions(wanted.days, wanted.symbols) for key in wanted.assets}
 

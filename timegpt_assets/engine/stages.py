@@ -38,9 +38,12 @@ STAGES = {
     "gates": ("symbol_gates", "forecast_gate", "trading_gate"),
     "promotion": ("promotion",),
     "reports": ("report",),
+    "research": ("grid_days", "trading_grid"),
 }
 """Stage word -> asset names; ``promotion`` is apart because only ``evaluate`` and ``promote`` make it."""
-EVERYDAY = tuple(name for stage, names in STAGES.items() if stage != "promotion" for name in names)
+ON_DEMAND = ("promotion", "research")
+"""Stages that no day makes: ``evaluate`` and ``promote`` make the first, ``sweep`` the second."""
+EVERYDAY = tuple(name for stage, names in STAGES.items() if stage not in ON_DEMAND for name in names)
 
 
 class Refused(ValueError):

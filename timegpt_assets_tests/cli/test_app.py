@@ -5,6 +5,7 @@ build on each other, through typer's runner.
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -336,3 +337,51 @@ def test_a_daily_file_that_is_not_there_is_one_message_with_the_setting(run, els
     assert "/nowhere/macro.csv is no file. Set events.calendar_path to the file, or to null" in " ".join(
         result.stderr.split()
     )
+
+
+def test_a_sweep_ranks_writes_and_draws_every_combination_and_sweeps_it_once(run, house):
+    result = run(house, "sweep", "--json", "--across", "k_sigma,s_stop")
+    assert result.exit_code == 0, result.output
+    found = figures(result)
+    assert (found["grid"], found["combinations"], found["days"]) == ("enhancement", 9, 2)
+    assert f"on 2 sessions with stored forecasts, {DAY} to {NEXT}: about " in result.stderr
+    assert f"Engine: {found['engine']}, " in result.stderr
+    ranking = pl.read_csv(found["ranking"])
+    assert set(ranking["cost_multiplier"]) == {1.0, 1.5, 2.0}
+    names = {path.parent.name for path in Path(found["ranking"]).parent.glob("*/bt_summary.csv")}
+    assert names == set(ranking["combination"])
+    assert all(Path(picture).read_bytes().startswith(b"\x89PNG") for picture in found["pictures"].values())
+    assert set(found["tried"].values()) == {9}
+    again = figures(run(house, "sweep", "--json"))
+    assert (again["partitions_made"], again["partitions_there"]) == (0, 3)
+    assert again["tried"] == found["tried"], "the same again is no other try"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--set", "trading_grid.max_combinations=8"],
+            "enhancement has 9 combinations, more than .* = 8: about .* Take",
+        ),
+        (
+            ["--set", "trading.k_sigma=0.3"],
+            "trading.k_sigma is said by --set, which stands over any grid.* Leave --set",
+        ),
+        (
+            ["--across", "k_sigma,nope"],
+            "--across names two rules of the grid enhancement. Choose from: rule_set, k_sigma",
+        ),
+        (["--grid", "nope"], "trading_grid.grid = 'nope' is refused: allowed is enhancement"),
+        (
+            ["--start", "2025-01-06", "--end", "2025-01-07"],
+            f"no forecasts are stored for .* of {DAY} to {NEXT} were made",
+        ),
+        (
+            ["--set", "trading_grid.enhancement.horizon_min=[30]"],
+            "of horizon_min 30; stored under these settings is 15",
+        ),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_refused_with_the_remedy(run, house, words, message):
+    assert re.search(message, said(run(house, "sweep", *words)))

@@ -1,0 +1,65 @@
+"""Which combinations of rule values were ever tried: what a verdict on the best of them must know.
+
+Belongs here: one JSON file per span of sessions under the storage root, forecaster -> names. Names are added and never
+taken out, and the same ones again are no others: making a sweep once more tries nothing new.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from timegpt_assets.adapters.storage.object_store import Current, ObjectStore
+from timegpt_assets.adapters.storage.parquet_files import StoreError
+
+FOLDER = "trials/"
+_SCHEMA = {"first_day": pl.Date, "last_day": pl.Date, "forecaster": pl.String, "combination": pl.String}
+
+
+@dataclass(frozen=True, slots=True)
+class TrialStore:
+    """The trials of one storage root."""
+
+    objects: ObjectStore
+
+    def record(self, first: date, last: date, tried: Mapping[str, Collection[str]]) -> None:
+        """Add forecaster -> combinations tried on the sessions from ``first`` to ``last``.
+
+        Raises StoreError for a record that cannot be read: what was tried must not be forgotten over it.
+        """
+        name = f"{FOLDER}{first}_{last}.json"
+
+        def change(current: Current) -> bytes:
+            file = current()
+            known = {} if file is None else self._known(name, file.read())
+            both = {who: {*known.get(who, ()), *tried.get(who, ())} for who in {*known, *tried}}
+            return json.dumps({who: sorted(names) for who, names in sorted(both.items())}, indent=0).encode()
+
+        self.objects.update(name, change)
+
+    def tried(self) -> pl.DataFrame:
+        """Return [first_day, last_day, forecaster, combination], each once; a combination may stand in several spans.
+
+        How many were ever tried on some sessions is the number of distinct combinations of the spans that meet them.
+        """
+        rows = []
+        for name, _ in self.objects.names(FOLDER):
+            found = self.objects.read(name)
+            first, _, last = name.removeprefix(FOLDER).removesuffix(".json").partition("_")
+            for who, names in self._known(name, found.data if found else b"{}").items():
+                rows += [(date.fromisoformat(first), date.fromisoformat(last), who, one) for one in names]
+        return pl.DataFrame(rows, _SCHEMA, orient="row").sort(pl.all())
+
+    def _known(self, name: str, data: bytes) -> Mapping[str, Collection[str]]:
+        try:
+            found = json.loads(data)
+            if not all(isinstance(one, str) for who in found.values() for one in who):
+                raise TypeError(name)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise StoreError(
+                f"{self.objects.shown(name)} is no record of what was tried, or was edited. Restore it from a backup; "
+                "without one, move it away: what it held counts no more."
+            ) from error
+        return dict(found)

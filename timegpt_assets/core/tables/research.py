@@ -1,0 +1,62 @@
+"""Tables of the research: what combinations of rule values earned on a day, and what their days come to."""
+
+import polars as pl
+
+from timegpt_assets.core.schema import Column, Table
+from timegpt_assets.core.tables.columns import DAY, MONTH, ORIGIN, ORIGIN_KEY
+
+_COMBINATION = {
+    "combination": Column(pl.String, "digest of all that decides its trades but bars and forecasts"),
+    "rules": Column(pl.String, "the values the grid chose, JSON by name of the rule"),
+}
+_MONEY = {
+    "gross_pnl": Column(pl.Float64, "USD before costs"),
+    "cost": Column(pl.Float64, "USD"),
+    "net_pnl": Column(pl.Float64, "USD after costs"),
+}
+
+GRID_DAYS = Table(
+    name="grid_days",
+    columns=DAY
+    | _COMBINATION
+    | ORIGIN
+    | {
+        "trades": Column(pl.Int64, "entries that were filled; limits of the portfolio are not asked"),
+        "hits": Column(pl.Int64, "trades that earned more than their costs"),
+    }
+    | _MONEY,
+    key=("day", "combination", "forecaster"),
+)
+"""A row for each day a forecaster was asked, of zeros where nothing was traded."""
+
+SCORES = (
+    _COMBINATION
+    | {"seed": Column(pl.Int64, "what anything random about the combination is drawn with: MD5 of its name")}
+    | ORIGIN
+    | {
+        "cost_multiplier": Column(pl.Float64, "what each cost was multiplied with"),
+        "rank": Column(pl.Int64, "by sharpe_daily, then name: 1 is best; of its origin and cost_multiplier"),
+        "plateau": Column(pl.Boolean, "sharpe_daily at least trading_grid.plateau_share of the best, that above 0"),
+        "duplicate_payload": Column(pl.String, "first combination whose every day is the same; null: none", True),
+        "first_day": Column(pl.Date, "first session counted"),
+        "last_day": Column(pl.Date, "last session counted"),
+        "observation_days": Column(pl.Int64, "sessions counted, those without a trade too"),
+        "trades": Column(pl.Int64, "entries that were filled"),
+        "hit_rate": Column(pl.Float64, "share of trades above their costs; null: none, or other costs", True),
+    }
+    | _MONEY
+    | {
+        "sharpe_daily": Column(pl.Float64, "daily Sharpe ratio, annualised; null without variance", True),
+        "sharpe_daily_low": Column(pl.Float64, "lower end of its 95 % interval, as if nothing else were tried", True),
+        "sharpe_daily_high": Column(pl.Float64, "upper end of its 95 % interval, as if nothing else were tried", True),
+        "sharpe_method": Column(pl.String, "how the ratio is made"),
+        "vol_floor_applied": Column(pl.Boolean, "there was no variance, and the ratio is null"),
+        "max_drawdown": Column(pl.Float64, "deepest fall of the cumulated return from its peak"),
+    }
+)
+"""What the days of a combination come to; a sweep's csv files hold these columns."""
+
+TRADING_GRID = Table(
+    name="trading_grid", columns=MONTH | SCORES, key=("month", "combination", *ORIGIN_KEY, "cost_multiplier")
+)
+"""The best of many looks better than it is: how many were ever tried is kept beside it."""

@@ -1,0 +1,124 @@
+"""A sweep on a road: what is stored is swept on every road alike, what is not is never made, nobody is asked."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from timegpt_assets.adapters.storage.trial_store import TrialStore
+from timegpt_assets.engine.engine import RunFailed, asset_nodes
+from timegpt_assets.engine.stages import Refused, rectangle
+from timegpt_assets.engine.sweeps import stored_days, swept
+from timegpt_assets.partitions import graph_context
+from timegpt_assets_tests.markets import DAYS, synthetic
+from timegpt_assets_tests.roads import Road
+
+MADE = DAYS[:3]
+"""A Tuesday, a rate decision on which nobody is asked, a Thursday."""
+GRID = (
+    "trading_grid.grids.mine.k_sigma=[0.5, 0.9]",
+    "trading_grid.grids.mine.s_stop=[1.0, 0.2]",
+    "trading_grid.grid=mine",
+    "trading.k_sigma=0.9",
+)
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+    """Yield a road of three traded days, not yet swept."""
+    with synthetic().road(tmp_path_factory.mktemp("road"), *GRID) as built:
+        built.run(MADE, assets=["trades"])
+        yield built
+
+
+def sweep(road: Road, days=MADE, *, force: bool = False) -> list[str]:
+    """Sweep and return the assets that ran."""
+    graph = graph_context(road.runtime.settings)
+    found = stored_days(road.engine, graph, days)
+    outcome = road.engine.run(swept(road.engine, graph, found, force=force, range_days=40))
+    assert outcome.incomplete == {}
+    return [key.path[-1] for range_run in outcome.range_runs for key in range_run.assets]
+
+
+def test_nothing_stored_is_refused_and_says_what_is(road: Road) -> None:
+    graph = graph_context(road.runtime.settings)
+    words = f"no forecasts are stored for {DAYS[5]} to {DAYS[6]} .* asks nobody.*of {MADE[0]} to {MADE[-1]}.*backtest"
+    with pytest.raises(Refused, match=words):
+        stored_days(road.engine, graph, DAYS[5:7])
+    assert stored_days(road.engine, graph, DAYS) == list(MADE), "days without forecasts are left out"
+
+
+def test_a_sweep_makes_its_own_assets_and_nothing_it_stands_on(road: Road) -> None:
+    before = road.bytes()
+    assert sweep(road) == ["grid_days", "trading_grid"]
+    new = {name.split("/")[0] for name in road.bytes().keys() - before.keys()}
+    assert new == {"research", "lineage"}
+    assert all(road.bytes()[name] == content for name, content in before.items())
+
+
+def test_a_combination_earned_what_the_trades_of_the_same_rules_did(road: Road) -> None:
+    tables = road.tables()
+    same = '{"k_sigma": 0.9, "s_stop": 1.0}'
+    days = tables["research/grid_days"].filter(pl.col("rules") == same)
+    filled = tables["backtest/trades"].filter(pl.col("quantity") != 0)
+    earned = filled.group_by("day", "forecaster").agg(pl.len().cast(pl.Int64).alias("trades"), pl.col("net_pnl").sum())
+    traded = days.filter(pl.col("trades") > 0).select("day", "forecaster", "trades", "net_pnl")
+    assert_frame_equal(traded, earned, check_row_order=False, abs_tol=1e-6)
+    assert earned.height == 2
+    assert earned["trades"].sum() > 5
+
+
+def test_other_rules_earn_otherwise_and_the_month_ranks_them(road: Road) -> None:
+    ranked = road.tables()["research/trading_grid"].filter(forecaster="ridge", cost_multiplier=1.0).sort("rank")
+    assert ranked.height == 4
+    assert ranked["net_pnl"].n_unique() == 4
+    assert ranked["duplicate_payload"].null_count() == 4
+    assert ranked["sharpe_daily"].is_sorted(descending=True)
+    assert set(ranked["observation_days"]) == {3}, "the rate decision between them counts zero"
+    idle = road.tables()["research/trading_grid"].filter(forecaster="zero")
+    assert idle["duplicate_payload"].n_unique() == 2, "who never trades has one result"
+
+
+def test_a_lone_day_is_swept_as_in_a_range_and_again_is_nothing(road: Road) -> None:
+    before = road.bytes()
+    assert sweep(road) == []
+    assert sweep(road, MADE[2:], force=True) == ["grid_days", "trading_grid"]
+    assert road.bytes() == {
+        name: content for name, content in road.bytes().items() if name in before or name.startswith("trials")
+    }
+    after = road.bytes()
+    assert {name for name in before if after[name] != before[name]} == set()
+
+
+def test_what_is_stale_above_a_sweep_does_not_have_it_made_over_and_over(road: Road) -> None:
+    road.run(MADE[:1], assets=["trades"], force=True)
+    assert sweep(road) == [], "trades are no part of it"
+    graph, symbols = graph_context(road.runtime.settings), ["META"]
+    nodes = asset_nodes(road.engine.repository)
+    bars = rectangle(graph, nodes, days=MADE[:1], symbols=symbols, assets=["bars"], force=True)
+    road.engine.run(bars)
+    assert sweep(road) == ["grid_days", "trading_grid"], "the bars it reads are newer"
+    assert sweep(road) == [], "its forecasts are older than those bars still, and it is not older than they are"
+
+
+def test_what_was_tried_is_recorded_once_however_often(road: Road) -> None:
+    tried = TrialStore(road.runtime.storage).tried()
+    names = set(road.tables()["research/grid_days"]["combination"])
+    for who in ("ridge", "zero"):
+        assert set(tried.filter(forecaster=who)["combination"]) == names
+    assert len(names) == 4
+    before = tried.height
+    sweep(road, force=True)
+    assert TrialStore(road.runtime.storage).tried().height == before
+
+
+def test_a_grid_too_large_is_refused_by_the_asset_too_with_number_and_time(road: Road) -> None:
+    graph = graph_context(road.runtime.settings)
+    few = ("trading_grid.max_combinations=3",)
+    with synthetic().road(road.runtime.root, *GRID, *few) as smaller:
+        other = replace(smaller.engine, instance=road.engine.instance)
+        wanted = swept(other, graph, MADE, force=True, range_days=40)
+        with pytest.raises(RunFailed, match=r"mine has 4 combinations, more than .* = 3: about .* at .* ms each. Take"):
+            other.run(wanted)
