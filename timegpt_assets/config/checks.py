@@ -269,6 +269,8 @@ def grids(trading_grid: TradingGrid, trading: Trading, features: Features, forec
         named = {column for column in grid.sigma_column if column}
         # a rule set trades in its own volatility where nobody names one
         own = set() if trading.sigma_column or named else {OWN_SIGMA[rules] for rules in grid.rule_set}
+        # of the chosen grid alone: nobody sweeps the others, and a house without their volatility must load
+        own = own if name == trading_grid.grid else set()
         if (named | own) - set(stored):
             yield _unstored(f"{key}.{'sigma_column' if named else 'rule_set'}", stored)
 
