@@ -60,9 +60,10 @@ def test_a_grid_nobody_wrote_is_refused_with_those_that_are_there() -> None:
         loaded("trading_grid.grid=mine")
 
 
-def test_a_rule_set_whose_own_volatility_is_not_stored_is_refused() -> None:
+def test_a_rule_set_whose_own_volatility_is_not_stored_is_refused_where_it_is_swept() -> None:
     without = "features.groups=[price, volume, clock, context, events]"
     with pytest.raises(ConfigError, match=r"grids.budget_sprint.rule_set .* add volatility to features.groups"):
-        loaded(without)
-    named = [f"trading_grid.grids.{name}.sigma_column=[sigma_60m]" for name in ("enhancement", "budget_sprint")]
-    assert loaded(without, *named).trading_grid.grid == "enhancement"
+        loaded(without, "trading_grid.grid=budget_sprint")
+    named = "trading_grid.grids.budget_sprint.sigma_column=[sigma_60m]"
+    assert loaded(without, "trading_grid.grid=budget_sprint", named).trading_grid.grid == "budget_sprint"
+    assert loaded(without).trading_grid.grid == "enhancement", "the other grid is swept by nobody"
