@@ -267,10 +267,10 @@ def grids(trading_grid: TradingGrid, trading: Trading, features: Features, forec
         if not all(OPEN < at <= CLOSE for at in grid.time_stop_et):
             yield Refusal(f"{key}.time_stop_et", "times after 09:30, at most 16:00", 'Write them like ["15:55"].')
         named = {column for column in grid.sigma_column if column}
-        # a rule set trades in its own volatility where nobody names one
-        own = set() if trading.sigma_column or named else {OWN_SIGMA[rules] for rules in grid.rule_set}
-        # of the chosen grid alone: nobody sweeps the others, and a house without their volatility must load
-        own = own if name == trading_grid.grid else set()
+        # a rule set trades in its own volatility where nobody names one; asked of the chosen grid alone, as nobody
+        # sweeps the others, and a house without their volatility must load
+        needs_own = name == trading_grid.grid and not (trading.sigma_column or named)
+        own = {OWN_SIGMA[rules] for rules in grid.rule_set} if needs_own else set()
         if (named | own) - set(stored):
             yield _unstored(f"{key}.{'sigma_column' if named else 'rule_set'}", stored)
 

@@ -3,7 +3,7 @@
 Belongs here: what the kernel reads. What combinations share is in shared.py. It imports numba: import it where called.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,11 +13,10 @@ import polars as pl
 from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import kernel
 from timegpt_assets.core.backtest import rules as trading
-from timegpt_assets.core.backtest.costs import Costs
+from timegpt_assets.core.backtest.costs import Costs, Rates, rate
 from timegpt_assets.core.backtest.rules import Rules
 from timegpt_assets.core.backtest.signals import TradingSpec
 from timegpt_assets.core.schema import TIME
-from timegpt_assets.core.tables.columns import WILDCARD
 
 ORDER = ("forecaster", "day", "symbol", "snapshot_ts")
 WHOLE = ("group", "place", "symbol", "entry_ts", "target_ts", "stop_at", "close_ts", "offset")
@@ -102,26 +101,22 @@ def asked(laid: Market, rules: Rules) -> kernel.Asked:
 
 def rates(costs: Costs, symbols: Sequence[str]) -> kernel.Rates:
     """Return the rates of each symbol, and of each symbol and hour; NaN where a symbol has none."""
-    hours = [f"@{hour:02d}" for hour in range(24)]
+    hours = range(24)
 
-    def by(table: Mapping[str, float], ats: Sequence[str]) -> kernel.Floats:
-        return np.array([[_rate(table, symbol, at) for at in ats] for symbol in symbols]).reshape(-1, len(ats))
+    def by(table: Rates, ats: Sequence[int | None]) -> kernel.Floats:
+        # NaN for none: whether a symbol that is asked for has one was settled at its snapshots
+        found = [[rate(table, symbol, at) for at in ats] for symbol in symbols]
+        return np.array(found, dtype=np.float64).reshape(-1, len(ats))
 
     return kernel.Rates(
-        fees=by(costs.fees_bps, [""])[:, 0],
-        half_spread_ticks=by(costs.half_spread_ticks, [""])[:, 0],
+        fees=by(costs.fees_bps, [None])[:, 0],
+        half_spread_ticks=by(costs.half_spread_ticks, [None])[:, 0],
         slippage_ticks=by(costs.slippage_ticks, hours),
         slippage_bps=by(costs.slippage_bps, hours),
-        borrow=by(costs.borrow_bps, [""])[:, 0],
+        borrow=by(costs.borrow_bps, [None])[:, 0],
         tick_size=costs.tick_size,
         multiplier=costs.multiplier,
     )
-
-
-def _rate(table: Mapping[str, float], symbol: str, at: str = "") -> float:
-    """Return costs._rate, or NaN: whether a symbol that is asked for has one was settled at its snapshots."""
-    names = (symbol + at, symbol, WILDCARD + at, WILDCARD)
-    return float(next((table[name] for name in names if name in table), np.nan))
 
 
 def limits(spec: TradingSpec) -> kernel.Limits:

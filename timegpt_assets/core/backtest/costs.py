@@ -110,13 +110,18 @@ def hour_of(ts: datetime) -> int:
     return ts.astimezone(ZoneInfo(calendar.ZONE)).hour
 
 
-def _rate(setting: str, rates: Rates, symbol: str, hour: int | None = None) -> float:
+def rate(rates: Rates, symbol: str, hour: int | None = None) -> float | None:
     """Return the rate of the most specific entry: the symbol in the hour, the symbol, everybody in the hour, everybody.
 
-    Raises TradingError where none of them is there.
+    None where none of them is there.
     """
     at = "" if hour is None else f"@{hour:02d}"
-    for name in (symbol + at, symbol, WILDCARD + at, WILDCARD):
-        if name in rates:
-            return rates[name]
-    raise TradingError(f"trading.{setting} names neither {symbol} nor a default. Add {symbol}, or a default.")
+    return next((rates[name] for name in (symbol + at, symbol, WILDCARD + at, WILDCARD) if name in rates), None)
+
+
+def _rate(setting: str, rates: Rates, symbol: str, hour: int | None = None) -> float:
+    """Return the rate. Raises TradingError without one."""
+    found = rate(rates, symbol, hour)
+    if found is None:
+        raise TradingError(f"trading.{setting} names neither {symbol} nor a default. Add {symbol}, or a default.")
+    return found
