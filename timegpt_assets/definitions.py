@@ -17,7 +17,18 @@ from dotenv import dotenv_values
 from timegpt_assets import checks, resources
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
-from timegpt_assets.assets import backtest, bars, calibration, evaluation, features, forecasts, gates, reports, research
+from timegpt_assets.assets import (
+    backtest,
+    bars,
+    calibration,
+    evaluation,
+    features,
+    forecasts,
+    gates,
+    reports,
+    research,
+    trading_scores,
+)
 from timegpt_assets.automation import day as automation
 from timegpt_assets.automation import source
 from timegpt_assets.config import files
@@ -57,10 +68,10 @@ ASSETS = (
     evaluation.coverage_report,
     evaluation.interval_widths,
     evaluation.coverage_drift,
-    evaluation.trading_scores,
-    evaluation.cost_sensitivity,
-    evaluation.stress_phases,
-    evaluation.oos_summary,
+    trading_scores.trading_scores,
+    trading_scores.cost_sensitivity,
+    trading_scores.stress_phases,
+    trading_scores.oos_summary,
     evaluation.comparison,
     gates.forecast_gate,
     gates.trading_gate,

@@ -21,6 +21,8 @@ from timegpt_assets.instance.internals import note_partitions
 from timegpt_assets.io_managers import AnswersIOManager
 from timegpt_assets.partitions import GraphContext, month_window, months_of
 
+LOOKBACK = "gates.lookback_sessions"
+"""How many sessions month assets look back over."""
 CHUNK_DAYS = 5
 """Days that day-wise assets of a range hold at once."""
 SESSIONS_A_MONTH = 19

@@ -11,8 +11,9 @@ from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.adapters.storage.trial_store import TrialStore
 from timegpt_assets.assets.backtest import LIQUIDITY, TRADING
-from timegpt_assets.assets.declare import Span, declared, note_rows, stored_in, trailing, with_own
-from timegpt_assets.assets.evaluation import ACCOUNT, LOOKBACK, drawn_months
+from timegpt_assets.assets.declare import LOOKBACK, Span, declared, note_rows, stored_in, trailing, with_own
+from timegpt_assets.assets.evaluation import drawn_months
+from timegpt_assets.assets.trading_scores import ACCOUNT
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core.backtest import sweep
 from timegpt_assets.core.research import trading_grid as grids
