@@ -1,7 +1,7 @@
 """Dagster's SQLite event log: batches in one transaction per database, and slots of pools that the dead do not hold.
 
-Belongs here: nothing but that. Select it in dagster.yaml; the files are those of the stock storage, so that the
-lines below may be taken out again at any time:
+Belongs here: nothing but that. Select it in dagster.yaml; the files are those of the stock storage, their events packed
+(instance/packed_events.py has the road back):
 
     event_log_storage:
       module: timegpt_assets.event_storage
@@ -37,7 +37,7 @@ from dagster._utils.concurrency import ConcurrencyClaimStatus
 from sqlalchemy import Connection, ScalarSelect, and_, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from timegpt_assets.instance import run_owners
+from timegpt_assets.instance import packed_events, run_owners
 
 HOMELESS = ".dagster/homeless"
 """Where events go when a tool (``dg check defs``) opens an instance of its own without a DAGSTER_HOME."""
@@ -72,6 +72,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         """Return the storage of that home: this one on the pinned Dagster, else the stock one with a warning."""
         home = config_value.get("home") or os.environ.get("DAGSTER_HOME", HOMELESS)
         base_dir = str(Path(home) / "history" / "runs")
+        packed_events.pack_events()
         # made here: the stock method builds the stock class, whatever class is asked
         if dagster.__version__ == DAGSTER_VERSION:
             return cls(base_dir, inst_data)

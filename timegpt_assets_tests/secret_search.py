@@ -6,11 +6,16 @@ where it ends: recorded requests (servers/served.py), in-memory event logs (road
 """
 
 import mmap
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import zstandard
+
+from timegpt_assets.instance import packed_events
 
 MARK = "nixak-very-secret"
 """What every key of a test that may send begins with."""
@@ -27,7 +32,20 @@ def _leaks(path: Path) -> bool:
     if not path.stat().st_size:
         return False
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return data.find(mark) >= 0 or (path.suffix == ".zst" and mark in _unpacked(data[:]))
+        return (
+            data.find(mark) >= 0
+            or (path.suffix == ".zst" and mark in _unpacked(data[:]))
+            or (data[:6] == b"SQLite" and any(MARK in event for event in _events(path)))
+        )
+
+
+def _events(path: Path) -> Iterator[str]:
+    """Yield the packed events of a database; none of another one's, or of one damaged on purpose."""
+    with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
+        for table, column in packed_events.COLUMNS.items():
+            packed = f"select {column} from {table} where typeof({column}) = 'blob'"  # noqa: S608 - names of ours
+            with suppress(sqlite3.DatabaseError):
+                yield from (packed_events.unpacked(event) for (event,) in connection.execute(packed))
 
 
 def _unpacked(data: bytes) -> bytes:

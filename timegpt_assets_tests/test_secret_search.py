@@ -18,6 +18,7 @@ from timegpt_assets_tests.servers.timegpt import Received, TimeGPTServer
 INNER = """
 import sqlite3, sys
 import pytest, zstandard
+from timegpt_assets.instance.packed_events import packed
 from timegpt_assets_tests.secret_search import KEY
 
 def in_text(folder): (folder / "deep").mkdir(); (folder / "deep" / "note.txt").write_text("x" * 5000 + KEY)
@@ -26,6 +27,10 @@ def in_database(folder):
     with sqlite3.connect(folder / "leak.db") as database:
         database.execute("create table calls (note text)")
         database.execute("insert into calls values (?)", (f"Bearer {KEY}",))
+def in_event(folder):
+    with sqlite3.connect(folder / "event.db") as database:
+        database.execute("create table event_logs (event text)")
+        database.execute("insert into event_logs values (?)", (packed(f"Bearer {KEY}"),))
 def printed(folder): print(f"Authorization: Bearer {KEY}")
 def logged(folder): import logging; logging.getLogger("http").warning("sent with %s", KEY)
 def raised(folder): raise RuntimeError(f"refused: {KEY}")
@@ -38,6 +43,7 @@ PLANTED = {
     "in_text": "deep/note.txt",
     "in_zstd": "answer.zst",
     "in_database": "leak.db",
+    "in_event": "event.db",
     "printed": "test_one[printed] (Captured stdout call)",
     "logged": "test_one[logged] (Captured log call)",
     "raised": "test_one[raised] (its failure)",

@@ -25,6 +25,7 @@ from timegpt_assets.instance import internals
 
 PACKAGE = PROJECT / "timegpt_assets"
 DOORS = {
+    "instance/packed_events.py",
     "instance/internals.py",
     "event_storage.py",
     "instance/run_launcher.py",
