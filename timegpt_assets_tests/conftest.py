@@ -46,10 +46,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that asks for ``repetitions`` as a soak: whole in `make soak`, a twentieth in `make test`."""
+    """Mark every test that asks for ``repetitions`` as a soak, and put the files that may take longest first.
+
+    A soak is whole in `make soak`, a twentieth in `make test`. A long file that begins last would run alone.
+    """
+    longest: dict[Path, float] = {}
     for item in items:
         if "repetitions" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.soak)
+        allowed = item.get_closest_marker("timeout")
+        longest[item.path] = max(longest.get(item.path, 0.0), float(allowed.args[0]) if allowed else 0.0)
+    items.sort(key=lambda item: -longest[item.path])
 
 
 @pytest.fixture(scope="session")
