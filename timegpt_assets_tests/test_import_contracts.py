@@ -14,6 +14,7 @@ PLANTED = {
     "the core is pure": ("core/targets.py", "import pandas"),
     "imports point inward": ("config/base.py", "import timegpt_assets.adapters.call_errors"),
     "nixtla and pandas have one door": ("reports/page.py", "import nixtla"),
+    "statsforecast has one door": ("core/forecasts/local/zero.py", "import statsforecast"),
     "the runtime does not know Dagster": ("adapters/storage/ranged.py", "import dagster"),
     "what serves does not know Dagster": ("serving/__init__.py", "import timegpt_assets.partitions"),
     "stages of the core point one way": ("core/bars/rows.py", "import timegpt_assets.core.features.matrix"),

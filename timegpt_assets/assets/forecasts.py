@@ -150,6 +150,7 @@ def base_answers(graph: GraphContext) -> dg.AssetsDefinition:
             "forecast.climatology",
             "forecast.persistence",
             "forecast.size",
+            "forecast.statsforecast",
             "forecast.zero",
         ),
         ins=framed_inputs(graph),

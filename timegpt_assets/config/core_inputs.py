@@ -26,6 +26,7 @@ from timegpt_assets.core.forecasts.local.persistence import Persistence
 from timegpt_assets.core.forecasts.local.ridge import Ridge
 from timegpt_assets.core.forecasts.local.seats import SHIPPED
 from timegpt_assets.core.forecasts.local.size import Size
+from timegpt_assets.core.forecasts.local.statistical import Statistical
 from timegpt_assets.core.forecasts.local.zero import Zero
 from timegpt_assets.core.forecasts.quantiles import levels_of
 from timegpt_assets.core.forecasts.snapshots import Preset, SnapshotSpec
@@ -229,5 +230,5 @@ def shipped_forecasters(settings: Settings) -> dict[str, Local]:
     """Return every local forecaster that comes with the package, seated or not, by its word."""
     forecast = settings.forecast
     asked = {Ridge: forecast.baseline, Zero: forecast.zero, Climatology: forecast.climatology}
-    asked |= {Persistence: forecast.persistence, Size: forecast.size}
+    asked |= {Persistence: forecast.persistence, Size: forecast.size, Statistical: forecast.statsforecast}
     return {seat.word: seat(**asked[seat].model_dump()) for seat in SHIPPED.values()}

@@ -112,6 +112,14 @@ class Size(Section):
     min_residuals: Count
 
 
+class Statistical(Section):
+    """A model of statsforecast, on returns in steps of the horizon."""
+
+    model: Literal["ses", "ets", "theta", "arima"]
+    window_min: Count
+    min_residuals: Annotated[int, Field(ge=10)]
+
+
 class ApiBudget(Section):
     """What may be spent on calls, and where it is counted."""
 
@@ -153,6 +161,7 @@ class Forecast(Section):
     climatology: Climatology
     persistence: AroundTheClock
     size: Size
+    statsforecast: Statistical
     api_budget: ApiBudget
     max_bytes_per_call: Annotated[Count, PLACE]
     history_mode: Literal["single", "cross_validation"]

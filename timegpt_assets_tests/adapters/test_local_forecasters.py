@@ -1,5 +1,6 @@
 """The forecasters on this machine: as the settings make them, each by itself, and what a bad one costs."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,7 @@ def test_whatever_shapes_an_answer_is_in_its_hash() -> None:
         "climatology": "climatology.sessions=9",
         "persistence": "persistence.window_min=31",
         "size": "size.least_scale=0.3",
+        "statsforecast": "statsforecast.window_min=61",
     }
     for word, setting in changed.items():
         assert {other for other, found in hashes(f"forecast.{setting}").items() if found != usual[other]} == {word}
@@ -220,6 +222,18 @@ def test_the_package_s_version_is_in_the_hash(tmp_path: Path) -> None:
     assert len(before) == 1
     about.write_text(about.read_text().replace("2.1\n", "2.2\n"))
     assert found().isdisjoint(before)
+
+
+def test_without_its_package_a_seat_is_absent_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = seated("forecast.challengers=[zero]").answers(FRAMES)
+    monkeypatch.setitem(sys.modules, "statsforecast", None)
+    found = seated("forecast.challengers=[statsforecast, zero]").answers(FRAMES)
+    assert_frame_equal(found.rows, alone.rows, check_exact=True, check_row_order=False)
+    told = {key: why for key, why in found.left_out.items() if key not in alone.left_out}
+    assert told == {
+        "statsforecast": "absent: ModuleNotFoundError: statsforecast is not installed. pip install "
+        "timegpt-assets[statistical], or take statsforecast out of forecast.challengers."
+    }
 
 
 def test_without_frames_or_answers_the_columns_stay() -> None:

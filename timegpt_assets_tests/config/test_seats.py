@@ -30,7 +30,7 @@ def offering(folder: Path, package: str, word: str) -> None:
 
 def test_an_unknown_seat_is_refused_with_the_known_ones_and_the_nearest() -> None:
     said = refusal("[ridge, climatolgy]")
-    assert "climatology | persistence | ridge | size | zero" in said
+    assert "climatology | persistence | ridge | size | statsforecast | zero" in said
     assert said.endswith("Did you mean climatology? Else install the package that offers climatolgy, or take it out.")
 
 

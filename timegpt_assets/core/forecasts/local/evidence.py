@@ -43,7 +43,8 @@ class Lessons:
 class Known:
     """What is known at a snapshot of its symbols, ascending; ``rows`` are their places in ``lessons``.
 
-    ``past`` and ``sigma`` as in the lessons; ``target_scale``: log return of one unit asked for.
+    ``past`` and ``sigma`` as in the lessons; ``target_scale``: log return of one unit asked for. ``today`` [symbol,
+    minute up to the snapshot]: the return known at each, in units of its ``sigma``, NaN where none is.
     """
 
     snapshot_ts: datetime
@@ -54,6 +55,7 @@ class Known:
     past: Floats
     sigma: Floats
     target_scale: Floats
+    today: Floats
     lessons: Lessons
 
     def near(self, lessons: Floats, within_min: int) -> Floats:
@@ -80,19 +82,30 @@ def known(frames: Iterable[Frame]) -> tuple[Known, ...]:
 
 
 def _known(frame: Frame, lessons: Lessons) -> Known:
-    now = frame.history.filter(pl.col("known_at") == frame.snapshot_ts).sort("symbol")
+    today = frame.history.filter(pl.col("day") == frame.day)
+    now = today.filter(pl.col("known_at") == frame.snapshot_ts).sort("symbol")
     symbols, sigma = tuple(now["symbol"]), now["sigma"].to_numpy()
+    minute = now["minute"][0] if symbols else 0  # one for all: minutes since the open
     return Known(
         snapshot_ts=frame.snapshot_ts,
         horizon_min=frame.horizon_min,
-        minute=now["minute"][0] if symbols else 0,  # one for all: minutes since the open
+        minute=minute,
         symbols=symbols,
         rows=np.searchsorted(lessons.symbols, symbols).astype(np.int64),
         past=_past(now) / sigma[:, None],
         sigma=sigma,
         target_scale=now["target_scale"].to_numpy(),
+        today=_today(today, symbols, minute),
         lessons=lessons,
     )
+
+
+def _today(rows: pl.DataFrame, symbols: Sequence[str], minute: int) -> Floats:
+    ours = rows.filter(pl.col("symbol").is_in(symbols), pl.col("sigma") > 0)
+    found = np.full((len(symbols), minute + 1), np.nan)
+    place = np.searchsorted(symbols, ours["symbol"]), ours["minute"].to_numpy()
+    found[place] = ours.select(pl.col("y") * pl.col("target_scale") / pl.col("sigma")).to_series().to_numpy()
+    return found
 
 
 def _lessons(frames: Sequence[Frame]) -> Lessons:

@@ -5,6 +5,8 @@ from timegpt_assets.core.forecasts.local.climatology import Climatology
 from timegpt_assets.core.forecasts.local.persistence import Persistence
 from timegpt_assets.core.forecasts.local.ridge import Ridge
 from timegpt_assets.core.forecasts.local.size import Size
+from timegpt_assets.core.forecasts.local.statistical import Statistical
 from timegpt_assets.core.forecasts.local.zero import Zero
 
-SHIPPED: dict[str, type[Local]] = {seat.word: seat for seat in (Ridge, Zero, Climatology, Persistence, Size)}
+_SEATS: tuple[type[Local], ...] = (Ridge, Zero, Climatology, Persistence, Size, Statistical)
+SHIPPED = {seat.word: seat for seat in _SEATS}

@@ -1,4 +1,4 @@
-"""Frames that local forecasters are tried on, and the five of them as they are tried."""
+"""Frames that local forecasters are tried on, and the six forecasters as they are tried."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +18,7 @@ from timegpt_assets.core.forecasts.local.evidence import known
 from timegpt_assets.core.forecasts.local.persistence import Persistence
 from timegpt_assets.core.forecasts.local.ridge import Ridge
 from timegpt_assets.core.forecasts.local.size import Size
+from timegpt_assets.core.forecasts.local.statistical import Statistical
 from timegpt_assets.core.forecasts.local.zero import Zero
 from timegpt_assets.core.forecasts.snapshots import Preset, SnapshotSpec, snapshots
 from timegpt_assets.core.targets import Target
@@ -35,6 +36,7 @@ FIVE: tuple[Local, ...] = (
     Persistence(window_min=30, min_residuals=120),
     Size(ridge=1.0, least_scale=0.25, window_min=60, min_residuals=120),
 )
+SIX = (*FIVE, Statistical(model="ses", window_min=60, min_residuals=40))
 RETURNS = ["y", *(f"past_{k}m" for k in PAST_MINUTES)]
 
 

@@ -22,6 +22,7 @@ from timegpt_assets_tests.core.forecasts.local.made import (
     LEVELS,
     PANEL,
     RETURNS,
+    SIX,
     SYMBOLS,
     answers,
     framed,
@@ -33,7 +34,9 @@ from timegpt_assets_tests.core.forecasts.local.made import (
 from timegpt_assets_tests.core.panels import panel
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "local_forecasters.csv"
-each = pytest.mark.parametrize("forecaster", FIVE, ids=lambda one: one.word)
+each = pytest.mark.parametrize("forecaster", SIX, ids=lambda one: one.word)
+by_minute = pytest.mark.parametrize("forecaster", FIVE, ids=lambda one: one.word)
+"""Those of whose day the snapshot's own minute alone counts, and every minute of earlier ones."""
 KEY = ["snapshot_ts", "symbol"]
 
 
@@ -121,7 +124,7 @@ def test_frames_of_one_day_with_longer_and_shorter_history_do_not_borrow_each_ot
     assert_frame_equal(answers([*long, *short], forecaster), apart, check_exact=True)
 
 
-@each
+@by_minute
 def test_a_symbol_left_out_of_the_first_frame_is_answered_when_it_appears(forecaster: Local) -> None:
     made = first_without_one()
     usual = answers(usual_frames(), forecaster)
@@ -130,7 +133,7 @@ def test_a_symbol_left_out_of_the_first_frame_is_answered_when_it_appears(foreca
     assert_frame_equal(answers(made, forecaster), usual.filter(others), check_exact=True)
 
 
-@each
+@by_minute
 def test_only_earlier_days_teach_and_only_the_snapshot_is_answered(forecaster: Local) -> None:
     made = usual_frames()[12]
     today = (pl.col("day") == made.day) & (pl.col("known_at") < made.snapshot_ts)
@@ -178,7 +181,7 @@ def test_answers_keep_the_contract_of_a_local_request(forecaster: Local) -> None
         assert violations(answers([frame], forecaster), **asked) == []
 
 
-@each
+@by_minute
 def test_moments_without_volatility_teach_nothing(forecaster: Local) -> None:
     holes, flat = without_volatility(None), without_volatility(0.0)
     rows = answers(holes, forecaster)
