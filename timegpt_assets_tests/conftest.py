@@ -45,14 +45,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark every test that asks for ``repetitions`` as a soak, and put the files that may take longest first.
 
-    A soak is whole in `make soak`, a twentieth in `make test`. A long file that begins last would run alone.
+    A soak is whole in `make soak`, a twentieth in `make test`; what is marked ``whole`` is asked in a soak alone. A
+    long file that begins last would run alone.
     """
+    if not config.getoption("--soak"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("whole")])
+        items[:] = [item for item in items if not item.get_closest_marker("whole")]
     longest: dict[Path, float] = {}
     for item in items:
-        if "repetitions" in getattr(item, "fixturenames", ()):
+        if "repetitions" in getattr(item, "fixturenames", ()) or item.get_closest_marker("whole"):
             item.add_marker(pytest.mark.soak)
         allowed = item.get_closest_marker("timeout")
         longest[item.path] = max(longest.get(item.path, 0.0), float(allowed.args[0]) if allowed else 0.0)

@@ -10,6 +10,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from timegpt_assets import runtime as runtimes
 from timegpt_assets.config import core_inputs
 from timegpt_assets.core import calendar
@@ -20,6 +22,10 @@ from timegpt_assets_tests.strategies import Clairvoyant
 DAYS = tuple(sessions(date(2025, 1, 28), date(2025, 2, 6)))
 """Eight sessions: a rate decision, on whose day nothing is asked, and a month's end among them."""
 _SEEN = tuple(sessions(date(2025, 1, 21), date(2025, 2, 6)))
+
+MADE_UP_FIRST = ("synthetic", pytest.param("real", marks=pytest.mark.whole))
+REAL_FIRST = ("real", pytest.param("synthetic", marks=pytest.mark.whole))
+"""Parameters of a test that makes a road of its own: one market in `make test`, both in `make soak`."""
 
 Change = Callable[[MarketData], MarketData]
 

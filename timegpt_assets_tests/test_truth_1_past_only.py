@@ -137,7 +137,16 @@ def minute_of_a_refusal(as_it_was: Tables, draw: random.Random) -> datetime:
     return draw.choice(refused["entry_ts"].to_list()) + MINUTE
 
 
-@pytest.mark.parametrize(("drawn", "seed"), [(any_minute, 1), (minute_of_a_refusal, 14)])
+@pytest.mark.parametrize(
+    ("market", "drawn", "seed"),
+    [
+        ("real", any_minute, 1),
+        ("synthetic", minute_of_a_refusal, 14),
+        pytest.param("synthetic", any_minute, 1, marks=pytest.mark.whole),
+        pytest.param("real", minute_of_a_refusal, 14, marks=pytest.mark.whole),
+    ],
+    indirect=["market"],
+)
 def test_bars_after_a_minute_change_nothing_that_was_known_by_then(
     market: Market,
     as_it_was: Tables,

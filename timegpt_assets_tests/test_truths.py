@@ -52,6 +52,7 @@ def assert_the_same_files(one: Road, other: Road) -> None:
     assert stored["calibration/forecasts"].filter(pl.col("calibration") != "none").height >= 30
 
 
+@pytest.mark.parametrize("market", markets.MADE_UP_FIRST, indirect=True)
 def test_a_window_made_day_by_day_is_the_window_made_at_once(
     market: Market, whole: Road, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_lone_day_with_nothing_made_before_it_trades_as_the_same_day_of_a_wind
     assert "liquidity_unknown" not in set(whole["liquidity"])
 
 
+@pytest.mark.parametrize("market", markets.MADE_UP_FIRST, indirect=True)
 def test_a_window_made_symbol_by_symbol_within_each_stage_is_the_window_made_at_once(
     market: Market, whole: Road, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -110,6 +112,7 @@ def _stages() -> Iterator[Sequence[str]]:
     yield (*STAGES["evaluation"], *STAGES["gates"], *STAGES["reports"])
 
 
+@pytest.mark.parametrize("market", markets.REAL_FIRST, indirect=True)
 def test_the_same_road_in_another_folder_and_by_force_over_what_is_there_gives_the_same_bytes(
     market: Market, whole: Road, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
