@@ -23,6 +23,8 @@ from timegpt_assets.partitions import GraphContext, month_window, months_of
 
 LOOKBACK = "gates.lookback_sessions"
 """How many sessions month assets look back over."""
+SURENESS = ("calibration.evaluation.bootstrap_draws", "calibration.evaluation.block_days")
+"""What intervals and tests of scores are drawn with."""
 CHUNK_DAYS = 5
 """Days that day-wise assets of a range hold at once."""
 SESSIONS_A_MONTH = 19

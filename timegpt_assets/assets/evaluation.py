@@ -7,7 +7,16 @@ import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets import previews
-from timegpt_assets.assets.declare import LOOKBACK, Span, declared, judged_months, note_rows, stored_in, trailing
+from timegpt_assets.assets.declare import (
+    LOOKBACK,
+    SURENESS,
+    Span,
+    declared,
+    judged_months,
+    note_rows,
+    stored_in,
+    trailing,
+)
 from timegpt_assets.assets.trading_scores import account_inputs
 from timegpt_assets.config import core_inputs, strategy_inputs
 from timegpt_assets.core.evaluation import comparison as compared
@@ -24,9 +33,6 @@ from timegpt_assets.core.tables.evaluation import (
     PIT_RELIABILITY,
 )
 from timegpt_assets.partitions import GraphContext, by_day
-
-SURENESS = ("calibration.evaluation.bootstrap_draws", "calibration.evaluation.block_days")
-"""What intervals and tests of scores are drawn with."""
 
 
 def forecast_scores(graph: GraphContext) -> dg.AssetsDefinition:

@@ -5,7 +5,7 @@ import polars as pl
 
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import Partitions
-from timegpt_assets.assets.declare import LOOKBACK, Span, declared, judged_months, trailing
+from timegpt_assets.assets.declare import LOOKBACK, SURENESS, Span, declared, judged_months, trailing
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core.backtest import books
 from timegpt_assets.core.evaluation import stress, trading
@@ -34,12 +34,13 @@ def asked_of_books(graph: GraphContext, day_scores: Partitions) -> pl.DataFrame:
 def trading_scores(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of P&L, Sharpe, drawdown and hit rate, by symbol and for the account."""
     account, lookback = strategy_inputs.account(graph.settings), graph.settings.gates.lookback_sessions
+    sampling = strategy_inputs.sampling(graph.settings)
 
     @declared(
         TRADING_SCORES,
         group="evaluation",
         partitions=graph.grid.month,
-        settings=(LOOKBACK, *ACCOUNT),
+        settings=(LOOKBACK, *ACCOUNT, *SURENESS),
         ins=account_inputs(graph),
     )
     def trading_scores(
@@ -58,6 +59,7 @@ def trading_scores(graph: GraphContext) -> dg.AssetsDefinition:
                 sessions=span.sessions,
                 lookback_sessions=lookback,
                 account=account,
+                sampling=sampling,
             )
 
         return judged_months(context, TRADING_SCORES, portfolio, measured)
@@ -68,13 +70,14 @@ def trading_scores(graph: GraphContext) -> dg.AssetsDefinition:
 def cost_sensitivity(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the account's figures at multiples of the costs."""
     account, lookback = strategy_inputs.account(graph.settings), graph.settings.gates.lookback_sessions
+    sampling = strategy_inputs.sampling(graph.settings)
     multipliers = graph.settings.backtest.cost_multipliers
 
     @declared(
         COST_SENSITIVITY,
         group="evaluation",
         partitions=graph.grid.month,
-        settings=(LOOKBACK, *ACCOUNT, "backtest.cost_multipliers"),
+        settings=(LOOKBACK, *ACCOUNT, *SURENESS, "backtest.cost_multipliers"),
         ins=account_inputs(graph),
     )
     def cost_sensitivity(
@@ -93,6 +96,7 @@ def cost_sensitivity(graph: GraphContext) -> dg.AssetsDefinition:
                 sessions=span.sessions,
                 lookback_sessions=lookback,
                 account=account,
+                sampling=sampling,
                 multipliers=multipliers,
             )
 
@@ -103,13 +107,13 @@ def cost_sensitivity(graph: GraphContext) -> dg.AssetsDefinition:
 
 def stress_phases(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of what the account earned when markets were at their hardest."""
-    lookback = graph.settings.gates.lookback_sessions
+    lookback, sampling = graph.settings.gates.lookback_sessions, strategy_inputs.sampling(graph.settings)
 
     @declared(
         STRESS_PHASES,
         group="evaluation",
         partitions=graph.grid.month,
-        settings=(LOOKBACK, "forecast.backend", "events.dates", "events.calendar_names"),
+        settings=(LOOKBACK, *SURENESS, "forecast.backend", "events.dates", "events.calendar_names"),
         ins=account_inputs(graph) | {"quality_report": trailing(graph, "bars", "quality_report")},
     )
     def stress_phases(
@@ -133,6 +137,7 @@ def stress_phases(graph: GraphContext) -> dg.AssetsDefinition:
                 sessions=span.sessions,
                 lookback_sessions=lookback,
                 events=daily_files.calendar,
+                sampling=sampling,
             )
 
         return judged_months(context, STRESS_PHASES, portfolio, measured)
@@ -143,13 +148,14 @@ def stress_phases(graph: GraphContext) -> dg.AssetsDefinition:
 def oos_summary(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the account's figures after gates.oos_start."""
     account, gates = strategy_inputs.account(graph.settings), graph.settings.gates
+    sampling = strategy_inputs.sampling(graph.settings)
     multipliers = strategy_inputs.oos_multipliers(graph.settings)
 
     @declared(
         OOS_SUMMARY,
         group="evaluation",
         partitions=graph.grid.month,
-        settings=(LOOKBACK, *ACCOUNT, "gates.oos_start", "gates.promotion.sharpe_cost_multiplier"),
+        settings=(LOOKBACK, *ACCOUNT, *SURENESS, "gates.oos_start", "gates.promotion.sharpe_cost_multiplier"),
         ins=account_inputs(graph),
     )
     def oos_summary(context: dg.AssetExecutionContext, portfolio: Partitions, day_scores: Partitions) -> pl.DataFrame:
@@ -166,6 +172,7 @@ def oos_summary(graph: GraphContext) -> dg.AssetsDefinition:
                 sessions=span.sessions,
                 lookback_sessions=gates.lookback_sessions,
                 account=account,
+                sampling=sampling,
                 oos_start=gates.oos_start,
                 multipliers=multipliers,
             )

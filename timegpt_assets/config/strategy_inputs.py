@@ -15,6 +15,7 @@ from timegpt_assets.core.evaluation.trading import Account
 from timegpt_assets.core.gates.verdicts import Eligibility, ForecastGate, Promotion, TradingGate
 from timegpt_assets.core.research.scoreboard import Scoring
 from timegpt_assets.core.research.trading_grid import Grid
+from timegpt_assets.core.significance import Sampling
 from timegpt_assets.core.tables.columns import WILDCARD
 
 
@@ -123,6 +124,12 @@ def account(settings: Settings) -> Account:
         symbols=settings.universe.tickers,
         annualization_days=settings.backtest.annualization_days,
     )
+
+
+def sampling(settings: Settings) -> Sampling:
+    """Return how samples of days are drawn."""
+    asked = settings.calibration.evaluation
+    return Sampling(draws=asked.bootstrap_draws, cluster_days=asked.block_days)
 
 
 def trading_grid(settings: Settings) -> Grid:

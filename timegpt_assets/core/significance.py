@@ -1,12 +1,13 @@
 """How sure a measured number is: 95 % intervals and one-sided tests, in closed form or of fixed draws: reproducible.
 
-Belongs here: Wilson's interval for shares, day-clustered intervals for ratios and sums, Lo's interval for Sharpe
+Belongs here: Wilson's interval for shares, Lo's for Sharpe ratios, day-clustered ones for ratios, sums and Sharpe
 ratios, the Diebold-Mariano test and day-cluster samples. Days are the clusters: those of one day are not independent.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -21,6 +22,15 @@ class Estimate:
     value: float | None = None
     low: float | None = None
     high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How samples of days are drawn."""
+
+    draws: int
+    cluster_days: int
+    """Neighbouring days that are drawn together."""
 
 
 def share(hits: int, n: int) -> Estimate:
@@ -50,16 +60,6 @@ def ratio(top: np.ndarray, bottom: np.ndarray) -> Estimate:
     residuals = top - value * bottom
     # The residuals add up to zero by construction: one of the days is not free.
     half = Z * math.sqrt(float(np.sum(residuals**2)) * days / (days - 1)) / total
-    return Estimate(value, value - half, value + half)
-
-
-def total(daily: np.ndarray) -> Estimate:
-    """Return the sum of daily amounts with a normal interval from their variance; no interval below two days."""
-    # Exact: the order of the days cannot change a bit.
-    value = math.fsum(daily)
-    if daily.size < 2:
-        return Estimate(value)
-    half = Z * float(np.std(daily, ddof=1)) * math.sqrt(daily.size)
     return Estimate(value, value - half, value + half)
 
 
@@ -122,6 +122,7 @@ def long_run_variance(values: np.ndarray, *, lags: int) -> float:
     return total
 
 
+@lru_cache(maxsize=16)  # every figure of a month is drawn over the same few numbers of days
 def day_clusters(days: int, *, draws: int, cluster_days: int = 1) -> np.ndarray:
     """Return how often each day is drawn in each of ``draws`` samples of clusters of neighbouring days: [draws, days].
 
@@ -133,13 +134,15 @@ def day_clusters(days: int, *, draws: int, cluster_days: int = 1) -> np.ndarray:
     drawn = ((starts[:, :, None] + np.arange(cluster_days)) % days).reshape(draws, -1)[:, :days]
     # How often each day was drawn, not which: a sample's sum is then one product with the daily sums.
     flat = drawn + np.arange(draws)[:, None] * days
-    return np.bincount(flat.ravel(), minlength=draws * days).reshape(draws, days).astype(float)
+    counts = np.bincount(flat.ravel(), minlength=draws * days).reshape(draws, days).astype(float)
+    counts.flags.writeable = False
+    return counts
 
 
 def bootstrap(top: np.ndarray, bottom: np.ndarray, *, draws: int, cluster_days: int = 1) -> Estimate:
     """Return sum(top) / sum(bottom) of daily sums with the 2.5 and 97.5 % points over day-cluster samples.
 
-    No interval below two whole clusters: samples of one are all alike, and would seem to know the value exactly.
+    No interval below two whole clusters, nor where all samples are alike: they would seem to know the value exactly.
     """
     total = float(np.sum(bottom))
     if top.size == 0 or total <= 0:
@@ -150,7 +153,39 @@ def bootstrap(top: np.ndarray, bottom: np.ndarray, *, draws: int, cluster_days: 
     weights = day_clusters(top.size, draws=draws, cluster_days=cluster_days)
     tops, bottoms = np.einsum("dn,n->d", weights, top), np.einsum("dn,n->d", weights, bottom)
     # A sample may hold only days on which nothing was counted: it has no ratio.
-    low, high = np.quantile(tops[bottoms > 0] / bottoms[bottoms > 0], [0.025, 0.975])
+    return _spread(value, tops[bottoms > 0] / bottoms[bottoms > 0])
+
+
+def bootstrap_total(daily: np.ndarray, *, draws: int, cluster_days: int = 1) -> Estimate:
+    """Return the sum of daily amounts with the ends of ``bootstrap``'s interval of their mean, times the days."""
+    mean = bootstrap(daily, np.ones(daily.size), draws=draws, cluster_days=cluster_days)
+    low, high = (None if end is None else end * daily.size for end in (mean.low, mean.high))
+    return Estimate(math.fsum(daily), low, high)  # exact: the order of the days cannot change a bit
+
+
+def bootstrap_sharpe(returns: np.ndarray, *, periods: float, draws: int, cluster_days: int = 1) -> Estimate:
+    """Return what ``sharpe`` does with the 2.5 and 97.5 % points over day-cluster samples, as ``bootstrap`` does.
+
+    Lo's interval takes each day as independent of the one before, and returns as normal.
+    """
+    value, n = sharpe(returns, periods=periods).value, returns.size
+    if value is None or n < 2 * cluster_days:
+        return Estimate(value)
+    weights = day_clusters(n, draws=draws, cluster_days=cluster_days)
+    mean = float(np.mean(returns))
+    centred = returns - mean  # squares of what is far from zero would swallow its variance
+    sums, squares = np.einsum("dn,n->d", weights, centred), np.einsum("dn,n->d", weights, centred**2)
+    variances = (squares - sums**2 / n) / (n - 1)
+    # A sample may hold one day over and over: it has no variance, but for rounding.
+    varied = variances > 1e-9 * float(np.var(returns))
+    return _spread(value, (mean + sums[varied] / n) / np.sqrt(variances[varied]) * math.sqrt(periods))
+
+
+def _spread(value: float, drawn: np.ndarray) -> Estimate:
+    """Return the value between the 2.5 and 97.5 % points of what was drawn; without them where all draws are alike."""
+    if drawn.size == 0 or float(np.ptp(drawn)) == 0.0:
+        return Estimate(value)
+    low, high = np.quantile(drawn, [0.025, 0.975])
     return Estimate(value, float(low), float(high))
 
 

@@ -182,9 +182,6 @@ def test_ends_of_intervals_equal_a_pencils() -> None:
     found = significance.ratio(top, bottom)  # 6 / 8, residuals -0.5, 1.5, -1
     half = z * ((0.25 + 2.25 + 1.0) * 3 / 2) ** 0.5 / 8
     assert (found.value, found.low, found.high) == pytest.approx((0.75, 0.75 - half, 0.75 + half))
-    found = significance.total(np.array([1.0, 2.0, 6.0]))  # deviation from their mean of 3: -2, -1, 3
-    half = z * (14 / 2) ** 0.5 * 3**0.5
-    assert (found.value, found.low, found.high) == pytest.approx((9.0, 9.0 - half, 9.0 + half))
     found = significance.sharpe(np.array([1.0, 2.0, 6.0]), periods=4)
     step = 3 / 7**0.5
     half = z * ((1 + step**2 / 2) / 3) ** 0.5
@@ -193,8 +190,8 @@ def test_ends_of_intervals_equal_a_pencils() -> None:
 
 def test_two_days_have_an_interval_and_one_has_none() -> None:
     one, two = np.array([1.0]), np.array([1.0, 2.0])
-    assert significance.total(one) == significance.Estimate(1.0)
-    assert significance.total(two).low is not None
+    assert significance.bootstrap_total(one, draws=100) == significance.Estimate(1.0)
+    assert significance.bootstrap_total(two, draws=100).low is not None
     assert significance.ratio(two, np.array([1.0, 1.0])).low is not None
     assert significance.ratio(two, np.array([0.0, 0.5])).value == 6.0
     assert significance.ratio(np.array([]), np.array([])) == significance.Estimate()
@@ -265,3 +262,52 @@ def test_five_expected_in_the_smallest_bin_are_enough() -> None:
     assert p > 0.5
     far = significance.uniformity(daily[:, ::-1], SHARES, draws=100)
     assert far == pytest.approx(1 / 101), "what was seen counts as a draw"
+
+
+@pytest.mark.parametrize("days", [3, 9])  # of three, many a sample holds one day alone: it has no variance
+def test_samples_of_days_give_a_sum_and_a_sharpe_ratio_the_ends_a_clerk_finds_day_by_day(days: int) -> None:
+    returns = np.random.default_rng(8).normal(0.3, 1.0, days)
+    drawn = [np.repeat(returns, counts.astype(int)) for counts in significance.day_clusters(days, draws=100)]
+    varied = [own for own in drawn if np.ptp(own) > 0]
+    found = significance.bootstrap_total(returns, draws=100)
+    ends = np.quantile([own.sum() for own in drawn], [0.025, 0.975])
+    assert (found.value, found.low, found.high) == pytest.approx((returns.sum(), *ends))
+    found = significance.bootstrap_sharpe(returns, periods=252, draws=100)
+    ends = np.quantile([own.mean() / own.std(ddof=1) * 252**0.5 for own in varied], [0.025, 0.975])
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (significance.sharpe(returns, periods=252).value, *ends)
+    )
+
+
+def test_what_every_sample_gives_alike_has_no_interval() -> None:
+    days = np.full(20, 3.0)
+    assert significance.bootstrap(days, days, draws=100) == significance.Estimate(1.0)
+    assert significance.bootstrap_total(days, draws=100) == significance.Estimate(60.0)
+    assert significance.bootstrap_sharpe(days, periods=252, draws=100) == significance.Estimate()
+
+
+def test_a_variance_is_not_lost_beside_a_mean_far_from_zero() -> None:
+    far = 1e7 + np.array([0.0, 1.0] * 5)
+    drawn = [np.repeat(far, counts.astype(int)) for counts in significance.day_clusters(10, draws=100)]
+    ends = np.quantile([own.mean() / own.std(ddof=1) for own in drawn if np.ptp(own) > 0], [0.025, 0.975])
+    found = significance.bootstrap_sharpe(far, periods=1, draws=100)
+    assert (found.low, found.high) == pytest.approx(tuple(ends))
+
+
+@pytest.mark.parametrize(("cluster_days", "least", "most"), [(1, 0.5, 0.89), (10, 0.88, 0.97)])
+def test_blocks_of_days_cover_a_sharpe_ratio_whose_days_depend_on_each_other_and_single_days_do_not(
+    cluster_days: int, least: float, most: float
+) -> None:
+    rng, true, hits = np.random.default_rng(9), 0.2, 0
+    for _ in range(200):
+        noise = np.convolve(rng.normal(size=255), np.ones(6), mode="valid") / 6**0.5
+        found = significance.bootstrap_sharpe(noise + true, periods=1, draws=200, cluster_days=cluster_days)
+        assert found.low is not None
+        assert found.high is not None
+        hits += found.low <= true <= found.high
+    assert least <= hits / 200 <= most
+
+
+def test_samples_that_are_kept_cannot_be_written_into() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        significance.day_clusters(3, draws=100)[0, 0] = 7.0

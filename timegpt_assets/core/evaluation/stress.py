@@ -13,6 +13,7 @@ import polars as pl
 from timegpt_assets.core import calendar, significance
 from timegpt_assets.core.evaluation import trading
 from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.core.significance import Sampling
 from timegpt_assets.core.tables.evaluation import STRESS_PHASES
 
 TAIL = 0.90
@@ -37,6 +38,7 @@ def stress_phases(
     sessions: Collection[date],
     lookback_sessions: int,
     events: EventCalendar,
+    sampling: Sampling,
 ) -> pl.DataFrame:
     """Return STRESS_PHASES of the ``lookback_sessions`` up to ``as_of``, a row per book and phase, empty ones too.
 
@@ -45,7 +47,7 @@ def stress_phases(
     window = trading.counted_sessions(sessions, as_of, lookback_sessions)
     gaps = quality.filter(pl.col("day").is_in(window)).select("day", "symbol", _far(pl.col("gap").abs()).alias("gap"))
     rows = [
-        {"month": month, "as_of": as_of, **sources, "phase": phase} | _figures(admitted.filter(phase))
+        {"month": month, "as_of": as_of, **sources, "phase": phase} | _figures(admitted.filter(phase), sampling)
         for sources, _, own in trading.by_book(portfolio, day_scores, window)
         for admitted in [_marked(own, gaps, events).filter("admitted")]
         for phase in ("all", *PHASES, "calm")
@@ -76,9 +78,14 @@ def _marked(own: pl.DataFrame, gaps: pl.DataFrame, events: EventCalendar) -> pl.
     return marked.with_columns(calm=~pl.any_horizontal(PHASES.keys()))
 
 
-def _figures(trades: pl.DataFrame) -> dict[str, object]:
+def _figures(trades: pl.DataFrame, sampling: Sampling) -> dict[str, object]:
     net = trades["net_pnl"]
-    hits = significance.share(int((net > 0).sum()), len(net))
+    daily = trades.group_by("day").agg(hits=(pl.col("net_pnl") > 0).sum(), trades=pl.len()).sort("day")
+    hits = significance.bootstrap(
+        *(daily[name].cast(pl.Float64).to_numpy() for name in ("hits", "trades")),
+        draws=sampling.draws,
+        cluster_days=sampling.cluster_days,
+    )
     return {
         "trades": len(net),
         "observation_days": trades["day"].n_unique(),

@@ -14,6 +14,7 @@ import polars as pl
 from timegpt_assets.core import calendar, significance
 from timegpt_assets.core.backtest.event_loop import HALTED
 from timegpt_assets.core.backtest.portfolio import LIMITS
+from timegpt_assets.core.significance import Sampling
 from timegpt_assets.core.tables.columns import BOOK_KEY, WILDCARD
 from timegpt_assets.core.tables.evaluation import COST_SENSITIVITY, OOS_SUMMARY, TRADING_SCORES
 
@@ -51,6 +52,7 @@ def trading_scores(
     sessions: Collection[date],
     lookback_sessions: int,
     account: Account,
+    sampling: Sampling,
 ) -> pl.DataFrame:
     """Return TRADING_SCORES of the ``lookback_sessions`` up to ``as_of``: by book, each symbol and all (``*``).
 
@@ -60,7 +62,13 @@ def trading_scores(
     """
     window = counted_sessions(sessions, as_of, lookback_sessions)
     rows = [
-        {"month": month, "as_of": as_of, "symbol": symbol, **sources, **summary(part, days, account=scope)}
+        {
+            "month": month,
+            "as_of": as_of,
+            "symbol": symbol,
+            **sources,
+            **summary(part, days, month=month, account=scope, sampling=sampling),
+        }
         for sources, days, own in by_book(portfolio, day_scores, window)
         for symbol, part, scope in _by_symbol(own, account)
     ]
@@ -76,6 +84,7 @@ def cost_sensitivity(
     sessions: Collection[date],
     lookback_sessions: int,
     account: Account,
+    sampling: Sampling,
     multipliers: Sequence[float],
 ) -> pl.DataFrame:
     """Return COST_SENSITIVITY: the account's figures had each cost been ``multipliers`` times as high.
@@ -85,7 +94,7 @@ def cost_sensitivity(
     window = counted_sessions(sessions, as_of, lookback_sessions)
     rows = [
         {"month": month, "as_of": as_of, **sources, "cost_multiplier": float(multiplier)}
-        | summary(_at_cost(own, multiplier), days, account=account)
+        | summary(_at_cost(own, multiplier), days, month=month, account=account, sampling=sampling)
         for sources, days, own in by_book(portfolio, day_scores, window)
         for multiplier in multipliers
     ]
@@ -101,6 +110,7 @@ def oos_summary(
     sessions: Collection[date],
     lookback_sessions: int,
     account: Account,
+    sampling: Sampling,
     oos_start: date | None,
     multipliers: Sequence[float],
 ) -> pl.DataFrame:
@@ -111,15 +121,19 @@ def oos_summary(
     window = [day for day in counted_sessions(sessions, as_of, lookback_sessions) if oos_start and day > oos_start]
     rows = [
         {"month": month, "as_of": as_of, **sources, "oos_start": oos_start, "cost_multiplier": float(multiplier)}
-        | summary(_at_cost(own, multiplier), days, account=account)
+        | summary(_at_cost(own, multiplier), days, month=month, account=account, sampling=sampling)
         for sources, days, own in by_book(portfolio, day_scores, window)
         for multiplier in multipliers
     ]
     return OOS_SUMMARY.conformed(pl.DataFrame(rows, schema=OOS_SUMMARY.schema))
 
 
-def summary(portfolio: pl.DataFrame, sessions: Sequence[date], *, account: Account) -> dict[str, object]:
+def summary(
+    portfolio: pl.DataFrame, sessions: Sequence[date], *, month: str, account: Account, sampling: Sampling
+) -> dict[str, object]:
     """Return the figures of rows of PORTFOLIO over ``sessions``; sums are exact, whatever the order of rows.
+
+    Intervals are drawn over whole sessions: the trades of one hang together.
 
     Signals are the rows that came to the market, those that met a halt included: what the rules turned away before is
     none, or a busy symbol would make the account look spared by its limits. Refused are those that a limit stopped.
@@ -127,12 +141,10 @@ def summary(portfolio: pl.DataFrame, sessions: Sequence[date], *, account: Accou
     admitted = portfolio.filter("admitted")
     refused = portfolio.filter(pl.col("refused_by").is_in(list(LIMITS))).height
     signals = refused + portfolio.filter(pl.col("admitted") | (pl.col("refused_by") == HALTED)).height
-    net = admitted["net_pnl"].to_numpy()
-    daily = _daily(admitted, sessions)
-    capital = account.capital * len(set(account.symbols))
-    returns = daily / capital
-    hits = significance.share(int((net > 0).sum()), net.size)
-    sharpe = significance.sharpe(returns, periods=account.annualization_days)
+    trades, hits, net = _daily(admitted, sessions)
+    capital, periods = account.capital * len(set(account.symbols)), account.annualization_days
+    returns, drawn = net / capital, {"draws": sampling.draws, "cluster_days": sampling.cluster_days}
+    sharpe = significance.bootstrap_sharpe(returns, periods=periods, **drawn)
     return {
         "observation_days": len(sessions),
         "trades": admitted.height,
@@ -140,15 +152,18 @@ def summary(portfolio: pl.DataFrame, sessions: Sequence[date], *, account: Accou
         "reject_rate": refused / signals if signals else None,
         "gross_pnl": math.fsum(admitted["gross_pnl"]),
         "cost": math.fsum(admitted["cost"]),
+        "month_net_pnl": math.fsum(admitted.filter(pl.col("day").dt.strftime("%Y-%m") == month)["net_pnl"]),
         "max_drawdown": max_drawdown(returns),
+        "drawdown_days": drawdown_days(returns),
+        "volatility": float(np.std(returns, ddof=1)) * math.sqrt(periods) if returns.size > 1 else None,
         "sharpe_method": SHARPE_METHOD,
         # No floor is put under a variance of zero: the ratio is null, and this says so.
         "vol_floor_applied": sharpe.value is None,
         # Sorted: its mean and deviation are no exact sums, and the order of rows must not change a bit.
-        "sharpe_step_raw": significance.sharpe(np.sort(net), periods=1).value,
+        "sharpe_step_raw": significance.sharpe(np.sort(admitted["net_pnl"].to_numpy()), periods=1).value,
         **_activity(admitted, sessions, capital=capital),
-        **_named("hit_rate", hits),
-        **_named("net_pnl", significance.total(daily)),
+        **_named("hit_rate", significance.bootstrap(hits, trades, **drawn)),
+        **_named("net_pnl", significance.bootstrap_total(net, **drawn)),
         **_named("sharpe_daily", sharpe),
     }
 
@@ -179,12 +194,25 @@ def max_drawdown(returns: np.ndarray) -> float:
     return float(np.max(np.maximum.accumulate(equity) - equity))
 
 
-def _daily(admitted: pl.DataFrame, sessions: Sequence[date]) -> np.ndarray:
-    """Return the net P&L of each session in USD, 0 where nothing was traded."""
+def drawdown_days(returns: np.ndarray) -> int:
+    """Return the most days in a row that the cumulated returns stood below a peak before; the last may be of them."""
+    equity = np.concatenate([[0.0], np.cumsum(returns)])
+    risen = np.flatnonzero(equity >= np.maximum.accumulate(equity))
+    return int(np.max(np.diff(np.append(risen, equity.size)))) - 1
+
+
+def _daily(admitted: pl.DataFrame, sessions: Sequence[date]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the trades, the hits and the net P&L in USD of each session, 0 where nothing was traded."""
     pnl: dict[date, list[float]] = {day: [] for day in sessions}
     for day, net in admitted.select("day", "net_pnl").iter_rows():
         pnl[day].append(net)
-    return np.array([math.fsum(pnl[day]) for day in sessions])
+    nets = [pnl[day] for day in sessions]
+    hits = [sum(net > 0 for net in own) for own in nets]
+    return (
+        np.array([len(own) for own in nets], float),
+        np.array(hits, float),
+        np.array([math.fsum(own) for own in nets]),
+    )
 
 
 def counted_sessions(sessions: Collection[date], as_of: date, lookback_sessions: int) -> list[date]:

@@ -218,7 +218,10 @@ _TRADING = {
     "gross_pnl": Column(pl.Float64, "USD"),
     "cost": Column(pl.Float64, "USD"),
     "net_pnl": Column(pl.Float64, "USD"),
+    "month_net_pnl": Column(pl.Float64, "USD, of the sessions that lie in the month itself"),
     "max_drawdown": Column(pl.Float64, "largest fall of cumulative net P&L from its peak / total capital, 0..1"),
+    "drawdown_days": Column(pl.Int64, "most sessions in a row below an earlier peak of it, one not yet regained too"),
+    "volatility": Column(pl.Float64, "annualised standard deviation of daily net returns", nullable=True),
     "sharpe_daily": Column(pl.Float64, "annualised Sharpe of daily net returns", nullable=True),
     "sharpe_method": Column(pl.String, "daily_agg_v1"),
     "vol_floor_applied": Column(pl.Boolean, "no variance: the Sharpe ratio is null"),
@@ -232,7 +235,7 @@ _TRADING = {
     "mfe": Column(pl.Float64, "mean of the trades' furthest move their way, log return >= 0", nullable=True),
     "capacity": Column(pl.Float64, "median USD that a trade's minute holds at backtest.participation", nullable=True),
 } | {
-    f"{name}_{end}": Column(pl.Float64, f"{end} end of the 95 % interval of {name}", nullable=True)
+    f"{name}_{end}": Column(pl.Float64, f"{end} end of {name}'s 95 % interval over day-cluster samples", nullable=True)
     for name in ("hit_rate", "net_pnl", "sharpe_daily")
     for end in ("low", "high")
 }

@@ -8,7 +8,7 @@ import polars as pl
 from timegpt_assets.core import calendar
 from timegpt_assets.core.evaluation import stress
 from timegpt_assets.core.events import EventCalendar
-from timegpt_assets_tests.core.evaluation.test_trading import ALL_LIVE, AS_OF, DAYS, ROWS, portfolio
+from timegpt_assets_tests.core.evaluation.test_trading import ALL_LIVE, AS_OF, DAYS, ROWS, SAMPLING, portfolio
 
 EVENTS = EventCalendar({"event_fomc": (DAYS[0],)}, symbols={"event_earnings": {"BBB": (DAYS[1],)}})
 NO_GAPS = pl.DataFrame(schema={"day": pl.Date, "symbol": pl.String, "gap": pl.Float64})
@@ -18,7 +18,15 @@ def phases(
     rows: pl.DataFrame, gaps: pl.DataFrame = NO_GAPS, events: EventCalendar = EVENTS
 ) -> dict[str, dict[str, Any]]:
     found = stress.stress_phases(
-        rows, ALL_LIVE, gaps, month="2025-02", as_of=AS_OF, sessions=DAYS, lookback_sessions=5, events=events
+        rows,
+        ALL_LIVE,
+        gaps,
+        month="2025-02",
+        as_of=AS_OF,
+        sessions=DAYS,
+        lookback_sessions=5,
+        events=events,
+        sampling=SAMPLING,
     )
     return {row["phase"]: row for row in found.iter_rows(named=True)}
 

@@ -10,13 +10,16 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core import calendar
+from timegpt_assets.core import calendar, significance
 from timegpt_assets.core.backtest.costs import PARTS
 from timegpt_assets.core.evaluation import trading
+from timegpt_assets.core.significance import Sampling
 from timegpt_assets.core.tables.backtest import PORTFOLIO
 
 AS_OF = date(2025, 2, 21)
+SAMPLING = Sampling(draws=200, cluster_days=1)
 ACCOUNT = trading.Account(capital=1000.0, symbols=("AAA", "BBB"), annualization_days=252)
+SCOPE: dict[str, Any] = {"account": ACCOUNT, "sampling": SAMPLING}
 DAYS = [calendar.shifted(AS_OF, -back) for back in range(4, -1, -1)]
 LIVE = {"book": "timegpt", "score_source": "model", "run_source": "prod", "data_regime": "prod_live"}
 SMOKE = {"book": "timegpt", "score_source": "baseline", "run_source": "smoke", "data_regime": "maintenance_replay"}
@@ -62,7 +65,7 @@ ROWS = portfolio(
 
 
 def scores(frame: pl.DataFrame = ROWS, day_scores: pl.DataFrame = ALL_LIVE, **changes: Any) -> pl.DataFrame:
-    given = {"month": "2025-02", "as_of": AS_OF, "sessions": DAYS, "lookback_sessions": 5, "account": ACCOUNT}
+    given = {"month": "2025-02", "as_of": AS_OF, "sessions": DAYS, "lookback_sessions": 5} | SCOPE
     return trading.trading_scores(frame, day_scores, **(given | changes))
 
 
@@ -76,6 +79,8 @@ def test_the_accounts_figures_are_those_of_a_pencil() -> None:
     assert row["hit_rate"] == pytest.approx(2 / 3)
     assert (row["gross_pnl"], row["cost"], row["net_pnl"]) == (20.0, 30.0, -10.0)
     assert row["max_drawdown"] == pytest.approx(0.015)
+    assert row["drawdown_days"] == 3, "of the last three, none is back at the first's peak"
+    assert row["volatility"] == pytest.approx(deviation * 252**0.5)
     assert row["sharpe_daily"] == pytest.approx(mean / deviation * 252**0.5)
     assert (row["sharpe_method"], row["vol_floor_applied"]) == ("daily_agg_v1", False)
     assert row["hit_rate_low"] < row["hit_rate"] < row["hit_rate_high"]
@@ -100,7 +105,7 @@ def test_activity_is_that_of_the_admitted_trades_against_capital_and_open_minute
 
 
 def test_what_symbols_earned_is_what_the_account_earned_to_the_cent_at_every_cost() -> None:
-    given = {"month": "2025-02", "as_of": AS_OF, "sessions": DAYS, "lookback_sessions": 5, "account": ACCOUNT}
+    given = {"month": "2025-02", "as_of": AS_OF, "sessions": DAYS, "lookback_sessions": 5} | SCOPE
     rows = portfolio(
         *(
             {"day": day, "symbol": symbol, "gross_pnl": 17.07 * i - 40.01 * j, "cost": 3.33 + 0.01 * i}
@@ -158,7 +163,7 @@ def test_costs_are_scaled_on_the_admitted_trades_and_never_help() -> None:
         as_of=AS_OF,
         sessions=DAYS,
         lookback_sessions=5,
-        account=ACCOUNT,
+        **SCOPE,
         multipliers=(1, 1.5, 2),
     )
     assert frame["cost_multiplier"].to_list() == [1.0, 1.5, 2.0]
@@ -170,18 +175,18 @@ def test_costs_are_scaled_on_the_admitted_trades_and_never_help() -> None:
 
 def test_out_of_sample_are_the_sessions_after_its_start() -> None:
     frame = trading.oos_summary(
-        ROWS, ALL_LIVE, month="2025-02", as_of=AS_OF, sessions=DAYS, lookback_sessions=5, account=ACCOUNT,
+        ROWS, ALL_LIVE, month="2025-02", as_of=AS_OF, sessions=DAYS, lookback_sessions=5, **SCOPE,
         oos_start=DAYS[1], multipliers=(1.0, 1.5),
     )  # fmt: skip
     assert frame["observation_days"].to_list() == [3, 3]
     assert frame["net_pnl"].to_list() == [-30.0, -40.0]
     start = trading.oos_summary(
-        ROWS, ALL_LIVE, month="2025-02", as_of=AS_OF, sessions=DAYS, lookback_sessions=5, account=ACCOUNT,
+        ROWS, ALL_LIVE, month="2025-02", as_of=AS_OF, sessions=DAYS, lookback_sessions=5, **SCOPE,
         oos_start=DAYS[2], multipliers=(1.0,),
     )  # fmt: skip
     assert start["observation_days"].to_list() == [2]
     undecided = trading.oos_summary(
-        ROWS, ALL_LIVE, month="2025-02", as_of=AS_OF, sessions=DAYS, lookback_sessions=5, account=ACCOUNT,
+        ROWS, ALL_LIVE, month="2025-02", as_of=AS_OF, sessions=DAYS, lookback_sessions=5, **SCOPE,
         oos_start=None, multipliers=(1.0,),
     )  # fmt: skip
     assert undecided.is_empty()
@@ -222,3 +227,37 @@ def test_a_silent_day_counts_for_a_triple_between_its_own_days_only() -> None:
     assert observed(DAYS[1], DAYS[3]) == 3
     assert observed(DAYS[1], DAYS[2]) == 2
     assert observed(DAYS[4]) == 1
+
+
+def test_a_drawdown_lasts_from_the_day_it_falls_below_a_peak_to_the_one_before_it_is_regained() -> None:
+    assert trading.drawdown_days(np.array([0.02, -0.01, 0.005, 0.005, -0.01, 0.02])) == 2
+    assert trading.drawdown_days(np.array([-0.01, -0.01, 0.03, -0.02])) == 2, "the start is a peak of 0"
+    assert trading.drawdown_days(np.array([0.01, -0.01, -0.01, -0.01])) == 3, "one that is not over counts"
+    assert trading.drawdown_days(np.array([0.01, 0.0, 0.02])) == 0, "at the peak is not below it"
+    assert trading.drawdown_days(np.array([])) == 0
+
+
+def test_intervals_are_drawn_over_whole_sessions_for_the_trades_of_one_hang_together() -> None:
+    # ten trades a day, of which all hit or none does: five days are five observations and not fifty
+    rows = portfolio(*({"day": day, "gross_pnl": (-1.0) ** i} for i, day in enumerate(DAYS) for _ in range(10)))
+    row = scores(rows).filter(symbol="*").row(0, named=True)
+    careless = significance.share(30, 50)
+    assert row["hit_rate"] == careless.value == 0.6
+    assert row["hit_rate_low"] < careless.low
+    assert row["hit_rate_high"] > careless.high
+    assert row["hit_rate_low"] == pytest.approx(0.2), "a fifth of the days hit in the worst of the samples"
+    daily = np.array([10.0, -10.0, 10.0, -10.0, 10.0])
+    expected = significance.bootstrap_total(daily, draws=200)
+    assert (row["net_pnl_low"], row["net_pnl"], row["net_pnl_high"]) == (expected.low, 10.0, expected.high)
+    expected = significance.bootstrap_sharpe(daily, periods=252, draws=200)
+    assert (row["sharpe_daily_low"], row["sharpe_daily_high"]) == pytest.approx((expected.low, expected.high))
+    neighbours = scores(rows, sampling=Sampling(draws=200, cluster_days=2)).filter(symbol="*").row(0, named=True)
+    assert neighbours["hit_rate_low"] > row["hit_rate_low"], "a hit beside a miss is in every pair of days"
+    assert scores(rows, sampling=Sampling(draws=200, cluster_days=3))["hit_rate_low"].null_count() == 3
+
+
+def test_the_months_own_pnl_is_that_of_its_own_sessions_in_the_window() -> None:
+    days = [date(2025, 1, 30), date(2025, 1, 31), date(2025, 2, 3), date(2025, 2, 4)]
+    rows = portfolio(*({"day": day, "gross_pnl": 10.0**i} for i, day in enumerate(days)))
+    found = scores(rows, asked(dict.fromkeys(days, LIVE)), as_of=days[-1], sessions=days).filter(symbol="*")
+    assert found.select("net_pnl", "month_net_pnl").row(0) == (1111.0, 1100.0)

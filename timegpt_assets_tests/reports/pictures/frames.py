@@ -208,6 +208,7 @@ def costs(month: str = "2024-03") -> pl.DataFrame:
     rows = [
         {"month": month, "as_of": DAY, "cost_multiplier": m, "observation_days": 60, "trades": 31, "signals": 40}
         | {"gross_pnl": 4200.0, "cost": 1240.0 * m, "net_pnl": 4200.0 - 1240.0 * m, "max_drawdown": 0.004}
+        | {"drawdown_days": 9, "month_net_pnl": 800.0}
         | {"sharpe_method": "daily_agg_v1", "sharpe_daily": 1.3, "hit_rate": 0.55, "reject_rate": 0.2}
         | SOURCE
         for m in (1.0, 1.5, 2.0)
