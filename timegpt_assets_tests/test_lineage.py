@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 
 from timegpt_assets import definitions, runtime
-from timegpt_assets.config import core_inputs
+from timegpt_assets.config import core_inputs, seats
 from timegpt_assets.config.base import PLACE, Section
 from timegpt_assets.config.layers import flat
 from timegpt_assets.config.schema import SECTIONS, marked
@@ -194,6 +194,39 @@ def test_the_settings_that_changed_rows_under_one_id_no_longer_do(settings: Sett
     ):
         after = ids(changed(settings, key))
         assert {asset for asset in before if before[asset] != after[asset]} == below(first)
+
+
+def test_another_version_of_a_package_that_answers_renames_what_it_can_change(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = tmp_path / "strange_seats-2.1.dist-info"
+    about.mkdir()
+    (about / "entry_points.txt").write_text("[timegpt_assets.forecasters]\nmine = nowhere:Nothing\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def renamed(*challengers: str) -> set[str]:
+        forecast = settings.forecast.model_copy(update={"challengers": challengers})
+        found = []
+        for version in ("2.1", "2.2"):
+            (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: strange-seats\nVersion: {version}\n")
+            found.append(ids(replace(settings, forecast=forecast)))
+        return {asset for asset in found[0] if found[0][asset] != found[1][asset]}
+
+    assert renamed("zero", "mine") == below({"base_answers"})
+    assert renamed("zero") == set()
+
+
+def test_the_version_of_a_shipped_seat_s_library_renames_what_it_can_change(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def now(*challengers: str) -> dict[str, str]:
+        return ids(replace(settings, forecast=settings.forecast.model_copy(update={"challengers": challengers})))
+
+    before, without = now("zero", "statsforecast"), now("zero")
+    monkeypatch.setattr(seats, "version", lambda library: "9.9")
+    after = now("zero", "statsforecast")
+    assert {asset for asset in before if before[asset] != after[asset]} == below({"base_answers"})
+    assert now("zero") == without
 
 
 def test_a_model_renames_no_feature_and_a_feature_no_bar(settings: Settings) -> None:

@@ -10,10 +10,12 @@ import polars as pl
 
 from timegpt_assets.adapters.forecaster import ForecastResult, Parameters, left_out
 from timegpt_assets.adapters.plug_ins import PlugIn
+from timegpt_assets.config.seats import package
 from timegpt_assets.core.forecasts import quantiles
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.forecasts.local.answers import BACKEND, Answered, Local, answered
 from timegpt_assets.core.forecasts.local.evidence import Known, known
+from timegpt_assets.core.forecasts.local.seats import LIBRARIES
 from timegpt_assets.core.forecasts.local.verdicts import asked, judged
 from timegpt_assets.core.schema import TIME
 
@@ -60,7 +62,8 @@ class LocalForecasters:
     ) -> tuple[Parameters, Answered]:
         if isinstance(seat, PlugIn):
             return seat.answered(frames, self.levels)
-        return asdict(seat), answered(seen, seat, levels=self.levels)
+        library = {"package": package(seat.word)} if seat.word in LIBRARIES else {}
+        return asdict(seat) | library, answered(seen, seat, levels=self.levels)
 
     def _moments(self, frame: Frame, parameters: Mapping[str, Parameters]) -> list[pl.DataFrame]:
         """Return what stands beside each symbol's answer: day, request hash, sigma and scale at the snapshot."""

@@ -5,13 +5,13 @@ Belongs here: finding and asking them. What they give back is judged like everyb
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 
 import orjson
 import polars as pl
 
 from timegpt_assets.adapters.forecaster import Forecaster, Parameters
-from timegpt_assets.config.seats import GROUP
+from timegpt_assets.config.seats import GROUP, package_of
 from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.forecasts.local.answers import REFUSED, Answered
 
@@ -31,10 +31,6 @@ class PlugIn:
         forecaster: Forecaster = point.load()()
         own = [replace(frame, history=frame.history.clone(), sigma=frame.sigma.clone()) for frame in frames]
         rows = forecaster.answers(own, tuple(levels))
-        parameters = {**forecaster.parameters, "package": _package(point)}
+        parameters = {**forecaster.parameters, "package": package_of(point)}
         orjson.dumps(parameters)  # now: later they would fail for everybody
         return parameters, Answered(rows=rows, refused=pl.DataFrame(schema=REFUSED))
-
-
-def _package(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else ""

@@ -1,9 +1,12 @@
-"""Who may be seated beside the champion: the forecasters shipped, and those that installed packages offer."""
+"""Who may be seated beside the champion: the forecasters shipped, and those that installed packages offer.
+
+Belongs here: who answers to a word, and whose code that is.
+"""
 
 from difflib import get_close_matches
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 
-from timegpt_assets.core.forecasts.local.seats import SHIPPED
+from timegpt_assets.core.forecasts.local.seats import LIBRARIES, SHIPPED
 from timegpt_assets.core.tables.columns import HOSTED
 
 GROUP = "timegpt_assets.forecasters"
@@ -17,6 +20,22 @@ def offered() -> dict[str, tuple[str, ...]]:
         if point.name not in SHIPPED:
             found.setdefault(point.name, []).append(point.dist.name if point.dist else "?")
     return {word: tuple(sorted(packages)) for word, packages in sorted(found.items())}
+
+
+def package(word: str) -> str:
+    """Return name and version of the package that answers under a word; "": this one, or none that is installed."""
+    if word in SHIPPED:
+        library = LIBRARIES.get(word)
+        try:
+            return f"{library} {version(library)}" if library else ""
+        except PackageNotFoundError:
+            return ""
+    return next((package_of(point) for point in entry_points(group=GROUP, name=word)), "")
+
+
+def package_of(point: EntryPoint) -> str:
+    """Return name and version of the package that an entry point stands in."""
+    return f"{point.dist.name} {point.dist.version}" if point.dist else ""
 
 
 def unseated(words: tuple[str, ...], *, champion: str) -> tuple[str, str] | None:

@@ -13,12 +13,14 @@ from dagster import AssetKey
 
 from timegpt_assets.adapters import source_code
 from timegpt_assets.config import core_inputs
+from timegpt_assets.config.seats import package
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import lineage
 
 RAW_BARS = AssetKey(["bars", "raw_bars"])
 FEATURES = AssetKey(["features", "features"])
-ANSWERED = (AssetKey(["forecasts", "answers"]), AssetKey(["forecasts", "base_answers"]))
+BASE_ANSWERS = AssetKey(["forecasts", "base_answers"])
+ANSWERED = (AssetKey(["forecasts", "answers"]), BASE_ANSWERS)
 
 
 def lineage_records(
@@ -50,7 +52,7 @@ def lineage_records(
             feature_version=spec.feature_version if featured else "",
             features_hash=spec.features_hash if featured else "",
             model_name=model if answered else "",
-            model_version=_model_version(settings) if answered else "",
+            model_version=_model_version(key, settings) if answered else "",
             parents={name: record.lineage_id for name, record in parents.items()},
         )
     return records
@@ -62,8 +64,13 @@ def _chosen(keys: Sequence[str], settings: Settings) -> list[str]:
     return [key.format(**chosen) for key in keys]
 
 
-def _model_version(settings: Settings) -> str:
-    return settings.forecast.model if settings.forecast.backend == "nixtla" else "1"
+def _model_version(key: AssetKey, settings: Settings) -> str:
+    """Return the champion's version, and of those that answer on this machine the packages that are not this one."""
+    champion = settings.forecast.model if settings.forecast.backend == "nixtla" else "1"
+    if key != BASE_ANSWERS:  # what stands on it has another parent
+        return champion
+    others = {word: package(word) for word in settings.forecast.local_forecasters}
+    return ", ".join([champion, *(f"{word} of {found}" for word, found in others.items() if found)])
 
 
 @cache
