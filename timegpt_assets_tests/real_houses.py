@@ -52,11 +52,20 @@ def sessions(name: str) -> list[date]:
 
 @contextmanager
 def opened_house(
-    data: Path, name: str, folder: Path, *said: str, seats: Sequence[str] = FREE, server: TimeGPTServer | None = None
+    data: Path,
+    name: str,
+    folder: Path,
+    *said: str,
+    seats: Sequence[str] = FREE,
+    symbols: Sequence[str] = (),
+    server: TimeGPTServer | None = None,
 ) -> Iterator[CommandContext]:
-    """Yield a house in ``folder`` over a set in ``data``; with a server TimeGPT is the champion and asks it."""
+    """Yield a house in ``folder`` over a set in ``data``, of all its symbols unless some are named.
+
+    With a server TimeGPT is the champion and asks it.
+    """
     first, last = SPANS[name]
-    symbols = sorted(path.name for path in (data / name / "stocks" / "1m").iterdir())
+    symbols = symbols or sorted(path.name for path in (data / name / "stocks" / "1m").iterdir())
     places = [f"data.{place}={folder}/{place}" for place in ("storage_root", "artifacts_root", "dagster_home")]
     bars = [f"data.root={data / name}", f"data.start_date={first}", f"data.end_date={last}"]
     chosen = [f"universe.tickers=[{', '.join(symbols)}]", f"forecast.challengers=[{', '.join(seats)}]"]
