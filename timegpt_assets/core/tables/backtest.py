@@ -3,8 +3,8 @@
 import polars as pl
 
 from timegpt_assets.core.schema import TIME, Column, Table
+from timegpt_assets.core.tables.columns import ADDS_UP, DAY, ORIGIN, SYMBOL
 from timegpt_assets.core.tables.columns import BOOK as WHOSE_BOOK
-from timegpt_assets.core.tables.columns import DAY, ORIGIN, SYMBOL
 from timegpt_assets.core.tables.forecasts import FORECAST_KEY, SNAPSHOT_TIMES
 
 _TRADE = (
@@ -48,8 +48,11 @@ _TRADE = (
     | ORIGIN
 )
 
-TRADES = Table(name="trades", columns=_TRADE, key=FORECAST_KEY)
-BOOK = Table(name="book", columns=_TRADE | WHOSE_BOOK, key=("day", "symbol", "snapshot_ts", "book"))
+_PAID = pl.sum_horizontal("fees", "spread", "slippage", "impact", "borrow")
+_RULES = ADDS_UP | {"cost_is_its_parts": (pl.col("cost") - _PAID).abs() < 0.005}
+
+TRADES = Table(name="trades", columns=_TRADE, key=FORECAST_KEY, rules=_RULES)
+BOOK = Table(name="book", columns=_TRADE | WHOSE_BOOK, key=("day", "symbol", "snapshot_ts", "book"), rules=_RULES)
 
 PORTFOLIO = Table(
     name="portfolio",
@@ -62,4 +65,5 @@ PORTFOLIO = Table(
         ),
     },
     key=BOOK.key,
+    rules=_RULES,
 )

@@ -31,6 +31,8 @@ ORIGIN_KEY = tuple(ORIGIN)
 """Rows of different origin are never pooled nor compared but where forecasters are (core/evaluation/comparison.py)."""
 BOOK = {"book": Column(pl.String, "whose money: a forecaster's paper book, or live (what is assigned to the day)")}
 BOOK_KEY = (*BOOK, *SOURCES)
+ADDS_UP = {"net_is_gross_less_cost": (pl.col("gross_pnl") - pl.col("cost") - pl.col("net_pnl")).abs() < 0.005}
+"""Rule of every table of money, to the cent."""
 WILDCARD = "*"
 """Where a symbol, a source or a snapshot time stands otherwise: all of them together, or those that are not named."""
 MADE_BY = FORECASTER | {

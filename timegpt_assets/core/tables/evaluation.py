@@ -4,6 +4,7 @@ import polars as pl
 
 from timegpt_assets.core.schema import Column, Table
 from timegpt_assets.core.tables.columns import (
+    ADDS_UP,
     BANDS,
     BOOK,
     BOOK_KEY,
@@ -244,12 +245,14 @@ TRADING_SCORES = Table(
     name="trading_scores",
     columns=MONTH | SYMBOL | BOOK | SOURCES | _TRADING,
     key=("month", "symbol", *BOOK_KEY),
+    rules=ADDS_UP,
     open=True,
 )
 COST_SENSITIVITY = Table(
     name="cost_sensitivity",
     columns=MONTH | BOOK | SOURCES | {"cost_multiplier": Column(pl.Float64, "costs times this")} | _TRADING,
     key=("month", *BOOK_KEY, "cost_multiplier"),
+    rules=ADDS_UP,
     open=True,
 )
 STRESS_PHASES = Table(
@@ -265,6 +268,7 @@ STRESS_PHASES = Table(
     | {name: _TRADING[name] for name in ("hit_rate", "hit_rate_low", "hit_rate_high", "gross_pnl", "cost", "net_pnl")}
     | {"worst": Column(pl.Float64, "net P&L of the worst trade, USD", nullable=True)},
     key=("month", *BOOK_KEY, "phase"),
+    rules=ADDS_UP,
 )
 OOS_SUMMARY = Table(
     name="oos_summary",
@@ -277,6 +281,7 @@ OOS_SUMMARY = Table(
     }
     | _TRADING,
     key=("month", *BOOK_KEY, "cost_multiplier"),
+    rules=ADDS_UP,
     open=True,
 )
 

@@ -3,7 +3,7 @@
 import polars as pl
 
 from timegpt_assets.core.schema import Column, Table
-from timegpt_assets.core.tables.columns import DAY, MONTH, ORIGIN, ORIGIN_KEY
+from timegpt_assets.core.tables.columns import ADDS_UP, DAY, MONTH, ORIGIN, ORIGIN_KEY
 
 _COMBINATION = {
     "combination": Column(pl.String, "digest of all that decides its trades but bars and forecasts"),
@@ -26,6 +26,7 @@ GRID_DAYS = Table(
     }
     | _MONEY,
     key=("day", "combination", "forecaster"),
+    rules=ADDS_UP,
 )
 """A row for each day a forecaster was asked, of zeros where nothing was traded."""
 
@@ -57,6 +58,9 @@ SCORES = (
 """What the days of a combination come to; a sweep's csv files hold these columns."""
 
 TRADING_GRID = Table(
-    name="trading_grid", columns=MONTH | SCORES, key=("month", "combination", *ORIGIN_KEY, "cost_multiplier")
+    name="trading_grid",
+    columns=MONTH | SCORES,
+    key=("month", "combination", *ORIGIN_KEY, "cost_multiplier"),
+    rules=ADDS_UP,
 )
 """The best of many looks better than it is: how many were ever tried is kept beside it."""

@@ -42,7 +42,6 @@ def book(*rows: Mapping[str, Any]) -> pl.DataFrame:
             "side": 1,
             "size": 1.0,
             "quantity": 10.0,
-            "gross_pnl": 10.0,
             **dict.fromkeys(PARTS, 0.2),
             "cost": 1.0,
             "net_pnl": 9.0,
@@ -63,7 +62,8 @@ def book(*rows: Mapping[str, Any]) -> pl.DataFrame:
             "run_source": "smoke",
             "data_regime": "maintenance_replay",
         }
-        full.append(base | {k: v for k, v in row.items() if k != "minute"})
+        made = base | {k: v for k, v in row.items() if k != "minute"}
+        full.append(made | {"gross_pnl": made["net_pnl"] + made["cost"]})
     return BOOK.conformed(pl.DataFrame(full, schema=BOOK.schema))
 
 

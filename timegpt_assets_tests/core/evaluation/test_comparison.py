@@ -40,6 +40,7 @@ def trade(book: str, day: date, net: float, *, admitted: bool = True, symbol: st
         "forecaster": book,
         "day": day,
         "symbol": symbol,
+        "gross_pnl": net,
         "net_pnl": net,
         "admitted": admitted,
     } | times

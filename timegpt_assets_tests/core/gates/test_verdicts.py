@@ -244,11 +244,13 @@ def figures(table: Any, *, sources: Mapping[str, str] = gates.LIVE, days: int = 
     row: dict[str, Any] = {
         "book": "timegpt",
         "symbol": "*", "observation_days": days, "trades": 100, "signals": 110, "reject_rate": 0.1, "hit_rate": 0.5,
-        "gross_pnl": 200.0, "cost": 50.0, "net_pnl": 150.0, "max_drawdown": 0.01, "sharpe_daily": 0.8,
+        "cost": 50.0, "net_pnl": 150.0, "max_drawdown": 0.01, "sharpe_daily": 0.8,
         "sharpe_method": "daily_agg_v1", "vol_floor_applied": False, "drawdown_days": 2,
         "month_net_pnl": 40.0, "oos_start": date(2025, 1, 1),
     }  # fmt: skip
-    rows = [row | MONTH | sources | {"cost_multiplier": m} | changes for m in (1.0, 1.5)]
+    row |= changes
+    row["gross_pnl"] = row["net_pnl"] + row["cost"]
+    rows = [row | MONTH | sources | {"cost_multiplier": m} for m in (1.0, 1.5)]
     frame = pl.DataFrame(rows if "cost_multiplier" in table.schema else rows[:1], schema=table.schema)
     return table.conformed(frame)
 

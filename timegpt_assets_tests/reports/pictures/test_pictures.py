@@ -419,8 +419,8 @@ def test_depth_is_below_the_best_so_far_the_start_among_it_and_counts_its_sessio
     earned = dict(zip(DAYS, (-50.0, 80.0, 0.0, -100.0, 20.0, 90.0), strict=False))
     times = dict.fromkeys(("snapshot_ts", "target_ts", "entry_ts"), frames.opened(frames.DAY))
     base = times | frames.SOURCE | {"symbol": "AAPL", "admitted": True}
-    rows = [base | {"day": day, "gross_pnl": net} for day, net in earned.items()]
-    refused = base | {"day": DAYS[2], "symbol": "MSFT", "admitted": False, "gross_pnl": -999.0}
+    rows = [base | {"day": day, "gross_pnl": net, "net_pnl": net} for day, net in earned.items()]
+    refused = base | {"day": DAYS[2], "symbol": "MSFT", "admitted": False, "gross_pnl": -999.0, "net_pnl": -999.0}
     found = depths(frames.framed(PORTFOLIO, [*rows, refused]), days=DAYS[:7])
     assert found["depth"].to_list() == [-50.0, 0.0, 0.0, -100.0, -80.0, 0.0, 0.0]
     assert found["below"].to_list() == [1, 0, 0, 1, 2, 0, 0]
