@@ -30,7 +30,7 @@ SYMBOLS = tuple(f"S{i}" for i in range(10))
 SESSIONS = calendar.sessions(date(2025, 1, 2), date(2026, 1, 2))[:252]
 SNAPSHOTS = range(15, 375, 15)
 """Minutes of the session, where it is as long."""
-COMPARED = 10
+COMPARED = 3
 """Combinations that the readable loop goes through: minutes each."""
 MINUTE = timedelta(minutes=1)
 KNOWN: dict[str, Any] = {"events": EventCalendar({})}
@@ -121,16 +121,18 @@ def show(name: str, value: float, unit: str, goal: object, **baseline: object) -
 def compiled_loop(made: pl.DataFrame, market: pl.DataFrame) -> Callable[[TradingSpec], tuple[np.ndarray, np.ndarray]]:
     """Return the compiled loop over arrays that are loaded and entries that are settled, for the rules of ``grid``."""
     laid = compiled.market(made, market)
-    asked, rates = compiled.asked(laid, SPEC.rules), compiled.rates(SPEC.costs, SYMBOLS)
+    asked, rates = compiled.asked(laid, SPEC.rules), compiled.rates([SPEC.costs], SYMBOLS)
+    weighed = signals.weighed(laid.known, SYMBOL_GATES.empty(), SPEC, **KNOWN)
+    impact = compiled.fixed(weighed["impact"].fill_null(0.0))
     settled: dict[float, shared.Entries] = {}
-    days = made.select("forecaster", "day").unique().height
+    failed = np.zeros(1, np.bool_)
 
     def run(spec: TradingSpec) -> tuple[np.ndarray, np.ndarray]:
         if (k := spec.rules.k_sigma) not in settled:
-            settled[k] = shared.entries(signals.judged_by(spec, laid.known, SYMBOL_GATES.empty(), **KNOWN))
-        counts, sums = np.zeros((days, 2), np.int64), np.zeros((days, 3))
-        shared.follow(laid, asked, shared.Combination(spec, settled[k], rates, counts, sums))
-        return counts, sums
+            settled[k] = shared.Entries(shared.sides(signals.decided(weighed, spec.rules)), impact)
+        sums = shared.Sums(np.zeros((1, laid.places, 2), np.int64), np.zeros((1, laid.places, 3)), failed)
+        shared.follow(laid, asked, [shared.Combination(0, spec, settled[k], 0)], rates, sums)
+        return sums.counts[0], sums.money[0]
 
     return run
 

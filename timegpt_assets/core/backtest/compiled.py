@@ -6,21 +6,40 @@ Belongs here: what the kernel reads. What combinations share is in shared.py. It
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.backtest import kernel
+from timegpt_assets.core.backtest import event_loop, kernel, signals
 from timegpt_assets.core.backtest import rules as trading
-from timegpt_assets.core.backtest.costs import Costs, Rates, rate
-from timegpt_assets.core.backtest.rules import Rules
+from timegpt_assets.core.backtest.costs import PARTS, Costs, rate
+from timegpt_assets.core.backtest.rules import NO_SIGNAL, Rules
 from timegpt_assets.core.backtest.signals import TradingSpec
+from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.schema import TIME
+from timegpt_assets.core.tables.backtest import TRADES
+from timegpt_assets.core.tables.columns import ORIGIN_KEY
 
 ORDER = ("forecaster", "day", "symbol", "snapshot_ts")
-WHOLE = ("group", "place", "symbol", "entry_ts", "target_ts", "stop_at", "close_ts", "offset")
+OWN = ("entry_ts", "target_ts", "stop_at", "close_ts", "offset", "sigma", "ratio")
+READ = (
+    *("day", "symbol", "snapshot_ts", "target_ts", "horizon_min", "q25", "q50", "q75", "sigma", "label_aligned"),
+    *ORIGIN_KEY,
+)
+"""Columns of forecasts that trades are made of."""
 PRICES = ("open", "high", "low", "close")
+MONEY = ("quantity", "gross_pnl", *PARTS, "cost", "net_pnl")
+LEVELS = ("entry_price", "exit_price", "mae", "mfe")
+NOT_ENTERED = {
+    kernel.TOO_LATE: "too_late",
+    kernel.DAILY_CAP: "daily_cap",
+    kernel.POSITION_OPEN: "position_open",
+    kernel.COOLDOWN: "cooldown",
+    kernel.NO_PRINT: event_loop.HALTED,
+}
+LEFT = {kernel.STOP: "stop", kernel.TRAIL: "trail", kernel.TAKE: "take", kernel.VALUED: event_loop.HALTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,49 +48,86 @@ class Market:
 
     tape: kernel.Tape
     known: pl.DataFrame
+    symbols: list[str]
+    """Of the forecasts, rising."""
+    symbol: kernel.Ints
+    """Which of them each forecast is of."""
+    place: kernel.Ints
+    """Counts (forecaster, day)."""
+    group: kernel.Ints
+    """Counts (forecaster, day, symbol)."""
     start: kernel.Ints
     """Row of the first bar of each forecast's session."""
     end: kernel.Ints
 
+    @property
+    def places(self) -> int:
+        """Return how many (forecaster, day) there are."""
+        return int(self.place[-1]) + 1 if self.place.size else 0
+
 
 def market(forecasts: pl.DataFrame, bars: pl.DataFrame) -> Market:
     """Return what every combination reads."""
-    ordered = bars if _in_order(bars) else bars.sort("day", "symbol", "ts")
-    blocks = (
-        ordered.select("day", "symbol")
-        .with_row_index("start")
-        .filter(
-            (pl.col("day") != pl.col("day").shift(1)).or_(pl.col("symbol") != pl.col("symbol").shift(1)).fill_null(True)
+    ordered, blocks = _in_order(bars)
+    symbols = forecasts["symbol"].unique().sort()
+    numbered = pl.DataFrame({"symbol": symbols}).with_row_index("number")
+    asked = forecasts.select(READ).sort(ORDER)
+    keys = (
+        asked.select(ORDER[:3])
+        .join(blocks, on=["day", "symbol"], how="left", maintain_order="left")
+        .join(numbered, on="symbol", how="left", maintain_order="left")
+        .select(
+            pl.col("start", "end").fill_null(0),
+            symbol="number",
+            place=pl.struct(ORDER[:2]).rle_id(),
+            group=pl.struct(ORDER[:3]).rle_id(),
         )
-        .with_columns(end=pl.col("start").shift(-1).fill_null(ordered.height), block=pl.int_range(pl.len()))
+        .cast(pl.Int64)
     )
-    asked = forecasts.sort(ORDER).join(blocks, on=["day", "symbol"], how="left", maintain_order="left")
-    start, end = (asked[name].fill_null(0).to_numpy().astype(np.int64) for name in ("start", "end"))
-    prices = {name: ordered[name].fill_null(np.nan).to_numpy() for name in PRICES}
-    tape = kernel.Tape(_micros(ordered["ts"]), filled=ordered["is_filled"].to_numpy(), **prices)
-    edges = [blocks[name].to_numpy().astype(np.int64) for name in ("start", "end")]
-    means = kernel.running_means(ordered["volume"].fill_null(np.nan).to_numpy(), *edges)
-    last = kernel.rows_at(tape.ts, start, end, _micros(asked["snapshot_ts"]) - kernel.MINUTE)
+    places = {name: fixed(keys[name]) for name in keys.columns}
+    prices = {name: fixed(ordered[name].fill_null(np.nan)) for name in PRICES}
+    tape = kernel.Tape(_micros(ordered["ts"]), filled=fixed(ordered["is_filled"]), **prices)
+    means = kernel.running_means(fixed(ordered["volume"].fill_null(np.nan)), *_edges(blocks))
+    last = kernel.rows_at(tape.ts, places["start"], places["end"], _micros(asked["snapshot_ts"]) - kernel.MINUTE)
     found = pl.Series(last, dtype=pl.Int64).replace(-1, None)
-    closes = ordered["close"].gather(found)
-    known = asked.drop("start", "end", "block").with_columns(
-        last_price=closes, volume_per_min=pl.Series(means, nan_to_null=True).gather(found)
+    known = asked.with_columns(
+        last_price=ordered["close"].gather(found), volume_per_min=pl.Series(means, nan_to_null=True).gather(found)
     )
-    return Market(tape, known, start, end)
+    return Market(tape, known, symbols.to_list(), **places)
 
 
-def _in_order(bars: pl.DataFrame) -> bool:
-    """Return whether bars lie by (day, symbol, ts)."""
-    before = [pl.col(name).shift(1) for name in ("day", "symbol", "ts")]
-    day, symbol, ts = before
-    later = pl.col("ts") > ts
-    same_day = (pl.col("symbol") > symbol) | ((pl.col("symbol") == symbol) & later)
-    rising = (pl.col("day") > day) | ((pl.col("day") == day) & same_day)
-    return bool(bars.select(rising.fill_null(True).all()).item())
+def _in_order(bars: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return bars by (day, symbol, ts), sorted where they are not, and where the rows of each (day, symbol) lie."""
+    blocks = _blocks(bars)
+    keys = blocks.select("day", "symbol")
+    if keys.equals(keys.unique().sort("day", "symbol")) and kernel.rise(_micros(bars["ts"]), *_edges(blocks)):
+        return bars, blocks
+    ordered = bars.sort("day", "symbol", "ts")
+    return ordered, _blocks(ordered)
+
+
+def _blocks(bars: pl.DataFrame) -> pl.DataFrame:
+    """Return [day, symbol, start, end] of each run of rows of one day and symbol."""
+    other = (pl.col("day") != pl.col("day").shift(1)) | (pl.col("symbol") != pl.col("symbol").shift(1))
+    starts = bars.select("day", "symbol").with_row_index("start").filter(other.fill_null(True))
+    return starts.with_columns(end=pl.col("start").shift(-1).fill_null(bars.height))
+
+
+def _edges(blocks: pl.DataFrame) -> tuple[kernel.Ints, kernel.Ints]:
+    start, end = (fixed(blocks[name].cast(pl.Int64)) for name in ("start", "end"))
+    return start, end
+
+
+def fixed(values: pl.Series) -> Any:
+    """Return the values as an array nobody may write to: numba compiles anew for those that may be written to."""
+    array = values.to_physical().to_numpy().view()
+    array.flags.writeable = False
+    return array
 
 
 def _micros(times: pl.Series) -> kernel.Ints:
-    return times.to_physical().to_numpy()
+    micros: kernel.Ints = fixed(times.cast(TIME))
+    return micros
 
 
 def asked(laid: Market, rules: Rules) -> kernel.Asked:
@@ -82,45 +138,40 @@ def asked(laid: Market, rules: Rules) -> kernel.Asked:
     rows = [(day, trading.time_stop(rules, s), s.close, s.open) for day, s in sessions.items()]
     days = pl.DataFrame(rows, {"day": pl.Date, "stop_at": TIME, "close_ts": TIME, "open": TIME}, orient="row")
     days = days.with_columns(offset=(zone.dt.base_utc_offset() + zone.dt.dst_offset()).cast(pl.Duration("us")))
-    lag = rules.entry_lag_bars * timedelta(minutes=1)
     frame = known.select(
-        place=pl.struct("forecaster", "day").rle_id(),
-        group=pl.struct("forecaster", "day", "symbol").rle_id(),
-        symbol=pl.col("symbol").rank("dense") - 1,
-        entry_ts=pl.col("snapshot_ts") + lag,
-        target_ts="target_ts",
-        day="day",
+        "day",
+        "target_ts",
+        entry_ts=pl.col("snapshot_ts") + rules.entry_lag_bars * timedelta(minutes=1),
         sigma=pl.col("sigma").fill_null(np.nan),
         ratio=(pl.col("q50").abs() / pl.col("sigma")).fill_null(np.nan),
     ).join(days, on="day", how="left", maintain_order="left")
-    whole = {name: frame[name].to_physical().cast(pl.Int64).to_numpy() for name in WHOLE}
-    first = kernel.rows_at(laid.tape.ts, laid.start, laid.end, whole["entry_ts"])
-    floats = {name: frame[name].to_numpy() for name in ("sigma", "ratio")}
-    return kernel.Asked(**whole, first=first, end=laid.end, **floats)
+    own = {name: fixed(frame[name]) for name in OWN}
+    first = kernel.rows_at(laid.tape.ts, laid.start, laid.end, own["entry_ts"])
+    return kernel.Asked(group=laid.group, place=laid.place, symbol=laid.symbol, first=first, end=laid.end, **own)
 
 
-def rates(costs: Costs, symbols: Sequence[str]) -> kernel.Rates:
-    """Return the rates of each symbol, and of each symbol and hour; NaN where a symbol has none."""
-    hours = range(24)
+def rates(costs: Sequence[Costs], symbols: Sequence[str]) -> kernel.Rates:
+    """Return the rates of each symbol, and of each symbol and hour, under each of the costs; NaN where it has none."""
 
-    def by(table: Rates, ats: Sequence[int | None]) -> kernel.Floats:
+    def by(name: str, ats: Sequence[int | None]) -> kernel.Floats:
         # NaN for none: whether a symbol that is asked for has one was settled at its snapshots
-        found = [[rate(table, symbol, at) for at in ats] for symbol in symbols]
-        return np.array(found, dtype=np.float64).reshape(-1, len(ats))
+        found = [[[rate(getattr(own, name), symbol, at) for at in ats] for symbol in symbols] for own in costs]
+        return np.array(found, dtype=np.float64).reshape(len(costs), len(symbols), len(ats))
 
+    every, hours = [None], range(24)
     return kernel.Rates(
-        fees=by(costs.fees_bps, [None])[:, 0],
-        half_spread_ticks=by(costs.half_spread_ticks, [None])[:, 0],
-        slippage_ticks=by(costs.slippage_ticks, hours),
-        slippage_bps=by(costs.slippage_bps, hours),
-        borrow=by(costs.borrow_bps, [None])[:, 0],
-        tick_size=costs.tick_size,
-        multiplier=costs.multiplier,
+        fees=by("fees_bps", every)[:, :, 0],
+        half_spread_ticks=by("half_spread_ticks", every)[:, :, 0],
+        slippage_ticks=by("slippage_ticks", hours),
+        slippage_bps=by("slippage_bps", hours),
+        borrow=by("borrow_bps", every)[:, :, 0],
+        tick_size=np.array([own.tick_size for own in costs], np.float64),
+        multiplier=np.array([own.multiplier for own in costs], np.float64),
     )
 
 
-def limits(spec: TradingSpec) -> kernel.Limits:
-    """Return what of a combination bites after the snapshot."""
+def limits(spec: TradingSpec, costs: int) -> kernel.Limits:
+    """Return what of a combination bites after the snapshot; ``costs``: its row of the rates."""
     rules = spec.rules
     return kernel.Limits(
         s_stop=float(rules.s_stop),
@@ -132,4 +183,51 @@ def limits(spec: TradingSpec) -> kernel.Limits:
         rest=rules.cooldown_bars * kernel.MINUTE,
         at_forecast=rules.exit_at_forecast_ts,
         capital=float(spec.capital),
+        costs=costs,
+    )
+
+
+def trades(
+    forecasts: pl.DataFrame,
+    bars: pl.DataFrame,
+    symbol_gates: pl.DataFrame,
+    spec: TradingSpec,
+    *,
+    events: EventCalendar,
+    liquidity: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """Return what event_loop.trades returns, bit for bit, and raise what it raises."""
+    laid = market(forecasts, bars)
+    weighed = signals.weighed(laid.known, symbol_gates, spec, events=events, liquidity=liquidity)
+    judged = signals.decided(weighed, spec.rules)
+    own, ledger = asked(laid, spec.rules), kernel.empty_ledger(judged.height)
+    signal = ~pl.col("reason").is_in(list(NO_SIGNAL))
+    sides = judged.select(pl.when(signal).then("side").otherwise(0).cast(pl.Int8)).to_series()
+    barred, impact = fixed(judged["reason"] != ""), fixed(judged["impact"].fill_null(0.0))
+    charged = rates([spec.costs], laid.symbols)
+    if not kernel.follow(laid.tape, own, fixed(sides), barred, impact, charged, limits(spec, 0), ledger):
+        # bars ran out: the loop names the trade
+        return event_loop.trades(forecasts, bars, symbol_gates, spec, events=events, liquidity=liquidity)
+    stop_at = pl.Series("stop_at", own.stop_at).cast(TIME)
+    return TRADES.conformed(_told(judged.with_columns(stop_at), ledger, spec.rules).filter(signal))
+
+
+def _told(judged: pl.DataFrame, ledger: kernel.Ledger, rules: Rules) -> pl.DataFrame:
+    """Return the forecasts with what became of them, in the loop's words."""
+    entered = pl.col("entered") == kernel.ENTERED
+    at_forecast = pl.lit(rules.exit_at_forecast_ts) & (pl.col("target_ts") <= pl.col("stop_at"))
+    due = pl.when(at_forecast).then(pl.lit("forecast_ts")).otherwise(pl.lit("time_stop"))
+    turned = pl.col("entered").replace_strict(NOT_ENTERED, default=pl.col("reason"), return_dtype=pl.String)
+    ways = pl.col("left").replace_strict(LEFT, default=due, return_dtype=pl.String)
+    told = judged.with_columns(
+        pl.Series("entered", ledger.entered),
+        pl.Series("left", ledger.left),
+        pl.Series("exit_ts", ledger.exit_ts).cast(TIME),
+        *(pl.Series(name, ledger.money[:, i]) for i, name in enumerate(MONEY)),
+        *(pl.Series(name, ledger.levels[:, i], nan_to_null=True) for i, name in enumerate(LEVELS)),
+    ).with_columns(exit_ts=pl.when(entered).then("exit_ts"))
+    return told.with_columns(
+        holding_min=(pl.col("exit_ts") - pl.col("entry_ts")).dt.total_minutes(),
+        entry_reason=pl.when(entered).then(pl.lit(rules.rule_set)).otherwise(turned),
+        exit_reason=pl.when(entered).then(ways).otherwise(pl.lit("")),
     )

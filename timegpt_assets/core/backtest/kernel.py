@@ -16,6 +16,7 @@ from timegpt_assets.core.backtest.costs import BASIS_POINT, BORROW_DAYS
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Sides = NDArray[np.int8]
 
 MINUTE = 60_000_000
 """Microseconds, as all times here."""
@@ -25,6 +26,9 @@ ENTERED, TOO_LATE, DAILY_CAP, POSITION_OPEN, COOLDOWN, NO_PRINT, TURNED_AWAY = r
 STOP, TRAIL, TAKE, DUE, VALUED, RAN_OUT = range(6)
 """How a position ended: DUE at its deadline, VALUED at the last print, RAN_OUT of bars before it could."""
 QUANTITY, GROSS, FEES, SPREAD, SLIPPAGE, IMPACT, BORROW, COST, NET = range(9)
+Money = tuple[float, float, float, float, float, float, float, float, float]
+Charged = tuple[float, float, float, float, float, float]
+"""Shares that are charged for, fees a USD, spread, slippage a share of the entry, impact a USD, borrow."""
 
 
 class Tape(NamedTuple):
@@ -62,15 +66,15 @@ class Asked(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Costs by symbol, and by symbol and New York hour."""
+    """A row for each that differs of the costs: by symbol, slippage by symbol and New York hour."""
 
     fees: Floats
     half_spread_ticks: Floats
     slippage_ticks: Floats
     slippage_bps: Floats
     borrow: Floats
-    tick_size: float
-    multiplier: float
+    tick_size: Floats
+    multiplier: Floats
 
 
 class Limits(NamedTuple):
@@ -85,6 +89,8 @@ class Limits(NamedTuple):
     rest: int
     at_forecast: bool
     capital: float
+    costs: int
+    """Row of the rates."""
 
 
 @njit(cache=True)
@@ -100,6 +106,16 @@ def rows_at(ts: Ints, start: Ints, end: Ints, wanted: Ints) -> Ints:
         if guess < end[i] and ts[guess] == wanted[i]:
             found[i] = guess
     return found
+
+
+@njit(cache=True)
+def rise(ts: Ints, start: Ints, end: Ints) -> bool:
+    """Return whether times rise in every block."""
+    for block in range(start.size):
+        for i in range(start[block] + 1, end[block]):
+            if ts[i] <= ts[i - 1]:
+                return False
+    return True
 
 
 @njit(cache=True)
@@ -122,25 +138,27 @@ def _hour(ts: int, offset: int) -> int:
 
 
 @njit(cache=True)
-def _paid(out: Floats, quantity: float, entry: float, left: float, multiplier: float, impact: float, fees: float,
-          half_spread: float, tick: float, ticks_in: float, bps_in: float, ticks_out: float, bps_out: float,
-          borrow: float) -> None:  # fmt: skip
-    """Fill ``out`` with quantity, P&L and costs of one trade: event_loop._filled and Costs.paid.
+def charged(quantity: float, entry: float, multiplier: float, impact: float, fees: float, half_spread: float,
+            tick: float, ticks: float, bps: float, borrow: float) -> Charged:  # fmt: skip
+    """Return what of a trade is settled when it is entered: event_loop._filled and Costs.paid, their exit's part aside.
 
-    Plain numbers, as tuples of arrays cost more to hand over than all of this to compute.
+    Of plain numbers, as tuples of arrays cost more to hand over than all of this to compute.
     """
-    shares, both = multiplier * abs(quantity), entry + left
-    slip_in = ticks_in * tick + bps_in * BASIS_POINT * entry
-    slip_out = ticks_out * tick + bps_out * BASIS_POINT * left
-    out[QUANTITY] = quantity
-    out[GROSS] = quantity * (left - entry)
-    out[FEES] = shares * BASIS_POINT * fees * both
-    out[SPREAD] = shares * 2 * half_spread * tick
-    out[SLIPPAGE] = shares * (slip_in + slip_out)
-    out[IMPACT] = shares * impact * both
-    out[BORROW] = abs(quantity) * entry * (multiplier * BASIS_POINT * borrow / BORROW_DAYS) if quantity < 0 else 0.0
-    out[COST] = out[FEES] + out[SPREAD] + out[SLIPPAGE] + out[IMPACT] + out[BORROW]
-    out[NET] = out[GROSS] - out[COST]
+    shares = multiplier * abs(quantity)
+    lent = abs(quantity) * entry * (multiplier * BASIS_POINT * borrow / BORROW_DAYS) if quantity < 0 else 0.0
+    slipped = ticks * tick + bps * BASIS_POINT * entry
+    return shares, shares * BASIS_POINT * fees, shares * 2 * half_spread * tick, slipped, shares * impact, lent
+
+
+@njit(cache=True)
+def paid(at_entry: Charged, quantity: float, entry: float, left: float, tick: float, ticks: float, bps: float) -> Money:
+    """Return quantity, P&L and costs of a trade that is left at a price, from QUANTITY to NET."""
+    shares, fees, spread, slipped, impact, borrow = at_entry
+    both, gross = entry + left, quantity * (left - entry)
+    charge, slippage = fees * both, shares * (slipped + (ticks * tick + bps * BASIS_POINT * left))
+    moved = impact * both
+    cost = charge + spread + slippage + moved + borrow
+    return quantity, gross, charge, spread, slippage, moved, borrow, cost, gross - cost
 
 
 @njit(cache=True)
@@ -220,7 +238,7 @@ def empty_ledger(rows: int) -> Ledger:
 
 
 @njit(cache=True)
-def follow(tape: Tape, asked: Asked, sides: Ints, barred: Flags, impact: Floats, rates: Rates, limits: Limits,
+def follow(tape: Tape, asked: Asked, sides: Sides, barred: Flags, impact: Floats, rates: Rates, limits: Limits,
            ledger: Ledger) -> bool:  # fmt: skip
     """Write what becomes of every signal (``sides`` not 0) into the ledger; False: bars ran out before an exit."""
     group, taken = -1, 0
@@ -230,6 +248,7 @@ def follow(tape: Tape, asked: Asked, sides: Ints, barred: Flags, impact: Floats,
         if asked.group[i] != group:
             group, taken = asked.group[i], 0
         if side == 0:
+            ledger.entered[i] = TURNED_AWAY
             continue
         deadline = min(asked.stop_at[i], asked.target_ts[i]) if limits.at_forecast else asked.stop_at[i]
         why = TURNED_AWAY if barred[i] else _busy(
@@ -254,14 +273,17 @@ def follow(tape: Tape, asked: Asked, sides: Ints, barred: Flags, impact: Floats,
         down, up = _log_return(side, low, entry), _log_return(side, high, entry)
         ledger.levels[i, 0], ledger.levels[i, 1] = entry, price
         ledger.levels[i, 2], ledger.levels[i, 3] = min(down, up), max(down, up)
-        at, then = asked.symbol[i], _hour(asked.entry_ts[i], asked.offset[i])
-        until = _hour(ts - MINUTE, asked.offset[i])
         quantity = side * min(asked.ratio[i], limits.cap_per_trade) * limits.capital / entry
-        _paid(
-            ledger.money[i], quantity, entry, price, rates.multiplier, impact[i], rates.fees[at],
-            rates.half_spread_ticks[at], rates.tick_size, rates.slippage_ticks[at, then], rates.slippage_bps[at, then],
-            rates.slippage_ticks[at, until], rates.slippage_bps[at, until], rates.borrow[at],
+        of, at, tick = limits.costs, asked.symbol[i], rates.tick_size[limits.costs]
+        then, until = _hour(asked.entry_ts[i], asked.offset[i]), _hour(ts - MINUTE, asked.offset[i])
+        at_entry = charged(
+            quantity, entry, rates.multiplier[of], impact[i], rates.fees[of, at], rates.half_spread_ticks[of, at], tick,
+            rates.slippage_ticks[of, at, then], rates.slippage_bps[of, at, then], rates.borrow[of, at],
         )  # fmt: skip
+        ticks, bps = rates.slippage_ticks[of, at, until], rates.slippage_bps[of, at, until]
+        money = paid(at_entry, quantity, entry, price, tick, ticks, bps)
+        for part in range(NET + 1):
+            ledger.money[i, part] = money[part]
     return True
 
 
@@ -269,123 +291,11 @@ def follow(tape: Tape, asked: Asked, sides: Ints, barred: Flags, impact: Floats,
 def add_up(place: Ints, ledger: Ledger, counts: Ints, sums: Floats) -> None:
     """Add the ledger's trades and hits to ``counts``, gross, cost and net to ``sums``, each at its place."""
     for i in range(place.size):
-        if ledger.entered[i] == ENTERED:
-            _add(place[i], ledger.money[i], counts, sums)
-
-
-@njit(cache=True)
-def _add(place: int, money: Floats, counts: Ints, sums: Floats) -> None:
-    if money[QUANTITY] == 0:
-        return
-    counts[place, 0] += 1
-    counts[place, 1] += money[NET] > 0
-    sums[place, 0] += money[GROSS]
-    sums[place, 1] += money[COST]
-    sums[place, 2] += money[NET]
-
-
-class Passages(NamedTuple):
-    """For each (forecast, side): bars until each level is met, times two, plus one where the bar opens beyond it."""
-
-    stop: NDArray[np.int16]
-    take: NDArray[np.int16]
-    due: NDArray[np.int16]
-    """Bars until the position is left whatever the levels."""
-    due_price: Floats
-
-
-@njit(cache=True)
-def passages(tape: Tape, asked: Asked, rows: Ints, sides: Ints, at_forecast: bool, stops: Floats,
-             takes: Floats) -> Passages:  # fmt: skip
-    """Return when a position of each of ``rows`` meets every level of stops and takes (multiples of sigma, rising).
-
-    Walked until all stops or all takes are met: by then every combination has left.
-    """
-    n = rows.size
-    stop_at = np.full((n, stops.size), NEVER, np.int16)
-    take_at = np.full((n, takes.size), NEVER, np.int16)
-    due, due_price = np.full(n, NEVER, np.int16), np.full(n, np.nan)
-    below, above = np.empty(stops.size), np.empty(takes.size)
-    for k in range(n):
-        i, side = rows[k], sides[k]
-        first = asked.first[i]
-        if first < 0 or tape.filled[first] or tape.open[first] <= 0:
+        money = ledger.money[i]
+        if ledger.entered[i] != ENTERED or money[QUANTITY] == 0:
             continue
-        entry = tape.open[first]
-        for j in range(stops.size):
-            below[j] = entry * math.exp(-side * stops[j] * asked.sigma[i])
-        for j in range(takes.size):
-            above[j] = entry * math.exp(side * takes[j] * asked.sigma[i])
-        deadline = min(asked.stop_at[i], asked.target_ts[i]) if at_forecast else asked.stop_at[i]
-        stopped = taken = 0
-        for bar in range(first, asked.end[i]):
-            known, ago = tape.ts[bar] + MINUTE, 2 * (bar - first)
-            if tape.filled[bar]:
-                if known == asked.close_ts[i]:
-                    due[k], due_price[k] = ago, tape.close[bar]
-                    break
-                continue
-            if tape.ts[bar] >= deadline:
-                due[k], due_price[k] = ago, tape.open[bar]
-                break
-            worst, best = (tape.low[bar], tape.high[bar]) if side > 0 else (tape.high[bar], tape.low[bar])
-            opened = side * tape.open[bar]
-            while stopped < stops.size and min(opened, side * worst) <= side * below[stopped]:
-                stop_at[k, stopped] = ago + (opened <= side * below[stopped])
-                stopped += 1
-            while taken < takes.size and max(opened, side * best) >= side * above[taken]:
-                take_at[k, taken] = ago + (opened >= side * above[taken])
-                taken += 1
-            if stopped == stops.size or taken == takes.size:
-                break
-            if known >= deadline:
-                due[k], due_price[k] = ago, tape.close[bar]
-                break
-    return Passages(stop_at, take_at, due, due_price)
-
-
-@njit(cache=True)
-def scan(tape: Tape, asked: Asked, rows: Ints, sides: Ints, wanted: Ints, met: Passages, stop: int, take: int,
-         impact: Floats, rates: Rates, limits: Limits, counts: Ints, sums: Floats) -> bool:  # fmt: skip
-    """Add up what ``follow`` would find for one position at a time and no trailing stop; False: bars ran out.
-
-    ``wanted`` are the combination's signals among ``rows``, ``stop`` and ``take`` its levels among those of ``met``.
-    """
-    group, taken, left_ts = -1, 0, -1
-    money = np.empty(NET + 1)
-    for k in wanted:
-        i = rows[k]
-        if asked.group[i] != group:
-            group, taken, left_ts = asked.group[i], 0, -limits.rest
-        now, first, side = asked.entry_ts[i], asked.first[i], sides[k]
-        deadline = min(asked.stop_at[i], asked.target_ts[i]) if limits.at_forecast else asked.stop_at[i]
-        if taken == limits.daily_cap or now >= deadline or now < left_ts + limits.rest or now < left_ts:
-            continue
-        if first < 0:
-            return False
-        entry = tape.open[first]
-        if tape.filled[first] or entry <= 0:
-            continue
-        stopped, took = met.stop[k, stop], met.take[k, take]
-        # In one bar the stop wins, unless the bar opened beyond the take and not beyond the stop.
-        at_stop = stopped >> 1 < took >> 1 or (stopped >> 1 == took >> 1 and stopped & 1 >= took & 1)
-        hit = stopped if at_stop else took
-        if hit == NEVER and met.due[k] == NEVER:
-            return False
-        if hit == NEVER or hit >> 1 > met.due[k] >> 1:
-            bar, price = first + (met.due[k] >> 1), met.due_price[k]
-        else:
-            bar = first + (hit >> 1)
-            reach = -side * limits.s_stop if at_stop else side * limits.s_take
-            price = tape.open[bar] if hit & 1 else entry * math.exp(reach * asked.sigma[i])
-        left_ts, taken = tape.ts[bar] + MINUTE, taken + 1
-        at, then = asked.symbol[i], _hour(asked.entry_ts[i], asked.offset[i])
-        until = _hour(left_ts - MINUTE, asked.offset[i])
-        quantity = side * min(asked.ratio[i], limits.cap_per_trade) * limits.capital / entry
-        _paid(
-            money, quantity, entry, price, rates.multiplier, impact[i], rates.fees[at],
-            rates.half_spread_ticks[at], rates.tick_size, rates.slippage_ticks[at, then], rates.slippage_bps[at, then],
-            rates.slippage_ticks[at, until], rates.slippage_bps[at, until], rates.borrow[at],
-        )  # fmt: skip
-        _add(asked.place[i], money, counts, sums)
-    return True
+        counts[place[i], 0] += 1
+        counts[place[i], 1] += money[NET] > 0
+        sums[place[i], 0] += money[GROSS]
+        sums[place[i], 1] += money[COST]
+        sums[place[i], 2] += money[NET]

@@ -1,12 +1,13 @@
 """The compiled sweep: work that combinations have in common is done once.
 
-Belongs here: who shares what. Which forecasts are signals is settled once for all that enter alike; when a position
-would meet each level once for all that are due alike (kernel.passages); what remains for a combination is to go through
-its signals in order (kernel.scan). A trailing stop or several open positions take the compiled loop (kernel.follow).
+Belongs here: who shares what. What a forecast costs, and whether it is turned away, is settled once for all that are
+charged alike; which forecasts are signals once for all that enter alike; the way of each position, and what it earns at
+each stop and take, in passages.py for all that are due alike. What remains for a combination is to go through its
+signals in order. A trailing stop or several open positions take the compiled loop (kernel.follow).
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
@@ -14,14 +15,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from timegpt_assets.core.backtest import compiled, event_loop, kernel, signals
+from timegpt_assets.core.backtest import compiled, event_loop, kernel, passages, signals
 from timegpt_assets.core.backtest.compiled import Market
 from timegpt_assets.core.backtest.rules import Rules
-from timegpt_assets.core.backtest.signals import TradingSpec
+from timegpt_assets.core.backtest.signals import WEIGHED_BY, TradingSpec
 from timegpt_assets.core.events import EventCalendar
 
-LEVELS = 64
-"""Stops, and takes, in one table; a sweep of more is done in parts, for the memory's sake."""
+PLAN = ("costs", "impact", "cap_per_trade", "capital", "stop", "take", "entries", "rest", "daily_cap", "slot")
+"""What a combination hangs on, the widest shared first: four a charge, six a pair, eight a road, and its own."""
+BLOCK = 2048
+"""Signals that are walked, settled and gone through at once (passages.py)."""
+CELLS = 1 << 18
+"""Signals times levels that are: where there are many levels, fewer signals."""
 DUE_BY = ("entry_lag_bars", "time_stop_et", "early_close_margin_min")
 AFTER_ENTRY = {
     *("s_stop", "s_take", "s_trail", "daily_trade_cap", "max_open_per_symbol", "cooldown_bars", "cap_per_trade"),
@@ -36,24 +41,33 @@ _due_by = attrgetter(*DUE_BY)
 class Entries:
     """The signals of every combination that enters alike: side of each forecast (0: none) and its impact."""
 
-    sides: kernel.Ints
+    sides: kernel.Sides
     impact: kernel.Floats
 
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """One combination, what it shares, and where its sums go."""
+    """One combination, where its sums go, and what it shares."""
 
+    slot: int
     spec: TradingSpec
     entries: Entries
-    rates: kernel.Rates
-    counts: kernel.Ints
-    sums: kernel.Floats
+    costs: int
+    """Row of the rates."""
 
     @property
     def alone(self) -> bool:
         """Return whether positions depend on more than when each level is met."""
         return self.spec.rules.s_trail is not None or self.spec.rules.max_open_per_symbol > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """[trades, hits] and [gross, cost, net] by combination and place, and whose bars ran out before an exit."""
+
+    counts: kernel.Ints
+    money: kernel.Floats
+    failed: kernel.Flags
 
 
 def swept(
@@ -67,107 +81,138 @@ def swept(
 ) -> tuple[kernel.Ints, kernel.Floats]:
     """Return [trades, hits] and [gross, cost, net] by combination and (forecaster, day), as sweep.sweep tells them."""
     laid = compiled.market(forecasts, bars)
-    places = laid.known.select("forecaster", "day").unique().height
-    counts, sums = np.zeros((len(specs), places, 2), np.int64), np.zeros((len(specs), places, 3))
-    found = _judged(laid, symbol_gates, specs, events=events, liquidity=liquidity)
-    everyone = [Combination(*own, counts[i], sums[i]) for i, own in enumerate(found)]
-    for alike in _grouped(everyone, lambda own: _due_by(own.spec.rules)):
+    shape = len(specs), laid.places
+    sums = Sums(np.zeros((*shape, 2), np.int64), np.zeros((*shape, 3)), np.zeros(len(specs), np.bool_))
+    own, costs = _told_apart(specs)
+    rates = compiled.rates([spec.costs for spec in costs], laid.symbols)
+    entered = _entered(laid, symbol_gates, specs, own, events=events, liquidity=liquidity)
+    everyone = [Combination(i, *found) for i, found in enumerate(zip(specs, entered, own, strict=True))]
+    for alike in _grouped(everyone, lambda one: _due_by(one.spec.rules)).values():
         asked = compiled.asked(laid, alike[0].spec.rules)
-        failed = [own for own in alike if own.alone and not follow(laid, asked, own)]
-        shared = [own for own in alike if not own.alone]
-        for part in _grouped(shared, lambda own: own.spec.rules.exit_at_forecast_ts):
-            for table in _tables(part):
-                failed += _scan(laid, asked, table)
-        if failed:  # bars ran out: the loop names the trade
-            event_loop.trades(forecasts, bars, symbol_gates, failed[0].spec, events=events, liquidity=liquidity)
-    return counts, sums
+        if alone := [one for one in alike if one.alone]:
+            follow(laid, asked, alone, rates, sums)
+        shared = [one for one in alike if not one.alone]
+        for part in _grouped(shared, lambda one: one.spec.rules.exit_at_forecast_ts).values():
+            _add_up(laid, asked, part, rates, sums)
+    if sums.failed.any():  # bars ran out: the loop names the trade
+        first = specs[int(sums.failed.argmax())]
+        event_loop.trades(forecasts, bars, symbol_gates, first, events=events, liquidity=liquidity)
+    return sums.counts, sums.money
 
 
-def _grouped(everyone: Sequence[Combination], key: Any) -> list[list[Combination]]:
+def _grouped(everyone: Iterable[Combination], key: Callable[[Combination], Any]) -> dict[Any, list[Combination]]:
     groups: dict[Any, list[Combination]] = {}
     for own in everyone:
         groups.setdefault(key(own), []).append(own)
-    return list(groups.values())
+    return groups
 
 
-def _judged(
-    laid: Market, symbol_gates: pl.DataFrame, specs: Sequence[TradingSpec], **known: Any
-) -> Iterator[tuple[TradingSpec, Entries, kernel.Rates]]:
-    """Yield each combination with its signals and rates; those that enter alike are given the same."""
-    symbols = laid.known["symbol"].unique().sort().to_list()
-    made: dict[Any, Entries] = {}
-    beside: list[TradingSpec] = []
-    rates: list[kernel.Rates] = []
+def _told_apart(specs: Sequence[TradingSpec]) -> tuple[list[int], list[TradingSpec]]:
+    """Return which of the specs that differ in more than rules each one is, and those, under the first one's rules."""
+    beside, own = list[TradingSpec](), list[int]()
     for spec in specs:
         same = replace(spec, rules=specs[0].rules)
         if same not in beside:
             beside.append(same)
-            rates.append(compiled.rates(spec.costs, symbols))
-        which = beside.index(same)
-        key = (which, *_entry_rules(spec.rules), spec.rules.cap_per_trade if spec.costs.impact else None)
+        own.append(beside.index(same))
+    return own, beside
+
+
+def _entered(
+    laid: Market, symbol_gates: pl.DataFrame, specs: Sequence[TradingSpec], own: Sequence[int], **known: Any
+) -> Iterator[Entries]:
+    """Yield each combination's signals; those that enter alike are given the same."""
+    weighed: dict[Any, tuple[pl.DataFrame, kernel.Floats]] = {}
+    made: dict[Any, Entries] = {}
+    for which, spec in zip(own, specs, strict=True):
+        charged = WEIGHED_BY if spec.costs.impact else WEIGHED_BY[:1]
+        alike = (which, *(getattr(spec.rules, name) for name in charged))
+        key = (*alike, *_entry_rules(spec.rules))
         if key not in made:
-            made[key] = entries(signals.judged_by(spec, laid.known, symbol_gates, **known))
-        yield spec, made[key], rates[which]
+            if alike not in weighed:
+                frame = signals.weighed(laid.known, symbol_gates, spec, **known)
+                weighed[alike] = frame, compiled.fixed(frame["impact"].fill_null(0.0))
+            frame, impact = weighed[alike]
+            made[key] = Entries(sides(signals.decided(frame, spec.rules)), impact)
+        yield made[key]
 
 
-def entries(judged: pl.DataFrame) -> Entries:
-    sides = pl.when(pl.col("reason") == "").then("side").otherwise(0)
-    frame = judged.select(side=sides, impact=pl.col("impact").fill_null(0.0))
-    return Entries(frame["side"].to_numpy(), frame["impact"].to_numpy())
+def sides(judged: pl.DataFrame) -> kernel.Sides:
+    """Return the side of each forecast that is a signal, 0 for the others."""
+    signal = pl.when(pl.col("reason") == "").then("side").otherwise(0)
+    found: kernel.Sides = compiled.fixed(judged.select(signal.cast(pl.Int8)).to_series())
+    return found
 
 
-def follow(laid: Market, asked: kernel.Asked, own: Combination) -> bool:
-    """Add up what the compiled loop makes of one combination; False: bars ran out."""
+def follow(laid: Market, asked: kernel.Asked, some: Sequence[Combination], rates: kernel.Rates, sums: Sums) -> None:
+    """Add up what the compiled loop makes of each combination by itself."""
     ledger = kernel.empty_ledger(asked.place.size)
-    barred = np.zeros(asked.place.size, np.bool_)
-    entries, limits = own.entries, compiled.limits(own.spec)
-    if not kernel.follow(laid.tape, asked, entries.sides, barred, entries.impact, own.rates, limits, ledger):
-        return False
-    kernel.add_up(asked.place, ledger, own.counts, own.sums)
-    return True
+    barred = compiled.fixed(pl.zeros(asked.place.size, pl.Int8, eager=True).cast(pl.Boolean))
+    for own in some:
+        limits, entries = compiled.limits(own.spec, own.costs), own.entries
+        if kernel.follow(laid.tape, asked, entries.sides, barred, entries.impact, rates, limits, ledger):
+            kernel.add_up(asked.place, ledger, sums.counts[own.slot], sums.money[own.slot])
+        else:
+            sums.failed[own.slot] = True
 
 
-def _tables(part: Sequence[Combination]) -> Iterator[list[Combination]]:
-    """Yield the combinations in parts of at most LEVELS stops and takes."""
-    table: list[Combination] = []
-    stops, takes = set[float](), set[float]()
-    for own in sorted(part, key=lambda own: (own.spec.rules.s_stop, own.spec.rules.s_take)):
-        stops.add(own.spec.rules.s_stop)
-        takes.add(own.spec.rules.s_take)
-        if max(len(stops), len(takes)) > LEVELS:
-            yield table
-            table, stops, takes = [], {own.spec.rules.s_stop}, {own.spec.rules.s_take}
-        table.append(own)
-    if table:
-        yield table
+def _add_up(laid: Market, asked: kernel.Asked, part: Sequence[Combination], rates: kernel.Rates, sums: Sums) -> None:
+    """Add up what is shared by combinations that are due alike."""
+    at_forecast = part[0].spec.rules.exit_at_forecast_ts
+    entered = list({id(own.entries): own.entries for own in part}.values())
+    impacts = list({id(entries.impact): entries.impact for entries in entered}.values())
+    stops, takes = (np.unique([float(getattr(own.spec.rules, name)) for own in part]) for name in ("s_stop", "s_take"))
+    pairs, plans = _plans(part, stops, takes, [id(entries) for entries in entered], [id(impact) for impact in impacts])
+    found = _signals(entered, passages.enterable(laid.tape, asked, at_forecast))
+    size = max(1, min(BLOCK, CELLS // max(stops.size, takes.size)))
+    scores = passages.add_up(
+        laid.tape, asked, found, at_forecast, stops, takes, pairs, plans, rates, np.stack(impacts), size,
+        sums.money, sums.failed,
+    )  # fmt: skip
+    sums.counts[:, :, 1] += scores // passages.HIT
+    sums.counts[:, :, 0] += scores % passages.HIT
 
 
-def _scan(laid: Market, asked: kernel.Asked, table: Sequence[Combination]) -> list[Combination]:
-    """Add up the combinations of one table of passages; return those whose bars ran out."""
-    stops, takes = (sorted({float(getattr(own.spec.rules, name)) for own in table}) for name in ("s_stop", "s_take"))
-    distinct = {id(own.entries): own.entries for own in table}
-    codes = {which: _codes(entered.sides) for which, entered in distinct.items()}
-    flags = np.zeros(2 * asked.place.size, np.bool_)
-    for own_codes in codes.values():
-        flags[own_codes] = True
-    every, position = np.flatnonzero(flags), np.cumsum(flags) - 1
-    rows, sides = every >> 1, 1 - 2 * (every & 1)
-    at_forecast = table[0].spec.rules.exit_at_forecast_ts
-    met = kernel.passages(laid.tape, asked, rows, sides, at_forecast, np.array(stops), np.array(takes))
-    wanted = {which: position[own_codes] for which, own_codes in codes.items()}
-    stop_of, take_of = ({level: i for i, level in enumerate(levels)} for levels in (stops, takes))
-    return [
-        own
-        for own in table
-        if not kernel.scan(
-            laid.tape, asked, rows, sides, wanted[id(own.entries)], met,
-            stop_of[own.spec.rules.s_stop], take_of[own.spec.rules.s_take],
-            own.entries.impact, own.rates, compiled.limits(own.spec), own.counts, own.sums,
-        )
-    ]  # fmt: skip
+def _signals(entered: Sequence[Entries], enterable: kernel.Flags) -> passages.Signals:
+    """Return what any of the entries holds, and which of it each of them does."""
+    codes = [_codes(np.where(enterable, entries.sides, 0)) for entries in entered]
+    flags = np.zeros(2 * enterable.size, np.bool_)
+    for own in codes:
+        flags[own] = True
+    every, place = np.flatnonzero(flags), (np.cumsum(flags) - 1).astype(np.int32)
+    closed = [np.append(place[own], np.int32(every.size)) for own in codes]
+    begin = np.cumsum([0, *(own.size for own in closed[:-1])])
+    return passages.Signals(row=every >> 1, side=1 - 2 * (every & 1), own=np.concatenate(closed), begin=begin)
 
 
-def _codes(sides: kernel.Ints) -> kernel.Ints:
+def _codes(sides: kernel.Sides) -> kernel.Ints:
     """Return 2 x row of each signal, plus one for shorts."""
     rows = np.flatnonzero(sides)
     return 2 * rows + (sides[rows] < 0)
+
+
+def _plans(
+    part: Sequence[Combination], stops: kernel.Floats, takes: kernel.Floats, entered: list[int], impacts: list[int]
+) -> tuple[passages.Pairs, passages.Plans]:
+    """Return the combinations by stop, take and what they are charged; ``entered`` and ``impacts`` by their ids."""
+    stop_of, take_of, impact_of, entries_of = (
+        {value: i for i, value in enumerate(values)} for values in (stops.tolist(), takes.tolist(), impacts, entered)
+    )
+
+    def row(own: Combination) -> tuple[float, ...]:
+        rules, entries = own.spec.rules, own.entries
+        charge = own.costs, impact_of[id(entries.impact)], rules.cap_per_trade, own.spec.capital
+        cap = passages.LAST if rules.daily_trade_cap is None else rules.daily_trade_cap
+        road = entries_of[id(entries)], max(0, rules.cooldown_bars), cap, own.slot
+        return *charge, stop_of[rules.s_stop], take_of[rules.s_take], *road
+
+    schema = dict.fromkeys(PLAN, pl.Int64) | {"cap_per_trade": pl.Float64, "capital": pl.Float64}
+    rows = pl.DataFrame(list(map(row, part)), schema, orient="row")
+    rows = rows.sort(PLAN, descending=[name == "daily_cap" for name in PLAN]).with_row_index("begin")
+    counted = {name: pl.struct(PLAN[:several]).rle_id() for name, several in (("charge", 4), ("pair", 6), ("road", 8))}
+    rows = rows.with_columns(pl.col("begin").cast(pl.Int64), **{k: v.cast(pl.Int64) for k, v in counted.items()})
+    firsts = rows.filter(pl.col("pair").is_first_distinct())
+    pairs = {name: compiled.fixed(firsts[name]) for name in passages.Pairs._fields if name != "begin"}
+    begin = np.append(firsts["begin"].to_numpy(), rows.height)
+    plans = {name: compiled.fixed(rows[name]) for name in passages.Plans._fields}
+    return passages.Pairs(**pairs, begin=begin), passages.Plans(**plans)

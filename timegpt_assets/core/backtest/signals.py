@@ -21,6 +21,8 @@ from timegpt_assets.core.tables.gates import INSUFFICIENT
 
 MINUTE = timedelta(minutes=1)
 BOOTSTRAPS = ("trade", "block")
+WEIGHED_BY = ("entry_lag_bars", "cap_per_trade")
+"""Rules that decide what a forecast costs and whether it is turned away; the second where impact is charged."""
 INELIGIBLE = "ineligible"
 TURNED_AWAY = {
     "other_horizon": "the forecast's horizon is none that trading.horizons_min names for the symbol",
@@ -90,30 +92,36 @@ def judged(
     liquidity.verdicts; None judges nobody. Raises UnknownEvent for an event without days.
     """
     known = _known(forecasts, bars)
-    frame = judged_by(spec, known, symbol_gates, events=events, liquidity=liquidity)
-    return frame.sort("day", "symbol", "snapshot_ts", "forecaster")
+    frame = weighed(known, symbol_gates, spec, events=events, liquidity=liquidity)
+    return decided(frame, spec.rules).sort("day", "symbol", "snapshot_ts", "forecaster")
 
 
-def judged_by(
-    spec: TradingSpec,
+def weighed(
     known: pl.DataFrame,
     symbol_gates: pl.DataFrame,
+    spec: TradingSpec,
     *,
     events: EventCalendar,
     liquidity: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Return what ``judged`` does of forecasts with last_price and volume_per_min, in the order they are in."""
+    """Return forecasts with last_price and volume_per_min and all of ``judged`` that is the same for either side.
+
+    In the order they are in: ``turned_away`` is one of TURNED_AWAY, or null. Of the rules it reads WEIGHED_BY alone.
+    """
     frame = known.with_columns(
         size=trading.size(spec.rules),
         entry_ts=pl.col("snapshot_ts") + spec.rules.entry_lag_bars * MINUTE,
         sigma_column=pl.lit(spec.sigma_column),
         capacity=spec.participation * pl.col("volume_per_min") * pl.col("last_price"),
     )
-    frame = _with_costs(frame, spec).with_columns(side=trading.side(spec.rules))
-    frame = frame.with_columns(ev=trading.expected_value(spec.rules))
-    frame = _with_liquidity(_with_eligibility(frame, symbol_gates, spec.bootstrap), liquidity)
-    reason = pl.coalesce(trading.no_signal(spec.rules), _turned_away(events, spec), pl.lit(""))
-    return frame.with_columns(reason=reason)
+    frame = _with_eligibility(_with_costs(frame, spec), symbol_gates, spec.bootstrap)
+    return _with_liquidity(frame, liquidity).with_columns(turned_away=_turned_away(events, spec))
+
+
+def decided(weighed: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+    """Return the forecasts with side, ev and ``reason``."""
+    frame = weighed.with_columns(side=trading.side(rules)).with_columns(ev=trading.expected_value(rules))
+    return frame.with_columns(reason=pl.coalesce(trading.no_signal(rules), "turned_away", pl.lit("")))
 
 
 def _known(forecasts: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """The compiled engine beside the readable loop: the same trades, the same sums of every combination, bit for bit."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, time
 from typing import Any
@@ -12,27 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core.backtest import compiled, event_loop, kernel, signals
+from timegpt_assets.core.backtest import compiled, event_loop, shared, signals
 from timegpt_assets.core.backtest import sweep as sweeping
-from timegpt_assets.core.backtest.costs import PARTS, Leg
-from timegpt_assets.core.backtest.rules import NO_SIGNAL, TradingError
+from timegpt_assets.core.backtest.costs import Leg
+from timegpt_assets.core.backtest.rules import TradingError
 from timegpt_assets.core.backtest.signals import TradingSpec
-from timegpt_assets.core.schema import TIME
-from timegpt_assets.core.tables.backtest import TRADES
+from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.core.tables.gates import SYMBOL_GATES
 from timegpt_assets_tests.core.backtest import test_event_loop as market
 
 SYMBOLS = ("AAA", "BBB")
 DAYS = (market.DAY, date(2025, 1, 3), market.EARLY)
-ENTERED = {
-    kernel.TOO_LATE: "too_late",
-    kernel.DAILY_CAP: "daily_cap",
-    kernel.POSITION_OPEN: "position_open",
-    kernel.COOLDOWN: "cooldown",
-    kernel.NO_PRINT: event_loop.HALTED,
-}
-LEFT = {kernel.STOP: "stop", kernel.TRAIL: "trail", kernel.TAKE: "take", kernel.VALUED: event_loop.HALTED}
-MONEY = ("quantity", "gross_pnl", *PARTS, "cost", "net_pnl")
-LEVELS = ("entry_price", "exit_price", "mae", "mfe")
+EVENTS = EventCalendar({"event_fomc": (DAYS[2],), "event_cpi": DAYS[:1]}, {"event_cpi": (market.at("11:00"),)})
+NOTHING: dict[str, Any] = {"symbol_gates": market.NO_GATES, "events": EVENTS}
+"""No verdict, and nobody's liquidity judged."""
 
 
 def drawn(seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -59,6 +53,26 @@ def drawn(seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     return market.forecasts(*made), bars
 
 
+def beside(seed: int, made: pl.DataFrame) -> dict[str, Any]:
+    """What else turns signals away: verdicts of every kind, some missing, and the same of liquidity; events."""
+    rng = np.random.default_rng([seed, 1])
+    said = ["eligible", "eligible", "eligible", "ineligible", "insufficient_observation"]
+    drawn_gates = [
+        market.gate(str(rng.choice(said)), symbol=symbol, bootstrap=str(rng.choice(["trade", "block"]))).with_columns(
+            day=pl.lit(day), forecaster=pl.lit(name)
+        )
+        for day in DAYS
+        for symbol in SYMBOLS
+        for name in ("ridge", "zero")
+        if rng.random() < 0.8
+    ]
+    gates = SYMBOL_GATES.conformed(pl.concat([market.NO_GATES, *drawn_gates]))
+    keys = made.select("day", "symbol", "snapshot_ts").unique(maintain_order=True)
+    verdict = rng.choice(["normal", "normal", "normal", "thin", "wide_range", "liquidity_unknown"], keys.height)
+    judged = keys.with_columns(liquidity=pl.Series(verdict.tolist())).filter(pl.Series(rng.random(keys.height) < 0.9))
+    return {"symbol_gates": gates, "events": EVENTS, "liquidity": judged}
+
+
 def spec(seed: int) -> TradingSpec:
     """A combination of rules, each value drawn."""
     draw = random.Random(seed)
@@ -80,88 +94,98 @@ def spec(seed: int) -> TradingSpec:
         require_positive_ev=draw.choice([True, False]),
         suppress_wide=draw.choice([True, False]),
     )
+    hourly = {"*": 0.2, "*@10": 1.0, "AAA@11": 3.0, "BBB": 0.5}
     costs = replace(
-        market.EVERY, impact=draw.choice([0.0, 0.01, 1.0]), multiplier=draw.choice([1.0, 1.5]), fees_bps={"*": 0.3}
-    )
+        market.EVERY, impact=draw.choice([0.0, 0.01, 1.0]), multiplier=draw.choice([1.0, 1.5]), fees_bps={"*": 0.3},
+        slippage_ticks=draw.choice([hourly, {"*": 0.5}]), slippage_bps=draw.choice([hourly, {"*": 0.1}]),
+    )  # fmt: skip
     return TradingSpec(
-        rules=rules, costs=costs, capital=draw.choice([1e5, 3e4]), bootstrap="trade", participation=0.1,
-        sigma_column="sigma_60m",
+        rules=rules, costs=costs, capital=draw.choice([1e5, 3e4]), participation=0.1, sigma_column="sigma_60m",
+        bootstrap=draw.choice(["trade", "trade", "block"]), unjudged=draw.choice(["trade", "block"]),
+        horizons_min=draw.choice([{}, {"AAA": (5, 10)}]), skip_events=draw.choice([(), ("event_fomc",)]),
+        no_trade_buffer_min=draw.choice([0, 20]),
     )  # fmt: skip
 
 
-def looped(made: pl.DataFrame, bars: pl.DataFrame, own: TradingSpec) -> pl.DataFrame:
-    return event_loop.trades(made, bars, market.NO_GATES, own, events=market.NO_EVENTS)
+def undisturbed(own: TradingSpec) -> TradingSpec:
+    """Return the spec without what turns signals away besides."""
+    return replace(own, bootstrap="trade", horizons_min={}, skip_events=(), no_trade_buffer_min=0)
 
 
-def compiled_trades(made: pl.DataFrame, bars: pl.DataFrame, own: TradingSpec) -> pl.DataFrame:
-    """The kernel's ledger as TRADES."""
-    laid = compiled.market(made, bars)
-    asked = compiled.asked(laid, own.rules)
-    judged = signals.judged_by(own, laid.known, market.NO_GATES, events=market.NO_EVENTS)
-    rates = compiled.rates(own.costs, sorted(set(made["symbol"])))
-    ledger = kernel.empty_ledger(judged.height)
-    signal = ~pl.col("reason").is_in(list(NO_SIGNAL))
-    sides = judged.select(pl.when(signal).then("side").otherwise(0).fill_null(0)).to_series().to_numpy()
-    barred, impact = (judged["reason"] != "").to_numpy(), judged["impact"].fill_null(0.0).to_numpy()
-    assert kernel.follow(laid.tape, asked, sides, barred, impact, rates, compiled.limits(own), ledger)
-    stop_at, entered = pl.Series("stop_at", asked.stop_at).cast(TIME), pl.col("entered") == kernel.ENTERED
-    at_forecast = pl.lit(own.rules.exit_at_forecast_ts) & (pl.col("target_ts") <= pl.col("stop_at"))
-    due = pl.when(at_forecast).then(pl.lit("forecast_ts")).otherwise(pl.lit("time_stop"))
-    ways = pl.col("entered").replace_strict(ENTERED, default=pl.col("reason"), return_dtype=pl.String)
-    exits = pl.col("left").replace_strict(LEFT, default=due, return_dtype=pl.String)
-    levels = (pl.Series(name, ledger.levels[:, i], nan_to_null=True) for i, name in enumerate(LEVELS))
-    frame = judged.with_columns(
-        stop_at, pl.Series("entered", ledger.entered), pl.Series("left", ledger.left), *levels,
-        pl.Series("exit_ts", ledger.exit_ts).cast(TIME),
-        *(pl.Series(name, ledger.money[:, i]) for i, name in enumerate(MONEY)),
-    ).filter(signal)  # fmt: skip
-    frame = frame.with_columns(
-        exit_ts=pl.when(entered).then("exit_ts"),
-        holding_min=pl.when(entered).then((pl.col("exit_ts") - pl.col("entry_ts")).dt.total_minutes()),
-        entry_reason=pl.when(entered).then(pl.lit(own.rules.rule_set)).otherwise(ways),
-        exit_reason=pl.when(entered).then(exits).otherwise(pl.lit("")),
-    )
-    return TRADES.conformed(frame)
+def looped(made: pl.DataFrame, bars: pl.DataFrame, own: TradingSpec, **known: Any) -> pl.DataFrame:
+    return event_loop.trades(made, bars, spec=own, **(NOTHING | known))
+
+
+def compiled_trades(made: pl.DataFrame, bars: pl.DataFrame, own: TradingSpec, **known: Any) -> pl.DataFrame:
+    return compiled.trades(made, bars, spec=own, **(NOTHING | known))
+
+
+def swept(made: pl.DataFrame, bars: pl.DataFrame, specs: Sequence[TradingSpec], **known: Any) -> pl.DataFrame:
+    return sweeping.sweep(made, bars, specs=specs, **(NOTHING | known))
 
 
 def test_the_kernel_writes_the_loops_ledger_bit_for_bit(repetitions: Any) -> None:
     ways, reasons = set[str](), set[str]()
     for seed in range(repetitions(20)):
         made, bars = drawn(seed)
-        for own in map(spec, range(16 * seed, 16 * seed + 16)):
-            expected = looped(made, bars, own)
-            assert_frame_equal(compiled_trades(made, bars, own), expected, check_exact=True)
+        for i, own in enumerate(map(spec, range(16 * seed, 16 * seed + 16))):
+            known, own = (beside(seed, made), own) if i % 2 else (NOTHING, undisturbed(own))
+            expected = looped(made, bars, own, **known)
+            assert_frame_equal(compiled_trades(made, bars, own, **known), expected, check_exact=True)
             ways |= set(expected["exit_reason"])
             reasons |= set(expected["entry_reason"])
     assert ways == {"", *event_loop.EXITS}
-    assert reasons >= set(event_loop.NOT_ENTERED)
+    assert reasons >= {*event_loop.NOT_ENTERED, *signals.TURNED_AWAY}
+
+
+def alone_and_shared(seed: int) -> list[TradingSpec]:
+    """Five combinations, and each again without what keeps it from sharing, under three daily caps."""
+    specs = [spec(1000 * seed + i) for i in range(5)]
+    plain = [replace(own, rules=replace(own.rules, s_trail=None, max_open_per_symbol=1)) for own in specs]
+    caps = [replace(own, rules=replace(own.rules, daily_trade_cap=cap)) for own in plain for cap in (0, 2, None)]
+    return [*specs, *plain, *caps]
 
 
 def test_every_combination_of_a_sweep_equals_the_loop_bit_for_bit(repetitions: Any) -> None:
     for seed in range(repetitions(20)):
         made, bars = drawn(seed)
-        specs = [spec(1000 * seed + i) for i in range(8)]
-        specs += [replace(own, rules=replace(own.rules, s_trail=None, max_open_per_symbol=1)) for own in specs]
-        asked = (made, bars, market.NO_GATES, specs)
-        found = sweeping.sweep(*asked, events=market.NO_EVENTS)
-        assert_frame_equal(found, sweeping.looped(*asked, events=market.NO_EVENTS), check_exact=True)
+        known, specs = NOTHING | beside(seed, made), alone_and_shared(seed)
+        found = swept(made, bars, specs, **known)
+        assert found["trades"].sum() > 50
+        assert_frame_equal(found, sweeping.looped(made, bars, specs=specs, **known), check_exact=True)
         shuffled = [frame.sample(fraction=1, shuffle=True, seed=seed) for frame in (made, bars)]
-        assert_frame_equal(sweeping.sweep(*shuffled, *asked[2:], events=market.NO_EVENTS), found, check_exact=True)
+        assert_frame_equal(swept(*shuffled, specs, **known), found, check_exact=True)
+
+
+def test_many_levels_in_small_blocks_equal_the_kernel_combination_by_combination(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, bars = drawn(3)
+    levels = [(0.03 * i, 0.03 * ((37 * i) % 71 + 1)) for i in range(1, 71)]
+    base = replace(PLAIN, rules=replace(PLAIN.rules, daily_trade_cap=None, cooldown_bars=3))
+    specs = [replace(base, rules=replace(base.rules, s_stop=stop, s_take=take)) for stop, take in levels]
+    found = swept(made, bars, specs)
+    asked = found.select("forecaster", "day").unique().sort("forecaster", "day")
+    each = [sweeping._added_up(compiled_trades(made, bars, own), asked, combination=i) for i, own in enumerate(specs)]
+    assert_frame_equal(found, pl.concat(each), check_exact=True)
+    assert found["gross_pnl"].n_unique() > 100
+    for block, cells in ((1, 1 << 18), (40, 1 << 18), (2048, 200)):
+        monkeypatch.setattr(shared, "BLOCK", block)
+        monkeypatch.setattr(shared, "CELLS", cells)
+        assert_frame_equal(swept(made, bars, specs), found, check_exact=True)
 
 
 @pytest.mark.parametrize("s_trail", [None, 0.9])
 def test_bars_that_end_before_an_exit_are_the_loops_own_error(s_trail: float | None) -> None:
     bars = market.bars().filter(pl.col("ts") < market.at("10:05"))
-    own = replace(spec(0), rules=replace(market.EAGER, s_trail=s_trail))
+    own = replace(undisturbed(spec(0)), rules=replace(market.EAGER, s_trail=s_trail))
     with pytest.raises(TradingError, match=r"AAA 2025-01-02 end before .* Materialise bars again"):
-        sweeping.sweep(market.forecasts({}), bars, market.NO_GATES, [own], events=market.NO_EVENTS)
+        swept(market.forecasts({}), bars, [own])
+    with pytest.raises(TradingError, match=r"AAA 2025-01-02 end before .* Materialise bars again"):
+        compiled_trades(market.forecasts({}), bars, own)
 
 
-def swept(made: pl.DataFrame, bars: pl.DataFrame, specs: list[TradingSpec]) -> pl.DataFrame:
-    return sweeping.sweep(made, bars, market.NO_GATES, specs, events=market.NO_EVENTS)
-
-
-PLAIN = replace(spec(0), rules=replace(market.EAGER, exit_at_forecast_ts=False), costs=market.EVERY)
+PLAIN = undisturbed(replace(spec(0), rules=replace(market.EAGER, exit_at_forecast_ts=False), costs=market.EVERY))
 
 
 @settings(max_examples=3, deadline=None)
