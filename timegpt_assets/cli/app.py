@@ -7,7 +7,7 @@ console.py.
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, time
+from datetime import datetime
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -28,7 +28,7 @@ from timegpt_assets.cli import importing as cli_import
 from timegpt_assets.cli import migrating as cli_migrating
 from timegpt_assets.cli import sweeping as cli_sweeping
 from timegpt_assets.cli import ui as services
-from timegpt_assets.cli.context import BATCH_SIZE, EVENT_BATCH, HomeError, dagster_home, opened
+from timegpt_assets.cli.context import BATCH_SIZE, EVENT_BATCH, HomeError, asked_span, at_midnight, dagster_home, opened
 from timegpt_assets.cli.options import (
     Assets,
     Day,
@@ -166,10 +166,6 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
-def _at_midnight(day: Any) -> datetime:
-    return datetime.combine(day, time(), UTC)
-
-
 @verb()
 def demo(force: Force = False, json: Json = False, settings: Set = None) -> None:
     """The synthetic market through every stage, ending in a report with pictures."""
@@ -177,7 +173,7 @@ def demo(force: Force = False, json: Json = False, settings: Set = None) -> None
     data = runtime.settings.data
     first = calendar.sessions(data.start_date, calendar.LAST_DAY)[runtime.settings.forecast.history_days].day
     last = data.end_date or last_closed_session(runtime.clock())
-    ended(make(runtime, _at_midnight(first), _at_midnight(last), force=force, as_json=json))
+    ended(make(runtime, at_midnight(first), at_midnight(last), force=force, as_json=json))
 
 
 @verb()
@@ -211,13 +207,6 @@ def run_day(
     ended(make(load_runtime(settings or (), profile=profile), day, day, symbols=symbols, force=force, as_json=json))
 
 
-def _span(runtime: Runtime, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
-    """Return the range asked for, the whole grid where nothing is said."""
-    data = runtime.settings.data
-    last = end or _at_midnight(data.end_date or last_closed_session(runtime.clock()))
-    return start or _at_midnight(data.start_date), last
-
-
 def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = False, of_data: bool = False) -> None:
     def command(
         start: MaybeDay = None,
@@ -229,7 +218,7 @@ def _stage_verb(name: str, assets: Sequence[str], doing: str, *, judged: bool = 
         profile: Profile = None,
     ) -> None:
         runtime = load_runtime(settings or (), profile=profile)
-        first, last = _span(runtime, start, end)
+        first, last = asked_span(runtime, start, end)
         figures = make(
             runtime, first, last, symbols=symbols, assets=assets, force=force, as_json=json, data_quality=of_data
         )
@@ -268,7 +257,7 @@ def forecast(
 ) -> None:
     """Ask for forecasts, within the call budget; days that cannot be paid for yet wait for the next budget day."""
     runtime = load_runtime(settings or (), profile=profile)
-    first, last = _span(runtime, start, end)
+    first, last = asked_span(runtime, start, end)
     assets = STAGES["forecasts"]
     ended(make(runtime, first, last, symbols=symbols, assets=assets, force=force, reask=reask, as_json=json))
 

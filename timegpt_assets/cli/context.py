@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import dagster as dg
@@ -26,6 +27,7 @@ from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine
 from timegpt_assets.engine.home_owner import claim
 from timegpt_assets.engine.plans import RangeRun
+from timegpt_assets.engine.stages import last_closed_session
 from timegpt_assets.instance import run_owners
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.runtime import Runtime
@@ -52,6 +54,18 @@ class CommandContext:
     def table(self, asset: str, days: Sequence[object], symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Return what is stored of ``group/asset`` for these days or months; absent partitions have no rows."""
         return self.store.read(asset, [str(day) for day in days], symbols, missing="ok", empty=pl.DataFrame())
+
+
+def at_midnight(day: date) -> datetime:
+    """Return a day as options carry it."""
+    return datetime.combine(day, time(), UTC)
+
+
+def asked_span(runtime: Runtime, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
+    """Return the range asked for, the whole grid where nothing is said."""
+    data = runtime.settings.data
+    last = end or at_midnight(data.end_date or last_closed_session(runtime.clock()))
+    return start or at_midnight(data.start_date), last
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The verb that sweeps: every combination of a grid on stored forecasts, ranked, written and drawn.
 
-Belongs here: the plan, the progress, the csv files and what is printed. What a sweep is stands in core/research/.
+Belongs here: the plan, the progress and what is printed. Its files are in sweep_files.py; what a sweep is stands in
+core/research/.
 """
 
 import sys
@@ -16,11 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from timegpt_assets import runtime as runtimes
-from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.adapters.storage.trial_store import TrialStore
 from timegpt_assets.assets.research import seconds_each, under
+from timegpt_assets.cli import sweep_files
 from timegpt_assets.cli.console import Progress, left_old
-from timegpt_assets.cli.context import CommandContext, opened
+from timegpt_assets.cli.context import CommandContext, asked_span, opened
 from timegpt_assets.cli.options import Force, Json, MaybeDay, Profile, Set
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import strategy_inputs
@@ -33,13 +34,10 @@ from timegpt_assets.core.tables.research import GRID_DAYS
 from timegpt_assets.definitions import load_runtime
 from timegpt_assets.engine.plans import RangeRun
 from timegpt_assets.engine.revisions import outdated
-from timegpt_assets.engine.stages import Refused, last_closed_session, sessions_asked
+from timegpt_assets.engine.stages import Refused, sessions_asked
 from timegpt_assets.engine.sweeps import stored_days, swept
-from timegpt_assets.reports.pictures import render
-from timegpt_assets.reports.pictures import sweep as pictures
 from timegpt_assets.runtime import Runtime
 
-FOLDER = "eval/grid"
 RANGE_SECONDS, RANGE_DAYS = 30.0, 40
 """A range run is cut to about this time, so that progress is told, and holds no more sessions than any other's."""
 SHOWN = 10
@@ -72,10 +70,12 @@ def sweep(
     messages = Terminal(stderr=True)
     heard = _Heard(messages)
     with opened(runtime, report=heard) as command:
-        days = stored_days(command.engine, command.graph, _days(command, start, end))
+        first, last = asked_span(runtime, start, end)
+        asked = sessions_asked(command.graph, first.date(), last.date(), at=runtime.clock())
+        days = stored_days(command.engine, command.graph, asked)
         found = _swept(command, days, heard, force=force)
         scores = _scores(command, days, forecaster or ())
-    files = _written(runtime.artifacts, scores, drawn)
+    files = sweep_files.written(runtime.artifacts, scores, grid=found["grid"], across=drawn)
     found |= files | {"tried": _tried(command, days), "best": _best(scores)}
     if json:
         sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
@@ -96,12 +96,6 @@ def _refuse(runtime: Runtime, across: Sequence[str]) -> None:
                 f"{key} is said by --set, which stands over any grid, and trading_grid.grids.{grid.name} tries other "
                 f"values. Leave --set {key} out, or sweep a grid without {name}."
             )
-
-
-def _days(command: CommandContext, start: Any, end: Any) -> list[date]:
-    data, now = command.graph.settings.data, command.runtime.clock()
-    first, last = start.date() if start else data.start_date, end.date() if end else data.end_date
-    return sessions_asked(command.graph, first, last or last_closed_session(now), at=now)
 
 
 class _Heard:
@@ -177,28 +171,6 @@ def _scores(command: CommandContext, days: Sequence[date], forecasters: Sequence
         raise Refused(f"{', '.join(unknown)} has no stored forecasts there. Choose from: {', '.join(seated)}.")
     own = rows.filter(pl.col("combination").is_in(names), pl.col("forecaster").is_in(list(forecasters or seated)))
     return scoreboard(own, sessions=days, scoring=strategy_inputs.scoring(settings))
-
-
-def _written(artifacts: ObjectStore, scores: pl.DataFrame, across: Sequence[str]) -> dict[str, Any]:
-    """Write a csv file for each combination, then the ranking and the pictures; each is whole or not there."""
-    for (name,), rows in sorted(scores.partition_by("combination", as_dict=True).items()):
-        _put(artifacts, f"{FOLDER}/{name}/bt_summary.csv", _csv(rows.sort("forecaster", "cost_multiplier")))
-    shown = {}
-    for who in sorted(scores["forecaster"].unique()):
-        rows = scores.filter(forecaster=who)
-        shown[who] = _put(artifacts, f"{FOLDER}/plateau_{who}.png", render.png(pictures.plateau(rows, across=across)))
-    # last: whoever reads the ranking finds the files of all it names
-    return {"ranking": _put(artifacts, f"{FOLDER}/ranking.csv", _csv(scores)), "pictures": shown}
-
-
-def _csv(rows: pl.DataFrame) -> bytes:
-    return rows.write_csv().encode()
-
-
-def _put(artifacts: ObjectStore, name: str, data: bytes) -> str:
-    """Store the bytes, whole or not at all, and return where they lie."""
-    artifacts.update(name, lambda _: data)
-    return artifacts.shown(name)
 
 
 def _tried(command: CommandContext, days: Sequence[date]) -> dict[str, int]:

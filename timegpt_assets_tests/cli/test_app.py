@@ -348,7 +348,7 @@ def test_a_sweep_ranks_writes_and_draws_every_combination_and_sweeps_it_once(run
     assert f"Engine: {found['engine']}, " in result.stderr
     ranking = pl.read_csv(found["ranking"])
     assert set(ranking["cost_multiplier"]) == {1.0, 1.5, 2.0}
-    names = {path.parent.name for path in Path(found["ranking"]).parent.glob("*/bt_summary.csv")}
+    names = {path.parent.name for path in Path(found["ranking"]).parents[2].glob("*/bt_summary.csv")}
     assert names == set(ranking["combination"])
     assert all(Path(picture).read_bytes().startswith(b"\x89PNG") for picture in found["pictures"].values())
     assert set(found["tried"].values()) == {9}

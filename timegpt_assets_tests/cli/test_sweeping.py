@@ -1,13 +1,18 @@
-"""The files of a sweep: each whole or not there, the ranking last. The verb itself is walked in test_app.py."""
+"""The files of a sweep: each whole or not there, the ranking last, none of an earlier sweep lost.
+
+The verb itself is walked in test_app.py.
+"""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from timegpt_assets.adapters.storage.object_store import Bytes, Current, LocalStore
-from timegpt_assets.cli.sweeping import FOLDER, _written
+from timegpt_assets.cli.sweep_files import FOLDER, written
 from timegpt_assets.core.tables.research import SCORES
 from timegpt_assets_tests.reports.pictures import test_sweep as drawn
 
@@ -29,14 +34,49 @@ class Dying(LocalStore):
         raise Killed
 
 
+def write(store: LocalStore, scores: pl.DataFrame | None = None, **changes: Any) -> dict[str, Any]:
+    return written(store, drawn.scores() if scores is None else scores, **({"grid": "mine", "across": ()} | changes))
+
+
 def test_a_kill_between_files_leaves_whole_files_and_no_ranking_of_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(Killed):
-        _written(Dying(tmp_path), drawn.scores(), ())
+        write(Dying(tmp_path))
     there = [name for name, _ in LocalStore(tmp_path).names()]
     assert len(there) == 3
     assert all(pl.read_csv(tmp_path / name).columns == list(SCORES) for name in there)
-    _written(LocalStore(tmp_path), drawn.scores(), ())
-    names = set(pl.read_csv(tmp_path / FOLDER / "ranking.csv")["combination"])
+    write(LocalStore(tmp_path))
+    (ranking,) = (tmp_path / FOLDER).glob("sweeps/*/ranking.csv")
+    names = set(pl.read_csv(ranking)["combination"])
     assert {path.parent.name for path in (tmp_path / FOLDER).glob("*/bt_summary.csv")} == names
     assert len(names) == 12
     assert list((tmp_path / FOLDER).rglob(".*")) == []
+
+
+def test_a_sweep_takes_nothing_of_an_earlier_one_away_and_the_same_again_adds_nothing(tmp_path: Path) -> None:
+    store, first = LocalStore(tmp_path), drawn.scores()
+    later = first.with_columns(pl.col("first_day", "last_day") + timedelta(days=40), net_pnl=pl.col("net_pnl") + 7.0)
+    worst = first.filter(pl.col("rank") == pl.col("rank").max())["combination"][0]
+    fewer = first.filter(pl.col("combination") != worst)
+    found = [write(store), write(store, later), write(store, fewer), write(store, grid="my grid/2")]
+    found.append(write(store, across=("k_sigma", "s_stop")))
+    kept = {name: (tmp_path / name).read_bytes() for name, _ in store.names()}
+    assert len({one["ranking"] for one in found}) == 4, "the last one has other pictures of the first one's ranking"
+    assert len({place for one in found for place in one["pictures"].values()}) == 5 * first["forecaster"].n_unique()
+    assert (tmp_path / FOLDER).resolve() in Path(found[3]["ranking"]).resolve().parents
+    for one, scores in zip(found, (first, later, fewer), strict=False):
+        assert Path(one["ranking"]).read_bytes() == scores.write_csv().encode()
+    name = first["combination"][0]
+    gathered = pl.read_csv(tmp_path / FOLDER / name / "bt_summary.csv", try_parse_dates=True)
+    assert sorted(gathered["net_pnl"]) == sorted([*later.filter(combination=name)["net_pnl"],
+                                                  *first.filter(combination=name)["net_pnl"]])  # fmt: skip
+    write(store)
+    assert {name: (tmp_path / name).read_bytes() for name, _ in store.names()} == kept
+
+
+def test_figures_of_the_same_sessions_take_the_place_of_what_they_were(tmp_path: Path) -> None:
+    store, first = LocalStore(tmp_path), drawn.scores()
+    write(store)
+    write(store, first.with_columns(net_pnl=pl.col("net_pnl") + 7.0))
+    name = first["combination"][0]
+    gathered = pl.read_csv(tmp_path / FOLDER / name / "bt_summary.csv")
+    assert sorted(gathered["net_pnl"]) == pytest.approx(sorted(first.filter(combination=name)["net_pnl"] + 7.0))

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from timegpt_assets.core import significance
-from timegpt_assets.core.evaluation.trading import SHARPE_METHOD, Account, max_drawdown
+from timegpt_assets.core.evaluation.trading import SHARPE_METHOD, Account, drawdown_days, max_drawdown
 from timegpt_assets.core.research.trading_grid import seed
 from timegpt_assets.core.tables.columns import ORIGIN_KEY
 from timegpt_assets.core.tables.research import SCORES
@@ -85,6 +85,7 @@ def _figures(days: pl.DataFrame, quiet: int, multiple: float, account: Account) 
         "sharpe_method": SHARPE_METHOD,
         "vol_floor_applied": sharpe.value is None,
         "max_drawdown": max_drawdown(returns),
+        "drawdown_days": drawdown_days(returns),
     }
 
 

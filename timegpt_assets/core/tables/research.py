@@ -53,6 +53,7 @@ SCORES = (
         "sharpe_method": Column(pl.String, "how the ratio is made"),
         "vol_floor_applied": Column(pl.Boolean, "there was no variance, and the ratio is null"),
         "max_drawdown": Column(pl.Float64, "deepest fall of the cumulated return from its peak"),
+        "drawdown_days": Column(pl.Int64, "most sessions in a row below a peak before, one not yet regained too"),
     }
 )
 """What the days of a combination come to; a sweep's csv files hold these columns."""

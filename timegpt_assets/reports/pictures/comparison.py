@@ -1,13 +1,13 @@
 """Forecasters side by side: how much one loses against another, and what their books earned."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import date
 
 import altair as alt
 import polars as pl
 
 from timegpt_assets.core.tables.columns import CONTROL, WILDCARD
-from timegpt_assets.reports.pictures.pnl import cumulative, dollars
+from timegpt_assets.reports.pictures.pnl import cumulative, dollars, equity, from_zero
 from timegpt_assets.reports.pictures.style import (
     BLUE,
     GREEN,
@@ -28,6 +28,7 @@ from timegpt_assets.reports.pictures.style import (
 )
 
 _COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, INK, MUTED)
+_DASHES = [[1, 0], [5, 3], [2, 2]]
 _ROW, _PANEL = 26, 300
 
 
@@ -78,28 +79,42 @@ def _told(rows: pl.DataFrame, opponent: str) -> str:
     return f"nobody surely lost less than {opponent}"
 
 
-def books(portfolio: pl.DataFrame, *, days: Collection[date]) -> Picture:
-    """Return the cumulated P&L after costs, USD, one line per book; ``portfolio`` rows of any books."""
-    names = sorted(set(portfolio["book"]))
+def books(portfolio: pl.DataFrame, *, days: Collection[date], multipliers: Sequence[float] = (1.0, 2.0)) -> Picture:
+    """Return the cumulated P&L after costs, USD: a colour per book, a dash per multiple of the costs, on one axis.
+
+    ``portfolio`` rows of any books; the first multiple is drawn through, and orders and names the books.
+    """
     parts = [
-        cumulative(portfolio.filter(book=name), days=days, multipliers=(1.0,)).with_columns(book=pl.lit(name))
-        for name in names
+        cumulative(own, days=days, multipliers=multipliers).with_columns(book=pl.lit(name))
+        for (name,), own in sorted(portfolio.partition_by("book", as_dict=True).items())
     ]
     if not any(part.height for part in parts):
         return nothing("Books of the forecasters")
-    rows = pl.concat(parts)
-    ends = dict(rows.group_by("book", maintain_order=True).agg(pl.col("cumulated").last()).iter_rows())
-    shown = {name: f"{name}: {dollars(total)}" for name, total in sorted(ends.items(), key=lambda item: -item[1])}
-    drawn = rows.select("cumulated", at=midnight("day"), line=pl.col("book").replace_strict(shown))
-    x = alt.X("at:T", title=None).scale(type="utc", nice=False).axis(format="%d %b")
-    y = alt.Y("cumulated:Q", title="cumulated P&L after costs, USD").axis(format="~s", tickCount=6)
-    colour = alt.Color("line:N", title=None, sort=list(shown.values()))
+    rows, plain = pl.concat(parts), multipliers[0]
+    last = rows.filter(multiplier=plain).group_by("book", maintain_order=True).agg(pl.col("cumulated").last())
+    last = last.sort("cumulated", "book", descending=[True, False])
+    shown = {name: f"{name}: {dollars(net)}" for name, net in last.iter_rows()}
+    levels = {multiple: f"costs {multiple:g}x" for multiple in multipliers}
+    named = from_zero(rows, ["book", "multiplier"]).select(
+        "cumulated",
+        at=midnight("day"),
+        line=pl.col("book").replace_strict(shown),
+        costs=pl.col("multiplier").replace_strict(levels),
+    )
     colours = [_COLOURS[place % len(_COLOURS)] for place in range(len(shown))]
-    colour = colour.scale(domain=list(shown.values()), range=colours).legend(columns=3)
-    zero = alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(color=MUTED, strokeWidth=1).encode(y="zero:Q")
-    lines = alt.Chart(drawn).mark_line(interpolate="step-after", strokeWidth=2).encode(x=x, y=y, color=colour)
-    first = next(iter(shown))
-    words = f"{first}'s book earned most after costs" if len(shown) > 1 else f"the book of {first}"
-    days_shown = rows["day"].sort()
-    title = titled(words, f"{days_shown[0]} to {days_shown[-1]}; paper books, limits on each by itself")
-    return alt.layer(zero, lines).properties(title=title, width=WIDTH, height=HEIGHT)
+    colour = alt.Color("line:N", title=None, sort=list(shown.values()))
+    colour = colour.scale(domain=list(shown.values()), range=colours).legend(columns=3, symbolType="stroke")
+    dash = alt.StrokeDash("costs:N", title=None).scale(domain=list(levels.values()), range=_DASHES[: len(levels)])
+    span = rows["day"].sort()
+    title = titled(
+        _most(last), f"{span[0]} to {span[-1]}; paper books, limits on each by itself; amounts at {levels[plain]}"
+    )
+    return equity(named, rows, color=colour, strokeDash=dash).properties(title=title, width=WIDTH, height=HEIGHT)
+
+
+def _most(last: pl.DataFrame) -> str:
+    """Return in words whose book, of those in order, earned most: nobody's, where no book is above zero at the end."""
+    best, earned = last.row(0)
+    if earned <= 0:
+        return "No book earned its costs"
+    return f"{best}'s book earned most after costs" if last.height > 1 else f"the book of {best}"

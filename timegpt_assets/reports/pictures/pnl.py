@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import date
+from typing import Any
 
 import altair as alt
 import polars as pl
@@ -51,21 +52,34 @@ def pnl(portfolio: pl.DataFrame, *, days: Collection[date], multipliers: Sequenc
         return nothing("Cumulated P&L after costs")
     last = dict(rows.group_by("multiplier", maintain_order=True).agg(pl.col("cumulated").last()).iter_rows())
     names = {m: f"costs {m:g}x: {dollars(total)}" for m, total in last.items()}
-    # a zero before the first day, or that day's profit would be where the line begins
-    start = rows.group_by("multiplier", maintain_order=True).agg(pl.col("day").first().dt.offset_by("-1d"))
-    drawn = pl.concat([start.with_columns(cumulated=0.0), rows.drop("net")], how="diagonal").sort("multiplier", "day")
-    named = drawn.select("cumulated", at=midnight("day"), costs=pl.col("multiplier").replace_strict(names))
+    named = from_zero(rows, ["multiplier"]).select(
+        "cumulated", at=midnight("day"), costs=pl.col("multiplier").replace_strict(names)
+    )
+    colour = alt.Color("costs:N", title=None, sort=list(names.values()))
+    colour = colour.scale(domain=list(names.values()), range=list(_COLOURS[: len(names)]))
+    return equity(named, rows, color=colour).properties(title=_title(portfolio, rows), width=WIDTH, height=HEIGHT)
+
+
+def from_zero(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    """Return rows of ``cumulative`` with a zero before the first day of each of ``by``.
+
+    Without it that day's profit would be where the line begins.
+    """
+    start = rows.group_by(by, maintain_order=True).agg(pl.col("day").first().dt.offset_by("-1d"))
+    return pl.concat([start.with_columns(cumulated=0.0), rows.drop("net")], how="diagonal").sort(*by, "day")
+
+
+def equity(drawn: pl.DataFrame, rows: pl.DataFrame, **channels: Any) -> Picture:
+    """Return ``drawn`` [at, cumulated, ...] as stepped lines told apart by the channels, over a line at zero."""
     x = (
         alt.X("at:T", title=None)
         .scale(type="utc", nice=False)
         .axis(format="%d %b %Y", values=ticks(rows), labelFlush=False)
     )
-    y = alt.Y("cumulated:Q", title="cumulated P&L after costs, USD").axis(format="~s", tickCount=6)
-    colour = alt.Color("costs:N", title=None, sort=list(names.values()))
-    colour = colour.scale(domain=list(names.values()), range=list(_COLOURS[: len(names)]))
+    y = alt.Y("cumulated:Q", title="cumulated P&L after costs, USD").axis(format=",.0f", tickCount=6)
     zero = alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(color=MUTED, strokeWidth=1).encode(y="zero:Q")
-    lines = alt.Chart(named).mark_line(interpolate="step-after", strokeWidth=2).encode(x=x, y=y, color=colour)
-    return alt.layer(zero, lines).properties(title=_title(portfolio, rows), width=WIDTH, height=HEIGHT)
+    lines = alt.Chart(drawn).mark_line(interpolate="step-after", strokeWidth=2).encode(x=x, y=y, **channels)
+    return alt.layer(zero, lines)
 
 
 def ticks(rows: pl.DataFrame) -> list[int]:

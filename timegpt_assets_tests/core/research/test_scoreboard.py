@@ -47,6 +47,7 @@ def test_figures_are_those_of_the_days_at_each_cost_from_one_pass() -> None:
         assert row["sharpe_daily"] == significance.sharpe(net / 2_000, periods=252).value
         assert row["max_drawdown"] == pytest.approx((10.0 + 2.0 * multiple) / 2_000)
         assert row["max_drawdown"] == max_drawdown(net / 2_000)
+        assert row["drawdown_days"] == 1
         assert row["hit_rate"] == (0.25 if multiple == 1.0 else None)
         assert (row["first_day"], row["last_day"]) == (DAYS[0], DAYS[-1])
 

@@ -415,6 +415,24 @@ def test_the_heat_map_of_a_window_has_a_cell_for_every_day_and_symbol() -> None:
     assert cells == {(str(day), symbol) for day in days for symbol in symbols}
 
 
+def test_every_book_starts_at_zero_and_ends_at_its_net_at_each_cost_on_one_axis() -> None:
+    rows = frames.books(SYMBOLS, DAYS)
+    spec = render.spec(books(rows, days=DAYS))
+    drawn = pl.DataFrame(_data(spec["layer"][1], spec)).sort("at")
+    ends = drawn.group_by("line", "costs", maintain_order=True).agg(
+        first=pl.col("cumulated").first(), last=pl.col("cumulated").last()
+    )
+    assert ends.height == 6
+    assert set(ends["first"]) == {0.0}
+    found = {(line.partition(":")[0], costs): last for line, costs, last in ends.select("line", "costs", "last").rows()}
+    for (name,), own in rows.filter("admitted").partition_by("book", as_dict=True).items():
+        for multiple in (1, 2):
+            net = own["gross_pnl"].sum() - multiple * own["cost"].sum()
+            assert found[name, f"costs {multiple}x"] == pytest.approx(net)
+    dearer = rows.with_columns(gross_pnl=pl.col("gross_pnl") - 1_000.0)
+    assert render.spec(books(dearer, days=DAYS))["title"]["text"] == "No book earned its costs"
+
+
 def test_depth_is_below_the_best_so_far_the_start_among_it_and_counts_its_sessions() -> None:
     earned = dict(zip(DAYS, (-50.0, 80.0, 0.0, -100.0, 20.0, 90.0), strict=False))
     times = dict.fromkeys(("snapshot_ts", "target_ts", "entry_ts"), frames.opened(frames.DAY))

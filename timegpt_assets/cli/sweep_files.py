@@ -1,0 +1,63 @@
+"""The files of a sweep: each whole or not there, and none of an earlier sweep lost.
+
+Belongs here: what they are called and what stands in them. A combination's file gathers what every sweep found; a
+ranking and its pictures lie in a folder named for all that is in it.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from timegpt_assets.adapters.storage.object_store import Current, ObjectStore
+from timegpt_assets.core.tables.columns import ORIGIN_KEY
+from timegpt_assets.core.tables.research import SCORES
+from timegpt_assets.reports.pictures import render
+from timegpt_assets.reports.pictures import sweep as pictures
+
+FOLDER = "eval/grid"
+MEASURED = (*ORIGIN_KEY, "cost_multiplier", "first_day", "last_day")
+"""What a combination's figures are of: the same again takes the place of what it was."""
+
+
+def written(artifacts: ObjectStore, scores: pl.DataFrame, *, grid: str, across: Sequence[str]) -> dict[str, Any]:
+    """Write a csv file for each combination, then the pictures and the ranking, and return where the latter lie."""
+    for (name,), rows in sorted(scores.partition_by("combination", as_dict=True).items()):
+        _gather(artifacts, f"{FOLDER}/{name}/bt_summary.csv", rows)
+    folder, shown = f"{FOLDER}/sweeps/{sweep_name(scores, grid)}", {}
+    for who in sorted(scores["forecaster"].unique()):
+        picture = render.png(pictures.plateau(scores.filter(forecaster=who), across=across))
+        shown[who] = _put(artifacts, f"{folder}/{'_'.join(['plateau', who, *across])}.png", picture)
+    # last: whoever reads the ranking finds the files of all it names
+    return {"ranking": _put(artifacts, f"{folder}/ranking.csv", _csv(scores)), "pictures": shown}
+
+
+def sweep_name(scores: pl.DataFrame, grid: str) -> str:
+    """Return the grid's name, the first and last session, and a digest of the whole ranking."""
+    first, last = scores.select(pl.col("first_day").min(), pl.col("last_day").max()).row(0)
+    digest = hashlib.sha256(_csv(scores)).hexdigest()[:8]
+    return f"{re.sub(r'[^A-Za-z0-9-]', '-', grid)}_{first}_{last}_{digest}"
+
+
+def _gather(artifacts: ObjectStore, name: str, rows: pl.DataFrame) -> None:
+    """Add a combination's rows to those of earlier sweeps: figures of other sessions or forecasters stay."""
+
+    def change(current: Current) -> bytes:
+        file = current()
+        known = rows.clear() if file is None else pl.read_csv(file.read(), schema=rows.schema)
+        kept = known.join(rows, on=list(MEASURED), how="anti", nulls_equal=True)
+        return _csv(pl.concat([kept, rows]).sort(*MEASURED))
+
+    artifacts.update(name, change)
+
+
+def _csv(rows: pl.DataFrame) -> bytes:
+    return rows.select(*SCORES).write_csv().encode()
+
+
+def _put(artifacts: ObjectStore, name: str, data: bytes) -> str:
+    """Store the bytes, whole or not at all, and return where they lie."""
+    artifacts.update(name, lambda _: data)
+    return artifacts.shown(name)
