@@ -379,6 +379,11 @@ def test_a_session_without_bars_has_no_trades() -> None:
     assert traded(made, BARS.empty()).is_empty()
 
 
+def test_bars_without_forecasts_have_no_trades() -> None:
+    assert ledger(FORECASTS.empty(), bars()).rows() == []
+    assert ledger(forecasts({}), bars(), rules=EAGER).height == 1
+
+
 def test_days_of_a_skipped_event_are_kept_clear_and_an_event_without_days_is_refused() -> None:
     events = EventCalendar({"event_fomc": (DAY,), "event_cpi": (EARLY,)})
     assert traded(forecasts({}), bars(), events=events, skip_events=("event_fomc",)).is_empty()
