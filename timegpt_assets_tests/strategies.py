@@ -95,9 +95,10 @@ class Clairvoyant:
             stale_input=pl.lit(False),
             host=pl.lit(None, dtype=pl.String),
         )
-        # and one who has seen less, so that there is somebody to be compared with
-        half = table.with_columns(forecaster=pl.lit("zero"), mean=pl.col("mean") / 2)
-        return ForecastResult(rows=pl.concat([table, half]), left_out=left_out(frames))
+        # and those who have seen less, so that there is somebody to be compared with
+        less = {"zero": 2, "climatology": 4}
+        others = [table.with_columns(forecaster=pl.lit(name), mean=pl.col("mean") / by) for name, by in less.items()]
+        return ForecastResult(rows=pl.concat([table, *others]), left_out=left_out(frames))
 
     def _rows(self, frame: Frame) -> Iterator[dict[str, object]]:
         target_ts = frame.snapshot_ts + timedelta(minutes=frame.horizon_min)

@@ -92,10 +92,10 @@ def stored_in(
     return dg.AssetIn(key=dg.AssetKey([group, name]), partition_mapping=mapping, metadata=metadata)
 
 
-def trailing(graph: GraphContext, group: str, name: str, *, warmup: int = 0) -> dg.AssetIn:
-    """Return the input of a month asset that looks back ``gates.lookback_sessions`` and a warm-up before them."""
+def trailing(graph: GraphContext, group: str, name: str) -> dg.AssetIn:
+    """Return the input of a month asset that looks back ``gates.lookback_sessions``."""
     # in months, because that is what Dagster can map from a month; core keeps to the sessions
-    months = -(-(graph.settings.gates.lookback_sessions + warmup) // SESSIONS_A_MONTH)
+    months = -(-graph.settings.gates.lookback_sessions // SESSIONS_A_MONTH)
     return stored_in(group, month_window(months), name=name, missing="ok")
 
 

@@ -99,11 +99,11 @@ def forecast_diagnostics(graph: GraphContext) -> dg.AssetsDefinition:
         FORECAST_DIAGNOSTICS,
         group="evaluation",
         partitions=graph.grid.month,
-        settings=(LOOKBACK, "gates.climatology_days", *SURENESS),
-        ins={"day_scores": trailing(graph, "evaluation", "day_scores", warmup=gates.climatology_days)},
+        settings=(LOOKBACK, *SURENESS),
+        ins={"day_scores": trailing(graph, "evaluation", "day_scores")},
     )
     def forecast_diagnostics(context: dg.AssetExecutionContext, day_scores: Partitions) -> pl.DataFrame:
-        """Losses, bands and coverage against persistence, zero return, climatology and uncalibrated, by symbol."""
+        """Losses, bands and coverage against persistence, a zero return and uncalibrated, by symbol."""
 
         def measured(span: Span) -> pl.DataFrame:
             return diagnostics.diagnostics(
@@ -111,7 +111,6 @@ def forecast_diagnostics(graph: GraphContext) -> dg.AssetsDefinition:
                 month=span.month,
                 as_of=span.as_of,
                 lookback_sessions=gates.lookback_sessions,
-                climatology_days=gates.climatology_days,
                 draws=asked.bootstrap_draws,
                 cluster_days=asked.block_days,
             )
@@ -152,22 +151,19 @@ def pit_reliability(graph: GraphContext) -> dg.AssetsDefinition:
 
 def coverage_report(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of a month's scores by symbol and snapshot time."""
-    days = graph.settings.gates.climatology_days
 
     @declared(
         COVERAGE_REPORT,
         group="evaluation",
         partitions=graph.grid.month,
-        settings=(LOOKBACK, "gates.climatology_days"),
+        settings=(LOOKBACK,),
         ins={"day_scores": trailing(graph, "evaluation", "day_scores")},
     )
     def coverage_report(context: dg.AssetExecutionContext, day_scores: Partitions) -> pl.DataFrame:
         """The month's own losses, bands and coverage by symbol and snapshot time, before and after calibration."""
 
         def measured(span: Span) -> pl.DataFrame:
-            return intervals.coverage_report(
-                day_scores.frame, month=span.month, as_of=span.as_of, climatology_days=days
-            )
+            return intervals.coverage_report(day_scores.frame, month=span.month, as_of=span.as_of)
 
         return judged_months(context, COVERAGE_REPORT, day_scores, measured)
 
@@ -249,7 +245,7 @@ def comparison(graph: GraphContext) -> dg.AssetsDefinition:
         ins=account_inputs(graph),
     )
     def comparison(context: dg.AssetExecutionContext, portfolio: Partitions, day_scores: Partitions) -> pl.DataFrame:
-        """Every forecaster against the champion and the control arm on common rows: losses, coverage, money, price."""
+        """Every forecaster against champion, control arm and references, on common rows: losses, money, price."""
 
         def measured(span: Span) -> pl.DataFrame:
             return compared.comparison(

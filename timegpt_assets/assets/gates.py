@@ -26,8 +26,9 @@ def symbol_gates(graph: GraphContext) -> dg.AssetsDefinition:
             "gates.symbol_lookback_sessions",
             "gates.symbol_min_forecasts",
             "gates.trade_eligibility",
-            "gates.climatology_days",
             "gates.bootstrap",
+            "forecast.backend",
+            "forecast.challengers",
             "universe.tickers",
         ),
         ins={"forecast_scores": stored_in("evaluation", window, name="forecast_scores", missing="ok")},
@@ -38,7 +39,16 @@ def symbol_gates(graph: GraphContext) -> dg.AssetsDefinition:
         days = days_of(context.partition_keys)
         frame = pl.concat(
             # day by day: a range is handed all of its days' windows at once, later days among them
-            [verdicts.symbol_gates(forecast_scores, day=day, symbols=symbols, eligibility=eligibility) for day in days]
+            [
+                verdicts.symbol_gates(
+                    forecast_scores,
+                    day=day,
+                    symbols=symbols,
+                    forecasters=graph.settings.forecast.forecasters,
+                    eligibility=eligibility,
+                )
+                for day in days
+            ]
         )
         note_rows(context, frame)
         return frame
@@ -64,23 +74,29 @@ def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
             "gates.promotion.pit_dev_max",
             "gates.promotion.dm_p_lt",
             "forecast.backend",
+            "forecast.challengers",
             "universe.tickers",
         ),
         ins={
             "forecast_diagnostics": stored_in("evaluation", name="forecast_diagnostics"),
+            "comparison": stored_in("evaluation", name="comparison"),
             "day_scores": trailing(graph, "evaluation", "day_scores"),
         },
     )
     def forecast_gate(
-        context: dg.AssetExecutionContext, forecast_diagnostics: pl.DataFrame, day_scores: Partitions
+        context: dg.AssetExecutionContext,
+        forecast_diagnostics: pl.DataFrame,
+        comparison: pl.DataFrame,
+        day_scores: Partitions,
     ) -> pl.DataFrame:
-        """Each symbol's forecasts against the thresholds; prod, model and prod_live rows only."""
+        """Each symbol's forecasts against the thresholds and the references; prod, model and prod_live rows only."""
         return judged_months(
             context,
             GATES,
             day_scores,
             lambda span: verdicts.forecast_gate(
                 span.of(forecast_diagnostics),
+                span.of(comparison),
                 month=span.month,
                 as_of=span.as_of,
                 symbols=symbols,

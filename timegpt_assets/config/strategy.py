@@ -151,7 +151,6 @@ class Gates(Section):
     lookback_sessions: Count
     min_forecasts: Count
     min_observation_days: Count
-    climatology_days: Count
     oos_start: date | None
     trade_eligibility: TradeEligibility
     forecast_gates: ForecastGates

@@ -169,7 +169,6 @@ def eligibility(settings: Settings) -> Eligibility:
         rmae_lt=asked.rmae_lt,
         rrmse_lt=asked.rrmse_lt,
         coverage_tol=asked.coverage_tol,
-        climatology_days=gates.climatology_days,
         bootstrap=gates.bootstrap,
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from timegpt_assets.core.tables.backtest import PORTFOLIO
-from timegpt_assets.core.tables.columns import BANDS, WILDCARD
+from timegpt_assets.core.tables.columns import BANDS, REFERENCES, SOURCE_KEY, WILDCARD
 from timegpt_assets.core.tables.evaluation import COMPARISON, COVERAGE_DRIFT, INTERVAL_WIDTHS
 from timegpt_assets.reports.pictures.gates import judged
 from timegpt_assets.reports.pictures.pnl import dollars
@@ -89,7 +89,7 @@ def _headline(report: Report) -> list[Row]:
         ("headline", "days", f"{len(report.days):,}"),
         ("headline", "forecasts", f"{report.forecasts.height:,}"),
     ]
-    figures = [*_forecast_figures(report.diagnostics), *_cost_figures(report.costs)]
+    figures = [*_forecast_figures(report.diagnostics), *_reference_figures(report), *_cost_figures(report.costs)]
     return rows + [("headline", name, value) for name, value in figures]
 
 
@@ -108,17 +108,27 @@ def _forecast_figures(diagnostics: pl.DataFrame) -> Iterable[tuple[str, str]]:
             yield f"coverage of the {level} % band{suffix}", f"raw {values[0]}, calibrated {values[1]}"
         if final is not None:
             for words, column in _AGAINST.items():
-                yield f"{words}{suffix}", _against(final, column)
+                yield f"{words}{suffix}", _against(final, column, final[f"{column}_n"])
 
 
 _AGAINST = {
     "error against persistence": "rmae",
-    "error against a zero return": "rmae_zero",
-    "error against climatology": "rmae_climatology",
-    "pinball loss against climatology": "rpinball_climatology",
+    "error against a zero return": "rmae_zero_return",
     "pinball loss against uncalibrated": "rpinball_raw",
 }
 """Words for a ratio of losses, below 1 is better -> its column. A zero return alone scores 0.71 against persistence."""
+
+
+def _reference_figures(report: Report) -> Iterable[tuple[str, str]]:
+    """Yield the last month's ratios of the champion's losses and each reference's, of all symbols pooled."""
+    own = latest(report.comparison.filter(symbol=WILDCARD, forecaster=report.champion))
+    for reference in REFERENCES:
+        pairs = own.filter(against=reference).sort(*SOURCE_KEY, "against_sources")
+        for row in pairs.iter_rows(named=True):
+            named = " / ".join(row[name] for name in (*SOURCE_KEY, "against_sources"))
+            suffix = f" ({named})" if pairs.height > 1 else ""
+            yield f"error against {reference}{suffix}", _against(row, "rmae", row["n"])
+            yield f"pinball loss against {reference}{suffix}", _against(row, "rpinball", row["n"])
 
 
 def _covered(row: Mapping[str, Any], level: int) -> str:
@@ -127,9 +137,9 @@ def _covered(row: Mapping[str, Any], level: int) -> str:
     return _percent(row.get(name)) + ("" if low is None or high is None else f" [{low:.1%}, {high:.1%}]")
 
 
-def _against(row: Mapping[str, Any], name: str) -> str:
+def _against(row: Mapping[str, Any], name: str, n: int) -> str:
     """Return a ratio of losses with its interval, the one-sided p of being below 1, and the forecasts behind it."""
-    value, low, high, p, n = (row[f"{name}{end}"] for end in ("", "_low", "_high", "_p", "_n"))
+    value, low, high, p = (row[f"{name}{end}"] for end in ("", "_low", "_high", "_p"))
     if value is None:
         return "–"
     interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"

@@ -13,10 +13,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import polars as pl
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.config import core_inputs
+from timegpt_assets.core import calendar
 from timegpt_assets.core.calibration import applied, models, samples
 from timegpt_assets.core.calibration.methods import METHODS, CalibrationSpec
 from timegpt_assets.core.evaluation import diagnostics, forecast
@@ -26,6 +28,8 @@ from timegpt_assets_tests import outcome_sets
 
 COUNTED = 25
 """Sessions judged: 600 forecasts a symbol."""
+CLIMATOLOGY_DAYS = 20
+"""Earlier sessions of the same symbol and time of day whose y are climatology."""
 LEVELS = tuple(BANDS)
 DRAWS = 1000
 """Day-cluster samples behind each interval."""
@@ -61,17 +65,47 @@ def scored(own: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
 
 def judged(day_scores: pl.DataFrame) -> pl.DataFrame:
     """Return FORECAST_DIAGNOSTICS of the counted sessions."""
-    days = outcome_sets.settings().gates.climatology_days
-    return diagnostics.diagnostics(day_scores, **_counted(day_scores), climatology_days=days, draws=DRAWS)
+    return diagnostics.diagnostics(day_scores, **_counted(day_scores), draws=DRAWS)
+
+
+def against_climatology(day_scores: pl.DataFrame, prefix: str = "") -> dict[str, Any]:
+    """Return rmae and rpinball of the counted sessions against the quantiles of the last y at the same time of day.
+
+    Uncalibrated, of outcomes alone: what the baseline is measured against here, and not the forecaster of that name.
+    """
+    time = pl.col("snapshot_ts").dt.convert_time_zone(calendar.ZONE).dt.strftime("%H:%M")
+    cells = day_scores.with_columns(_time=time).sort("day").partition_by("symbol", "_time")
+    known = pl.concat([cell.with_columns(_climatology(cell["y"].to_numpy())) for cell in cells])
+    counted = forecast.window(known, max(day_scores["day"]), COUNTED)
+    days = np.unique(counted["day"].to_numpy(), return_inverse=True)[1]
+    row: dict[str, Any] = {}
+    for name, loss in {"rmae": "abs_error", "rpinball": "pinball"}.items():
+        losses = (counted[f"{prefix}{loss}"].to_numpy(), counted[f"{loss}_climatology"].to_numpy())
+        row |= forecast.relative(f"{name}_climatology", days, *losses)
+    return row
+
+
+def _climatology(y: np.ndarray) -> list[pl.Series]:
+    """Return the absolute error and pinball loss of the quantiles of the values before each one."""
+    losses = np.full((2, y.size), np.nan)
+    if y.size > CLIMATOLOGY_DAYS:
+        probabilities = np.array(list(forecast.PROBABILITIES.values()))[:, None]
+        # The last window has no outcome after it to be compared with.
+        past = np.lib.stride_tricks.sliding_window_view(y, CLIMATOLOGY_DAYS)[:-1]
+        errors = y[CLIMATOLOGY_DAYS:] - np.quantile(past, probabilities[:, 0], axis=1)
+        losses[0, CLIMATOLOGY_DAYS:] = np.abs(errors[list(forecast.PROBABILITIES).index("q50")])
+        losses[1, CLIMATOLOGY_DAYS:] = np.maximum(probabilities * errors, (probabilities - 1) * errors).mean(axis=0)
+    names = ("abs_error_climatology", "pinball_climatology")
+    return [pl.Series(name, loss, nan_to_null=True) for name, loss in zip(names, losses, strict=True)]
 
 
 def _counted(day_scores: pl.DataFrame) -> dict[str, Any]:
     return {"month": "all", "as_of": max(day_scores["day"]), "lookback_sessions": COUNTED}
 
 
-def row(name: str, found: pl.DataFrame) -> str:
+def row(name: str, found: pl.DataFrame, climatology: dict[str, Any]) -> str:
     """Return one method's line of the table."""
-    pooled = found.filter(symbol="*").row(0, named=True)
+    pooled = found.filter(symbol="*").row(0, named=True) | climatology
     symbols = found.filter(pl.col("symbol") != "*")
     inside = [
         each[f"coverage_{level}_day_low"] <= level / 100 <= each[f"coverage_{level}_day_high"]
@@ -105,8 +139,8 @@ def lines(own: pl.DataFrame) -> Iterator[str]:
         told = scored(own, walked(own, replace(base, method=method)))
         found = judged(told)
         if at == 0:
-            yield row("raw", found.filter(stage="raw"))
-        yield row(method, found.filter(stage="calibrated"))
+            yield row("raw", found.filter(stage="raw"), against_climatology(told, "raw_"))
+        yield row(method, found.filter(stage="calibrated"), against_climatology(told))
         if method == base.method:
             said = facts(told, found)
     yield from (f"\n{sentence}" for sentence in said)
@@ -115,8 +149,8 @@ def lines(own: pl.DataFrame) -> Iterator[str]:
 def facts(told: pl.DataFrame, found: pl.DataFrame) -> list[str]:
     """Return in words what the table has no column for."""
     counted, calibrated = forecast.window(told, max(told["day"]), COUNTED), found.filter(stage="calibrated")
-    pooled = calibrated.filter(symbol="*").row(0, named=True)
-    naive = {"persistence": "rmae", "zero return": "rmae_zero", "climatology": "rmae_climatology"}
+    pooled = calibrated.filter(symbol="*").row(0, named=True) | against_climatology(told)
+    naive = {"persistence": "rmae", "zero return": "rmae_zero_return", "climatology": "rmae_climatology"}
     errors = "; ".join(f"{words} {_ratio(pooled, name)}" for words, name in naive.items())
     outside = [
         f"{each['symbol']} {each[f'coverage_{level}']:.3f} of {level} %"

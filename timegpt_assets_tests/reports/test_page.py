@@ -141,9 +141,11 @@ def test_the_headline_says_what_the_frames_say(report: Report) -> None:
         "coverage of the 95 % band": "raw 88.0% [86.0%, 91.0%], calibrated 94.4% [92.4%, 97.4%]",
         "error against persistence": "0.710 [0.700, 0.720], p 0.004, n 800",
         "error against a zero return": "1.002 [0.992, 1.012], p 0.004, n 800",
-        "error against climatology": "–",
-        "pinball loss against climatology": "0.940 [0.930, 0.950], p 0.004, n 800",
         "pinball loss against uncalibrated": "–",
+        "error against zero": "1.000, n 1,200",
+        "pinball loss against zero": "1.010 [0.900, 1.100], p 0.004, n 1,200",
+        "error against climatology": "1.000, n 1,200",
+        "pinball loss against climatology": "0.943 [0.900, 1.100], p 0.004, n 1,200",
         "trades": "31 over 60 sessions",
         "P&L at 1x costs": "+$2,960",
         "P&L at 1.5x costs": "+$2,340",
@@ -162,6 +164,7 @@ def test_names_are_unique_in_their_section_even_with_several_sources(report: Rep
         report,
         diagnostics=pl.concat([report.diagnostics, report.diagnostics.with_columns(**other)]),
         costs=pl.concat([report.costs, report.costs.with_columns(**other)]),
+        comparison=pl.concat([report.comparison, report.comparison.with_columns(**other)]),
     )
     rows = summary_rows(several)
     assert max(Counter((section, name) for section, name, _ in rows).values()) == 1

@@ -17,19 +17,15 @@ def diagnostics(
     month: str,
     as_of: date,
     lookback_sessions: int,
-    climatology_days: int,
     draws: int,
     cluster_days: int = 1,
 ) -> pl.DataFrame:
     """Return FORECAST_DIAGNOSTICS of the ``lookback_sessions`` up to ``as_of``: by symbol and pooled (``*``).
 
-    Each origin apart, stages raw and calibrated apart. Frames may hold any days; the ``climatology_days``
-    sessions before the window are read for climatology alone. ``draws`` day-cluster samples of ``cluster_days``
-    neighbouring sessions give the intervals of differences and coverages.
+    Each origin apart, stages raw and calibrated apart. Frames may hold any days. ``draws`` day-cluster samples of
+    ``cluster_days`` neighbouring sessions give the intervals of differences and coverages.
     """
-    known = forecast.window(day_scores, as_of, lookback_sessions + climatology_days)
-    referenced = forecast.with_references(known, climatology_days=climatology_days)
-    window = forecast.window(referenced, as_of, lookback_sessions)
+    window = forecast.window(day_scores, as_of, lookback_sessions)
     rows = [
         {
             "month": month,

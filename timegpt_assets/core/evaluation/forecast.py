@@ -1,7 +1,7 @@
 """How good forecasts were: losses of single forecasts, and what they add up to over a window of sessions.
 
-Belongs here: scores per forecast, references (persistence, zero return, climatology), diagnostics and reliability.
-Always one origin at a time: forecasts of two forecasters, of prod and of a replay are never averaged.
+Belongs here: scores per forecast, what needs y alone to be compared with (persistence, zero return), diagnostics and
+reliability. Always one origin at a time: forecasts of two forecasters, of prod and of a replay are never averaged.
 """
 
 import math
@@ -24,12 +24,7 @@ STAGES = {"raw": "raw_", "calibrated": ""}
 _LOSSES = {
     "rmae": ("abs_error", "abs_error_last"),
     "rrmse": ("sq_error", "sq_error_last"),
-    "rmae_zero": ("abs_error", "abs_error_zero"),
-    "rmae_climatology": ("abs_error", "abs_error_climatology"),
-    "rrmse_zero": ("sq_error", "sq_error_zero"),
-    "rrmse_climatology": ("sq_error", "sq_error_climatology"),
-    "rpinball_zero": ("pinball", "pinball_zero"),
-    "rpinball_climatology": ("pinball", "pinball_climatology"),
+    "rmae_zero_return": ("abs_error", "abs_error_zero"),
     "rpinball_raw": ("pinball", "raw_pinball"),
 }
 """Column of RELATIVE -> the loss and the reference's loss."""
@@ -113,7 +108,7 @@ def _histogram(part: pl.DataFrame, prefix: str, draws: int, cluster_days: int) -
 
 
 def summary(frame: pl.DataFrame, stage: str) -> dict[str, object]:
-    """Return what scores with references add up to: the measured columns of FORECAST_DIAGNOSTICS.
+    """Return what scores add up to: the measured columns of FORECAST_DIAGNOSTICS.
 
     A ratio counts the rows on which both losses are known. Intervals: Wilson for coverage, day-clustered normal for
     ratios (of rrmse: the roots of the mean squares' ends).
@@ -135,46 +130,13 @@ def summary(frame: pl.DataFrame, stage: str) -> dict[str, object]:
     row["pit_deviation"] = abs(coverage - 0.5) if isinstance(coverage, float) else None
     _, days = np.unique(frame["day"].to_numpy(), return_inverse=True)
     for name, (loss, reference) in losses(stage).items():
-        row |= _relative(name, days, frame[loss].to_numpy(), frame[reference].to_numpy())
+        row |= relative(name, days, frame[loss].to_numpy(), frame[reference].to_numpy())
     return row
 
 
 def losses(stage: str) -> dict[str, tuple[str, str]]:
     """Return for each column of RELATIVE the columns of the stage's own loss and of the reference's."""
     return {name: (f"{STAGES[stage]}{loss}", reference) for name, (loss, reference) in _LOSSES.items()}
-
-
-def with_references(scores: pl.DataFrame, *, climatology_days: int) -> pl.DataFrame:
-    """Return the scores with the losses of the zero-return forecast and of climatology beside them.
-
-    Climatology is np.quantile of the last ``climatology_days`` known y of the same symbol, snapshot time and
-    origin; null until there are so many in the frame.
-    """
-    time = pl.col("snapshot_ts").dt.convert_time_zone(calendar.ZONE).dt.strftime("%H:%M")
-    by = ["symbol", "_time", *ORIGIN_KEY]
-    # half of |y|: what the symmetric quantiles of PROBABILITIES lose on average when all of them are zero
-    frame = scores.with_columns(
-        time.alias("_time"), pinball_zero=pl.col("y").abs() / 2, sq_error_zero=pl.col("y") ** 2
-    ).sort(*by, "day")
-    parts = [
-        part.with_columns(_climatology(part["y"].to_numpy(), climatology_days)) for part in frame.partition_by(by)
-    ] or [frame.with_columns(_climatology(np.empty(0), climatology_days))]
-    return pl.concat(parts).drop("_time").sort("day", "symbol", "snapshot_ts", "forecaster")
-
-
-def _climatology(y: np.ndarray, days: int) -> list[pl.Series]:
-    """Return the absolute error and pinball loss of the quantiles of the ``days`` values before each one."""
-    names = ("abs_error_climatology", "pinball_climatology", "sq_error_climatology")
-    losses = np.full((3, y.size), np.nan)
-    if y.size > days:
-        probabilities = np.array(list(PROBABILITIES.values()))[:, None]
-        # The last window has no outcome after it to be compared with.
-        past = np.lib.stride_tricks.sliding_window_view(y, days)[:-1]
-        errors = y[days:] - np.quantile(past, probabilities[:, 0], axis=1)
-        losses[0, days:] = np.abs(errors[list(PROBABILITIES).index("q50")])
-        losses[2, days:] = errors[list(PROBABILITIES).index("q50")] ** 2
-        losses[1, days:] = np.maximum(probabilities * errors, (probabilities - 1) * errors).mean(axis=0)
-    return [pl.Series(name, loss, nan_to_null=True) for name, loss in zip(names, losses, strict=True)]
 
 
 def _pinball(prefix: str) -> pl.Expr:
@@ -184,7 +146,7 @@ def _pinball(prefix: str) -> pl.Expr:
     return pl.mean_horizontal(losses)
 
 
-def _relative(name: str, days: np.ndarray, loss: np.ndarray, reference: np.ndarray) -> dict[str, object]:
+def relative(name: str, days: np.ndarray, loss: np.ndarray, reference: np.ndarray) -> dict[str, object]:
     """Return the ratio of two losses with its interval, n and test, from the rows on which both are known.
 
     ``days`` numbers each row's session; a session on which nothing can be compared is no observation.

@@ -1,6 +1,6 @@
 """How good bands were: width, Winkler and weighted interval scores, coverage by time of day, by volatility, over days.
 
-Belongs here: what needs a row's quantiles, from DAY_SCORES. Losses and references are in forecast.py.
+Belongs here: what needs a row's quantiles, from DAY_SCORES. Losses are in forecast.py.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,14 +67,13 @@ def coverages(part: pl.DataFrame, stage: str, *, draws: int, cluster_days: int) 
     return row
 
 
-def coverage_report(day_scores: pl.DataFrame, *, month: str, as_of: date, climatology_days: int) -> pl.DataFrame:
+def coverage_report(day_scores: pl.DataFrame, *, month: str, as_of: date) -> pl.DataFrame:
     """Return COVERAGE_REPORT of the month's own sessions up to ``as_of``: by symbol, snapshot time, and pooled.
 
-    Earlier sessions are read for climatology alone. Each origin and stage apart.
+    Each origin and stage apart.
     """
-    known = day_scores.filter(pl.col("day") <= as_of)
-    referenced = forecast.with_references(known, climatology_days=climatology_days)
-    own = referenced.filter(pl.col("day").dt.strftime("%Y-%m") == month)
+    known = day_scores.filter(pl.col("day") <= as_of).sort("day", "symbol", "snapshot_ts", "forecaster")
+    own = known.filter(pl.col("day").dt.strftime("%Y-%m") == month)
     rows = [
         {"month": month, "as_of": as_of, "stage": stage, **named, **forecast.summary(part, stage), **means(part, stage)}
         for named, part in _by_time(own)

@@ -36,6 +36,11 @@ def coverage(measured: Mapping[str, Any] | None, *, tolerance: float, needed: in
     return judged("coverage_50", estimate(measured, "coverage_50"), "covers", tolerance, evidence)
 
 
+def unmeasured(criterion: str, threshold: float, reason: str) -> dict[str, Any]:
+    """Return the row of what cannot be measured: never passed, with the reason in words."""
+    return {"criterion": criterion, "threshold": threshold, "n": 0, "passed": False, "reason": reason}
+
+
 def figure(
     measured: Mapping[str, Any] | None,
     column: str,

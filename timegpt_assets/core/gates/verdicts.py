@@ -15,7 +15,7 @@ import polars as pl
 
 from timegpt_assets.core import calendar
 from timegpt_assets.core.evaluation import forecast
-from timegpt_assets.core.gates import criteria
+from timegpt_assets.core.gates import criteria, references
 from timegpt_assets.core.gates.criteria import Evidence
 from timegpt_assets.core.significance import Estimate
 from timegpt_assets.core.tables.columns import ORIGIN_KEY, SOURCE_KEY, WILDCARD
@@ -23,8 +23,6 @@ from timegpt_assets.core.tables.gates import GATES, INSUFFICIENT, SYMBOL_GATES
 
 LIVE = {"score_source": "model", "run_source": "prod", "data_regime": "prod_live"}
 """The only source triple that monthly gates and promotion count."""
-REFERENCES = ("rmae_zero", "rmae_climatology", "rpinball_zero", "rpinball_climatology")
-"""Ratios that must lie strictly below 1 for eligibility and promotion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +34,6 @@ class Eligibility:
     rmae_lt: float
     rrmse_lt: float
     coverage_tol: float
-    climatology_days: int
     bootstrap: str
     """trade or block: what insufficient_observation means for trading."""
 
@@ -83,24 +80,25 @@ class Promotion:
 
 
 def symbol_gates(
-    scores: pl.DataFrame, *, day: date, symbols: Collection[str], eligibility: Eligibility
+    scores: pl.DataFrame, *, day: date, symbols: Collection[str], forecasters: Collection[str], eligibility: Eligibility
 ) -> pl.DataFrame:
     """Return SYMBOL_GATES of ``day``: for each symbol and origin one row per criterion and one verdict row.
 
-    Only scores of the ``lookback_sessions`` before ``day`` are read, whatever is handed in. The verdict row has the
-    criterion ``eligibility``; a symbol without scores has one of origin ``*``.
+    Only scores of the ``lookback_sessions`` before ``day`` are read, whatever is handed in. ``forecasters`` are those
+    seated. The verdict row has the criterion ``eligibility``; a symbol without scores has one of origin ``*``.
     """
     first = calendar.shifted(day, -eligibility.lookback_sessions)
     # Left-closed: a verdict on which trades of today may enter must not hear of today.
     own = scores.filter(pl.col("day").is_between(first, day, closed="left"), pl.col("label_aligned"))
-    own = forecast.with_references(own, climatology_days=eligibility.climatology_days)
-    rows = [row for symbol in sorted(set(symbols)) for row in _symbol_rows(own, symbol, eligibility)]
+    met = references.met_in(own.filter(pl.col("symbol").is_in(list(symbols))))
+    rows = [row for symbol in sorted(set(symbols)) for row in _symbol_rows(own, symbol, met, forecasters, eligibility)]
     stamped = [row | {"day": day, "bootstrap": eligibility.bootstrap} for row in rows]
     return SYMBOL_GATES.conformed(pl.DataFrame(stamped, schema=SYMBOL_GATES.schema))
 
 
 def forecast_gate(
     diagnostics: pl.DataFrame,
+    comparison: pl.DataFrame,
     *,
     month: str,
     as_of: date,
@@ -109,34 +107,51 @@ def forecast_gate(
     gate: ForecastGate,
     promotion: Promotion,
 ) -> pl.DataFrame:
-    """Return GATES of each forecaster, of those asked for and those seen.
+    """Return GATES of each forecaster, of those asked for (who are seated) and those seen.
 
     Each symbol's criteria, whether any symbol passed, and promotion's criteria on forecasts. Counts calibrated prod +
-    model + prod_live forecasts only; promotion judges medians over all the symbols and, for the references, all of them
-    pooled.
+    model + prod_live forecasts only; promotion judges medians over all the symbols, and the rows of the comparison with
+    what references answered in prod, all symbols pooled.
     """
     rows = [
         {"forecaster": name, **row}
         for name in sorted({*forecasters, *diagnostics["forecaster"]})
-        for row in _forecast_rows(diagnostics.filter(forecaster=name), symbols, gate, promotion)
-    ]
+        for row in _forecast_rows(
+            name, diagnostics.filter(forecaster=name), comparison.filter(forecaster=name), symbols, forecasters,
+            gate, promotion,
+        )
+    ]  # fmt: skip
     return _gates(rows, month, as_of)
 
 
 def _forecast_rows(
-    diagnostics: pl.DataFrame, symbols: Collection[str], gate: ForecastGate, promotion: Promotion
+    name: str,
+    diagnostics: pl.DataFrame,
+    comparison: pl.DataFrame,
+    symbols: Collection[str],
+    forecasters: Collection[str],
+    gate: ForecastGate,
+    promotion: Promotion,
 ) -> list[dict[str, Any]]:
     live, found = _live(diagnostics.filter(stage="calibrated"))
     measured = {row["symbol"]: row for row in live.iter_rows(named=True)}
-    names = sorted(set(symbols))
-    judged = {name: _forecast_criteria(measured.get(name), gate, found.get(name, "")) for name in names}
+    asked, instead = sorted(set(symbols)), found.get(WILDCARD, "")
+    judged = {symbol: _forecast_criteria(measured.get(symbol), gate, found.get(symbol, "")) for symbol in asked}
     passing = sum(all(row["passed"] for row in rows) for rows in judged.values())
-    any_passed = criteria.judged("symbols_passed", Estimate(passing), ">=", 1, Evidence(n=len(names), needed=1))
-    of_promotion = _promotion_criteria(
-        [measured.get(name) for name in names], measured.get(WILDCARD), gate, promotion, found
-    )
+    any_passed = criteria.judged("symbols_passed", Estimate(passing), ">=", 1, Evidence(n=len(asked), needed=1))
+    of_promotion = [
+        *_medians([measured.get(symbol) for symbol in asked], gate, promotion, instead),
+        *references.judged(
+            references.met_by(comparison.filter(symbol=WILDCARD, **LIVE), run_source=LIVE["run_source"]),
+            own=name,
+            seated=forecasters,
+            needed=gate.min_forecasts,
+            found=instead,
+            p_below=promotion.dm_p_lt,
+        ),
+    ]
     return [
-        *({"gate": "forecast_gate", "symbol": name, **row} for name, rows in judged.items() for row in rows),
+        *({"gate": "forecast_gate", "symbol": symbol, **row} for symbol, rows in judged.items() for row in rows),
         {"gate": "forecast_gate", "symbol": WILDCARD, **any_passed},
         *({"gate": "promotion", "symbol": WILDCARD, **row} for row in of_promotion),
     ]
@@ -259,7 +274,13 @@ def promotion(
     return _gates(rows, month, as_of)
 
 
-def _symbol_rows(scores: pl.DataFrame, symbol: str, eligibility: Eligibility) -> Iterator[dict[str, Any]]:
+def _symbol_rows(
+    scores: pl.DataFrame,
+    symbol: str,
+    met: Mapping[tuple[str, ...], references.Met],
+    forecasters: Collection[str],
+    eligibility: Eligibility,
+) -> Iterator[dict[str, Any]]:
     """Yield the rows of one symbol: for each origin its criteria and the verdict they add up to."""
     own = scores.filter(symbol=symbol)
     if own.is_empty():
@@ -269,7 +290,13 @@ def _symbol_rows(scores: pl.DataFrame, symbol: str, eligibility: Eligibility) ->
     for key in sorted(own.select(ORIGIN_KEY).unique().iter_rows()):
         origin = dict(zip(ORIGIN_KEY, key, strict=True))
         measured = forecast.summary(own.filter(**origin), "calibrated")
-        judged = _eligibility_criteria(measured, eligibility)
+        beaten = references.judged(
+            met.get((symbol, *key), {}),
+            own=origin["forecaster"],
+            seated=forecasters,
+            needed=eligibility.min_forecasts,
+        )
+        judged = [*_eligibility_criteria(measured, eligibility), *beaten]
         verdict = {"verdict": _verdict(judged), "symbol": symbol} | origin
         for row in (*judged, _summed(judged, measured["n"])):
             yield row | verdict
@@ -291,14 +318,11 @@ def _verdict(judged: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _eligibility_criteria(measured: Mapping[str, Any], asked: Eligibility) -> list[dict[str, Any]]:
-    ratio = partial(criteria.ratio, measured, found="")
-    needed = asked.min_forecasts
-    # climatology is known only after climatology_days of the same window: any forecast beyond them is compared
+    ratio = partial(criteria.ratio, measured, needed=asked.min_forecasts, found="")
     return [
-        ratio("rmae", below=asked.rmae_lt, needed=needed),
-        ratio("rrmse", below=asked.rrmse_lt, needed=needed),
-        criteria.coverage(measured, tolerance=asked.coverage_tol, needed=needed, found=""),
-        *(ratio(name, below=1.0, needed=1 if name.endswith("climatology") else needed) for name in REFERENCES),
+        ratio("rmae", below=asked.rmae_lt),
+        ratio("rrmse", below=asked.rrmse_lt),
+        criteria.coverage(measured, tolerance=asked.coverage_tol, needed=asked.min_forecasts, found=""),
     ]
 
 
@@ -311,28 +335,17 @@ def _forecast_criteria(measured: Mapping[str, Any] | None, gate: ForecastGate, f
     ]
 
 
-def _promotion_criteria(
-    symbols: Sequence[Mapping[str, Any] | None],
-    pooled: Mapping[str, Any] | None,
-    gate: ForecastGate,
-    asked: Promotion,
-    names: Mapping[str, str],
+def _medians(
+    symbols: Sequence[Mapping[str, Any] | None], gate: ForecastGate, asked: Promotion, found: str
 ) -> list[dict[str, Any]]:
-    """Return medians over the symbols, resting on the one seen least (0 for one never seen), and the references."""
-    found = names.get(WILDCARD, "")
+    """Return promotion's medians over the symbols, resting on the one seen least (0 for one never seen)."""
     least = Evidence(
         n=min((row["n"] if row else 0 for row in symbols), default=0), needed=gate.min_forecasts, found=found
     )
-    rows = [
+    return [
         criteria.judged(f"median_{name}", Estimate(_median(symbols, name)), "<=", limit, least)
         for name, limit in (("pit_deviation", asked.pit_dev_max), ("rmae", asked.rmae_max))
     ]
-    for name in REFERENCES:
-        rows.append(criteria.ratio(pooled, name, below=1.0, needed=gate.min_forecasts, found=found))
-        compared = Evidence(n=pooled[f"{name}_n"] if pooled else 0, needed=gate.min_forecasts, found=found)
-        p = Estimate(pooled[f"{name}_p"] if pooled else None)
-        rows.append(criteria.judged(f"{name}_p", p, "<", asked.dm_p_lt, compared))
-    return rows
 
 
 def _median(symbols: Sequence[Mapping[str, Any] | None], name: str) -> float | None:

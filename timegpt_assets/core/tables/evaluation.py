@@ -26,7 +26,7 @@ _SCORES = {
     "raw_sq_error": Column(pl.Float64, "(y - q50)^2 before calibration", nullable=True),
     "abs_error_last": Column(pl.Float64, "|y - y_last|, persistence", nullable=True),
     "sq_error_last": Column(pl.Float64, "(y - y_last)^2, persistence", nullable=True),
-    "abs_error_zero": Column(pl.Float64, "|y|, zero-return forecast"),
+    "abs_error_zero": Column(pl.Float64, "|y|, the error of a zero return"),
     "pinball": Column(pl.Float64, "mean pinball loss over q10, q25, q50, q75, q90"),
     "raw_pinball": Column(pl.Float64, "the same before calibration"),
 } | {
@@ -64,12 +64,7 @@ DAY_SCORES = Table(
 RELATIVE = {
     "rmae": "mae / mae of persistence",
     "rrmse": "rmse / rmse of persistence",
-    "rmae_zero": "mae / mae of the zero-return forecast",
-    "rmae_climatology": "mae / mae of climatology (median of the last known y at this snapshot time)",
-    "rrmse_zero": "rmse / rmse of the zero-return forecast",
-    "rrmse_climatology": "rmse / rmse of climatology",
-    "rpinball_zero": "pinball / pinball of the zero-return forecast",
-    "rpinball_climatology": "pinball / pinball of climatology",
+    "rmae_zero_return": "mae / mean |y|, the mae of a zero return",
     "rpinball_raw": "pinball / pinball before calibration",
 }
 """Loss against a reference forecast -> what it is; below 1 is better than the reference."""
@@ -340,4 +335,4 @@ COMPARISON = Table(
     },
     key=("month", "symbol", *ORIGIN_KEY, "against", "against_sources"),
 )
-"""Every forecaster against the champion and the control arm, and the champion against every other."""
+"""Every forecaster against the champion, the control arm and the references, and the champion against every other."""

@@ -115,13 +115,14 @@ def test_both_uncalibrated_are_comparable() -> None:
     assert pair(compared(rows), "timegpt", "ridge")["n"] == 4
 
 
-def test_everybody_meets_the_champion_and_the_control_arm_and_the_champion_everybody() -> None:
-    zero, size = ([row | {"forecaster": name} for row in RIDGE] for name in ("zero", "size"))
-    frame = compared([*OWN, *RIDGE, *zero, *size]).filter(symbol="*")
+def test_everybody_meets_champion_control_arm_and_references_and_the_champion_everybody() -> None:
+    others = ("zero", "climatology", "size", "persistence")
+    rows = [row | {"forecaster": name} for name in others for row in RIDGE]
+    frame = compared([*OWN, *RIDGE, *rows]).filter(symbol="*")
     found = set(frame.select("forecaster", "against").iter_rows())
-    others = {"ridge", "zero", "size"}
-    expected = {("timegpt", name) for name in others} | {(name, "timegpt") for name in others}
-    assert found == expected | {("zero", "ridge"), ("size", "ridge")}
+    everyone, met_by_all = {"timegpt", "ridge", *others}, {"timegpt", "ridge", "zero", "climatology"}
+    pairs = {(own, other) for own in everyone for other in met_by_all if own != other}
+    assert found == pairs | {("timegpt", "size"), ("timegpt", "persistence")}
 
 
 def test_every_figure_equals_that_of_the_pairs_own_rows() -> None:

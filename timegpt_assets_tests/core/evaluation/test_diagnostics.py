@@ -7,12 +7,12 @@ from timegpt_assets.core.evaluation import forecast, intervals
 from timegpt_assets.core.evaluation.diagnostics import diagnostics
 from timegpt_assets_tests.core.evaluation.test_forecast import AS_OF, days, scored
 
-ASKED = {"month": "2025-02", "as_of": AS_OF, "climatology_days": 3, "draws": 60}
+ASKED = {"month": "2025-02", "as_of": AS_OF, "draws": 60}
 
 
 def test_a_row_holds_what_is_measured_on_the_windows_rows() -> None:
     frame = scored(days(9))
-    own = forecast.window(forecast.with_references(frame, climatology_days=3), AS_OF, 6)
+    own = forecast.window(frame, AS_OF, 6)
     found = diagnostics(frame, lookback_sessions=6, cluster_days=2, **ASKED)  # type: ignore[arg-type]
     assert found.select("symbol", "stage").rows() == [
         (symbol, stage) for symbol in ("*", "AAA", "BBB") for stage in ("calibrated", "raw")

@@ -135,7 +135,7 @@ def test_a_band_that_was_not_promised_is_neither_covered_nor_missed() -> None:
 
 
 def found(frame: pl.DataFrame, **changes: Any) -> pl.DataFrame:
-    return diagnostics.diagnostics(frame, **(WINDOW | {"climatology_days": 3, "draws": 100} | changes))
+    return diagnostics.diagnostics(frame, **(WINDOW | {"draws": 100} | changes))
 
 
 def test_diagnostics_equal_plain_sums_over_the_window() -> None:
@@ -147,7 +147,7 @@ def test_diagnostics_equal_plain_sums_over_the_window() -> None:
     assert row["mae"] == pytest.approx(own["abs_error"].mean())
     assert row["rmae"] == pytest.approx(known["abs_error"].sum() / known["abs_error_last"].sum())
     assert row["rrmse"] == pytest.approx((known["sq_error"].sum() / known["sq_error_last"].sum()) ** 0.5)
-    assert row["rmae_zero"] == pytest.approx(own["abs_error"].sum() / own["abs_error_zero"].sum())
+    assert row["rmae_zero_return"] == pytest.approx(own["abs_error"].sum() / own["abs_error_zero"].sum())
     assert row["coverage_50"] == pytest.approx(own["covered_50"].mean())
     assert row["pit_deviation"] == pytest.approx(abs(row["coverage_50"] - 0.5))
     assert row["calibrated_share"] == 0.5
@@ -156,31 +156,6 @@ def test_diagnostics_equal_plain_sums_over_the_window() -> None:
     assert raw["coverage_80"] == pytest.approx(own["raw_covered_80"].mean())
     assert (raw["calibrated_share"], raw["mae"]) == (0.0, row["mae"])
     assert raw["coverage_80"] < row["coverage_80"]
-
-
-def test_climatology_is_the_quantile_of_the_last_known_y_at_this_time() -> None:
-    frame = scored(days(6), symbols=("AAA",))
-    referenced = forecast.with_references(frame, climatology_days=3)
-    clock = pl.col("snapshot_ts").dt.convert_time_zone(calendar.ZONE).dt.time().cast(pl.String) == "10:00:00"
-    own = referenced.filter(clock)
-    y = own["y"].to_list()
-    assert own["abs_error_climatology"].null_count() == 3
-    for i in range(3, 6):
-        past = np.array(y[i - 3 : i])
-        assert own["abs_error_climatology"][i] == pytest.approx(abs(y[i] - np.quantile(past, 0.5)))
-        losses = [
-            max(p * (y[i] - np.quantile(past, p)), (p - 1) * (y[i] - np.quantile(past, p)))
-            for p in (0.1, 0.25, 0.5, 0.75, 0.9)
-        ]
-        assert own["pinball_climatology"][i] == pytest.approx(sum(losses) / 5)
-    assert own["pinball_zero"].to_list() == pytest.approx([abs(v) / 2 for v in y])
-
-
-def test_a_windows_first_sessions_are_compared_with_climatology_of_the_sessions_before_it() -> None:
-    row = found(scored(days(13))).filter(symbol="AAA", stage="calibrated").row(0, named=True)
-    assert row["n"] == row["rpinball_climatology_n"] == row["rmae_climatology_n"] == 20
-    short = found(scored(days(11))).filter(symbol="AAA", stage="calibrated").row(0, named=True)
-    assert (short["n"], short["rpinball_climatology_n"]) == (20, 16)
 
 
 def test_source_triples_are_never_averaged_together() -> None:
@@ -194,8 +169,8 @@ def test_source_triples_are_never_averaged_together() -> None:
 
 def test_sessions_after_as_of_or_before_the_window_do_not_count() -> None:
     frame = scored(days(30, last=calendar.shifted(AS_OF, 5)))
-    own = frame.filter(pl.col("day").is_between(days(13)[0], AS_OF))  # three of them for climatology alone
-    assert own["day"].n_unique() == 13
+    own = frame.filter(pl.col("day").is_between(days(10)[0], AS_OF))
+    assert own["day"].n_unique() == 10
     assert_frame_equal(found(frame), found(own))
     assert_frame_equal(found(frame.sample(fraction=1, shuffle=True, seed=3)), found(own))
     reliability = forecast.reliability(frame, **WINDOW, draws=100)
@@ -241,7 +216,7 @@ def test_reliability_draws_each_session_alone_unless_told_otherwise() -> None:
 
 
 def test_a_summary_of_nothing_has_no_means() -> None:
-    row = forecast.summary(forecast.with_references(DAY_SCORES.empty(), climatology_days=3), "calibrated")
+    row = forecast.summary(DAY_SCORES.empty(), "calibrated")
     assert (row["n"], row["calibrated_share"], row["coverage_50"], row["pit_deviation"]) == (0, 0.0, None, None)
     assert (row["rmae"], row["rmae_n"], row["rmae_p"]) == (None, 0, None)
     assert np.isnan([row["mae"], row["rmse"], row["pinball"]]).all()
@@ -249,23 +224,14 @@ def test_a_summary_of_nothing_has_no_means() -> None:
 
 def test_the_root_of_a_negative_end_is_zero() -> None:
     """The normal interval of a ratio of squares can reach below zero; of nothing there is none."""
-    own = forecast.with_references(scored(days(6)), climatology_days=3)
+    own = scored(days(6)).drop_nulls("sq_error_last")
     skewed = own.with_columns(sq_error=pl.when(pl.col("day") == AS_OF).then(pl.lit(1.0)).otherwise(0.0))
     row = forecast.summary(skewed, "calibrated")
-    assert row["rrmse_zero_low"] == 0.0
-    assert row["rrmse_zero"] == pytest.approx((skewed["sq_error"].sum() / skewed["sq_error_zero"].sum()) ** 0.5)
+    assert row["rrmse_low"] == 0.0
+    assert row["rrmse"] == pytest.approx((skewed["sq_error"].sum() / skewed["sq_error_last"].sum()) ** 0.5)
 
 
 def test_a_window_is_as_many_sessions_as_asked_and_ends_with_its_day() -> None:
     frame = scored(days(5, last=calendar.shifted(AS_OF, 1)))
     assert forecast.window(frame, AS_OF, 3)["day"].unique().sort().to_list() == days(3)
     assert forecast.window(frame, AS_OF, 1)["day"].unique().to_list() == [AS_OF]
-
-
-def test_climatology_of_squares_is_of_the_median_too() -> None:
-    frame = forecast.with_references(scored(days(4), symbols=("AAA",)), climatology_days=3).drop_nulls(
-        "sq_error_climatology"
-    )
-    assert frame.height == 2
-    assert frame["sq_error_climatology"].to_list() == pytest.approx((frame["abs_error_climatology"] ** 2).to_list())
-    assert frame["sq_error_zero"].to_list() == pytest.approx((frame["y"] ** 2).to_list())

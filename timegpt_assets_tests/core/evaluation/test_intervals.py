@@ -77,7 +77,7 @@ def test_the_histogram_is_a_clerks_count_between_the_stored_quantiles() -> None:
 
 def test_the_report_by_time_of_day_reads_the_months_own_sessions_only() -> None:
     frame = scored(days(30))
-    found = intervals.coverage_report(frame, **MONTH, climatology_days=3)
+    found = intervals.coverage_report(frame, **MONTH)
     own = frame.filter(pl.col("day") >= date(2025, 2, 1))
     assert set(found["snapshot_time"]) == {"*", "10:00", "14:30"}
     row = found.filter(symbol="AAA", snapshot_time="10:00", stage="calibrated").row(0, named=True)
@@ -123,7 +123,7 @@ def test_the_drift_alarm_rings_when_coverage_leaves_its_promise_and_not_before()
 
 def test_differences_and_coverages_carry_day_block_intervals() -> None:
     row = (
-        diagnostics.diagnostics(scored(days(14)), **WINDOW, climatology_days=3, draws=200)
+        diagnostics.diagnostics(scored(days(14)), **WINDOW, draws=200)
         .filter(symbol="*", stage="calibrated")
         .row(0, named=True)
     )
@@ -136,7 +136,7 @@ def test_differences_and_coverages_carry_day_block_intervals() -> None:
 
 def test_nothing_scored_gives_empty_band_tables() -> None:
     empty = DAY_SCORES.empty()
-    assert intervals.coverage_report(empty, **MONTH, climatology_days=3).is_empty()
+    assert intervals.coverage_report(empty, **MONTH).is_empty()
     assert intervals.widths(empty, **WINDOW).is_empty()
     assert intervals.drift(empty, **MONTH, sessions=5, tolerance=0.03).is_empty()
 

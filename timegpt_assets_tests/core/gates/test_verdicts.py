@@ -11,8 +11,11 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.core import calendar
+from timegpt_assets.core.gates import references
 from timegpt_assets.core.gates import verdicts as gates
+from timegpt_assets.core.tables.columns import REFERENCES
 from timegpt_assets.core.tables.evaluation import (
+    COMPARISON,
     COST_SENSITIVITY,
     FORECAST_DIAGNOSTICS,
     FORECAST_SCORES,
@@ -25,14 +28,15 @@ from timegpt_assets.core.tables.gates import GATES
 DAY = date(2025, 2, 21)
 MONTH = {"month": "2025-02", "as_of": date(2025, 2, 28)}
 SMOKE = {"score_source": "baseline", "run_source": "smoke", "data_regime": "maintenance_replay"}
-SEATED = ("timegpt",)
+SEATED = ("timegpt", *REFERENCES)
+IN_PROD = "baseline+prod+maintenance_replay"
+"""What the rows of a reference say where they come from in prod."""
 ELIGIBILITY = gates.Eligibility(
     lookback_sessions=60,
     min_forecasts=200,
     rmae_lt=1.0,
     rrmse_lt=1.0,
     coverage_tol=0.02,
-    climatology_days=20,
     bootstrap="trade",
 )
 FORECAST = gates.ForecastGate(min_forecasts=1000, rmae_lt=0.95, rrmse_lt=0.97, coverage_tol=0.02)
@@ -96,8 +100,33 @@ def scores(
     return FORECAST_SCORES.conformed(pl.DataFrame(rows, schema=FORECAST_SCORES.schema))
 
 
-def judged(frame: pl.DataFrame, symbols: Sequence[str] = ("AAA",), **changes: Any) -> pl.DataFrame:
-    return gates.symbol_gates(frame, day=DAY, symbols=symbols, eligibility=replace(ELIGIBILITY, **changes))
+def of_references(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return what zero and climatology scored at the snapshots of a frame: zero's error is y, climatology is worse."""
+    own = frame.unique(["symbol", "snapshot_ts"], maintain_order=True)
+    parts = [
+        own.with_columns(
+            forecaster=pl.lit(name),
+            abs_error=pl.col("abs_error_zero") * factor,
+            sq_error=(pl.col("abs_error_zero") * factor) ** 2,
+            pinball=pl.col("abs_error_zero") * factor / 2,
+            **{source: pl.lit(value) for source, value in SMOKE.items()},
+        )
+        for name, factor in zip(REFERENCES, (1.0, 1.1), strict=True)
+    ]
+    return pl.concat(parts)
+
+
+def everyones(
+    frame: pl.DataFrame, symbols: Sequence[str] = ("AAA",), seated: Sequence[str] = SEATED, **changes: Any
+) -> pl.DataFrame:
+    eligibility = replace(ELIGIBILITY, **changes)
+    return gates.symbol_gates(frame, day=DAY, symbols=symbols, forecasters=seated, eligibility=eligibility)
+
+
+def judged(frame: pl.DataFrame, *args: Any, **changes: Any) -> pl.DataFrame:
+    """Return the verdicts on a frame's forecaster, with the references beside it."""
+    found = everyones(pl.concat([frame, of_references(frame)]), *args, **changes)
+    return found.filter(~pl.col("forecaster").is_in(REFERENCES))
 
 
 def verdicts(frame: pl.DataFrame) -> dict[tuple[str, str], str]:
@@ -109,7 +138,7 @@ def test_a_forecaster_better_than_every_reference_is_eligible() -> None:
     frame = judged(scores(sessions(60)))
     assert verdicts(frame) == {("AAA", "baseline"): "eligible"}
     assert frame["passed"].all()
-    assert set(frame["criterion"]) == {"eligibility", "rmae", "rrmse", "coverage_50", *gates.REFERENCES}
+    assert set(frame["criterion"]) == {"eligibility", "rmae", "rrmse", "coverage_50", *references.CRITERIA}
     rmae = frame.filter(criterion="rmae").row(0, named=True)
     assert (rmae["n"], rmae["threshold"]) == (300, 1.0)
     assert rmae["low"] < rmae["value"] < rmae["high"] < 1
@@ -119,6 +148,7 @@ def test_a_forecaster_better_than_every_reference_is_eligible() -> None:
     ("changes", "failed"),
     [
         ({"skill": 0.0}, {"rmae_zero", "rpinball_zero"}),
+        ({"skill": -0.15}, {"rmae_zero", "rpinball_zero", "rmae_climatology", "rpinball_climatology"}),
         ({"coverage": 0.8}, {"coverage_50"}),
         ({"skill": -1.0}, {"rmae", "rrmse", "rmae_zero", "rmae_climatology", "rpinball_zero", "rpinball_climatology"}),
     ],
@@ -190,8 +220,42 @@ def diagnostics(
     return FORECAST_DIAGNOSTICS.conformed(pl.DataFrame(rows, schema=FORECAST_DIAGNOSTICS.schema))
 
 
-def forecast_rows(frame: pl.DataFrame, symbols: Sequence[str] = ("AAA", "BBB")) -> pl.DataFrame:
-    return gates.forecast_gate(frame, **MONTH, symbols=symbols, forecasters=SEATED, gate=FORECAST, promotion=PROMOTION)  # type: ignore[arg-type]
+def compared(
+    own: str = "timegpt",
+    *,
+    against: Sequence[str] = REFERENCES,
+    sources: Mapping[str, str] = gates.LIVE,
+    answered: str = IN_PROD,
+    n: int = 1200,
+    **changes: float | None,
+) -> pl.DataFrame:
+    """Return rows of the comparison, all symbols pooled: the own better than each of the others."""
+    row: dict[str, Any] = {"symbol": "*", "forecaster": own, "against_sources": answered, "n": n, "not_common": 0}
+    row |= {"sessions": 60, "requests": 0}
+    for name in ("rmae", "rpinball"):
+        row |= {name: 0.9, f"{name}_low": 0.85, f"{name}_high": 0.95, f"{name}_p": 0.01, f"{name}_p_holm": 0.02}
+    rows = [row | MONTH | sources | {"against": other} | changes for other in against]
+    return COMPARISON.conformed(pl.DataFrame(rows, schema=COMPARISON.schema))
+
+
+def forecast_rows(
+    frame: pl.DataFrame,
+    symbols: Sequence[str] = ("AAA", "BBB"),
+    beside: pl.DataFrame | None = None,
+    seated: Sequence[str] = SEATED,
+    own: str = "timegpt",
+) -> pl.DataFrame:
+    """Return the rows of one forecaster (those of the references beside it say that nothing of them was measured)."""
+    rows = gates.forecast_gate(
+        frame,
+        compared() if beside is None else beside,
+        **MONTH,  # type: ignore[arg-type]
+        symbols=symbols,
+        forecasters=seated,
+        gate=FORECAST,
+        promotion=PROMOTION,
+    )
+    return rows.filter(forecaster=own)
 
 
 def failures(frame: pl.DataFrame) -> set[tuple[str, str, str]]:
@@ -202,14 +266,14 @@ def test_good_live_forecasts_pass_every_criterion() -> None:
     frame = forecast_rows(diagnostics("AAA", "BBB", "*"))
     assert failures(frame) == set()
     assert frame.filter(gate="forecast_gate", symbol="AAA").height == 3
-    assert frame.filter(gate="promotion").height == 2 + 2 * len(gates.REFERENCES)
+    assert frame.filter(gate="promotion").height == 2 + 2 * len(references.CRITERIA)
 
 
 @pytest.mark.parametrize(
     "sources", [SMOKE, gates.LIVE | {"data_regime": "maintenance_replay"}, gates.LIVE | {"score_source": "simulated"}]
 )
 def test_only_prod_model_live_counts_and_what_was_found_instead_is_named(sources: Mapping[str, str]) -> None:
-    frame = forecast_rows(diagnostics("AAA", "BBB", "*", sources=sources))
+    frame = forecast_rows(diagnostics("AAA", "BBB", "*", sources=sources), beside=compared(sources=sources))
     assert not frame["passed"].any()
     reason = frame.filter(symbol="AAA", criterion="rmae")["reason"].item()
     assert reason.startswith("insufficient_observation: 0 forecasts, 1000 needed: none is model+prod+prod_live, found ")
@@ -267,7 +331,7 @@ def trading_rows(
         figures(COST_SENSITIVITY) if stressed is None else stressed,
         figures(OOS_SUMMARY) if oos is None else oos,
         **MONTH,  # type: ignore[arg-type]
-        books=SEATED,
+        books=["timegpt"],
         completed_runs=runs,
         gate=TRADING,
         promotion=promotion,
@@ -365,7 +429,7 @@ def test_promotion_needs_the_account_and_the_symbol() -> None:
 
 
 def test_nothing_measured_promotes_nothing() -> None:
-    empty = forecast_rows(FORECAST_DIAGNOSTICS.empty())
+    empty = forecast_rows(FORECAST_DIAGNOSTICS.empty(), beside=COMPARISON.empty())
     nothing = trading_rows(TRADING_SCORES.empty(), COST_SENSITIVITY.empty(), OOS_SUMMARY.empty(), runs=0)
     assert not empty["passed"].any()
     assert promoted(empty, nothing) == {"*": False, "AAA": False, "BBB": False}
@@ -393,7 +457,8 @@ def test_what_was_never_seen_counts_nothing() -> None:
     medians = pl.col("criterion").str.starts_with("median_")
     assert set(forecast_rows(diagnostics("AAA", "*")).filter(medians)["n"]) == {0}, "BBB is the one seen least"
     assert set(forecast_rows(diagnostics("*"), ()).filter(medians)["n"]) == {0}
-    assert set(forecast_rows(FORECAST_DIAGNOSTICS.empty())["n"]) == {0, 2}, "two symbols are asked of"
+    nobody = forecast_rows(FORECAST_DIAGNOSTICS.empty(), beside=COMPARISON.empty())
+    assert set(nobody["n"]) == {0, 2}, "two symbols are asked of"
 
 
 def test_one_symbol_that_passes_is_enough_for_the_gate() -> None:
@@ -410,15 +475,110 @@ def test_a_median_is_undefined_when_one_symbol_has_no_value() -> None:
     assert two.filter(criterion="median_rmae")["value"].item() == pytest.approx(0.6)
 
 
-def test_a_reference_is_beaten_below_one_and_climatology_by_any_forecast_that_has_one() -> None:
-    equal = forecast_rows(diagnostics("AAA", "BBB", "*", rmae_zero=1.0))
-    assert failures(equal) == {("promotion", "*", "rmae_zero")}
-    rows = scores(sessions(60), per_day=1)
-    frame = judged(rows, climatology_days=59, min_forecasts=60).filter(criterion="rmae_climatology")
-    assert frame.select("n", "threshold").row(0) == (1, 1.0)
-    assert not frame["reason"].item().startswith("insufficient")
-    few = judged(rows, climatology_days=60, min_forecasts=60).filter(criterion="rmae_climatology")
-    assert few["reason"].item() == "insufficient_observation: 0 forecasts, 1 needed"
+def test_a_reference_is_beaten_below_one_and_surely() -> None:
+    good, beaten = diagnostics("AAA", "BBB", "*"), compared(against=["zero"])
+    equal = pl.concat([beaten, compared(against=["climatology"], rmae=1.0)])
+    assert failures(forecast_rows(good, beside=equal)) == {("promotion", "*", "rmae_climatology")}
+    unsure = pl.concat([beaten, compared(against=["climatology"], rpinball_p=0.05)])
+    assert failures(forecast_rows(good, beside=unsure)) == {("promotion", "*", "rpinball_climatology_p")}
+    frame = forecast_rows(good, beside=pl.concat([beaten, compared(against=["climatology"], rmae=0.8, rmae_p=0.03)]))
+    figure = ("value", "low", "high", "threshold", "n")
+    assert frame.filter(criterion="rmae_climatology").select(figure).row(0) == (0.8, 0.85, 0.95, 1.0, 1200)
+    assert frame.filter(criterion="rmae_climatology_p").select(figure).row(0) == (0.03, None, None, 0.05, 1200)
+    assert frame.filter(criterion="rmae_zero")["value"].item() == 0.9
+
+
+def test_of_the_comparison_only_the_own_live_rows_against_what_references_answered_in_prod_count() -> None:
+    good, worse = diagnostics("AAA", "BBB", "*"), {"rmae": 2.0, "rpinball": 2.0, "rmae_p": 1.0, "rpinball_p": 1.0}
+    strange = [
+        compared("ridge", **worse),
+        compared(sources=SMOKE, **worse),
+        compared(answered="baseline+smoke+maintenance_replay", n=9999, **worse),
+        compared(n=7, **worse).with_columns(against_sources=pl.lit("model+prod+prod_live")),  # met less often
+        compared(**worse).with_columns(symbol=pl.lit("AAA")),
+        compared(against=["ridge", "size"], **worse),
+    ]
+    for order in (1, -1):
+        frame = forecast_rows(good, beside=pl.concat([compared(), *strange][::order]))
+        assert failures(frame) == set()
+        assert_frame_equal(frame, forecast_rows(good))
+    alone = forecast_rows(good, beside=pl.concat(strange[1:3])).filter(criterion="rmae_zero")
+    assert alone["reason"].item() == "insufficient_observation: 0 common forecasts, 1000 needed"
+
+
+def test_a_thousand_common_forecasts_are_needed_of_each_reference() -> None:
+    few = pl.concat([compared(against=["zero"], n=1000), compared(against=["climatology"], n=999)])
+    frame = forecast_rows(diagnostics("AAA", "BBB", "*"), beside=few)
+    names = {name for _, _, name in failures(frame)}
+    assert names == {f"{ratio}_climatology{end}" for ratio in ("rmae", "rpinball") for end in ("", "_p")}
+    reasons = set(frame.filter(~pl.col("passed"))["reason"])
+    assert reasons == {"insufficient_observation: 999 common forecasts, 1000 needed"}
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_a_reference_that_is_not_seated_is_named_with_the_remedy_and_never_passed(reference: str) -> None:
+    seated = [name for name in SEATED if name != reference]
+    said = f"insufficient_observation: {reference} is not seated: add it to forecast.challengers"
+    month = forecast_rows(diagnostics("AAA", "BBB", "*"), seated=seated)
+    missed = month.filter(pl.col("criterion").str.contains(f"_{reference}"))
+    assert missed.height == 4
+    assert set(missed["reason"]) == {said}
+    assert not missed["passed"].any()
+    assert failures(month) == set(missed.select("gate", "symbol", "criterion").iter_rows())
+    day = judged(scores(sessions(60)), seated=seated)
+    assert verdicts(day) == {("AAA", "baseline"): "insufficient_observation"}
+    assert set(day.filter(pl.col("criterion").str.ends_with(f"_{reference}"))["reason"]) == {said}
+    assert failures(day.with_columns(gate=pl.lit("day"))) == {
+        ("day", "AAA", name) for name in (f"rmae_{reference}", f"rpinball_{reference}", "eligibility")
+    }
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_a_reference_does_not_beat_itself_and_is_promoted_by_nobody(reference: str) -> None:
+    said = f"{reference} is what must be beaten: it does not beat itself"
+    other = next(name for name in REFERENCES if name != reference)
+    good = diagnostics("AAA", "BBB", "*").with_columns(forecaster=pl.lit(reference))
+    month = forecast_rows(good, beside=compared(reference, against=[other]), seated=REFERENCES, own=reference)
+    own = month.filter(pl.col("criterion").str.contains(f"_{reference}"))
+    assert set(own["reason"]) == {said}
+    assert own.height == 4
+    assert not own["passed"].any()
+    assert failures(month) == set(own.select("gate", "symbol", "criterion").iter_rows())
+    asked: Any = {**MONTH, "champion": reference}
+    assert not gates.promotion(month, month, **asked)["passed"].any()
+    frame = scores(sessions(60))
+    day = everyones(pl.concat([frame, of_references(frame)])).filter(forecaster=reference)
+    assert set(day["verdict"]) == {"ineligible"}
+    assert set(day.filter(pl.col("criterion").str.ends_with(f"_{reference}"))["reason"]) == {said}
+
+
+def test_a_symbol_meets_the_references_on_common_rows_alone() -> None:
+    own = scores(sessions(60))
+    beside = of_references(own)
+    row = judged(own).filter(criterion="rpinball_climatology").row(0, named=True)
+    theirs = beside.filter(forecaster="climatology")
+    assert (row["n"], row["threshold"]) == (300, 1.0)
+    assert row["value"] == pytest.approx(own["pinball"].sum() / theirs["pinball"].sum())
+    early = pl.col("day") < sessions(30)[0]
+    strange = beside.with_columns(
+        calibration=pl.when(early).then(pl.lit("none")).otherwise("calibration"),
+        pinball=pl.when(early).then(0.0).otherwise("pinball"),
+    )
+    frame = everyones(pl.concat([own, strange])).filter(forecaster="timegpt")
+    late = pl.concat([own.filter(~early), theirs.filter(~early)])
+    reasons = dict(frame.select("criterion", "reason").iter_rows())
+    assert reasons["rpinball_climatology"] == "insufficient_observation: 150 common forecasts, 200 needed"
+    seen = frame.filter(criterion="rpinball_climatology")["value"].item()
+    sums = dict(late.group_by("forecaster").agg(pl.col("pinball").sum()).iter_rows())
+    assert seen == pytest.approx(sums["timegpt"] / sums["climatology"])
+
+
+def test_the_scores_of_another_symbol_or_forecaster_move_no_verdict() -> None:
+    own = pl.concat([scores(sessions(60)), of_references(scores(sessions(60)))])
+    others = [scores(sessions(60), symbol="BBB", skill=-2.0), scores(sessions(60), skill=0.99)]
+    bad = [frame.with_columns(forecaster=pl.lit("size")) for frame in others]
+    frame = pl.concat([own, *bad, of_references(others[0])])
+    assert_frame_equal(everyones(frame).filter(forecaster="timegpt"), everyones(own).filter(forecaster="timegpt"))
 
 
 def test_the_hit_rate_and_the_sharpe_pass_at_what_is_asked() -> None:
