@@ -36,10 +36,12 @@ from timegpt_assets.core.bars.quality_rules import RULES, QualityPolicy
 from timegpt_assets.core.evaluation.stress import PHASES
 from timegpt_assets.core.features import clock, context, events, price, sector, volatility, volume
 from timegpt_assets.core.features.feature_spec import VERSIONS
-from timegpt_assets.core.gates import criteria, verdicts
+from timegpt_assets.core.gates import criteria, references, verdicts
 from timegpt_assets.core.schema import TIME, Table
 from timegpt_assets.core.tables import columns
+from timegpt_assets.core.tables.columns import REFERENCES
 from timegpt_assets.core.tables.evaluation import (
+    COMPARISON,
     COST_SENSITIVITY,
     FORECAST_DIAGNOSTICS,
     OOS_SUMMARY,
@@ -452,11 +454,13 @@ def _criteria() -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(criteria, "judged", hears)
-        verdicts._eligibility_criteria(defaultdict(int), strategy_inputs.eligibility(settings))
+        eligibility, seated = strategy_inputs.eligibility(settings), ("timegpt", *REFERENCES)
+        verdicts._eligibility_criteria(defaultdict(int), eligibility)
+        list(references.judged({}, own="timegpt", seated=seated, needed=eligibility.min_forecasts))
         rows, heard[:] = [("symbol_gates", *asked) for asked in heard], []
-        diagnostics = FORECAST_DIAGNOSTICS.empty()
+        measured = (FORECAST_DIAGNOSTICS.empty(), COMPARISON.empty())
         verdicts.forecast_gate(
-            diagnostics, **about, symbols=["AAPL"], forecasters=["timegpt"], gate=forecast, promotion=promotion
+            *measured, **about, symbols=["AAPL"], forecasters=seated, gate=forecast, promotion=promotion
         )
         rows, heard[:] = [*rows, *(("forecast_gate", *asked) for asked in heard)], []
         empty = (TRADING_SCORES.empty(), COST_SENSITIVITY.empty(), OOS_SUMMARY.empty())
