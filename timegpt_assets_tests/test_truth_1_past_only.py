@@ -1,4 +1,7 @@
-"""Truth 1, past only: change every bar after a minute, and nothing known by then changes, in any asset, bit for bit."""
+"""Truth 1, past only: change every bar after a minute, and nothing known by then changes, in any asset, bit for bit.
+
+Every forecaster's rows are looked at by themselves: one of whom nothing was known, or nothing changed, proves nothing.
+"""
 
 import random
 from collections import Counter
@@ -19,6 +22,8 @@ from timegpt_assets_tests.strategies import MINUTE, Changed
 
 Tables = Mapping[str, pl.DataFrame]
 
+SEATS = ("climatology", "ridge", "zero")
+"""Who answers on these roads."""
 LATE = DAYS[4:6]
 """Where minutes are drawn from: earlier sessions to trade in, a month's end before them, later ones to be changed."""
 EXITS = ("exit_ts", "exit_price", "exit_reason", "gross_pnl", *PARTS, "cost", "net_pnl", "holding_min", "mae", "mfe")
@@ -89,6 +94,18 @@ CLOCKS: Mapping[str, pl.Expr] = {
     "reports/report": closed(pl.col("as_of")),
 }
 """Asset -> when a row of it is known (architecture.md, Clocks)."""
+JUDGED_BY_SEAT = (
+    "forecasts/base_answers",
+    "forecasts/raw_forecasts",
+    "forecasts/outcomes",
+    "calibration/calibration_models",
+    "calibration/forecasts",
+    "evaluation/forecast_scores",
+    "evaluation/day_scores",
+    "gates/symbol_gates",
+    *(f"evaluation/{name}" for name in ("forecast_diagnostics", "pit_reliability", "coverage_report", "comparison")),
+)
+"""Assets that hold rows of every forecaster, whatever it is worth: each one's are looked at by themselves."""
 
 
 def pieces(tables: Tables, at: pl.Expr, *, known: bool) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -166,30 +183,42 @@ def test_bars_after_a_minute_change_nothing_that_was_known_by_then(
 
     compared = values_compared(as_it_was, otherwise, at)
     assert compared.total() >= 1000
-    assert {asset for asset, values in compared.items() if values} == CLOCKS.keys() - {PAID}
+    seats = {f"{asset} of {seat}" for asset in JUDGED_BY_SEAT for seat in SEATS}
+    assert {asset for asset, values in compared.items() if values} == (CLOCKS.keys() | seats) - {PAID}
     ended = as_it_was["backtest/trades"].filter(pl.col("exit_ts") <= at)
     assert ended.height >= 30
-    unmoved = CLOCKS.keys() - changed_later(as_it_was, otherwise, at)
+    unmoved = (CLOCKS.keys() | seats) - changed_later(as_it_was, otherwise, at)
     assert unmoved <= NEVER_CHANGED.keys(), "nothing came of the change: it proves nothing of these"
 
 
 def values_compared(as_it_was: Tables, otherwise: Tables, at: datetime) -> Counter[str]:
-    """Return how many values of each asset were known by ``at``, having asserted that they are the same bits."""
+    """Return how many values of each asset and of each seat in it were known by ``at``: the same bits, as asserted."""
     compared: Counter[str] = Counter()
     both = (pieces(tables, pl.lit(at, TIME), known=True) for tables in (as_it_was, otherwise))
     for (asset, before), (_, after) in zip(*both, strict=True):
         told = f"{asset} knew of bars after {at} ({difference(before, after)})"
         assert stored_bytes(before) == stored_bytes(after), told
         compared[asset] += non_null(before)
+        compared.update({name: non_null(own) for name, own in by_seat(asset, before)})
     return compared
 
 
+def by_seat(asset: str, frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield each seat's rows of an asset under ``asset of seat``; nothing of an asset that knows no forecasters."""
+    if asset in JUDGED_BY_SEAT:
+        yield from ((f"{asset} of {seat}", frame.filter(forecaster=seat)) for seat in SEATS)
+
+
 def changed_later(as_it_was: Tables, otherwise: Tables, at: datetime) -> set[str]:
-    """Return the assets of which something not yet known at ``at`` became another."""
+    """Return the assets, and the seats of each, of which something not yet known at ``at`` became another."""
     both = (pieces(tables, pl.lit(at, TIME), known=False) for tables in (as_it_was, otherwise))
-    return {
-        asset for (asset, before), (_, after) in zip(*both, strict=True) if stored_bytes(before) != stored_bytes(after)
-    }
+    changed = set()
+    for (asset, before), (_, after) in zip(*both, strict=True):
+        parts = zip(by_seat(asset, before), by_seat(asset, after), strict=True)
+        told = [(name, own, other) for (name, own), (_, other) in parts]
+        for name, own, other in [(asset, before, after), *told]:
+            changed |= {name} if stored_bytes(own) != stored_bytes(other) else set()
+    return changed
 
 
 def difference(before: pl.DataFrame, after: pl.DataFrame) -> str:

@@ -57,8 +57,8 @@ def trading_scores(
     """Return TRADING_SCORES of the ``lookback_sessions`` up to ``as_of``: by book, each symbol and all (``*``).
 
     ``sessions`` are those with a complete portfolio. A book's source triple is measured over those of them on which it
-    had forecasts (``day_scores``, with their books) or trades, and those in between on which nobody was asked; days
-    without a trade count zero.
+    had forecasts (``day_scores``, with their books) or trades, and those in between on which the book had none of any
+    triple; days without a trade count zero.
     """
     window = counted_sessions(sessions, as_of, lookback_sessions)
     rows = [
@@ -227,10 +227,11 @@ def by_book(
     """Yield book and source triple with the sessions they are measured over and their rows on them."""
     seen = pl.concat(frame.select("day", *BOOK_KEY) for frame in (portfolio, day_scores)).unique()
     seen = seen.filter(pl.col("day").is_in(list(window)))
-    silent = set(window) - set(seen["day"])
     for key in sorted(seen.select(BOOK_KEY).unique().iter_rows()):
         sources = dict(zip(BOOK_KEY, key, strict=True))
         own = set(seen.filter(**sources)["day"])
+        # silent is the book, whoever else was asked then
+        silent = set(window) - set(seen.filter(book=sources["book"])["day"])
         days = [day for day in window if day in own or (day in silent and min(own) < day < max(own))]
         yield sources, days, portfolio.filter(pl.col("day").is_in(days), **sources)
 
