@@ -460,11 +460,18 @@ def test_the_cost_of_the_decision_uses_the_price_known_at_the_snapshot() -> None
     assert row["ev"] == pytest.approx(0.010 - 2 * (0.00005 + 0.01 / 50.0) - 0.25 * 0.002)
 
 
-def gate(verdict: str, *, source: str = "baseline", bootstrap: str = "block", symbol: str = "AAA") -> pl.DataFrame:
+def gate(
+    verdict: str,
+    *,
+    source: str = "baseline",
+    bootstrap: str = "block",
+    symbol: str = "AAA",
+    forecaster: str = "ridge",
+) -> pl.DataFrame:
     row = {
         "day": DAY,
         "symbol": symbol,
-        "forecaster": "ridge",
+        "forecaster": forecaster,
         "score_source": source,
         "run_source": "smoke",
         "data_regime": "maintenance_replay",
@@ -488,9 +495,11 @@ def gate(verdict: str, *, source: str = "baseline", bootstrap: str = "block", sy
         (gate("eligible", source="model"), "block", None),
         (gate("ineligible", source="model"), "trade", "insufficient_observation"),
         (gate("eligible", symbol="BBB"), "block", None),
+        (gate("eligible", forecaster="zero"), "block", None),
+        (gate("ineligible", forecaster="zero"), "trade", "insufficient_observation"),
     ],
 )
-def test_a_forecast_needs_the_verdict_of_its_own_source_triple(
+def test_a_forecast_needs_the_verdict_of_its_own_forecaster_and_source_triple(
     gates: pl.DataFrame, bootstrap: str, eligibility: str | None
 ) -> None:
     frame = traded(forecasts({}), bars(), gates=gates, bootstrap=bootstrap)

@@ -17,7 +17,7 @@ from timegpt_assets.core.gates import verdicts
 from timegpt_assets.core.tables.columns import BOOK_KEY, ORIGIN_KEY, REFERENCES, SOURCE_KEY
 from timegpt_assets_tests.core.evaluation.test_forecast import AS_OF, days, scored
 from timegpt_assets_tests.core.evaluation.test_stress import EVENTS, NO_GAPS
-from timegpt_assets_tests.core.evaluation.test_trading import ACCOUNT, portfolio
+from timegpt_assets_tests.core.evaluation.test_trading import ACCOUNT, SAMPLING, portfolio
 from timegpt_assets_tests.core.gates.test_verdicts import ELIGIBILITY
 
 FORECASTERS = ("timegpt", "ridge", "size", *REFERENCES)
@@ -107,7 +107,7 @@ def traded() -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 TRADES, ASKED = traded()
-COUNTED = WINDOW | {"sessions": SESSIONS}
+COUNTED = WINDOW | {"sessions": SESSIONS, "sampling": SAMPLING}
 ACCOUNTS: dict[str, Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]] = {
     "trading_scores": lambda p, a: trading.trading_scores(p, a, **COUNTED, account=ACCOUNT),
     "cost_sensitivity": lambda p, a: trading.cost_sensitivity(
