@@ -67,6 +67,20 @@ TINY = (
     "gates.oos_start=2025-01-30",
 )
 """A smaller one whose windows are short enough to slide within two weeks: every limit is met and left again."""
+SEATS = ("climatology", "ridge", "zero")
+"""Who answers on these roads."""
+BY_SEAT = (
+    "forecasts/base_answers",
+    "forecasts/raw_forecasts",
+    "forecasts/outcomes",
+    "calibration/calibration_models",
+    "calibration/forecasts",
+    "evaluation/forecast_scores",
+    "evaluation/day_scores",
+    "gates/symbol_gates",
+    *(f"evaluation/{name}" for name in ("forecast_diagnostics", "pit_reliability", "coverage_report", "comparison")),
+)
+"""Assets that hold rows of every forecaster, whatever it is worth: each one's are looked at by themselves."""
 LATER = datetime(2026, 6, 1, tzinfo=UTC)
 
 

@@ -17,13 +17,11 @@ from timegpt_assets.core.backtest.costs import PARTS
 from timegpt_assets.core.schema import TIME
 from timegpt_assets_tests import markets
 from timegpt_assets_tests.markets import DAYS, Market
-from timegpt_assets_tests.roads import non_null
+from timegpt_assets_tests.roads import BY_SEAT, SEATS, non_null
 from timegpt_assets_tests.strategies import MINUTE, Changed
 
 Tables = Mapping[str, pl.DataFrame]
 
-SEATS = ("climatology", "ridge", "zero")
-"""Who answers on these roads."""
 LATE = DAYS[4:6]
 """Where minutes are drawn from: earlier sessions to trade in, a month's end before them, later ones to be changed."""
 EXITS = ("exit_ts", "exit_price", "exit_reason", "gross_pnl", *PARTS, "cost", "net_pnl", "holding_min", "mae", "mfe")
@@ -94,18 +92,6 @@ CLOCKS: Mapping[str, pl.Expr] = {
     "reports/report": closed(pl.col("as_of")),
 }
 """Asset -> when a row of it is known (architecture.md, Clocks)."""
-JUDGED_BY_SEAT = (
-    "forecasts/base_answers",
-    "forecasts/raw_forecasts",
-    "forecasts/outcomes",
-    "calibration/calibration_models",
-    "calibration/forecasts",
-    "evaluation/forecast_scores",
-    "evaluation/day_scores",
-    "gates/symbol_gates",
-    *(f"evaluation/{name}" for name in ("forecast_diagnostics", "pit_reliability", "coverage_report", "comparison")),
-)
-"""Assets that hold rows of every forecaster, whatever it is worth: each one's are looked at by themselves."""
 
 
 def pieces(tables: Tables, at: pl.Expr, *, known: bool) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -183,7 +169,7 @@ def test_bars_after_a_minute_change_nothing_that_was_known_by_then(
 
     compared = values_compared(as_it_was, otherwise, at)
     assert compared.total() >= 1000
-    seats = {f"{asset} of {seat}" for asset in JUDGED_BY_SEAT for seat in SEATS}
+    seats = {f"{asset} of {seat}" for asset in BY_SEAT for seat in SEATS}
     assert {asset for asset, values in compared.items() if values} == (CLOCKS.keys() | seats) - {PAID}
     ended = as_it_was["backtest/trades"].filter(pl.col("exit_ts") <= at)
     assert ended.height >= 30
@@ -205,7 +191,7 @@ def values_compared(as_it_was: Tables, otherwise: Tables, at: datetime) -> Count
 
 def by_seat(asset: str, frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield each seat's rows of an asset under ``asset of seat``; nothing of an asset that knows no forecasters."""
-    if asset in JUDGED_BY_SEAT:
+    if asset in BY_SEAT:
         yield from ((f"{asset} of {seat}", frame.filter(forecaster=seat)) for seat in SEATS)
 
 

@@ -4,7 +4,7 @@ Truth 1 is in test_truth_1_past_only.py, truths 3 and 4 are in test_truths_3_and
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, product
 
 import polars as pl
 import pytest
@@ -17,7 +17,7 @@ from timegpt_assets.engine.stages import EVERYDAY, STAGES
 from timegpt_assets.runtime import local_forecasters
 from timegpt_assets_tests import markets
 from timegpt_assets_tests.markets import DAYS, Market
-from timegpt_assets_tests.roads import TINY, Road, non_null, road
+from timegpt_assets_tests.roads import BY_SEAT, SEATS, TINY, Road, non_null, road
 from timegpt_assets_tests.strategies import Tangled
 
 SHORT = DAYS[:5]
@@ -49,7 +49,10 @@ def assert_the_same_files(one: Road, other: Road) -> None:
     assert min(non_null(frame) for frame in stored.values()) > 0
     assert sum(non_null(frame) for frame in stored.values()) >= 1000
     assert stored["backtest/trades"].height >= 30
-    assert stored["calibration/forecasts"].filter(pl.col("calibration") != "none").height >= 30
+    for seat in SEATS:
+        own = {asset: stored[asset].filter(forecaster=seat) for asset in BY_SEAT}
+        assert min(non_null(frame) for frame in own.values()) > 0, seat
+        assert own["calibration/forecasts"].filter(pl.col("calibration") != "none").height >= 30, seat
 
 
 @pytest.mark.parametrize("market", markets.MADE_UP_FIRST, indirect=True)
@@ -130,12 +133,13 @@ def test_the_same_road_in_another_folder_and_by_force_over_what_is_there_gives_t
 
 def test_quantiles_never_cross_in_any_stored_forecast(whole: Road) -> None:
     stored = whole.tables()
-    for asset in FORECASTS:
-        assert_in_order(stored[asset], QUANTILES)
+    for asset, seat in product(FORECASTS, SEATS):
+        own = stored[asset].filter(forecaster=seat)
+        assert_in_order(own, QUANTILES)
         if asset != "evaluation/day_scores":
-            assert_bands_are_their_quantiles(stored[asset])
-    for asset in ("calibration/forecasts", "evaluation/day_scores"):
-        assert_in_order(stored[asset], [f"raw_{name}" for name in QUANTILES])
+            assert_bands_are_their_quantiles(own)
+        if asset in ("calibration/forecasts", "evaluation/day_scores"):
+            assert_in_order(own, [f"raw_{name}" for name in QUANTILES])
 
 
 def assert_in_order(frame: pl.DataFrame, quantiles: Sequence[str]) -> None:
