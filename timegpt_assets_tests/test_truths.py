@@ -67,11 +67,12 @@ def test_a_window_made_day_by_day_is_the_window_made_at_once(
 
 UNCALIBRATED = (
     "calibration.method=none",
+    "gates.symbol_min_forecasts=1000",
     "trading.filters.lookback_sessions=5",
     "trading.filters.unjudged=block",
     "trading.sigma_column=sigma_15m",
 )
-"""Nothing is learnt from earlier forecasts, and liquidity looks further back than they do (three sessions)."""
+"""Nothing is learnt from earlier forecasts, nobody is judged by them, and liquidity looks further back than they do (three sessions)."""
 
 
 def test_a_lone_day_with_nothing_made_before_it_trades_as_the_same_day_of_a_window(
