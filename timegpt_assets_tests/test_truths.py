@@ -72,7 +72,7 @@ UNCALIBRATED = (
     "trading.filters.unjudged=block",
     "trading.sigma_column=sigma_15m",
 )
-"""Nothing is learnt from earlier forecasts, nobody is judged by them, and liquidity looks further back than they do (three sessions)."""
+"""Nothing is learnt of earlier forecasts, nobody judged by them, and liquidity looks further back: three sessions."""
 
 
 def test_a_lone_day_with_nothing_made_before_it_trades_as_the_same_day_of_a_window(
