@@ -37,12 +37,18 @@ def share(hits: int, n: int) -> Estimate:
     """Return hits / n with Wilson's (1927) score interval; nothing when n is 0."""
     if n == 0:
         return Estimate()
+    low, high = share_ends(np.array([hits / n]), np.array([n]))
+    return Estimate(hits / n, float(low[0]), float(high[0]))
+
+
+def share_ends(p: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of Wilson's interval of each share ``p`` of ``n``; NaN where p is."""
     # Wilson and not p +- z sqrt(pq / n), which has no width at all where every band held or none did.
-    p, spread = hits / n, Z * Z / n
+    spread = Z * Z / n
     centre = (p + spread / 2) / (1 + spread)
-    half = Z * math.sqrt(p * (1 - p) / n + spread / (4 * n)) / (1 + spread)
+    half = Z * np.sqrt(p * (1 - p) / n + spread / (4 * n)) / (1 + spread)
     # At p of 0 and 1 rounding puts the ends a hair outside.
-    return Estimate(p, max(centre - half, 0.0), min(centre + half, 1.0))
+    return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
 
 
 def ratio(top: np.ndarray, bottom: np.ndarray) -> Estimate:

@@ -3,14 +3,16 @@
 Belongs here: what needs a row's quantiles, from DAY_SCORES. Losses are in forecast.py.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
+from itertools import compress, product
 
 import numpy as np
 import polars as pl
 
 from timegpt_assets.core import calendar, significance
 from timegpt_assets.core.evaluation import forecast
+from timegpt_assets.core.schema import Table
 from timegpt_assets.core.tables.columns import BANDS, ORIGIN_KEY, WILDCARD
 from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT, COVERAGE_REPORT, INTERVAL_WIDTHS
 
@@ -72,14 +74,14 @@ def coverage_report(day_scores: pl.DataFrame, *, month: str, as_of: date) -> pl.
 
     Each origin and stage apart.
     """
-    known = day_scores.filter(pl.col("day") <= as_of).sort("day", "symbol", "snapshot_ts", "forecaster")
-    own = known.filter(pl.col("day").dt.strftime("%Y-%m") == month)
-    rows = [
-        {"month": month, "as_of": as_of, "stage": stage, **named, **forecast.summary(part, stage), **means(part, stage)}
-        for named, part in _by_time(own)
-        for stage in forecast.STAGES
+    own = day_scores.filter(pl.col("day") <= as_of, pl.col("day").dt.strftime("%Y-%m") == month)
+    time = pl.col("snapshot_ts").dt.convert_time_zone(calendar.ZONE).dt.strftime("%H:%M")
+    timed = own.with_columns(snapshot_time=time).sort("day", "symbol", "snapshot_ts", "forecaster")
+    found = [
+        _of_groups(timed, kept, pooled, lambda stage: _losses(stage) | _shares(stage) | _bands(stage) | _ratios(stage))
+        for kept, pooled in _cuts("symbol", "snapshot_time")
     ]
-    return COVERAGE_REPORT.conformed(pl.DataFrame(rows, schema=COVERAGE_REPORT.schema).select(*COVERAGE_REPORT.columns))
+    return _conformed(COVERAGE_REPORT, _with_ends(pl.concat(found, how="diagonal")), month, as_of)
 
 
 def widths(day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_sessions: int) -> pl.DataFrame:
@@ -89,20 +91,12 @@ def widths(day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_sessio
     place = pl.col("sigma").rank("ordinal").over("symbol", *ORIGIN_KEY)
     count = pl.len().over("symbol", *ORIGIN_KEY)
     tenths = own.with_columns(decile=((place - 1) * DECILES // count + 1).cast(pl.Int64))
-    rows = []
-    for symbol, sources, part in forecast.groups(tenths):
-        for (decile,), within in sorted(part.partition_by(["decile"], as_dict=True).items()):
-            for stage in forecast.STAGES:
-                found: dict[str, object] = {
-                    "n": within.height,
-                    "sigma": within["sigma"].mean(),
-                    "mae_zero": within["y"].abs().mean(),
-                }
-                found |= _shares(within, stage) | means(within, stage)
-                named = {"month": month, "as_of": as_of, "symbol": symbol, "stage": stage, "decile": decile}
-                rows.append(named | sources | found)
-    table = INTERVAL_WIDTHS
-    return table.conformed(pl.DataFrame(rows, schema=table.schema).select(*table.columns))
+    calm = {"n": pl.len().cast(pl.Int64), "sigma": pl.col("sigma").mean(), "mae_zero": pl.col("y").abs().mean()}
+    found = [
+        _of_groups(tenths, [*kept, "decile"], pooled, lambda stage: calm | _shares(stage) | _bands(stage))
+        for kept, pooled in _cuts("symbol")
+    ]
+    return _conformed(INTERVAL_WIDTHS, pl.concat(found, how="diagonal"), month, as_of)
 
 
 def drift(
@@ -148,17 +142,70 @@ def _rolling(
         }
 
 
-def _shares(part: pl.DataFrame, stage: str) -> dict[str, object]:
-    columns = {f"coverage_{level}": f"{forecast.STAGES[stage]}covered_{level}" for level in BANDS}
-    return {name: part[column].drop_nulls().cast(pl.Float64).mean() for name, column in columns.items()}
+def _cuts(*columns: str) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield every way of keeping some of the columns apart and pooling the others."""
+    for kept in product((False, True), repeat=len(columns)):
+        yield list(compress(columns, kept)), [name for name, keep in zip(columns, kept, strict=True) if not keep]
 
 
-def _by_time(frame: pl.DataFrame) -> Iterator[tuple[Mapping[str, str], pl.DataFrame]]:
-    """Yield each symbol's rows at each snapshot time, and at all of them (``*``); every symbol's rows once more."""
-    time = pl.col("snapshot_ts").dt.convert_time_zone(calendar.ZONE).dt.strftime("%H:%M")
-    timed = frame.with_columns(snapshot_time=time)
-    for symbol, sources, part in forecast.groups(timed):
-        named = {"symbol": symbol, **sources}
-        yield {**named, "snapshot_time": WILDCARD}, part
-        for (at,), within in sorted(part.partition_by(["snapshot_time"], as_dict=True).items()):
-            yield {**named, "snapshot_time": str(at)}, within
+def _of_groups(
+    frame: pl.DataFrame, kept: Sequence[str], pooled: Sequence[str], measured: Callable[[str], Mapping[str, pl.Expr]]
+) -> pl.DataFrame:
+    """Return ``measured`` of each stage in each group of ``kept`` and origin; ``pooled`` columns say ``*``.
+
+    In one pass over all groups: hundreds of symbols at each of their snapshot times are tens of thousands of them.
+    """
+    # the order of a group's rows is the frame's, and with it every bit of its sums
+    groups = frame.group_by(*kept, *ORIGIN_KEY, maintain_order=True)
+    parts = [groups.agg(**measured(stage)).with_columns(stage=pl.lit(stage)) for stage in forecast.STAGES]
+    return pl.concat(parts).with_columns(pl.lit(WILDCARD).alias(name) for name in pooled)
+
+
+def _losses(stage: str) -> dict[str, pl.Expr]:
+    """Return how many forecasts there are, how many of them calibrated, and their mean losses."""
+    prefix, is_calibrated = forecast.STAGES[stage], pl.col("calibration") != "none"
+    return {
+        "n": pl.len().cast(pl.Int64),
+        "calibrated_share": is_calibrated.mean() if stage == "calibrated" else pl.lit(0.0),
+        "mae": pl.col(f"{prefix}abs_error").mean(),
+        "rmse": pl.col(f"{prefix}sq_error").mean().sqrt(),
+        "pinball": pl.col(f"{prefix}pinball").mean(),
+    }
+
+
+def _shares(stage: str) -> dict[str, pl.Expr]:
+    """Return each band's coverage, and from how many rows."""
+    columns = {level: pl.col(f"{forecast.STAGES[stage]}covered_{level}") for level in BANDS}
+    return {f"coverage_{level}": covered.mean() for level, covered in columns.items()} | {
+        f"covered_{level}_of": covered.count() for level, covered in columns.items()
+    }
+
+
+def _bands(stage: str) -> dict[str, pl.Expr]:
+    return {name: score.mean() for name, score in row_scores(forecast.STAGES[stage]).items()}
+
+
+def _ratios(stage: str) -> dict[str, pl.Expr]:
+    """Return each ratio of RELATIVE, from the rows on which both losses are known; null where the reference's is 0."""
+    found = {}
+    for name, (loss, reference) in forecast.losses(stage).items():
+        own, other = pl.col(loss), pl.col(reference)
+        total = other.filter(own.is_not_null()).sum()
+        ratio = pl.when(total > 0).then(own.filter(other.is_not_null()).sum() / total)
+        found[name] = ratio.sqrt() if name.startswith("rrmse") else ratio
+    return found
+
+
+def _with_ends(found: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with their distance from nominal and the ends of each band's coverage."""
+    named = {"pit_deviation": (found["coverage_50"] - 0.5).abs()}
+    for level in BANDS:
+        share, n = found[f"coverage_{level}"].to_numpy(), found[f"covered_{level}_of"].to_numpy()
+        for end, values in zip(("low", "high"), significance.share_ends(share, np.maximum(n, 1)), strict=True):
+            named[f"coverage_{level}_{end}"] = pl.Series(values, nan_to_null=True)
+    return found.with_columns(**named)
+
+
+def _conformed(table: Table, found: pl.DataFrame, month: str, as_of: date) -> pl.DataFrame:
+    stamped = found.with_columns(month=pl.lit(month), as_of=pl.lit(as_of))
+    return table.conformed(stamped.select(*table.columns))

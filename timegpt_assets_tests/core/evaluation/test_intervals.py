@@ -88,6 +88,24 @@ def test_the_report_by_time_of_day_reads_the_months_own_sessions_only() -> None:
     assert found.filter(symbol="*", snapshot_time="*", stage="raw")["n"].item() == own.height
 
 
+def test_every_row_of_the_report_is_what_its_own_forecasts_add_up_to() -> None:
+    """Groups are measured in one pass; here one by one, bands that were not promised among them."""
+    third = pl.int_range(pl.len()) % 3 == 0
+    bare = {name: pl.when(~third).then(pl.col(name)) for name in ("q025", "q975", "covered_95", "abs_error_last")}
+    frame = scored(days(30)).with_columns(**bare).with_columns(snapshot_time=pl.col("snapshot_ts").dt.strftime("%H:%M"))
+    own = frame.filter(pl.col("day") >= date(2025, 2, 1))
+    report = intervals.coverage_report(frame, **MONTH).with_columns(
+        snapshot_time=pl.col("snapshot_time").replace({"10:00": "15:00", "14:30": "19:30"})
+    )
+    assert report.height == 3 * 3 * 2
+    for row in report.iter_rows(named=True):
+        part = own.filter(**{name: row[name] for name in ("symbol", "snapshot_time") if row[name] != "*"})
+        expected = forecast.summary(part, row["stage"]) | intervals.means(part, row["stage"])
+        told = {name: value for name, value in row.items() if name in expected}
+        assert len(told) >= 20
+        assert told == pytest.approx({name: expected[name] for name in told}, rel=1e-12)
+
+
 def test_tenths_of_volatility_are_each_symbols_own() -> None:
     frame = (
         scored(days(10))
