@@ -22,11 +22,13 @@ GOAL = 0.15
 
 def made(data: Path, folder: Path, last: int) -> tuple[float, dict[str, Took]]:
     """Return the CPU seconds of bars and features, and what the rest took with each seat and those before it."""
+    *_, before = sessions(SET)[:-last]
     days, found = sessions(SET)[-last:], dict[str, Took]()
     with opened_house(data, SET, folder, seats=()) as command:
-        # imports, and what the processes of a month do once, are of no seat
-        backfilled(command, days[:1], assets=TRADED)
+        # the history, and what a process does once, are of no seat
+        backfilled(command, [before], assets=TRADED)
         below = backfilled(command, days, assets=("panel", "labels")).cpu
+        backfilled(command, days, assets=TRADED)
     for n in range(1, len(FREE) + 1):
         with opened_house(data, SET, folder, seats=FREE[:n]) as command:
             found[FREE[n - 1]] = backfilled(command, days, assets=TRADED)
@@ -56,6 +58,9 @@ def main() -> None:
         if before is not None:
             show(f"seats_{n}_{word}_added", (took.cpu - before.cpu) / one, "of a backfill with one seat", GOAL)
         before = took
+    # one seat's own figure lies within the noise of a backfill
+    mean = (found[FREE[-1]].cpu - found[FREE[0]].cpu) / (len(FREE) - 1) / one
+    show("seats_mean_added", mean, "of a backfill with one seat", GOAL, seats=len(FREE))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,10 @@ def kept(name: str) -> Iterator[Path]:
 
 
 def judged(command: CommandContext, days: Sequence[date]) -> pl.DataFrame:
-    """Return every calibrated forecast with its reason for being no signal, and ``reach``: |q50| / sigma of trading."""
+    """Return every calibrated forecast with its reason for being no signal, and what the rules hold against each other.
+
+    ``reach``: |q50|, ``half_band``: half the 50 % band, both in sigma of trading.
+    """
     settings = command.runtime.settings
     spec, events = strategy_inputs.trading_spec(settings), daily_files(command.runtime).calendar
     parts = []
@@ -51,13 +54,17 @@ def judged(command: CommandContext, days: Sequence[date]) -> pl.DataFrame:
         if not forecasts.is_empty():
             measured = signals.measured_in(forecasts, features, column=spec.sigma_column)
             parts.append(signals.judged(measured, bars, gates, spec, events=events))
-    wanted = ("day", "symbol", "forecaster", "reason", "q25", "q75", reach := "reach")
-    return pl.concat(parts).with_columns((pl.col("q50").abs() / pl.col("sigma")).alias(reach)).select(wanted)
+    return pl.concat(parts).select(
+        "forecaster",
+        "reason",
+        reach=pl.col("q50").abs() / pl.col("sigma"),
+        half_band=(pl.col("q75") - pl.col("q25")) / 2 / pl.col("sigma"),
+        on_one_side=(pl.col("q25") > 0) | (pl.col("q75") < 0),
+    )
 
 
 def funnel(told: pl.DataFrame, trades: pl.DataFrame, *, k_sigma: float) -> pl.DataFrame:
     """Return by forecaster: forecasts, how many had which reason, signals, trades, and how far q50 reached."""
-    one_side = (pl.col("q25") > 0) | (pl.col("q75") < 0)
     asked = told.group_by("forecaster").agg(
         pl.len().alias("forecasts"),
         *((pl.col("reason") == reason).sum().alias(reason) for reason in NO_SIGNAL),
@@ -65,7 +72,8 @@ def funnel(told: pl.DataFrame, trades: pl.DataFrame, *, k_sigma: float) -> pl.Da
         median_reach=pl.col("reach").median(),
         largest_reach=pl.col("reach").max(),
         reach_passed=(pl.col("reach") > k_sigma).sum(),
-        band_on_one_side=one_side.sum(),
+        median_half_band=pl.col("half_band").median(),
+        band_on_one_side=pl.col("on_one_side").sum(),
     )
     turned = trades.filter(pl.col("exit_ts").is_null()).group_by("forecaster", "entry_reason").len().sort("len")
     words = turned.group_by("forecaster").agg(
@@ -75,7 +83,7 @@ def funnel(told: pl.DataFrame, trades: pl.DataFrame, *, k_sigma: float) -> pl.Da
     found = asked.join(words, on="forecaster", how="left").join(filled, on="forecaster", how="left")
     some = [name for name in NO_SIGNAL if found[name].sum()]
     order = ("forecaster", "forecasts", *some, "signals", "not_entered", "trades")
-    reach = ("median_reach", "largest_reach", "reach_passed", "band_on_one_side")
+    reach = ("median_reach", "largest_reach", "reach_passed", "median_half_band", "band_on_one_side")
     return found.with_columns(pl.col("trades").fill_null(0)).sort("trades", "forecaster").select(*order, *reach)
 
 
