@@ -44,6 +44,15 @@ def test_the_rows_of_a_combination_are_the_sums_of_its_trades() -> None:
     assert found.schema == sweeping.SCHEMA
 
 
+def test_a_combination_rests_as_many_whole_bars_as_the_loop() -> None:
+    bars = market.bars({"10:05": {"high": 102.0}})  # left in the bar of 10:05, cool are 10:06 .. 10:10
+    for clock, trades in (("10:09", 1), ("10:10", 2)):
+        made = market.forecasts({}, {"clock": clock})
+        ledger = event_loop.trades(made, bars, market.NO_GATES, SPEC, events=market.NO_EVENTS)
+        assert ledger["exit_ts"].count() == trades
+        assert swept(made, bars, [SPEC])["trades"].to_list() == [trades]
+
+
 def test_days_without_a_trade_have_a_row_of_zeros_and_no_combination_no_row() -> None:
     made = pl.concat([LONG_TO_GO, market.forecasts({"day": QUIET, "q25": -0.01})])
     bars = pl.concat([market.bars(), market.bars(day=QUIET)])
