@@ -1,13 +1,17 @@
 """Backtest: each symbol's trades on its own, the day's book, and what the portfolio's limits admitted."""
 
+from collections.abc import Sequence
+from datetime import date
+
 import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets import previews
-from timegpt_assets.assets.declare import declared, note_rows, stored_in, with_own
+from timegpt_assets.assets.declare import declared, in_chunks, note_rows, stored_in, with_own
 from timegpt_assets.config import strategy_inputs
+from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import books, event_loop, liquidity, signals
 from timegpt_assets.core.backtest import portfolio as limits
 from timegpt_assets.core.tables.backtest import BOOK, PORTFOLIO, TRADES
@@ -87,11 +91,17 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
         daily_files: dg.ResourceParam[DailyFiles],
     ) -> pl.DataFrame:
         """What became of each signal on calibrated forecasts: a trade after costs, or why there was none."""
-        past = with_own(context, features, "features/features")
-        judged = liquidity.verdicts(forecasts, past, filters=filters) if filters else None
-        events = daily_files.calendar
-        asked = signals.measured_in(forecasts, past, column=spec.sigma_column)
-        frame = event_loop.trades(asked, bars, symbol_gates, spec, events=events, liquidity=judged)
+        past, events = with_own(context, features, "features/features"), daily_files.calendar
+
+        def of(days: Sequence[date]) -> pl.DataFrame:
+            today = pl.col("day").is_in(days)
+            window = past.filter(pl.col("day").is_between(calendar.shifted(days[0], -lookback), days[-1]))
+            asked = signals.measured_in(forecasts.filter(today), window, column=spec.sigma_column)
+            judged = liquidity.verdicts(asked, window, filters=filters) if filters else None
+            gates = symbol_gates.filter(today)
+            return event_loop.trades(asked, bars.filter(today), gates, spec, events=events, liquidity=judged)
+
+        frame = pl.concat(map(of, in_chunks(days_of(context.partition_keys))))
         champion = graph.settings.forecast.champion
         drawn = previews.trades_of_days(context, frame, bars, rules=spec.rules, champion=champion)
         note_rows(context, frame, drawn)
