@@ -12,13 +12,13 @@ import pytest
 from timegpt_assets.engine.daily import due
 from timegpt_assets.engine.engine import RunFailed
 from timegpt_assets_tests.engine.test_call_budget import FIVE, FORECAST, house
-from timegpt_assets_tests.roads import Road
+from timegpt_assets_tests.roads import SEATS, Road
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer, status
 
 pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
 
 DOWNSTREAM = ("forecasts/raw_forecasts", "calibration/forecasts")
-FREE = {"ridge", "zero"}
+FREE = set(SEATS)
 STEADY = ("forecast.max_attempts=1", "forecast.api_budget.per_run=50")
 
 

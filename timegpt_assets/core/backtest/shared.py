@@ -212,7 +212,7 @@ def _plans(
     counted = {name: pl.struct(PLAN[:several]).rle_id() for name, several in (("charge", 4), ("pair", 6), ("road", 8))}
     rows = rows.with_columns(pl.col("begin").cast(pl.Int64), **{k: v.cast(pl.Int64) for k, v in counted.items()})
     firsts = rows.filter(pl.col("pair").is_first_distinct())
-    pairs = {name: compiled.fixed(firsts[name]) for name in passages.Pairs._fields if name != "begin"}
+    pairs = {name: compiled.fixed(firsts[name]) for name in passages.Pairs.__annotations__ if name != "begin"}
     begin = np.append(firsts["begin"].to_numpy(), rows.height)
-    plans = {name: compiled.fixed(rows[name]) for name in passages.Plans._fields}
+    plans = {name: compiled.fixed(rows[name]) for name in passages.Plans.__annotations__}
     return passages.Pairs(**pairs, begin=begin), passages.Plans(**plans)
