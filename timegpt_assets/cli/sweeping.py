@@ -177,7 +177,7 @@ def _tried(command: CommandContext, days: Sequence[date]) -> dict[str, int]:
     """Return forecaster -> how many combinations were ever tried on sessions that meet these."""
     ever = TrialStore(command.runtime.storage).tried()
     meeting = ever.filter((pl.col("first_day") <= days[-1]) & (pl.col("last_day") >= days[0]))
-    counts = meeting.group_by("forecaster").agg(pl.col("combination").n_unique()).sort("forecaster")
+    counts = meeting.group_by("forecaster").agg(pl.struct("kind", "combination").n_unique()).sort("forecaster")
     return dict(counts.iter_rows())
 
 

@@ -1,13 +1,14 @@
-"""Which combinations of rule values were ever tried: what a verdict on the best of them must know.
+"""Which combinations were ever tried, by whatever tries them: what a verdict on the best of them must know.
 
-Belongs here: one JSON file per span of sessions under the storage root, forecaster -> names. Names are added and never
-taken out, and the same ones again are no others: making a sweep once more tries nothing new.
+Belongs here: one JSON file per kind of trial and span of sessions under the storage root, forecaster -> names. Names
+are added and never taken out, and the same ones again are no others: making a sweep once more tries nothing new.
 """
 
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal, get_args
 
 import polars as pl
 
@@ -15,7 +16,15 @@ from timegpt_assets.adapters.storage.object_store import Current, ObjectStore
 from timegpt_assets.adapters.storage.parquet_files import StoreError
 
 FOLDER = "trials/"
-_SCHEMA = {"first_day": pl.Date, "last_day": pl.Date, "forecaster": pl.String, "combination": pl.String}
+Kind = Literal["sweep", "forecast_grid", "search"]
+"""Who tries: the names of one kind say nothing of another's."""
+_SCHEMA = {
+    "kind": pl.String,
+    "first_day": pl.Date,
+    "last_day": pl.Date,
+    "forecaster": pl.String,
+    "combination": pl.String,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +33,14 @@ class TrialStore:
 
     objects: ObjectStore
 
-    def record(self, first: date, last: date, tried: Mapping[str, Collection[str]]) -> None:
+    def record(self, first: date, last: date, tried: Mapping[str, Collection[str]], *, kind: Kind = "sweep") -> None:
         """Add forecaster -> combinations tried on the sessions from ``first`` to ``last``.
 
         Raises StoreError for a record that cannot be read: what was tried must not be forgotten over it.
         """
-        name = f"{FOLDER}{first}_{last}.json"
+        # a sweep's lie without a folder, as they did when nothing else tried anything
+        folder = FOLDER if kind == "sweep" else f"{FOLDER}{kind}/"
+        name = f"{folder}{first}_{last}.json"
 
         def change(current: Current) -> bytes:
             file = current()
@@ -40,17 +51,29 @@ class TrialStore:
         self.objects.update(name, change)
 
     def tried(self) -> pl.DataFrame:
-        """Return [first_day, last_day, forecaster, combination], each once; a combination may stand in several spans.
+        """Return [kind, first_day, last_day, forecaster, combination], each once; one may stand in several spans.
 
         How many were ever tried on some sessions is the number of distinct combinations of the spans that meet them.
+        Raises StoreError for a file that cannot be read, or whose name says no kind or span.
         """
         rows = []
         for name, _ in self.objects.names(FOLDER):
+            kind, first, last = self._said(name)
             found = self.objects.read(name)
-            first, _, last = name.removeprefix(FOLDER).removesuffix(".json").partition("_")
             for who, names in self._known(name, found.data if found else b"{}").items():
-                rows += [(date.fromisoformat(first), date.fromisoformat(last), who, one) for one in names]
-        return pl.DataFrame(rows, _SCHEMA, orient="row").sort(pl.all())
+                rows += [(kind, first, last, who, one) for one in names]
+        return pl.DataFrame(rows, _SCHEMA, orient="row").unique().sort(pl.all())
+
+    def _said(self, name: str) -> tuple[str, date, date]:
+        """Return the kind, the first and the last session that a file's name says."""
+        folder, _, span = name.removeprefix(FOLDER).removesuffix(".json").rpartition("/")
+        first, _, last = span.partition("_")
+        try:
+            if (kind := folder or "sweep") not in get_args(Kind):
+                raise ValueError(kind)
+            return kind, date.fromisoformat(first), date.fromisoformat(last)
+        except ValueError as error:
+            raise self._unreadable(name) from error
 
     def _known(self, name: str, data: bytes) -> Mapping[str, Collection[str]]:
         try:
@@ -58,8 +81,11 @@ class TrialStore:
             if not all(isinstance(one, str) for who in found.values() for one in who):
                 raise TypeError(name)
         except (ValueError, TypeError, AttributeError) as error:
-            raise StoreError(
-                f"{self.objects.shown(name)} is no record of what was tried, or was edited. Restore it from a backup; "
-                "without one, move it away: what it held counts no more."
-            ) from error
+            raise self._unreadable(name) from error
         return dict(found)
+
+    def _unreadable(self, name: str) -> StoreError:
+        return StoreError(
+            f"{self.objects.shown(name)} is no record of what was tried, or was edited. Restore it from a backup; "
+            "without one, move it away: what it held counts no more."
+        )

@@ -18,9 +18,9 @@ def test_the_same_sweep_again_tries_nothing_new(tmp_path: Path) -> None:
     for _ in range(2):
         trials.record(FIRST, LAST, {"ridge": ["b", "a"], "zero": ["a"]})
     assert trials.tried().rows() == [
-        (FIRST, LAST, "ridge", "a"),
-        (FIRST, LAST, "ridge", "b"),
-        (FIRST, LAST, "zero", "a"),
+        ("sweep", FIRST, LAST, "ridge", "a"),
+        ("sweep", FIRST, LAST, "ridge", "b"),
+        ("sweep", FIRST, LAST, "zero", "a"),
     ]
 
 
@@ -34,6 +34,23 @@ def test_names_are_added_by_forecaster_and_span_and_none_is_lost(tmp_path: Path)
     assert found.filter(last_day=LAST, forecaster="ridge")["combination"].to_list() == ["a", "b"]
     assert found.filter(last_day=LATER)["combination"].to_list() == ["a"]
     assert found.height == 4
+
+
+def test_kinds_stand_beside_each_other_and_files_of_before_there_were_kinds_are_sweeps(tmp_path: Path) -> None:
+    trials = TrialStore(LocalStore(tmp_path))
+    old = tmp_path / "trials" / f"{FIRST}_{LAST}.json"
+    old.parent.mkdir()
+    old.write_text('{"ridge": ["a"]}')
+    trials.record(FIRST, LAST, {"ridge": ["b"]})
+    for _ in range(2):
+        trials.record(FIRST, LAST, {"ridge": ["a"]}, kind="search")
+    trials.record(FIRST, LATER, {"timegpt": ["a"]}, kind="forecast_grid")
+    assert trials.tried().select("kind", "last_day", "forecaster", "combination").rows() == [
+        ("forecast_grid", LATER, "timegpt", "a"),
+        ("search", LAST, "ridge", "a"),
+        ("sweep", LAST, "ridge", "a"),
+        ("sweep", LAST, "ridge", "b"),
+    ]
 
 
 def test_two_sweeps_at_once_lose_none_of_each_other(tmp_path: Path) -> None:
@@ -58,3 +75,16 @@ def test_a_record_that_cannot_be_read_is_refused_and_stays_as_it_is(tmp_path: Pa
         with pytest.raises(StoreError, match=r"is no record of what was tried.*Restore it from a backup"):
             use()
     assert file.read_bytes() == damage
+
+
+@pytest.mark.parametrize(
+    "name", ["notes.json", "2025-01-02.json", "guess/2025-01-02_2025-01-31.json", "search/x_y.json"]
+)
+def test_a_file_whose_name_says_no_kind_or_span_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "trials" / name
+    file.parent.mkdir(parents=True)
+    file.write_text('{"ridge": ["a"]}')
+    with pytest.raises(StoreError, match=rf"{name} is no record of what was tried.*Restore it from a backup"):
+        TrialStore(LocalStore(tmp_path)).tried()
+    file.rename(tmp_path / "moved_away.json")
+    assert TrialStore(LocalStore(tmp_path)).tried().is_empty()
