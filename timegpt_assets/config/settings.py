@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path as File
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -40,7 +40,7 @@ PROFILES = ("demo", "dev", "offline", "prod")
 DEFAULT_PROFILE = "demo"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Every setting of a run, read and checked; ``origins`` says where each key came from."""
 
@@ -72,14 +72,18 @@ class Settings:
         The same science in another folder has the same digest. Raises KeyError for a name that holds nothing.
         """
         values: dict[str, Any] = {}
-        leaves = dict(_leaves(self, without_places=True))
         for name in sorted(set(names)):
-            found = {key: value for key, value in leaves.items() if _lies_in(key, name)}
+            found = {key: value for key, value in self._counted.items() if _lies_in(key, name)}
             if not found:
                 raise KeyError(f"{name} holds no settings that count; name one of {', '.join(SECTIONS)}, or a key.")
             values |= found
         text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def _counted(self) -> Mapping[str, Any]:
+        """Return every key but the places with its value: each asset of the graph asks for some of them."""
+        return dict(_leaves(self, without_places=True))
 
 
 class Row(NamedTuple):
