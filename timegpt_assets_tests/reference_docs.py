@@ -36,7 +36,10 @@ from timegpt_assets.core.bars.quality_rules import RULES, QualityPolicy
 from timegpt_assets.core.evaluation.stress import PHASES
 from timegpt_assets.core.features import clock, context, events, price, sector, volatility, volume
 from timegpt_assets.core.features.feature_spec import VERSIONS
-from timegpt_assets.core.gates import criteria, references, verdicts
+from timegpt_assets.core.gates import criteria, references
+from timegpt_assets.core.gates import eligibility as of_symbols
+from timegpt_assets.core.gates import forecast as of_forecasts
+from timegpt_assets.core.gates import trading as of_trading
 from timegpt_assets.core.schema import TIME, Table
 from timegpt_assets.core.tables import columns
 from timegpt_assets.core.tables.columns import REFERENCES
@@ -442,7 +445,8 @@ def _criteria() -> list[tuple[str, ...]]:
     """Return what is asked, as the gates ask it: heard where every criterion is judged, with nothing measured."""
     settings = load_settings(profile=PROFILE, config_dir=None, environment={"HOME": "."})
     forecast, trading = strategy_inputs.forecast_gate(settings), strategy_inputs.trading_gate(settings)
-    promotion, about = strategy_inputs.promotion(settings), {"month": "2025-01", "as_of": date(2025, 1, 31)}
+    promotion, hard = strategy_inputs.trading_promotion(settings), strategy_inputs.hard_metrics(settings)
+    about: dict[str, Any] = {"month": "2025-01", "as_of": date(2025, 1, 31)}
     heard: list[tuple[str, ...]] = []
     judged = criteria.judged
 
@@ -455,16 +459,23 @@ def _criteria() -> list[tuple[str, ...]]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(criteria, "judged", hears)
         eligibility, seated = strategy_inputs.eligibility(settings), ("timegpt", *REFERENCES)
-        verdicts._eligibility_criteria(defaultdict(int), eligibility)
+        of_symbols._eligibility_criteria(defaultdict(int), eligibility)
         list(references.judged({}, own="timegpt", seated=seated, needed=eligibility.min_forecasts))
         rows, heard[:] = [("symbol_gates", *asked) for asked in heard], []
         measured = (FORECAST_DIAGNOSTICS.empty(), COMPARISON.empty())
-        verdicts.forecast_gate(
-            *measured, **about, symbols=["AAPL"], forecasters=seated, gate=forecast, promotion=promotion
+        of_forecasts.forecast_gate(
+            *measured,
+            **about,
+            symbols=["AAPL"],
+            forecasters=seated,
+            gate=forecast,
+            promotion=strategy_inputs.forecast_promotion(settings),
         )
         rows, heard[:] = [*rows, *(("forecast_gate", *asked) for asked in heard)], []
         empty = (TRADING_SCORES.empty(), COST_SENSITIVITY.empty(), OOS_SUMMARY.empty())
-        verdicts.trading_gate(*empty, **about, books=["timegpt"], completed_runs=0, gate=trading, promotion=promotion)
+        of_trading.trading_gate(
+            *empty, **about, books=["timegpt"], completed_runs=0, gate=trading, promotion=promotion, hard=hard
+        )
         return [*rows, *(("trading_gate", *asked) for asked in heard)]
 
 

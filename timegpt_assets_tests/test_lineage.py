@@ -36,20 +36,10 @@ READ_OF_FILES = {
     "answers": {"events.dates", "events.calendar_names", "forecast.backend"},
 }
 """What these take from a resource (daily_files, hosted_forecaster), which the recorder sees read by nobody's asset."""
-HARD = ("min_observation_days", "sharpe_daily_gte", "max_drawdown_lte", "reject_rate_lte")
 NO_NUMBER = {
     ("raw_bars", "universe.tickers"),  # says which symbols there are, and changes no row of another
     ("answers", "forecast.api_mode"),  # whether anything may be sent: what is answered is the same, or an error
     ("answers", "forecast.api_budget.price_per_call"),  # what is paid for an answer is no part of it
-    # promotion's thresholds are handed to both gates together; each reads those of its own kind
-    ("trading_gate", "gates.promotion.rmae_lte"),
-    ("trading_gate", "gates.promotion.pit_dev_max"),
-    ("trading_gate", "gates.promotion.dm_p_lt"),
-    ("forecast_gate", "gates.promotion.sharpe_gte"),
-    ("forecast_gate", "gates.promotion.sharpe_cost_multiplier"),
-    ("forecast_gate", "gates.promotion.pnl_gt"),
-    ("forecast_gate", "gates.promotion.pnl_cost_multiplier"),
-    *(("forecast_gate", f"gates.hard_metrics.{name}") for name in HARD),
 }
 
 

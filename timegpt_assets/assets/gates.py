@@ -7,16 +7,17 @@ from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets.declare import declared, judged_months, note_rows, stored_in, trailing
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core.backtest.books import LIVE
-from timegpt_assets.core.gates import verdicts
+from timegpt_assets.core.gates import counted, eligibility, forecast, trading
+from timegpt_assets.core.gates import promotion as promoted
 from timegpt_assets.core.tables.gates import GATES, SYMBOL_GATES
 from timegpt_assets.partitions import GraphContext, days_of, own_symbol_window, symbols_of
 
 
 def symbol_gates(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of each symbol's eligibility, from earlier days only."""
-    eligibility = strategy_inputs.eligibility(graph.settings)
+    asked = strategy_inputs.eligibility(graph.settings)
     tickers = set(graph.settings.universe.tickers)
-    window = own_symbol_window(-eligibility.lookback_sessions, -1)
+    window = own_symbol_window(-asked.lookback_sessions, -1)
 
     @declared(
         SYMBOL_GATES,
@@ -40,12 +41,12 @@ def symbol_gates(graph: GraphContext) -> dg.AssetsDefinition:
         frame = pl.concat(
             # day by day: a range is handed all of its days' windows at once, later days among them
             [
-                verdicts.symbol_gates(
+                eligibility.symbol_gates(
                     forecast_scores,
                     day=day,
                     symbols=symbols,
                     forecasters=graph.settings.forecast.forecasters,
-                    eligibility=eligibility,
+                    eligibility=asked,
                 )
                 for day in days
             ]
@@ -58,7 +59,7 @@ def symbol_gates(graph: GraphContext) -> dg.AssetsDefinition:
 
 def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the month's verdict on forecasts."""
-    gate, promotion = strategy_inputs.forecast_gate(graph.settings), strategy_inputs.promotion(graph.settings)
+    gate, promotion = strategy_inputs.forecast_gate(graph.settings), strategy_inputs.forecast_promotion(graph.settings)
     symbols = graph.settings.universe.tickers
 
     @declared(
@@ -94,7 +95,7 @@ def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
             context,
             GATES,
             day_scores,
-            lambda span: verdicts.forecast_gate(
+            lambda span: forecast.forecast_gate(
                 span.of(forecast_diagnostics),
                 span.of(comparison),
                 month=span.month,
@@ -111,7 +112,8 @@ def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
 
 def trading_gate(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the month's verdict on the account."""
-    gate, promotion = strategy_inputs.trading_gate(graph.settings), strategy_inputs.promotion(graph.settings)
+    gate, promotion = strategy_inputs.trading_gate(graph.settings), strategy_inputs.trading_promotion(graph.settings)
+    hard = strategy_inputs.hard_metrics(graph.settings)
     lookback = graph.settings.gates.lookback_sessions
 
     @declared(
@@ -149,7 +151,7 @@ def trading_gate(graph: GraphContext) -> dg.AssetsDefinition:
             context,
             GATES,
             portfolio,
-            lambda span: verdicts.trading_gate(
+            lambda span: trading.trading_gate(
                 *(span.of(frame) for frame in (trading_scores, cost_sensitivity, oos_summary)),
                 month=span.month,
                 as_of=span.as_of,
@@ -157,6 +159,7 @@ def trading_gate(graph: GraphContext) -> dg.AssetsDefinition:
                 completed_runs=len(span.sessions[-lookback:]),
                 gate=gate,
                 promotion=promotion,
+                hard=hard,
             ),
         )
 
@@ -168,7 +171,7 @@ def promotion(graph: GraphContext) -> dg.AssetsDefinition:
     profile = graph.settings.profile
     withheld = (
         ""
-        if graph.settings.run_source == verdicts.LIVE["run_source"]
+        if graph.settings.run_source == counted.LIVE["run_source"]
         else f"profile {profile} promotes nothing; evaluate in prod"
     )
 
@@ -190,7 +193,7 @@ def promotion(graph: GraphContext) -> dg.AssetsDefinition:
         gates = (forecast_gate, trading_gate)
         judged = pl.concat(gates).select("month", "as_of").unique().sort("month")
         frames = [
-            verdicts.promotion(
+            promoted.promotion(
                 *(gate.filter(month=month) for gate in gates),
                 month=month,
                 as_of=as_of,

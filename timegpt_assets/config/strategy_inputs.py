@@ -12,7 +12,11 @@ from timegpt_assets.core.backtest.rules import Risk, Rules
 from timegpt_assets.core.backtest.signals import TradingSpec
 from timegpt_assets.core.evaluation.comparison import Terms
 from timegpt_assets.core.evaluation.trading import Account
-from timegpt_assets.core.gates.verdicts import Eligibility, ForecastGate, Promotion, TradingGate
+from timegpt_assets.core.gates import forecast, trading
+from timegpt_assets.core.gates.eligibility import Eligibility
+from timegpt_assets.core.gates.forecast import ForecastGate
+from timegpt_assets.core.gates.hard_metrics import HardMetrics
+from timegpt_assets.core.gates.trading import TradingGate
 from timegpt_assets.core.research.scoreboard import Scoring
 from timegpt_assets.core.research.trading_grid import Grid
 from timegpt_assets.core.significance import Sampling
@@ -197,19 +201,29 @@ def trading_gate(settings: Settings) -> TradingGate:
     )
 
 
-def promotion(settings: Settings) -> Promotion:
-    """Return what a promotion asks beyond both gates."""
-    asked, hard = settings.gates.promotion, settings.gates.hard_metrics
-    return Promotion(
-        pit_dev_max=asked.pit_dev_max,
-        rmae_max=asked.rmae_lte,
-        dm_p_lt=asked.dm_p_lt,
+def forecast_promotion(settings: Settings) -> forecast.Promotion:
+    """Return what a promotion asks of forecasts."""
+    asked = settings.gates.promotion
+    return forecast.Promotion(pit_dev_max=asked.pit_dev_max, rmae_max=asked.rmae_lte, dm_p_lt=asked.dm_p_lt)
+
+
+def trading_promotion(settings: Settings) -> trading.Promotion:
+    """Return what a promotion asks of the account."""
+    asked = settings.gates.promotion
+    return trading.Promotion(
         oos_sharpe_gte=asked.sharpe_gte,
         sharpe_cost_multiplier=asked.sharpe_cost_multiplier,
         stressed_pnl_gt=asked.pnl_gt,
         pnl_cost_multiplier=asked.pnl_cost_multiplier,
-        min_observation_days=hard.min_observation_days,
-        sharpe_daily_gte=hard.sharpe_daily_gte,
-        max_drawdown_lte=hard.max_drawdown_lte,
-        reject_rate_lte=hard.reject_rate_lte,
+    )
+
+
+def hard_metrics(settings: Settings) -> HardMetrics:
+    """Return what nothing is promoted without."""
+    asked = settings.gates.hard_metrics
+    return HardMetrics(
+        min_observation_days=asked.min_observation_days,
+        sharpe_daily_gte=asked.sharpe_daily_gte,
+        max_drawdown_lte=asked.max_drawdown_lte,
+        reject_rate_lte=asked.reject_rate_lte,
     )

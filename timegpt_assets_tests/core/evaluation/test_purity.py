@@ -13,12 +13,12 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.core.evaluation import diagnostics, forecast, intervals, stress, trading
-from timegpt_assets.core.gates import verdicts
+from timegpt_assets.core.gates import eligibility
 from timegpt_assets.core.tables.columns import BOOK_KEY, ORIGIN_KEY, REFERENCES, SOURCE_KEY
 from timegpt_assets_tests.core.evaluation.test_forecast import AS_OF, days, scored
 from timegpt_assets_tests.core.evaluation.test_stress import EVENTS, NO_GAPS
 from timegpt_assets_tests.core.evaluation.test_trading import ACCOUNT, SAMPLING, portfolio
-from timegpt_assets_tests.core.gates.test_verdicts import ELIGIBILITY
+from timegpt_assets_tests.core.gates.made import ELIGIBILITY
 
 FORECASTERS = ("timegpt", "ridge", "size", *REFERENCES)
 REGIMES = (
@@ -82,10 +82,10 @@ def test_a_verdict_of_eligibility_is_that_of_the_own_rows_and_the_references() -
     }
     met = pl.col("forecaster").is_in(REFERENCES)
     rows = SCORES.filter(~met | (pl.col("run_source") == "smoke"))
-    mixed, seen = verdicts.symbol_gates(rows, **asked), 0
+    mixed, seen = eligibility.symbol_gates(rows, **asked), 0
     for origin in ORIGINS:
         own = (pl.col(name) == word for name, word in origin.items())
-        alone = verdicts.symbol_gates(rows.filter(pl.all_horizontal(own) | met), **asked).filter(**origin)
+        alone = eligibility.symbol_gates(rows.filter(pl.all_horizontal(own) | met), **asked).filter(**origin)
         assert_frame_equal(mixed.filter(**origin), alone, check_exact=True)
         seen += alone.filter(pl.col("value").is_not_null()).height
     assert seen > 100

@@ -1,0 +1,39 @@
+"""Promotion: what may go live, read from the rows of the gates and from nothing else."""
+
+from datetime import date
+
+import polars as pl
+
+from timegpt_assets.core.gates import counted
+from timegpt_assets.core.tables.columns import WILDCARD
+from timegpt_assets.core.tables.gates import GATES
+
+
+def promotion(
+    forecast_gate: pl.DataFrame,
+    trading_gate: pl.DataFrame,
+    *,
+    month: str,
+    as_of: date,
+    champion: str,
+    withheld: str = "",
+) -> pl.DataFrame:
+    """Return GATES: the account's verdict (``*``) and each symbol's, from the champion's rows of both gates.
+
+    The account is promoted when every ``*`` row passed; a symbol when the account is and all its own rows passed.
+    ``value`` counts the criteria passed, ``threshold`` all of them; the reason names the others. ``withheld`` says why
+    nothing may be promoted, whatever passed.
+    """
+    columns = list(GATES.columns)
+    judged = pl.concat([forecast_gate.select(columns), trading_gate.select(columns)]).filter(forecaster=champion)
+    rows = []
+    for symbol in [WILDCARD, *sorted(set(judged["symbol"]) - {WILDCARD})]:
+        own = judged.filter(pl.col("symbol").is_in([WILDCARD, symbol]))
+        failed = own.filter(~pl.col("passed")).sort("gate", "symbol", "criterion")
+        names = ", ".join(f"{gate}.{criterion}" for gate, criterion in failed.select("gate", "criterion").iter_rows())
+        reason = withheld or (f"not passed: {names}" if names else "all passed")
+        counts = {"value": float(own.height - failed.height), "threshold": float(own.height), "n": own.height}
+        passed = bool(own.height) and failed.is_empty() and not withheld
+        verdict = {"criterion": "promoted", "passed": passed, "reason": reason}
+        rows.append({"forecaster": champion, "gate": "promotion", "symbol": symbol, **counts, **verdict})
+    return counted.stamped(rows, month, as_of)
