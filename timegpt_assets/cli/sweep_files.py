@@ -46,9 +46,10 @@ def _gather(artifacts: ObjectStore, name: str, rows: pl.DataFrame) -> None:
 
     def change(current: Current) -> bytes:
         file = current()
-        known = rows.clear() if file is None else pl.read_csv(file.read(), schema=rows.schema)
+        known = rows.clear() if file is None else pl.read_csv(file.read(), schema_overrides=dict(rows.schema))
         kept = known.join(rows, on=list(MEASURED), how="anti", nulls_equal=True)
-        return _csv(pl.concat([kept, rows]).sort(*MEASURED))
+        # a file of an earlier version has not all columns: what nobody measured then stays empty
+        return _csv(pl.concat([kept, rows], how="diagonal").sort(*MEASURED))
 
     artifacts.update(name, change)
 

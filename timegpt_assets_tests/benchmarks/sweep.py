@@ -130,7 +130,9 @@ def compiled_loop(made: pl.DataFrame, market: pl.DataFrame) -> Callable[[Trading
     def run(spec: TradingSpec) -> tuple[np.ndarray, np.ndarray]:
         if (k := spec.rules.k_sigma) not in settled:
             settled[k] = shared.Entries(shared.sides(signals.decided(weighed, spec.rules)), impact)
-        sums = shared.Sums(np.zeros((1, laid.places, 2), np.int64), np.zeros((1, laid.places, 3)), failed)
+        sums = shared.Sums(
+            np.zeros((1, laid.places, 2), np.int64), np.zeros((1, laid.places, len(sweep.MONEY))), failed
+        )
         shared.follow(laid, asked, [shared.Combination(0, spec, settled[k], 0)], rates, sums)
         return sums.counts[0], sums.money[0]
 

@@ -80,3 +80,15 @@ def test_figures_of_the_same_sessions_take_the_place_of_what_they_were(tmp_path:
     name = first["combination"][0]
     gathered = pl.read_csv(tmp_path / FOLDER / name / "bt_summary.csv")
     assert sorted(gathered["net_pnl"]) == pytest.approx(sorted(first.filter(combination=name)["net_pnl"] + 7.0))
+
+
+def test_a_summary_of_an_earlier_version_keeps_its_rows_though_it_lacks_a_column(tmp_path: Path) -> None:
+    store, first = LocalStore(tmp_path), drawn.scores()
+    name = first["combination"][0]
+    earlier = first.filter(combination=name).with_columns(pl.col("first_day", "last_day") - timedelta(days=40))
+    store.update(f"{FOLDER}/{name}/bt_summary.csv", lambda _: earlier.drop("turnover").write_csv().encode())
+    write(store)
+    gathered = pl.read_csv(tmp_path / FOLDER / name / "bt_summary.csv", try_parse_dates=True)
+    assert gathered.columns == first.columns
+    kept = gathered.filter(pl.col("last_day") < first["first_day"].min())
+    assert kept.select("net_pnl", "turnover").rows() == [(net, None) for net in earlier["net_pnl"]]

@@ -10,6 +10,8 @@ from datetime import datetime
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
+import polars as pl
+
 from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest.rules import TradingError
 from timegpt_assets.core.tables.columns import WILDCARD
@@ -25,6 +27,9 @@ PARTS = {
     "borrow": f"borrow_bps of a short's notional at entry, for one day of {BORROW_DAYS}",
 }
 """Part of the cost -> what it is; ``cost`` of a trade is their sum."""
+
+ENTRY_NOTIONAL, EXIT_NOTIONAL = ((pl.col("quantity") * pl.col(price)).abs() for price in ("entry_price", "exit_price"))
+"""The notional of a trade's legs, USD."""
 
 Rates = Mapping[str, float]
 """By symbol, or symbol@HH for the legs of a New York hour; ``*`` and ``*@HH`` stand for symbols that are not named."""

@@ -162,6 +162,12 @@ def paid(at_entry: Charged, quantity: float, entry: float, left: float, tick: fl
 
 
 @njit(cache=True)
+def notional(quantity: float, entry: float, left: float) -> float:
+    """Return the USD that a trade is entered and left with."""
+    return abs(quantity * entry) + abs(quantity * left)
+
+
+@njit(cache=True)
 def _left(tape: Tape, asked: Asked, i: int, side: int, deadline: int,
           limits: Limits) -> tuple[int, float, int, float, float]:  # fmt: skip
     """Return when, at what price and why the position leaves, and the lowest and highest price it met."""
@@ -289,7 +295,7 @@ def follow(tape: Tape, asked: Asked, sides: Sides, barred: Flags, impact: Floats
 
 @njit(cache=True)
 def add_up(place: Ints, ledger: Ledger, counts: Ints, sums: Floats) -> None:
-    """Add the ledger's trades and hits to ``counts``, gross, cost and net to ``sums``, each at its place."""
+    """Add the ledger's trades and hits to ``counts``, gross, cost, net and notional to ``sums``, each at its place."""
     for i in range(place.size):
         money = ledger.money[i]
         if ledger.entered[i] != ENTERED or money[QUANTITY] == 0:
@@ -299,3 +305,4 @@ def add_up(place: Ints, ledger: Ledger, counts: Ints, sums: Floats) -> None:
         sums[place[i], 0] += money[GROSS]
         sums[place[i], 1] += money[COST]
         sums[place[i], 2] += money[NET]
+        sums[place[i], 3] += notional(money[QUANTITY], ledger.levels[i, 0], ledger.levels[i, 1])

@@ -105,6 +105,7 @@ class Settled(NamedTuple):
     gross: Floats
     cost: Floats
     net: Floats
+    notional: Floats
 
 
 class Taken(NamedTuple):
@@ -245,6 +246,7 @@ def _settle(asked: Asked, signals: Signals, laid: Laid, start: int, end: int, me
         money = kernel.paid((one[2], one[3], one[4], one[5], one[6], one[7]), one[0], one[1], price, tick, ticks, bps)
         found.left[at] = laid.entry[k] + minutes + 1
         found.gross[at], found.cost[at], found.net[at] = money[kernel.GROSS], money[kernel.COST], money[kernel.NET]
+        found.notional[at] = kernel.notional(one[0], one[1], price)
         found.score[at] = (HIT * (money[kernel.NET] > 0) + 1) * (one[0] != 0)
     return short
 
@@ -282,15 +284,17 @@ def _add(taken: Taken, places: int, daily_cap: int, found: Settled, slot: int, s
     t = 0
     for number in range(places):
         place = taken.place[number]
-        scored, gross, cost, net = score[slot, place], sums[slot, place, 0], sums[slot, place, 1], sums[slot, place, 2]
+        scored, own = score[slot, place], sums[slot, place]
+        gross, cost, net, notional = own[0], own[1], own[2], own[3]
         while t < taken.end[number]:
             at, mine = taken.at[t], taken.nth[t] <= daily_cap
             scored += found.score[at] if mine else 0
             gross += found.gross[at] if mine else 0.0
             cost += found.cost[at] if mine else 0.0
             net += found.net[at] if mine else 0.0
+            notional += found.notional[at] if mine else 0.0
             t += 1
-        score[slot, place], sums[slot, place, 0], sums[slot, place, 1], sums[slot, place, 2] = scored, gross, cost, net
+        score[slot, place], own[0], own[1], own[2], own[3] = scored, gross, cost, net, notional
 
 
 @njit(cache=True)
@@ -305,7 +309,7 @@ def _run_out(taken: Taken, places: int, daily_cap: int, found: Settled) -> bool:
 @njit(cache=True)
 def add_up(tape: Tape, asked: Asked, signals: Signals, at_forecast: bool, stops: Floats, takes: Floats, pairs: Pairs,
            plans: Plans, rates: Rates, impacts: Floats, size: int, sums: Floats, failed: Flags) -> Ints:  # fmt: skip
-    """Add up each combination's gross, cost and net, at its slot and place; return their scores.
+    """Add up each combination's gross, cost, net and notional, at its slot and place; return their scores.
 
     ``size``: signals a block, one symbol's session at least. ``failed``: its bars ran out before an exit.
     """
@@ -349,9 +353,8 @@ def _room(laid: Laid, size: int, stops: int, takes: int) -> tuple[Passages, Floa
         np.empty((takes, widest), np.int16), np.empty((takes, widest)),
         np.empty(widest, np.int16), np.empty(widest),
     )  # fmt: skip
-    found = Settled(
-        np.empty(widest, np.int32), np.empty(widest, np.int64), np.empty(widest), np.empty(widest), np.empty(widest)
-    )
+    money = np.empty((4, widest))
+    found = Settled(np.empty(widest, np.int32), np.empty(widest, np.int64), money[0], money[1], money[2], money[3])
     # one row more, for him who does not enter after all
     whole = np.empty((4, widest + 1), np.int64)
     return met, np.empty((widest, 2 + CHARGES)), found, Taken(whole[0], whole[1], whole[2], whole[3])

@@ -63,7 +63,7 @@ class Combination:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """[trades, hits] and [gross, cost, net] by combination and place, and whose bars ran out before an exit."""
+    """[trades, hits] and [gross, cost, net, notional] by combination and place; whose bars ran out too early."""
 
     counts: kernel.Ints
     money: kernel.Floats
@@ -79,10 +79,10 @@ def swept(
     events: EventCalendar,
     liquidity: pl.DataFrame | None = None,
 ) -> tuple[kernel.Ints, kernel.Floats]:
-    """Return [trades, hits] and [gross, cost, net] by combination and (forecaster, day), as sweep.sweep tells them."""
+    """Return [trades, hits] and [gross, cost, net, notional] by combination and (forecaster, day), in order."""
     laid = compiled.market(forecasts, bars)
     shape = len(specs), laid.places
-    sums = Sums(np.zeros((*shape, 2), np.int64), np.zeros((*shape, 3)), np.zeros(len(specs), np.bool_))
+    sums = Sums(np.zeros((*shape, 2), np.int64), np.zeros((*shape, 4)), np.zeros(len(specs), np.bool_))
     own, costs = _told_apart(specs)
     rates = compiled.rates([spec.costs for spec in costs], laid.symbols)
     entered = _entered(laid, symbol_gates, specs, own, events=events, liquidity=liquidity)

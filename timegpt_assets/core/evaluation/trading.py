@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from timegpt_assets.core import calendar, significance
+from timegpt_assets.core.backtest.costs import ENTRY_NOTIONAL, EXIT_NOTIONAL
 from timegpt_assets.core.backtest.event_loop import HALTED
 from timegpt_assets.core.backtest.portfolio import LIMITS
 from timegpt_assets.core.significance import Sampling
@@ -170,10 +171,8 @@ def summary(
 
 def _activity(admitted: pl.DataFrame, sessions: Sequence[date], *, capital: float) -> dict[str, float | None]:
     """Return how much was done and how long it was held; null where there is nothing to be measured."""
-    entered = (pl.col("quantity") * pl.col("entry_price")).abs()
-    left = (pl.col("quantity") * pl.col("exit_price")).abs()
-    traded = math.fsum(admitted.select(entered + left).to_series())
-    held = math.fsum(admitted.select(entered * pl.col("holding_min")).to_series())
+    traded = math.fsum(admitted.select(ENTRY_NOTIONAL + EXIT_NOTIONAL).to_series())
+    held = math.fsum(admitted.select(ENTRY_NOTIONAL * pl.col("holding_min")).to_series())
     minutes = sum(calendar.session(day).minutes for day in sessions)
     return {
         "turnover": traded / capital / len(sessions) if sessions else None,

@@ -21,7 +21,7 @@ from timegpt_assets.core.tables.research import SCORES
 
 PLAIN = 1.0
 """The multiple at which costs are what they are."""
-_DAILY = ("trades", "hits", "gross_pnl", "cost")
+_DAILY = ("trades", "hits", "gross_pnl", "cost", "notional")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,8 @@ def _scores(part: pl.DataFrame, silent: Sequence[date], scoring: Scoring) -> lis
 def _figures(days: pl.DataFrame, quiet: int, multiple: float, account: Account) -> dict[str, Any]:
     """Return the figures at one multiple of the costs; ``quiet`` sessions between the days were asked of nobody."""
     net = np.concatenate([(days["gross_pnl"] - multiple * days["cost"]).to_numpy(), np.zeros(quiet)])
-    returns = net / (account.capital * len(set(account.symbols)))
+    capital = account.capital * len(set(account.symbols))
+    returns = net / capital
     sharpe = significance.sharpe(returns, periods=account.annualization_days)
     trades = int(days["trades"].sum())
     return {
@@ -79,6 +80,7 @@ def _figures(days: pl.DataFrame, quiet: int, multiple: float, account: Account) 
         "gross_pnl": math.fsum(days["gross_pnl"]),
         "cost": multiple * math.fsum(days["cost"]),
         "net_pnl": math.fsum(net),
+        "turnover": math.fsum(days["notional"]) / capital / net.size,
         "sharpe_daily": sharpe.value,
         "sharpe_daily_low": sharpe.low,
         "sharpe_daily_high": sharpe.high,

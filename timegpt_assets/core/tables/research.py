@@ -23,6 +23,7 @@ GRID_DAYS = Table(
     | {
         "trades": Column(pl.Int64, "entries that were filled; limits of the portfolio are not asked"),
         "hits": Column(pl.Int64, "trades that earned more than their costs"),
+        "notional": Column(pl.Float64, "USD entered and left with"),
     }
     | _MONEY,
     key=("day", "combination", "forecaster"),
@@ -47,6 +48,7 @@ SCORES = (
     }
     | _MONEY
     | {
+        "turnover": Column(pl.Float64, "USD entered and left with / capital / observation_days"),
         "sharpe_daily": Column(pl.Float64, "daily Sharpe ratio, annualised; null without variance", True),
         "sharpe_daily_low": Column(pl.Float64, "lower end of its 95 % interval, as if nothing else were tried", True),
         "sharpe_daily_high": Column(pl.Float64, "upper end of its 95 % interval, as if nothing else were tried", True),

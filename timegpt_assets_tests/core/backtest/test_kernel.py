@@ -201,7 +201,7 @@ def test_a_sweep_keeps_what_holds_of_money(seed: int) -> None:
     assert (free["net_pnl"] > paid["net_pnl"]).filter(traded).all()
     assert (paid["net_pnl"] > dear["net_pnl"]).filter(traded).all()
     twice = swept(made, bars, [replace(PLAIN, costs=costs[1], capital=2 * PLAIN.capital)])
-    doubled = paid.with_columns(pl.col("gross_pnl", "cost", "net_pnl") * 2)
+    doubled = paid.with_columns(pl.col(sweeping.MONEY) * 2)
     assert_frame_equal(twice, doubled, check_exact=True)
     other = pl.col("symbol").replace({"AAA": "BBB", "BBB": "AAA"})
     exchanged = swept(made.with_columns(other), bars.with_columns(other), [PLAIN])

@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 
 from timegpt_assets.core.backtest import event_loop
 from timegpt_assets.core.backtest import sweep as sweeping
+from timegpt_assets.core.backtest.costs import ENTRY_NOTIONAL, EXIT_NOTIONAL
 from timegpt_assets.core.backtest.signals import TradingSpec
 from timegpt_assets_tests.core.backtest import test_event_loop as market
 
@@ -36,6 +37,9 @@ def test_the_rows_of_a_combination_are_the_sums_of_its_trades() -> None:
     picky = replace(SPEC, rules=replace(SPEC.rules, daily_trade_cap=1))
     found = swept(LONG_TO_GO, bars, [SPEC, picky])
     ledger = event_loop.trades(LONG_TO_GO, bars, market.NO_GATES, SPEC, events=market.NO_EVENTS)
+    both = abs(ledger["quantity"]) * (ledger["entry_price"] + ledger["exit_price"])
+    assert found["notional"][0] == pytest.approx(both.filter(ledger["forecaster"] == "ridge").sum())
+    ledger = ledger.with_columns(notional=ENTRY_NOTIONAL + EXIT_NOTIONAL)
     won, lost = ledger.filter(forecaster="ridge").select(sweeping.MONEY).iter_rows()
     assert won[2] > 0 > lost[2]
     first = (0, "ridge", market.DAY, 2, 1, *(a + b for a, b in zip(won, lost, strict=True)))
@@ -56,7 +60,9 @@ def test_a_combination_rests_as_many_whole_bars_as_the_loop() -> None:
 def test_days_without_a_trade_have_a_row_of_zeros_and_no_combination_no_row() -> None:
     made = pl.concat([LONG_TO_GO, market.forecasts({"day": QUIET, "q25": -0.01})])
     bars = pl.concat([market.bars(), market.bars(day=QUIET)])
-    assert swept(made, bars, [SPEC]).filter(day=QUIET).rows() == [(0, "ridge", QUIET, 0, 0, 0.0, 0.0, 0.0)]
+    assert swept(made, bars, [SPEC]).filter(day=QUIET).rows() == [
+        (0, "ridge", QUIET, 0, 0, *[0.0] * len(sweeping.MONEY))
+    ]
     assert swept(made, bars, []).is_empty()
     assert swept(made.clear(), bars, [SPEC]).rows() == []
 

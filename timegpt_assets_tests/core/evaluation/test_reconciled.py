@@ -137,6 +137,15 @@ def test_a_sweeps_days_and_scoreboard_say_of_money_what_the_filled_trades_do(see
     scoring = Scoring(account=ACCOUNT, multipliers=MULTIPLES, plateau_share=0.5)
     ranked = scoreboard(grid_days, sessions=DAYS, scoring=scoring)
     reconciled(ranked, lambda row: filled.filter(forecaster=row["forecaster"]))
+    everything = filled.with_columns(admitted=pl.lit(True), book=pl.col("forecaster"), refused_by=pl.lit(""))
+    asked = made.select("day", *SOURCES, book="forecaster").unique()
+    given = {"month": "2025-02", "as_of": DAYS[3], "sessions": DAYS, "lookback_sessions": 10, "sampling": SAMPLING}
+    account = trading.trading_scores(everything, asked, account=ACCOUNT, **given).filter(symbol=WILDCARD)
+    both = ranked.join(account, left_on="forecaster", right_on="book", suffix="_of_account")
+    assert both.height == 2 * len(MULTIPLES)
+    for row in both.iter_rows(named=True):
+        assert row["turnover"] > 0
+        assert row["turnover"] == pytest.approx(row["turnover_of_account"], rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ["gross_pnl", "net_pnl", "cost", *PARTS])

@@ -24,7 +24,7 @@ def rows(gross: dict[str, tuple[float, ...]] = GROSS, *, days: list[date] = DAYS
     made = [
         {"day": day, "combination": name, "rules": f'{{"k_sigma": "{name}"}}', "forecaster": who,
          "score_source": "baseline", "run_source": "smoke", "data_regime": "maintenance_replay",
-         "trades": 4, "hits": 1, "gross_pnl": amount, "cost": 2.0, "net_pnl": amount - 2.0}
+         "trades": 4, "hits": 1, "notional": 500.0, "gross_pnl": amount, "cost": 2.0, "net_pnl": amount - 2.0}
         for name, amounts in gross.items()
         for day, amount in zip(days, amounts, strict=True)
     ]  # fmt: skip
@@ -48,6 +48,7 @@ def test_figures_are_those_of_the_days_at_each_cost_from_one_pass() -> None:
         assert row["max_drawdown"] == pytest.approx((10.0 + 2.0 * multiple) / 2_000)
         assert row["max_drawdown"] == max_drawdown(net / 2_000)
         assert row["drawdown_days"] == 1
+        assert row["turnover"] == 0.25, "three days of 500 / 2,000 of capital / three days"
         assert row["hit_rate"] == (0.25 if multiple == 1.0 else None)
         assert (row["first_day"], row["last_day"]) == (DAYS[0], DAYS[-1])
 
@@ -93,6 +94,7 @@ def test_sessions_on_which_nobody_was_asked_count_zero_in_between_and_not_outsid
     asked = rows({"aa": (30.0, 20.0)}, days=[DAYS[0], DAYS[2]])
     found = scores(asked, sessions).filter(cost_multiplier=1.0).row(0, named=True)
     assert found["observation_days"] == 3
+    assert found["turnover"] == pytest.approx(1_000 / 2_000 / 3)
     assert found["sharpe_daily"] == pytest.approx(significance.sharpe(np.array([28.0, 0.0, 18.0]), periods=252).value)
 
 

@@ -27,7 +27,7 @@ def scores() -> pl.DataFrame:
          "rules": json.dumps({"k_sigma": k, "s_stop": stop, "s_trail": trail}), "forecaster": "ridge",
          "score_source": "baseline", "run_source": "smoke", "data_regime": "maintenance_replay",
          "trades": 3, "hits": 2, "gross_pnl": 100.0 + 10 * n + 30 * (k == 0.75) * stop + 5 * (trail or 0), "cost": 9.0,
-         "net_pnl": 0.0}
+         "net_pnl": 0.0, "notional": 1e5}
         for (k, stop, trail) in itertools.product((0.5, 0.75, 1.0), (1.0, 2.0), (None, 1.0))
         for n, day in enumerate(DAYS)
     ]  # fmt: skip
