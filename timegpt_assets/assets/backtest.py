@@ -12,8 +12,9 @@ from timegpt_assets.assets import previews
 from timegpt_assets.assets.declare import declared, in_chunks, note_rows, stored_in, with_own
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core import calendar
-from timegpt_assets.core.backtest import books, event_loop, liquidity, signals
+from timegpt_assets.core.backtest import books, engines, liquidity, signals
 from timegpt_assets.core.backtest import portfolio as limits
+from timegpt_assets.core.backtest.signals import Inputs
 from timegpt_assets.core.tables.backtest import BOOK, PORTFOLIO, TRADES
 from timegpt_assets.partitions import GraphContext, by_day, day_window, days_of, own_symbol_window
 
@@ -92,6 +93,7 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
     ) -> pl.DataFrame:
         """What became of each signal on calibrated forecasts: a trade after costs, or why there was none."""
         past, events = with_own(context, features, "features/features"), daily_files.calendar
+        engine = engines.of_trades(forecasts.height)
 
         def of(days: Sequence[date]) -> pl.DataFrame:
             today = pl.col("day").is_in(days)
@@ -99,12 +101,15 @@ def trades(graph: GraphContext) -> dg.AssetsDefinition:
             asked = signals.measured_in(forecasts.filter(today), window, column=spec.sigma_column)
             judged = liquidity.verdicts(asked, window, filters=filters) if filters else None
             gates = symbol_gates.filter(today)
-            return event_loop.trades(asked, bars.filter(today), gates, spec, events=events, liquidity=judged)
+            inputs = Inputs(
+                forecasts=asked, bars=bars.filter(today), symbol_gates=gates, events=events, liquidity=judged
+            )
+            return engines.trades(inputs, spec, engine)
 
         frame = pl.concat(map(of, in_chunks(days_of(context.partition_keys))))
         champion = graph.settings.forecast.champion
         drawn = previews.trades_of_days(context, frame, bars, rules=spec.rules, champion=champion)
-        note_rows(context, frame, drawn)
+        note_rows(context, frame, {"engine": dict.fromkeys(context.partition_keys, str(engine)), **drawn})
         return frame
 
     return trades

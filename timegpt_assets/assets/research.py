@@ -15,7 +15,7 @@ from timegpt_assets.assets.declare import LOOKBACK, Span, declared, note_rows, s
 from timegpt_assets.assets.evaluation import drawn_months
 from timegpt_assets.assets.trading_scores import ACCOUNT
 from timegpt_assets.config import strategy_inputs
-from timegpt_assets.core.backtest import sweep
+from timegpt_assets.core.backtest import engines
 from timegpt_assets.core.research import trading_grid as grids
 from timegpt_assets.core.research.scoreboard import scoreboard
 from timegpt_assets.core.research.trading_grid import Combination, Grid
@@ -69,9 +69,8 @@ def grid_days(graph: GraphContext) -> dg.AssetsDefinition:
         # before anything is seen: who looks at results that are then lost has tried all the same
         trials.record(days[0], days[-1], dict.fromkeys(whose, names))
         frame, keys = made(combinations), context.partition_keys
-        engine = sweep.engine()
-        note_rows(context, frame, {"combinations": dict.fromkeys(keys, len(names)),
-                                   "engine": dict.fromkeys(keys, f"{engine.word}: {engine.reason}")})  # fmt: skip
+        facts = {"combinations": len(names), "engine": str(engines.of_sweep())}
+        note_rows(context, frame, {name: dict.fromkeys(keys, fact) for name, fact in facts.items()})
         return Partitions(frame, {key: {"complete": True} for key in keys})
 
     return grid_days

@@ -26,7 +26,7 @@ from timegpt_assets.cli.options import Force, Json, MaybeDay, Profile, Set
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core import calendar
-from timegpt_assets.core.backtest import sweep as engines
+from timegpt_assets.core.backtest import engines
 from timegpt_assets.core.research import trading_grid as grids
 from timegpt_assets.core.research.scoreboard import PLAIN, scoreboard
 from timegpt_assets.core.research.trading_grid import Combination, Grid, duration
@@ -116,7 +116,7 @@ class _Heard:
 
 def _swept(command: CommandContext, days: Sequence[date], heard: _Heard, *, force: bool) -> dict[str, Any]:
     """Make what is not there and return the plan's and the runs' figures. Raises GridError."""
-    grid, engine = strategy_inputs.trading_grid(command.graph.settings), engines.engine()
+    grid, engine = strategy_inputs.trading_grid(command.graph.settings), engines.of_sweep()
     each = seconds_each(grid, _of_one_day(command, grid, days[-1]))
     if grid.too_large:
         raise grids.too_large(grid, seconds_each=each * len(days))

@@ -53,7 +53,8 @@ def judged(command: CommandContext, days: Sequence[date]) -> pl.DataFrame:
         )
         if not forecasts.is_empty():
             measured = signals.measured_in(forecasts, features, column=spec.sigma_column)
-            parts.append(signals.judged(measured, bars, gates, spec, events=events))
+            inputs = signals.Inputs(forecasts=measured, bars=bars, symbol_gates=gates, events=events)
+            parts.append(signals.judged(inputs, spec))
     return pl.concat(parts).select(
         "forecaster",
         "reason",

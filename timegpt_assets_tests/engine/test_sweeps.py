@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import dagster as dg
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.adapters.storage.trial_store import TrialStore
+from timegpt_assets.core.backtest import engines
 from timegpt_assets.engine.engine import RunFailed, asset_nodes
 from timegpt_assets.engine.stages import Refused, rectangle
 from timegpt_assets.engine.sweeps import stored_days, swept
@@ -48,6 +50,20 @@ def test_nothing_stored_is_refused_and_says_what_is(road: Road) -> None:
     with pytest.raises(Refused, match=words):
         stored_days(road.engine, graph, DAYS[5:7])
     assert stored_days(road.engine, graph, DAYS) == list(MADE), "days without forecasts are left out"
+
+
+def test_compiled_code_makes_the_trades_of_the_loop_and_says_who_made_them_and_why(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, key = road.tables()["backtest/trades"], dg.AssetKey(["backtest", "trades"])
+    assert before.filter(pl.col("quantity") != 0).height > 5
+    for large, word in ((1, "compiled: "), (10**6, "loop: ")):
+        monkeypatch.setattr(engines, "LARGE", large)
+        road.run(MADE[2:], assets=["trades"], force=True)
+        made = road.engine.instance.get_latest_materialization_event(key)
+        assert made is not None
+        assert str(made.asset_materialization.metadata["engine"].value).startswith(word)
+        assert_frame_equal(road.tables()["backtest/trades"], before, check_exact=True)
 
 
 @pytest.fixture

@@ -16,8 +16,7 @@ from timegpt_assets.core.backtest import event_loop, kernel, signals
 from timegpt_assets.core.backtest import rules as trading
 from timegpt_assets.core.backtest.costs import PARTS, Costs, rate
 from timegpt_assets.core.backtest.rules import NO_SIGNAL, Rules
-from timegpt_assets.core.backtest.signals import TradingSpec
-from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.core.backtest.signals import Inputs, TradingSpec
 from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.tables.backtest import TRADES
 from timegpt_assets.core.tables.columns import ORIGIN_KEY
@@ -187,19 +186,10 @@ def limits(spec: TradingSpec, costs: int) -> kernel.Limits:
     )
 
 
-def trades(
-    forecasts: pl.DataFrame,
-    bars: pl.DataFrame,
-    symbol_gates: pl.DataFrame,
-    spec: TradingSpec,
-    *,
-    events: EventCalendar,
-    liquidity: pl.DataFrame | None = None,
-) -> pl.DataFrame:
+def trades(inputs: Inputs, spec: TradingSpec) -> pl.DataFrame:
     """Return what event_loop.trades returns, bit for bit, and raise what it raises."""
-    laid = market(forecasts, bars)
-    weighed = signals.weighed(laid.known, symbol_gates, spec, events=events, liquidity=liquidity)
-    judged = signals.decided(weighed, spec.rules)
+    laid = market(inputs.forecasts, inputs.bars)
+    judged = signals.decided(signals.weighed(laid.known, inputs, spec), spec.rules)
     own, ledger = asked(laid, spec.rules), kernel.empty_ledger(judged.height)
     signal = ~pl.col("reason").is_in(list(NO_SIGNAL))
     sides = judged.select(pl.when(signal).then("side").otherwise(0).cast(pl.Int8)).to_series()
@@ -207,7 +197,7 @@ def trades(
     charged = rates([spec.costs], laid.symbols)
     if not kernel.follow(laid.tape, own, fixed(sides), barred, impact, charged, limits(spec, 0), ledger):
         # bars ran out: the loop names the trade
-        return event_loop.trades(forecasts, bars, symbol_gates, spec, events=events, liquidity=liquidity)
+        return event_loop.trades(inputs, spec)
     stop_at = pl.Series("stop_at", own.stop_at).cast(TIME)
     return TRADES.conformed(_told(judged.with_columns(stop_at), ledger, spec.rules).filter(signal))
 

@@ -75,7 +75,7 @@ class Costs:
         """Return what a short costs besides, as a share of its notional. Raises TradingError without a rate."""
         return self.multiplier * BASIS_POINT * _rate("borrow_bps", self.borrow_bps, symbol) / BORROW_DAYS
 
-    def impact_share(self, *, sigma: float, shares: float, traded: float) -> float:
+    def impact_share(self, sigma: pl.Expr, *, shares: pl.Expr, traded: pl.Expr) -> pl.Expr:
         """Return how far ``shares`` move the price against themselves, as a share of it; infinite where nothing trades.
 
         impact x sigma x sqrt(shares / traded), where ``sigma`` and ``traded`` (shares on average) are of one span: the
@@ -83,14 +83,16 @@ class Costs:
         measured an exponent of 0.6. The whole move is charged, where the average fill of an order paid two thirds.
         """
         if self.impact == 0:
-            return 0.0
-        return self.impact * sigma * math.sqrt(abs(shares) / traded) if traded > 0 else math.inf
+            return pl.lit(0.0)
+        moved = self.impact * sigma * (shares.abs() / traded).sqrt()
+        return pl.when(traded > 0).then(moved).otherwise(math.inf)
 
-    def round_trip(self, symbol: str, entry: Leg, *, impact: float = 0.0) -> float:
-        """Return entry plus exit at the entry's price and hour as a share of it, close enough to a log return."""
-        hour = hour_of(entry.ts)
-        once = self.share(symbol, hour) + self.per_share(symbol, hour) / entry.price + impact
-        return self.multiplier * 2 * once
+    def round_trip(self, price: pl.Expr) -> pl.Expr:
+        """Return entry plus exit at one price and hour as a share of it, close enough to a log return.
+
+        Of columns ``share`` and ``per_share``, as the methods say, and ``impact``.
+        """
+        return self.multiplier * 2 * (pl.col("share") + pl.col("per_share") / price + pl.col("impact"))
 
     def paid(self, symbol: str, entry: Leg, left: Leg, *, quantity: float, impact: float = 0.0) -> dict[str, float]:
         """Return the USD of each of PARTS that a trade of ``quantity`` shares (negative: short) has paid."""

@@ -43,8 +43,7 @@ from timegpt_assets.core.backtest import rules as trading
 from timegpt_assets.core.backtest import signals
 from timegpt_assets.core.backtest.costs import PARTS, Leg
 from timegpt_assets.core.backtest.rules import ExitPrices, Rules, TradingError
-from timegpt_assets.core.backtest.signals import TradingSpec
-from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.core.backtest.signals import Inputs, TradingSpec
 from timegpt_assets.core.tables.backtest import TRADES
 from timegpt_assets.core.tables.columns import ORIGIN_KEY
 
@@ -95,24 +94,15 @@ class Exit:
     whole_bar: bool = False
 
 
-def trades(
-    forecasts: pl.DataFrame,
-    bars: pl.DataFrame,
-    symbol_gates: pl.DataFrame,
-    spec: TradingSpec,
-    *,
-    events: EventCalendar,
-    liquidity: pl.DataFrame | None = None,
-) -> pl.DataFrame:
+def trades(inputs: Inputs, spec: TradingSpec) -> pl.DataFrame:
     """Return TRADES: one row per signal, of quantity 0 and with the reason where nothing was entered.
 
-    ``liquidity`` (backtest/liquidity.py): what each snapshot was judged to be; None: nobody was. Each (day,
-    symbol, forecaster) stands alone: position, daily cap and cooldown begin anew. Raises TradingError for bars that end
-    before an exit and for a symbol without a spread, UnknownEvent for an event without days.
+    Each (day, symbol, forecaster) stands alone: position, daily cap and cooldown begin anew. Raises TradingError for
+    bars that end before an exit and for a symbol without a spread, UnknownEvent for an event without days.
     """
-    judged = signals.judged(forecasts, bars, symbol_gates, spec, events=events, liquidity=liquidity)
+    judged = signals.judged(inputs, spec)
     asked = judged.filter(~pl.col("reason").is_in(list(trading.NO_SIGNAL)))
-    traded = bars.join(asked, on=["day", "symbol"], how="semi").sort("day", "symbol", "ts")
+    traded = inputs.bars.join(asked, on=["day", "symbol"], how="semi").sort("day", "symbol", "ts")
     tapes = {key: _Tape.of(grid) for key, grid in traded.partition_by("day", "symbol", as_dict=True).items()}
     rows = [
         row

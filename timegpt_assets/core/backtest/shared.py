@@ -18,8 +18,7 @@ import polars as pl
 from timegpt_assets.core.backtest import compiled, event_loop, kernel, passages, signals
 from timegpt_assets.core.backtest.compiled import Market
 from timegpt_assets.core.backtest.rules import Rules
-from timegpt_assets.core.backtest.signals import WEIGHED_BY, TradingSpec
-from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.core.backtest.signals import WEIGHED_BY, Inputs, TradingSpec
 
 PLAN = ("costs", "impact", "cap_per_trade", "capital", "stop", "take", "entries", "rest", "daily_cap", "slot")
 """What a combination hangs on, the widest shared first: four a charge, six a pair, eight a road, and its own."""
@@ -70,22 +69,14 @@ class Sums:
     failed: kernel.Flags
 
 
-def swept(
-    forecasts: pl.DataFrame,
-    bars: pl.DataFrame,
-    symbol_gates: pl.DataFrame,
-    specs: Sequence[TradingSpec],
-    *,
-    events: EventCalendar,
-    liquidity: pl.DataFrame | None = None,
-) -> tuple[kernel.Ints, kernel.Floats]:
+def swept(inputs: Inputs, specs: Sequence[TradingSpec]) -> tuple[kernel.Ints, kernel.Floats]:
     """Return [trades, hits] and [gross, cost, net, notional] by combination and (forecaster, day), in order."""
-    laid = compiled.market(forecasts, bars)
+    laid = compiled.market(inputs.forecasts, inputs.bars)
     shape = len(specs), laid.places
     sums = Sums(np.zeros((*shape, 2), np.int64), np.zeros((*shape, 4)), np.zeros(len(specs), np.bool_))
     own, costs = _told_apart(specs)
     rates = compiled.rates([spec.costs for spec in costs], laid.symbols)
-    entered = _entered(laid, symbol_gates, specs, own, events=events, liquidity=liquidity)
+    entered = _entered(laid, inputs, specs, own)
     everyone = [Combination(i, *found) for i, found in enumerate(zip(specs, entered, own, strict=True))]
     for alike in _grouped(everyone, lambda one: _due_by(one.spec.rules)).values():
         asked = compiled.asked(laid, alike[0].spec.rules)
@@ -95,8 +86,7 @@ def swept(
         for part in _grouped(shared, lambda one: one.spec.rules.exit_at_forecast_ts).values():
             _add_up(laid, asked, part, rates, sums)
     if sums.failed.any():  # bars ran out: the loop names the trade
-        first = specs[int(sums.failed.argmax())]
-        event_loop.trades(forecasts, bars, symbol_gates, first, events=events, liquidity=liquidity)
+        event_loop.trades(inputs, specs[int(sums.failed.argmax())])
     return sums.counts, sums.money
 
 
@@ -118,9 +108,7 @@ def _told_apart(specs: Sequence[TradingSpec]) -> tuple[list[int], list[TradingSp
     return own, beside
 
 
-def _entered(
-    laid: Market, symbol_gates: pl.DataFrame, specs: Sequence[TradingSpec], own: Sequence[int], **known: Any
-) -> Iterator[Entries]:
+def _entered(laid: Market, inputs: Inputs, specs: Sequence[TradingSpec], own: Sequence[int]) -> Iterator[Entries]:
     """Yield each combination's signals; those that enter alike are given the same."""
     weighed: dict[Any, tuple[pl.DataFrame, kernel.Floats]] = {}
     made: dict[Any, Entries] = {}
@@ -130,7 +118,7 @@ def _entered(
         key = (*alike, *_entry_rules(spec.rules))
         if key not in made:
             if alike not in weighed:
-                frame = signals.weighed(laid.known, symbol_gates, spec, **known)
+                frame = signals.weighed(laid.known, inputs, spec)
                 weighed[alike] = frame, compiled.fixed(frame["impact"].fill_null(0.0))
             frame, impact = weighed[alike]
             made[key] = Entries(sides(signals.decided(frame, spec.rules)), impact)

@@ -3,7 +3,6 @@
 Belongs here: everything that is settled at the snapshot. What happens from the entry bar on is in event_loop.py.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -66,6 +65,19 @@ class TradingSpec:
                 raise TradingError(f"{setting} is {value!r}. Use one of {', '.join(BOOTSTRAPS)}.")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What a backtest is made of, whichever engine serves: forecasts, and what the market and everybody else said."""
+
+    forecasts: pl.DataFrame
+    """FORECASTS; ``sigma`` is the volatility they are traded in."""
+    bars: pl.DataFrame
+    symbol_gates: pl.DataFrame
+    events: EventCalendar
+    liquidity: pl.DataFrame | None = None
+    """liquidity.verdicts; None judges nobody."""
+
+
 def measured_in(forecasts: pl.DataFrame, features: pl.DataFrame, *, column: str) -> pl.DataFrame:
     """Return the forecasts with ``sigma`` replaced by a volatility of FEATURES at the snapshot, scale of y.
 
@@ -76,37 +88,23 @@ def measured_in(forecasts: pl.DataFrame, features: pl.DataFrame, *, column: str)
     return forecasts.drop("sigma").join(sigma, on=["day", "symbol", "snapshot_ts"], how="left")
 
 
-def judged(
-    forecasts: pl.DataFrame,
-    bars: pl.DataFrame,
-    symbol_gates: pl.DataFrame,
-    spec: TradingSpec,
-    *,
-    events: EventCalendar,
-    liquidity: pl.DataFrame | None = None,
-) -> pl.DataFrame:
+def judged(inputs: Inputs, spec: TradingSpec) -> pl.DataFrame:
     """Return every forecast with side, size, ev, entry_ts, eligibility, liquidity and ``reason``, by key.
 
     ``reason`` is one of rules.NO_SIGNAL or TURNED_AWAY, empty for a signal that is entered where the bars allow it.
-    Costs are judged at the last price known at the snapshot: the close of the bar that ends then. ``liquidity``:
-    liquidity.verdicts; None judges nobody. Raises UnknownEvent for an event without days.
+    Costs are judged at the last price known at the snapshot: the close of the bar that ends then. Raises UnknownEvent
+    for an event without days.
     """
-    known = _known(forecasts, bars)
-    frame = weighed(known, symbol_gates, spec, events=events, liquidity=liquidity)
-    return decided(frame, spec.rules).sort("day", "symbol", "snapshot_ts", "forecaster")
+    return decided(weighed(_known(inputs.forecasts, inputs.bars), inputs, spec), spec.rules).sort(
+        "day", "symbol", "snapshot_ts", "forecaster"
+    )
 
 
-def weighed(
-    known: pl.DataFrame,
-    symbol_gates: pl.DataFrame,
-    spec: TradingSpec,
-    *,
-    events: EventCalendar,
-    liquidity: pl.DataFrame | None = None,
-) -> pl.DataFrame:
-    """Return forecasts with last_price and volume_per_min and all of ``judged`` that is the same for either side.
+def weighed(known: pl.DataFrame, inputs: Inputs, spec: TradingSpec) -> pl.DataFrame:
+    """Return ``known`` with all of ``judged`` that is the same for either side, in the order it is in.
 
-    In the order they are in: ``turned_away`` is one of TURNED_AWAY, or null. Of the rules it reads WEIGHED_BY alone.
+    ``known`` are the forecasts with last_price and volume_per_min; ``turned_away`` is one of TURNED_AWAY, or null. Of
+    the rules it reads WEIGHED_BY alone.
     """
     frame = known.with_columns(
         size=trading.size(spec.rules),
@@ -114,8 +112,8 @@ def weighed(
         sigma_column=pl.lit(spec.sigma_column),
         capacity=spec.participation * pl.col("volume_per_min") * pl.col("last_price"),
     )
-    frame = _with_eligibility(_with_costs(frame, spec), symbol_gates, spec.bootstrap)
-    return _with_liquidity(frame, liquidity).with_columns(turned_away=_turned_away(events, spec))
+    frame = _with_eligibility(_with_costs(frame, spec), inputs.symbol_gates, spec.bootstrap)
+    return _with_liquidity(frame, inputs.liquidity).with_columns(turned_away=_turned_away(inputs.events, spec))
 
 
 def decided(weighed: pl.DataFrame, rules: Rules) -> pl.DataFrame:
@@ -141,11 +139,10 @@ def _with_costs(frame: pl.DataFrame, spec: TradingSpec) -> pl.DataFrame:
     frame = frame.with_columns(hour=pl.when(costed).then(hour))
     shares = pl.col("size") * spec.capital / price
     traded = pl.col("volume_per_min").fill_null(0.0) * pl.col("horizon_min")
-    once = pl.col("share") + pl.col("per_share") / price + pl.col("impact")
     return (
         frame.join(_rates(frame, costs), on=["symbol", "hour"], how="left", maintain_order="left")
-        .with_columns(impact=pl.when(costed).then(_impact(costs, shares=shares, traded=traded)))
-        .with_columns(round_trip=costs.multiplier * 2 * once)
+        .with_columns(impact=pl.when(costed).then(costs.impact_share(pl.col("sigma"), shares=shares, traded=traded)))
+        .with_columns(round_trip=costs.round_trip(price))
         .drop("hour", "share", "per_share")
     )
 
@@ -156,14 +153,6 @@ def _rates(frame: pl.DataFrame, costs: Costs) -> pl.DataFrame:
     rows = [(s, h, costs.share(s, h), costs.per_share(s, h), costs.borrow(s)) for s, h in pairs]
     schema = pl.Schema(dict.fromkeys(("share", "per_share", "borrow"), pl.Float64()))
     return pl.DataFrame(rows, {"symbol": pl.String(), "hour": pl.Int64(), **schema}, orient="row")
-
-
-def _impact(costs: Costs, *, shares: pl.Expr, traded: pl.Expr) -> pl.Expr:
-    """Return Costs.impact_share of each row."""
-    if costs.impact == 0:
-        return pl.lit(0.0)
-    moved = costs.impact * pl.col("sigma") * (shares.abs() / traded).sqrt()
-    return pl.when(traded > 0).then(moved).otherwise(math.inf)
 
 
 def _with_eligibility(frame: pl.DataFrame, symbol_gates: pl.DataFrame, bootstrap: str) -> pl.DataFrame:

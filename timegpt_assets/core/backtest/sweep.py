@@ -1,23 +1,18 @@
 """The sweep: what many variants of the rules would have made of the same forecasts, a day a row.
 
-Belongs here: which engine serves, and adding trades up. Each combination stands for itself and equals the event loop.
+Belongs here: adding trades up. Each combination stands for itself and equals the event loop.
 """
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.util import find_spec
 
 import numpy as np
 import polars as pl
 
-from timegpt_assets.core.backtest import event_loop
+from timegpt_assets.core.backtest import engines, event_loop
 from timegpt_assets.core.backtest.costs import ENTRY_NOTIONAL, EXIT_NOTIONAL
-from timegpt_assets.core.backtest.signals import TradingSpec
-from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.core.backtest.signals import Inputs, TradingSpec
 
-LOOP, COMPILED = "loop", "compiled"
-"""The event loop once a combination, and the kernel over what combinations share."""
 MONEY = ("gross_pnl", "cost", "net_pnl", "notional")
 SCHEMA = pl.Schema(
     {"combination": pl.Int64, "forecaster": pl.String, "day": pl.Date, "trades": pl.Int64, "hits": pl.Int64}
@@ -25,43 +20,20 @@ SCHEMA = pl.Schema(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """Who does the work, in a word, and why it is them."""
-
-    word: str
-    reason: str
-
-
-def engine() -> Engine:
-    """Return the engine that serves sweeps on this machine."""
-    if find_spec("numba") is None:
-        return Engine(LOOP, "numba is not installed: slower by far. Install timegpt_assets[sweep].")
-    return Engine(COMPILED, "numba is installed")
-
-
-def sweep(
-    forecasts: pl.DataFrame,
-    bars: pl.DataFrame,
-    symbol_gates: pl.DataFrame,
-    specs: Sequence[TradingSpec],
-    *,
-    events: EventCalendar,
-    liquidity: pl.DataFrame | None = None,
-) -> pl.DataFrame:
+def sweep(inputs: Inputs, specs: Sequence[TradingSpec]) -> pl.DataFrame:
     """Return [combination, forecaster, day, trades, hits, *MONEY], sorted, all symbols together.
 
     ``combination`` counts ``specs`` from 0; every day a forecaster was asked has its row, of zeros without a trade.
     ``hits`` are trades of net_pnl > 0; money is USD, added up in the order of (symbol, snapshot_ts), and ``notional``
-    that of both legs. Raises what event_loop.trades raises. Which engine serves is told by ``engine``; they give the
-    same bits.
+    that of both legs. Raises what event_loop.trades raises. Which engine serves is told by engines.of_sweep; both give
+    the same bits.
     """
-    if not specs or engine().word == LOOP:
-        return looped(forecasts, bars, symbol_gates, specs, events=events, liquidity=liquidity)
+    if not specs or engines.of_sweep().word == engines.LOOP:
+        return looped(inputs, specs)
     from timegpt_assets.core.backtest import shared  # numba, which few processes need
 
-    counts, sums = shared.swept(forecasts, bars, symbol_gates, specs, events=events, liquidity=liquidity)
-    asked = forecasts.select("forecaster", "day").unique().sort("forecaster", "day")
+    counts, sums = shared.swept(inputs, specs)
+    asked = _asked(inputs)
     combinations = pl.DataFrame({"combination": range(len(specs))}, schema={"combination": pl.Int64})
     numbers = [*counts.reshape(-1, 2).T, *sums.reshape(-1, len(MONEY)).T]
     return combinations.join(asked, how="cross", maintain_order="left_right").with_columns(
@@ -69,21 +41,17 @@ def sweep(
     )
 
 
-def looped(
-    forecasts: pl.DataFrame,
-    bars: pl.DataFrame,
-    symbol_gates: pl.DataFrame,
-    specs: Sequence[TradingSpec],
-    *,
-    events: EventCalendar,
-    liquidity: pl.DataFrame | None = None,
-) -> pl.DataFrame:
+def looped(inputs: Inputs, specs: Sequence[TradingSpec]) -> pl.DataFrame:
     """Return what ``sweep`` returns, by the event loop itself: the reference, and slow."""
-    asked = forecasts.select("forecaster", "day").unique().sort("forecaster", "day")
-    trades = functools.partial(event_loop.trades, forecasts, bars, symbol_gates, events=events, liquidity=liquidity)
-    return pl.concat(
-        [SCHEMA.to_frame(), *(_added_up(trades(spec), asked, combination=i) for i, spec in enumerate(specs))]
-    )
+    asked, rows = _asked(inputs), [SCHEMA.to_frame()]
+    for i, spec in enumerate(specs):
+        rows.append(_added_up(event_loop.trades(inputs, spec), asked, combination=i))
+    return pl.concat(rows)
+
+
+def _asked(inputs: Inputs) -> pl.DataFrame:
+    """Return each day of each forecaster."""
+    return inputs.forecasts.select("forecaster", "day").unique().sort("forecaster", "day")
 
 
 def _added_up(trades: pl.DataFrame, asked: pl.DataFrame, *, combination: int) -> pl.DataFrame:

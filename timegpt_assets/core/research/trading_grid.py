@@ -18,7 +18,7 @@ from timegpt_assets.core.backtest import liquidity, signals
 from timegpt_assets.core.backtest import sweep as swept
 from timegpt_assets.core.backtest.liquidity import Filters
 from timegpt_assets.core.backtest.rules import OWN_SIGMA
-from timegpt_assets.core.backtest.signals import TradingSpec
+from timegpt_assets.core.backtest.signals import Inputs, TradingSpec
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.tables.columns import SOURCE_KEY
 from timegpt_assets.core.tables.research import GRID_DAYS
@@ -140,8 +140,8 @@ def grid_days(
         first = alike[0]
         own = forecasts.filter(**first.stored)
         asked = signals.measured_in(own, features, column=first.spec.sigma_column)
-        made = swept.sweep(asked, bars, symbol_gates, [one.spec for one in alike], events=events, liquidity=judged)
-        frames.append(_named(made, alike, own))
+        inputs = Inputs(forecasts=asked, bars=bars, symbol_gates=symbol_gates, events=events, liquidity=judged)
+        frames.append(_named(swept.sweep(inputs, [one.spec for one in alike]), alike, own))
     return GRID_DAYS.conformed(pl.concat(frames))
 
 

@@ -91,9 +91,8 @@ def met(real: RealSet) -> Met:
     own = bars(real)
     asked = signals.measured_in(forecasts(real, own), features(own), column="sigma_60m")
     judged = liquidity.verdicts(asked, features(own), filters=FILTERS)
-    given = (asked, own, gates(own), SPEC)
-    said = signals.judged(*given, events=real.events, liquidity=judged)
-    found = event_loop.trades(*given, events=real.events, liquidity=judged)
+    given = signals.Inputs(forecasts=asked, bars=own, symbol_gates=gates(own), events=real.events, liquidity=judged)
+    said, found = signals.judged(given, SPEC), event_loop.trades(given, SPEC)
     filled = found.filter(pl.col("quantity") != 0)
     counts = {
         "no signal": Counter(said["reason"]),

@@ -100,6 +100,12 @@ def forecasts(*rows: Mapping[str, Any]) -> pl.DataFrame:
     return FORECASTS.conformed(pl.DataFrame(full, schema=FORECASTS.schema))
 
 
+def inputs(made: pl.DataFrame, market: pl.DataFrame, **known: Any) -> signals_module.Inputs:
+    """What engines are given where nobody was judged before and nothing is announced, but for what is ``known``."""
+    nothing = {"symbol_gates": NO_GATES, "events": NO_EVENTS}
+    return signals_module.Inputs(forecasts=made, bars=market, **(nothing | known))
+
+
 def ledger(
     made: pl.DataFrame,
     market: pl.DataFrame,
@@ -114,7 +120,7 @@ def ledger(
     base = {"rules": rules, "costs": costs, "capital": CAPITAL, "bootstrap": "trade", "sigma_column": "sigma_60m"}
     base["participation"] = 0.1
     spec = signals_module.TradingSpec(**(base | more))
-    return event_loop.trades(made, market, gates, spec, **({"events": NO_EVENTS} | asked))
+    return event_loop.trades(inputs(made, market, symbol_gates=gates, **asked), spec)
 
 
 def traded(made: pl.DataFrame, market: pl.DataFrame, **more: Any) -> pl.DataFrame:

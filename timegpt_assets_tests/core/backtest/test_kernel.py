@@ -1,5 +1,6 @@
 """The compiled engine beside the readable loop: the same trades, the same sums of every combination, bit for bit."""
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,9 +16,9 @@ from polars.testing import assert_frame_equal
 
 from timegpt_assets.core.backtest import compiled, event_loop, shared, signals
 from timegpt_assets.core.backtest import sweep as sweeping
-from timegpt_assets.core.backtest.costs import Leg
+from timegpt_assets.core.backtest.costs import hour_of
 from timegpt_assets.core.backtest.rules import TradingError
-from timegpt_assets.core.backtest.signals import TradingSpec
+from timegpt_assets.core.backtest.signals import Inputs, TradingSpec
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.tables.gates import SYMBOL_GATES
 from timegpt_assets_tests.core.backtest import test_event_loop as market
@@ -25,8 +26,6 @@ from timegpt_assets_tests.core.backtest import test_event_loop as market
 SYMBOLS = ("AAA", "BBB")
 DAYS = (market.DAY, date(2025, 1, 3), market.EARLY)
 EVENTS = EventCalendar({"event_fomc": (DAYS[2],), "event_cpi": DAYS[:1]}, {"event_cpi": (market.at("11:00"),)})
-NOTHING: dict[str, Any] = {"symbol_gates": market.NO_GATES, "events": EVENTS}
-"""No verdict, and nobody's liquidity judged."""
 
 
 def drawn(seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -112,16 +111,20 @@ def undisturbed(own: TradingSpec) -> TradingSpec:
     return replace(own, bootstrap="trade", horizons_min={}, skip_events=(), no_trade_buffer_min=0)
 
 
+def seen(made: pl.DataFrame, bars: pl.DataFrame, **known: Any) -> Inputs:
+    return market.inputs(made, bars, **({"events": EVENTS} | known))
+
+
 def looped(made: pl.DataFrame, bars: pl.DataFrame, own: TradingSpec, **known: Any) -> pl.DataFrame:
-    return event_loop.trades(made, bars, spec=own, **(NOTHING | known))
+    return event_loop.trades(seen(made, bars, **known), own)
 
 
 def compiled_trades(made: pl.DataFrame, bars: pl.DataFrame, own: TradingSpec, **known: Any) -> pl.DataFrame:
-    return compiled.trades(made, bars, spec=own, **(NOTHING | known))
+    return compiled.trades(seen(made, bars, **known), own)
 
 
 def swept(made: pl.DataFrame, bars: pl.DataFrame, specs: Sequence[TradingSpec], **known: Any) -> pl.DataFrame:
-    return sweeping.sweep(made, bars, specs=specs, **(NOTHING | known))
+    return sweeping.sweep(seen(made, bars, **known), specs)
 
 
 def test_the_kernel_writes_the_loops_ledger_bit_for_bit(repetitions: Any) -> None:
@@ -129,7 +132,7 @@ def test_the_kernel_writes_the_loops_ledger_bit_for_bit(repetitions: Any) -> Non
     for seed in range(repetitions(20)):
         made, bars = drawn(seed)
         for i, own in enumerate(map(spec, range(16 * seed, 16 * seed + 16))):
-            known, own = (beside(seed, made), own) if i % 2 else (NOTHING, undisturbed(own))
+            known, own = (beside(seed, made), own) if i % 2 else ({}, undisturbed(own))
             expected = looped(made, bars, own, **known)
             assert_frame_equal(compiled_trades(made, bars, own, **known), expected, check_exact=True)
             ways |= set(expected["exit_reason"])
@@ -149,10 +152,10 @@ def alone_and_shared(seed: int) -> list[TradingSpec]:
 def test_every_combination_of_a_sweep_equals_the_loop_bit_for_bit(repetitions: Any) -> None:
     for seed in range(repetitions(20)):
         made, bars = drawn(seed)
-        known, specs = NOTHING | beside(seed, made), alone_and_shared(seed)
+        known, specs = beside(seed, made), alone_and_shared(seed)
         found = swept(made, bars, specs, **known)
         assert found["trades"].sum() > 50
-        assert_frame_equal(found, sweeping.looped(made, bars, specs=specs, **known), check_exact=True)
+        assert_frame_equal(found, sweeping.looped(seen(made, bars, **known), specs), check_exact=True)
         shuffled = [frame.sample(fraction=1, shuffle=True, seed=seed) for frame in (made, bars)]
         assert_frame_equal(swept(*shuffled, specs, **known), found, check_exact=True)
 
@@ -223,11 +226,11 @@ def test_the_kernel_holds_one_position_and_opens_it_at_no_bar_from_before_its_sn
 
 
 @pytest.mark.parametrize("impact", [0.0, 0.7])
-def test_costs_at_the_snapshot_are_the_formulas_of_costs(impact: float) -> None:
+def test_costs_at_the_snapshot_are_those_worked_by_hand(impact: float) -> None:
     made, bars = drawn(1)
     own = replace(PLAIN, costs=replace(market.EVERY, impact=impact, multiplier=1.5))
     unknown = made.with_columns(sigma=pl.when(pl.int_range(pl.len()) % 7 > 0).then("sigma"))
-    found = signals.judged(unknown, bars, market.NO_GATES, own, events=market.NO_EVENTS)
+    found = signals.judged(market.inputs(unknown, bars), own)
     for row in found.iter_rows(named=True):
         told = (row["impact"], row["round_trip"], row["borrow"])
         if None in (row["last_price"], row["sigma"]):
@@ -235,7 +238,9 @@ def test_costs_at_the_snapshot_are_the_formulas_of_costs(impact: float) -> None:
             continue
         shares = row["size"] * own.capital / row["last_price"]
         traded = row["volume_per_min"] * row["horizon_min"]
-        moved = own.costs.impact_share(sigma=row["sigma"], shares=shares, traded=traded)
-        both = own.costs.round_trip(row["symbol"], Leg(row["last_price"], row["entry_ts"]), impact=moved)
-        assert told == (moved, both, own.costs.borrow(row["symbol"]))
+        moved = impact * row["sigma"] * math.sqrt(shares / traded)
+        # a leg: a tick of spread, half a tick of slippage or two in the hour of ten, 0.5 bp of fees, 0.2 of slippage
+        ticks = 1.0 + (2.0 if hour_of(row["entry_ts"]) == 10 else 0.5)
+        both = 1.5 * 2 * (ticks * 0.01 / row["last_price"] + 0.7e-4 + moved)
+        assert told == pytest.approx((moved, both, 1.5 * 30e-4 / 360), rel=1e-12)
     assert found["impact"].null_count() > 0

@@ -62,7 +62,7 @@ def test_every_forecast_is_judged_and_the_reasons_are_those_the_docs_print() -> 
         rules=loop.RULES, costs=loop.COSTS, capital=1.0, participation=0.1, bootstrap="trade", sigma_column="sigma_60m"
     )
     made = loop.forecasts(*rows)
-    found = signals.judged(made, loop.bars(), loop.NO_GATES, spec, events=loop.NO_EVENTS)
+    found = signals.judged(loop.inputs(made, loop.bars()), spec)
     by_clock = dict(found.select("snapshot_ts", "reason").iter_rows())
     said = ["", "unaligned", "unknown", "no_direction", "no_price"]
     assert by_clock == {loop.at(row["clock"]): reason for row, reason in zip(rows, said, strict=True)}

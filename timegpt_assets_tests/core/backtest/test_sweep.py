@@ -1,7 +1,5 @@
 """The sweep: each combination as if it had been traded alone, a row for every day that was forecast."""
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -10,7 +8,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core.backtest import event_loop
+from timegpt_assets.core.backtest import engines, event_loop
 from timegpt_assets.core.backtest import sweep as sweeping
 from timegpt_assets.core.backtest.costs import ENTRY_NOTIONAL, EXIT_NOTIONAL
 from timegpt_assets.core.backtest.signals import TradingSpec
@@ -29,14 +27,14 @@ QUIET = date(2025, 1, 3)
 
 
 def swept(made: pl.DataFrame, bars: pl.DataFrame, specs: Sequence[TradingSpec]) -> pl.DataFrame:
-    return sweeping.sweep(made, bars, market.NO_GATES, specs, events=market.NO_EVENTS)
+    return sweeping.sweep(market.inputs(made, bars), specs)
 
 
 def test_the_rows_of_a_combination_are_the_sums_of_its_trades() -> None:
     bars = market.bars({"10:14": {"close": 101.0}, "10:44": {"close": 99.9}})
     picky = replace(SPEC, rules=replace(SPEC.rules, daily_trade_cap=1))
     found = swept(LONG_TO_GO, bars, [SPEC, picky])
-    ledger = event_loop.trades(LONG_TO_GO, bars, market.NO_GATES, SPEC, events=market.NO_EVENTS)
+    ledger = event_loop.trades(market.inputs(LONG_TO_GO, bars), SPEC)
     both = abs(ledger["quantity"]) * (ledger["entry_price"] + ledger["exit_price"])
     assert found["notional"][0] == pytest.approx(both.filter(ledger["forecaster"] == "ridge").sum())
     ledger = ledger.with_columns(notional=ENTRY_NOTIONAL + EXIT_NOTIONAL)
@@ -52,7 +50,7 @@ def test_a_combination_rests_as_many_whole_bars_as_the_loop() -> None:
     bars = market.bars({"10:05": {"high": 102.0}})  # left in the bar of 10:05, cool are 10:06 .. 10:10
     for clock, trades in (("10:09", 1), ("10:10", 2)):
         made = market.forecasts({}, {"clock": clock})
-        ledger = event_loop.trades(made, bars, market.NO_GATES, SPEC, events=market.NO_EVENTS)
+        ledger = event_loop.trades(market.inputs(made, bars), SPEC)
         assert ledger["exit_ts"].count() == trades
         assert swept(made, bars, [SPEC])["trades"].to_list() == [trades]
 
@@ -67,16 +65,8 @@ def test_days_without_a_trade_have_a_row_of_zeros_and_no_combination_no_row() ->
     assert swept(made.clear(), bars, [SPEC]).rows() == []
 
 
-def test_the_engine_says_in_a_word_who_serves_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_numba_the_loop_sweeps_and_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     bars = market.bars({"10:14": {"close": 101.0}})
     found = swept(LONG_TO_GO, bars, [SPEC])
-    assert sweeping.engine().word == sweeping.COMPILED
-    monkeypatch.setattr(sweeping, "find_spec", lambda name: None)
-    assert sweeping.engine().word == sweeping.LOOP
-    assert "Install timegpt_assets[sweep]" in sweeping.engine().reason
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
     assert_frame_equal(swept(LONG_TO_GO, bars, [SPEC]), found, check_exact=True)
-
-
-def test_numba_is_imported_by_a_sweep_alone() -> None:
-    asked = "import sys, timegpt_assets.core.backtest.sweep; sys.exit('numba' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0

@@ -70,7 +70,7 @@ def traded(seed: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Forecasts of two forecasters, bars, and what became of the forecasts."""
     made, bars = market.signals(seed, SYMBOLS, DAYS), market.walk(seed, SYMBOLS, DAYS)
     made = pl.concat([made, made.sample(fraction=0.5, seed=seed).with_columns(forecaster=pl.lit("zero"))])
-    return made, bars, event_loop.trades(made, bars, market.NO_GATES, SPEC, events=market.NO_EVENTS)
+    return made, bars, event_loop.trades(market.inputs(made, bars), SPEC)
 
 
 def admitted_and_refused(trades: pl.DataFrame) -> pl.DataFrame:
@@ -129,7 +129,7 @@ def of_symbol(trades: pl.DataFrame, row: Mapping[str, Any]) -> pl.DataFrame:
 def test_a_sweeps_days_and_scoreboard_say_of_money_what_the_filled_trades_do(seed: int) -> None:
     made, bars, trades = traded(seed)
     filled = trades.filter(pl.col("quantity") != 0)
-    days = sweep.sweep(made, bars, market.NO_GATES, [SPEC], events=market.NO_EVENTS).drop("combination")
+    days = sweep.sweep(market.inputs(made, bars), [SPEC]).drop("combination")
     about = made.select("forecaster", *SOURCES).unique()
     named = days.join(about, on="forecaster").with_columns(combination=pl.lit("aa"), rules=pl.lit("{}"))
     grid_days = GRID_DAYS.conformed(named)

@@ -128,7 +128,7 @@ def test_other_values_have_other_results_and_equal_the_event_loop() -> None:
     assert len({round(net, 6) for net in nets.values()}) == 3, "k of 1 enters nothing at either stop"
     for one in grid.combinations():
         measured = forecasts.with_columns(sigma=pl.lit(loop.SIGMA))
-        trades = loop.event_loop.trades(measured, bars, loop.NO_GATES, one.spec, events=loop.NO_EVENTS)
+        trades = loop.event_loop.trades(loop.inputs(measured, bars), one.spec)
         assert nets[one.name] == pytest.approx(trades["net_pnl"].sum(), abs=1e-9)
 
 
