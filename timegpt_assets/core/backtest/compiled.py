@@ -17,6 +17,7 @@ from timegpt_assets.core.backtest import rules as trading
 from timegpt_assets.core.backtest.costs import PARTS, Costs, rate
 from timegpt_assets.core.backtest.rules import NO_SIGNAL, Rules
 from timegpt_assets.core.backtest.signals import Inputs, TradingSpec
+from timegpt_assets.core.backtest.tape import MINUTE, Floats, Ints, Tape, rise, rows_at, running_means
 from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.tables.backtest import TRADES
 from timegpt_assets.core.tables.columns import ORIGIN_KEY
@@ -45,19 +46,19 @@ LEFT = {kernel.STOP: "stop", kernel.TRAIL: "trail", kernel.TAKE: "take", kernel.
 class Market:
     """Bars laid out, and the forecasts made on them, in ORDER, with what was known at their snapshots."""
 
-    tape: kernel.Tape
+    tape: Tape
     known: pl.DataFrame
     symbols: list[str]
     """Of the forecasts, rising."""
-    symbol: kernel.Ints
+    symbol: Ints
     """Which of them each forecast is of."""
-    place: kernel.Ints
+    place: Ints
     """Counts (forecaster, day)."""
-    group: kernel.Ints
+    group: Ints
     """Counts (forecaster, day, symbol)."""
-    start: kernel.Ints
+    start: Ints
     """Row of the first bar of each forecast's session."""
-    end: kernel.Ints
+    end: Ints
 
     @property
     def places(self) -> int:
@@ -85,9 +86,9 @@ def market(forecasts: pl.DataFrame, bars: pl.DataFrame) -> Market:
     )
     places = {name: fixed(keys[name]) for name in keys.columns}
     prices = {name: fixed(ordered[name].fill_null(np.nan)) for name in PRICES}
-    tape = kernel.Tape(_micros(ordered["ts"]), filled=fixed(ordered["is_filled"]), **prices)
-    means = kernel.running_means(fixed(ordered["volume"].fill_null(np.nan)), *_edges(blocks))
-    last = kernel.rows_at(tape.ts, places["start"], places["end"], _micros(asked["snapshot_ts"]) - kernel.MINUTE)
+    tape = Tape(_micros(ordered["ts"]), filled=fixed(ordered["is_filled"]), **prices)
+    means = running_means(fixed(ordered["volume"].fill_null(np.nan)), *_edges(blocks))
+    last = rows_at(tape.ts, places["start"], places["end"], _micros(asked["snapshot_ts"]) - MINUTE)
     found = pl.Series(last, dtype=pl.Int64).replace(-1, None)
     known = asked.with_columns(
         last_price=ordered["close"].gather(found), volume_per_min=pl.Series(means, nan_to_null=True).gather(found)
@@ -99,7 +100,7 @@ def _in_order(bars: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return bars by (day, symbol, ts), sorted where they are not, and where the rows of each (day, symbol) lie."""
     blocks = _blocks(bars)
     keys = blocks.select("day", "symbol")
-    if keys.equals(keys.unique().sort("day", "symbol")) and kernel.rise(_micros(bars["ts"]), *_edges(blocks)):
+    if keys.equals(keys.unique().sort("day", "symbol")) and rise(_micros(bars["ts"]), *_edges(blocks)):
         return bars, blocks
     ordered = bars.sort("day", "symbol", "ts")
     return ordered, _blocks(ordered)
@@ -112,7 +113,7 @@ def _blocks(bars: pl.DataFrame) -> pl.DataFrame:
     return starts.with_columns(end=pl.col("start").shift(-1).fill_null(bars.height))
 
 
-def _edges(blocks: pl.DataFrame) -> tuple[kernel.Ints, kernel.Ints]:
+def _edges(blocks: pl.DataFrame) -> tuple[Ints, Ints]:
     start, end = (fixed(blocks[name].cast(pl.Int64)) for name in ("start", "end"))
     return start, end
 
@@ -124,8 +125,8 @@ def fixed(values: pl.Series) -> Any:
     return array
 
 
-def _micros(times: pl.Series) -> kernel.Ints:
-    micros: kernel.Ints = fixed(times.cast(TIME))
+def _micros(times: pl.Series) -> Ints:
+    micros: Ints = fixed(times.cast(TIME))
     return micros
 
 
@@ -145,14 +146,14 @@ def asked(laid: Market, rules: Rules) -> kernel.Asked:
         ratio=(pl.col("q50").abs() / pl.col("sigma")).fill_null(np.nan),
     ).join(days, on="day", how="left", maintain_order="left")
     own = {name: fixed(frame[name]) for name in OWN}
-    first = kernel.rows_at(laid.tape.ts, laid.start, laid.end, own["entry_ts"])
+    first = rows_at(laid.tape.ts, laid.start, laid.end, own["entry_ts"])
     return kernel.Asked(group=laid.group, place=laid.place, symbol=laid.symbol, first=first, end=laid.end, **own)
 
 
 def rates(costs: Sequence[Costs], symbols: Sequence[str]) -> kernel.Rates:
     """Return the rates of each symbol, and of each symbol and hour, under each of the costs; NaN where it has none."""
 
-    def by(name: str, ats: Sequence[int | None]) -> kernel.Floats:
+    def by(name: str, ats: Sequence[int | None]) -> Floats:
         # NaN for none: whether a symbol that is asked for has one was settled at its snapshots
         found = [[[rate(getattr(own, name), symbol, at) for at in ats] for symbol in symbols] for own in costs]
         return np.array(found, dtype=np.float64).reshape(len(costs), len(symbols), len(ats))
@@ -179,7 +180,7 @@ def limits(spec: TradingSpec, costs: int) -> kernel.Limits:
         cap_per_trade=float(rules.cap_per_trade),
         daily_cap=-1 if rules.daily_trade_cap is None else rules.daily_trade_cap,
         max_open=rules.max_open_per_symbol,
-        rest=rules.cooldown_bars * kernel.MINUTE,
+        rest=rules.cooldown_bars * MINUTE,
         at_forecast=rules.exit_at_forecast_ts,
         capital=float(spec.capital),
         costs=costs,

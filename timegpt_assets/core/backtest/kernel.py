@@ -9,19 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-from timegpt_assets.core.backtest.costs import BASIS_POINT, BORROW_DAYS
+from timegpt_assets.core.backtest.tape import MINUTE, Flags, Floats, Ints, Sides, Tape
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-Sides = NDArray[np.int8]
-
-MINUTE = 60_000_000
-"""Microseconds, as all times here."""
-NEVER = 1 << 14
-"""More than twice the minutes of any session."""
+MADE_OF = "e7ad8679acd61a5d"
+"""Digest of tape.py. numba compiles a file anew when that file has changed and looks at no other: a test has this
+renewed when one that it calls does."""
+BASIS_POINT, BORROW_DAYS = 1e-4, 360
+"""As in costs.py."""
 ENTERED, TOO_LATE, DAILY_CAP, POSITION_OPEN, COOLDOWN, NO_PRINT, TURNED_AWAY = range(7)
 STOP, TRAIL, TAKE, DUE, VALUED, RAN_OUT = range(6)
 """How a position ended: DUE at its deadline, VALUED at the last print, RAN_OUT of bars before it could."""
@@ -29,17 +24,6 @@ QUANTITY, GROSS, FEES, SPREAD, SLIPPAGE, IMPACT, BORROW, COST, NET = range(9)
 Money = tuple[float, float, float, float, float, float, float, float, float]
 Charged = tuple[float, float, float, float, float, float]
 """Shares that are charged for, fees a USD, spread, slippage a share of the entry, impact a USD, borrow."""
-
-
-class Tape(NamedTuple):
-    """The minutes of every session, one (day, symbol) after the other."""
-
-    ts: Ints
-    open: Floats
-    high: Floats
-    low: Floats
-    close: Floats
-    filled: Flags
 
 
 class Asked(NamedTuple):
@@ -91,45 +75,6 @@ class Limits(NamedTuple):
     capital: float
     costs: int
     """Row of the rates."""
-
-
-@njit(cache=True)
-def rows_at(ts: Ints, start: Ints, end: Ints, wanted: Ints) -> Ints:
-    """Return the row of each ``wanted`` time in its block of ``ts``, -1 where it has none."""
-    found = np.full(wanted.size, -1, np.int64)
-    for i in range(wanted.size):
-        if start[i] >= end[i]:
-            continue
-        guess = start[i] + (wanted[i] - ts[start[i]]) // MINUTE
-        if not (start[i] <= guess < end[i] and ts[guess] == wanted[i]):  # a block with gaps
-            guess = start[i] + np.searchsorted(ts[start[i] : end[i]], wanted[i])
-        if guess < end[i] and ts[guess] == wanted[i]:
-            found[i] = guess
-    return found
-
-
-@njit(cache=True)
-def rise(ts: Ints, start: Ints, end: Ints) -> bool:
-    """Return whether times rise in every block."""
-    for block in range(start.size):
-        for i in range(start[block] + 1, end[block]):
-            if ts[i] <= ts[i - 1]:
-                return False
-    return True
-
-
-@njit(cache=True)
-def running_means(values: Floats, start: Ints, end: Ints) -> Floats:
-    """Return the mean of each block until each of its rows; NaN where the row has none."""
-    means = np.full(values.size, np.nan)
-    for block in range(start.size):
-        total, count = 0.0, 0
-        for i in range(start[block], end[block]):
-            if not math.isnan(values[i]):
-                total += values[i]
-                count += 1
-                means[i] = total / count
-    return means
 
 
 @njit(cache=True)

@@ -1,9 +1,9 @@
 """The compiled sweep: work that combinations have in common is done once.
 
 Belongs here: who shares what. What a forecast costs, and whether it is turned away, is settled once for all that are
-charged alike; which forecasts are signals once for all that enter alike; the way of each position, and what it earns at
-each stop and take, in passages.py for all that are due alike. What remains for a combination is to go through its
-signals in order. A trailing stop or several open positions take the compiled loop (kernel.follow).
+charged alike; which forecasts are signals once for all that enter alike; the way of each position (passages.py), and
+what it earns at each stop and take (earnings.py), once for all that are due alike. What remains for a combination is to
+go through its signals in order. A trailing stop or several open positions take the compiled loop (kernel.follow).
 """
 
 import dataclasses
@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from timegpt_assets.core.backtest import compiled, event_loop, kernel, passages, signals
+from timegpt_assets.core.backtest import compiled, earnings, event_loop, kernel, passages, signals
 from timegpt_assets.core.backtest.compiled import Market
 from timegpt_assets.core.backtest.rules import Rules
 from timegpt_assets.core.backtest.signals import WEIGHED_BY, Inputs, TradingSpec
+from timegpt_assets.core.backtest.tape import Flags, Floats, Ints, Sides
 
 PLAN = ("costs", "impact", "cap_per_trade", "capital", "stop", "take", "entries", "rest", "daily_cap", "slot")
 """What a combination hangs on, the widest shared first: four a charge, six a pair, eight a road, and its own."""
 BLOCK = 2048
-"""Signals that are walked, settled and gone through at once (passages.py)."""
+"""Signals that are walked, settled and gone through at once (earnings.py)."""
 CELLS = 1 << 18
 """Signals times levels that are: where there are many levels, fewer signals."""
 DUE_BY = ("entry_lag_bars", "time_stop_et", "early_close_margin_min")
@@ -40,8 +41,8 @@ _due_by = attrgetter(*DUE_BY)
 class Entries:
     """The signals of every combination that enters alike: side of each forecast (0: none) and its impact."""
 
-    sides: kernel.Sides
-    impact: kernel.Floats
+    sides: Sides
+    impact: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,12 @@ class Combination:
 class Sums:
     """[trades, hits] and [gross, cost, net, notional] by combination and place; whose bars ran out too early."""
 
-    counts: kernel.Ints
-    money: kernel.Floats
-    failed: kernel.Flags
+    counts: Ints
+    money: Floats
+    failed: Flags
 
 
-def swept(inputs: Inputs, specs: Sequence[TradingSpec]) -> tuple[kernel.Ints, kernel.Floats]:
+def swept(inputs: Inputs, specs: Sequence[TradingSpec]) -> tuple[Ints, Floats]:
     """Return [trades, hits] and [gross, cost, net, notional] by combination and (forecaster, day), in order."""
     laid = compiled.market(inputs.forecasts, inputs.bars)
     shape = len(specs), laid.places
@@ -110,7 +111,7 @@ def _told_apart(specs: Sequence[TradingSpec]) -> tuple[list[int], list[TradingSp
 
 def _entered(laid: Market, inputs: Inputs, specs: Sequence[TradingSpec], own: Sequence[int]) -> Iterator[Entries]:
     """Yield each combination's signals; those that enter alike are given the same."""
-    weighed: dict[Any, tuple[pl.DataFrame, kernel.Floats]] = {}
+    weighed: dict[Any, tuple[pl.DataFrame, Floats]] = {}
     made: dict[Any, Entries] = {}
     for which, spec in zip(own, specs, strict=True):
         charged = WEIGHED_BY if spec.costs.impact else WEIGHED_BY[:1]
@@ -125,10 +126,10 @@ def _entered(laid: Market, inputs: Inputs, specs: Sequence[TradingSpec], own: Se
         yield made[key]
 
 
-def sides(judged: pl.DataFrame) -> kernel.Sides:
+def sides(judged: pl.DataFrame) -> Sides:
     """Return the side of each forecast that is a signal, 0 for the others."""
     signal = pl.when(pl.col("reason") == "").then("side").otherwise(0)
-    found: kernel.Sides = compiled.fixed(judged.select(signal.cast(pl.Int8)).to_series())
+    found: Sides = compiled.fixed(judged.select(signal.cast(pl.Int8)).to_series())
     return found
 
 
@@ -153,15 +154,15 @@ def _add_up(laid: Market, asked: kernel.Asked, part: Sequence[Combination], rate
     pairs, plans = _plans(part, stops, takes, [id(entries) for entries in entered], [id(impact) for impact in impacts])
     found = _signals(entered, passages.enterable(laid.tape, asked, at_forecast))
     size = max(1, min(BLOCK, CELLS // max(stops.size, takes.size)))
-    scores = passages.add_up(
+    scores = earnings.add_up(
         laid.tape, asked, found, at_forecast, stops, takes, pairs, plans, rates, np.stack(impacts), size,
         sums.money, sums.failed,
     )  # fmt: skip
-    sums.counts[:, :, 1] += scores // passages.HIT
-    sums.counts[:, :, 0] += scores % passages.HIT
+    sums.counts[:, :, 1] += scores // earnings.HIT
+    sums.counts[:, :, 0] += scores % earnings.HIT
 
 
-def _signals(entered: Sequence[Entries], enterable: kernel.Flags) -> passages.Signals:
+def _signals(entered: Sequence[Entries], enterable: Flags) -> passages.Signals:
     """Return what any of the entries holds, and which of it each of them does."""
     codes = [_codes(np.where(enterable, entries.sides, 0)) for entries in entered]
     flags = np.zeros(2 * enterable.size, np.bool_)
@@ -173,15 +174,15 @@ def _signals(entered: Sequence[Entries], enterable: kernel.Flags) -> passages.Si
     return passages.Signals(row=every >> 1, side=1 - 2 * (every & 1), own=np.concatenate(closed), begin=begin)
 
 
-def _codes(sides: kernel.Sides) -> kernel.Ints:
+def _codes(sides: Sides) -> Ints:
     """Return 2 x row of each signal, plus one for shorts."""
     rows = np.flatnonzero(sides)
     return 2 * rows + (sides[rows] < 0)
 
 
 def _plans(
-    part: Sequence[Combination], stops: kernel.Floats, takes: kernel.Floats, entered: list[int], impacts: list[int]
-) -> tuple[passages.Pairs, passages.Plans]:
+    part: Sequence[Combination], stops: Floats, takes: Floats, entered: list[int], impacts: list[int]
+) -> tuple[earnings.Pairs, earnings.Plans]:
     """Return the combinations by stop, take and what they are charged; ``entered`` and ``impacts`` by their ids."""
     stop_of, take_of, impact_of, entries_of = (
         {value: i for i, value in enumerate(values)} for values in (stops.tolist(), takes.tolist(), impacts, entered)
@@ -190,7 +191,7 @@ def _plans(
     def row(own: Combination) -> tuple[float, ...]:
         rules, entries = own.spec.rules, own.entries
         charge = own.costs, impact_of[id(entries.impact)], rules.cap_per_trade, own.spec.capital
-        cap = passages.LAST if rules.daily_trade_cap is None else rules.daily_trade_cap
+        cap = earnings.LAST if rules.daily_trade_cap is None else rules.daily_trade_cap
         road = entries_of[id(entries)], max(0, rules.cooldown_bars), cap, own.slot
         return *charge, stop_of[rules.s_stop], take_of[rules.s_take], *road
 
@@ -200,7 +201,7 @@ def _plans(
     counted = {name: pl.struct(PLAN[:several]).rle_id() for name, several in (("charge", 4), ("pair", 6), ("road", 8))}
     rows = rows.with_columns(pl.col("begin").cast(pl.Int64), **{k: v.cast(pl.Int64) for k, v in counted.items()})
     firsts = rows.filter(pl.col("pair").is_first_distinct())
-    pairs = {name: compiled.fixed(firsts[name]) for name in passages.Pairs.__annotations__ if name != "begin"}
+    pairs = {name: compiled.fixed(firsts[name]) for name in earnings.Pairs.__annotations__ if name != "begin"}
     begin = np.append(firsts["begin"].to_numpy(), rows.height)
-    plans = {name: compiled.fixed(rows[name]) for name in passages.Plans.__annotations__}
-    return passages.Pairs(**pairs, begin=begin), passages.Plans(**plans)
+    plans = {name: compiled.fixed(rows[name]) for name in earnings.Plans.__annotations__}
+    return earnings.Pairs(**pairs, begin=begin), earnings.Plans(**plans)

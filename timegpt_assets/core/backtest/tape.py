@@ -1,0 +1,69 @@
+"""The tape: minutes of every session as arrays, one (day, symbol) after the other, and how they are looked up.
+
+Belongs here: what compiled code reads bars from. It is imported where it is called, as numba takes its time.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Sides = NDArray[np.int8]
+
+MINUTE = 60_000_000
+"""Microseconds, as all times here."""
+
+
+class Tape(NamedTuple):
+    """The minutes of every session, one (day, symbol) after the other."""
+
+    ts: Ints
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    filled: Flags
+
+
+@njit(cache=True)
+def rows_at(ts: Ints, start: Ints, end: Ints, wanted: Ints) -> Ints:
+    """Return the row of each ``wanted`` time in its block of ``ts``, -1 where it has none."""
+    found = np.full(wanted.size, -1, np.int64)
+    for i in range(wanted.size):
+        if start[i] >= end[i]:
+            continue
+        guess = start[i] + (wanted[i] - ts[start[i]]) // MINUTE
+        if not (start[i] <= guess < end[i] and ts[guess] == wanted[i]):  # a block with gaps
+            guess = start[i] + np.searchsorted(ts[start[i] : end[i]], wanted[i])
+        if guess < end[i] and ts[guess] == wanted[i]:
+            found[i] = guess
+    return found
+
+
+@njit(cache=True)
+def rise(ts: Ints, start: Ints, end: Ints) -> bool:
+    """Return whether times rise in every block."""
+    for block in range(start.size):
+        for i in range(start[block] + 1, end[block]):
+            if ts[i] <= ts[i - 1]:
+                return False
+    return True
+
+
+@njit(cache=True)
+def running_means(values: Floats, start: Ints, end: Ints) -> Floats:
+    """Return the mean of each block until each of its rows; NaN where the row has none."""
+    means = np.full(values.size, np.nan)
+    for block in range(start.size):
+        total, count = 0.0, 0
+        for i in range(start[block], end[block]):
+            if not math.isnan(values[i]):
+                total += values[i]
+                count += 1
+                means[i] = total / count
+    return means
