@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from importlib import import_module
@@ -18,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 import typer
 
+from timegpt_assets.adapters.storage.trial_store import EARNED, TRIED
 from timegpt_assets.cli import app as cli
 from timegpt_assets.config import core_inputs, strategy_inputs
 from timegpt_assets.config.layers import file_layer
@@ -39,9 +42,12 @@ from timegpt_assets.core.features.feature_spec import VERSIONS
 from timegpt_assets.core.gates import criteria, references
 from timegpt_assets.core.gates import eligibility as of_symbols
 from timegpt_assets.core.gates import forecast as of_forecasts
+from timegpt_assets.core.gates import luck as of_luck
 from timegpt_assets.core.gates import trading as of_trading
+from timegpt_assets.core.gates.luck import Trials
 from timegpt_assets.core.schema import TIME, Table
 from timegpt_assets.core.tables import columns
+from timegpt_assets.core.tables.backtest import PORTFOLIO
 from timegpt_assets.core.tables.columns import REFERENCES
 from timegpt_assets.core.tables.evaluation import (
     COMPARISON,
@@ -410,6 +416,7 @@ def trading_rule_lines() -> Iterator[str]:
     yield ""
     yield "With the shipped thresholds. Every row needs its observations first, else it is `insufficient_observation`;"
     yield "an interval is stored beside a value that has one, and decides where *covers* is asked alone."
+    yield "The threshold of `min_track_record` is the sessions that there are."
     yield ""
     yield from _rows(("stored in", "criterion", "asked", "threshold", "needs"), _criteria())
     yield ""
@@ -476,7 +483,19 @@ def _criteria() -> list[tuple[str, ...]]:
         of_trading.trading_gate(
             *empty, **about, books=["timegpt"], completed_runs=0, gate=trading, promotion=promotion, hard=hard
         )
-        return [*rows, *(("trading_gate", *asked) for asked in heard)]
+        rows, heard[:] = [*rows, *(("trading_gate", *asked) for asked in heard)], []
+        tried = Trials(tried=pl.DataFrame(schema=TRIED), days=pl.DataFrame(schema=EARNED))
+        of_luck.luck_gate(
+            PORTFOLIO.empty(),
+            PORTFOLIO.empty(),
+            tried,
+            **about,
+            sessions=[],
+            lookback_sessions=settings.gates.lookback_sessions,
+            books={"timegpt": "timegpt"},
+            asked=replace(strategy_inputs.luck(settings), oos_start=about["as_of"]),
+        )
+        return [*rows, *(("luck_gate", *asked) for asked in heard)]
 
 
 def cli_lines() -> Iterator[str]:

@@ -1,37 +1,132 @@
-"""Who may promote: the asset itself, in each profile, over gates of which every row passed."""
+"""Who may promote: the asset itself, in each profile, over scores that pass everything, and over forged verdicts."""
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import numpy as np
 import polars as pl
 import pytest
 
-from timegpt_assets.assets import gates
+from timegpt_assets.adapters.storage.object_store import LocalStore
+from timegpt_assets.adapters.storage.parquet_store import Partitions
+from timegpt_assets.adapters.storage.trial_store import TrialStore
+from timegpt_assets.assets import gates, luck, promotion
+from timegpt_assets.assets.declare import Span
+from timegpt_assets.assets.trading_scores import asked_of_books
 from timegpt_assets.config.settings import PROFILES
-from timegpt_assets.core.tables.gates import GATES
-from timegpt_assets.partitions import graph_context
+from timegpt_assets.core import calendar
+from timegpt_assets.core.tables.evaluation import COST_SENSITIVITY, OOS_SUMMARY, TRADING_SCORES
+from timegpt_assets.core.tables.gates import VERDICTS
+from timegpt_assets.partitions import GraphContext, graph_context
+from timegpt_assets_tests.core.gates import made, made_books
 from timegpt_assets_tests.roads import load_runtime
 from timegpt_assets_tests.secret_search import KEY
 
-
-def passed(gate: str, forecaster: str) -> pl.DataFrame:
-    """Return a gate's rows of January 2025, all passed: what somebody could write into a table file."""
-    row = {"month": "2025-01", "as_of": date(2025, 1, 31), "gate": gate, "criterion": "coverage", "symbol": "*"}
-    row |= {"forecaster": forecaster}
-    row |= {"value": 1.0, "threshold": 1.0, "n": 100, "passed": True, "reason": "1 of 1"}
-    columns = {name: [row.get(name)] for name in GATES.columns}
-    return pl.DataFrame(columns, schema={name: column.dtype for name, column in GATES.columns.items()})
+MONTH, AS_OF, START = "2025-02", date(2025, 2, 28), date(2024, 6, 28)
+DAYS = [s.day for s in calendar.sessions(date(2024, 7, 1), AS_OF)]
+SETTINGS = ("data.start_date=2024-05-01", "data.end_date=2025-02-28", f"gates.oos_start={START}")
+pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
+Asked = tuple[GraphContext, TrialStore, dict[str, Any]]
 
 
-@pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
+def scores(graph: GraphContext) -> dict[str, pl.DataFrame]:
+    """Return the tables of the month, of a forecaster who passes everything, in prod."""
+    champion = graph.settings.forecast.champion
+    names = {"book": champion, "sharpe_daily": 3.0}
+    return {
+        "forecast_diagnostics": made.diagnostics(*graph.settings.universe.tickers).with_columns(
+            forecaster=pl.lit(champion)
+        ),
+        "comparison": made.compared(champion, against=[n for n in ("zero", "climatology") if n != champion]),
+        "trading_scores": made.figures(TRADING_SCORES, **names),
+        "cost_sensitivity": made.figures(COST_SENSITIVITY, **names),
+        "oos_summary": made.figures(OOS_SUMMARY, **names),
+    }
+
+
+def read(graph: GraphContext) -> dict[str, Partitions]:
+    """Return the days behind them: the champion asked on each, and a good one."""
+    champion = graph.settings.forecast.champion
+    net = np.random.default_rng(1).normal(200, 900, len(DAYS)).tolist()
+    facts: dict[str, Mapping[str, Any]] = {str(day): {"complete": True} for day in DAYS}
+    book = made_books.portfolio(dict(zip(DAYS, net, strict=True)), book=champion)
+    asked = made_books.asked_on(DAYS, book=champion).rename({"book": "forecaster"})
+    return {"portfolio": Partitions(book, facts), "day_scores": Partitions(asked, facts)}
+
+
+def verdicts(graph: GraphContext, tables: dict[str, Any], trials: TrialStore) -> dict[str, pl.DataFrame]:
+    """Return the gates of the month as their own assets make them."""
+    span = Span(month=MONTH, as_of=AS_OF, sessions=tuple(DAYS))
+    asked = asked_of_books(graph, tables["day_scores"])
+    return {
+        "forecast_gate": gates.of_forecasts(graph)(span, tables),
+        "trading_gate": gates.of_trading(graph)(span, tables),
+        "luck_gate": luck.of_luck(graph)(span, tables["portfolio"].frame, asked, trials),
+    }
+
+
+def made_in(folder: Path, profile: str, *overrides: str) -> Asked:
+    settings = load_runtime(
+        folder, *SETTINGS, *overrides, profile=profile, environment={"TIMEGPT_API_KEY": KEY}
+    ).settings
+    graph, trials = graph_context(settings), TrialStore(LocalStore(folder))
+    tables: dict[str, Any] = scores(graph) | read(graph)
+    return graph, trials, tables | verdicts(graph, tables, trials)
+
+
+def promoted(asked: Asked, **changes: Any) -> pl.DataFrame:
+    graph, trials, tables = asked
+    context = dg.build_asset_context(partition_key=f"{MONTH}-01")
+    made: pl.DataFrame = promotion.promotion(graph)(context, trials=trials, **(tables | changes))
+    return made
+
+
 @pytest.mark.parametrize("profile", PROFILES)
-def test_only_prod_promotes_whatever_the_gates_say(tmp_path: Path, profile: str) -> None:
-    settings = load_runtime(tmp_path, profile=profile, base=(), environment={"TIMEGPT_API_KEY": KEY}).settings
-    asset = gates.promotion(graph_context(settings))
-    context = dg.build_asset_context(partition_key="2025-01-01")
-    frame = asset(
-        context, **{gate: passed(gate, settings.forecast.champion) for gate in ("forecast_gate", "trading_gate")}
-    )
-    assert frame["passed"].to_list() == [profile == "prod"]
-    assert (f"profile {profile} promotes nothing; evaluate in prod" in frame["reason"].item()) == (profile != "prod")
+def test_only_prod_promotes_who_passes_everything(tmp_path: Path, profile: str) -> None:
+    frame = promoted(made_in(tmp_path, profile))
+    assert frame["passed"].to_list() == [profile == "prod"] * 5, frame["reason"].to_list()
+    assert (f"profile {profile} promotes nothing; evaluate in prod" in frame["reason"][0]) == (profile != "prod")
+
+
+@pytest.mark.parametrize("gate", VERDICTS)
+@pytest.mark.parametrize("forged", ["passed", "gone", "more"])
+def test_verdicts_that_somebody_wrote_into_a_table_promote_nobody(tmp_path: Path, gate: str, forged: str) -> None:
+    """H5: rows that say passed where the scores do not, rows taken out, rows of symbols nobody scored."""
+    graph, trials, tables = asked = made_in(tmp_path, "prod", "gates.luck.trials_in_oos_lte=5")
+    assert promoted(asked)["passed"].all()
+    bad = {
+        "forecast_diagnostics": tables["forecast_diagnostics"].with_columns(rmae=0.99),
+        "trading_scores": tables["trading_scores"].with_columns(hit_rate=0.1),
+    }
+    trials.record(DAYS[0], DAYS[-1], {"timegpt": [f"c{i}" for i in range(300)]})
+    failing = tables | bad
+    truth = verdicts(graph, failing, trials)
+    assert not truth[gate]["passed"].all()
+    rows = truth[gate]
+    lie = {
+        "passed": rows.with_columns(passed=True, reason=pl.lit("holds")),
+        "gone": rows.filter("passed"),
+        "more": pl.concat([rows, rows.with_columns(symbol=pl.lit("EVIL"), passed=True)]),
+    }[forged]
+    frame = promoted((graph, trials, failing | truth | {gate: lie}))
+    assert not frame["passed"].any()
+    assert "EVIL" not in set(frame["symbol"])
+    assert f"stored rows of {gate} are not what the scores and trials give now" in frame["reason"][0]
+    honest = promoted((graph, trials, failing | truth))
+    assert not honest["passed"].any()
+    assert "not passed: " in honest["reason"][0]
+
+
+def test_trials_recorded_since_the_verdict_are_counted(tmp_path: Path) -> None:
+    graph, trials, tables = asked = made_in(tmp_path, "prod")
+    assert promoted(asked)["passed"].all()
+    trials.record(date(2024, 5, 1), START, {"timegpt": [f"c{i}" for i in range(1000)]}, kind="search")
+    late = promoted(asked)
+    assert not late["passed"].any()
+    assert "stored rows of luck_gate are not what the scores and trials give now" in late["reason"][0]
+    assert "evaluate --force" in late["reason"][0]
+    again = promoted((graph, trials, tables | verdicts(graph, tables, trials)))
+    assert "not passed: promotion.deflated_sharpe, promotion.pbo" in again["reason"][0]

@@ -36,6 +36,7 @@ NEVER_CHANGED = {
     "bars/quality_report": "the change keeps every bar, so the verdicts stand",
     "gates/forecast_gate": "counts prod, model and prod_live only: there are none to be measured here",
     "gates/trading_gate": "counts prod, model and prod_live only: there are none to be measured here",
+    "gates/luck_gate": "counts prod, model and prod_live only: there are none to be measured here",
 }
 
 
@@ -89,6 +90,7 @@ CLOCKS: Mapping[str, pl.Expr] = {
     },
     "gates/forecast_gate": closed(pl.col("as_of")),
     "gates/trading_gate": closed(pl.col("as_of")),
+    "gates/luck_gate": closed(pl.col("as_of")),
     "reports/report": closed(pl.col("as_of")),
 }
 """Asset -> when a row of it is known (architecture.md, Clocks)."""

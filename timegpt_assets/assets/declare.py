@@ -112,18 +112,21 @@ class Span:
         return frame.filter(pl.col("month") == self.month)
 
 
-def judged_months(
-    context: dg.AssetExecutionContext, table: Table, complete: Partitions, judged: Callable[[Span], pl.DataFrame]
-) -> pl.DataFrame:
-    """Return ``judged`` of every month of the run that has a complete session; the facts' keys say which are."""
+def spans(context: dg.AssetExecutionContext, complete: Partitions) -> Iterator[Span]:
+    """Yield every month of the run that has a complete session; the facts' keys say which are."""
     days = sorted(date.fromisoformat(key) for key in complete.facts)
-    frames = [table.empty()]
     for month in months_of(context.partition_keys):
         # filtered by its own sessions: when the 1st is none, Dagster hands over the last day of the month before, too
         own = set(calendar.month_sessions(month))
         if known := [day for day in days if day in own]:
-            frames.append(judged(Span(month=month, as_of=known[-1], sessions=tuple(d for d in days if d <= known[-1]))))
-    frame = pl.concat(frames)
+            yield Span(month=month, as_of=known[-1], sessions=tuple(day for day in days if day <= known[-1]))
+
+
+def judged_months(
+    context: dg.AssetExecutionContext, table: Table, complete: Partitions, judged: Callable[[Span], pl.DataFrame]
+) -> pl.DataFrame:
+    """Return ``judged`` of every month of the run that has a complete session."""
+    frame = pl.concat([table.empty(), *(judged(span) for span in spans(context, complete))])
     for key in context.partition_keys:
         context.add_asset_metadata({"rows": frame.filter(month=key[:7]).height}, partition_key=key)
     return frame

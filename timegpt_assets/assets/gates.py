@@ -1,16 +1,22 @@
-"""Gates: verdicts as rows, per symbol and day (eligibility), per month, and the promotion that reads them."""
+"""Gates: verdicts as rows, per symbol and day (eligibility) and per month."""
+
+from collections.abc import Callable, Mapping
 
 import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_store import Partitions
-from timegpt_assets.assets.declare import declared, judged_months, note_rows, stored_in, trailing
+from timegpt_assets.assets.declare import Span, declared, judged_months, note_rows, stored_in, trailing
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core.backtest.books import LIVE
-from timegpt_assets.core.gates import counted, eligibility, forecast, trading
-from timegpt_assets.core.gates import promotion as promoted
+from timegpt_assets.core.gates import eligibility, forecast, trading
 from timegpt_assets.core.tables.gates import GATES, SYMBOL_GATES
 from timegpt_assets.partitions import GraphContext, days_of, own_symbol_window, symbols_of
+
+FORECAST_TABLES = ("forecast_diagnostics", "comparison")
+TRADING_TABLES = ("trading_scores", "cost_sensitivity", "oos_summary")
+Judge = Callable[[Span, Mapping[str, pl.DataFrame]], pl.DataFrame]
+"""Makes the rows of a month of tables by name: the gate's own asset, and promotion, which believes no stored row."""
 
 
 def symbol_gates(graph: GraphContext) -> dg.AssetsDefinition:
@@ -57,10 +63,28 @@ def symbol_gates(graph: GraphContext) -> dg.AssetsDefinition:
     return symbol_gates
 
 
+def of_forecasts(graph: GraphContext) -> Judge:
+    """Return what makes a month's rows of forecast_gate of the tables it reads."""
+    gate, promotion = strategy_inputs.forecast_gate(graph.settings), strategy_inputs.forecast_promotion(graph.settings)
+    symbols, forecasters = graph.settings.universe.tickers, graph.settings.forecast.forecasters
+
+    def judged(span: Span, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+        return forecast.forecast_gate(
+            *(span.of(tables[name]) for name in FORECAST_TABLES),
+            month=span.month,
+            as_of=span.as_of,
+            symbols=symbols,
+            forecasters=forecasters,
+            gate=gate,
+            promotion=promotion,
+        )
+
+    return judged
+
+
 def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the month's verdict on forecasts."""
-    gate, promotion = strategy_inputs.forecast_gate(graph.settings), strategy_inputs.forecast_promotion(graph.settings)
-    symbols = graph.settings.universe.tickers
+    judged = of_forecasts(graph)
 
     @declared(
         GATES,
@@ -78,43 +102,42 @@ def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
             "forecast.challengers",
             "universe.tickers",
         ),
-        ins={
-            "forecast_diagnostics": stored_in("evaluation", name="forecast_diagnostics"),
-            "comparison": stored_in("evaluation", name="comparison"),
-            "day_scores": trailing(graph, "evaluation", "day_scores"),
-        },
+        ins={name: stored_in("evaluation", name=name) for name in FORECAST_TABLES}
+        | {"day_scores": trailing(graph, "evaluation", "day_scores")},
     )
     def forecast_gate(
-        context: dg.AssetExecutionContext,
-        forecast_diagnostics: pl.DataFrame,
-        comparison: pl.DataFrame,
-        day_scores: Partitions,
+        context: dg.AssetExecutionContext, day_scores: Partitions, **tables: pl.DataFrame
     ) -> pl.DataFrame:
         """Each symbol's forecasts against the thresholds and the references; prod, model and prod_live rows only."""
-        return judged_months(
-            context,
-            GATES,
-            day_scores,
-            lambda span: forecast.forecast_gate(
-                span.of(forecast_diagnostics),
-                span.of(comparison),
-                month=span.month,
-                as_of=span.as_of,
-                symbols=symbols,
-                forecasters=graph.settings.forecast.forecasters,
-                gate=gate,
-                promotion=promotion,
-            ),
-        )
+        return judged_months(context, GATES, day_scores, lambda span: judged(span, tables))
 
     return forecast_gate
 
 
+def of_trading(graph: GraphContext) -> Judge:
+    """Return what makes a month's rows of trading_gate of the tables it reads."""
+    gate, promotion = strategy_inputs.trading_gate(graph.settings), strategy_inputs.trading_promotion(graph.settings)
+    hard, lookback = strategy_inputs.hard_metrics(graph.settings), graph.settings.gates.lookback_sessions
+    books = (LIVE, *graph.settings.forecast.forecasters)
+
+    def judged(span: Span, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+        return trading.trading_gate(
+            *(span.of(tables[name]) for name in TRADING_TABLES),
+            month=span.month,
+            as_of=span.as_of,
+            books=books,
+            completed_runs=len(span.sessions[-lookback:]),
+            gate=gate,
+            promotion=promotion,
+            hard=hard,
+        )
+
+    return judged
+
+
 def trading_gate(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the month's verdict on the account."""
-    gate, promotion = strategy_inputs.trading_gate(graph.settings), strategy_inputs.trading_promotion(graph.settings)
-    hard = strategy_inputs.hard_metrics(graph.settings)
-    lookback = graph.settings.gates.lookback_sessions
+    judged = of_trading(graph)
 
     @declared(
         GATES,
@@ -132,76 +155,11 @@ def trading_gate(graph: GraphContext) -> dg.AssetsDefinition:
             "gates.promotion.pnl_cost_multiplier",
             "forecast.backend",
         ),
-        ins={
-            "trading_scores": stored_in("evaluation", name="trading_scores"),
-            "cost_sensitivity": stored_in("evaluation", name="cost_sensitivity"),
-            "oos_summary": stored_in("evaluation", name="oos_summary"),
-            "portfolio": trailing(graph, "backtest", "portfolio"),
-        },
+        ins={name: stored_in("evaluation", name=name) for name in TRADING_TABLES}
+        | {"portfolio": trailing(graph, "backtest", "portfolio")},
     )
-    def trading_gate(
-        context: dg.AssetExecutionContext,
-        trading_scores: pl.DataFrame,
-        cost_sensitivity: pl.DataFrame,
-        oos_summary: pl.DataFrame,
-        portfolio: Partitions,
-    ) -> pl.DataFrame:
+    def trading_gate(context: dg.AssetExecutionContext, portfolio: Partitions, **tables: pl.DataFrame) -> pl.DataFrame:
         """The account's trading against the thresholds; prod, model and prod_live rows only."""
-        return judged_months(
-            context,
-            GATES,
-            portfolio,
-            lambda span: trading.trading_gate(
-                *(span.of(frame) for frame in (trading_scores, cost_sensitivity, oos_summary)),
-                month=span.month,
-                as_of=span.as_of,
-                books=(LIVE, *graph.settings.forecast.forecasters),
-                completed_runs=len(span.sessions[-lookback:]),
-                gate=gate,
-                promotion=promotion,
-                hard=hard,
-            ),
-        )
+        return judged_months(context, GATES, portfolio, lambda span: judged(span, tables))
 
     return trading_gate
-
-
-def promotion(graph: GraphContext) -> dg.AssetsDefinition:
-    """Return the asset of the month's promotion verdict; made by ``evaluate`` and ``promote`` alone."""
-    profile = graph.settings.profile
-    withheld = (
-        ""
-        if graph.settings.run_source == counted.LIVE["run_source"]
-        else f"profile {profile} promotes nothing; evaluate in prod"
-    )
-
-    @declared(
-        GATES,
-        name="promotion",
-        group="gates",
-        partitions=graph.grid.month,
-        settings=("forecast.backend",),
-        ins={
-            "forecast_gate": stored_in("gates", name="forecast_gate"),
-            "trading_gate": stored_in("gates", name="trading_gate"),
-        },
-    )
-    def promotion(
-        context: dg.AssetExecutionContext, forecast_gate: pl.DataFrame, trading_gate: pl.DataFrame
-    ) -> pl.DataFrame:
-        """What may go live: every criterion of both gates, for the account and for each symbol."""
-        gates = (forecast_gate, trading_gate)
-        judged = pl.concat(gates).select("month", "as_of").unique().sort("month")
-        frames = [
-            promoted.promotion(
-                *(gate.filter(month=month) for gate in gates),
-                month=month,
-                as_of=as_of,
-                champion=graph.settings.forecast.champion,
-                withheld=withheld,
-            )
-            for month, as_of in judged.iter_rows()
-        ]
-        return pl.concat([GATES.empty(), *frames])
-
-    return promotion

@@ -15,6 +15,7 @@ from timegpt_assets.assets.declare import Span, declared, judged_months, stored_
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.backtest.books import LIVE
 from timegpt_assets.core.bars.content import data_version
+from timegpt_assets.core.tables.gates import VERDICTS
 from timegpt_assets.core.tables.reports import REPORT
 from timegpt_assets.partitions import GraphContext, month_window
 
@@ -30,7 +31,7 @@ MONTHLY = {
         "cost_sensitivity",
         "comparison",
     ),
-    "gates": ("forecast_gate", "trading_gate"),
+    "gates": VERDICTS,
 }
 
 
@@ -112,7 +113,7 @@ def reported(
         champion=champion,
         comparison=compared,
         books=books.filter(pl.col("book") != LIVE),
-        gates=span.of(pl.concat([frames["forecast_gate"], frames["trading_gate"]])),
+        gates=span.of(pl.concat([frames[name] for name in VERDICTS])),
         lineage=[replace(one, stands_for={**one.stands_for, "data_version": data}) for one in lineage],
     )
 

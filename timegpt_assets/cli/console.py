@@ -20,7 +20,7 @@ from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config.settings import Settings, resolved
 from timegpt_assets.core.bars.quality_report import is_outside
 from timegpt_assets.core.tables.columns import WILDCARD
-from timegpt_assets.core.tables.gates import GATES
+from timegpt_assets.core.tables.gates import GATES, VERDICTS
 from timegpt_assets.engine.daily import COMPLETE, sessions
 from timegpt_assets.engine.engine import Outcome, RunFailed
 from timegpt_assets.engine.plans import PartitionRef, RangeRun
@@ -58,7 +58,7 @@ def figures(command: CommandContext, days: Sequence[date], outcome: Outcome, pro
     """Return what the command found: runs and partitions, the last month's summary, gates, calls, report path."""
     months = sorted({f"{day:%Y-%m}" for day in days})
     report = command.table("reports/report", months[-1:])
-    stored = [command.table(f"gates/{name}", months[-1:]) for name in ("forecast_gate", "trading_gate", "promotion")]
+    stored = [command.table(f"gates/{name}", months[-1:]) for name in (*VERDICTS, "promotion")]
     gates = pl.concat([GATES.empty(), *(t.select(*GATES.columns) for t in stored if t.height)])
     # what is traded is judged here; the gates of the others stand in their tables
     gates = gates.filter(forecaster=command.graph.settings.forecast.champion)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import date, time
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, Field
 
 from timegpt_assets.config.base import (
     Count,
@@ -142,6 +142,22 @@ class HardMetrics(Section):
     reject_rate_lte: Share
 
 
+def _even(value: int) -> int:
+    if value % 2:
+        raise ValueError("an even number")
+    return value
+
+
+class Luck(Section):
+    """What a promotion asks of figures that may be the best of many."""
+
+    dsr_gte: Share
+    pbo_lte: Share
+    pbo_blocks: Annotated[int, Field(ge=2, le=20), AfterValidator(_even)]
+    track_record_confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    trials_in_oos_lte: CountOrZero
+
+
 class Gates(Section):
     """Windows, samples and thresholds of every verdict."""
 
@@ -157,3 +173,4 @@ class Gates(Section):
     trading_gates: TradingGates
     promotion: Promotion
     hard_metrics: HardMetrics
+    luck: Luck

@@ -16,6 +16,7 @@ from timegpt_assets.core.gates import forecast, trading
 from timegpt_assets.core.gates.eligibility import Eligibility
 from timegpt_assets.core.gates.forecast import ForecastGate
 from timegpt_assets.core.gates.hard_metrics import HardMetrics
+from timegpt_assets.core.gates.luck import Luck
 from timegpt_assets.core.gates.trading import TradingGate
 from timegpt_assets.core.research.scoreboard import Scoring
 from timegpt_assets.core.research.trading_grid import Grid
@@ -226,4 +227,18 @@ def hard_metrics(settings: Settings) -> HardMetrics:
         sharpe_daily_gte=asked.sharpe_daily_gte,
         max_drawdown_lte=asked.max_drawdown_lte,
         reject_rate_lte=asked.reject_rate_lte,
+    )
+
+
+def luck(settings: Settings) -> Luck:
+    """Return what a promotion asks of figures that may be the best of many."""
+    gates, asked = settings.gates, settings.gates.luck
+    return Luck(
+        min_observation_days=gates.min_observation_days,
+        oos_start=gates.oos_start,
+        dsr_gte=asked.dsr_gte,
+        pbo_lte=asked.pbo_lte,
+        pbo_blocks=asked.pbo_blocks,
+        track_record_confidence=asked.track_record_confidence,
+        trials_in_oos_lte=asked.trials_in_oos_lte,
     )

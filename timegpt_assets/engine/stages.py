@@ -35,7 +35,7 @@ STAGES = {
         "oos_summary",
         "comparison",
     ),
-    "gates": ("symbol_gates", "forecast_gate", "trading_gate"),
+    "gates": ("symbol_gates", "forecast_gate", "trading_gate", "luck_gate"),
     "promotion": ("promotion",),
     "reports": ("report",),
     "research": ("grid_days", "trading_grid"),

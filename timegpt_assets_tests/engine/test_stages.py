@@ -9,6 +9,7 @@ import pytest
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.tables.every import ALL
+from timegpt_assets.core.tables.gates import VERDICTS
 from timegpt_assets.definitions import ASSETS, build_definitions
 from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.stages import EVERYDAY, STAGES, Refused, last_closed_session, rectangle, sessions_asked
@@ -193,5 +194,5 @@ def test_a_session_is_open_to_requests_from_its_close_on(day, closing, before):
 
 
 def test_every_stage_names_declared_tables():
-    gates = {"forecast_gate", "trading_gate", "promotion"}
+    gates = {*VERDICTS, "promotion"}
     assert {name for stage in STAGES.values() for name in stage} - gates <= {table.name for table in ALL}

@@ -1,7 +1,8 @@
 """Which combinations were ever tried, by whatever tries them: what a verdict on the best of them must know.
 
-Belongs here: one JSON file per kind of trial and span of sessions under the storage root, forecaster -> names. Names
-are added and never taken out, and the same ones again are no others: making a sweep once more tries nothing new.
+Belongs here: one JSON file per kind of trial and span of sessions under the storage root, forecaster -> names, and what
+is still stored of what they earned. Names are added and never taken out, and the same ones again are no others: making
+a sweep once more tries nothing new.
 """
 
 import json
@@ -14,11 +15,14 @@ import polars as pl
 
 from timegpt_assets.adapters.storage.object_store import Current, ObjectStore
 from timegpt_assets.adapters.storage.parquet_files import StoreError
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 
 FOLDER = "trials/"
+GRID_DAYS = "research/grid_days"
+EARNED = {"day": pl.Date, "forecaster": pl.String, "combination": pl.String, "net_pnl": pl.Float64}
 Kind = Literal["sweep", "forecast_grid", "search"]
 """Who tries: the names of one kind say nothing of another's."""
-_SCHEMA = {
+TRIED = {
     "kind": pl.String,
     "first_day": pl.Date,
     "last_day": pl.Date,
@@ -62,7 +66,18 @@ class TrialStore:
             found = self.objects.read(name)
             for who, names in self._known(name, found.data if found else b"{}").items():
                 rows += [(kind, first, last, who, one) for one in names]
-        return pl.DataFrame(rows, _SCHEMA, orient="row").unique().sort(pl.all())
+        return pl.DataFrame(rows, TRIED, orient="row").unique().sort(pl.all())
+
+    def days(self, until: date) -> pl.DataFrame:
+        """Return [day, forecaster, combination, net_pnl] of the combinations of sweeps, as far as they are stored.
+
+        Read as a record and not as an input of Dagster's: nobody is to sweep a day because a verdict looks back on it.
+        """
+        folder = f"{GRID_DAYS}/"
+        stored = [name.removeprefix(folder).removesuffix(".parquet") for name, _ in self.objects.names(folder)]
+        known = [day for day in stored if day <= until.isoformat()]
+        empty = pl.DataFrame(schema=EARNED)
+        return ParquetStore(self.objects).read(GRID_DAYS, known, missing="ok", columns=list(EARNED), empty=empty)
 
     def _said(self, name: str) -> tuple[str, date, date]:
         """Return the kind, the first and the last session that a file's name says."""

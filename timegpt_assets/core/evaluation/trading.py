@@ -200,6 +200,11 @@ def drawdown_days(returns: np.ndarray) -> int:
     return int(np.max(np.diff(np.append(risen, equity.size)))) - 1
 
 
+def daily_net(portfolio: pl.DataFrame, sessions: Sequence[date]) -> np.ndarray:
+    """Return the net P&L of each session in USD: of admitted trades only, 0 where none was."""
+    return _daily(portfolio.filter("admitted"), sessions)[2]
+
+
 def _daily(admitted: pl.DataFrame, sessions: Sequence[date]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the trades, the hits and the net P&L in USD of each session, 0 where nothing was traded."""
     pnl: dict[date, list[float]] = {day: [] for day in sessions}

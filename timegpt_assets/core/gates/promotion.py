@@ -1,5 +1,6 @@
 """Promotion: what may go live, read from the rows of the gates and from nothing else."""
 
+from collections.abc import Mapping
 from datetime import date
 
 import polars as pl
@@ -10,22 +11,19 @@ from timegpt_assets.core.tables.gates import GATES
 
 
 def promotion(
-    forecast_gate: pl.DataFrame,
-    trading_gate: pl.DataFrame,
-    *,
+    *gates: pl.DataFrame,
     month: str,
     as_of: date,
     champion: str,
     withheld: str = "",
 ) -> pl.DataFrame:
-    """Return GATES: the account's verdict (``*``) and each symbol's, from the champion's rows of both gates.
+    """Return GATES: the account's verdict (``*``) and each symbol's, from the champion's rows of the gates.
 
     The account is promoted when every ``*`` row passed; a symbol when the account is and all its own rows passed.
     ``value`` counts the criteria passed, ``threshold`` all of them; the reason names the others. ``withheld`` says why
     nothing may be promoted, whatever passed.
     """
-    columns = list(GATES.columns)
-    judged = pl.concat([forecast_gate.select(columns), trading_gate.select(columns)]).filter(forecaster=champion)
+    judged = pl.concat(gate.select(*GATES.columns) for gate in gates).filter(forecaster=champion)
     rows = []
     for symbol in [WILDCARD, *sorted(set(judged["symbol"]) - {WILDCARD})]:
         own = judged.filter(pl.col("symbol").is_in([WILDCARD, symbol]))
@@ -37,3 +35,21 @@ def promotion(
         verdict = {"criterion": "promoted", "passed": passed, "reason": reason}
         rows.append({"forecaster": champion, "gate": "promotion", "symbol": symbol, **counts, **verdict})
     return counted.stamped(rows, month, as_of)
+
+
+def mismatch(stored: Mapping[str, pl.DataFrame], made: Mapping[str, pl.DataFrame], *, month: str) -> str:
+    """Return which stored gates hold other rows of the month than their scores give; empty where none does.
+
+    They were edited, or made of other scores or fewer trials than there are: nothing is promoted over either.
+    """
+    differing = [name for name in made if not _rows(stored[name], month).equals(_rows(made[name], month))]
+    if not differing:
+        return ""
+    return (
+        f"stored rows of {', '.join(differing)} are not what the scores and trials give now: they are older, or were "
+        "edited. Make them again: timegpt-assets promote, or evaluate --force"
+    )
+
+
+def _rows(gate: pl.DataFrame, month: str) -> pl.DataFrame:
+    return gate.filter(month=month).select(*GATES.columns).sort(GATES.key)

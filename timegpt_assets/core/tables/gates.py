@@ -39,7 +39,9 @@ GATES = Table(
     | {"forecaster": Column(pl.String, "whose forecasts, or whose book, are judged")}
     | SOURCES
     | _CRITERION
-    | {"gate": Column(pl.String, "forecast_gate, trading_gate, ...")},
+    | {"gate": Column(pl.String, "forecast_gate, trading_gate, promotion: who asks it")},
     key=("month", "gate", "symbol", *ORIGIN_KEY, "criterion"),
 )
 """``symbol`` is ``*`` where a criterion is about all symbols; sources are ``*`` where it is about all rows."""
+VERDICTS = ("forecast_gate", "trading_gate", "luck_gate")
+"""The monthly tables of GATES whose rows are promotion's criteria."""

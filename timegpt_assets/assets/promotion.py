@@ -1,0 +1,66 @@
+"""Promotion: what may go live, made of the scores themselves; stored verdicts are compared with it, not believed."""
+
+import dagster as dg
+import polars as pl
+
+from timegpt_assets.adapters.storage.parquet_store import Partitions
+from timegpt_assets.adapters.storage.trial_store import TrialStore
+from timegpt_assets.assets.declare import declared, spans, stored_in
+from timegpt_assets.assets.gates import FORECAST_TABLES, TRADING_TABLES, of_forecasts, of_trading
+from timegpt_assets.assets.luck import of_luck
+from timegpt_assets.assets.trading_scores import account_inputs, asked_of_books
+from timegpt_assets.core.gates import counted
+from timegpt_assets.core.gates import promotion as promoted
+from timegpt_assets.core.tables.gates import GATES, VERDICTS
+from timegpt_assets.partitions import GraphContext
+
+
+def promotion(graph: GraphContext) -> dg.AssetsDefinition:
+    """Return the asset of the month's promotion verdict; made by ``evaluate`` and ``promote`` alone."""
+    settings, champion = graph.settings, graph.settings.forecast.champion
+    elsewhere = f"profile {settings.profile} promotes nothing; evaluate in prod"
+    withheld = "" if settings.run_source == counted.LIVE["run_source"] else elsewhere
+    forecasts, trading, luck = of_forecasts(graph), of_trading(graph), of_luck(graph)
+
+    @declared(
+        GATES,
+        name="promotion",
+        group="gates",
+        partitions=graph.grid.month,
+        settings=("forecast.backend",),
+        ins={name: stored_in("gates", name=name) for name in VERDICTS}
+        | {name: stored_in("evaluation", name=name) for name in (*FORECAST_TABLES, *TRADING_TABLES)}
+        | account_inputs(graph),
+    )
+    def promotion(
+        context: dg.AssetExecutionContext,
+        portfolio: Partitions,
+        day_scores: Partitions,
+        trials: dg.ResourceParam[TrialStore],
+        **tables: pl.DataFrame,
+    ) -> pl.DataFrame:
+        """What may go live: every criterion of the gates, made of the scores again, for the account and each symbol."""
+        asked = asked_of_books(graph, day_scores)
+        made = {
+            "forecast_gate": [forecasts(span, tables) for span in spans(context, day_scores)],
+            "trading_gate": [trading(span, tables) for span in spans(context, portfolio)],
+            "luck_gate": [luck(span, portfolio.frame, asked, trials) for span in spans(context, portfolio)],
+        }
+        gates = {name: pl.concat([GATES.empty(), *frames]) for name, frames in made.items()}
+        return pl.concat(
+            [
+                GATES.empty(),
+                *(
+                    promoted.promotion(
+                        *(gate.filter(month=span.month) for gate in gates.values()),
+                        month=span.month,
+                        as_of=span.as_of,
+                        champion=champion,
+                        withheld=withheld or promoted.mismatch(tables, gates, month=span.month),
+                    )
+                    for span in spans(context, portfolio)
+                ),
+            ]
+        )
+
+    return promotion
