@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from timegpt_assets.config.addresses import PROVIDER_HOST, unfit
 from timegpt_assets.config.forecasting import Forecast
 from timegpt_assets.config.market import Data, Events, Features, Universe
-from timegpt_assets.config.research import TradingGrid
+from timegpt_assets.config.research import Search, TradingGrid
 from timegpt_assets.config.seats import unseated
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 from timegpt_assets.core.backtest.rules import OWN_SIGMA
@@ -22,6 +22,7 @@ from timegpt_assets.core.events import EARNINGS, EventCalendar
 from timegpt_assets.core.features.feature_spec import FeatureSpec
 from timegpt_assets.core.features.volatility import IN_SCALE_OF_Y
 from timegpt_assets.core.forecasts.exogenous import CLOCK, PROJECTED, STEP
+from timegpt_assets.core.research.search_windows import Window, WindowError, spans
 
 OPEN, CLOSE = time(9, 30), time(16, 0)
 HOUR = re.compile(r"09|1[0-5]")
@@ -238,12 +239,12 @@ def volatilities(features: Features, forecast: Forecast, trading: Trading) -> Re
     for key, name in asked.items():
         if name not in IN_SCALE_OF_Y:
             yield Refusal(key, f"one of {', '.join(IN_SCALE_OF_Y)}", "Name one of these.")
-    stored = _stored_volatilities(features, forecast)
+    stored = stored_volatilities(features, forecast)
     if trading.sigma not in stored:
         yield _unstored("trading.sigma_column", stored)
 
 
-def _stored_volatilities(features: Features, forecast: Forecast) -> Collection[str]:
+def stored_volatilities(features: Features, forecast: Forecast) -> Collection[str]:
     if "volatility" in features.groups:
         return IN_SCALE_OF_Y
     return sorted({forecast.sigma_column, forecast.target.volatility_column})
@@ -259,7 +260,7 @@ def grids(trading_grid: TradingGrid, trading: Trading, features: Features, forec
     if trading_grid.grid not in trading_grid.grids:
         remedy = "Choose one of these, or add the grid under trading_grid.grids."
         yield Refusal("trading_grid.grid", " | ".join(trading_grid.grids) or "no grid is there", remedy)
-    stored = _stored_volatilities(features, forecast)
+    stored = stored_volatilities(features, forecast)
     for name, grid in trading_grid.grids.items():
         key = f"trading_grid.grids.{name}"
         if not grid.dimensions:
@@ -267,12 +268,40 @@ def grids(trading_grid: TradingGrid, trading: Trading, features: Features, forec
         if not all(OPEN < at <= CLOSE for at in grid.time_stop_et):
             yield Refusal(f"{key}.time_stop_et", "times after 09:30, at most 16:00", 'Write them like ["15:55"].')
         named = {column for column in grid.sigma_column if column}
-        # a rule set trades in its own volatility where nobody names one; asked of the chosen grid alone, as nobody
-        # sweeps the others, and a house without their volatility must load
-        needs_own = name == trading_grid.grid and not (trading.sigma_column or named)
-        own = {OWN_SIGMA[rules] for rules in grid.rule_set} if needs_own else set()
-        if (named | own) - set(stored):
-            yield _unstored(f"{key}.{'sigma_column' if named else 'rule_set'}", stored)
+        if named - set(IN_SCALE_OF_Y):
+            yield _unstored(f"{key}.sigma_column", IN_SCALE_OF_Y)
+        # what is stored is asked of the chosen grid alone, as nobody sweeps the others, and a house without their
+        # volatility must load; a rule set trades in its own volatility where nobody names one
+        elif name == trading_grid.grid:
+            own = set() if trading.sigma_column or named else {OWN_SIGMA[rules] for rules in grid.rule_set}
+            if (named | own) - set(stored):
+                yield _unstored(f"{key}.{'sigma_column' if named else 'rule_set'}", stored)
+
+
+def searched(search: Search, trading_grid: TradingGrid, gates: Gates, forecast: Forecast) -> Refusals:
+    """Refuse grids that are not there or name a rule twice, folders in a bucket, and sessions that meet."""
+    grids_there = " | ".join(trading_grid.grids)
+    asked = {name: getattr(search, name) for name in ("outer", "inner")}
+    for name, grid in asked.items():
+        if grid not in trading_grid.grids:
+            yield Refusal(f"search.{name}", grids_there, "Choose one of these, or add it under trading_grid.grids.")
+    found = [set(trading_grid.grids[grid].dimensions) for grid in asked.values() if grid in trading_grid.grids]
+    if len(found) == len(asked) and (twice := sorted(set.intersection(*found))):
+        remedy = f"Take {', '.join(twice)} out of one of the two grids."
+        yield Refusal("search.inner", f"a grid without the rules of search.outer ({asked['outer']})", remedy)
+    if search.forecaster and search.forecaster not in forecast.forecasters:
+        remedy = "Choose one of these, add it to forecast.challengers, or set it to null: the champion."
+        yield Refusal("search.forecaster", " | ".join(forecast.forecasters), remedy)
+    if search.folder.startswith(GS):
+        yield Refusal("search.folder", "a folder of this machine", "Keep studies on a disk, or set search.storage.")
+    stages = search.stages
+    # without a last session of their own they lie one after the other, and nothing can meet
+    if gates.oos_start and (stages.coarse.until or stages.refine.until):
+        windows = (Window(sessions=one.sessions, until=one.until) for one in (stages.coarse, stages.refine))
+        try:
+            spans(*windows, oos_start=gates.oos_start)
+        except WindowError as error:
+            yield Refusal(error.key, error.allowed, error.remedy)
 
 
 def costs(backtest: Backtest, gates: Gates) -> Refusals:
@@ -328,6 +357,7 @@ REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (liquidity, ("features",)),
     (volatilities, ("features", "forecast", "trading")),
     (grids, ("trading_grid", "trading", "features", "forecast")),
+    (searched, ("search", "trading_grid", "gates", "forecast")),
     (costs, ("backtest", "gates")),
     (rules, ("trading",)),
     (rates, ("trading",)),

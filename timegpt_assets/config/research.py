@@ -1,10 +1,10 @@
 """Sections about research: which rule values are tried against each other on stored forecasts.
 
-Belongs here: trading_grid. What each key means stands in configs/<section>.yaml.
+Belongs here: trading_grid, search. What each key means stands in configs/<section>.yaml.
 """
 
 from collections.abc import Mapping
-from datetime import time
+from datetime import date, time
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, AliasChoices, Field
@@ -69,3 +69,76 @@ class TradingGrid(Section):
     grids: Mapping[str, Grid]
     plateau_share: Annotated[Share, Field(gt=0)]
     max_combinations: Annotated[Count, PLACE]
+
+
+class Penalties(Section):
+    """What the objective takes off."""
+
+    max_drawdown: NotNegative
+    reject_rate: NotNegative
+    turnover: NotNegative
+
+
+class Sampler(Section):
+    """What Optuna's TPE is told."""
+
+    startup_trials: Count
+
+
+class Pruner(Section):
+    """What Optuna's MedianPruner is told."""
+
+    steps: Count
+    startup_trials: CountOrZero
+    warmup_steps: CountOrZero
+
+
+class Coarse(Section):
+    """The first stage: few symbols, few sessions."""
+
+    sessions: Count
+    until: date | None
+    symbols: Count | None
+    trials: Count
+
+
+class Refine(Section):
+    """The second stage: every symbol, more sessions, the first one's best before others."""
+
+    sessions: Count
+    until: date | None
+    trials: Count
+    carried: CountOrZero
+
+
+class Confirm(Section):
+    """The third stage: the second one's best on sessions that no search has seen."""
+
+    sessions: Count
+
+
+class SearchStages(Section):
+    """The stages of a search."""
+
+    coarse: Coarse
+    refine: Refine
+    confirm: Confirm
+
+
+class Search(Section):
+    """What a search moves, sweeps and weighs, on which sessions, and where its studies are kept."""
+
+    study: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
+    forecaster: Name | None
+    outer: Name
+    inner: Name
+    value: Literal["best", "plateau"]
+    penalties: Penalties
+    sampler: Sampler
+    pruner: Pruner
+    batch: Count
+    stages: SearchStages
+    finalists: Count
+    workers: Annotated[Count | None, PLACE]
+    storage: Annotated[Literal["journal", "postgresql"], PLACE]
+    folder: Annotated[str, PLACE]

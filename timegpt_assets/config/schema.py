@@ -15,7 +15,7 @@ from timegpt_assets.config.automation import Automation
 from timegpt_assets.config.base import Mark, Section
 from timegpt_assets.config.forecasting import Calibration, Forecast
 from timegpt_assets.config.market import Data, DqPolicy, Events, Features, Importing, Universe
-from timegpt_assets.config.research import TradingGrid
+from timegpt_assets.config.research import Search, TradingGrid
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 
 Path = tuple[str, ...]
@@ -32,6 +32,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "trading": Trading,
     "backtest": Backtest,
     "trading_grid": TradingGrid,
+    "search": Search,
     "gates": Gates,
     "automation": Automation,
 }

@@ -30,7 +30,7 @@ from timegpt_assets.config.layers import (
     preset_layer,
 )
 from timegpt_assets.config.market import Data, DqPolicy, Events, Features, Importing, Universe
-from timegpt_assets.config.research import TradingGrid
+from timegpt_assets.config.research import Search, TradingGrid
 from timegpt_assets.config.schema import SECTIONS, dotted, marked
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 from timegpt_assets.core.tables.columns import RUN_SOURCES
@@ -56,6 +56,7 @@ class Settings:
     trading: Trading
     backtest: Backtest
     trading_grid: TradingGrid
+    search: Search
     gates: Gates
     automation: Automation
     origins: Mapping[str, str]

@@ -139,10 +139,15 @@ def sampling(settings: Settings) -> Sampling:
 
 def trading_grid(settings: Settings) -> Grid:
     """Return the chosen grid around the rules as they stand."""
+    return named_grid(settings, settings.trading_grid.grid)
+
+
+def named_grid(settings: Settings, name: str) -> Grid:
+    """Return a grid around the rules as they stand."""
     asked = settings.trading_grid
     return Grid(
-        name=asked.grid,
-        dimensions=asked.grids[asked.grid].dimensions,
+        name=name,
+        dimensions=asked.grids[name].dimensions,
         base=trading_spec(settings),
         stored={"history_days": settings.forecast.history_days, "horizon_min": settings.forecast.horizon_min},
         filters=filters(settings),

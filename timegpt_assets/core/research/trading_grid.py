@@ -80,11 +80,15 @@ class Grid:
     def combinations(self) -> Iterator[Combination]:
         """Give each combination once; those that trade alike under other words are one, under the first's words."""
         seen = set[str]()
-        for chosen in itertools.product(*self.dimensions.values()):
-            one = _combination(self, dict(zip(self.dimensions, chosen, strict=True)))
+        for one in self.choices():
             if one.name not in seen:
                 seen.add(one.name)
                 yield one
+
+    def choices(self) -> Iterator[Combination]:
+        """Give the combination of every choice of values, the last dimension's first; some may trade alike."""
+        for chosen in itertools.product(*self.dimensions.values()):
+            yield _combination(self, dict(zip(self.dimensions, chosen, strict=True)))
 
 
 def too_large(grid: Grid, *, seconds_each: float) -> GridError:
@@ -136,13 +140,21 @@ def grid_days(
     refuse_unstored(grid, forecasts)
     judged = liquidity.verdicts(forecasts, features, filters=grid.filters) if grid.filters else None
     frames = [GRID_DAYS.empty()]
-    for alike in _alike(combinations):
-        first = alike[0]
+    for same in alike(combinations):
+        first = same[0]
         own = forecasts.filter(**first.stored)
         asked = signals.measured_in(own, features, column=first.spec.sigma_column)
         inputs = Inputs(forecasts=asked, bars=bars, symbol_gates=symbol_gates, events=events, liquidity=judged)
-        frames.append(_named(swept.sweep(inputs, [one.spec for one in alike]), alike, own))
+        frames.append(_named(swept.sweep(inputs, [one.spec for one in same]), same, own))
     return GRID_DAYS.conformed(pl.concat(frames))
+
+
+def alike(combinations: Sequence[Combination]) -> list[list[Combination]]:
+    """Return the combinations by what they see: those that trade the same forecasts in the same volatility share."""
+    found: dict[tuple[Any, ...], list[Combination]] = {}
+    for one in combinations:
+        found.setdefault((one.spec.sigma_column, *one.stored.items()), []).append(one)
+    return list(found.values())
 
 
 def seed(name: str) -> int:
@@ -172,14 +184,6 @@ def _varied(grid: Grid, values: Mapping[str, Any]) -> TradingSpec:
 def _own(grid: Grid, values: Mapping[str, Any]) -> bool:
     # a null among the values means what it means in trading.sigma_column: the rule set's own
     return grid.own_sigma or "sigma_column" in values
-
-
-def _alike(combinations: Sequence[Combination]) -> list[list[Combination]]:
-    """Return the combinations by what they see: those that trade the same forecasts in the same volatility share."""
-    found: dict[tuple[Any, ...], list[Combination]] = {}
-    for one in combinations:
-        found.setdefault((one.spec.sigma_column, *one.stored.items()), []).append(one)
-    return list(found.values())
 
 
 def _named(made: pl.DataFrame, combinations: Sequence[Combination], forecasts: pl.DataFrame) -> pl.DataFrame:
