@@ -18,7 +18,7 @@ from dagster._core.remote_origin import RemoteJobOrigin
 from dagster._core.storage.event_log import SqlEventLogStorage
 from dagster._core.storage.runs import SqliteRunStorage
 
-from timegpt_assets.adapters.ledger.process_identity import is_known_dead, is_on_this_machine, owner
+from timegpt_assets.adapters.ledger.process_identity import is_known_dead, is_on_this_machine, owner, place
 
 OWNER, PLACE = "timegpt_assets/owner", "timegpt_assets/process"
 """Tags of a run: who runs it, as ``process_identity`` names processes, and the same for people."""
@@ -99,7 +99,7 @@ def told(record: RunRecord) -> str:
 
 
 def _tags() -> dict[str, str]:
-    return {OWNER: owner(), PLACE: f"process {os.getpid()} on {os.uname().nodename}"}
+    return {OWNER: owner(), PLACE: place()}
 
 
 def _lock_file(instance: DagsterInstance, run_id: str) -> Path:

@@ -13,6 +13,11 @@ def owner() -> str:
     return f"{_machine()}/{os.getpid()}/{_started(os.getpid())}"
 
 
+def place() -> str:
+    """Return this process's name for people: they may look for it."""
+    return f"process {os.getpid()} on {os.uname().nodename}"
+
+
 def is_known_alive(name: str) -> bool:
     """Return whether the named process is another one of this machine and certainly runs.
 
