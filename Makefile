@@ -7,7 +7,7 @@ RUN := VIRTUAL_ENV="$(CURDIR)/$(VENV)" PATH="$(CURDIR)/$(BIN):$$PATH"
 # A process that may keep no bytecode compiles all of Dagster when it starts, six seconds; many tests start some.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup check test soak demo sweep ui bench docs lock
+.PHONY: help setup check test soak demo sweep search ui bench docs lock
 help:  ## list the verbs
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -39,6 +39,9 @@ demo: setup  ## the synthetic market through every stage, with a report
 
 sweep: setup  ## every combination of the trading grid on stored forecasts; GRID=name for another grid
 	$(BIN)/timegpt-assets sweep --profile $(PROFILE) $(if $(GRID),--grid $(GRID))
+
+search: setup  ## search for trading rules on stored forecasts, in three stages; MONTH=YYYY-MM for another month
+	$(BIN)/timegpt-assets search --profile $(PROFILE) $(if $(MONTH),--month $(MONTH))
 
 ui: setup  ## the Dagster UI on the instance the command line uses
 	$(BIN)/timegpt-assets ui

@@ -29,6 +29,7 @@ from timegpt_assets.assets import (
     promotion,
     reports,
     research,
+    search,
     trading_scores,
 )
 from timegpt_assets.automation import day as automation
@@ -82,6 +83,9 @@ ASSETS = (
     reports.report,
     research.grid_days,
     research.trading_grid,
+    search.search_stage_1,
+    search.search_stage_2,
+    search.search_stage_3,
 )
 
 

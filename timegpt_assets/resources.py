@@ -17,8 +17,10 @@ from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
 from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.local_forecasters import LocalForecasters
 from timegpt_assets.adapters.market.daily_files import DailyFiles
+from timegpt_assets.adapters.search.studies import Studies
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.object_store import ObjectStore
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.adapters.storage.trial_store import TrialStore
 from timegpt_assets.config.addresses import PROVIDER_URL
 from timegpt_assets.config.settings import resolved
@@ -198,6 +200,29 @@ class Trials(dg.ConfigurableResource[TrialStore]):
         return TrialStore(self.runtime.object_store(self.place))
 
 
+class StoredTables(dg.ConfigurableResource[ParquetStore]):
+    """The tables as they are stored: for what reads other partitions than its inputs can name."""
+
+    place: str
+    runtime: dg.ResourceDependency[Runtime]
+
+    def create_resource(self, context: dg.InitResourceContext) -> ParquetStore:
+        """Return the store."""
+        return ParquetStore(self.runtime.object_store(self.place))
+
+
+class SearchStudies(dg.ConfigurableResource[Studies]):
+    """Where a search's trials are kept; the address of a server stays in the environment."""
+
+    storage: str
+    folder: str
+    runtime: dg.ResourceDependency[Runtime]
+
+    def create_resource(self, context: dg.InitResourceContext) -> Studies:
+        """Return the studies."""
+        return runtimes.studies(self.runtime)
+
+
 class Tables(dg.ConfigurableIOManagerFactory[TableIOManager]):
     """Where every table is kept: a parquet file per asset and day or month."""
 
@@ -264,6 +289,8 @@ def resources(runtime: Runtime, tables: TableIOManager) -> dict[str, Any]:
         "artifacts": Artifacts(place=data.artifacts_root, runtime=runtime),
         "lineage_book": LineageBook(place=data.storage_root, runtime=runtime),
         "trials": Trials(place=data.storage_root, runtime=runtime),
+        "stored_tables": StoredTables(place=data.storage_root, runtime=runtime),
+        "studies": SearchStudies(storage=settings.search.storage, folder=settings.search.folder, runtime=runtime),
         "io_manager": Tables(place=data.storage_root, manager=tables),
     }
     return found | _cloud_storage(runtime)

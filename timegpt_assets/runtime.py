@@ -16,12 +16,14 @@ import polars as pl
 from timegpt_assets.adapters.call_errors import LedgerUnusable
 from timegpt_assets.adapters.ledger.ledger import LEASE_SEC, LONGEST_WAIT_SEC, BudgetLedger
 from timegpt_assets.adapters.ledger.limits import Account
+from timegpt_assets.adapters.ledger.process_identity import place
 from timegpt_assets.adapters.local_forecasters import LocalForecasters
 from timegpt_assets.adapters.market.daily_files import DailyFiles, earnings, macro_events, vix_closes
 from timegpt_assets.adapters.market.limits import Limits
 from timegpt_assets.adapters.market.market_data import LocalMarketData
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.adapters.plug_ins import PlugIn
+from timegpt_assets.adapters.search.studies import URL, Studies, StudyError
 from timegpt_assets.adapters.storage.object_store import LocalStore, ObjectStore
 from timegpt_assets.adapters.storage.private import close_to_others
 from timegpt_assets.adapters.timegpt.cache import ForecastCache, folder
@@ -211,6 +213,18 @@ def timegpt(runtime: Runtime, account: Account, books: BudgetLedger, answers: Fo
         on_doubt=forecast.on_doubt,
         artifacts=runtime.artifacts,
     )
+
+
+def studies(runtime: Runtime) -> Studies:
+    """Return where a search's trials are kept. Raises StudyError for a PostgreSQL whose address nobody gave."""
+    asked = runtime.settings.search
+    url = runtime.environment.get(URL) if asked.storage == "postgresql" else None
+    if asked.storage == "postgresql" and not url:
+        raise StudyError(
+            f"search.storage is postgresql, and {URL} is not set. Put the address into the environment or .env, like "
+            f"{URL}=postgresql://user@host/database, or set search.storage=journal."
+        )
+    return Studies(folder=runtime.path(asked.folder), owner=place(), processes=asked.workers, url=url)
 
 
 def account(settings: Settings) -> Account:

@@ -65,6 +65,12 @@ TINY = (
     "gates.lookback_sessions=5",
     "gates.trade_eligibility.coverage_tol=0.5",
     "gates.oos_start=2025-01-30",
+    "search.stages.coarse.sessions=2",
+    "search.stages.coarse.trials=6",
+    "search.stages.refine.sessions=1",
+    "search.stages.refine.trials=4",
+    "search.stages.refine.carried=2",
+    "search.finalists=2",
 )
 """A smaller one whose windows are short enough to slide within two weeks: every limit is met and left again."""
 SEATS = ("climatology", "ridge", "zero")

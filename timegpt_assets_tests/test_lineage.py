@@ -31,12 +31,16 @@ READ_OF_FILES = {
     "features": {"events.dates", "events.times", "events.calendar_names"},
     "trades": {"events.dates", "events.times", "events.calendar_names"},
     "grid_days": {"events.dates", "events.times", "events.calendar_names"},
+    **{f"search_stage_{n}": {"events.dates", "events.times", "events.calendar_names"} for n in (1, 2, 3)},
     "stress_phases": {"events.dates", "events.calendar_names"},
     "snapshots": {"events.dates", "events.calendar_names"},
     "answers": {"events.dates", "events.calendar_names", "forecast.backend"},
 }
 """What these take from a resource (daily_files, hosted_forecaster), which the recorder sees read by nobody's asset."""
 NO_NUMBER = {
+    # how far back a month may look: what is searched is said by the stages' own
+    ("search_stage_1", "search.stages.confirm.sessions"),
+    ("search_stage_2", "search.stages.confirm.sessions"),
     ("raw_bars", "universe.tickers"),  # says which symbols there are, and changes no row of another
     ("answers", "forecast.api_mode"),  # whether anything may be sent: what is answered is the same, or an error
     ("answers", "forecast.api_budget.price_per_call"),  # what is paid for an answer is no part of it
@@ -62,6 +66,8 @@ def reads(seen: Reads, tmp_path_factory: pytest.TempPathFactory) -> dict[str, se
         with roads.road(tmp_path_factory.mktemp("reads"), base=roads.TINY, pictures=False) as road:
             road.run(DAYS[:2])
             road.run(DAYS[:1], assets=["promotion", *STAGES["research"]])
+            road.run(DAYS[:4], assets=["book"])  # the fourth lies after gates.oos_start
+            road.run(DAYS[3:4], assets=STAGES["search"])
     paid = load(tmp_path_factory.mktemp("paid"), *PAID, profile="dev", base=roads.TINY)
     with seen.on_behalf_of("answers"):
         view = _recorded(paid, seen)
@@ -149,15 +155,19 @@ OTHER = {
     "baseline": "nixtla",
     "liquidity_profile": "dense",
     "enhancement": "budget_sprint",
+    "search_outer": "enhancement",
+    "search_inner": "budget_sprint",
 }
 
 
-def touches(key: str, read: str, settings: Settings) -> bool:
+def touches(key: str, read: str, settings: Settings, asset: str) -> bool:
     """Return whether a change of ``key`` is one of what was read under the name ``read``."""
     if read == "forecast.snapshot_presets":  # the chosen preset alone shapes anything
         read = f"{read}.{settings.forecast.snapshot_preset}"
-    if read == "trading_grid.grids":  # the chosen grid alone is swept
-        read = f"{read}.{settings.trading_grid.grid}"
+    if read == "trading_grid.grids":  # the chosen grid alone is swept, the two that it names are searched
+        search, grid = settings.search, settings.trading_grid.grid
+        chosen = (search.outer, search.inner) if asset.startswith("search") else (grid,)
+        return any(touches(key, f"{read}.{name}", settings, asset) for name in chosen)
     return key == read or key.startswith(f"{read}.")
 
 
@@ -167,7 +177,7 @@ def test_every_setting_renames_exactly_the_rows_that_read_it(settings: Settings,
         readers = {
             asset
             for asset, keys in reads.items()
-            if (asset, key) not in NO_NUMBER and any(touches(key, read, settings) for read in keys)
+            if (asset, key) not in NO_NUMBER and any(touches(key, read, settings, asset) for read in keys)
         }
         renamed = {asset for asset, found in ids(changed(settings, key)).items() if found != before[asset]}
         if renamed != below(readers):

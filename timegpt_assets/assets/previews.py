@@ -102,7 +102,7 @@ def of_months(context: dg.AssetExecutionContext, frame: pl.DataFrame, table: str
 
     Of the champion's rows, but for the comparison: what is drawn is what is traded.
     """
-    from timegpt_assets.reports.pictures import comparison, coverage, intervals, sweep
+    from timegpt_assets.reports.pictures import comparison, coverage, intervals, search, sweep
     from timegpt_assets.reports.pictures.style import Picture
 
     drawn: dict[str, dict[str, Callable[[pl.DataFrame], Picture]]] = {
@@ -112,6 +112,7 @@ def of_months(context: dg.AssetExecutionContext, frame: pl.DataFrame, table: str
         "coverage_drift": {"drift": intervals.drift},
         "comparison": {"losses": partial(comparison.losses, champion=champion)},
         "trading_grid": {"plateau": sweep.plateau},
+        "search_trials": {"history": search.history, "importance": search.importance},
     }
     if frame.is_empty():
         return {}

@@ -19,6 +19,7 @@ from rich.text import Text
 from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.market.daily_files import DailyFileError
 from timegpt_assets.adapters.market.market_data import MarketDataError
+from timegpt_assets.adapters.search.studies import StudyError
 from timegpt_assets.adapters.storage.object_store import ObjectStoreError
 from timegpt_assets.adapters.storage.parquet_files import StoreError
 from timegpt_assets.cli import bars as cli_bars
@@ -26,6 +27,7 @@ from timegpt_assets.cli import calls as cli_calls
 from timegpt_assets.cli import console as view
 from timegpt_assets.cli import importing as cli_import
 from timegpt_assets.cli import migrating as cli_migrating
+from timegpt_assets.cli import searching as cli_searching
 from timegpt_assets.cli import sweeping as cli_sweeping
 from timegpt_assets.cli import ui as services
 from timegpt_assets.cli.context import BATCH_SIZE, EVENT_BATCH, HomeError, asked_span, at_midnight, dagster_home, opened
@@ -86,6 +88,7 @@ EXPECTED = (
     DailyFileError,
     CallError,
     GridError,
+    StudyError,
     calendar.NotASession,
     calendar.OutsideCalendar,
     calendar.StillOpen,
@@ -307,6 +310,7 @@ def ui(port: int = 3000, host: Host = "127.0.0.1", settings: Set = None, profile
 verb("import-bars")(cli_import.import_bars)
 verb()(cli_migrating.migrate)
 verb()(cli_sweeping.sweep)
+verb()(cli_searching.search)
 verb()(cli_calls.plan)
 verb()(cli_calls.budget)
 verb()(cli_calls.cache)

@@ -6,11 +6,12 @@ Belongs here: opening the instance where the UI will find it, and the messages w
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -69,15 +70,19 @@ def asked_span(runtime: Runtime, start: datetime | None, end: datetime | None) -
 
 
 @contextmanager
-def opened(runtime: Runtime, *, report: Callable[[RangeRun, bool], None]) -> Iterator[CommandContext]:
+def opened(
+    runtime: Runtime, *, report: Callable[[RangeRun, bool], None], overriding: Mapping[str, Any] | None = None
+) -> Iterator[CommandContext]:
     """Open the profile's instance and yield the desk; what is put into the environment for Dagster is taken back.
+
+    ``overriding`` replaces resources by name.
 
     Raises HomeError when DAGSTER_HOME cannot be written, HomeOfAnother when it is another profile's.
     """
     home = dagster_home(runtime)
     # before anything is opened: in another profile's home its records would count as ours
     claim(home, runtime)
-    repository = build_definitions(runtime).get_repository_def()
+    repository = build_definitions(runtime, overriding=overriding).get_repository_def()
     messages = Terminal(stderr=True)
     with _environment(home), _instance(home) as instance:
         if note := foreign_home(runtime, home):

@@ -59,8 +59,9 @@ def lineage_records(
 
 
 def _chosen(keys: Sequence[str], settings: Settings) -> list[str]:
-    """Return the keys with the chosen preset and grid in their places: the others shape nothing."""
+    """Return the keys with the chosen preset and grids in their places: the others shape nothing."""
     chosen = {"preset": settings.forecast.snapshot_preset, "grid": settings.trading_grid.grid}
+    chosen |= {"outer": settings.search.outer, "inner": settings.search.inner}
     return [key.format(**chosen) for key in keys]
 
 

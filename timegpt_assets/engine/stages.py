@@ -39,10 +39,11 @@ STAGES = {
     "promotion": ("promotion",),
     "reports": ("report",),
     "research": ("grid_days", "trading_grid"),
+    "search": ("search_stage_1", "search_stage_2", "search_stage_3"),
 }
 """Stage word -> asset names; ``promotion`` is apart because only ``evaluate`` and ``promote`` make it."""
-ON_DEMAND = ("promotion", "research")
-"""Stages that no day makes: ``evaluate`` and ``promote`` make the first, ``sweep`` the second."""
+ON_DEMAND = ("promotion", "research", "search")
+"""Stages that no day makes: ``evaluate`` and ``promote`` make the first, ``sweep`` and ``search`` the others."""
 EVERYDAY = tuple(name for stage, names in STAGES.items() if stage not in ON_DEMAND for name in names)
 
 

@@ -40,11 +40,19 @@ def _others(engine: Engine, graph: GraphContext) -> str:
     return f"Forecasts of {made[0]} to {made[-1]} were made once ({len(made)} sessions). " if made else ""
 
 
-def swept(engine: Engine, graph: GraphContext, days: Sequence[date], *, force: bool, range_days: int) -> Rectangle:
-    """Return the rectangle of a sweep: its own assets alone, what is old of them made again."""
+def swept(
+    engine: Engine,
+    graph: GraphContext,
+    days: Sequence[date],
+    *,
+    force: bool,
+    range_days: int = 1,
+    stage: str = "research",
+) -> Rectangle:
+    """Return the rectangle of a sweep or a search: its own assets alone, what is old of them made again."""
     nodes = asset_nodes(engine.repository)
-    whole = rectangle(graph, nodes, days=days, assets=STAGES["research"], force=force)
-    own = [key for key in whole.assets if key.path[-1] in STAGES["research"]]
+    whole = rectangle(graph, nodes, days=days, assets=STAGES[stage], force=force)
+    own = [key for key in whole.assets if key.path[-1] in STAGES[stage]]
     wanted = replace(whole, assets=tuple(own), whole=frozenset(), history=(), paid=None, range_days=range_days)
     # not what is stale above it: that stays as it is stored, and would have the same sweep made over and over
     return replace(wanted, stale=older(engine, own, days))

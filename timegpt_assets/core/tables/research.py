@@ -67,3 +67,72 @@ TRADING_GRID = Table(
     rules=ADDS_UP,
 )
 """The best of many looks better than it is: how many were ever tried is kept beside it."""
+
+_WORTH = {
+    "value": Column(pl.Float64, "the objective: net_return less the weighted penalties (search.penalties)"),
+    "combination": Column(pl.String, "the inner combination that makes it so"),
+    "rules": Column(pl.String, "the values that were chosen and swept, JSON by name of the rule"),
+}
+
+SEARCH_TRIALS = Table(
+    name="search_trials",
+    columns=MONTH
+    | {
+        "study": Column(pl.String, "name of the study; the same name, the same trials"),
+        "stage": Column(pl.String, "coarse or refine"),
+    }
+    | ORIGIN
+    | {
+        "first_day": Column(pl.Date, "first session swept"),
+        "last_day": Column(pl.Date, "last session swept"),
+        "observation_days": Column(pl.Int64, "sessions swept, those without a trade too"),
+        "number": Column(pl.Int64, "which trial, from 0"),
+        "seed": Column(pl.Int64, "what the sampler drew it with: MD5 of study and number"),
+        "state": Column(pl.String, "complete, or pruned: given up before its last step"),
+        "outer": Column(pl.String, "the values that were chosen, JSON by name of the rule"),
+        "steps": Column(pl.List(pl.Float64), "value on the sessions up to the end of each step"),
+        "tried": Column(pl.Int64, "inner combinations swept under it"),
+        "duplicate_of": Column(pl.Int64, "earlier trial that chose the same; null: none", True),
+    }
+    | _WORTH
+    | {
+        "trades": Column(pl.Int64, "entries that were filled; limits of the portfolio are not asked"),
+        "net_return": Column(pl.Float64, "P&L after costs / total capital"),
+        "max_drawdown": Column(pl.Float64, "deepest fall of the cumulated return from its peak"),
+        "turnover": Column(pl.Float64, "USD entered and left with / total capital / observation_days"),
+        "finalist": Column(pl.Int64, "place among those that go on to the next stage, from 1; null: not one", True),
+        "limited_value": Column(pl.Float64, "a finalist's value within the portfolio's limits; null: not asked", True),
+        "reject_rate": Column(pl.Float64, "of it: signals refused by limits / signals; null: none, or not asked", True),
+    },
+    key=("month", "stage", "number"),
+)
+"""A trial's value asks no limits, so its reject term is 0; a finalist of refine is asked with them besides."""
+
+SEARCH_CANDIDATES = Table(
+    name="search_candidates",
+    columns=MONTH
+    | ORIGIN
+    | {
+        "oos_start": Column(pl.Date, "sessions after it are out of sample"),
+        "first_day": Column(pl.Date, "first session asked in prod; null: none was", True),
+        "last_day": Column(pl.Date, "last session asked in prod; null: none was", True),
+        "observation_days": Column(pl.Int64, "sessions from the first to the last of these"),
+    }
+    | _WORTH
+    | {
+        "chosen_value": Column(pl.Float64, "its value within limits on the sessions it was chosen on"),
+        "trades": Column(pl.Int64, "admitted entries"),
+        "signals": Column(pl.Int64, "signals that came to the market"),
+        "reject_rate": Column(pl.Float64, "signals refused by limits / signals; null without a signal", True),
+        "net_pnl": Column(pl.Float64, "USD after costs"),
+        "max_drawdown": Column(pl.Float64, "deepest fall of the cumulated return from its peak"),
+        "turnover": Column(pl.Float64, "USD entered and left with / total capital / observation_days"),
+        "sharpe_daily": Column(pl.Float64, "daily Sharpe ratio, annualised; null without variance", True),
+        "sharpe_daily_low": Column(pl.Float64, "lower end of its 95 % interval, as if nothing else were tried", True),
+        "sharpe_daily_high": Column(pl.Float64, "upper end of its 95 % interval, as if nothing else were tried", True),
+        "verdict": Column(pl.String, "candidate, refused or insufficient_observation"),
+        "rank": Column(pl.Int64, "by value among the candidates, 1 is best; null: not one", True),
+    },
+    key=("month", "combination"),
+)
+"""What a search found, judged on sessions it has not seen, rows asked in prod alone: candidates may be promoted."""

@@ -1,0 +1,204 @@
+"""The verb that searches: three stages on stored forecasts, told as they go, their trials and candidates written.
+
+Belongs here: the plan, the progress and what is printed. What a search is stands in core/research/search.py, its stages
+in assets/search.py.
+"""
+
+import re
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from typing import Annotated, Any
+
+import orjson
+import polars as pl
+import typer
+from rich.table import Table
+
+from timegpt_assets import runtime as runtimes
+from timegpt_assets.cli.console import Progress, left_old
+from timegpt_assets.cli.context import CommandContext, asked_span, opened
+from timegpt_assets.cli.options import Force, Json, Profile, Set
+from timegpt_assets.cli.terminal import Terminal
+from timegpt_assets.config import search_inputs
+from timegpt_assets.core import calendar
+from timegpt_assets.core.research import search_windows
+from timegpt_assets.core.research.search_windows import COARSE, CONFIRM, REFINE, Span
+from timegpt_assets.core.research.trading_grid import duration
+from timegpt_assets.core.research.trials import COMPLETE, Trial
+from timegpt_assets.core.tables.research import SEARCH_CANDIDATES, SEARCH_TRIALS
+from timegpt_assets.definitions import load_runtime
+from timegpt_assets.engine.revisions import outdated
+from timegpt_assets.engine.stages import STAGES, Refused
+from timegpt_assets.engine.sweeps import swept
+from timegpt_assets.partitions import months_of
+from timegpt_assets.reports.pictures import render
+from timegpt_assets.reports.pictures import search as pictures
+
+FOLDER = "eval/search"
+Month = Annotated[str | None, typer.Option(help="YYYY-MM, up to whose end sessions are seen; default: the grid's last")]
+Forecaster = Annotated[str | None, typer.Option("--forecaster", help="default: search.forecaster, or the champion")]
+
+
+def search(
+    month: Month = None,
+    forecaster: Forecaster = None,
+    force: Force = False,
+    json: Json = False,
+    settings: Set = None,
+    profile: Profile = None,
+) -> None:
+    """Search for trading rules in three stages on stored forecasts; nobody is asked and nothing is paid."""
+    chosen = [f"search.forecaster={forecaster}"] if forecaster else []
+    runtime = load_runtime([*(settings or ()), *chosen], profile=profile)
+    heard = _Heard(Terminal(stderr=True))
+    studies = replace(runtimes.studies(runtime), heard=heard.batch)
+    with opened(runtime, report=heard.progress.heard, overriding={"studies": studies}) as command:
+        last = f"{asked_span(runtime, None, None)[1]:%Y-%m}"
+        stages = _planned(command, month or last, heard.messages)
+        wanted = swept(command.engine, command.graph, [stages[CONFIRM].last], force=force, stage="search")
+        outcome = command.engine.run(wanted)
+        tables = {name: _table(command, name, month or last) for name in STAGES["search"]}
+        found = {
+            "profile": runtime.settings.profile,
+            "month": month or last,
+            "forecaster": search_inputs.forecaster(runtime.settings),
+            "stages": {name: [str(span.first), str(span.last)] for name, span in stages.items()},
+            "partitions_made": outcome.made,
+            "partitions_there": outcome.there,
+            "seconds": round(heard.progress.seconds, 1),
+            **left_old(outdated(command.engine, wanted)),
+            **_written(command, tables),
+        }
+    if json:
+        sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
+    else:
+        _show(found, tables)
+
+
+class _Heard:
+    """Prints what each batch came to, and how long the rest of its study will take."""
+
+    def __init__(self, messages: Terminal) -> None:
+        self.messages, self.progress = messages, Progress(messages)
+        self.study, self.done, self.best, self.began, self.kept = "", 0, float("-inf"), 0.0, 0
+
+    def batch(self, study: str, trials: int, batch: Sequence[Trial]) -> None:
+        """Take note of a batch that is over."""
+        if study != self.study:
+            self.study, self.done, self.best, self.kept = study, 0, float("-inf"), 0
+            self.messages.print(f"study {study}", soft_wrap=True)
+            self.began = time.monotonic()
+        self.done += len(batch)
+        self.best = max([self.best, *(one.value for one in batch if one.state == COMPLETE)])
+        took = (time.monotonic() - self.began) / max(1, self.done - self.kept)
+        if self.kept == 0:
+            # the first batch is over before its time is known: what comes is told from what is made from here on
+            self.kept, self.began, rest = self.done, time.monotonic(), ""
+        else:
+            rest = f", about {duration(took * (trials - self.done))} left" if trials > self.done else ""
+        self.messages.print(f"{self.done} of {trials} trials, best {self.best:+.3%} of capital{rest}")
+
+
+def _planned(command: CommandContext, month: str, messages: Terminal) -> dict[str, Span]:
+    """Print what each stage will see, and return it. Raises Refused where nothing is stored to search on."""
+    settings = command.graph.settings
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month):
+        raise Refused(f"--month is {month}. Write it like 2025-02.")
+    start = search_inputs.oos_start(settings)
+    first, second = search_windows.spans(*search_inputs.windows(settings), oos_start=start)
+    whole = Span(calendar.month_sessions(month)[0], calendar.month_sessions(month)[-1])
+    own = [day for day in calendar.month_sessions(month) if calendar.has_closed(day, command.runtime.clock())]
+    stored = _stored(command, own)
+    last = max(first.last, second.last)
+    if not stored or stored[-1] <= last:
+        raise Refused(
+            f"{month} has no stored session after {last}, the last that a search may see: nothing would be left to "
+            f"judge it on. {_remedy(whole)}, search a later month, or set gates.oos_start earlier."
+        )
+    after = search_windows.after(start, settings.search.stages.confirm.sessions, as_of=stored[-1])
+    stages = {COARSE: first, REFINE: second, CONFIRM: after or Span(stored[-1], stored[-1])}
+    space, trials = search_inputs.space(settings), settings.search.stages
+    counts = {COARSE: f", {trials.coarse.trials} trials", REFINE: f", {trials.refine.trials} trials"}
+    for name, span in stages.items():
+        days = [one.day for one in calendar.sessions(span.first, span.last)]
+        there = _stored(command, days)
+        if not there:
+            raise Refused(f"no session of {span.first} to {span.last} is stored for {name}. {_remedy(span)}.")
+        said = f"{name}: {len(there)} of {len(days)} sessions stored, {span.first} to {span.last}"
+        messages.print(said + counts.get(name, ", rows asked in prod alone"), soft_wrap=True)
+    messages.print(
+        f"each trial sweeps {space.inner.size:,} combinations; all {space.size:,} choices would be "
+        f"{space.size * space.inner.size:,}",
+        soft_wrap=True,
+    )
+    return stages
+
+
+def _stored(command: CommandContext, days: Sequence[date]) -> list[date]:
+    facts = command.store.read_facts("backtest/book", [str(day) for day in days], missing="ok")
+    return sorted(date.fromisoformat(day) for day, _ in facts)
+
+
+def _remedy(span: Span) -> str:
+    return f"Make some first: timegpt-assets backtest --start {span.first} --end {span.last}"
+
+
+def _table(command: CommandContext, name: str, month: str) -> pl.DataFrame:
+    table = SEARCH_CANDIDATES if name == STAGES["search"][-1] else SEARCH_TRIALS
+    found = command.store.read(f"research/{name}", months_of([month]), missing="ok", empty=table.empty())
+    return table.conformed(found.drop("lineage_id", strict=False))
+
+
+def _written(command: CommandContext, tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
+    """Write trials, pictures and candidates, and return where they lie; a study's folder is named for the study."""
+    artifacts, found = command.runtime.artifacts, dict[str, Any](pictures={}, trials={})
+    for rows in tables.values():
+        if "study" not in rows.columns or rows.is_empty():
+            continue
+        folder = f"{FOLDER}/{rows['study'][0]}"
+        for word, draw in (("history", pictures.history), ("importance", pictures.importance)):
+            picture = render.png(draw(rows))
+            found["pictures"][f"{rows['stage'][0]} {word}"] = _put(artifacts, f"{folder}/{word}.png", picture)
+        csv = rows.with_columns(pl.col("steps").cast(pl.List(pl.String)).list.join(" ")).write_csv().encode()
+        found["trials"][rows["stage"][0]] = _put(artifacts, f"{folder}/trials.csv", csv)
+    candidates = tables[STAGES["search"][-1]]
+    return found | {"candidates": candidates.sort("rank", nulls_last=True).to_dicts()}
+
+
+def _put(artifacts: Any, name: str, data: bytes) -> str:
+    artifacts.update(name, lambda _: data)
+    return str(artifacts.shown(name))
+
+
+def _show(found: dict[str, Any], tables: dict[str, pl.DataFrame]) -> None:
+    """Print the candidates, and what was written."""
+    out = Terminal()
+    candidates = found["candidates"]
+    if candidates:
+        first, last, days = (candidates[0][name] for name in ("first_day", "last_day", "observation_days"))
+        title = f"{found['forecaster']}: asked in prod on {days} sessions" + (f", {first} to {last}" if days else "")
+        table = Table(title=title)
+        for column in ("combination", "rules", "verdict", "value", "chosen", "net", "drawdown", "rejected", "trades"):
+            table.add_column(column)
+        for row in candidates:
+            table.add_row(
+                row["combination"],
+                "\n".join(f"{name} {value}" for name, value in orjson.loads(row["rules"]).items()),
+                row["verdict"],
+                f"{row['value']:+.3%}",
+                f"{row['chosen_value']:+.3%}",
+                f"{row['net_pnl']:+,.0f}",
+                f"{row['max_drawdown']:.2%}",
+                "–" if row["reject_rate"] is None else f"{row['reject_rate']:.0%}",
+                f"{row['trades']:,}",
+            )
+        out.print(table)
+    tried = sum(rows.filter(pl.col("duplicate_of").is_null())["tried"].sum() for rows in list(tables.values())[:2])
+    out.print(f"{tried:,} combinations tried. The best of many looks better than it is.")
+    out.print(f"{found['partitions_made']} partitions made, {found['partitions_there']} there, {found['seconds']} s.")
+    for what in ("trials", "pictures"):
+        for name, place in found[what].items():
+            out.print(f"{name}: {place}", soft_wrap=True)
