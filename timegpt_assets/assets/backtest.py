@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 
 import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import Partitions
+from timegpt_assets.adapters.storage.promotion_record import PromotionRecord
 from timegpt_assets.assets import previews
 from timegpt_assets.assets.declare import declared, in_chunks, note_rows, stored_in, with_own
 from timegpt_assets.config import strategy_inputs
@@ -15,6 +17,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import books, engines, liquidity, signals
 from timegpt_assets.core.backtest import portfolio as limits
 from timegpt_assets.core.backtest.signals import Inputs
+from timegpt_assets.core.backtest.whitelist import whitelist
 from timegpt_assets.core.tables.backtest import BOOK, PORTFOLIO, TRADES
 from timegpt_assets.partitions import GraphContext, by_day, day_window, days_of, own_symbol_window
 
@@ -146,13 +149,16 @@ def portfolio(graph: GraphContext) -> dg.AssetsDefinition:
         settings=("trading.risk", "trading.capital", "universe.tickers"),
         ins={"book": stored_in("backtest", day_window(-risk.lookback_sessions), name="book", missing="ok")},
     )
-    def portfolio(context: dg.AssetExecutionContext, book: Partitions) -> Partitions:
+    def portfolio(
+        context: dg.AssetExecutionContext, book: Partitions, promotions: dg.ResourceParam[PromotionRecord]
+    ) -> Partitions:
         """Which of the day's trades the limits admit, judged on the books of earlier sessions; P&L after costs."""
         days, sessions = days_of(context.partition_keys), days_of(book.facts)
-        known = with_own(context, book, "backtest/book")
+        known, recorded = with_own(context, book, "backtest/book"), promotions.recorded()
+        judged = partial(limits.portfolio, known, sessions=sessions, risk=risk, capital=capital, symbols=symbols)
         frame = pl.concat(
             # day by day: a range holds later books, too, and a day's limits look at earlier ones alone
-            limits.portfolio(known, day=day, sessions=sessions, risk=risk, capital=capital, symbols=symbols)
+            judged(day=day, live=whitelist(recorded, day=day))
             for day in days
         )
         admitted = frame.filter("admitted", book=books.LIVE).group_by("day").agg(pl.col("net_pnl").sum(), pl.len())

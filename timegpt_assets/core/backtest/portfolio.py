@@ -14,6 +14,7 @@ import polars as pl
 
 from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest.rules import Risk
+from timegpt_assets.core.backtest.whitelist import whitelisted
 from timegpt_assets.core.tables.backtest import PORTFOLIO
 
 LIMITS = {
@@ -32,16 +33,20 @@ def portfolio(
     capital: float,
     symbols: Collection[str],
     sessions: Collection[date],
+    live: Collection[tuple[str, str]] = (),
 ) -> pl.DataFrame:
     """Return PORTFOLIO of ``day``: every signal of the book with ``admitted`` and ``refused_by``, each by itself.
 
     ``book`` may hold any days and books. ``sessions`` are those whose book exists, so that one without a trade counts
     as a zero return; total capital is ``capital`` (USD per symbol) times the number of ``symbols``.
+    ``live``: forecaster and symbol that are on the whitelist of the day; no limit asks for it.
     """
     measured = partial(daily_returns, day=day, risk=risk, capital=capital, symbols=symbols, sessions=sessions)
     parts = sorted(book.partition_by("book", as_dict=True).items())
     marked = [_marked(own.filter(pl.col("day") == day), stopped_by(measured(own), risk), risk) for _, own in parts]
-    return PORTFOLIO.conformed(pl.concat(marked) if marked else PORTFOLIO.empty())
+    if not marked:
+        return PORTFOLIO.empty()
+    return PORTFOLIO.conformed(pl.concat(marked).with_columns(whitelisted=whitelisted(live)))
 
 
 def _marked(own: pl.DataFrame, stop: str, risk: Risk) -> pl.DataFrame:

@@ -104,14 +104,14 @@ def _judged(
     """Yield the rows of one book: what it ``earned`` on each of the days, in USD, whose unit no ratio knows."""
     since = asked.oos_start or date.max
     forward = earned[np.array([day > since for day in days], bool)]
+    seen = everyone.meeting(since, as_of)
     yield _deflated(earned, everyone, own, asked)
-    yield _long_enough(forward, asked)
+    yield _long_enough(forward, seen, asked)
     yield _overfitting(own, asked)
     if asked.oos_start is None:
         unset = f"{INSUFFICIENT}: gates.oos_start is not set: no session is out of sample"
         yield criteria.unmeasured("trials_in_oos", asked.trials_in_oos_lte, unset)
         return
-    seen = everyone.meeting(asked.oos_start, as_of)
     evidence = Evidence(n=forward.size, needed=0, unit="sessions")
     row = criteria.judged("trials_in_oos", Estimate(float(seen)), "<=", asked.trials_in_oos_lte, evidence)
     yield _saying(row, f"tried on sessions after {asked.oos_start}; only later ones are unseen" if seen else "")
@@ -137,13 +137,24 @@ def _deflated(earned: np.ndarray, everyone: Trials, own: Trials, asked: Luck) ->
     return _saying(row, f"{everyone.counted()}{lost}; {record.sharpe:.3f} a session, the best of luck {best:.3f}")
 
 
-def _long_enough(forward: np.ndarray, asked: Luck) -> dict[str, Any]:
-    """Return the row of "there are as many sessions out of sample as its Sharpe ratio needs to be above zero"."""
+def _long_enough(forward: np.ndarray, seen: int, asked: Luck) -> dict[str, Any]:
+    """Return the row of "there are as many sessions out of sample as their Sharpe ratio needs".
+
+    To lie above zero, or above what the best shows by luck of as many as have ``seen`` them: to confirm some is to
+    choose among them.
+    """
     days = Evidence(n=forward.size, needed=asked.min_observation_days, unit="days out of sample")
-    record = _record(forward)
-    needed = overfitting.min_track_record(record, confidence=asked.track_record_confidence) if record else None
+    if (record := _record(forward)) is None:
+        return criteria.judged("min_track_record", Estimate(), "<=", forward.size, days)
+    above = overfitting.best_of(seen, variance=1 / (record.n - 1))
+    needed = overfitting.min_track_record(record, confidence=asked.track_record_confidence, above=above)
+    if not math.isfinite(needed):
+        row = criteria.judged("min_track_record", Estimate(), "<=", forward.size, days)
+        short = days.n < days.needed
+        return row if short else row | {"reason": f"no number of sessions is enough: {record.sharpe:.3f} a session"}
     row = criteria.judged("min_track_record", Estimate(needed), "<=", forward.size, days)
-    return _saying(row, f"sessions needed to be {asked.track_record_confidence:.0%} sure of a Sharpe ratio above zero")
+    beaten = f"{above:.3f} a session, the best of {seen} by luck" if above else "zero"
+    return _saying(row, f"sessions to be {asked.track_record_confidence:.0%} sure of a Sharpe ratio above {beaten}")
 
 
 def _overfitting(own: Trials, asked: Luck) -> dict[str, Any]:
@@ -199,8 +210,5 @@ def _record(earned: np.ndarray) -> TrackRecord | None:
 
 def _saying(row: dict[str, Any], more: str) -> dict[str, Any]:
     """Return the row with more said, but where too little was seen to say anything."""
-    if not more or row["reason"].startswith(INSUFFICIENT) or row["value"] is None:
-        return row
-    if not math.isfinite(row["value"]):
-        return row | {"value": None, "reason": "no number of sessions is enough: its Sharpe ratio is not above zero"}
-    return row | {"reason": f"{row['reason']}: {more}"}
+    silent = not more or row["value"] is None or row["reason"].startswith(INSUFFICIENT)
+    return row if silent else row | {"reason": f"{row['reason']}: {more}"}

@@ -63,6 +63,9 @@ PORTFOLIO = Table(
         "refused_by": Column(
             pl.String, "limit that refused it, or entry_reason where nothing was entered; empty: admitted"
         ),
+        "whitelisted": Column(
+            pl.Boolean, "whether the symbol was live for the forecaster, by promotions recorded before the session"
+        ),
     },
     key=BOOK.key,
     rules=_RULES,

@@ -27,13 +27,15 @@ def lacking(table: Table, columns: list[str]) -> list[str]:
 def filled(table: Table, rows: pl.DataFrame) -> pl.DataFrame | None:
     """Return the rows with every declared column, in the table's order; None where one cannot be told from the others.
 
-    ``forecaster`` follows from the sources; a column that may be null is null: nobody had noted it.
+    ``forecaster`` follows from the sources, ``whitelisted`` is false; a column that may be null is null.
     """
     missing, told = lacking(table, rows.columns), dict[str, pl.Expr]()
     for name in missing:
         column = table.columns[name]
         if name == "forecaster" and "score_source" in rows.columns:
             told[name] = FORECASTER
+        elif name == "whitelisted":
+            told[name] = pl.lit(False)  # nothing was ever promoted before there was a record of it
         elif column.nullable:
             told[name] = pl.lit(None, dtype=column.dtype)
         else:

@@ -37,7 +37,7 @@ def portfolio(*rows: Mapping[str, Any]) -> pl.DataFrame:
             "sigma": 0.002,
             "sigma_column": "sigma_60m", "entry_reason": "enhancement", "exit_reason": "forecast_ts",
             "eligibility": "eligible", "liquidity": "normal", "holding_min": 14, "mae": -0.001, "mfe": 0.002,
-            "capacity": 1e6, "admitted": True, "refused_by": "", "forecaster": "timegpt",
+            "capacity": 1e6, "admitted": True, "refused_by": "", "whitelisted": False, "forecaster": "timegpt",
         }  # fmt: skip
         merged = base | LIVE | dict(row)
         parts = dict.fromkeys(PARTS, merged["cost"] / len(PARTS))

@@ -198,6 +198,21 @@ def test_trials_that_reach_out_of_sample_have_seen_it() -> None:
     assert moved["min_track_record"]["n"] == 249
 
 
+def test_finalists_confirmed_out_of_sample_are_a_choice_among_them() -> None:
+    alone = judged(trials=tried([0.1], last=AS_OF), trials_in_oos_lte=5)
+    assert alone["min_track_record"]["value"] == judged()["min_track_record"]["value"], "one is no choice"
+    five = judged(trials=tried([0.1] * 5, last=AS_OF, stored=False), trials_in_oos_lte=5)
+    assert five["trials_in_oos"]["passed"]
+    record = overfitting.track_record(earning(0.15))
+    assert record is not None
+    record = replace(record, skewness=min(record.skewness, 0.0))
+    best = overfitting.best_of(5, variance=1 / 249)
+    needed = overfitting.min_track_record(record, confidence=0.95, above=best)
+    assert five["min_track_record"]["value"] == pytest.approx(needed)
+    assert not five["min_track_record"]["passed"]
+    assert f"{best:.3f} a session, the best of 5 by luck" in five["min_track_record"]["reason"]
+
+
 def test_without_a_start_of_what_is_out_of_sample_nothing_is() -> None:
     found = judged(oos_start=None)
     assert found["trials_in_oos"]["reason"].startswith("insufficient_observation: gates.oos_start is not set")
