@@ -7,9 +7,9 @@ RUN := VIRTUAL_ENV="$(CURDIR)/$(VENV)" PATH="$(CURDIR)/$(BIN):$$PATH"
 # A process that may keep no bytecode compiles all of Dagster when it starts, six seconds; many tests start some.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup check test soak demo sweep search ui bench docs lock
+.PHONY: help setup check test soak demo sweep forecast-grid-plan forecast-grid search ui bench docs lock
 help:  ## list the verbs
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 # Every file that is installed is named by its hash, the installer's own included; the project is built by what is locked.
 $(VENV)/.ready: requirements.lock installer.lock pyproject.toml
@@ -42,6 +42,14 @@ sweep: setup  ## every combination of the trading grid on stored forecasts; GRID
 
 search: setup  ## search for trading rules on stored forecasts, in three stages; MONTH=YYYY-MM for another month
 	$(BIN)/timegpt-assets search --profile $(PROFILE) $(if $(MONTH),--month $(MONTH))
+
+FORECAST_GRID ?= configs/forecast_grid.yaml
+REUSE := $(if $(BASELINE_RUN),--reuse-baseline --baseline-run $(BASELINE_RUN))
+forecast-grid-plan: setup  ## what every combination of forecast settings would cost; FORECAST_GRID=file for another grid
+	$(BIN)/timegpt-assets sweep --profile $(PROFILE) --forecast-grid $(FORECAST_GRID) --plan-only
+
+forecast-grid: setup  ## ask for them within the budget and rank them; BASELINE_RUN=place to take over bars and features
+	$(BIN)/timegpt-assets sweep --profile $(PROFILE) --forecast-grid $(FORECAST_GRID) --execute $(REUSE)
 
 ui: setup  ## the Dagster UI on the instance the command line uses
 	$(BIN)/timegpt-assets ui

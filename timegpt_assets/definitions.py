@@ -109,11 +109,16 @@ def _dotenv(file: Path) -> dict[str, str]:
 
 
 def load_runtime(
-    overrides: Sequence[str] = (), *, profile: str | None = None, environ: Mapping[str, str] | None = None
+    overrides: Sequence[str] = (),
+    *,
+    profile: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    grid: Mapping[str, Any] | None = None,
 ) -> Runtime:
     """Return the settings and places of this process: profile and folder from the environment unless given.
 
-    Relative places start from the folder that holds ``configs``. ``TIMEGPT_ASSETS_SET`` carries --set values, one a
+    Relative places start from the folder that holds ``configs``. ``grid`` is one combination of a forecast grid (dotted
+    key -> value). ``TIMEGPT_ASSETS_SET`` carries --set values, one a
     line, from the command line to the processes it starts.
     """
     found = environment() if environ is None else environ
@@ -123,6 +128,7 @@ def load_runtime(
         config_dir=folder,
         overrides=[*said_before(found), *overrides],
         environment=found,
+        grid=grid,
     )
     return Runtime(settings=settings, root=folder.parent, environment=found)
 

@@ -25,6 +25,7 @@ import typer
 
 from timegpt_assets.adapters.storage.trial_store import EARNED, TRIED
 from timegpt_assets.cli import app as cli
+from timegpt_assets.cli.exit_codes import EXIT_CODES
 from timegpt_assets.config import core_inputs, strategy_inputs
 from timegpt_assets.config.layers import file_layer
 from timegpt_assets.config.reference import comments, entries
@@ -507,7 +508,7 @@ def cli_lines() -> Iterator[str]:
     yield ""
     yield "Figures go to standard output, messages to standard error."
     yield ""
-    yield from _rows(("exit code", "means"), [(str(code), meaning) for code, meaning in sorted(cli.EXIT_CODES.items())])
+    yield from _rows(("exit code", "means"), [(str(code), meaning) for code, meaning in sorted(EXIT_CODES.items())])
     yield ""
     yield from _rows(("verb", "what it does"), [(f"[{n}](#{slug(n)})", v.help) for n, v in command.commands.items()])
     yield ""

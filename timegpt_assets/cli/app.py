@@ -31,6 +31,7 @@ from timegpt_assets.cli import searching as cli_searching
 from timegpt_assets.cli import sweeping as cli_sweeping
 from timegpt_assets.cli import ui as services
 from timegpt_assets.cli.context import BATCH_SIZE, EVENT_BATCH, HomeError, asked_span, at_midnight, dagster_home, opened
+from timegpt_assets.cli.exit_codes import DATA_FAILED, FAILED, GATES_FAILED, STOPPED, WAITS
 from timegpt_assets.cli.options import (
     Assets,
     Day,
@@ -66,16 +67,6 @@ app = typer.Typer(
     help="Minute bars to honest, budgeted TimeGPT forecasts, backtests and gates.",
 )
 messages = Terminal(stderr=True)
-FAILED, MISUNDERSTOOD, GATES_FAILED, DATA_FAILED, WAITS, STOPPED = 1, 2, 3, 4, 5, 130
-EXIT_CODES = {
-    0: "done",
-    FAILED: "an expected error, named in one message with its remedy",
-    MISUNDERSTOOD: "the command was not understood",
-    GATES_FAILED: "a gate failed (`evaluate` alone)",
-    DATA_FAILED: "a rule of severity fail is broken (`check-data`); no imported day passes the rules (`import-bars`)",
-    WAITS: "what could be made is made; days that were asked for wait for bars or for the call budget, and are named",
-    STOPPED: "stopped by hand; what was stored stays",
-}
 EXPECTED = (
     ConfigError,
     Refused,

@@ -38,6 +38,8 @@ from timegpt_assets.core.tables.columns import RUN_SOURCES
 SHIPPED = File(__file__).parents[2] / "configs"
 PROFILES = ("demo", "dev", "offline", "prod")
 DEFAULT_PROFILE = "demo"
+GRIDS = "forecast_grid"
+"""How files in the folder begin that are no sections: forecast grids, read by whoever is told their name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +138,8 @@ def load_settings(
 def _settings(profile: str, given: str, sections: Mapping[str, Any], leaves: Layer, folder: File) -> Settings:
     told = ("data", "universe", "events", "features", "forecast", "calibration", "gates")
     about = {key: sections[key] for key in told}
-    stray = sorted(file.name for file in folder.glob("*.yaml") if file.stem not in SECTIONS)
+    files = (file for file in folder.glob("*.yaml") if not file.stem.startswith(GRIDS))
+    stray = sorted(file.name for file in files if file.stem not in SECTIONS)
     draft = Settings(profile=profile, **sections, origins={}, warnings=())
     origins = {key: origin(leaves, tuple(key.split("."))) for key, _ in _leaves(draft)}
     return replace(

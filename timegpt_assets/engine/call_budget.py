@@ -3,7 +3,7 @@
 Belongs here: counting over the ledger and the index by snapshot. No bars are read, no key is needed, nothing is sent.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
@@ -60,15 +60,12 @@ class BudgetPlanner:
 
     def day_calls(self, days: Sequence[date], *, reask: bool = False) -> list[DayCalls]:
         """Return what each day takes, earliest first; ``reask``: what cannot be used anew, or all where all can be."""
-        # first of all: what the ledger forgot and the cache has must not be priced as needed
-        cache_care.reconcile(self.index.cache, self.ledger, self.index.host)
-        universe = self.settings.universe.tickers
-        asked, most = self._snapshots(days), self._bytes()
+        self.reconcile()  # first of all
+        asked, most, requests = self._snapshots(days), self._bytes(), self.requests(days)
         stored = frozenset(self.index.cache.hashes(self.index.host))
-        parts = self.index.parts([m for own in asked.values() for _, m in own], universe)
         found, otherwise = [], self._asked_otherwise()
         for i, day in enumerate(sorted(set(days))):
-            own = [part for _, snapshot in asked[day] for part in parts[snapshot] if part.symbols & set(universe)]
+            own = requests[day]
             wanted = self._asked_anew(own, first=i == 0) if reask else [part for part in own if not part.is_answered]
             # counted apart: they are paid for and cannot be used, so they are neither needed nor free
             lost = sum(part.is_answered and part.request_hash not in stored for part in own)
@@ -79,6 +76,24 @@ class BudgetPlanner:
                 needed = exact
             found.append(DayCalls(day, snapshots=n, needed=needed, cached=len(own) - needed, lost=lost))
         return [replace(calls, max_bytes=most if calls.needed else 0) for calls in found]
+
+    def reconcile(self) -> None:
+        """Make known to ledger and cache what the other holds: what one forgot must not be priced as needed."""
+        cache_care.reconcile(self.index.cache, self.ledger, self.index.host)
+
+    def requests(self, days: Sequence[date]) -> dict[date, list[RequestPart]]:
+        """Return each day's requests, the answered ones too."""
+        universe = self.settings.universe.tickers
+        asked = {day: [snapshot for _, snapshot in own] for day, own in self._snapshots(days).items()}
+        parts = self.index.parts([snapshot for own in asked.values() for snapshot in own], universe)
+        return {
+            day: [part for snapshot in own for part in parts[snapshot] if part.symbols & set(universe)]
+            for day, own in asked.items()
+        }
+
+    def snapshots(self, days: Sequence[date]) -> int:
+        """Return how many snapshots are asked on these days."""
+        return sum(n for own in self._snapshots(days).values() for n, _ in own)
 
     @property
     def left(self) -> dict[str, int]:
@@ -130,10 +145,14 @@ class BudgetPlanner:
 
     def finish(self, day_calls: Sequence[DayCalls], *, reask: bool = False) -> date | None:
         """Return the budget day on which the last of these is paid for; None when the limits never allow it."""
-        left, day, params = self.left, self.today, self.params_needed(reask=reask)
+        params, needed = self.params_needed(reask=reask), [calls.needed for calls in day_calls if calls.needed]
+        return self.paid_on([cost + (params if i == 0 else 0) for i, cost in enumerate(needed)])
+
+    def paid_on(self, costs: Iterable[int]) -> date | None:
+        """Return the budget day on which the last of these is paid for, each of them on one day."""
+        left, day = self.left, self.today
         budgets: dict[str, int] = {day.isoformat(): left["per_day"], day.isoformat()[:7]: left.get("per_month", 10**9)}
-        for i, calls in enumerate(p for p in day_calls if p.needed):
-            cost = calls.needed + (params if i == 0 else 0)
+        for cost in costs:
             limits = (self.account.per_run, self.account.per_day, self.account.per_month or cost)
             if cost > min(limits):
                 return None

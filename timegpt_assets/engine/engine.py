@@ -104,7 +104,7 @@ class Engine:
         """
         work = _Work(self, rectangle)
         for assets, sessions in rectangle.history:
-            if before := _sessions_before(rectangle, sessions):
+            if before := sessions_before(rectangle, sessions):
                 # for every symbol: the batch that is sent is never altered by a choice of some
                 work.make(assets, before, rectangle.all_symbols, forced=frozenset())
         # months come last: a month reads sessions of several ranges, and after each range it would be made again
@@ -121,7 +121,8 @@ class Engine:
         return inventory(self.runtime, self.instance, asset_nodes(self.repository), days)
 
 
-def _sessions_before(rectangle: Rectangle, count: int) -> list[date]:
+def sessions_before(rectangle: Rectangle, count: int) -> list[date]:
+    """Return as many sessions before the rectangle's first day as the grid has."""
     first = min(rectangle.days)
     if count == 0 or first <= rectangle.first_day:
         return []
@@ -141,7 +142,7 @@ class _Work:
         self.job = engine.repository.get_implicit_global_asset_job_def()
         self.asset_nodes = asset_nodes(engine.repository)
         self.input_windows = input_windows(engine.repository)
-        earlier = [day for _, count in rectangle.history for day in _sessions_before(rectangle, count)]
+        earlier = [day for _, count in rectangle.history for day in sessions_before(rectangle, count)]
         self.inventory = engine.inventory([*earlier, *rectangle.days])
         self.there: dict[AssetKey, set[PartitionRef]] = {}
         self.ran: dict[AssetKey, set[PartitionRef]] = {}

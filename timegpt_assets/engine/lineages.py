@@ -46,7 +46,7 @@ def lineage_records(
             asset=key.to_user_string(),
             profile=settings.profile,
             code_version=code_version(),
-            config_digest=settings.digest(_chosen(shaped_by[key], settings)),
+            config_digest=settings.digest(chosen(shaped_by[key], settings)),
             data_version=settings.data.source if barred else "",
             feature_payload_schema_version=lineage.FEATURE_PAYLOAD_SCHEMA_VERSION,
             feature_version=spec.feature_version if featured else "",
@@ -58,11 +58,11 @@ def lineage_records(
     return records
 
 
-def _chosen(keys: Sequence[str], settings: Settings) -> list[str]:
+def chosen(keys: Sequence[str], settings: Settings) -> list[str]:
     """Return the keys with the chosen preset and grids in their places: the others shape nothing."""
-    chosen = {"preset": settings.forecast.snapshot_preset, "grid": settings.trading_grid.grid}
-    chosen |= {"outer": settings.search.outer, "inner": settings.search.inner}
-    return [key.format(**chosen) for key in keys]
+    names = {"preset": settings.forecast.snapshot_preset, "grid": settings.trading_grid.grid}
+    names |= {"outer": settings.search.outer, "inner": settings.search.inner}
+    return [key.format(**names) for key in keys]
 
 
 def _model_version(key: AssetKey, settings: Settings) -> str:

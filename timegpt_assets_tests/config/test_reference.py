@@ -13,8 +13,9 @@ from timegpt_assets.config.yaml_text import plain_value
 FILES = sorted(SHIPPED.rglob("*.yaml"))
 
 
-def test_one_file_is_one_section() -> None:
-    assert {file.stem for file in SHIPPED.glob("*.yaml")} == set(SECTIONS)
+def test_one_file_is_one_section_or_a_grid_that_is_read_by_name() -> None:
+    grids = {"forecast_grid", "forecast_grid_wide"}
+    assert {file.stem for file in SHIPPED.glob("*.yaml")} == {*SECTIONS, *grids}
     assert {file.stem for file in (SHIPPED / "profiles").glob("*.yaml")} == {"demo", "dev", "offline", "prod"}
 
 

@@ -1,0 +1,55 @@
+"""Settings as a folder of files that says them again: what was resolved once, fit to be run with on its own.
+
+Belongs here: writing. How a folder of settings is read is settings.py.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from timegpt_assets.config.schema import SECTIONS
+from timegpt_assets.config.settings import Settings
+
+PATHS = (
+    "data.root",
+    "data.vix_path",
+    "events.calendar_path",
+    "events.earnings_path",
+    "forecast.cache_dir",
+    "forecast.api_budget.ledger_file",
+)
+"""Places that would be looked for elsewhere from another folder: bars, and what was paid for."""
+
+
+def written(
+    settings: Settings, *, head: str, placed: Callable[[str], str], places: Mapping[str, str]
+) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and the text of each file of a folder of settings that resolves to these.
+
+    ``head`` says in one line what they are. ``placed`` makes a place absolute, ``places`` are those it has of its own
+    (dotted key -> place).
+    """
+    for section in SECTIONS:
+        values = getattr(settings, section).model_dump(mode="json")
+        for key in (*PATHS, *places):
+            own, _, path = key.partition(".")
+            if own == section:
+                above, last = _above(values, path)
+                above[last] = places.get(key) or (above[last] and placed(above[last]))
+        yield f"{section}.yaml", _text(head, values)
+    # a profile stands over files, and a preset over the horizon: what was resolved says both already
+    above = {"forecast": {"horizon_min": settings.forecast.horizon_min}}
+    yield f"profiles/{settings.profile}.yaml", _text("Over the files beside it, and over the preset's own.", above)
+
+
+def _above(values: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
+    """Return the mapping that holds what the path leads to, and its name there."""
+    *names, last = path.split(".")
+    for name in names:
+        values = values[name]
+    return values, last
+
+
+def _text(head: str, values: Mapping[str, Any]) -> bytes:
+    return f"# {head}\n{yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=120)}".encode()
