@@ -33,7 +33,7 @@ from timegpt_assets.assets import (
     trading_scores,
 )
 from timegpt_assets.automation import day as automation
-from timegpt_assets.automation import source
+from timegpt_assets.automation import forecast_grid, source
 from timegpt_assets.config import files
 from timegpt_assets.config.errors import ConfigError, Fault
 from timegpt_assets.config.settings import load_settings
@@ -176,8 +176,9 @@ def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definiti
             automation.daily_refresh(runtime),
             automation.resume_pending(runtime),
             source.refresh_bars(runtime),
+            forecast_grid.sweep_forecast_grid(runtime),
         ],
-        schedules=[automation.after_the_close(runtime)],
+        schedules=[automation.after_the_close(runtime), forecast_grid.weekly_forecast_grid(runtime)],
         sensors=[
             automation.new_session(runtime),
             automation.resume_backfill(runtime),

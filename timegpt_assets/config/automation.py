@@ -9,10 +9,21 @@ from pydantic import Field
 
 from timegpt_assets.config.base import PLACE, Count, Section
 
+Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$"), PLACE]
+
+
+class WeeklyGrid(Section):
+    """The forecast grid that is made once a week, where its schedule is switched on."""
+
+    at: Cron
+    file: Annotated[str, Field(min_length=1), PLACE]
+    sessions: Annotated[Count, PLACE]
+
 
 class Automation(Section):
     """When schedule and sensors ask; no number depends on it."""
 
-    after_the_close: Annotated[str, Field(pattern=r"^\S+( \S+){4}$"), PLACE]
+    after_the_close: Cron
     look_every_sec: Annotated[Count, PLACE]
     retry_after_sec: Annotated[Count, PLACE]
+    forecast_grid: WeeklyGrid

@@ -69,7 +69,7 @@ def _cloud(drawn: pl.DataFrame) -> Picture:
     rows = drawn.select("pit_deviation", "sharpe_daily", "verdict")
     nought = alt.Chart(pl.DataFrame({"nought": [0.0]})).mark_rule(color=MUTED, strokeDash=[4, 4])
     points = alt.Chart(rows).mark_point(size=60, filled=True, opacity=0.7)
-    x = alt.X("pit_deviation:Q", title="|coverage of the 50 % band - 0.5|").scale(zero=True)
+    x = alt.X("pit_deviation:Q", title="|coverage of the 50 % band - 0.5|").scale(zero=True).axis(tickCount=4)
     y = alt.Y("sharpe_daily:Q", title="daily Sharpe ratio")
     layers: Picture = alt.layer(
         nought.encode(y="nought:Q"), points.encode(x=x, y=y, color=alt.Color("verdict:N", title=None, scale=COLOURS))
