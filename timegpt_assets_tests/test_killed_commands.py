@@ -5,13 +5,16 @@ on, a queue, a lock, half a file. Every kill is of a fresh process at the real c
 Dagster's records and the tables on a disk, and a local server that counts what it is paid for.
 """
 
+import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -203,6 +206,41 @@ def test_a_command_killed_in_any_stage_never_holds_up_the_next_and_nothing_is_pa
         houses += 1
         shutil.rmtree(house.folder)
     print(f"{landed.total()} kills in {houses} houses: {dict(landed)}; the next took {longest:.1f} s at most")  # noqa: T201
+
+
+@pytest.mark.timeout(3600)
+def test_a_command_that_is_asked_to_stop_begins_nothing_more_says_so_and_the_next_goes_on(
+    commands: Commands,
+    server: TimeGPTServer,
+    made: House,
+    tmp_path: Path,
+    repetitions: Callable[[int], int],
+) -> None:
+    chance, endings = random.Random(20250201), Counter[str]()
+    for i in range(repetitions(60)):
+        stage, number = chance.choice([*STAGES]), chance.choice((signal.SIGINT, signal.SIGTERM))
+        house, sent = made.copied(tmp_path / f"{i}"), server.counts[FORECAST]
+        log = house.folder / "stopped.log"
+        pid = commands.start(house.words(stage), house.environment, log)
+        moment(house, [log], chance)
+        before = log.read_text()
+        with suppress(ProcessLookupError):  # it was done
+            os.kill(pid, number)
+        told = finished(pid, log, within_sec=WAIT_SEC)
+        # the range run that was going on may have been at its end
+        assert told.removeprefix(before).count("\u2713") <= 1, told
+        ending = told.rpartition("\n")[2]
+        endings[ending] += 1
+        # before its first run SIGTERM ends a process that has begun nothing as it ends any
+        assert ending in ("exit 130", "exit 0") or (number == signal.SIGTERM and told == ""), told
+        assert (ending == "exit 130") == ("stopped: what was made and paid for is kept" in told), told
+        assert "Dagster" not in told
+        awaited(commands, house, stage)
+        if stage == "forecasts":
+            assert SNAPSHOTS <= server.counts[FORECAST] - sent <= SNAPSHOTS + 1, "no more than a call in flight is lost"
+        left_behind(house)
+        shutil.rmtree(house.folder)
+    assert endings["exit 130"] > endings["exit 0"], endings
 
 
 def struck(commands: Commands, house: House, stage: str, chance: random.Random) -> int:

@@ -48,7 +48,7 @@ from timegpt_assets.cli.options import (
     Symbols,
 )
 from timegpt_assets.cli.same_origin import LOOPBACK
-from timegpt_assets.cli.terminal import Terminal, listen
+from timegpt_assets.cli.terminal import Terminal, listen, show_what_cannot_be_encoded
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.core import calendar
 from timegpt_assets.core.research.trading_grid import GridError
@@ -306,5 +306,13 @@ verb()(cli_calls.plan)
 verb()(cli_calls.budget)
 verb()(cli_calls.cache)
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Run the command line on this process's streams."""
+    for stream in (sys.stdout, sys.stderr):
+        show_what_cannot_be_encoded(stream)
     app()
+
+
+if __name__ == "__main__":
+    main()

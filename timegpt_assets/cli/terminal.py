@@ -5,7 +5,8 @@ Belongs here: the one console of the command line. What is printed is console.py
 
 import logging
 import re
-from typing import Any
+from io import TextIOWrapper
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -40,6 +41,12 @@ def listen() -> None:
     logger = logging.getLogger("timegpt_assets")
     if not any(isinstance(handler, _Printed) for handler in logger.handlers):
         logger.addHandler(_Printed(logging.WARNING))
+
+
+def show_what_cannot_be_encoded(stream: TextIO) -> None:
+    """Have characters that the stream's encoding lacks written as escapes: a name or a tick is no reason to fail."""
+    if isinstance(stream, TextIOWrapper):  # None without a terminal, another one under a test or a notebook
+        stream.reconfigure(errors="backslashreplace")
 
 
 def printable(text: str) -> str:

@@ -15,6 +15,7 @@ from dagster import AssetKey
 from timegpt_assets.core import calendar
 from timegpt_assets.engine.call_budget import BudgetPlanner, PaymentPlan
 from timegpt_assets.engine.deliveries import BARS, RAW_BARS
+from timegpt_assets.engine.interrupts import signals_heard
 from timegpt_assets.engine.inventory import NOT_THERE, Inventory, inventory
 from timegpt_assets.engine.plans import AssetNode, PartitionRef, RangeRun, closures, range_runs
 from timegpt_assets.engine.stale import Ages, input_windows
@@ -101,17 +102,19 @@ class Engine:
 
         A paid run that fails ends the paying alone: the forecasters on this machine have answered its first day, which
         is made without the paid one before the failure is raised. It is made again with it when it can be asked.
+        Raises DagsterExecutionInterruptedError, and begins nothing more, when SIGINT or SIGTERM came.
         """
-        work = _Work(self, rectangle)
-        for assets, sessions in rectangle.history:
-            if before := sessions_before(rectangle, sessions):
-                # for every symbol: the batch that is sent is never altered by a choice of some
-                work.make(assets, before, rectangle.all_symbols, forced=frozenset())
-        # months come last: a month reads sessions of several ranges, and after each range it would be made again
-        monthly = frozenset(k for k in rectangle.assets if work.asset_nodes[k].kind == "month")
-        for days in _ranges(rectangle.days, rectangle.range_days):
-            work.make(frozenset(rectangle.assets) - monthly, days, rectangle.symbols, forced=rectangle.forced)
-        work.make(monthly, rectangle.days, rectangle.symbols, forced=rectangle.forced)
+        with signals_heard() as stopped:
+            work = _Work(self, rectangle, stopped)
+            for assets, sessions in rectangle.history:
+                if before := sessions_before(rectangle, sessions):
+                    # for every symbol: the batch that is sent is never altered by a choice of some
+                    work.make(assets, before, rectangle.all_symbols, forced=frozenset())
+            # months come last: a month reads sessions of several ranges, and after each range it would be made again
+            monthly = frozenset(k for k in rectangle.assets if work.asset_nodes[k].kind == "month")
+            for days in _ranges(rectangle.days, rectangle.range_days):
+                work.make(frozenset(rectangle.assets) - monthly, days, rectangle.symbols, forced=rectangle.forced)
+            work.make(monthly, rectangle.days, rectangle.symbols, forced=rectangle.forced)
         if work.unanswered:
             raise work.unanswered
         return work.outcome
@@ -137,8 +140,8 @@ def _ranges(days: Sequence[date], size: int) -> Iterable[Sequence[date]]:
 class _Work:
     """One rectangle being made: what is materialised already, what ran, what came of it."""
 
-    def __init__(self, engine: Engine, rectangle: Rectangle) -> None:
-        self.engine, self.rectangle = engine, rectangle
+    def __init__(self, engine: Engine, rectangle: Rectangle, stopped: Callable[[], bool]) -> None:
+        self.engine, self.rectangle, self.stopped = engine, rectangle, stopped
         self.job = engine.repository.get_implicit_global_asset_job_def()
         self.asset_nodes = asset_nodes(engine.repository)
         self.input_windows = input_windows(engine.repository)
@@ -322,6 +325,9 @@ class _Work:
                 # a gate that fails makes the run red, and is an answer and no error
                 raise_on_error=False,
             )
+        # before a failure: what was stopped inside a step is one for Dagster
+        if self.stopped():
+            raise dg.DagsterExecutionInterruptedError
         if not result.success and not _is_verdict(result):
             raise _failure(result)
         for key in range_run.assets:

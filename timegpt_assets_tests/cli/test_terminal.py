@@ -5,6 +5,8 @@ Guards against a console, a style or a message of a later verb that takes somebo
 
 import logging
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,14 @@ def test_a_warning_of_the_package_is_printed_once_and_as_it_was_written(capsys: 
 
 def test_ordinary_words_are_left_alone() -> None:
     assert printable("Zürich\t日本 ✓ 10 %\nline") == "Zürich\t日本 ✓ 10 %\nline"
+
+
+def test_what_the_streams_encoding_lacks_is_an_escape_and_no_failure(tmp_path: Path) -> None:
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONIOENCODING": "latin-1", "COLUMNS": "40", "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "timegpt_assets.cli.app", "config"]
+    ran = subprocess.run(command, capture_output=True, env=environment, check=False, cwd=tmp_path)
+    assert (ran.returncode, ran.stderr.decode("latin-1")) == (0, "")
+    assert b"\\u2026" in ran.stdout, "nothing was cut: the terminal is too wide for this test"
 
 
 def test_every_message_of_the_command_line_goes_through_it() -> None:
