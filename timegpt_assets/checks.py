@@ -149,7 +149,7 @@ def gates_passed(graph: GraphContext) -> dg.AssetChecksDefinition:
         name="gates_passed",
         blocking=True,
         partitions_def=graph.grid.month,
-        description="Every criterion of forecast_gate, trading_gate and promotion holds for the month.",
+        description="Every criterion of every gate holds for the month.",
     )
     def gates_passed(promotion: pl.DataFrame) -> dg.AssetCheckResult:
         failed = promotion.filter(~pl.col("passed"))

@@ -114,7 +114,12 @@ class TableIOManager(dg.IOManager):
         is_shelf = context.dagster_type.typing_type is LazyPartitions
         # of a lazy input the facts alone: they lie in the footers, and rows are read when asked for
         frame, facts = read(wanted, columns=() if is_shelf else columns)
-        known = {key: _unstamped(facts[slot]) for key, slot in sorted(slots.items()) if slot in facts}
+        told = context.definition_metadata.get("made_under", False)  # by most, it is asked of nobody
+        known = {
+            key: facts[slot] if told else _unstamped(facts[slot])
+            for key, slot in sorted(slots.items())
+            if slot in facts
+        }
         if is_shelf:
 
             def rows(files: Collection[str]) -> pl.DataFrame:

@@ -43,17 +43,21 @@ from timegpt_assets.core.features.feature_spec import VERSIONS
 from timegpt_assets.core.gates import criteria, references
 from timegpt_assets.core.gates import eligibility as of_symbols
 from timegpt_assets.core.gates import forecast as of_forecasts
+from timegpt_assets.core.gates import hard_metrics as of_risk
 from timegpt_assets.core.gates import luck as of_luck
 from timegpt_assets.core.gates import trading as of_trading
+from timegpt_assets.core.gates.contract import FIELDS
 from timegpt_assets.core.gates.luck import Trials
 from timegpt_assets.core.schema import TIME, Table
 from timegpt_assets.core.tables import columns
 from timegpt_assets.core.tables.backtest import PORTFOLIO
 from timegpt_assets.core.tables.columns import REFERENCES
 from timegpt_assets.core.tables.evaluation import (
+    BACKTEST_RUNS,
     COMPARISON,
     COST_SENSITIVITY,
     FORECAST_DIAGNOSTICS,
+    INTERVAL_WIDTHS,
     OOS_SUMMARY,
     TRADING_SCORES,
 )
@@ -452,9 +456,9 @@ _SAID_IN_CODE: tuple[tuple[str, str, str, Mapping[str, str]], ...] = (
 def _criteria() -> list[tuple[str, ...]]:
     """Return what is asked, as the gates ask it: heard where every criterion is judged, with nothing measured."""
     settings = load_settings(profile=PROFILE, config_dir=None, environment={"HOME": "."})
-    forecast, trading = strategy_inputs.forecast_gate(settings), strategy_inputs.trading_gate(settings)
-    promotion, hard = strategy_inputs.trading_promotion(settings), strategy_inputs.hard_metrics(settings)
-    about: dict[str, Any] = {"month": "2025-01", "as_of": date(2025, 1, 31)}
+    judging = strategy_inputs.judged(settings)
+    month: dict[str, Any] = {"month": "2025-01", "as_of": date(2025, 1, 31)}
+    about = month | {"judged": judging}
     heard: list[tuple[str, ...]] = []
     judged = criteria.judged
 
@@ -463,40 +467,49 @@ def _criteria() -> list[tuple[str, ...]]:
         heard.extend([asked] if asked not in heard else [])
         return judged(name, value, relation, threshold, evidence)
 
-    rows: list[tuple[str, ...]] = []
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(criteria, "judged", hears)
-        eligibility, seated = strategy_inputs.eligibility(settings), ("timegpt", *REFERENCES)
+    eligibility, seated = strategy_inputs.eligibility(settings), ("timegpt", *REFERENCES)
+
+    def symbol_gates() -> None:
         of_symbols._eligibility_criteria(defaultdict(int), eligibility)
         list(references.judged({}, own="timegpt", seated=seated, needed=eligibility.min_forecasts))
-        rows, heard[:] = [("symbol_gates", *asked) for asked in heard], []
-        measured = (FORECAST_DIAGNOSTICS.empty(), COMPARISON.empty())
-        of_forecasts.forecast_gate(
-            *measured,
-            **about,
-            symbols=["AAPL"],
-            forecasters=seated,
-            gate=forecast,
-            promotion=strategy_inputs.forecast_promotion(settings),
-        )
-        rows, heard[:] = [*rows, *(("forecast_gate", *asked) for asked in heard)], []
-        empty = (TRADING_SCORES.empty(), COST_SENSITIVITY.empty(), OOS_SUMMARY.empty())
-        of_trading.trading_gate(
-            *empty, **about, books=["timegpt"], completed_runs=0, gate=trading, promotion=promotion, hard=hard
-        )
-        rows, heard[:] = [*rows, *(("trading_gate", *asked) for asked in heard)], []
+
+    def forecast_gate() -> None:
+        frames = (FORECAST_DIAGNOSTICS.empty(), COMPARISON.empty(), INTERVAL_WIDTHS.empty())
+        measured = of_forecasts.Measured(**dict(zip(("diagnostics", "comparison", "widths"), frames, strict=True)))
+        gate, promotion = strategy_inputs.forecast_gate(settings), strategy_inputs.forecast_promotion(settings)
+        asked: dict[str, Any] = {"symbols": ["AAPL"], "forecasters": seated, "gate": gate, "promotion": promotion}
+        of_forecasts.forecast_gate(measured, **about, **asked)
+
+    def trading_gate() -> None:
+        frames = (TRADING_SCORES.empty(), COST_SENSITIVITY.empty(), OOS_SUMMARY.empty())
+        measured = of_trading.Measured(**dict(zip(("scores", "costs", "oos"), frames, strict=True)))
+        gate, promotion = strategy_inputs.trading_gate(settings), strategy_inputs.trading_promotion(settings)
+        of_trading.trading_gate(measured, **about, books=["timegpt"], gate=gate, promotion=promotion)
+
+    def hard_metrics() -> None:
+        frames, asked = (TRADING_SCORES.empty(), BACKTEST_RUNS.empty()), strategy_inputs.hard_metrics(settings)
+        of_risk.hard_metrics(*frames, **about, books=["timegpt"], asked=asked)
+
+    def luck_gate() -> None:
         tried = Trials(tried=pl.DataFrame(schema=TRIED), days=pl.DataFrame(schema=EARNED))
         of_luck.luck_gate(
-            PORTFOLIO.empty(),
-            PORTFOLIO.empty(),
-            tried,
-            **about,
+            *(PORTFOLIO.empty(), PORTFOLIO.empty(), tried),
+            **month,
             sessions=[],
             lookback_sessions=settings.gates.lookback_sessions,
             books={"timegpt": "timegpt"},
-            asked=replace(strategy_inputs.luck(settings), oos_start=about["as_of"]),
+            asked=replace(strategy_inputs.luck(settings), oos_start=month["as_of"]),
         )
-        return [*rows, *(("luck_gate", *asked) for asked in heard)]
+
+    rows: list[tuple[str, ...]] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(criteria, "judged", hears)
+        for gate in (symbol_gates, forecast_gate, trading_gate, hard_metrics, luck_gate):
+            gate()
+            rows += [(gate.__name__, *asked) for asked in heard]
+            heard.clear()
+    held = [("contract", f"`{name}`", "as now", "0 sessions differ", "1 session") for name in FIELDS]
+    return [*rows, ("contract", "`backend`", "is", f"{settings.gates.contract.backend}", ""), *held]
 
 
 def cli_lines() -> Iterator[str]:

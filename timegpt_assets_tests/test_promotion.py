@@ -1,6 +1,7 @@
 """Who may promote: the asset itself, in each profile, over scores that pass everything, and over forged verdicts."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ import pytest
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.adapters.storage.trial_store import TrialStore
-from timegpt_assets.assets import gates, luck, promotion
+from timegpt_assets.assets import contract, gates, luck, promotion
 from timegpt_assets.assets.declare import Span
 from timegpt_assets.assets.trading_scores import asked_of_books
+from timegpt_assets.config import strategy_inputs
 from timegpt_assets.config.settings import PROFILES
 from timegpt_assets.core import calendar
+from timegpt_assets.core.lineage import Lineage
 from timegpt_assets.core.tables.evaluation import COST_SENSITIVITY, OOS_SUMMARY, TRADING_SCORES
 from timegpt_assets.core.tables.gates import VERDICTS
 from timegpt_assets.partitions import GraphContext, graph_context
@@ -27,7 +30,11 @@ from timegpt_assets_tests.secret_search import KEY
 
 MONTH, AS_OF, START = "2025-02", date(2025, 2, 28), date(2024, 6, 28)
 DAYS = [s.day for s in calendar.sessions(date(2024, 7, 1), AS_OF)]
-SETTINGS = ("data.start_date=2024-05-01", "data.end_date=2025-02-28", f"gates.oos_start={START}")
+SETTINGS = (
+    "data.start_date=2024-05-01",
+    "data.end_date=2025-02-28",
+    f"gates.oos_start={START}",
+)
 pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 Asked = tuple[GraphContext, TrialStore, dict[str, Any]]
 
@@ -40,7 +47,14 @@ def scores(graph: GraphContext) -> dict[str, pl.DataFrame]:
         "forecast_diagnostics": made.diagnostics(*graph.settings.universe.tickers).with_columns(
             forecaster=pl.lit(champion)
         ),
-        "comparison": made.compared(champion, against=[n for n in ("zero", "climatology") if n != champion]),
+        "comparison": pl.concat(
+            [
+                made.compared(champion, against=[n for n in ("zero", "climatology") if n != champion]),
+                made.beside_zero(graph.settings.universe.tickers, champion),
+            ]
+        ),
+        "interval_widths": made.widths(graph.settings.universe.tickers).with_columns(forecaster=pl.lit(champion)),
+        "backtest_runs": made.runs().with_columns(book=pl.lit(champion)),
         "trading_scores": made.figures(TRADING_SCORES, **names),
         "cost_sensitivity": made.figures(COST_SENSITIVITY, **names),
         "oos_summary": made.figures(OOS_SUMMARY, **names),
@@ -54,7 +68,29 @@ def read(graph: GraphContext) -> dict[str, Partitions]:
     facts: dict[str, Mapping[str, Any]] = {str(day): {"complete": True} for day in DAYS}
     book = made_books.portfolio(dict(zip(DAYS, net, strict=True)), book=champion)
     asked = made_books.asked_on(DAYS, book=champion).rename({"book": "forecaster"})
-    return {"portfolio": Partitions(book, facts), "day_scores": Partitions(asked, facts)}
+    asked = asked.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in ("symbol", "snapshot_ts"))
+    answers: dict[str, Mapping[str, Any]] = {str(day): {"lineage_id": "now"} for day in DAYS}
+    return {
+        "portfolio": Partitions(book, facts),
+        "day_scores": Partitions(asked, facts),
+        "answers": Partitions(pl.DataFrame(), answers),
+    }
+
+
+@dataclass(frozen=True)
+class Records:
+    """What answers were made under: under ``now`` what holds, under ``then`` another model."""
+
+    holds: Mapping[str, str]
+
+    def records(self) -> Mapping[str, Any]:
+        fields = dict.fromkeys(("asset", "profile", "code_version", "config_digest", "data_version"), "")
+        now = Lineage(**fields, **self.holds, parents={})  # type: ignore[arg-type]
+        return {"now": now, "then": replace(now, model_version="then")}
+
+
+def lineage(graph: GraphContext) -> Any:
+    return Records(strategy_inputs.contract(graph.settings).holds)
 
 
 def verdicts(graph: GraphContext, tables: dict[str, Any], trials: TrialStore) -> dict[str, pl.DataFrame]:
@@ -64,6 +100,10 @@ def verdicts(graph: GraphContext, tables: dict[str, Any], trials: TrialStore) ->
     return {
         "forecast_gate": gates.of_forecasts(graph)(span, tables),
         "trading_gate": gates.of_trading(graph)(span, tables),
+        "hard_metrics": gates.of_risk(graph)(span, tables),
+        "contract": contract.of_contract(graph)(
+            span, tables["day_scores"].frame, contract.made_under(tables["answers"], lineage(graph))
+        ),
         "luck_gate": luck.of_luck(graph)(span, tables["portfolio"].frame, asked, trials),
     }
 
@@ -80,7 +120,11 @@ def made_in(folder: Path, profile: str, *overrides: str) -> Asked:
 def promoted(asked: Asked, **changes: Any) -> pl.DataFrame:
     graph, trials, tables = asked
     context = dg.build_asset_context(partition_key=f"{MONTH}-01")
-    made: pl.DataFrame = promotion.promotion(graph)(context, trials=trials, **(tables | changes))
+    given = tables | {"trials": trials, "lineage_book": lineage(graph)} | changes
+    with pytest.MonkeyPatch.context() as patched:
+        # Dagster's context of an asset that is called by hand takes no metadata
+        patched.setattr(promotion, "note_verdicts", lambda graph, context, frame: frame)
+        made: pl.DataFrame = promotion.promotion(graph)(context, **given)
     return made
 
 
@@ -99,7 +143,8 @@ def test_verdicts_that_somebody_wrote_into_a_table_promote_nobody(tmp_path: Path
     assert promoted(asked)["passed"].all()
     bad = {
         "forecast_diagnostics": tables["forecast_diagnostics"].with_columns(rmae=0.99),
-        "trading_scores": tables["trading_scores"].with_columns(hit_rate=0.1),
+        "trading_scores": tables["trading_scores"].with_columns(hit_rate=0.1, max_drawdown=0.9),
+        "answers": Partitions(pl.DataFrame(), {**tables["answers"].facts, str(DAYS[-3]): {"lineage_id": "then"}}),
     }
     trials.record(DAYS[0], DAYS[-1], {"timegpt": [f"c{i}" for i in range(300)]})
     failing = tables | bad

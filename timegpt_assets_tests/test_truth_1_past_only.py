@@ -15,6 +15,7 @@ import pytest
 from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest.costs import PARTS
 from timegpt_assets.core.schema import TIME
+from timegpt_assets.core.tables.gates import VERDICTS
 from timegpt_assets_tests import markets
 from timegpt_assets_tests.markets import DAYS, Market
 from timegpt_assets_tests.roads import BY_SEAT, SEATS, non_null
@@ -34,9 +35,8 @@ NEVER_CHANGED = {
     "forecasts/snapshots": "the calendar alone makes them",
     PAID: "nobody is paid here: those on this machine answer in base_answers",
     "bars/quality_report": "the change keeps every bar, so the verdicts stand",
-    "gates/forecast_gate": "counts prod, model and prod_live only: there are none to be measured here",
-    "gates/trading_gate": "counts prod, model and prod_live only: there are none to be measured here",
-    "gates/luck_gate": "counts prod, model and prod_live only: there are none to be measured here",
+    "evaluation/backtest_runs": "counts sessions and their sources, which no price moves",
+    **{f"gates/{n}": "counts prod, model and prod_live only: there are none to be measured here" for n in VERDICTS},
 }
 
 
@@ -85,12 +85,10 @@ CLOCKS: Mapping[str, pl.Expr] = {
             "stress_phases",
             "comparison",
             "oos_summary",
-            "comparison",
+            "backtest_runs",
         )
     },
-    "gates/forecast_gate": closed(pl.col("as_of")),
-    "gates/trading_gate": closed(pl.col("as_of")),
-    "gates/luck_gate": closed(pl.col("as_of")),
+    **{f"gates/{name}": closed(pl.col("as_of")) for name in VERDICTS},
     "reports/report": closed(pl.col("as_of")),
 }
 """Asset -> when a row of it is known (architecture.md, Clocks)."""

@@ -13,6 +13,7 @@ import pytest
 
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.core.tables.columns import SOURCES
+from timegpt_assets.core.tables.gates import VERDICTS
 from timegpt_assets.engine.engine import RunFailed
 from timegpt_assets.engine.stages import EVERYDAY
 from timegpt_assets_tests.markets import DAYS
@@ -160,12 +161,12 @@ def assert_made_by(stored: dict[str, pl.DataFrame], *, backend: str, model: str,
 
 def assert_no_gate_is_passed(stored: dict[str, pl.DataFrame]) -> None:
     """Assert that every criterion of the monthly gates and of promotion fails, for want of rows it may count."""
-    for gate in ("forecast_gate", "trading_gate", "promotion"):
-        verdicts = stored[f"gates/{gate}"].filter(pl.col("criterion") != "completed_runs")
+    for gate in (*VERDICTS, "promotion"):
+        verdicts = stored[f"gates/{gate}"].filter(pl.col("criterion") != "backend")
         assert verdicts.height > 0
         assert not verdicts["passed"].any(), verdicts.filter("passed")
-    measured = pl.concat([stored["gates/forecast_gate"], stored["gates/trading_gate"]])
-    counting = measured.filter(~pl.col("criterion").is_in(["completed_runs", "symbols_passed"]))
+    measured = pl.concat([stored[f"gates/{gate}"] for gate in VERDICTS])
+    counting = measured.filter(~pl.col("criterion").is_in(["backend", "symbols_passed"]))
     assert counting.height >= 20
     assert counting["n"].sum() == 0, counting.filter(pl.col("n") > 0)
 

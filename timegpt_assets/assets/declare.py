@@ -86,17 +86,22 @@ def stored_in(
     name: str,
     missing: str = "error",
     columns: tuple[str, ...] | None = None,
+    made_under: bool = False,
 ) -> dg.AssetIn:
-    """Return the input ``group/name``; ``missing`` "ok" lets absent partitions be, ``columns`` reads these alone."""
-    metadata: dict[str, Any] = {"missing": missing} | ({"columns": list(columns)} if columns else {})
+    """Return the input ``group/name``; ``missing`` "ok" lets absent partitions be, ``columns`` reads these alone.
+
+    ``made_under``: the facts of each partition say its lineage id.
+    """
+    metadata: dict[str, Any] = {"missing": missing, "made_under": made_under}
+    metadata |= {} if columns is None else {"columns": list(columns)}
     return dg.AssetIn(key=dg.AssetKey([group, name]), partition_mapping=mapping, metadata=metadata)
 
 
-def trailing(graph: GraphContext, group: str, name: str) -> dg.AssetIn:
-    """Return the input of a month asset that looks back ``gates.lookback_sessions``."""
+def trailing(graph: GraphContext, group: str, name: str, **options: Any) -> dg.AssetIn:
+    """Return the input of a month asset that looks back ``gates.lookback_sessions``; ``options`` as of stored_in."""
     # in months, because that is what Dagster can map from a month; core keeps to the sessions
     months = -(-graph.settings.gates.lookback_sessions // SESSIONS_A_MONTH)
-    return stored_in(group, month_window(months), name=name, missing="ok")
+    return stored_in(group, month_window(months), name=name, missing="ok", **options)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,15 +6,28 @@ import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_store import Partitions
-from timegpt_assets.assets.declare import Span, declared, judged_months, note_rows, stored_in, trailing
+from timegpt_assets.assets.declare import (
+    LOOKBACK,
+    SURENESS,
+    Span,
+    declared,
+    judged_months,
+    note_rows,
+    stored_in,
+    trailing,
+)
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core.backtest.books import LIVE
-from timegpt_assets.core.gates import eligibility, forecast, trading
+from timegpt_assets.core.gates import counted, eligibility, forecast, trading
+from timegpt_assets.core.gates import hard_metrics as metrics
 from timegpt_assets.core.tables.gates import GATES, SYMBOL_GATES
 from timegpt_assets.partitions import GraphContext, days_of, own_symbol_window, symbols_of
 
-FORECAST_TABLES = ("forecast_diagnostics", "comparison")
+FORECAST_TABLES = ("forecast_diagnostics", "comparison", "interval_widths")
 TRADING_TABLES = ("trading_scores", "cost_sensitivity", "oos_summary")
+RISK_TABLES = ("trading_scores", "backtest_runs")
+COUNTED = ("gates.include_sources", "gates.include_regimes")
+"""Which rows monthly gates judge."""
 Judge = Callable[[Span, Mapping[str, pl.DataFrame]], pl.DataFrame]
 """Makes the rows of a month of tables by name: the gate's own asset, and promotion, which believes no stored row."""
 
@@ -34,6 +47,7 @@ def symbol_gates(graph: GraphContext) -> dg.AssetsDefinition:
             "gates.symbol_min_forecasts",
             "gates.trade_eligibility",
             "gates.bootstrap",
+            *SURENESS,
             "forecast.backend",
             "forecast.challengers",
             "universe.tickers",
@@ -67,24 +81,27 @@ def of_forecasts(graph: GraphContext) -> Judge:
     """Return what makes a month's rows of forecast_gate of the tables it reads."""
     gate, promotion = strategy_inputs.forecast_gate(graph.settings), strategy_inputs.forecast_promotion(graph.settings)
     symbols, forecasters = graph.settings.universe.tickers, graph.settings.forecast.forecasters
+    judged = strategy_inputs.judged(graph.settings)
 
-    def judged(span: Span, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    def made(span: Span, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+        diagnostics, comparison, widths = (span.of(tables[name]) for name in FORECAST_TABLES)
         return forecast.forecast_gate(
-            *(span.of(tables[name]) for name in FORECAST_TABLES),
+            forecast.Measured(diagnostics=diagnostics, comparison=comparison, widths=widths),
             month=span.month,
             as_of=span.as_of,
             symbols=symbols,
             forecasters=forecasters,
+            judged=judged,
             gate=gate,
             promotion=promotion,
         )
 
-    return judged
+    return made
 
 
 def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the month's verdict on forecasts."""
-    judged = of_forecasts(graph)
+    made = of_forecasts(graph)
 
     @declared(
         GATES,
@@ -92,7 +109,8 @@ def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
         group="gates",
         partitions=graph.grid.month,
         settings=(
-            "gates.lookback_sessions",
+            LOOKBACK,
+            *COUNTED,
             "gates.min_forecasts",
             "gates.forecast_gates",
             "gates.promotion.rmae_lte",
@@ -108,8 +126,8 @@ def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
     def forecast_gate(
         context: dg.AssetExecutionContext, day_scores: Partitions, **tables: pl.DataFrame
     ) -> pl.DataFrame:
-        """Each symbol's forecasts against the thresholds and the references; prod, model and prod_live rows only."""
-        return judged_months(context, GATES, day_scores, lambda span: judged(span, tables))
+        """Each symbol's forecasts against the thresholds and the references; of the sources counted only."""
+        return told_months(graph, context, day_scores, lambda span: made(span, tables))
 
     return forecast_gate
 
@@ -117,27 +135,26 @@ def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
 def of_trading(graph: GraphContext) -> Judge:
     """Return what makes a month's rows of trading_gate of the tables it reads."""
     gate, promotion = strategy_inputs.trading_gate(graph.settings), strategy_inputs.trading_promotion(graph.settings)
-    hard, lookback = strategy_inputs.hard_metrics(graph.settings), graph.settings.gates.lookback_sessions
-    books = (LIVE, *graph.settings.forecast.forecasters)
+    judged, books = strategy_inputs.judged(graph.settings), (LIVE, *graph.settings.forecast.forecasters)
 
-    def judged(span: Span, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    def made(span: Span, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+        scores, costs, oos = (span.of(tables[name]) for name in TRADING_TABLES)
         return trading.trading_gate(
-            *(span.of(tables[name]) for name in TRADING_TABLES),
+            trading.Measured(scores=scores, costs=costs, oos=oos),
             month=span.month,
             as_of=span.as_of,
             books=books,
-            completed_runs=len(span.sessions[-lookback:]),
+            judged=judged,
             gate=gate,
             promotion=promotion,
-            hard=hard,
         )
 
-    return judged
+    return made
 
 
 def trading_gate(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the month's verdict on the account."""
-    judged = of_trading(graph)
+    made = of_trading(graph)
 
     @declared(
         GATES,
@@ -145,21 +162,74 @@ def trading_gate(graph: GraphContext) -> dg.AssetsDefinition:
         group="gates",
         partitions=graph.grid.month,
         settings=(
-            "gates.lookback_sessions",
+            LOOKBACK,
+            *COUNTED,
             "gates.min_observation_days",
-            "gates.hard_metrics",
             "gates.trading_gates",
             "gates.promotion.sharpe_gte",
             "gates.promotion.sharpe_cost_multiplier",
             "gates.promotion.pnl_gt",
             "gates.promotion.pnl_cost_multiplier",
             "forecast.backend",
+            "forecast.challengers",
         ),
         ins={name: stored_in("evaluation", name=name) for name in TRADING_TABLES}
-        | {"portfolio": trailing(graph, "backtest", "portfolio")},
+        | {"portfolio": trailing(graph, "backtest", "portfolio", columns=())},
     )
     def trading_gate(context: dg.AssetExecutionContext, portfolio: Partitions, **tables: pl.DataFrame) -> pl.DataFrame:
-        """The account's trading against the thresholds; prod, model and prod_live rows only."""
-        return judged_months(context, GATES, portfolio, lambda span: judged(span, tables))
+        """The account's trading against the thresholds; of the sources counted only."""
+        return told_months(graph, context, portfolio, lambda span: made(span, tables))
 
     return trading_gate
+
+
+def of_risk(graph: GraphContext) -> Judge:
+    """Return what makes a month's rows of hard_metrics of the tables it reads."""
+    asked, judged = strategy_inputs.hard_metrics(graph.settings), strategy_inputs.judged(graph.settings)
+    books = (LIVE, *graph.settings.forecast.forecasters)
+
+    def made(span: Span, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+        scores, runs = (span.of(tables[name]) for name in RISK_TABLES)
+        return metrics.hard_metrics(
+            scores, runs, month=span.month, as_of=span.as_of, books=books, judged=judged, asked=asked
+        )
+
+    return made
+
+
+def hard_metrics(graph: GraphContext) -> dg.AssetsDefinition:
+    """Return the asset of the month's verdict on observation and risk."""
+    made = of_risk(graph)
+
+    @declared(
+        GATES,
+        name="hard_metrics",
+        group="gates",
+        partitions=graph.grid.month,
+        settings=(LOOKBACK, *COUNTED, "gates.hard_metrics", "forecast.backend", "forecast.challengers"),
+        ins={name: stored_in("evaluation", name=name) for name in RISK_TABLES}
+        | {"portfolio": trailing(graph, "backtest", "portfolio", columns=())},
+    )
+    def hard_metrics(context: dg.AssetExecutionContext, portfolio: Partitions, **tables: pl.DataFrame) -> pl.DataFrame:
+        """Enough completed runs and days, and Sharpe, drawdown and reject rate within their bounds."""
+        return told_months(graph, context, portfolio, lambda span: made(span, tables))
+
+    return hard_metrics
+
+
+def told_months(
+    graph: GraphContext,
+    context: dg.AssetExecutionContext,
+    complete: Partitions,
+    verdict: Callable[[Span], pl.DataFrame],
+) -> pl.DataFrame:
+    """Return ``verdict`` of every month, with what it says noted beside each."""
+    return note_verdicts(graph, context, judged_months(context, GATES, complete, verdict))
+
+
+def note_verdicts(graph: GraphContext, context: dg.AssetExecutionContext, frame: pl.DataFrame) -> pl.DataFrame:
+    """Put the champion's verdict, its figures and what was counted beside each month, and return the frame."""
+    for key in context.partition_keys:
+        own = frame.filter(month=key[:7], forecaster=graph.settings.forecast.champion)
+        context.add_asset_metadata(counted.status(own), partition_key=key)
+    return frame

@@ -7,7 +7,8 @@ import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.adapters.storage.trial_store import TrialStore
-from timegpt_assets.assets.declare import LOOKBACK, Span, declared, judged_months
+from timegpt_assets.assets.declare import LOOKBACK, Span, declared
+from timegpt_assets.assets.gates import told_months
 from timegpt_assets.assets.trading_scores import account_inputs, asked_of_books
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core.backtest.books import LIVE
@@ -59,6 +60,6 @@ def luck_gate(graph: GraphContext) -> dg.AssetsDefinition:
     ) -> pl.DataFrame:
         """What each book earned against the best of as many tried by luck, and on sessions no trial has seen."""
         asked = asked_of_books(graph, day_scores)
-        return judged_months(context, GATES, portfolio, lambda span: judged(span, portfolio.frame, asked, trials))
+        return told_months(graph, context, portfolio, lambda span: judged(span, portfolio.frame, asked, trials))
 
     return luck_gate

@@ -8,9 +8,15 @@ from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets.declare import LOOKBACK, SURENESS, Span, declared, judged_months, trailing
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core.backtest import books
-from timegpt_assets.core.evaluation import stress, trading
+from timegpt_assets.core.evaluation import runs, stress, trading
 from timegpt_assets.core.tables.columns import ORIGIN_KEY
-from timegpt_assets.core.tables.evaluation import COST_SENSITIVITY, OOS_SUMMARY, STRESS_PHASES, TRADING_SCORES
+from timegpt_assets.core.tables.evaluation import (
+    BACKTEST_RUNS,
+    COST_SENSITIVITY,
+    OOS_SUMMARY,
+    STRESS_PHASES,
+    TRADING_SCORES,
+)
 from timegpt_assets.partitions import GraphContext
 
 ACCOUNT = ("trading.capital", "universe.tickers", "backtest.annualization_days", "forecast.backend")
@@ -103,6 +109,38 @@ def cost_sensitivity(graph: GraphContext) -> dg.AssetsDefinition:
         return judged_months(context, COST_SENSITIVITY, portfolio, measured)
 
     return cost_sensitivity
+
+
+def backtest_runs(graph: GraphContext) -> dg.AssetsDefinition:
+    """Return the asset of the sessions that each book was traded on, with the configuration they were traded with."""
+    lookback, config = graph.settings.gates.lookback_sessions, strategy_inputs.traded_with(graph.settings)
+
+    @declared(
+        BACKTEST_RUNS,
+        group="evaluation",
+        partitions=graph.grid.month,
+        settings=(LOOKBACK, *ACCOUNT),
+        ins=account_inputs(graph),
+    )
+    def backtest_runs(context: dg.AssetExecutionContext, portfolio: Partitions, day_scores: Partitions) -> pl.DataFrame:
+        """On how many complete sessions each book was traded, by source, under which regime and with which rules."""
+
+        asked = asked_of_books(graph, day_scores)
+
+        def measured(span: Span) -> pl.DataFrame:
+            return runs.backtest_runs(
+                portfolio.frame,
+                asked,
+                month=span.month,
+                as_of=span.as_of,
+                sessions=span.sessions,
+                lookback_sessions=lookback,
+                config=config,
+            )
+
+        return judged_months(context, BACKTEST_RUNS, portfolio, measured)
+
+    return backtest_runs
 
 
 def stress_phases(graph: GraphContext) -> dg.AssetsDefinition:

@@ -226,6 +226,11 @@ def makers(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
         yield name, BACKEND, name, BACKEND
 
 
+def champion_version(settings: Settings) -> str:
+    """Return the version of the model that the champion answers with."""
+    return settings.forecast.model if settings.forecast.backend == "nixtla" else "1"
+
+
 def shipped_forecasters(settings: Settings) -> dict[str, Local]:
     """Return every local forecaster that comes with the package, seated or not, by its word."""
     forecast = settings.forecast

@@ -22,6 +22,8 @@ from timegpt_assets.config.base import (
 )
 from timegpt_assets.core.backtest.rules import OWN_SIGMA
 
+RunSource = Literal["prod", "maintenance", "smoke", "async_test"]
+Regime = Literal["prod_live", "maintenance_replay"]
 Multiples = Annotated[tuple[Positive, ...], Field(min_length=1)]
 Horizons = Annotated[tuple[Count, ...], Field(min_length=2, max_length=2)]
 """Shortest and longest, in minutes."""
@@ -109,6 +111,7 @@ class ForecastGates(Section):
     rmae_lt: Positive
     rrmse_lt: Positive
     coverage_tol: Share
+    width_spearman_gt: Annotated[float, Field(ge=-1, lt=1)]
 
 
 class TradingGates(Section):
@@ -130,6 +133,12 @@ class Promotion(Section):
     pnl_gt: float
     pnl_cost_multiplier: Positive
     dm_p_lt: Annotated[float, Field(gt=0, lt=1)]
+
+
+class ContractAsked(Section):
+    """Under what live forecasts must have been asked."""
+
+    backend: Literal["nixtla", "baseline"] | None
 
 
 class HardMetrics(Section):
@@ -168,9 +177,12 @@ class Gates(Section):
     min_forecasts: Count
     min_observation_days: Count
     oos_start: date | None
+    include_sources: Annotated[tuple[RunSource, ...], Field(min_length=1)]
+    include_regimes: Annotated[tuple[Regime, ...], Field(min_length=1)]
     trade_eligibility: TradeEligibility
     forecast_gates: ForecastGates
     trading_gates: TradingGates
     promotion: Promotion
     hard_metrics: HardMetrics
     luck: Luck
+    contract: ContractAsked

@@ -3,8 +3,11 @@
 Belongs here: one function per thing core asks for, as in core_inputs.py. Nothing is decided here.
 """
 
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
 
+from timegpt_assets.config import core_inputs
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.backtest.costs import Costs
 from timegpt_assets.core.backtest.liquidity import Filters
@@ -13,11 +16,14 @@ from timegpt_assets.core.backtest.signals import TradingSpec
 from timegpt_assets.core.evaluation.comparison import Terms
 from timegpt_assets.core.evaluation.trading import Account
 from timegpt_assets.core.gates import forecast, trading
+from timegpt_assets.core.gates.contract import FIELDS, Contract
+from timegpt_assets.core.gates.counted import Counted
 from timegpt_assets.core.gates.eligibility import Eligibility
 from timegpt_assets.core.gates.forecast import ForecastGate
 from timegpt_assets.core.gates.hard_metrics import HardMetrics
 from timegpt_assets.core.gates.luck import Luck
 from timegpt_assets.core.gates.trading import TradingGate
+from timegpt_assets.core.lineage import FEATURE_PAYLOAD_SCHEMA_VERSION
 from timegpt_assets.core.research.scoreboard import Scoring
 from timegpt_assets.core.research.trading_grid import Grid
 from timegpt_assets.core.significance import Sampling
@@ -170,6 +176,35 @@ def oos_multipliers(settings: Settings) -> tuple[float, ...]:
     return tuple(sorted({1.0, settings.gates.promotion.sharpe_cost_multiplier}))
 
 
+def traded_with(settings: Settings) -> str:
+    """Return rules, costs, limits and account as JSON: what a backtest's record says it was traded with."""
+    chosen = filters(settings)
+    parts = {
+        "trading": asdict(trading_spec(settings)),
+        "filters": asdict(chosen) if chosen else None,
+        "risk": asdict(risk(settings)),
+        "account": asdict(account(settings)),
+    }
+    return json.dumps(parts, sort_keys=True, default=str)
+
+
+def judged(settings: Settings) -> Counted:
+    """Return which rows monthly gates judge."""
+    return Counted(run_sources=settings.gates.include_sources, data_regimes=settings.gates.include_regimes)
+
+
+def contract(settings: Settings) -> Contract:
+    """Return what must be the same on every live session, as it is now, and how the champion must be asked."""
+    spec = core_inputs.feature_spec(settings, core_inputs.event_calendar(settings))
+    _, backend, model, _ = next(core_inputs.makers(settings))
+    values = (FEATURE_PAYLOAD_SCHEMA_VERSION, spec.feature_version, spec.features_hash, model)
+    return Contract(
+        backend=backend,
+        asked_backend=settings.gates.contract.backend,
+        holds=dict(zip(FIELDS, (*values, core_inputs.champion_version(settings)), strict=True)),
+    )
+
+
 def eligibility(settings: Settings) -> Eligibility:
     """Return what a symbol must show before it is traded."""
     gates, asked = settings.gates, settings.gates.trade_eligibility
@@ -180,6 +215,7 @@ def eligibility(settings: Settings) -> Eligibility:
         rrmse_lt=asked.rrmse_lt,
         coverage_tol=asked.coverage_tol,
         bootstrap=gates.bootstrap,
+        sampling=sampling(settings),
     )
 
 
@@ -191,6 +227,7 @@ def forecast_gate(settings: Settings) -> ForecastGate:
         rmae_lt=asked.rmae_lt,
         rrmse_lt=asked.rrmse_lt,
         coverage_tol=asked.coverage_tol,
+        width_spearman_gt=asked.width_spearman_gt,
     )
 
 
@@ -199,7 +236,6 @@ def trading_gate(settings: Settings) -> TradingGate:
     gates, asked = settings.gates, settings.gates.trading_gates
     return TradingGate(
         min_observation_days=gates.min_observation_days,
-        min_completed_runs=gates.hard_metrics.min_completed_runs,
         oos_sharpe_gte=asked.oos_sharpe_gte,
         hit_rate_gte=asked.hit_rate_gte,
         stress_multiplier=asked.pnl_cost_multiplier,
@@ -228,6 +264,7 @@ def hard_metrics(settings: Settings) -> HardMetrics:
     """Return what nothing is promoted without."""
     asked = settings.gates.hard_metrics
     return HardMetrics(
+        min_completed_runs=asked.min_completed_runs,
         min_observation_days=asked.min_observation_days,
         sharpe_daily_gte=asked.sharpe_daily_gte,
         max_drawdown_lte=asked.max_drawdown_lte,

@@ -67,7 +67,7 @@ def chosen(keys: Sequence[str], settings: Settings) -> list[str]:
 
 def _model_version(key: AssetKey, settings: Settings) -> str:
     """Return the champion's version, and of those that answer on this machine the packages that are not this one."""
-    champion = settings.forecast.model if settings.forecast.backend == "nixtla" else "1"
+    champion = core_inputs.champion_version(settings)
     if key != BASE_ANSWERS:  # what stands on it has another parent
         return champion
     others = {word: package(word) for word in settings.forecast.local_forecasters}

@@ -4,6 +4,7 @@ Belongs here: the one place where rows of two forecasters meet. Two rows are com
 target_ts are equal and both are calibrated, or neither is.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -18,9 +19,11 @@ from timegpt_assets.core.tables.columns import BANDS, CONTROL, HOSTED, ORIGIN_KE
 from timegpt_assets.core.tables.evaluation import COMPARISON
 
 _MEETS_ON = ["day", "symbol", "snapshot_ts", "target_ts", "is_calibrated"]
-_MEASURED = ("pinball", "abs_error", *(f"covered_{level}" for level in BANDS))
+_MEASURED = ("pinball", "abs_error", "sq_error", *(f"covered_{level}" for level in BANDS))
 RATIOS = {"rmae": "abs_error", "rpinball": "pinball"}
 """Ratio of mean losses on common rows, the own over the other's -> the loss; below 1 is better than the other."""
+_LAST = {"rmae_last": ("abs_error", "abs_error_last"), "rrmse_last": ("sq_error", "sq_error_last")}
+"""Column -> the loss and that of persistence, which is the same for both: they meet on symbol and snapshot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +117,18 @@ def _losses(common: pl.DataFrame) -> dict[str, object]:
         f"{prefix}coverage_{level}": common[f"{prefix}covered_{level}"].mean()
         for level, prefix in product(BANDS, ("", "against_"))
     }
-    return coverages | ratios(common) | {"pinball_won": _won(common)}
+    return coverages | ratios(common) | _over_persistence(common) | {"pinball_won": _won(common)}
+
+
+def _over_persistence(common: pl.DataFrame) -> dict[str, object]:
+    """Return the own and the other's error over persistence's on the common rows; None where there is nothing."""
+    row: dict[str, object] = {}
+    for (name, (loss, last)), prefix in product(_LAST.items(), ("", "against_")):
+        known = common.drop_nulls(last)
+        top, total = math.fsum(known[f"{prefix}{loss}"]), math.fsum(known[last])
+        ratio = top / total if total else None
+        row[f"{prefix}{name}"] = math.sqrt(ratio) if ratio is not None and name.startswith("rrmse") else ratio
+    return row
 
 
 def _won(common: pl.DataFrame) -> float | None:

@@ -43,5 +43,6 @@ def diagnostics(
 
 def _measured(part: pl.DataFrame, stage: str, draws: int, cluster_days: int) -> dict[str, object]:
     found = forecast.summary(part, stage) | intervals.means(part, stage)
+    found["crossed"] = intervals.crossed(part, stage)
     found |= intervals.differences(part, stage, draws=draws, cluster_days=cluster_days)
     return found | intervals.coverages(part, stage, draws=draws, cluster_days=cluster_days)

@@ -5,7 +5,7 @@ Belongs here: what needs a row's quantiles, from DAY_SCORES. Losses are in forec
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
-from itertools import compress, product
+from itertools import combinations, compress, product
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ import polars as pl
 from timegpt_assets.core import calendar, significance
 from timegpt_assets.core.evaluation import forecast
 from timegpt_assets.core.schema import Table
-from timegpt_assets.core.tables.columns import BANDS, ORIGIN_KEY, WILDCARD
+from timegpt_assets.core.tables.columns import BANDS, ORIGIN_KEY, QUANTILES, WILDCARD
 from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT, COVERAGE_REPORT, INTERVAL_WIDTHS
 
 DECILES = 10
@@ -41,6 +41,12 @@ def means(part: pl.DataFrame, stage: str) -> dict[str, object]:
     """Return the means of ``row_scores`` over the rows that have them; None where none has."""
     scored = part.select(**row_scores(forecast.STAGES[stage]))
     return {name: scored[name].drop_nulls().mean() for name in scored.columns}
+
+
+def crossed(part: pl.DataFrame, stage: str) -> int:
+    """Return how many rows have a quantile above one of a higher probability; absent ones cross nothing."""
+    stored = [pl.col(f"{forecast.STAGES[stage]}{name}") for name in QUANTILES]
+    return part.filter(pl.any_horizontal(low > high for low, high in combinations(stored, 2))).height
 
 
 def differences(part: pl.DataFrame, stage: str, *, draws: int, cluster_days: int) -> dict[str, object]:
@@ -93,7 +99,9 @@ def widths(day_scores: pl.DataFrame, *, month: str, as_of: date, lookback_sessio
     tenths = own.with_columns(decile=((place - 1) * DECILES // count + 1).cast(pl.Int64))
     calm = {"n": pl.len().cast(pl.Int64), "sigma": pl.col("sigma").mean(), "mae_zero": pl.col("y").abs().mean()}
     found = [
-        _of_groups(tenths, [*kept, "decile"], pooled, lambda stage: calm | _shares(stage) | _bands(stage))
+        _of_groups(
+            tenths, [*kept, "decile"], pooled, lambda stage: calm | _typical(stage) | _shares(stage) | _bands(stage)
+        )
         for kept, pooled in _cuts("symbol")
     ]
     return _conformed(INTERVAL_WIDTHS, pl.concat(found, how="diagonal"), month, as_of)
@@ -183,6 +191,11 @@ def _shares(stage: str) -> dict[str, pl.Expr]:
 
 def _bands(stage: str) -> dict[str, pl.Expr]:
     return {name: score.mean() for name, score in row_scores(forecast.STAGES[stage]).items()}
+
+
+def _typical(stage: str) -> dict[str, pl.Expr]:
+    """Return the width that half of the bands are narrower than: a mean is moved by few."""
+    return {"median_width_50": row_scores(forecast.STAGES[stage])["width_50"].median()}
 
 
 def _ratios(stage: str) -> dict[str, pl.Expr]:

@@ -30,10 +30,34 @@ def ratio(measured: Mapping[str, Any] | None, name: str, *, below: float, needed
     return judged(name, estimate(measured, name), "<", below, evidence)
 
 
+def beating(row: dict[str, Any], beside: Mapping[str, Any] | None, reference: str) -> dict[str, Any]:
+    """Return the row of ``ratio`` with what the reference scores on the same rows under the reference's name.
+
+    A threshold that the reference passes shows no skill: it must be beaten, too. ``beside``: a row of COMPARISON; where
+    the two never met, nothing is passed.
+    """
+    name = row["criterion"]
+    own, other = (beside[f"{side}{name}_last"] if beside else None for side in ("", "against_"))
+    judged = {**row, reference: other}
+    if row["reason"].startswith(INSUFFICIENT) or row["value"] is None:
+        return judged
+    if own is None or other is None:
+        reason = f"{INSUFFICIENT}: {reference} answered none of these forecasts: add it to forecast.challengers"
+        return judged | {"passed": False, "reason": reason}
+    if other >= row["threshold"]:
+        return judged | {"reason": f"{row['reason']}; {reference} scores {other:.4g}"}
+    beaten = own < other
+    said = f"{reference} passes it, too, and must be beaten: {own:.4g} < {other:.4g}"
+    reason = f"{row['reason']}; {said} {'holds' if beaten else 'does not hold'}"
+    return judged | {"passed": row["passed"] and beaten, "reason": reason}
+
+
 def coverage(measured: Mapping[str, Any] | None, *, tolerance: float, needed: int, found: str) -> dict[str, Any]:
     """Return the row of "calibrated": coverage within the tolerance of nominal, or nominal inside its interval."""
     evidence = Evidence(n=measured["n"] if measured else 0, needed=needed, found=found)
-    return judged("coverage_50", estimate(measured, "coverage_50"), "covers", tolerance, evidence)
+    ends = ("", "_day_low", "_day_high")  # over days: what is covered of one day hangs together
+    value = Estimate(*(measured[f"coverage_50{end}"] for end in ends)) if measured else Estimate()
+    return judged("coverage_50", value, "covers", tolerance, evidence)
 
 
 def unmeasured(criterion: str, threshold: float, reason: str) -> dict[str, Any]:

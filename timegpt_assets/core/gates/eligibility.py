@@ -13,9 +13,10 @@ from typing import Any
 import polars as pl
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.evaluation import forecast
+from timegpt_assets.core.evaluation import forecast, intervals
 from timegpt_assets.core.gates import criteria, references
 from timegpt_assets.core.gates.criteria import Evidence
+from timegpt_assets.core.significance import Sampling
 from timegpt_assets.core.tables.columns import ORIGIN_KEY, WILDCARD
 from timegpt_assets.core.tables.gates import INSUFFICIENT, SYMBOL_GATES
 
@@ -31,6 +32,8 @@ class Eligibility:
     coverage_tol: float
     bootstrap: str
     """trade or block: what insufficient_observation means for trading."""
+    sampling: Sampling
+    """How the days of the coverage's interval are drawn."""
 
 
 def symbol_gates(
@@ -65,7 +68,7 @@ def _symbol_rows(
         yield criteria.count("eligibility", evidence) | verdict
     for key in sorted(own.select(ORIGIN_KEY).unique().iter_rows()):
         origin = dict(zip(ORIGIN_KEY, key, strict=True))
-        measured = forecast.summary(own.filter(**origin), "calibrated")
+        measured = _measured(own.filter(**origin), eligibility.sampling)
         beaten = references.judged(
             met.get((symbol, *key), {}),
             own=origin["forecaster"],
@@ -76,6 +79,11 @@ def _symbol_rows(
         verdict = {"verdict": _verdict(judged), "symbol": symbol} | origin
         for row in (*judged, _summed(judged, measured["n"])):
             yield row | verdict
+
+
+def _measured(own: pl.DataFrame, sampling: Sampling) -> dict[str, Any]:
+    drawn = {"draws": sampling.draws, "cluster_days": sampling.cluster_days}
+    return forecast.summary(own, "calibrated") | intervals.coverages(own.sort("day"), "calibrated", **drawn)
 
 
 def _summed(judged: Sequence[Mapping[str, Any]], n: Any) -> dict[str, Any]:

@@ -17,21 +17,22 @@ def promotion(
     champion: str,
     withheld: str = "",
 ) -> pl.DataFrame:
-    """Return GATES: the account's verdict (``*``) and each symbol's, from the champion's rows of the gates.
+    """Return GATES: the account's verdict (``*``) and each symbol's, from the champion's live rows of the gates.
 
     The account is promoted when every ``*`` row passed; a symbol when the account is and all its own rows passed.
     ``value`` counts the criteria passed, ``threshold`` all of them; the reason names the others. ``withheld`` says why
-    nothing may be promoted, whatever passed.
+    nothing may be promoted, whatever passed; a gate without a live row of the champion promotes nothing, either.
     """
-    judged = pl.concat(gate.select(*GATES.columns) for gate in gates).filter(forecaster=champion)
-    rows = []
-    for symbol in [WILDCARD, *sorted(set(judged["symbol"]) - {WILDCARD})]:
-        own = judged.filter(pl.col("symbol").is_in([WILDCARD, symbol]))
+    judged = [gate.select(*GATES.columns).filter(forecaster=champion, **counted.LIVE) for gate in gates]
+    absent = "" if judged and all(gate.height for gate in judged) else "a gate says nothing of what is live"
+    every, rows = pl.concat([GATES.empty(), *judged]), []
+    for symbol in [WILDCARD, *sorted(set(every["symbol"]) - {WILDCARD})]:
+        own = every.filter(pl.col("symbol").is_in([WILDCARD, symbol]))
         failed = own.filter(~pl.col("passed")).sort("gate", "symbol", "criterion")
         names = ", ".join(f"{gate}.{criterion}" for gate, criterion in failed.select("gate", "criterion").iter_rows())
-        reason = withheld or (f"not passed: {names}" if names else "all passed")
+        reason = withheld or absent or (f"not passed: {names}" if names else "all passed")
         counts = {"value": float(own.height - failed.height), "threshold": float(own.height), "n": own.height}
-        passed = bool(own.height) and failed.is_empty() and not withheld
+        passed = failed.is_empty() and not (withheld or absent)
         verdict = {"criterion": "promoted", "passed": passed, "reason": reason}
         rows.append({"forecaster": champion, "gate": "promotion", "symbol": symbol, **counts, **verdict})
     return counted.stamped(rows, month, as_of)

@@ -114,6 +114,7 @@ FORECAST_DIAGNOSTICS = Table(
         "stage": Column(pl.String, "raw or calibrated"),
         "n": Column(pl.Int64, "forecasts with an outcome"),
         "calibrated_share": Column(pl.Float64, "share of forecasts that were calibrated"),
+        "crossed": Column(pl.Int64, "forecasts with a quantile above a higher one", nullable=True),
         "mae": Column(pl.Float64, "mean |y - q50|"),
         "rmse": Column(pl.Float64, "root mean squared error of q50"),
         "pinball": Column(pl.Float64, "mean pinball loss"),
@@ -163,6 +164,7 @@ INTERVAL_WIDTHS = Table(
         "n": Column(pl.Int64, "forecasts in it"),
         "sigma": Column(pl.Float64, "their mean volatility, log return over the horizon"),
         "mae_zero": Column(pl.Float64, "their mean |y|"),
+        "median_width_50": Column(pl.Float64, "median width of their 50 % bands, log return", nullable=True),
     }
     | _COVERAGES
     | _BANDS_SCORED,
@@ -265,6 +267,22 @@ STRESS_PHASES = Table(
     key=("month", *BOOK_KEY, "phase"),
     rules=ADDS_UP,
 )
+BACKTEST_RUNS = Table(
+    name="backtest_runs",
+    columns=MONTH
+    | BOOK
+    | SOURCES
+    | {
+        "runs": Column(pl.Int64, "sessions with a complete portfolio on which the book had rows of these sources"),
+        "first": Column(pl.Date, "first of them"),
+        "last": Column(pl.Date, "last of them"),
+        "regime": Column(
+            pl.String, "of all the book's rows of the window: prod_live, maintenance_replay, or mixed where both are"
+        ),
+        "config": Column(pl.String, "rules, costs, limits and account it was traded with, JSON"),
+    },
+    key=("month", *BOOK_KEY),
+)
 OOS_SUMMARY = Table(
     name="oos_summary",
     columns=MONTH
@@ -307,6 +325,11 @@ COMPARISON = Table(
         "sessions": Column(pl.Int64, "sessions of the common forecasts"),
     }
     | _COMPARED
+    | {
+        f"{prefix}{name}_last": Column(pl.Float64, f"{whose} {text}, on the common forecasts", nullable=True)
+        for prefix, whose in (("", "own"), ("against_", "the other's"))
+        for name, text in (("rmae", RELATIVE["rmae"]), ("rrmse", RELATIVE["rrmse"]))
+    }
     | {"pinball_won": Column(pl.Float64, "the other's mean pinball loss less the own, log return", nullable=True)}
     | {
         f"{prefix}coverage_{level}": Column(pl.Float64, f"share of y inside {whose} {level} % band", nullable=True)

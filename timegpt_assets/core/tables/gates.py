@@ -39,9 +39,12 @@ GATES = Table(
     | {"forecaster": Column(pl.String, "whose forecasts, or whose book, are judged")}
     | SOURCES
     | _CRITERION
-    | {"gate": Column(pl.String, "forecast_gate, trading_gate, promotion: who asks it")},
+    | {
+        "gate": Column(pl.String, "forecast_gate, trading_gate, hard_metrics, contract, promotion: who asks it"),
+        "zero": Column(pl.Float64, "what the forecaster zero scores on the same rows; of ratios", nullable=True),
+    },
     key=("month", "gate", "symbol", *ORIGIN_KEY, "criterion"),
 )
 """``symbol`` is ``*`` where a criterion is about all symbols; sources are ``*`` where it is about all rows."""
-VERDICTS = ("forecast_gate", "trading_gate", "luck_gate")
+VERDICTS = ("forecast_gate", "trading_gate", "hard_metrics", "contract", "luck_gate")
 """The monthly tables of GATES whose rows are promotion's criteria."""

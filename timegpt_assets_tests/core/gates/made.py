@@ -9,15 +9,17 @@ import numpy as np
 import polars as pl
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.gates import eligibility, forecast, trading
-from timegpt_assets.core.gates.counted import LIVE
-from timegpt_assets.core.gates.hard_metrics import HardMetrics
+from timegpt_assets.core.gates import contract, eligibility, forecast, hard_metrics, trading
+from timegpt_assets.core.gates.counted import LIVE, Counted
+from timegpt_assets.core.significance import Sampling
 from timegpt_assets.core.tables.columns import REFERENCES
 from timegpt_assets.core.tables.evaluation import (
+    BACKTEST_RUNS,
     COMPARISON,
     COST_SENSITIVITY,
     FORECAST_DIAGNOSTICS,
     FORECAST_SCORES,
+    INTERVAL_WIDTHS,
     OOS_SUMMARY,
     RELATIVE,
     TRADING_SCORES,
@@ -36,11 +38,14 @@ ELIGIBILITY = eligibility.Eligibility(
     rrmse_lt=1.0,
     coverage_tol=0.02,
     bootstrap="trade",
+    sampling=Sampling(draws=200, cluster_days=1),
 )
-FORECAST = forecast.ForecastGate(min_forecasts=1000, rmae_lt=0.95, rrmse_lt=0.97, coverage_tol=0.02)
+JUDGED = Counted(run_sources=("prod",), data_regimes=("prod_live",))
+FORECAST = forecast.ForecastGate(
+    min_forecasts=1000, rmae_lt=0.95, rrmse_lt=0.97, coverage_tol=0.02, width_spearman_gt=0.8
+)
 TRADING = trading.TradingGate(
     min_observation_days=60,
-    min_completed_runs=5,
     oos_sharpe_gte=0.5,
     hit_rate_gte=0.48,
     stress_multiplier=1.5,
@@ -50,7 +55,11 @@ ASKED_OF_FORECASTS = forecast.Promotion(pit_dev_max=0.03, rmae_max=0.7, dm_p_lt=
 ASKED_OF_ACCOUNT = trading.Promotion(
     oos_sharpe_gte=0.5, sharpe_cost_multiplier=1.5, stressed_pnl_gt=0.0, pnl_cost_multiplier=1.5
 )
-HARD = HardMetrics(min_observation_days=14, sharpe_daily_gte=0.7, max_drawdown_lte=0.1, reject_rate_lte=0.2)
+HARD = hard_metrics.HardMetrics(
+    min_completed_runs=5, min_observation_days=14, sharpe_daily_gte=0.7, max_drawdown_lte=0.1, reject_rate_lte=0.2
+)
+HOLDS = {name: f"{name} 1" for name in contract.FIELDS}
+CONTRACT = contract.Contract(backend="nixtla", asked_backend="nixtla", holds=HOLDS)
 
 
 def sessions(n: int, last: date = DAY) -> list[date]:
@@ -132,8 +141,8 @@ def diagnostics(
         row: dict[str, Any] = {
             "forecaster": "timegpt",
             "symbol": symbol, "stage": "calibrated", "n": n, "calibrated_share": 1.0, "mae": 0.001, "rmse": 0.002,
-            "pinball": 0.0005, "coverage_50": 0.51, "coverage_50_low": 0.48, "coverage_50_high": 0.54,
-            "pit_deviation": 0.01,
+            "pinball": 0.0005, "coverage_50": 0.51, "coverage_50_day_low": 0.48, "coverage_50_day_high": 0.54,
+            "pit_deviation": 0.01, "crossed": 0,
         }  # fmt: skip
         for name in RELATIVE:
             row |= {name: 0.65, f"{name}_low": 0.6, f"{name}_high": 0.7, f"{name}_n": n, f"{name}_p": 0.01}
@@ -159,21 +168,52 @@ def compared(
     return COMPARISON.conformed(pl.DataFrame(rows, schema=COMPARISON.schema))
 
 
+def beside_zero(symbols: Sequence[str], own: str = "timegpt", **changes: Any) -> pl.DataFrame:
+    """Return rows of the comparison against zero by symbol: the own 0.65 of persistence's errors, zero 0.71."""
+    errors = {"rmae_last": 0.65, "rrmse_last": 0.65, "against_rmae_last": 0.71, "against_rrmse_last": 0.71}
+    made = [compared(own, against=["zero"], n=1250, **errors | changes).with_columns(symbol=pl.lit(s)) for s in symbols]
+    return pl.concat([COMPARISON.empty(), *made])
+
+
+def widths(symbols: Sequence[str], *, sources: Mapping[str, str] = LIVE, n: int = 120, **changes: Any) -> pl.DataFrame:
+    """Return INTERVAL_WIDTHS of bands that widen with volatility; ``changes``: decile, as d1, -> its median width."""
+    row = {"forecaster": "timegpt", "stage": "calibrated", "n": n, "sigma": 0.001, "mae_zero": 0.001}
+    rows = [
+        row | MONTH | sources | {"symbol": s, "decile": d, "median_width_50": changes.get(f"d{d}", d / 1000)}
+        for s in symbols
+        for d in range(1, 11)
+    ]
+    return INTERVAL_WIDTHS.conformed(pl.DataFrame(rows, schema=INTERVAL_WIDTHS.schema))
+
+
+def _bands_of(frame: pl.DataFrame, symbols: Sequence[str], own: str) -> pl.DataFrame:
+    return widths(symbols if frame.height else ()).with_columns(forecaster=pl.lit(own))
+
+
 def forecast_rows(
     frame: pl.DataFrame,
     symbols: Sequence[str] = ("AAA", "BBB"),
     beside: pl.DataFrame | None = None,
     seated: Sequence[str] = SEATED,
     own: str = "timegpt",
+    zero: pl.DataFrame | None = None,
+    bands: pl.DataFrame | None = None,
+    judged: Counted = JUDGED,
+    gate: forecast.ForecastGate = FORECAST,
 ) -> pl.DataFrame:
     """Return the rows of one forecaster (those of the references beside it say that nothing of them was measured)."""
+    against_zero = beside_zero(symbols, own) if zero is None else zero
     rows = forecast.forecast_gate(
-        frame,
-        compared() if beside is None else beside,
+        forecast.Measured(
+            diagnostics=frame,
+            comparison=pl.concat([compared() if beside is None else beside, against_zero]),
+            widths=_bands_of(frame, symbols, own) if bands is None else bands,
+        ),
         **MONTH,  # type: ignore[arg-type]
         symbols=symbols,
         forecasters=seated,
-        gate=FORECAST,
+        judged=judged,
+        gate=gate,
         promotion=ASKED_OF_FORECASTS,
     )
     return rows.filter(forecaster=own)
@@ -202,17 +242,53 @@ def trading_rows(
     scored: pl.DataFrame | None = None,
     stressed: pl.DataFrame | None = None,
     oos: pl.DataFrame | None = None,
-    runs: int = 60,
     promotion: trading.Promotion = ASKED_OF_ACCOUNT,
+    gate: trading.TradingGate = TRADING,
+    judged: Counted = JUDGED,
 ) -> pl.DataFrame:
     return trading.trading_gate(
-        figures(TRADING_SCORES) if scored is None else scored,
-        figures(COST_SENSITIVITY) if stressed is None else stressed,
-        figures(OOS_SUMMARY) if oos is None else oos,
+        trading.Measured(
+            scores=figures(TRADING_SCORES) if scored is None else scored,
+            costs=figures(COST_SENSITIVITY) if stressed is None else stressed,
+            oos=figures(OOS_SUMMARY) if oos is None else oos,
+        ),
         **MONTH,  # type: ignore[arg-type]
         books=["timegpt"],
-        completed_runs=runs,
-        gate=TRADING,
+        judged=judged,
+        gate=gate,
         promotion=promotion,
-        hard=HARD,
     )
+
+
+def runs(n: int = 60, *, sources: Mapping[str, str] = LIVE, regime: str = "prod_live") -> pl.DataFrame:
+    """Return BACKTEST_RUNS of one book."""
+    row = {"book": "timegpt", "runs": n, "first": DAY, "last": DAY, "regime": regime, "config": "{}"}
+    return BACKTEST_RUNS.conformed(pl.DataFrame([row | MONTH | sources], schema=BACKTEST_RUNS.schema))
+
+
+def hard_rows(
+    scored: pl.DataFrame | None = None,
+    made: pl.DataFrame | None = None,
+    judged: Counted = JUDGED,
+    asked: hard_metrics.HardMetrics = HARD,
+) -> pl.DataFrame:
+    return hard_metrics.hard_metrics(
+        figures(TRADING_SCORES) if scored is None else scored,
+        runs() if made is None else made,
+        **MONTH,  # type: ignore[arg-type]
+        books=["timegpt"],
+        judged=judged,
+        asked=asked,
+    )
+
+
+def contract_rows(
+    differing: Mapping[date, Mapping[str, str]] | None = None,
+    days: Sequence[date] | None = None,
+    asked: contract.Contract = CONTRACT,
+) -> pl.DataFrame:
+    """Return the rows of a window on whose sessions all was as now but for what ``differing`` says of some."""
+    live = sessions(60) if days is None else days
+    made_under = {day: {**HOLDS, **(differing or {}).get(day, {})} for day in live}
+    given: Any = {**MONTH, "champion": "timegpt", "asked": asked}
+    return contract.contract(live, made_under, **given)

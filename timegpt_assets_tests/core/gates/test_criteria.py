@@ -31,7 +31,7 @@ def test_a_relation_holds_on_its_side_of_the_threshold(relation: str, below: boo
 def test_coverage_is_within_the_tolerance_of_a_half_or_has_a_half_in_its_interval(
     value: float, low: float | None, high: float | None, passed: bool
 ) -> None:
-    measured = {"n": 9, "coverage_50": value, "coverage_50_low": low, "coverage_50_high": high}
+    measured = {"n": 9, "coverage_50": value, "coverage_50_day_low": low, "coverage_50_day_high": high}
     row = criteria.coverage(measured, tolerance=0.25, needed=9, found="")
     assert row["passed"] is passed
     assert row["reason"] == f"{value:.4g} within 0.25 of 0.5 or 0.5 in its interval " + (

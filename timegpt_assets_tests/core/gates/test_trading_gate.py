@@ -1,4 +1,4 @@
-"""The month's account: what passes, what counts, and the hard metrics."""
+"""The month's account: what passes and what counts."""
 
 from dataclasses import replace
 
@@ -7,29 +7,6 @@ import pytest
 
 from timegpt_assets.core.tables.evaluation import COST_SENSITIVITY, OOS_SUMMARY, TRADING_SCORES
 from timegpt_assets_tests.core.gates.made import ASKED_OF_ACCOUNT, SMOKE, failures, figures, trading_rows
-
-
-@pytest.mark.parametrize(
-    ("criterion", "changed"),
-    [
-        ("sharpe_daily", {"sharpe_daily": 0.69}),
-        ("max_drawdown", {"max_drawdown": 0.11}),
-        ("reject_rate", {"reject_rate": 0.21}),
-    ],
-)
-def test_each_hard_metric_stands_in_the_way_of_a_promotion(criterion: str, changed: dict[str, float]) -> None:
-    frame = trading_rows(figures(TRADING_SCORES, **changed))
-    assert failures(frame) == {("promotion", "*", criterion)}
-
-
-def test_hard_metrics_need_their_own_days_of_observation() -> None:
-    few = trading_rows(figures(TRADING_SCORES, days=13)).filter(gate="promotion")
-    hard = few.filter(pl.col("criterion").is_in(["observation_days", "sharpe_daily", "max_drawdown", "reject_rate"]))
-    assert hard.height == 4
-    assert not hard["passed"].any()
-    assert hard["reason"].str.starts_with("insufficient_observation: 13 days, 14 needed").all()
-    enough = trading_rows(figures(TRADING_SCORES, days=14)).filter(gate="promotion", criterion="observation_days")
-    assert enough["passed"].all()
 
 
 def test_promotion_reads_the_pnl_at_its_own_multiple() -> None:
@@ -55,7 +32,6 @@ def test_fewer_than_sixty_days_are_insufficient_observation() -> None:
     assert (
         frame.filter(~pl.col("passed"))["reason"].str.starts_with("insufficient_observation: 59 days, 60 needed").all()
     )
-    assert {c for _, _, c in failures(trading_rows(runs=4))} == {"completed_runs"}
 
 
 def test_the_gate_allows_a_stressed_pnl_of_zero_and_promotion_does_not() -> None:
@@ -71,7 +47,7 @@ def test_a_null_sharpe_never_passes() -> None:
 def test_replayed_trading_is_named_and_does_not_count() -> None:
     tables_ = (TRADING_SCORES, COST_SENSITIVITY, OOS_SUMMARY)
     frame = trading_rows(*(figures(table, sources=SMOKE) for table in tables_))
-    assert set(frame.filter("passed")["criterion"]) == {"completed_runs"}
+    assert not frame["passed"].any()
     assert "found baseline+smoke+maintenance_replay" in frame.filter(criterion="hit_rate")["reason"].item()
 
 
@@ -81,6 +57,6 @@ def test_a_cost_multiplier_that_was_not_computed_is_an_error_with_the_remedy() -
 
 
 def test_the_hit_rate_and_the_sharpe_pass_at_what_is_asked() -> None:
-    at = trading_rows(figures(TRADING_SCORES, hit_rate=0.48, sharpe_daily=0.7, max_drawdown=0.1, reject_rate=0.2))
+    at = trading_rows(figures(TRADING_SCORES, hit_rate=0.48))
     assert failures(at) == set()
     assert failures(trading_rows(oos=figures(OOS_SUMMARY, sharpe_daily=0.5))) == set()
