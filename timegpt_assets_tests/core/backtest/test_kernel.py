@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.core.backtest import compiled, event_loop, shared, signals
@@ -189,40 +187,6 @@ def test_bars_that_end_before_an_exit_are_the_loops_own_error(s_trail: float | N
 
 
 PLAIN = undisturbed(replace(spec(0), rules=replace(market.EAGER, exit_at_forecast_ts=False), costs=market.EVERY))
-
-
-@settings(max_examples=3, deadline=None)
-@given(seed=st.integers(0, 10_000))
-def test_a_sweep_keeps_what_holds_of_money(seed: int) -> None:
-    made, bars = drawn(seed)
-    costs = [market.FREE, replace(market.EVERY, impact=0.0), replace(market.EVERY, impact=0.0, multiplier=2.0)]
-    free, paid, dear = (swept(made, bars, [replace(PLAIN, costs=own)]) for own in costs)
-    assert free["trades"].sum() > 10
-    counts = ["combination", "forecaster", "day", "trades", "gross_pnl"]
-    assert_frame_equal(free.select(counts), paid.select(counts), check_exact=True)
-    traded = free["trades"] > 0
-    assert (free["net_pnl"] > paid["net_pnl"]).filter(traded).all()
-    assert (paid["net_pnl"] > dear["net_pnl"]).filter(traded).all()
-    twice = swept(made, bars, [replace(PLAIN, costs=costs[1], capital=2 * PLAIN.capital)])
-    doubled = paid.with_columns(pl.col(sweeping.MONEY) * 2)
-    assert_frame_equal(twice, doubled, check_exact=True)
-    other = pl.col("symbol").replace({"AAA": "BBB", "BBB": "AAA"})
-    exchanged = swept(made.with_columns(other), bars.with_columns(other), [PLAIN])
-    assert_frame_equal(exchanged, swept(made, bars, [PLAIN]), rel_tol=1e-12)
-    silent = made.with_columns(q25=pl.lit(0.0), q50=pl.lit(0.0), q75=pl.lit(0.0))
-    assert swept(silent, bars, [PLAIN]).select(pl.col("trades", "net_pnl").abs().sum()).row(0) == (0, 0.0)
-
-
-@settings(max_examples=3, deadline=None)
-@given(seed=st.integers(0, 10_000))
-def test_the_kernel_holds_one_position_and_opens_it_at_no_bar_from_before_its_snapshot(seed: int) -> None:
-    made, bars = drawn(seed)
-    found = compiled_trades(made, bars, PLAIN).filter(pl.col("quantity") != 0)
-    before = pl.col("exit_ts").shift(1).over("day", "symbol", "forecaster", order_by="entry_ts")
-    assert found.select((before <= pl.col("entry_ts")).drop_nulls().all()).item()
-    assert (found["entry_ts"] > found["snapshot_ts"]).all()
-    opens = found.join(bars, left_on=["day", "symbol", "entry_ts"], right_on=["day", "symbol", "ts"], how="left")
-    assert opens["entry_price"].equals(opens["open"])
 
 
 @pytest.mark.parametrize("impact", [0.0, 0.7])
