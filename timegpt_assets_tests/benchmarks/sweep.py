@@ -6,6 +6,7 @@ the readable one: trades, hits and P&L, bit for bit.
 
 import itertools
 import json
+import os
 import resource
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ import polars as pl
 from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import compiled, shared, signals, sweep
 from timegpt_assets.core.backtest.costs import Costs
-from timegpt_assets.core.backtest.signals import TradingSpec
+from timegpt_assets.core.backtest.signals import Inputs, TradingSpec
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.tables.bars import BARS
 from timegpt_assets.core.tables.calibration import FORECASTS
@@ -118,11 +119,11 @@ def show(name: str, value: float, unit: str, goal: object, **baseline: object) -
     print(json.dumps(line), flush=True)
 
 
-def compiled_loop(made: pl.DataFrame, market: pl.DataFrame) -> Callable[[TradingSpec], tuple[np.ndarray, np.ndarray]]:
-    """Return the compiled loop over arrays that are loaded and entries that are settled, for the rules of ``grid``."""
-    laid = compiled.market(made, market)
-    asked, rates = compiled.asked(laid, SPEC.rules), compiled.rates([SPEC.costs], SYMBOLS)
-    weighed = signals.weighed(laid.known, SYMBOL_GATES.empty(), SPEC, **KNOWN)
+def compiled_loop(inputs: Inputs, base: TradingSpec) -> Callable[[TradingSpec], tuple[np.ndarray, np.ndarray]]:
+    """Return the compiled loop over arrays that are loaded and entries that are settled, for rules as in ``grid``."""
+    laid = compiled.market(inputs.forecasts, inputs.bars)
+    asked, rates = compiled.asked(laid, base.rules), compiled.rates([base.costs], SYMBOLS)
+    weighed = signals.weighed(laid.known, inputs, base)
     impact = compiled.fixed(weighed["impact"].fill_null(0.0))
     settled: dict[float, shared.Entries] = {}
     failed = np.zeros(1, np.bool_)
@@ -148,12 +149,13 @@ def mismatches(found: pl.DataFrame, others: dict[int, pl.DataFrame]) -> int:
 def main() -> None:
     """Print every figure."""
     market, made, specs = bars(), forecasts(), grid()
-    none, size = SYMBOL_GATES.empty(), {"bars": market.height, "forecasts": made.height, "combinations": len(specs)}
-    found = sweep.sweep(made, market, none, specs, **KNOWN)  # compiles, too
+    size = {"bars": market.height, "forecasts": made.height, "combinations": len(specs), "load": os.getloadavg()[0]}
+    inputs = Inputs(forecasts=made, bars=market, symbol_gates=SYMBOL_GATES.empty(), **KNOWN)
+    found = sweep.sweep(inputs, specs)  # compiles, too
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    mine = cpu_ms(lambda: sweep.sweep(made, market, none, specs, **KNOWN), 3) / len(specs)
+    mine = cpu_ms(lambda: sweep.sweep(inputs, specs), 3) / len(specs)
     show("peak_memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "MB", None, before_mb=round(before))
-    run = compiled_loop(made, market)
+    run = compiled_loop(inputs, SPEC)
     run(specs[0])
     loop = cpu_ms(lambda: run(specs[0]), 20)
     show("sweep_per_combination", mine, "ms", None, **size, trades=int(found["trades"].sum()))
@@ -167,7 +169,7 @@ def main() -> None:
     show("mismatches_with_the_compiled_loop", mismatches(found, each), "combinations", 0, compared=len(each))
     few = [int(i) for i in np.linspace(0, len(specs) - 1, COMPARED)]
     began = time.process_time()
-    slow = sweep.looped(made, market, none, [specs[i] for i in few], **KNOWN)
+    slow = sweep.looped(inputs, [specs[i] for i in few])
     took = (time.process_time() - began) / COMPARED
     own = {few[i]: slow.filter(combination=i) for i in range(COMPARED)}
     show("mismatches_with_the_readable_loop", mismatches(found, own), "combinations", 0, compared=COMPARED, loop_s=took)
