@@ -181,19 +181,18 @@ def _show(found: dict[str, Any], tables: dict[str, pl.DataFrame]) -> None:
         first, last, days = (candidates[0][name] for name in ("first_day", "last_day", "observation_days"))
         title = f"{found['forecaster']}: asked in prod on {days} sessions" + (f", {first} to {last}" if days else "")
         table = Table(title=title)
-        for column in ("combination", "rules", "verdict", "value", "chosen", "net", "drawdown", "rejected", "trades"):
+        for column in ("combination", "verdict"):
+            table.add_column(column, no_wrap=True)
+        for column in ("rules", "figures"):
             table.add_column(column)
         for row in candidates:
+            rejected = "" if row["reject_rate"] is None else f", {row['reject_rate']:.0%} rejected"
             table.add_row(
                 row["combination"],
-                "\n".join(f"{name} {value}" for name, value in orjson.loads(row["rules"]).items()),
                 row["verdict"],
-                f"{row['value']:+.3%}",
-                f"{row['chosen_value']:+.3%}",
-                f"{row['net_pnl']:+,.0f}",
-                f"{row['max_drawdown']:.2%}",
-                "–" if row["reject_rate"] is None else f"{row['reject_rate']:.0%}",
-                f"{row['trades']:,}",
+                "\n".join(f"{name} {value}" for name, value in orjson.loads(row["rules"]).items()),
+                f"value {row['value']:+.3%}\nchosen at {row['chosen_value']:+.3%}\nnet {row['net_pnl']:+,.0f} USD\n"
+                f"drawdown {row['max_drawdown']:.2%}\n{row['trades']:,} trades{rejected}",
             )
         out.print(table)
     tried = sum(rows.filter(pl.col("duplicate_of").is_null())["tried"].sum() for rows in list(tables.values())[:2])

@@ -67,3 +67,42 @@ def test_a_rule_set_whose_own_volatility_is_not_stored_is_refused_where_it_is_sw
     named = "trading_grid.grids.budget_sprint.sigma_column=[sigma_60m]"
     assert loaded(without, "trading_grid.grid=budget_sprint", named).trading_grid.grid == "budget_sprint"
     assert loaded(without).trading_grid.grid == "enhancement", "the other grid is swept by nobody"
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (["search.outer=nope"], r"search.outer = 'nope' is refused: .* Choose one of these, or add it under"),
+        (
+            ["search.inner=search_outer"],
+            r"search.inner = .* a grid without the rules of search.outer .* Take entry_lag_bars",
+        ),
+        (["search.forecaster=nobody"], r"search.forecaster = 'nobody' .* or set it to null: the champion"),
+        (["search.folder=gs://bucket/hpo"], r"search.folder = .*: allowed is a folder of this machine"),
+        (["search.study=a b"], r"search.study = 'a b' is refused"),
+        (["search.batch=0"], r"search.batch = 0 is refused"),
+        (
+            ["gates.oos_start=2025-06-30", "search.stages.refine.until=2025-07-01"],
+            r"refine.until = .* 2025-06-30 \(gates.oos_start\) or earlier: sessions after it .* or to null",
+        ),
+        (
+            ["gates.oos_start=2025-06-30", "search.stages.coarse.until=2025-06-16"],
+            r"coarse.until = .* earlier than 2025-01-06, where refine begins.* Set it to 2025-01-03 or earlier",
+        ),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused_when_settings_are_loaded(said: list[str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        loaded(*said)
+
+
+def test_a_search_up_to_the_day_that_the_remedy_names_is_loaded() -> None:
+    found = loaded("gates.oos_start=2025-06-30", "search.stages.coarse.until=2025-01-03")
+    assert str(found.search.stages.coarse.until) == "2025-01-03"
+
+
+def test_a_volatility_that_is_not_stored_is_asked_of_the_grid_that_is_swept_alone() -> None:
+    without = "features.groups=[price]"
+    assert loaded(without).search.outer == "search_outer"
+    with pytest.raises(ConfigError, match=r"grids.search_outer.sigma_column .* or add volatility to features.groups"):
+        loaded(without, "trading_grid.grid=search_outer")

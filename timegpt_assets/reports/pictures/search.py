@@ -83,6 +83,6 @@ def _title(rows: pl.DataFrame) -> alt.Title:
     tried = rows.filter(pl.col("duplicate_of").is_null())["tried"].sum()
     best = rows["best"][-1]
     head = "No trial is complete" if best is None else f"Best value {best:+.2%} of capital"
-    about = [f"{', '.join(counts)}; {tried:,} combinations tried"]
+    about = [f"{', '.join(counts)}; {tried:,} combinations tried; line: the best so far"]
     about += [f"{rows['stage'][0]}, {rows['forecaster'][0]}, {first} to {last}, {sources(rows)}"]
     return alt.Title(head, subtitle=about, subtitleColor=MUTED)

@@ -21,7 +21,7 @@ from timegpt_assets.core.tables.gates import SYMBOL_GATES
 from timegpt_assets_tests.core.house_rules import RULES
 
 MINUTE = timedelta(minutes=1)
-SESSIONS = tuple(one.day for one in calendar.sessions(date(2025, 1, 6), date(2025, 3, 31)))
+SESSIONS = tuple(one.day for one in calendar.sessions(date(2025, 1, 6), date(2025, 6, 30)))
 SNAPSHOTS = range(30, 360, 30)
 SPEC = TradingSpec(
     rules=replace(RULES, require_positive_ev=False),
