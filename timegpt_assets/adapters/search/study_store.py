@@ -42,11 +42,12 @@ class StudyStore:
     lines: Path
     holding: "sa.Connection | None" = None
     """The connection whose session holds the lock, where the storage is a server."""
-    _known: dict[int, Trial] = field(default_factory=dict)
+    kept: dict[int, Trial] = field(default_factory=dict)
+    """The trials that are kept, by number."""
 
     def known(self) -> Mapping[int, Trial]:
         """Return the trials that are kept, by number."""
-        return dict(self._known)
+        return dict(self.kept)
 
     def add(self, trial: Trial, frozen: FrozenTrial) -> None:
         """Keep one more trial: in the storage, then as a line, synced. Raises StudyError."""
@@ -58,7 +59,7 @@ class StudyStore:
                 _append(file.fileno(), trial)
         except (OSError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             raise _unusable(self.lines.parent, error) from None
-        self._known[trial.number] = trial
+        self.kept[trial.number] = trial
 
 
 @contextlib.contextmanager
@@ -176,12 +177,12 @@ def _reconcile(store: StudyStore) -> None:
     """Read what is kept, and write the lines that are missing. Raises StudyError for lines of another storage."""
     for frozen in store.storage.get_all_trials(store.study_id, deepcopy=False):
         trial = Trial.of_json(frozen.user_attrs["trial"])
-        store._known[trial.number] = trial
+        store.kept[trial.number] = trial
     _cut_half_line(store.lines)
     written: dict[int, bytes] = {}
     strange = []
     for number, line in _written(store.lines):
-        own = store._known.get(number)
+        own = store.kept.get(number)
         if number in written or own is None or _line(own) != line:
             strange.append(number)
         written[number] = line
@@ -191,8 +192,8 @@ def _reconcile(store: StudyStore) -> None:
             "same study, or one was edited. Restore both from a backup, or move the folder away and run again."
         )
     with store.lines.open("ab") as file:
-        for number in sorted(store._known.keys() - written.keys()):
-            _append(file.fileno(), store._known[number])
+        for number in sorted(store.kept.keys() - written.keys()):
+            _append(file.fileno(), store.kept[number])
     _sync_folder(store.lines.parent)
 
 

@@ -50,7 +50,7 @@ class Started:
         while waiting or busy:
             while waiting and idle:
                 number, step = waiting.pop()
-                self._give(idle[-1], (step, tried[number].combinations))
+                self.give(idle[-1], (step, tried[number].combinations))
                 busy[idle.pop()] = number, step
             for pipe in [pipe for pipe in wait(list(busy)) if isinstance(pipe, Connection)]:
                 number, step = busy.pop(pipe)
@@ -60,7 +60,8 @@ class Started:
                 else:
                     yield number
 
-    def _give(self, pipe: Connection, what: object) -> None:
+    def give(self, pipe: Connection, what: object) -> None:
+        """Send a process what it asks for next. Raises WorkerLost for one that is gone."""
         try:
             pipe.send(what)
         except OSError as error:
@@ -101,7 +102,7 @@ def started(count: int, parts: Sequence[Material]) -> Iterator[Alone | Started]:
             theirs.close()
         sweeping = Started(processes)
         for pipe in processes:
-            sweeping._give(pipe, list(parts))
+            sweeping.give(pipe, list(parts))
         yield sweeping
     finally:
         for pipe, process in processes.items():

@@ -143,7 +143,7 @@ def test_a_storage_that_cannot_be_written_is_said_with_the_remedy(tmp_path: Path
 def test_a_worker_that_is_killed_is_said_and_what_is_over_is_kept(
     tmp_path: Path, whole: list[Trial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    give, given = workers.Started._give, []
+    give, given = workers.Started.give, []
 
     def giving(self: workers.Started, pipe: Any, what: object) -> None:
         give(self, pipe, what)
@@ -152,7 +152,7 @@ def test_a_worker_that_is_killed_is_said_and_what_is_over_is_kept(
             os.kill(self.processes[pipe].pid, signal.SIGKILL)
 
     with monkeypatch.context() as patched:
-        patched.setattr(workers.Started, "_give", giving)
+        patched.setattr(workers.Started, "give", giving)
         with pytest.raises(WorkerLost, match=r"killed by signal 9.*--set search.workers=1"):
             searched(tmp_path, processes=2)
     there = len(lines(tmp_path))
