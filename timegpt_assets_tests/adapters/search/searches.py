@@ -21,7 +21,7 @@ from timegpt_assets.core.research.trials import Plan, Trial
 from timegpt_assets_tests.core.research import search_market as market
 
 NAME = "rules_coarse_0123456789ab"
-PLAN = Plan(trials=48, batch=4, startup_trials=8, steps=2, prune_after=8, warmup_steps=0)
+PLAN = Plan(trials=40, batch=4, startup_trials=8, steps=2, prune_after=8, warmup_steps=0)
 INNER: dict[str, tuple[Any, ...]] = {"k_sigma": (0.25, 0.5, 1.0), "s_stop": (0.5, 1.0)}
 
 

@@ -31,7 +31,7 @@ def by_number(folder: Path) -> list[dict[str, Any]]:
     return sorted(lines(folder), key=lambda one: one["number"])
 
 
-@pytest.mark.parametrize("count", [3, pytest.param(2, marks=pytest.mark.whole)])
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.whole)])
 def test_the_trials_are_the_same_whatever_the_number_of_workers(tmp_path: Path, whole: list[Trial], count: int) -> None:
     assert searched(tmp_path, processes=count) == whole
     assert {trial.state for trial in whole} == {COMPLETE, PRUNED}
@@ -43,6 +43,7 @@ def test_another_name_has_other_trials(tmp_path: Path, whole: list[Trial]) -> No
     assert [trial.outer for trial in other] != [trial.outer for trial in whole[:12]]
 
 
+@pytest.mark.whole
 def test_more_trials_go_on_from_those_that_are_there(tmp_path: Path, whole: list[Trial]) -> None:
     assert searched(tmp_path, plan=replace(PLAN, trials=10)) == whole[:10]
     assert searched(tmp_path, plan=replace(PLAN, trials=21)) == whole[:21]
@@ -77,6 +78,7 @@ def test_a_choice_made_before_is_not_swept_again(tmp_path: Path) -> None:
     assert len(recorded) <= 4 * 6 + 6 * sum(trial.state == PRUNED for trial in found)
 
 
+@pytest.mark.whole
 def test_what_is_carried_is_tried_first(tmp_path: Path) -> None:
     first = ({name: values[-1] for name, values in market.space().values().items()},)
     found = searched(tmp_path, plan=replace(SHORT, first=first))
@@ -95,7 +97,7 @@ def test_two_searches_of_one_study_at_once_are_refused_with_the_owner_and_the_re
 
 
 @pytest.mark.parametrize("half", ["trials.jsonl", "journal.log"])
-@pytest.mark.parametrize("left", [1, 40])
+@pytest.mark.parametrize("left", [40, pytest.param(1, marks=pytest.mark.whole)])
 def test_what_a_killed_writer_left_half_written_is_made_good(tmp_path: Path, half: str, left: int) -> None:
     """A line cut short is made again: of the lines, from the storage; of the storage, by sweeping again."""
     made = searched(tmp_path, plan=SHORT)
@@ -140,6 +142,7 @@ def test_a_storage_that_cannot_be_written_is_said_with_the_remedy(tmp_path: Path
         searched(tmp_path)
 
 
+@pytest.mark.whole
 def test_a_worker_that_is_killed_is_said_and_what_is_over_is_kept(
     tmp_path: Path, whole: list[Trial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
