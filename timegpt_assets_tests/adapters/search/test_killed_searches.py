@@ -2,11 +2,14 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from timegpt_assets.core.research.objective import Daily
+from timegpt_assets.core.research.search import Material
+from timegpt_assets.core.research.trading_grid import Combination
 from timegpt_assets_tests.adapters.crashes import ended, killed
 from timegpt_assets_tests.adapters.search.searches import NAME, PLAN, lines, nursery, searched
 
@@ -49,14 +52,17 @@ def test_a_search_that_is_killed_over_and_over_loses_no_trial_and_makes_none_twi
     assert found >= asked
 
 
-def test_what_a_search_tries_was_recorded_before(tmp_path: Path) -> None:
-    """A trial that is kept had all its combinations recorded: nobody sees what was not counted."""
+def test_what_a_search_tries_was_recorded_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is swept that was not counted: whoever dies over what he sees has tried it all the same."""
     seen: list[str] = []
+    swept = Material.swept
 
-    def heard(name: str, trials: int, batch: object) -> None:
-        assert {one["combination"] for one in lines(tmp_path)} <= {*seen}
+    def sweeping(self: Material, combinations: Sequence[Combination]) -> Daily:
+        assert {one.name for one in combinations} <= {*seen}
+        return swept(self, combinations)
 
-    searched(tmp_path, record=seen.extend, heard=heard)
+    monkeypatch.setattr(Material, "swept", sweeping)
+    searched(tmp_path, record=seen.extend)
     again: list[str] = []
     searched(tmp_path, record=again.extend)
     assert again == [], "what is kept is not tried again"

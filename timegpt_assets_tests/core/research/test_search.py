@@ -98,6 +98,32 @@ def test_a_trial_is_worth_what_the_scoreboard_of_the_serial_sweep_says(choice: d
     assert by_name[worth.combination]["rules"] == worth.rules
 
 
+def test_a_plateau_is_the_best_mean_of_a_combination_and_its_neighbours() -> None:
+    """Held against a plain loop over the inner grid; the rule sets lie beside each other and are no neighbours."""
+    searched = market.space({"entry_lag_bars": (1, 2)}, market.INNER | {"rule_set": ("enhancement", "budget_sprint")})
+    tried = searched.tried({"entry_lag_bars": 2})
+    daily = market.made(searched, symbols=SYMBOLS).swept(tried.combinations)
+    value = {one.name: market.PENALTIES.value(own) for one, own in zip(tried.combinations, daily.figures(CAPITAL))}  # noqa: B905
+    grid = searched.grid({"entry_lag_bars": 2})
+    names = list(grid.dimensions)
+    cells = {tuple(json.loads(one.rules).values()): value[one.name] for one in grid.choices()}
+
+    def near(cell: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+        apart = [n for n, (a, b) in enumerate(zip(cell, other, strict=True)) if a != b]
+        if not apart:
+            return True
+        own = grid.dimensions[names[apart[0]]]
+        steps = abs(own.index(cell[apart[0]]) - own.index(other[apart[0]]))
+        return len(apart) == 1 and names[apart[0]] != "rule_set" and steps == 1
+
+    means = {cell: float(np.mean([cells[other] for other in cells if near(cell, other)])) for cell in cells}
+    worth = searched.worth(tried, daily, CAPITAL)
+    assert worth.value == pytest.approx(max(means.values()))
+    best = max(means, key=lambda cell: means[cell])
+    assert tuple(json.loads(worth.rules).values()) == best
+    assert worth.value < max(cells.values()), "else this test looks at nothing"
+
+
 def test_a_trial_in_parts_is_the_trial_whole() -> None:
     searched = market.space()
     whole, tried = market.made(searched, days=7), searched.tried(CHOICE)
