@@ -35,7 +35,10 @@ UNFINISHED = (
 
 @contextmanager
 def owned(instance: DagsterInstance, run_id: str) -> Iterator[dict[str, str]]:
-    """Hold the run's lock and yield the tags that name its owner: none on an instance nobody else can see."""
+    """Hold the run's lock and yield the tags that name its owner: none on an instance nobody else can see.
+
+    A run that is not over when an exception leaves is canceled: its owner lives on, and nobody would take it for dead.
+    """
     if instance.is_ephemeral:
         yield {}
         return
@@ -43,6 +46,12 @@ def owned(instance: DagsterInstance, run_id: str) -> Iterator[dict[str, str]]:
     handle = _held(path)
     try:
         yield _tags()
+    except BaseException:
+        # a signal between two of Dagster's own steps: it writes no end of the run
+        if (run := instance.get_run_by_id(run_id)) and run.status in UNFINISHED:
+            instance.report_run_canceled(run, "its command was stopped")
+            _free_slots(instance)
+        raise
     finally:
         # unlinked while it is held: whoever got hold of the file meanwhile sees that it has lost its name
         path.unlink(missing_ok=True)

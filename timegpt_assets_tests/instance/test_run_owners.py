@@ -78,6 +78,7 @@ def begun(
     *,
     status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED,
     location: str = "",
+    run_id: str | None = None,
     **tags: str,
 ) -> str:
     """Return the id of a run that is going on, with a slot of the pool, or waiting for one."""
@@ -87,7 +88,7 @@ def begun(
         origin = RemoteJobOrigin(repository, "job")
     run = instance.create_run(
         job_name="job",
-        run_id=make_new_run_id(),
+        run_id=run_id or make_new_run_id(),
         run_config={},
         status=dg.DagsterRunStatus.NOT_STARTED,
         tags=tags,
@@ -157,6 +158,37 @@ def test_a_dead_run_is_ended_whatever_it_was_doing(instance: dg.DagsterInstance,
         assert run_owners.free_dead(instance) == []
     assert len(run_owners.free_dead(instance)) == 1
     assert status(instance, run) == after
+
+
+def test_a_run_that_is_interrupted_between_two_of_dagster_s_own_steps_holds_nothing(
+    instance: dg.DagsterInstance,
+) -> None:
+    run_id, other = make_new_run_id(), begun(instance)
+
+    def interrupted() -> None:
+        with run_owners.owned(instance, run_id):
+            begun(instance, run_id=run_id)
+            assert claimed(instance, run_id)
+            raise KeyboardInterrupt  # Dagster writes no end of it, and its process lives on
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert status(instance, run_id) == "CANCELED"
+    assert claimed(instance, other)
+
+
+def test_how_a_run_ended_stays_as_dagster_wrote_it(instance: dg.DagsterInstance) -> None:
+    run_id = make_new_run_id()
+
+    def failed() -> None:
+        with run_owners.owned(instance, run_id):
+            begun(instance, run_id=run_id)
+            instance.report_run_failed(instance.get_run_by_id(run_id), "it failed")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        failed()
+    assert status(instance, run_id) == "FAILURE"
 
 
 def test_a_run_of_somebody_else_s_code_is_not_judged_however_old(
