@@ -22,22 +22,22 @@ from timegpt_assets.partitions import GraphContext, month_window
 if TYPE_CHECKING:
     from timegpt_assets.reports.figures import Lineage, Report
 
-MONTHLY = {
-    "evaluation": (
-        "forecast_diagnostics",
-        "pit_reliability",
-        "coverage_drift",
-        "interval_widths",
-        "cost_sensitivity",
-        "comparison",
-    ),
-    "gates": VERDICTS,
-}
+MONTHLY = (
+    "forecast_diagnostics",
+    "pit_reliability",
+    "coverage_drift",
+    "interval_widths",
+    "cost_sensitivity",
+    "comparison",
+)
+MONTHS_SHOWN = 12
+"""Months of the gates that a page shows beside each other."""
 
 
 def report(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the month's report."""
-    ins = {name: stored_in(group, name=name) for group, names in MONTHLY.items() for name in names}
+    ins = {name: stored_in("evaluation", name=name) for name in MONTHLY}
+    ins |= {name: stored_in("gates", month_window(MONTHS_SHOWN - 1), name=name, missing="ok") for name in VERDICTS}
     ins |= {
         "day_scores": trailing(graph, "evaluation", "day_scores"),
         "portfolio": trailing(graph, "backtest", "portfolio"),
@@ -92,6 +92,7 @@ def reported(
     champion, books = settings.forecast.champion, frames["portfolio"].filter(pl.col("day").is_in(days))
     compared = span.of(frames["comparison"])
     frames = {name: _of(frame, champion) for name, frame in frames.items()}
+    gates = pl.concat([frames[name] for name in VERDICTS])
     recent = {name: frame.filter(pl.col("day").is_in(days)) for name, frame in frames.items() if "day" in frame.columns}
     synthetic, data = settings.data.source == "synthetic", data_version(recent["quality_report"])
     return Report(
@@ -113,7 +114,8 @@ def reported(
         champion=champion,
         comparison=compared,
         books=books.filter(pl.col("book") != LIVE),
-        gates=span.of(pl.concat([frames[name] for name in VERDICTS])),
+        gates=span.of(gates),
+        gate_history=gates.filter(pl.col("month") <= span.month),
         lineage=[replace(one, stands_for={**one.stands_for, "data_version": data}) for one in lineage],
     )
 

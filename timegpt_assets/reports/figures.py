@@ -13,6 +13,7 @@ import polars as pl
 from timegpt_assets.core.tables.backtest import PORTFOLIO
 from timegpt_assets.core.tables.columns import BANDS, REFERENCES, SOURCE_KEY, WILDCARD
 from timegpt_assets.core.tables.evaluation import COMPARISON, COVERAGE_DRIFT, INTERVAL_WIDTHS
+from timegpt_assets.core.tables.gates import GATES
 from timegpt_assets.reports.pictures.gates import judged
 from timegpt_assets.reports.pictures.pnl import dollars
 from timegpt_assets.reports.pictures.style import by_source, latest, sources
@@ -59,6 +60,8 @@ class Report:
     champion: str = ""
     comparison: pl.DataFrame = field(default_factory=COMPARISON.empty)
     books: pl.DataFrame = field(default_factory=PORTFOLIO.empty)
+    gate_history: pl.DataFrame = field(default_factory=GATES.empty)
+    """The gates of this month and of those before it."""
     lineage: Sequence[Lineage] = field(default_factory=tuple)
     fan_day: date | None = None
 

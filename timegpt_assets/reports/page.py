@@ -17,7 +17,7 @@ from timegpt_assets.reports.pictures.coverage import coverage, reliability
 from timegpt_assets.reports.pictures.day_bars import day_bars
 from timegpt_assets.reports.pictures.drawdown import drawdown
 from timegpt_assets.reports.pictures.fan import fan
-from timegpt_assets.reports.pictures.gates import judged, strip
+from timegpt_assets.reports.pictures.gates import judged, lights, strip
 from timegpt_assets.reports.pictures.intervals import drift, histogram, widths
 from timegpt_assets.reports.pictures.pnl import pnl
 from timegpt_assets.reports.pictures.quality import quality
@@ -71,6 +71,7 @@ def page(report: Report) -> str:
         _section(
             "Gates",
             figure("gate verdicts", lambda: strip(report.gates)),
+            figure("gates over time", lambda: lights(report.gate_history)),
             _part("gates", lambda: _gate_table(report.gates)),
         ),
         _section("Lineage", _part("lineage", lambda: _lineage_table(report.lineage))),

@@ -71,6 +71,7 @@ def report() -> Report:
         comparison=frames.comparison(),
         books=frames.books(SYMBOLS, DAYS),
         gates=frames.gates(SYMBOLS),
+        gate_history=frames.gates(SYMBOLS),
         lineage=[Lineage(lineage_id="ab12", tables=["features", "bars"], stands_for={"config_digest": "9f3"})],
     )
 
@@ -112,7 +113,7 @@ def test_the_page_is_one_file_that_fetches_and_runs_nothing(html: str) -> None:
 
 def test_the_page_has_every_section_and_its_pictures(html: str) -> None:
     assert re.findall("<h2>(.*?)</h2>", html) == SECTIONS
-    assert html.count("<svg") == 13
+    assert html.count("<svg") == 14
     assert html.count("<img") == 1
     texts = _Page(html).texts
     assert any("outcomes inside the 80 % band" in text for text in texts)

@@ -1,4 +1,4 @@
-"""Gate verdicts at a glance: a row per criterion, a tile per symbol, passed, failed or too little to judge."""
+"""Gate verdicts at a glance: a row per criterion, a tile per symbol or a light per month, passed, failed or unknown."""
 
 import altair as alt
 import polars as pl
@@ -10,7 +10,7 @@ from timegpt_assets.reports.pictures.style import INK, VERMILION, Picture, nothi
 VERDICTS = {"passed": "#7fb8dc", "insufficient": "#d5dae0", "failed": VERMILION}
 SIGNS = {"passed": "✓", "insufficient": "?", "failed": "✗"}
 
-_ROW, _TILE = 22, 44
+_ROW, _TILE, _LIGHT = 22, 44, 340
 
 
 def judged(rows: pl.DataFrame) -> pl.DataFrame:
@@ -46,6 +46,44 @@ def strip(rows: pl.DataFrame) -> Picture:
     signs = shared.mark_text(fontSize=12, color=INK).encode(x=x, y=y, text="sign:N")
     size = {"width": _TILE * tiles["symbol"].n_unique(), "height": _ROW * len(order)}
     return alt.layer(squares, signs).properties(title=_title(now, tiles, str(now[period][0])), **size)
+
+
+def lights(rows: pl.DataFrame) -> Picture:
+    """Return the traffic lights of GATES rows over time: a column per month, a row per criterion.
+
+    A criterion asked of each symbol counts those that passed, and shows the worst of them; so does one of several
+    sources.
+    """
+    if rows.is_empty():
+        return nothing("Gates over time")
+    seen, months = _lights(judged(rows)), sorted(rows["month"].unique())
+    order = seen["criterion"].unique(maintain_order=True).to_list()
+    x = alt.X("month:N", title=None, sort=months).axis(orient="top", labelAngle=0, domain=False, ticks=False)
+    y = alt.Y("criterion:N", title=None, sort=order).axis(domain=False, ticks=False, labelLimit=320, labelColor=INK)
+    shown = [v for v in VERDICTS if v in set(seen["outcome"])]
+    colour = alt.Color("outcome:N", title=None, sort=shown).legend(symbolType="circle", symbolSize=120)
+    colour = colour.scale(domain=shown, range=[VERDICTS[v] for v in shown])
+    shared = alt.Chart(seen)
+    circles = shared.mark_circle(size=_LIGHT, opacity=1).encode(x=x, y=y, color=colour)
+    signs = shared.mark_text(fontSize=10, color=INK).encode(x=x, y=y, text="sign:N")
+    last = seen.filter(month=months[-1])
+    words = f"{(last['outcome'] == 'passed').sum()} of {last.height} criteria passed in {months[-1]}"
+    about = f"{len(months)} months, each with the sessions before its end; {sources(rows)}"
+    size = {"width": max(2 * _TILE, 62 * len(months)), "height": _ROW * len(order)}
+    return alt.layer(circles, signs).properties(title=titled(words, about), **size)
+
+
+def _lights(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return [month, criterion, outcome, sign]: the worst outcome, with how many of several symbols passed."""
+    rank = pl.col("outcome").replace_strict(list(VERDICTS), [0, 1, 2], return_dtype=pl.Int64)
+    of_symbols = pl.col("symbol") != WILDCARD
+    found = rows.with_columns(criterion=pl.col("gate") + ": " + pl.col("criterion"), rank=rank).group_by(
+        "criterion", of_symbols.alias("each"), "month"
+    )
+    worst = found.agg(pl.col("outcome").sort_by("rank").last(), n=pl.len(), passed=pl.col("passed").sum())
+    sign = pl.when(pl.col("n") > 1).then(pl.format("{}/{}", "passed", "n"))
+    signed = worst.with_columns(sign=sign.otherwise(pl.col("outcome").replace_strict(SIGNS)))
+    return signed.sort("criterion", "each", "month").select("month", "criterion", "outcome", "sign")
 
 
 def _tiles(rows: pl.DataFrame) -> pl.DataFrame:

@@ -24,7 +24,7 @@ from timegpt_assets.reports.pictures.coverage import coverage, reliability
 from timegpt_assets.reports.pictures.day_bars import blamed, day_bars
 from timegpt_assets.reports.pictures.drawdown import depths, drawdown
 from timegpt_assets.reports.pictures.fan import MOST_PANELS, fan
-from timegpt_assets.reports.pictures.gates import judged, strip
+from timegpt_assets.reports.pictures.gates import judged, lights, strip
 from timegpt_assets.reports.pictures.intervals import drift, histogram, widths
 from timegpt_assets.reports.pictures.pixels import COLOURS, PngError, packed
 from timegpt_assets.reports.pictures.pnl import cumulative, dollars, pnl
@@ -60,6 +60,7 @@ DRAWN: dict[str, Callable[[], Picture]] = {
     ),
     "day": lambda: day_bars(_holed(), day=frames.DAY, symbol="MSFT", verdict="warned", offending=BLAMED),
     "gates": lambda: strip(frames.gates(SYMBOLS)),
+    "lights": lambda: lights(pl.concat([frames.gates(SYMBOLS, "2024-02"), frames.gates(SYMBOLS)])),
     "losses": lambda: losses(frames.comparison(), champion="timegpt"),
     "books": lambda: books(frames.books(SYMBOLS, DAYS), days=DAYS),
 }
@@ -77,6 +78,7 @@ EMPTY: dict[str, Callable[[], Picture]] = {
     "quality": lambda: quality(QUALITY.empty()),
     "day": lambda: day_bars(BARS.empty(), day=frames.DAY, symbol="MSFT"),
     "gates": lambda: strip(GATES.empty()),
+    "lights": lambda: lights(GATES.empty()),
 }
 
 
@@ -285,6 +287,20 @@ def test_the_strip_has_a_tile_per_criterion_and_symbol_and_shows_the_worst_of_se
     assert spec["title"]["text"] == "22 of 30 criteria passed, 7 failed, 1 with too little to judge"
 
 
+def test_a_light_per_month_and_criterion_counts_the_symbols_that_passed_and_shows_the_worst() -> None:
+    now, then = frames.gates(SYMBOLS), frames.gates(SYMBOLS[:1], "2024-02")
+    unknown = then.with_columns(passed=pl.lit(False), reason=pl.lit("insufficient_observation: 3 days, 60 needed"))
+    spec = render.spec(lights(pl.concat([unknown, now])))
+    shown = {(d["month"], d["criterion"]): (d["outcome"], d["sign"]) for d in _data(spec["layer"][0], spec)}
+    assert len(shown) == 2 * now.select("gate", "criterion").n_unique()
+    passed = now.filter(criterion="rmae")["passed"].sum()
+    assert shown["2024-03", "forecast_gate: rmae"] == ("failed", f"{passed}/{len(SYMBOLS)}")
+    assert shown["2024-03", "trading_gate: pnl_1_5x"] == ("passed", "✓")
+    assert shown["2024-03", "trading_gate: sharpe_daily"] == ("insufficient", "?")
+    assert {outcome for (month, _), outcome in shown.items() if month == "2024-02"} == {("insufficient", "?")}
+    assert spec["title"]["text"] == "1 of 6 criteria passed in 2024-03"
+
+
 def test_symbol_gates_are_judged_by_their_verdict() -> None:
     rows = frames.gates([]).drop("gate", "month", "as_of").with_columns(day=frames.DAY, verdict=pl.lit("ineligible"))
     unknown = rows.with_columns(verdict=pl.lit("insufficient_observation"), passed=pl.lit(False))
@@ -299,6 +315,7 @@ def test_hostile_names_stay_text() -> None:
         fan(frames.forecasts(["A"]).with_columns(**named), bars, day=frames.DAY),
         quality(frames.quality(["A"], DAYS).with_columns(symbol=pl.lit(HOSTILE))),
         strip(frames.gates(["A"]).with_columns(**named)),
+        lights(frames.gates(["A"]).with_columns(score_source=pl.lit(HOSTILE), criterion=pl.lit(HOSTILE))),
     ]
     for picture in pictures:
         assert "<script" not in render.svg(picture)
