@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import orjson
 import polars as pl
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -253,22 +254,22 @@ def _table(who: str, rows: pl.DataFrame) -> Table:
     nets = {(name, multiple): net for name, multiple, net in cells}
     plain = rows.filter(cost_multiplier=PLAIN if PLAIN in multiples else multiples[0]).sort("rank")
     first, last = plain.select(pl.col("first_day").min(), pl.col("last_day").max()).row(0)
-    table = Table(title=f"{who}: {plain.height:,} combinations, {first} to {last}")
+    table = Table(title=f"{who}: {plain.height:,} combinations, {first} to {last}", box=SIMPLE_HEAD, padding=(0, 0))
     table.add_column("combination", no_wrap=True)
-    for column in ("rules", "trades", "Sharpe", *(f"net {multiple:g}x" for multiple in multiples), "drawdown", ""):
-        table.add_column(column)
+    table.add_column("rules")
+    # what is cut short says something else: as narrow as their figures, and no narrower
+    for column in ("trades", "Sharpe\ndrawdown", *(f"net {multiple:g}x" for multiple in multiples)):
+        table.add_column(column, no_wrap=True, justify="right")
     moved = _moved(plain)
     for row in plain.head(SHOWN).iter_rows(named=True):
         said = "plateau" if row["plateau"] else f"as {row['duplicate_payload']}" if row["duplicate_payload"] else ""
         values = orjson.loads(row["rules"])
         table.add_row(
-            row["combination"],
+            Text(f"{row['combination']}\n").append(said, "green" if row["plateau"] else "dim"),
             "\n".join(f"{name} {values[name]}" for name in moved),
             f"{row['trades']:,}" + ("" if row["hit_rate"] is None else f"\n{row['hit_rate']:.0%} hit"),
-            "–" if row["sharpe_daily"] is None else f"{row['sharpe_daily']:.2f}",
+            ("–" if row["sharpe_daily"] is None else f"{row['sharpe_daily']:.2f}") + f"\n{row['max_drawdown']:.2%}",
             *(f"{nets[row['combination'], multiple]:+,.0f}" for multiple in multiples),
-            f"{row['max_drawdown']:.2%}",
-            Text(said, "green" if row["plateau"] else "dim"),
         )
     return table
 

@@ -12,7 +12,9 @@ import polars as pl
 import pytest
 
 from timegpt_assets.adapters.storage.object_store import Bytes, Current, LocalStore
+from timegpt_assets.cli import sweeping
 from timegpt_assets.cli.sweep_files import FOLDER, written
+from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.core.tables.research import SCORES
 from timegpt_assets_tests.reports.pictures import test_sweep as drawn
 
@@ -92,3 +94,15 @@ def test_a_summary_of_an_earlier_version_keeps_its_rows_though_it_lacks_a_column
     assert gathered.columns == first.columns
     kept = gathered.filter(pl.col("last_day") < first["first_day"].min())
     assert kept.select("net_pnl", "turnover").rows() == [(net, None) for net in earlier["net_pnl"]]
+
+
+def test_the_table_of_a_sweep_says_every_figure_whole_in_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    scores = drawn.scores().with_columns(combination=pl.lit("c0d70e5aa0dff031"), max_drawdown=pl.lit(0.1234))
+    out = Terminal()
+    with out.capture() as captured:
+        out.print(sweeping._table("ridge", scores.with_columns(net_pnl=pl.lit(-123_456.0))))
+    printed = captured.get()
+    assert "…" not in printed
+    for figure in ("c0d70e5aa0dff031", "12.34%", "-123,456", "k_sigma 0.75", "67% hit", "s_trail 1.0"):
+        assert figure in printed, figure
