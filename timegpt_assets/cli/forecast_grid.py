@@ -159,7 +159,9 @@ def _write_settings(runtime: Runtime, one: Combination) -> None:
         return place if place.startswith("gs://") else str(runtime.path(place))
 
     for name, text in override.written(one.settings, head=head, placed=placed, places=own):
-        artifacts.update(f"{folder}/config/{name}", partial(_instead, text))
+        place = f"{folder}/config/{name}"
+        if (there := artifacts.read(place)) is None or there.data != text:
+            artifacts.update(place, partial(_instead, text))
 
 
 def _instead(text: bytes, _: Current) -> bytes:

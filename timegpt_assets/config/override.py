@@ -4,8 +4,10 @@ Belongs here: writing. How a folder of settings is read is settings.py.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
+import orjson
 import yaml
 
 from timegpt_assets.config.schema import SECTIONS
@@ -20,6 +22,8 @@ PATHS = (
     "forecast.api_budget.ledger_file",
 )
 """Places that would be looked for elsewhere from another folder: bars, and what was paid for."""
+OTHERS, ABOVE = "As they were resolved.", "Over the files beside it, and over the preset's own."
+"""What stands at the head of the other files, and of the profile's."""
 
 
 def written(
@@ -31,16 +35,16 @@ def written(
     (dotted key -> place).
     """
     for section in SECTIONS:
-        values = getattr(settings, section).model_dump(mode="json")
+        values = getattr(settings, section).model_dump(mode="json", exclude_unset=True)
         for key in (*PATHS, *places):
             own, _, path = key.partition(".")
             if own == section:
                 above, last = _above(values, path)
                 above[last] = places.get(key) or (above[last] and placed(above[last]))
-        yield f"{section}.yaml", _text(head, values)
+        yield f"{section}.yaml", _text(head if section == "forecast" else OTHERS, orjson.dumps(values))
     # a profile stands over files, and a preset over the horizon: what was resolved says both already
     above = {"forecast": {"horizon_min": settings.forecast.horizon_min}}
-    yield f"profiles/{settings.profile}.yaml", _text("Over the files beside it, and over the preset's own.", above)
+    yield f"profiles/{settings.profile}.yaml", _text(ABOVE, orjson.dumps(above))
 
 
 def _above(values: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
@@ -51,5 +55,7 @@ def _above(values: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
     return values, last
 
 
-def _text(head: str, values: Mapping[str, Any]) -> bytes:
-    return f"# {head}\n{yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=120)}".encode()
+@lru_cache(maxsize=64)  # most sections are the same in every folder, and writing YAML takes long
+def _text(head: str, values: bytes) -> bytes:
+    text = yaml.safe_dump(orjson.loads(values), sort_keys=False, allow_unicode=True, width=120)
+    return f"# {head}\n{text}".encode()

@@ -27,7 +27,10 @@ from timegpt_assets_tests.roads import TINY
 from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer
 
-pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated"),
+    pytest.mark.timeout(1800),
+]
 
 SPAN = ("--start", "2025-01-30", "--end", "2025-01-31")
 SHORT = "target_modes: [log_return_5m, log_return_15m]\ncalibration_methods: [widen]\n"
@@ -179,7 +182,6 @@ def test_what_is_tried_is_noted_where_verdicts_look_and_the_house_stays_apart(st
 
 
 @pytest.mark.whole
-@pytest.mark.timeout(1800)
 def test_offline_makes_what_is_paid_for_from_the_cache_with_no_request_and_the_same_figures(story: Story) -> None:
     more = story.text.replace("log_return_15m", "log_return_15m, bp")
     before = Counter(story.server.counts)
