@@ -91,22 +91,11 @@ def planned(
         raise typer.BadParameter(str(error), param_hint="--forecast-grid") from error
     first, last = asked_span(runtime, start, end)
     days = sessions_asked(graph_context(runtime.settings), first.date(), last.date(), at=runtime.clock())
-    priced = prices(made, lambda own: budget_planner(_with(runtime, own)), days)
-    plan = GridPlan(
-        runtime=runtime, file=file, days=days, combinations=made, prices=priced, planner=budget_planner(runtime)
-    )
+    purse = budget_planner(runtime)
+    priced = prices(made, purse, days)
+    plan = GridPlan(runtime=runtime, file=file, days=days, combinations=made, prices=priced, planner=purse)
     plan.states = {one.name: (PLANNED, "") for one in made}
     return plan
-
-
-def _with(runtime: Runtime, settings: Settings) -> Runtime:
-    return Runtime(
-        settings=settings,
-        root=runtime.root,
-        environment=runtime.environment,
-        clock=runtime.clock,
-        buckets=runtime.buckets,
-    )
 
 
 def _loaded(base: Settings, said: Sequence[str], profile: str | None, choice: dict[str, Any]) -> Settings:

@@ -36,6 +36,7 @@ from timegpt_assets.core.lineage import Lineage
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine import forecast_house
 from timegpt_assets.engine.baselines import Baseline
+from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Outcome, Rectangle, RunFailed, asset_nodes, sessions_before
 from timegpt_assets.engine.forecast_prices import MEASURED, Combination
 from timegpt_assets.engine.lineages import lineage_records
@@ -70,11 +71,13 @@ class Execution:
         with forecast_house.alone(self.home):
             self._look_at_bars()
             for i, one in enumerate(self.plan.combinations, 1):
-                if not one.duplicate and self.plan.states[one.name][0] != MADE:
+                if one.duplicate or self.plan.states[one.name][0] == MADE:
+                    continue
+                if (withheld := self._withheld(one)) is None:
                     told = f"{i} of {len(self.plan.combinations)}: {one.name} {one.words}"
                     self.messages.print(told, soft_wrap=True)
-                    self.plan.states[one.name] = self._made(one)
-                    self.plan.files.keep_plan(table(self.plan))
+                self.plan.states[one.name] = withheld or self._made(one)
+                self.plan.files.keep_plan(table(self.plan))
         if self.failure:
             raise self.failure
 
@@ -94,12 +97,6 @@ class Execution:
     def _made(self, one: Combination) -> tuple[str, str]:
         """Make a combination as far as it can be, and return its state and why."""
         with self._opened(one) as command:
-            planner = command.engine.budget_planner
-            calls = sum(price.needed for price in planner.day_calls(self.plan.days)) if planner else 0
-            if calls and one.settings.forecast.api_mode == "offline":
-                return MISSING, f"{calls} of its requests were never paid for"
-            if calls and self.stopped:
-                return WAITING, self.stopped
             self._note_tried(one)
             forecast_house.swept_out(command.store, self.plan.days)
             try:
@@ -112,6 +109,18 @@ class Execution:
                 self.stopped = self.stopped or outcome.why
                 return WAITING, why
             return self._kept(command, one)
+
+    def _withheld(self, one: Combination) -> tuple[str, str] | None:
+        """Return the state of a combination that is not even begun, for want of answers that are paid for."""
+        planner = budget_planner(self._housed(one))
+        if planner is None:
+            return None
+        if self.stopped and not planner.all_answered(self.plan.days):
+            return WAITING, self.stopped
+        if one.settings.forecast.api_mode == "offline":
+            missing = sum(calls.needed for calls in planner.day_calls(self.plan.days))
+            return (MISSING, f"{missing} of its requests were never paid for") if missing else None
+        return None
 
     def _note_tried(self, one: Combination) -> None:
         # before anything is seen: who looks at results that are then lost has tried all the same
@@ -136,11 +145,11 @@ class Execution:
 
     @contextmanager
     def _opened(self, one: Combination) -> Iterator[CommandContext]:
-        runtime = forecast_house.housed(
-            self.plan.runtime, one.settings, home=self.home, artifacts=f"{FOLDERS}/{one.name}"
-        )
-        with opened(runtime, report=self.progress.heard) as command:
+        with opened(self._housed(one), report=self.progress.heard) as command:
             yield command
+
+    def _housed(self, one: Combination) -> Runtime:
+        return forecast_house.housed(self.plan.runtime, one.settings, home=self.home, artifacts=f"{FOLDERS}/{one.name}")
 
 
 def sweep_forecasts(

@@ -175,11 +175,15 @@ def nested(leaves: Layer) -> dict[str, Any]:
 def merged(layers: Iterable[Layer]) -> dict[Path, Leaf]:
     """Return the leaves of all layers, later ones winning; an empty mapping or a scalar clears what lay beneath."""
     result: dict[Path, Leaf] = {}
+    above = set[Path]()  # of all leaves, those that are gone too: a path that is none of them has nothing beneath
     for upper in layers:
         for path, leaf in upper.items():
             if path not in result:
-                for other in [o for o in result if o[: len(path)] == path or path[: len(o)] == o]:
+                prefixes = [path[:depth] for depth in range(1, len(path))]
+                beneath = [other for other in result if other[: len(path)] == path] if path in above else []
+                for other in [*beneath, *(prefix for prefix in prefixes if prefix in result)]:
                     del result[other]
+                above.update(prefixes)
             result[path] = leaf
     return result
 

@@ -74,12 +74,13 @@ class Settings:
 
         The same science in another folder has the same digest. Raises KeyError for a name that holds nothing.
         """
-        values: dict[str, Any] = {}
-        for name in sorted(set(names)):
-            found = {key: value for key, value in self._counted.items() if _lies_in(key, name)}
-            if not found:
-                raise KeyError(f"{name} holds no settings that count; name one of {', '.join(SECTIONS)}, or a key.")
-            values |= found
+        wanted, values, held = set(names), dict[str, Any](), set[str]()
+        for key, value in self._counted.items():
+            if meant := wanted & set(_names(key)):
+                values[key] = value
+                held |= meant
+        for name in sorted(wanted - held):
+            raise KeyError(f"{name} holds no settings that count; name one of {', '.join(SECTIONS)}, or a key.")
         text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -194,5 +195,9 @@ def _leaves(settings: Settings, *, without_places: bool = False) -> Iterator[tup
                 yield dotted(path), value
 
 
-def _lies_in(key: str, name: str) -> bool:
-    return key == name or key.startswith(f"{name}.")
+def _names(key: str) -> Iterator[str]:
+    """Yield everything a dotted key lies in, from its section to itself."""
+    for end, letter in enumerate(key):
+        if letter == ".":
+            yield key[:end]
+    yield key

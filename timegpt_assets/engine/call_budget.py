@@ -19,7 +19,7 @@ from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.forecasts import bulk
 from timegpt_assets.core.forecasts import snapshots as schedule
 from timegpt_assets.engine import composed
-from timegpt_assets.runtime import Runtime, account, answer_index, daily_files, ledger
+from timegpt_assets.runtime import SHAPES_A_BODY, Runtime, account, answer_index, daily_files, ledger, size
 
 MINUTES_OF_A_SESSION = 390
 
@@ -58,6 +58,17 @@ class BudgetPlanner:
     composed: Callable[[date], int | None] = lambda _: None
     """How many requests of a day have no answer word for word, where that can be told."""
 
+    def under(self, settings: Settings) -> "BudgetPlanner":
+        """Return the same purse under other settings of what is asked, the account and its books as they are."""
+        index = replace(
+            self.index,
+            model=settings.forecast.model,
+            levels=core_inputs.levels(settings),
+            settings_digest=settings.digest(SHAPES_A_BODY),
+            size=size(settings),
+        )
+        return replace(self, settings=settings, index=index)
+
     def day_calls(self, days: Sequence[date], *, reask: bool = False) -> list[DayCalls]:
         """Return what each day takes, earliest first; ``reask``: what cannot be used anew, or all where all can be."""
         self.reconcile()  # first of all
@@ -90,6 +101,10 @@ class BudgetPlanner:
             day: [part for snapshot in own for part in parts[snapshot] if part.symbols & set(universe)]
             for day, own in asked.items()
         }
+
+    def all_answered(self, days: Sequence[date]) -> bool:
+        """Return whether every request of these days has its answer."""
+        return all(part.is_answered for own in self.requests(days).values() for part in own)
 
     def snapshots(self, days: Sequence[date]) -> int:
         """Return how many snapshots are asked on these days."""

@@ -102,18 +102,18 @@ def _name(settings: Settings, shaping: Sequence[str]) -> str:
     return hashlib.sha256(orjson.dumps(said)).hexdigest()[:16]
 
 
-def prices(
-    plan: Sequence[Combination], planner: Callable[[Settings], BudgetPlanner | None], days: Sequence[date]
-) -> list[Price]:
+def prices(plan: Sequence[Combination], purse: BudgetPlanner | None, days: Sequence[date]) -> list[Price]:
     """Return what each combination takes after those before it; nothing where the forecaster costs nothing."""
+    if purse is None:
+        return [Price() for _ in plan]
+    purse.reconcile()
     asked, models, found = dict[str, str](), set[str](), []
     alike = dict[str, Price]()
     for one in plan:
         if one.duplicate:
             found.append(alike[one.name])
             continue
-        purse = planner(one.settings)
-        price = Price() if purse is None else _price(one, purse, days, asked, models)
+        price = _price(one, purse.under(one.settings), days, asked, models)
         found.append(price)
         alike[one.name] = _again(price, one.name)
     return found
@@ -123,8 +123,6 @@ def _price(
     one: Combination, purse: BudgetPlanner, days: Sequence[date], asked: dict[str, str], models: set[str]
 ) -> Price:
     """Price a combination and note what it asks in ``asked`` (request -> who asks it) and ``models``."""
-    if not asked:
-        purse.reconcile()
     requests = purse.requests(days)
     cached = sum(part.is_answered for own in requests.values() for part in own)
     shared, shares_with, calls = 0, None, []
