@@ -79,26 +79,27 @@ def search(
 
 
 class _Heard:
-    """Prints what each batch came to, and how long the rest of its study will take."""
+    """Prints what each batch came to, and how long the rest of its study will take, told from what was swept now."""
 
     def __init__(self, messages: Terminal) -> None:
         self.messages, self.progress = messages, Progress(messages)
-        self.study, self.done, self.best, self.began, self.kept = "", 0, float("-inf"), 0.0, 0
+        self.study, self.done, self.timed, self.best = "", 0, 0, float("-inf")
+        self.began: float | None = None
 
-    def batch(self, study: str, trials: int, batch: Sequence[Trial]) -> None:
-        """Take note of a batch that is over."""
+    def batch(self, study: str, trials: int, batch: Sequence[Trial], new: int) -> None:
+        """Take note of a batch that is over; what is left is told from the trials that were not kept before."""
         if study != self.study:
-            self.study, self.done, self.best, self.kept = study, 0, float("-inf"), 0
+            self.study, self.done, self.timed, self.best, self.began = study, 0, 0, float("-inf"), None
             self.messages.print(f"study {study}", soft_wrap=True)
-            self.began = time.monotonic()
         self.done += len(batch)
         self.best = max([self.best, *(one.value for one in batch if one.state == COMPLETE)])
-        took = (time.monotonic() - self.began) / max(1, self.done - self.kept)
-        if self.kept == 0:
-            # the first batch is over before its time is known: what comes is told from what is made from here on
-            self.kept, self.began, rest = self.done, time.monotonic(), ""
-        else:
-            rest = f", about {duration(took * (trials - self.done))} left" if trials > self.done else ""
+        rest = ""
+        if self.began is None:  # the first new batch bears what a study begins with, and is not timed
+            self.began = time.monotonic() if new else None
+        elif self.done < trials:
+            self.timed += new
+            left = (time.monotonic() - self.began) / max(1, self.timed) * (trials - self.done)
+            rest = f", about {duration(left)} left"
         self.messages.print(f"{self.done} of {trials} trials, best {self.best:+.3%} of capital{rest}")
 
 

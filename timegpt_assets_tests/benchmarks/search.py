@@ -107,7 +107,7 @@ def _unrecorded(names: Collection[str]) -> None:
     """Record nothing: writing that is the trial store's."""
 
 
-def _unheard(batch: object) -> None:
+def _unheard(batch: object, new: int) -> None:
     """Hear of nothing."""
 
 

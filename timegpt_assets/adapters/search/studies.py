@@ -21,8 +21,8 @@ from timegpt_assets.core.research.trials import Plan, Trial
 SPARED_CORES = 2
 URL = "TIMEGPT_ASSETS_SEARCH_URL"
 """The environment's variable that holds PostgreSQL's address: a secret, which is said nowhere."""
-Heard = Callable[[str, int, Sequence[Trial]], None]
-"""Hears of a study's name, how many trials it has in all, and of a batch that is over."""
+Heard = Callable[[str, int, Sequence[Trial], int], None]
+"""Hears of a study's name, how many trials it has in all, a batch that is over, and how many of it are new."""
 
 
 class StudyError(RuntimeError):
@@ -33,7 +33,7 @@ class WorkerLost(RuntimeError):
     """Raised when a process that sweeps is gone; says how it ended and the remedy."""
 
 
-def unheard(name: str, trials: int, batch: Sequence[Trial]) -> None:
+def unheard(name: str, trials: int, batch: Sequence[Trial], new: int) -> None:
     """Hear of nothing."""
 
 
@@ -81,7 +81,7 @@ class Studies:
                     workers=sweeping,
                     capital=capital,
                     record=record,
-                    heard=lambda batch: self.heard(name, plan.trials, batch),
+                    heard=lambda batch, new: self.heard(name, plan.trials, batch, new),
                 )
                 return search.run()
 

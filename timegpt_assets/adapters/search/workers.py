@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 
-from timegpt_assets.adapters.search.studies import WorkerLost
+from timegpt_assets.adapters.search.studies import URL, WorkerLost
 from timegpt_assets.core.backtest.rules import TradingError
 from timegpt_assets.core.research.objective import Daily
 from timegpt_assets.core.research.search import Material, Tried
@@ -97,7 +97,7 @@ def started(count: int, parts: Sequence[Material]) -> Iterator[Alone | Started]:
             ours, theirs = Pipe()
             command = [sys.executable, "-m", __name__, str(theirs.fileno())]
             # one thread each: as many processes as cores, each with as many threads, are in each other's way
-            environ = os.environ | {"POLARS_MAX_THREADS": "1"}
+            environ = {name: own for name, own in os.environ.items() if name != URL} | {"POLARS_MAX_THREADS": "1"}
             processes[ours] = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environ)  # noqa: S603 - our own
             theirs.close()
         sweeping = Started(processes)
