@@ -178,12 +178,17 @@ class House:
         )
         if max(first.last, second.last) > span.as_of:
             return ()
-        return (first if stage == COARSE else second).of(span.sessions)
+        return self._stored(first if stage == COARSE else second)
 
     def days_after(self, span: Span, sessions: int) -> tuple[date, ...]:
         """Return the newest sessions after gates.oos_start that are stored."""
         later = search_windows.after(search_inputs.oos_start(self.settings), sessions, as_of=span.as_of)
-        return later.of(span.sessions) if later else ()
+        return self._stored(later) if later else ()
+
+    def _stored(self, own: search_windows.Span) -> tuple[date, ...]:
+        # asked of the store: a month far behind gates.oos_start does not look back as far as coarse does
+        found = self.stored.read_facts("backtest/book", own.days, missing="ok")
+        return tuple(sorted(date.fromisoformat(day) for day, _ in found))
 
     def plan(self, trials: int) -> Plan:
         """Return how a study of so many trials is gone about."""

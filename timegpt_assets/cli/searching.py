@@ -124,11 +124,10 @@ def _planned(command: CommandContext, month: str, messages: Terminal) -> dict[st
     space, trials = search_inputs.space(settings), settings.search.stages
     counts = {COARSE: f", {trials.coarse.trials} trials", REFINE: f", {trials.refine.trials} trials"}
     for name, span in stages.items():
-        days = [one.day for one in calendar.sessions(span.first, span.last)]
-        there = _stored(command, days)
+        there = _stored(command, span.days)
         if not there:
             raise Refused(f"no session of {span.first} to {span.last} is stored for {name}. {_remedy(span)}.")
-        said = f"{name}: {len(there)} of {len(days)} sessions stored, {span.first} to {span.last}"
+        said = f"{name}: {len(there)} of {len(span.days)} sessions stored, {span.first} to {span.last}"
         messages.print(said + counts.get(name, ", rows asked in prod alone"), soft_wrap=True)
     messages.print(
         f"each trial sweeps {space.inner.size:,} combinations; all {space.size:,} choices would be "

@@ -20,7 +20,7 @@ import numpy as np
 import optuna
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 
-from timegpt_assets.adapters.search import study_store
+from timegpt_assets.adapters.search import study_store, workers
 from timegpt_assets.adapters.search.study import Search, choice, distribution, frozen, seed
 from timegpt_assets.adapters.search.workers import Alone
 from timegpt_assets.core.backtest import sweep
@@ -95,11 +95,11 @@ class Timed:
             yield number
 
 
-def study(space: Space, workers: Any, name: str, folder: Path, *, plan: Plan = PLAN) -> list[Trial]:
+def study(space: Space, who: Any, name: str, folder: Path, *, plan: Plan = PLAN) -> list[Trial]:
     """Return the trials of one study, kept in a journal."""
     with study_store.opened(folder, name, owner="benchmark") as store:
         return Search(
-            space=space, plan=plan, trials=store, workers=workers, capital=CAPITAL, record=_unrecorded, heard=_unheard
+            space=space, plan=plan, trials=store, workers=who, capital=CAPITAL, record=_unrecorded, heard=_unheard
         ).run()  # fmt: skip
 
 
@@ -172,6 +172,14 @@ def to_the_best(space: Space, material: Material) -> None:
         show("search_to_all_of_the_top_10", every * each / seconds, "of the serial grid's time", 1 / 3, trials=every,
              evaluations=evaluations, evaluations_of_the_grid=len(values), found=every <= len(trials))  # fmt: skip
         many = [needed(space, study(space, LookedUp(found), f"study-{n}", Path(folder)), best) for n in range(STUDIES)]
+        twice = replace(PLAN, batch=2 * PLAN.batch)
+        wider = [
+            needed(space, study(space, LookedUp(found), f"wider-{n}", Path(folder), plan=twice), best)
+            for n in range(STUDIES)
+        ]
+        show("trials_to_all_of_the_top_10_in_batches_twice_as_large", statistics.median(one[1] for one in wider),
+             "trials", None, median_to_one=statistics.median(one[0] for one in wider))  # fmt: skip
+        side_by_side(space, material, Path(folder))
     for place, words in ((0, "one"), (1, "all")):
         counts = sorted(one[place] for one in many)
         middle, worst = statistics.median(counts), counts[int(0.9 * len(counts))]
@@ -182,6 +190,18 @@ def to_the_best(space: Space, material: Material) -> None:
              against_all_at_once=round(middle * each / at_once, 2))  # fmt: skip
     show("evaluations_to_all_of_the_top_10_median", statistics.median(one[2] for one in many), "combinations",
          len(values) / 3, evaluations_of_the_grid=len(values))  # fmt: skip
+
+
+def side_by_side(space: Space, material: Material, folder: Path) -> None:
+    """Print what a second process gains, its start included, and whether the trials are the same."""
+    took, made, short = {}, {}, replace(PLAN, trials=64)
+    for count in (1, 2):
+        began = time.perf_counter()
+        with workers.started(count, material.parts(1)) as sweeping:
+            made[count] = study(space, sweeping, "same", folder / str(count), plan=short)
+        took[count] = time.perf_counter() - began
+    show("two_processes_over_one", took[1] / took[2], "x", 2.0, seconds=[round(took[n], 1) for n in (1, 2)],
+         trials=short.trials, same_trials=made[1] == made[2], load=os.getloadavg()[0])  # fmt: skip
 
 
 def _by_column(space: Space) -> list[list[Any]]:

@@ -48,11 +48,13 @@ class Terms:
 
 
 def asked_live(material: Material, sources: Mapping[str, str]) -> Material:
-    """Return the material with forecasts of these sources alone, from the first session that has any to the last."""
+    """Return the material with forecasts of these sources alone, and the sessions that have any.
+
+    No other session counts: whether one in between was silent could be told from other sources' rows alone.
+    """
     measured = {column: frame.filter(**sources) for column, frame in material.measured.items()}
-    asked = sorted({day for frame in measured.values() for day in frame["day"].unique()})
-    days = tuple(day for day in material.days if asked and asked[0] <= day <= asked[-1])
-    return replace(material, measured=measured, days=days)
+    asked = {day for frame in measured.values() for day in frame["day"].unique()}
+    return replace(material, measured=measured, days=tuple(day for day in material.days if day in asked))
 
 
 def within_limits(combination: Combination, material: Material, terms: Terms) -> dict[str, Any]:

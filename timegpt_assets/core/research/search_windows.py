@@ -3,7 +3,6 @@
 Belongs here: which sessions each stage may see. What it does with them is search.py.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -35,9 +34,10 @@ class Span:
     first: date
     last: date
 
-    def of(self, days: Collection[date]) -> tuple[date, ...]:
-        """Return those of the days that lie in it, sorted."""
-        return tuple(sorted(day for day in set(days) if self.first <= day <= self.last))
+    @property
+    def days(self) -> tuple[date, ...]:
+        """Return its sessions."""
+        return tuple(one.day for one in calendar.sessions(self.first, self.last))
 
 
 def spans(coarse: Window, refine: Window, *, oos_start: date) -> tuple[Span, Span]:

@@ -116,7 +116,7 @@ SEARCH_CANDIDATES = Table(
         "oos_start": Column(pl.Date, "sessions after it are out of sample"),
         "first_day": Column(pl.Date, "first session asked in prod; null: none was", True),
         "last_day": Column(pl.Date, "last session asked in prod; null: none was", True),
-        "observation_days": Column(pl.Int64, "sessions from the first to the last of these"),
+        "observation_days": Column(pl.Int64, "sessions on which it was asked in prod"),
     }
     | _WORTH
     | {

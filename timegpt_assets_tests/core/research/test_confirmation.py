@@ -91,17 +91,18 @@ def test_what_the_limits_refuse_counts_against_it_by_hand(frames: dict[str, pl.D
 def test_rows_of_other_sources_in_the_same_window_change_no_figure(
     frames: dict[str, pl.DataFrame], other: dict[str, str]
 ) -> None:
-    """Half of the days are live; whatever else was asked on the others, and beside them, is as if it were not there."""
+    """Two days are live; what else was asked around, between and beside them is as if it were not there."""
     live = frames["forecasts"].with_columns(**{name: pl.lit(word) for name, word in LIVE.items()})
-    own = live.filter(pl.col("day").is_in(market.SESSIONS[2:5]))
+    days = market.SESSIONS[2], market.SESSIONS[4]
+    own = live.filter(pl.col("day").is_in(days))
     strange = live.with_columns(**{name: pl.lit(word) for name, word in other.items()})
     beside = strange.with_columns(
         pl.col("snapshot_ts", "target_ts") + timedelta(minutes=5), pl.col("q50", "q25", "q75") + 0.01
     )
-    mixed = of(pl.concat([own, strange.filter(~pl.col("day").is_in(market.SESSIONS[2:5])), beside]), frames)
-    pure, one = of(own, frames), combination()
+    mixed = of(pl.concat([own, strange.filter(~pl.col("day").is_in(days)), beside]), frames)
+    pure, one = confirmation.asked_live(of(own, frames), LIVE), combination()
     found = confirmation.asked_live(mixed, LIVE)
-    assert found.days == pure.days == market.SESSIONS[2:5]
+    assert found.days == pure.days == days
     assert within_limits(one, found, terms()) == within_limits(one, pure, terms())
     assert confirmation.sources(found) == LIVE
     assert within_limits(one, mixed, terms()) != within_limits(one, pure, terms()), "else this test looks at nothing"

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timegpt_assets.core import calendar
 from timegpt_assets.core.research.search_windows import Span, Window, WindowError, after, spans
 
 OOS = date(2025, 3, 16)
@@ -20,7 +19,7 @@ def test_without_last_sessions_they_lie_one_after_the_other_up_to_oos_start() ->
     assert after(OOS, 3, as_of=date(2025, 3, 20)) == Span(date(2025, 3, 18), date(2025, 3, 20))
     assert after(OOS, 9, as_of=date(2025, 3, 20)) == Span(date(2025, 3, 17), date(2025, 3, 20))
     assert after(OOS, 9, as_of=date(2025, 3, 14)) is None
-    assert first.of([date(2025, 3, 7), date(2025, 3, 4), date(2025, 3, 5)]) == (date(2025, 3, 5), date(2025, 3, 7))
+    assert first.days == (date(2025, 3, 5), date(2025, 3, 6), date(2025, 3, 7))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +53,7 @@ def test_whatever_is_asked_no_session_is_seen_twice_or_from_after_oos_start(
                       oos_start=OOS)  # fmt: skip
     except WindowError:
         return
-    seen = [{one.day for one in calendar.sessions(span.first, span.last)} for span in found]
+    seen = [{*span.days} for span in found]
     assert (len(seen[0]), len(seen[1])) == (coarse, refine)
     assert not seen[0] & seen[1]
     assert max(seen[0] | seen[1]) <= OOS
