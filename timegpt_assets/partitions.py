@@ -4,6 +4,7 @@ Belongs here: partitions definitions and mappings. What happens inside a window 
 handed the union of all its days' windows, and core computes each day's own (docs/explanation/windows.md).
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -134,3 +135,8 @@ def symbols_of(keys: Iterable[str]) -> list[str]:
 def months_of(keys: Iterable[str]) -> list[str]:
     """Return the months, ``YYYY-MM``, of Dagster's monthly keys, sorted."""
     return sorted({key[:7] for key in keys})
+
+
+def is_month(text: str) -> bool:
+    """Return whether a text is a month as months_of gives them."""
+    return re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text) is not None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from timegpt_assets.adapters.storage.chained_record import RecordBroken
 from timegpt_assets.adapters.storage.object_store import LocalStore
-from timegpt_assets.adapters.storage.parquet_store import Partitions
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore, Partitions
+from timegpt_assets.adapters.storage.promotion_record import NAME, PromotionRecord
 from timegpt_assets.adapters.storage.trial_store import TrialStore
 from timegpt_assets.assets import contract, gates, luck, promotion
 from timegpt_assets.assets.declare import Span
@@ -21,11 +23,12 @@ from timegpt_assets.config import strategy_inputs
 from timegpt_assets.config.settings import PROFILES
 from timegpt_assets.core import calendar
 from timegpt_assets.core.lineage import Lineage
+from timegpt_assets.core.tables.backtest import BOOK
 from timegpt_assets.core.tables.evaluation import COST_SENSITIVITY, OOS_SUMMARY, TRADING_SCORES
 from timegpt_assets.core.tables.gates import VERDICTS
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets_tests.core.gates import made, made_books
-from timegpt_assets_tests.roads import load_runtime
+from timegpt_assets_tests.roads import load_runtime, road
 from timegpt_assets_tests.secret_search import KEY
 
 MONTH, AS_OF, START = "2025-02", date(2025, 2, 28), date(2024, 6, 28)
@@ -175,3 +178,37 @@ def test_trials_recorded_since_the_verdict_are_counted(tmp_path: Path) -> None:
     assert "evaluate --force" in late["reason"][0]
     again = promoted((graph, trials, tables | verdicts(graph, tables, trials)))
     assert "not passed: promotion.deflated_sharpe, promotion.pbo" in again["reason"][0]
+
+
+def test_a_portfolio_marks_what_was_live_before_its_session_and_a_replay_marks_the_same(tmp_path: Path) -> None:
+    days = [date(2025, 1, 16), date(2025, 1, 17)]
+    with road(tmp_path, pictures=False) as built:
+        store, record = ParquetStore(built.runtime.storage), PromotionRecord(built.runtime.storage)
+        both = pl.concat(made_books.portfolio(dict.fromkeys(days, 5.0), book=who) for who in ("ridge", "zero"))
+        for day in days:
+            rows = both.filter(day=day).select(*BOOK.columns).with_columns(lineage_id=pl.lit("made"))
+            store.write("backtest/book", day, rows, facts={"*": {"complete": True}})
+        said = {"forecaster": "ridge", "symbols": ["AAA"], "who": "ada", "why": "", "evidence": {}}
+        record.add("promote", **said, clock=lambda: calendar.session(days[1]).open - timedelta(hours=1))
+
+        def made_now() -> dict[str, bytes]:
+            job, key = (
+                built.engine.repository.get_implicit_global_asset_job_def(),
+                dg.AssetKey(["backtest", "portfolio"]),
+            )
+            for day in days:
+                job.execute_in_process(asset_selection=[key], partition_key=str(day), instance=built.engine.instance)
+            return {name: data for name, data in built.bytes().items() if name.startswith("backtest/portfolio")}
+
+        first = made_now()
+        found = store.read("backtest/portfolio", days).sort("day", "forecaster")
+        assert found.select("day", "forecaster", "whitelisted").rows() == [
+            (days[0], "ridge", False), (days[0], "zero", False), (days[1], "ridge", True), (days[1], "zero", False),
+        ]  # fmt: skip
+        assert found["admitted"].all(), "what is not live is admitted all the same"
+        record.add("demote", **said, clock=lambda: calendar.session(days[1]).open)
+        assert made_now() == first
+        file = Path(built.runtime.storage.shown(NAME))
+        file.write_bytes(file.read_bytes().replace(b"ada", b"eve"))
+        with pytest.raises(RecordBroken, match=r"record.jsonl was changed by hand or is damaged: line 1 .* Restore it"):
+            made_now()

@@ -7,13 +7,14 @@ import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.adapters.storage.trial_store import TrialStore
-from timegpt_assets.assets.declare import LOOKBACK, Span, declared
+from timegpt_assets.assets import previews
+from timegpt_assets.assets.declare import LOOKBACK, Span, declared, spans
 from timegpt_assets.assets.gates import told_months
 from timegpt_assets.assets.trading_scores import account_inputs, asked_of_books
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core.backtest.books import LIVE
 from timegpt_assets.core.gates import luck
-from timegpt_assets.core.gates.luck import Trials
+from timegpt_assets.core.gates.luck import Choice, Trials
 from timegpt_assets.core.tables.gates import GATES
 from timegpt_assets.partitions import GraphContext
 
@@ -42,7 +43,12 @@ def of_luck(graph: GraphContext) -> Callable[[Span, pl.DataFrame, pl.DataFrame, 
 
 def luck_gate(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of promotion's criteria on luck."""
-    judged = of_luck(graph)
+    judged, asked_of_luck = of_luck(graph), strategy_inputs.luck(graph.settings)
+    champion = graph.settings.forecast.champion
+
+    def chosen(span: Span, trials: TrialStore) -> Choice | None:
+        ever = Trials(tried=trials.tried(), days=trials.days(span.as_of))
+        return luck.worst_choice(ever.of(champion, until=span.as_of), asked_of_luck)
 
     @declared(
         GATES,
@@ -60,6 +66,7 @@ def luck_gate(graph: GraphContext) -> dg.AssetsDefinition:
     ) -> pl.DataFrame:
         """What each book earned against the best of as many tried by luck, and on sessions no trial has seen."""
         asked = asked_of_books(graph, day_scores)
+        previews.choice(context, spans(context, portfolio), lambda span: chosen(span, trials))
         return told_months(graph, context, portfolio, lambda span: judged(span, portfolio.frame, asked, trials))
 
     return luck_gate

@@ -3,7 +3,7 @@
 Belongs here: which pictures and of what. None of them is worth a run: a note that fails is logged and left out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias
 
@@ -13,7 +13,9 @@ import polars as pl
 from timegpt_assets.partitions import days_of
 
 if TYPE_CHECKING:
+    from timegpt_assets.assets.declare import Span
     from timegpt_assets.core.backtest.rules import Rules
+    from timegpt_assets.core.gates.luck import Choice
     from timegpt_assets.reports.pictures.style import Picture
 
 PATH = ("day", "symbol", "ts", "clock_price", "clock_open", "is_filled")
@@ -125,6 +127,22 @@ def of_months(context: dg.AssetExecutionContext, frame: pl.DataFrame, table: str
     }
     context.add_asset_metadata(pictures, partition_key=key)
     return {name: {key: picture} for name, picture in pictures.items()}
+
+
+@unfailing
+def choice(
+    context: dg.AssetExecutionContext, spans: "Iterable[Span]", chosen: "Callable[[Span], Choice | None]"
+) -> Notes:
+    """Put the picture of the champion's worst choice beside the run's newest month, where there is one."""
+    from timegpt_assets.reports.pictures.luck import overfitting
+
+    span = max(spans, key=lambda one: one.month, default=None)
+    if span is None or (found := chosen(span)) is None:
+        return {}
+    key = next(key for key in context.partition_keys if key.startswith(span.month))
+    picture = _shown(f"overfitting, {span.month}", partial(overfitting, found))
+    context.add_asset_metadata({"overfitting": picture}, partition_key=key)
+    return {"overfitting": {key: picture}}
 
 
 @unfailing

@@ -27,6 +27,7 @@ from timegpt_assets.cli import calls as cli_calls
 from timegpt_assets.cli import console as view
 from timegpt_assets.cli import importing as cli_import
 from timegpt_assets.cli import migrating as cli_migrating
+from timegpt_assets.cli import promoting as cli_promoting
 from timegpt_assets.cli import searching as cli_searching
 from timegpt_assets.cli import sweeping as cli_sweeping
 from timegpt_assets.cli import ui as services
@@ -302,6 +303,8 @@ verb("import-bars")(cli_import.import_bars)
 verb()(cli_migrating.migrate)
 verb()(cli_sweeping.sweep)
 verb()(cli_searching.search)
+verb()(cli_promoting.promote)
+verb()(cli_promoting.demote)
 verb()(cli_calls.plan)
 verb()(cli_calls.budget)
 verb()(cli_calls.cache)

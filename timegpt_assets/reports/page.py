@@ -37,17 +37,17 @@ def page(report: Report) -> str:
     """
     rows = summary_rows(report)
     parts = [
-        _section("What this is", _notice(report), _pairs(rows, "about")),
-        _section("Headline", _pairs(rows, "headline")),
-        _section(
+        section("What this is", _notice(report), _pairs(rows, "about")),
+        section("Headline", _pairs(rows, "headline")),
+        section(
             "Data quality",
             figure("verdicts per day and symbol", lambda: quality(report.quality), pixels=True),
             figure("the day with the most filled minutes", lambda: _worst_day(report)),
             _pairs(rows, "data quality"),
             _part("verdicts", lambda: _faults(report)),
         ),
-        _section("Forecasts", figure("forecast fans", lambda: _fan(report))),
-        _section(
+        section("Forecasts", figure("forecast fans", lambda: _fan(report))),
+        section(
             "Calibration",
             figure("coverage", lambda: coverage(report.diagnostics)),
             figure("reliability", lambda: reliability(report.reliability)),
@@ -55,28 +55,33 @@ def page(report: Report) -> str:
             figure("drift", lambda: drift(report.drift)),
             figure("widths", lambda: widths(report.widths)),
         ),
-        _section(
+        section(
             "Backtest",
             figure("profit and loss", lambda: pnl(report.portfolio, days=report.days)),
             figure("drawdown", lambda: drawdown(report.portfolio, days=report.days)),
             figure("from gross to net", lambda: waterfall(report.portfolio)),
             _part("costs", lambda: _cost_table(report.costs)),
         ),
-        _section(
+        section(
             "Comparison",
             figure("losses compared", lambda: losses(report.comparison, champion=report.champion)),
             figure("books compared", lambda: books(report.books, days=report.days)),
             _part("comparison", lambda: _comparison_table(report.comparison)),
         ),
-        _section(
+        section(
             "Gates",
             figure("gate verdicts", lambda: strip(report.gates)),
             figure("gates over time", lambda: lights(report.gate_history)),
             _part("gates", lambda: _gate_table(report.gates)),
         ),
-        _section("Lineage", _part("lineage", lambda: _lineage_table(report.lineage))),
+        section("Lineage", _part("lineage", lambda: _lineage_table(report.lineage))),
     ]
-    title = escape(f"timegpt_assets, {report.month}, {report.profile}")
+    return document(f"timegpt_assets, {report.month}, {report.profile}", parts)
+
+
+def document(words: str, parts: Sequence[str]) -> str:
+    """Return the whole file under a title."""
+    title = escape(words)
     head = f'<meta charset="utf-8"><title>{title}</title><style>{_CSS}</style>'
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body><h1>{title}</h1>\n{"".join(parts)}</body></html>\n'
@@ -125,20 +130,20 @@ def _faults(report: Report) -> str:
     """Return the verdicts that are not ok, with their reasons."""
     faults = report.quality.filter(pl.col("verdict") != "ok").sort("day", "symbol")
     columns = ["day", "symbol", "verdict", "completeness", "reason"]
-    return _table(columns, faults.select(columns).rows()) if faults.height else "<p>Every verdict is ok.</p>"
+    return table(columns, faults.select(columns).rows()) if faults.height else "<p>Every verdict is ok.</p>"
 
 
 def _cost_table(costs: pl.DataFrame) -> str:
     columns = ["cost_multiplier", "trades", "observation_days", "gross_pnl", "cost", "net_pnl", "max_drawdown",
                "sharpe_daily", "hit_rate", "reject_rate", *SOURCE_KEY]  # fmt: skip
-    return _table(columns, latest(costs).sort("score_source", "cost_multiplier").select(columns).rows())
+    return table(columns, latest(costs).sort("score_source", "cost_multiplier").select(columns).rows())
 
 
 def _gate_table(gates: pl.DataFrame) -> str:
     columns = ["gate", "symbol", "criterion", "value", "threshold", "low", "high", "n", "outcome", "reason",
                *SOURCE_KEY]  # fmt: skip
     now = judged(latest(gates)).sort("gate", "criterion", "symbol", *SOURCE_KEY)
-    return _table(["verdict" if c == "outcome" else c for c in columns], now.select(columns).rows())
+    return table(["verdict" if c == "outcome" else c for c in columns], now.select(columns).rows())
 
 
 def _comparison_table(comparison: pl.DataFrame) -> str:
@@ -148,7 +153,7 @@ def _comparison_table(comparison: pl.DataFrame) -> str:
                "pnl_difference_low", "pnl_difference_high", "spent", "spent_per_thousand", "spent_per_bp",
                *SOURCE_KEY]  # fmt: skip
     now = latest(comparison).filter(symbol=WILDCARD).sort("against", "rpinball", "forecaster")
-    return _table(columns, now.select(columns).rows())
+    return table(columns, now.select(columns).rows())
 
 
 def _lineage_table(entries: Sequence[Lineage]) -> str:
@@ -156,10 +161,11 @@ def _lineage_table(entries: Sequence[Lineage]) -> str:
         (e.lineage_id, ", ".join(sorted(e.tables)), "; ".join(f"{k}: {v}" for k, v in sorted(e.stands_for.items())))
         for e in sorted(entries, key=lambda entry: entry.lineage_id)
     ]
-    return _table(["lineage_id", "tables", "stands for"], rows)
+    return table(["lineage_id", "tables", "stands for"], rows)
 
 
-def _section(title: str, *parts: str) -> str:
+def section(title: str, *parts: str) -> str:
+    """Return the parts under a heading."""
     return f"<section><h2>{escape(title)}</h2>\n{''.join(parts)}</section>\n"
 
 
@@ -169,7 +175,8 @@ def _pairs(rows: Iterable[Row], section: str) -> str:
     return f'<table class="pairs">{"".join(lines)}</table>'
 
 
-def _table(columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> str:
+def table(columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> str:
+    """Return the rows as a table, every value as text and never as markup; the first MOST_ROWS of them."""
     if not rows:
         return "<p>no rows</p>"
     head = "".join(f'<th scope="col">{escape(name.replace("_", " "))}</th>' for name in columns)

@@ -97,6 +97,10 @@ def test_the_best_of_each_half_is_ranked_in_the_other_by_pencil() -> None:
     assert pbo(logits) == pytest.approx(2 / 6)
 
 
+def test_the_median_itself_is_not_above_the_median() -> None:
+    assert pbo(np.array([-1.0, 0.0, 1.0, 2.0])) == 0.5
+
+
 @pytest.mark.parametrize(
     ("shape", "blocks", "planted", "said"),
     [

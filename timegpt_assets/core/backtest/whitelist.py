@@ -20,13 +20,17 @@ NOTHING = pl.DataFrame(schema=RECORDED)
 
 
 def whitelist(recorded: pl.DataFrame, *, day: date) -> set[tuple[str, str]]:
-    """Return the (forecaster, symbol) that are live on a session: the last word on each, said before its open."""
-    known = recorded.filter(pl.col("time") < calendar.session(day).open)
-    last = known.group_by("forecaster", "symbol", maintain_order=True).last()
+    """Return the (forecaster, symbol) that are live on a session: by what was said before its open."""
+    return live(recorded.filter(pl.col("time") < calendar.session(day).open))
+
+
+def live(recorded: pl.DataFrame) -> set[tuple[str, str]]:
+    """Return the (forecaster, symbol) that are live after all that is recorded: the last word on each."""
+    last = recorded.group_by("forecaster", "symbol", maintain_order=True).last()
     return set(last.filter(what=PROMOTE).select("forecaster", "symbol").iter_rows())
 
 
-def whitelisted(live: Collection[tuple[str, str]]) -> pl.Expr:
+def whitelisted(pairs: Collection[tuple[str, str]]) -> pl.Expr:
     """Return whether a row's forecaster and symbol are among those that are live."""
-    pairs = [f"{forecaster} {symbol}" for forecaster, symbol in sorted(live)]
-    return pl.concat_str("forecaster", "symbol", separator=" ").is_in(pairs)
+    names = [f"{forecaster} {symbol}" for forecaster, symbol in sorted(pairs)]
+    return pl.concat_str("forecaster", "symbol", separator=" ").is_in(names)

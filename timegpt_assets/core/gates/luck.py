@@ -165,22 +165,41 @@ def _overfitting(own: Trials, asked: Luck) -> dict[str, Any]:
     """
     count = len(own)
     if count <= 1:
-        chosen = criteria.judged(
-            "pbo", Estimate(0.0), "<=", asked.pbo_lte, Evidence(n=count, needed=0, unit="sessions")
-        )
+        nothing = Evidence(n=count, needed=0, unit="sessions")
+        chosen = criteria.judged("pbo", Estimate(0.0), "<=", asked.pbo_lte, nothing)
         return _saying(chosen, "nothing was chosen: fewer than two were tried")
-    needed = max(asked.min_observation_days, 2 * asked.pbo_blocks)
-    choices = [matrix for matrix in _choices(own.days) if len(matrix) >= needed]
-    if not choices:
-        lost = (
-            f"{INSUFFICIENT}: {count:,} were tried, and no two that differ have {needed} days stored: sweep them again"
-        )
-        return criteria.unmeasured("pbo", asked.pbo_lte, lost)
-    worst = max((overfitting.pbo(overfitting.cscv(matrix, blocks=asked.pbo_blocks)), len(matrix)) for matrix in choices)
-    row = criteria.judged(
-        "pbo", Estimate(worst[0]), "<=", asked.pbo_lte, Evidence(n=worst[1], needed=needed, unit="sessions")
-    )
-    return _saying(row, f"{sum(matrix.shape[1] for matrix in choices):,} that differ, of {count:,} tried")
+    if (worst := worst_choice(own, asked)) is None:
+        lost = f"{count:,} were tried, and no two that differ have {_least(asked)} days stored: sweep them again"
+        return criteria.unmeasured("pbo", asked.pbo_lte, f"{INSUFFICIENT}: {lost}")
+    evidence = Evidence(n=worst.sessions, needed=_least(asked), unit="sessions")
+    row = criteria.judged("pbo", Estimate(overfitting.pbo(worst.logits)), "<=", asked.pbo_lte, evidence)
+    return _saying(row, f"{worst.combinations:,} that differ, of {count:,} tried")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What choosing the best of some combinations comes to, on their common sessions."""
+
+    sessions: int
+    combinations: int
+    """Those that differ, and traded."""
+    logits: np.ndarray
+    """Of each halving the rank of what was best, in the other half: overfitting.cscv."""
+
+
+def worst_choice(own: Trials, asked: Luck) -> Choice | None:
+    """Return the choice that helps least of those that can be judged; None where there is none."""
+    judged = [
+        Choice(sessions=len(pnl), combinations=pnl.shape[1], logits=overfitting.cscv(pnl, blocks=asked.pbo_blocks))
+        for pnl in _choices(own.days)
+        if len(pnl) >= _least(asked)
+    ]
+    return max(judged, key=lambda one: (overfitting.pbo(one.logits), one.sessions), default=None)
+
+
+def _least(asked: Luck) -> int:
+    """Return on how many sessions a choice can be judged."""
+    return max(asked.min_observation_days, 2 * asked.pbo_blocks)
 
 
 def _choices(days: pl.DataFrame) -> Iterator[np.ndarray]:

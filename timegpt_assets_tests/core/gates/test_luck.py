@@ -198,6 +198,12 @@ def test_trials_that_reach_out_of_sample_have_seen_it() -> None:
     assert moved["min_track_record"]["n"] == 249
 
 
+def test_what_trials_earn_after_the_month_changes_none_of_its_verdicts() -> None:
+    known = tried([0.0, 0.1, 0.05], last=BEFORE)
+    later = tried([3.0, -3.0, 1.0], last=calendar.shifted(AS_OF, 130))
+    assert judged(trials=replace(known, days=pl.concat([known.days, later.days]))) == judged(trials=known)
+
+
 def test_finalists_confirmed_out_of_sample_are_a_choice_among_them() -> None:
     alone = judged(trials=tried([0.1], last=AS_OF), trials_in_oos_lte=5)
     assert alone["min_track_record"]["value"] == judged()["min_track_record"]["value"], "one is no choice"
