@@ -33,7 +33,7 @@ from timegpt_assets.definitions import load_runtime
 from timegpt_assets.engine.revisions import outdated
 from timegpt_assets.engine.stages import STAGES, Refused
 from timegpt_assets.engine.sweeps import swept
-from timegpt_assets.partitions import months_of
+from timegpt_assets.partitions import GraphContext, months_of
 from timegpt_assets.reports.pictures import render
 from timegpt_assets.reports.pictures import search as pictures
 
@@ -117,7 +117,7 @@ def _planned(command: CommandContext, month: str, messages: Terminal) -> dict[st
     if not stored or stored[-1] <= last:
         raise Refused(
             f"{month} has no stored session after {last}, the last that a search may see: nothing would be left to "
-            f"judge it on. {_remedy(whole)}, search a later month, or set gates.oos_start earlier."
+            f"judge it on. {_remedy(whole, command.graph)}, search a later month, or set gates.oos_start earlier."
         )
     after = search_windows.after(start, settings.search.stages.confirm.sessions, as_of=stored[-1])
     stages = {COARSE: first, REFINE: second, CONFIRM: after or Span(stored[-1], stored[-1])}
@@ -126,7 +126,9 @@ def _planned(command: CommandContext, month: str, messages: Terminal) -> dict[st
     for name, span in stages.items():
         there = _stored(command, span.days)
         if not there:
-            raise Refused(f"no session of {span.first} to {span.last} is stored for {name}. {_remedy(span)}.")
+            raise Refused(
+                f"no session of {span.first} to {span.last} is stored for {name}. {_remedy(span, command.graph)}."
+            )
         said = f"{name}: {len(there)} of {len(span.days)} sessions stored, {span.first} to {span.last}"
         messages.print(said + counts.get(name, ", rows asked in prod alone"), soft_wrap=True)
     messages.print(
@@ -142,8 +144,14 @@ def _stored(command: CommandContext, days: Sequence[date]) -> list[date]:
     return sorted(date.fromisoformat(day) for day, _ in facts)
 
 
-def _remedy(span: Span) -> str:
-    return f"Make some first: timegpt-assets backtest --start {span.first} --end {span.last}"
+def _remedy(span: Span, graph: GraphContext) -> str:
+    first = graph.settings.data.start_date
+    if span.last < first:  # nobody could make them
+        return (
+            f"They lie before data.start_date ({first}): lower search.stages.coarse.sessions or "
+            "search.stages.refine.sessions, or move it"
+        )
+    return f"Make some first: timegpt-assets backtest --start {max(span.first, first)} --end {span.last}"
 
 
 def _table(command: CommandContext, name: str, month: str) -> pl.DataFrame:

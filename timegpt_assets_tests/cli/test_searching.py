@@ -98,6 +98,10 @@ def test_a_search_goes_through_its_stages_and_goes_on_from_what_is_kept(run: Cal
     assert "insufficient_observation" in shown.stdout
     nothing = said(run("search", "--set", "search.stages.coarse.until=2025-01-14"))
     assert "no session of 2025-01-14 to 2025-01-14 is stored for coarse. Make some first: timegpt-assets" in nothing
+    before = said(run("search", "--set", "search.stages.coarse.until=2024-12-20"))
+    assert re.search(
+        r"stored for coarse. They lie before data.start_date \(2025-.*: lower search.stages.coarse", before
+    )
     assert "The best of many looks better than it is." in shown.stdout
 
 
