@@ -164,20 +164,24 @@ def _add_up(laid: Market, asked: kernel.Asked, part: Sequence[Combination], rate
 
 def _signals(entered: Sequence[Entries], enterable: Flags) -> passages.Signals:
     """Return what any of the entries holds, and which of it each of them does."""
-    codes = [_codes(np.where(enterable, entries.sides, 0)) for entries in entered]
-    flags = np.zeros(2 * enterable.size, np.bool_)
-    for own in codes:
-        flags[own] = True
+    flags, sizes = np.zeros(2 * enterable.size, np.bool_), list[int]()
+    for entries in entered:
+        codes = _codes(entries, enterable)
+        flags[codes] = True
+        sizes.append(codes.size)
     every, place = np.flatnonzero(flags), (np.cumsum(flags) - 1).astype(np.int32)
-    closed = [np.append(place[own], np.int32(every.size)) for own in codes]
-    begin = np.cumsum([0, *(own.size for own in closed[:-1])])
-    return passages.Signals(row=every >> 1, side=1 - 2 * (every & 1), own=np.concatenate(closed), begin=begin)
+    begin = np.cumsum([0, *(size + 1 for size in sizes[:-1])])
+    own = np.full(sum(sizes) + len(sizes), every.size, np.int32)
+    # found once more, as those of thousands of entries would fill the memory
+    for entries, start, size in zip(entered, begin, sizes, strict=True):
+        own[start : start + size] = place[_codes(entries, enterable)]
+    return passages.Signals(row=every >> 1, side=1 - 2 * (every & 1), own=own, begin=begin)
 
 
-def _codes(sides: Sides) -> Ints:
-    """Return 2 x row of each signal, plus one for shorts."""
-    rows = np.flatnonzero(sides)
-    return 2 * rows + (sides[rows] < 0)
+def _codes(entries: Entries, enterable: Flags) -> Ints:
+    """Return 2 x row of each signal that can be entered, plus one for shorts."""
+    rows = np.flatnonzero(entries.sides * enterable)
+    return 2 * rows + (entries.sides[rows] < 0)
 
 
 def _plans(
