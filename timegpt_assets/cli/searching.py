@@ -192,7 +192,7 @@ def _show(found: dict[str, Any], tables: dict[str, pl.DataFrame]) -> None:
         for column in ("combination", "verdict"):
             table.add_column(column, no_wrap=True)
         for column in ("rules", "figures"):
-            table.add_column(column)
+            table.add_column(column, overflow="fold")
         for row in candidates:
             rejected = "" if row["reject_rate"] is None else f", {row['reject_rate']:.0%} rejected"
             table.add_row(

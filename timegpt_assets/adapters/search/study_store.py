@@ -75,8 +75,7 @@ def opened(folder: Path, name: str, *, owner: str, url: str | None = None) -> It
             place.mkdir(parents=True, exist_ok=True)
             held.enter_context(_locked(place / LOCK, name, owner))
             holding = held.enter_context(_locked_there(url, name, owner)) if url else None
-            storage: BaseStorage = _postgresql(url) if url else _journal(place / JOURNAL)
-            held.callback(storage.remove_session)
+            storage = held.enter_context(_postgresql(url)) if url else _journal(place / JOURNAL)
             store = StudyStore(name, storage, _study_id(storage, name), place / LINES, holding)
             _reconcile(store)
         except (OSError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
@@ -148,14 +147,20 @@ class _Held:
         """Do nothing."""
 
 
-def _journal(file: Path) -> JournalStorage:
+def _journal(file: Path) -> BaseStorage:
     _cut_half_line(file)
     held: Any = _Held()  # Optuna's base class of locks is private
     return JournalStorage(JournalFileBackend(str(file), lock_obj=held))
 
 
-def _postgresql(url: str) -> RDBStorage:
-    return RDBStorage(_driver(url), engine_kwargs={"connect_args": ALIVE}, skip_compatibility_check=False)
+@contextlib.contextmanager
+def _postgresql(url: str) -> Iterator[BaseStorage]:
+    storage = RDBStorage(_driver(url), engine_kwargs={"connect_args": ALIVE})
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def _engine(url: str, **options: Any) -> sa.Engine:
