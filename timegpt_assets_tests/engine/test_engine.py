@@ -12,6 +12,7 @@ import pytest
 from timegpt_assets.adapters.market.market_data import MarketDataError
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.core import calendar
+from timegpt_assets.core.tables.gates import VERDICTS
 from timegpt_assets.engine.engine import RANGE_END, RANGE_START, Engine, Outcome, RunFailed, asset_nodes
 from timegpt_assets.engine.plans import PartitionRef
 from timegpt_assets.engine.stages import EVERYDAY, rectangle
@@ -192,6 +193,13 @@ def test_gates_that_fail_are_a_verdict_and_no_failure(walked):
     assert not verdicts["passed"].all()
     (failed,) = walked.engine.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
     assert failed.asset_selection == {dg.AssetKey(["gates", "promotion"])}, "red in the UI all the same"
+    for name in (*VERDICTS, "promotion"):
+        event = walked.engine.instance.get_latest_materialization_event(dg.AssetKey(["gates", name]))
+        told = {key: value.value for key, value in event.asset_materialization.metadata.items()}
+        assert told["status"] in ("failed", "insufficient_observation"), "each gate's status stands beside it"
+        assert told["counted"] == "model+prod+prod_live"
+        assert 0 <= told["passed"] < told["criteria"]
+        assert name != "hard_metrics" or told["completed_runs"] == 0.0
 
 
 def test_a_choice_of_symbols_leaves_day_assets_out_until_the_rest_is_there(tmp_path):

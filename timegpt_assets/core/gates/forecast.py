@@ -17,6 +17,7 @@ from timegpt_assets.core.gates.counted import Counted
 from timegpt_assets.core.gates.criteria import Evidence
 from timegpt_assets.core.significance import Estimate
 from timegpt_assets.core.tables.columns import WILDCARD
+from timegpt_assets.core.tables.gates import INSUFFICIENT
 
 ZERO = "zero"
 """The reference whose errors over persistence's stand beside those of everybody."""
@@ -99,13 +100,15 @@ def _rows(
     calibrated, found = counted.of(measured.diagnostics.filter(stage="calibrated"), triple)
     own, of_symbols = measured.of(**triple), {row["symbol"]: row for row in calibrated.iter_rows(named=True)}
     beside = {symbol: _zero(name, symbol, own.comparison, of_symbols, triple) for symbol in symbols}
-    passing, asked = 0, sorted(set(symbols))
+    passing, enough, asked = 0, 0, sorted(set(symbols))
     for symbol in asked:
         widths = own.widths.filter(symbol=symbol, stage="calibrated").sort("decile")
         judged = _criteria(of_symbols.get(symbol), beside[symbol], widths, gate, found.get(symbol, ""))
         passing += all(row["passed"] for row in judged)
+        enough += not any(row["reason"].startswith(INSUFFICIENT) for row in judged)
         yield from ({"gate": "forecast_gate", "symbol": symbol, **row} for row in judged)
-    any_passed = criteria.judged("symbols_passed", Estimate(passing), ">=", 1, Evidence(n=len(asked), needed=1))
+    seen = Evidence(n=enough, needed=1, unit="symbols with enough of everything")
+    any_passed = criteria.judged("symbols_passed", Estimate(passing), ">=", 1, seen)
     yield {"gate": "forecast_gate", "symbol": WILDCARD, **any_passed}
     instead = found.get(WILDCARD, "")
     beaten = references.judged(
