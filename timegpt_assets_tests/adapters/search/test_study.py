@@ -115,8 +115,11 @@ def test_what_a_killed_writer_left_half_written_is_made_good(tmp_path: Path, hal
     "edit",
     [
         lambda text: text.replace(b'"value":', b'"value":1', 1),
-        lambda text: text + text.splitlines(keepends=True)[0],
-        lambda text: text + text.splitlines(keepends=True)[-1].replace(b'"number":', b'"number":9'),
+        pytest.param(lambda text: text + text.splitlines(keepends=True)[0], marks=pytest.mark.whole),
+        pytest.param(
+            lambda text: text + text.splitlines(keepends=True)[-1].replace(b'"number":', b'"number":9'),
+            marks=pytest.mark.whole,
+        ),
     ],
     ids=["changed", "repeated", "strange"],
 )

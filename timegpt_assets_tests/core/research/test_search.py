@@ -75,7 +75,13 @@ def serial(searched: Space, choice: dict[str, Any], days: int) -> pl.DataFrame:
     return scoreboard(rows, sessions=market.SESSIONS[:days], scoring=scoring)
 
 
-@pytest.mark.parametrize("choice", [CHOICE, CHOICE | {"rule_set": "budget_sprint", "exit_at_forecast_ts": True}])
+@pytest.mark.parametrize(
+    "choice",
+    [
+        CHOICE,
+        pytest.param(CHOICE | {"rule_set": "budget_sprint", "exit_at_forecast_ts": True}, marks=pytest.mark.whole),
+    ],
+)
 def test_a_trial_is_worth_what_the_scoreboard_of_the_serial_sweep_says(choice: dict[str, Any]) -> None:
     searched, days = market.space(smooth=False), 6
     tried = searched.tried(choice)
