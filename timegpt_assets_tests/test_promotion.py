@@ -139,7 +139,9 @@ def test_only_prod_promotes_who_passes_everything(tmp_path: Path, profile: str) 
 
 
 @pytest.mark.parametrize("gate", VERDICTS)
-@pytest.mark.parametrize("forged", ["passed", "gone", "more"])
+@pytest.mark.parametrize(
+    "forged", ["passed", *(pytest.param(one, marks=pytest.mark.whole) for one in ("gone", "more"))]
+)
 def test_verdicts_that_somebody_wrote_into_a_table_promote_nobody(tmp_path: Path, gate: str, forged: str) -> None:
     """H5: rows that say passed where the scores do not, rows taken out, rows of symbols nobody scored."""
     graph, trials, tables = asked = made_in(tmp_path, "prod", "gates.luck.trials_in_oos_lte=5")

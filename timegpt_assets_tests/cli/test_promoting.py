@@ -168,6 +168,7 @@ def test_what_passes_everything_is_recorded_with_what_it_rests_on_and_live_from_
         assert words in page
 
 
+@pytest.mark.whole
 def test_forged_verdicts_and_scores_are_made_again_and_promote_nobody(base, run) -> None:
     """H5: every month table may be forged; what is judged is made of the days."""
     before = len(base.record.entries())
