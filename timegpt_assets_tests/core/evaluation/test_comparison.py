@@ -89,6 +89,23 @@ def test_a_pair_by_pencil() -> None:
     )
 
 
+def test_errors_over_persistences_are_those_of_the_common_rows_by_pencil() -> None:
+    """OWN errs 2, 2, 4, 2 and RIDGE 4, 4, 2, 4 where persistence errs 5, 5, 5 and, once, is not known."""
+    last = [{"abs_error_last": 5.0, "sq_error_last": 25.0}] * 3 + [{"abs_error_last": None, "sq_error_last": None}]
+    own, ridge = (
+        [row | gone | {"sq_error": row["abs_error"] ** 2} for row, gone in zip(rows, last, strict=True)]
+        for rows in (OWN, RIDGE)
+    )
+    alone = score("timegpt", DAYS[0], loss=50.0, minute=90) | last[0] | {"sq_error": 1e4}
+    row = compared([*own, *ridge, alone]).filter(symbol="*", forecaster="timegpt", against="ridge").row(0, named=True)
+    assert (row["rmae_last"], row["against_rmae_last"]) == pytest.approx((8 / 15, 10 / 15))
+    assert row["rrmse_last"] == pytest.approx(math.sqrt((4 + 4 + 16) / 75))
+    assert row["against_rrmse_last"] == pytest.approx(math.sqrt((16 + 16 + 4) / 75))
+    unknown = [row | last[3] | {"sq_error": 1.0} for row in (*OWN, *RIDGE)]
+    row = compared(unknown).filter(symbol="*", forecaster="timegpt", against="ridge").row(0, named=True)
+    assert (row["rmae_last"], row["against_rrmse_last"]) == (None, None)
+
+
 def test_only_common_rows_count_and_the_others_are_told() -> None:
     earlier = calendar.shifted(AS_OF, -9)
     strange = [

@@ -194,3 +194,38 @@ def test_a_width_counts_what_a_symbol_would_have_lost_without_a_forecast() -> No
     assert row["n"] == 2
     assert row["mae_zero"] == pytest.approx(own["y"].abs().mean())
     assert row["coverage_95"] == pytest.approx(own["raw_covered_95"].mean())
+
+
+def test_the_median_width_of_a_tenth_is_a_clerks() -> None:
+    frame = scored(days(25))
+    skewed = (pl.int_range(pl.len()) * 7 % 11) ** 2 * 1e-4
+    frame = frame.with_columns(q75=pl.col("q25") + skewed.over("symbol"))
+    found = intervals.widths(frame, month="2025-02", as_of=AS_OF, lookback_sessions=25).filter(stage="calibrated")
+    own = forecast.window(frame, AS_OF, 25).filter(symbol="AAA")
+    per_tenth = [own[start : start + 5] for start in range(0, own.height, 5)]  # sigma is level: ties keep their order
+    assert len(per_tenth) == 10
+    medians = [float(np.median((part["q75"] - part["q25"]).to_numpy())) for part in per_tenth]
+    assert found.filter(symbol="AAA").sort("decile")["median_width_50"].to_list() == pytest.approx(medians)
+
+
+@pytest.mark.parametrize(
+    ("quantiles", "crossed"),
+    [
+        ({}, 0),
+        ({"q25": 9.0}, 1),
+        ({"q25": 9.0, "q75": -9.0}, 1),
+        ({"q025": None, "q975": None}, 0),
+        ({"q10": 9.0, "q25": None, "q50": None}, 1),
+        ({"q50": None, "q25": 0.0, "q75": 0.0}, 0),
+    ],
+)
+def test_a_row_with_a_quantile_above_a_higher_one_is_crossed_once(
+    quantiles: dict[str, float | None], crossed: int
+) -> None:
+    flat = {q: pl.lit(0.0) for q in QUANTILES} | {name: pl.lit(v, pl.Float64) for name, v in quantiles.items()}
+    frame = scored(days(2)).head(3)
+    named = [f"{p}{name}" for p in ("", "raw_") for name in QUANTILES]
+    frame = frame.with_columns(**{name: pl.lit(0.0) for name in named})
+    spoilt = pl.concat([frame.head(1).with_columns(**flat), frame.tail(2)])
+    assert intervals.crossed(spoilt, "calibrated") == crossed
+    assert intervals.crossed(spoilt, "raw") == 0
