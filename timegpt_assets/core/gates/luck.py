@@ -169,8 +169,9 @@ def _overfitting(own: Trials, asked: Luck) -> dict[str, Any]:
         chosen = criteria.judged("pbo", Estimate(0.0), "<=", asked.pbo_lte, nothing)
         return _saying(chosen, "nothing was chosen: fewer than two were tried")
     if (worst := worst_choice(own, asked)) is None:
-        lost = f"{count:,} were tried, and no two that differ have {_least(asked)} days stored: sweep them again"
-        return criteria.unmeasured("pbo", asked.pbo_lte, f"{INSUFFICIENT}: {lost}")
+        lost = f"{count:,} were tried, and no two that differ have {_least(asked)} days stored"
+        remedy = "sweep them, or a grid around what was chosen"
+        return criteria.unmeasured("pbo", asked.pbo_lte, f"{INSUFFICIENT}: {lost}: {remedy}")
     evidence = Evidence(n=worst.sessions, needed=_least(asked), unit="sessions")
     row = criteria.judged("pbo", Estimate(overfitting.pbo(worst.logits)), "<=", asked.pbo_lte, evidence)
     return _saying(row, f"{worst.combinations:,} that differ, of {count:,} tried")

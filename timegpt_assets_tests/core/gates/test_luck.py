@@ -182,7 +182,7 @@ def test_a_choice_whose_days_are_not_there_cannot_be_said_and_is_not_passed(tria
     assert found["reason"].startswith(
         "insufficient_observation: 2 were tried, and no two that differ have 60 days stored"
     )
-    assert "sweep them again" in found["reason"]
+    assert "sweep them, or a grid around what was chosen" in found["reason"]
 
 
 def test_trials_that_reach_out_of_sample_have_seen_it() -> None:
