@@ -225,6 +225,19 @@ def test_facts_travel_by_partition_key_also_for_empty_partitions(
     assert keys_of(seen[0].frame) == {f"{DAYS[0]}|AAA", f"{DAYS[1]}|AAA"}
 
 
+def test_who_asks_is_told_under_what_each_partition_was_stored_without_a_row(
+    instance: dg.DagsterInstance, store: ParquetStore
+) -> None:
+    seen: list[Partitions] = []
+    asked = {"made_under": True, "columns": []}
+    graph = Graph(instance, store, source(), windowed(seen, asked, annotation=Partitions))
+    graph.run("bars/source", first=f"{DAYS[0]}|AAA", last=f"{DAYS[1]}|AAA")
+    graph.run("features/windowed", first=f"{DAYS[2]}|AAA")
+    assert {facts["lineage_id"] for facts in seen[0].facts.values()} == {"lineage of bars/source"}
+    assert list(seen[0].facts) == [f"{day}|AAA" for day in DAYS[:2]]
+    assert seen[0].frame.is_empty()
+
+
 def test_an_unknown_choice_in_an_input_is_refused(instance: dg.DagsterInstance, store: ParquetStore) -> None:
     graph = Graph(instance, store, source(), windowed([], {"missing": "maybe"}))
     with pytest.raises(ValueError, match=r"input from bars/source says missing: 'maybe'. Say error or ok"):
