@@ -127,6 +127,7 @@ def test_what_cannot_be_traded_or_has_no_ratio_is_told_and_has_no_rank() -> None
 def test_sources_are_ranked_apart_and_the_same_payload_is_marked() -> None:
     other = {"run_source": "maintenance"}
     found = board(
+        row("z", 1.0, 0.0, payload="x", **other),
         row("a", 1.0, 0.0, payload="x"),
         row("b", 2.0, 0.0, payload="x"),
         row("c", 3.0, 0.0),
@@ -137,7 +138,8 @@ def test_sources_are_ranked_apart_and_the_same_payload_is_marked() -> None:
         (2, "b", "a"),
         (3, "a", None),
     ]
-    assert found.filter(run_source="maintenance").select("rank", "duplicate_payload").rows() == [(1, None)]
+    others = found.filter(run_source="maintenance").select("rank", "combination", "duplicate_payload").rows()
+    assert others == [(1, "z", None), (2, "a", "z")]
 
 
 def test_the_payload_changes_with_every_quantile_and_every_trade_and_with_nothing_else() -> None:
