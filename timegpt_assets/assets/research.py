@@ -18,7 +18,7 @@ from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core.backtest import engines
 from timegpt_assets.core.research import trading_grid as grids
 from timegpt_assets.core.research.scoreboard import scoreboard
-from timegpt_assets.core.research.trading_grid import Combination, Grid
+from timegpt_assets.core.research.trading_grid import Combination, Grid, Pace
 from timegpt_assets.core.tables.research import GRID_DAYS, TRADING_GRID
 from timegpt_assets.partitions import GraphContext, by_day, day_window, days_of
 
@@ -63,7 +63,7 @@ def grid_days(graph: GraphContext) -> dg.AssetsDefinition:
             return grids.grid_days(grid, some, asked, bars, symbol_gates, past, events=daily_files.calendar)
 
         if grid.too_large:
-            raise grids.too_large(grid, seconds_each=seconds_each(grid, made))
+            raise grids.too_large(grid, pace(grid, made))
         combinations = list(grid.combinations())
         names, whose = [one.name for one in combinations], forecasts["forecaster"].unique()
         # before anything is seen: who looks at results that are then lost has tried all the same
@@ -108,10 +108,16 @@ def under(grid: Grid, forecasts: pl.DataFrame) -> pl.DataFrame:
     return forecasts.with_columns(history_days=pl.lit(grid.stored["history_days"], pl.Int64))
 
 
-def seconds_each(grid: Grid, made: Callable[[Sequence[Combination]], object]) -> float:
-    """Return the seconds that a combination takes, measured on a few: on what is stored, by this machine's engine."""
+def pace(grid: Grid, made: Callable[[Sequence[Combination]], object]) -> Pace:
+    """Return how long combinations take, measured on a few: on what is stored, by this machine's engine."""
     some = list(islice(grid.combinations(), SAMPLE))
     made(some[:1])  # a compiled engine is compiled first
+    one, all_of_them = _took(made, some[:1]), _took(made, some)
+    each = max(0.0, all_of_them - one) / (len(some) - 1) if len(some) > 1 else one
+    return Pace(shared=max(0.0, one - each), each=each)
+
+
+def _took(made: Callable[[Sequence[Combination]], object], some: Sequence[Combination]) -> float:
     began = time.perf_counter()
     made(some)
-    return (time.perf_counter() - began) / len(some)
+    return time.perf_counter() - began

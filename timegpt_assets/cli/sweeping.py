@@ -20,7 +20,7 @@ from rich.text import Text
 
 from timegpt_assets import runtime as runtimes
 from timegpt_assets.adapters.storage.trial_store import TrialStore
-from timegpt_assets.assets.research import seconds_each, under
+from timegpt_assets.assets.research import pace, under
 from timegpt_assets.cli import sweep_files
 from timegpt_assets.cli.console import Progress, left_old
 from timegpt_assets.cli.context import CommandContext, asked_span, opened
@@ -112,6 +112,7 @@ def sweep(
         first, last = asked_span(runtime, start, end)
         asked = sessions_asked(command.graph, first.date(), last.date(), at=runtime.clock())
         days = stored_days(command.engine, command.graph, asked)
+        _refuse_unknown(command, days, forecaster or ())
         found = _swept(command, days, heard, force=force)
         scores = _scores(command, days, forecaster or ())
     files = sweep_files.written(runtime.artifacts, scores, grid=found["grid"], across=drawn)
@@ -145,6 +146,14 @@ def _refuse(runtime: Runtime, across: Sequence[str]) -> None:
             )
 
 
+def _refuse_unknown(command: CommandContext, days: Sequence[date], forecasters: Sequence[str]) -> None:
+    """Raise Refused for a forecaster who has no forecasts on the days."""
+    stored = command.store.read("calibration/forecasts", days, columns=["forecaster"])
+    seated = sorted(stored["forecaster"].unique())
+    if unknown := sorted(set(forecasters) - set(seated)):
+        raise Refused(f"{', '.join(unknown)} has no stored forecasts there. Choose from: {', '.join(seated)}.")
+
+
 class _Heard:
     """Prints what each range run made, and how long the rest will take."""
 
@@ -164,18 +173,18 @@ class _Heard:
 def _swept(command: CommandContext, days: Sequence[date], heard: _Heard, *, force: bool) -> dict[str, Any]:
     """Make what is not there and return the plan's and the runs' figures. Raises GridError."""
     grid, engine = strategy_inputs.trading_grid(command.graph.settings), engines.of_sweep()
-    each = seconds_each(grid, _of_one_day(command, grid, days[-1]))
+    a_day = pace(grid, _of_one_day(command, grid, days[-1]))
     if grid.too_large:
-        raise grids.too_large(grid, seconds_each=each * len(days))
+        raise grids.too_large(grid, a_day.of(len(days)))
     count = len(list(grid.combinations()))
     same = f" ({grid.size - count} more trade like one of them)" if grid.size > count else ""
-    heard.days = len(days)
+    heard.days, expected = len(days), a_day.of(len(days)).seconds(count)
     heard.messages.print(
         f"grid {grid.name}: {count:,} combinations{same} on {len(days)} sessions with stored forecasts, {days[0]} to "
-        f"{days[-1]}: about {duration(each * count * len(days))}. Engine: {engine.word}, {engine.reason}",
+        f"{days[-1]}: about {duration(expected)}. Engine: {engine.word}, {engine.reason}",
         soft_wrap=True,
     )
-    range_days = min(RANGE_DAYS, max(1, int(RANGE_SECONDS / (each * count))))
+    range_days = min(RANGE_DAYS, max(1, int(RANGE_SECONDS / a_day.seconds(count))))
     wanted = swept(command.engine, command.graph, days, force=force, range_days=range_days)
     outcome = command.engine.run(wanted)
     return {
@@ -187,7 +196,7 @@ def _swept(command: CommandContext, days: Sequence[date], heard: _Heard, *, forc
         "last_day": days[-1],
         "days": len(days),
         "engine": engine.word,
-        "estimated_seconds": round(each * count * len(days), 1),
+        "estimated_seconds": round(expected, 1),
         "partitions_made": outcome.made,
         "partitions_there": outcome.there,
         "seconds": round(heard.progress.seconds, 1),
@@ -208,15 +217,13 @@ def _of_one_day(command: CommandContext, grid: Grid, day: date) -> Callable[[Seq
 
 
 def _scores(command: CommandContext, days: Sequence[date], forecasters: Sequence[str]) -> pl.DataFrame:
-    """Return the scoreboard of the grid over the days. Raises Refused for a forecaster who has no rows."""
+    """Return the scoreboard of the grid over the days; of all forecasters where none is named."""
     settings = command.graph.settings
     grid = strategy_inputs.trading_grid(settings)
     names = [one.name for one in islice(grid.combinations(), grid.max_combinations)]
     rows = command.store.read("research/grid_days", days, missing="ok", empty=GRID_DAYS.empty())
-    seated = sorted(rows["forecaster"].unique())
-    if unknown := sorted(set(forecasters) - set(seated)):
-        raise Refused(f"{', '.join(unknown)} has no stored forecasts there. Choose from: {', '.join(seated)}.")
-    own = rows.filter(pl.col("combination").is_in(names), pl.col("forecaster").is_in(list(forecasters or seated)))
+    own = rows.filter(pl.col("combination").is_in(names))
+    own = own.filter(pl.col("forecaster").is_in(list(forecasters))) if forecasters else own
     return scoreboard(own, sessions=days, scoring=strategy_inputs.scoring(settings))
 
 

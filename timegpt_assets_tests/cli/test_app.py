@@ -373,6 +373,7 @@ def test_a_sweep_ranks_writes_and_draws_every_combination_and_sweeps_it_once(run
             "--across names two rules of the grid enhancement. Choose from: rule_set, k_sigma",
         ),
         (["--grid", "nope"], "trading_grid.grid = 'nope' is refused: allowed is enhancement"),
+        (["--forecaster", "nope"], "^nope has no stored forecasts there. Choose from: "),
         (
             ["--start", "2025-01-06", "--end", "2025-01-07"],
             f"no forecasts are stored for .* of {DAY} to {NEXT} were made",

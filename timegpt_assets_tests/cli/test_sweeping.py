@@ -3,6 +3,7 @@
 The verb itself is walked in test_app.py.
 """
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,10 +13,12 @@ import polars as pl
 import pytest
 
 from timegpt_assets.adapters.storage.object_store import Bytes, Current, LocalStore
+from timegpt_assets.assets import research
 from timegpt_assets.cli import sweeping
 from timegpt_assets.cli.sweep_files import FOLDER, written
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.core.tables.research import SCORES
+from timegpt_assets_tests.core.research import test_trading_grid
 from timegpt_assets_tests.reports.pictures import test_sweep as drawn
 
 
@@ -106,3 +109,13 @@ def test_the_table_of_a_sweep_says_every_figure_whole_in_eighty_columns(monkeypa
     assert "…" not in printed
     for figure in ("c0d70e5aa0dff031", "12.34%", "-123,456", "k_sigma 0.75", "67% hit", "s_trail 1.0"):
         assert figure in printed, figure
+
+
+def test_what_combinations_share_is_not_counted_once_for_each() -> None:
+    grid = test_trading_grid.grid_of({"k_sigma": tuple(float(v) for v in range(100))})
+    found = research.pace(grid, lambda some: time.sleep(0.1 + 0.002 * len(some)))
+    assert found.shared == pytest.approx(0.1, rel=0.4)
+    assert found.each < 0.006
+    assert found.of(5).seconds(100) == pytest.approx(5 * (found.shared + 100 * found.each))
+    alone = research.pace(test_trading_grid.grid_of({"k_sigma": (1.0,)}), lambda some: time.sleep(0.01 * len(some)))
+    assert alone.shared == 0.0

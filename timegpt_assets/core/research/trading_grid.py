@@ -91,11 +91,27 @@ class Grid:
             yield _combination(self, dict(zip(self.dimensions, chosen, strict=True)))
 
 
-def too_large(grid: Grid, *, seconds_each: float) -> GridError:
-    """Return the refusal of a grid with too many combinations; ``seconds_each``: what one takes on what is stored."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """The seconds of a sweep on what is stored: what all combinations share, and what each takes besides."""
+
+    shared: float
+    each: float
+
+    def seconds(self, combinations: int) -> float:
+        """Return how long so many take."""
+        return self.shared + combinations * self.each
+
+    def of(self, days: int) -> "Pace":
+        """Return the pace on as many days, where this is that on one."""
+        return Pace(shared=days * self.shared, each=days * self.each)
+
+
+def too_large(grid: Grid, pace: Pace) -> GridError:
+    """Return the refusal of a grid with too many combinations."""
     return GridError(
         f"the grid {grid.name} has {grid.size:,} combinations, more than trading_grid.max_combinations = "
-        f"{grid.max_combinations:,}: about {duration(grid.size * seconds_each)} at {seconds_each * 1000:.3g} ms each. "
+        f"{grid.max_combinations:,}: about {duration(pace.seconds(grid.size))} at {pace.each * 1000:.3g} ms each. "
         f"Take values out of trading_grid.grids.{grid.name}, or raise trading_grid.max_combinations."
     )
 

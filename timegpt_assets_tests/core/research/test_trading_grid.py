@@ -179,7 +179,7 @@ def test_ten_million_combinations_are_refused_with_their_number_and_time_and_nev
     wide = {name: tuple(float(v) for v in range(1, 101)) for name in ("k_sigma", "s_stop", "s_take")}
     grid = grid_of(wide | {"cooldown_bars": tuple(range(10))})
     assert grid.too_large
-    words = str(grids.too_large(grid, seconds_each=0.3))
+    words = str(grids.too_large(grid, grids.Pace(shared=0.1, each=0.1).of(3)))
     assert "10,000,000 combinations" in words
     assert "about 35 days at 300 ms each" in words
     assert words.endswith("Take values out of trading_grid.grids.mine, or raise trading_grid.max_combinations.")
