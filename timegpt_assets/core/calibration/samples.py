@@ -146,8 +146,8 @@ def samples(outcomes: pl.DataFrame, levels: Sequence[int]) -> Samples:
     """Return the outcomes with finite y and q50; a band that is absent, infinite or crossed has no distances (NaN)."""
     ordered = sorted(set(levels))
     frame = outcomes.filter(pl.col("y").is_finite() & pl.col("q50").is_finite()).sort("snapshot_ts", "symbol")
-    low = _distances(frame, [pl.col("q50") - pl.col(f"lo_{level}") for level in ordered])
-    high = _distances(frame, [pl.col(f"hi_{level}") - pl.col("q50") for level in ordered])
+    low = _distances(frame, [pl.col("q50") - _end(frame, f"lo_{level}") for level in ordered])
+    high = _distances(frame, [_end(frame, f"hi_{level}") - pl.col("q50") for level in ordered])
     # A band of no width has no unit to measure an error in, and a crossed one none that means anything.
     broken = ~(np.isfinite(low) & np.isfinite(high) & (low >= 0) & (high >= 0) & (low + high > 0))
     return Samples(
@@ -186,6 +186,11 @@ def _grouped(columns: Sequence[Floats]) -> Iterator[tuple[tuple[str, ...], Float
     order = np.argsort(code, kind="stable")
     for part in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
         yield tuple(str(names[inverse[part[0]]]) for names, inverse in codes), part
+
+
+def _end(frame: pl.DataFrame, name: str) -> pl.Expr:
+    """Return the end of a band; null where no outcome holds it: nothing is stored yet, or it was not asked for."""
+    return pl.col(name) if name in frame.columns else pl.lit(None, pl.Float64)
 
 
 def _distances(frame: pl.DataFrame, expressions: Sequence[pl.Expr]) -> Floats:

@@ -10,6 +10,7 @@ import pytest
 from timegpt_assets.core import calendar
 from timegpt_assets.core.calibration import samples as made
 from timegpt_assets.core.calibration.samples import CalibrationError, Samples
+from timegpt_assets.core.tables.forecasts import OUTCOMES
 
 DAY = date(2025, 2, 21)
 
@@ -109,3 +110,12 @@ def test_a_digest_is_of_everything_learnt_from() -> None:
     for other in ({"y": 0.6}, {"q50": 0.1}, {"sigma": 3.0}, {"lo_50": -1.5}, {"hi_80": 5.0}):
         assert samples(outcome(3), outcome(2, **other)).digest() != own.digest()
     assert samples(outcome(3), outcome(1)).digest() != own.digest()
+
+
+def test_before_anything_is_stored_a_band_of_any_level_has_no_outcomes() -> None:
+    """A house's first sessions read an empty table, which holds the ends of the declared bands alone."""
+    own = made.samples(OUTCOMES.empty(), [50, 60, 90])
+    assert (own.levels, own.low.shape, own.high.shape) == ((50, 60, 90), (0, 3), (0, 3))
+    held = made.samples(pl.DataFrame([outcome()], schema_overrides={"y": pl.Float64, "lo_50": pl.Float64}), [50, 60])
+    assert np.isfinite(held.low[0, 0])
+    assert np.isnan(held.low[0, 1])
