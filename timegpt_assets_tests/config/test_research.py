@@ -86,7 +86,11 @@ def test_a_rule_set_whose_own_volatility_is_not_stored_is_refused_where_it_is_sw
             r"refine.until = .* 2025-06-30 \(gates.oos_start\) or earlier: sessions after it .* or to null",
         ),
         (
-            ["gates.oos_start=2025-06-30", "search.stages.coarse.until=2025-06-16"],
+            [
+                "gates.oos_start=2025-06-30",
+                "search.stages.refine.sessions=120",
+                "search.stages.coarse.until=2025-06-16",
+            ],
             r"coarse.until = .* earlier than 2025-01-06, where refine begins.* Set it to 2025-01-03 or earlier",
         ),
     ],
@@ -97,7 +101,8 @@ def test_a_search_that_cannot_be_is_refused_when_settings_are_loaded(said: list[
 
 
 def test_a_search_up_to_the_day_that_the_remedy_names_is_loaded() -> None:
-    found = loaded("gates.oos_start=2025-06-30", "search.stages.coarse.until=2025-01-03")
+    refine = "search.stages.refine.sessions=120"
+    found = loaded("gates.oos_start=2025-06-30", refine, "search.stages.coarse.until=2025-01-03")
     assert str(found.search.stages.coarse.until) == "2025-01-03"
 
 
