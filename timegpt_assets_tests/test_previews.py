@@ -61,8 +61,9 @@ def broken_grid(_: pl.DataFrame) -> pl.DataFrame:
         lambda: previews.fans(context(), FORECASTS.empty(), pl.DataFrame({"unknown": [1]})),
         lambda: previews.verdict_map(Context(), frames.quality(["AAPL"], DAYS)),
         lambda: previews.of_months(Context("2020-01-01"), pl.DataFrame({"month": ["2025-01"]}), "coverage_drift"),
+        lambda: previews.choice(Context("2020-01-01"), [SimpleNamespace(month="2025-01")], lambda _: object()),
     ],
-    ids=["day_charts", "fans", "verdict_map", "of_months"],
+    ids=["day_charts", "fans", "verdict_map", "of_months", "choice"],
 )  # fmt: skip
 def test_a_note_that_fails_is_left_out_and_logged(
     note: Callable[[], previews.Notes], caplog: pytest.LogCaptureFixture
@@ -73,7 +74,9 @@ def test_a_note_that_fails_is_left_out_and_logged(
 
 def test_every_public_note_is_guarded() -> None:
     noting = [f for f in vars(previews).values() if getattr(f, "__annotations__", {}).get("return") is previews.Notes]
-    assert {f.__name__ for f in noting} == {"fans", "trades_of_days", "of_months", "verdict_map", "day_charts"}
+    assert {f.__name__ for f in noting} == {
+        "fans", "trades_of_days", "of_months", "verdict_map", "day_charts", "choice",
+    }  # fmt: skip
     assert all(hasattr(f, "__wrapped__") for f in noting)
 
 
