@@ -23,7 +23,8 @@ from timegpt_assets.adapters.market.limits import Limits
 from timegpt_assets.adapters.market.market_data import LocalMarketData
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.adapters.plug_ins import PlugIn
-from timegpt_assets.adapters.search.studies import URL, Studies, StudyError
+from timegpt_assets.adapters.search.studies import Studies
+from timegpt_assets.adapters.search.study_errors import URL, StudyError
 from timegpt_assets.adapters.storage.object_store import LocalStore, ObjectStore
 from timegpt_assets.adapters.storage.private import close_to_others
 from timegpt_assets.adapters.timegpt.cache import ForecastCache, folder

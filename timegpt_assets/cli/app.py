@@ -19,7 +19,7 @@ from rich.text import Text
 from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.market.daily_files import DailyFileError
 from timegpt_assets.adapters.market.market_data import MarketDataError
-from timegpt_assets.adapters.search.studies import StudyError
+from timegpt_assets.adapters.search.study_errors import StudyError
 from timegpt_assets.adapters.storage.object_store import ObjectStoreError
 from timegpt_assets.adapters.storage.parquet_files import StoreError
 from timegpt_assets.cli import bars as cli_bars

@@ -19,18 +19,8 @@ from timegpt_assets.core.research.search import Material, Space
 from timegpt_assets.core.research.trials import Plan, Trial
 
 SPARED_CORES = 2
-URL = "TIMEGPT_ASSETS_SEARCH_URL"
-"""The environment's variable that holds PostgreSQL's address: a secret, which is said nowhere."""
 Heard = Callable[[str, int, Sequence[Trial], int], None]
 """Hears of a study's name, how many trials it has in all, a batch that is over, and how many of it are new."""
-
-
-class StudyError(RuntimeError):
-    """Raised when a study cannot go on; names it, the cause and the remedy."""
-
-
-class WorkerLost(RuntimeError):
-    """Raised when a process that sweeps is gone; says how it ended and the remedy."""
 
 
 def unheard(name: str, trials: int, batch: Sequence[Trial], new: int) -> None:

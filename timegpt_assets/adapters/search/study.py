@@ -16,7 +16,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from timegpt_assets.adapters.search.studies import StudyError
+from timegpt_assets.adapters.search.study_errors import StudyError
 from timegpt_assets.core.research.objective import Daily
 from timegpt_assets.core.research.search import Choice, Space, Tried, Value, Worth
 from timegpt_assets.core.research.trials import COMPLETE, PRUNED, Plan, Trial

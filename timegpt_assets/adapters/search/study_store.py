@@ -24,7 +24,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
-from timegpt_assets.adapters.search.studies import URL, StudyError
+from timegpt_assets.adapters.search.study_errors import URL, StudyError
 from timegpt_assets.core.research.trials import Trial
 
 JOURNAL, LINES, LOCK = "journal.log", "trials.jsonl", "lock"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 
-from timegpt_assets.adapters.search.studies import URL, WorkerLost
+from timegpt_assets.adapters.search.study_errors import URL, WorkerLost
 from timegpt_assets.core.backtest.rules import TradingError
 from timegpt_assets.core.research.objective import Daily
 from timegpt_assets.core.research.search import Material, Tried

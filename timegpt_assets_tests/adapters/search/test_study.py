@@ -11,8 +11,9 @@ import pytest
 
 from timegpt_assets.adapters.search import study_store, workers
 from timegpt_assets.adapters.search.importance import shares
-from timegpt_assets.adapters.search.studies import Studies, StudyError, WorkerLost, study_name
+from timegpt_assets.adapters.search.studies import Studies, study_name
 from timegpt_assets.adapters.search.study import choice, params
+from timegpt_assets.adapters.search.study_errors import StudyError, WorkerLost
 from timegpt_assets.core.research.trials import COMPLETE, PRUNED, Trial
 from timegpt_assets_tests.adapters import postgres
 from timegpt_assets_tests.adapters.search.searches import INNER, NAME, PLAN, lines, searched
