@@ -44,5 +44,6 @@ def test_without_a_live_session_nothing_is_held() -> None:
 def test_the_champion_is_asked_as_wanted(wanted: str | None, passed: bool) -> None:
     frame = contract_rows(asked=replace(CONTRACT, backend="baseline", asked_backend=wanted))
     assert failures(frame) == (set() if passed else {("contract", "*", "backend")})
-    reason = frame.filter(criterion="backend")["reason"].item()
-    assert reason.startswith(f"the champion is asked by baseline, {wanted or 'any'} is wanted")
+    row = frame.filter(criterion="backend").row(0, named=True)
+    assert (row["value"], row["threshold"], row["n"]) == (float(passed), 1.0, 1)
+    assert row["reason"].startswith(f"the champion is asked by baseline, {wanted or 'any'} is wanted")

@@ -60,3 +60,18 @@ def test_a_count_is_enough_from_what_is_needed_on() -> None:
     enough = criteria.count("days", Evidence(n=3, needed=3, unit="days"))
     assert (enough["passed"], enough["reason"]) == (True, "3 >= 3 holds")
     assert not criteria.count("days", Evidence(n=2, needed=3))["passed"]
+
+
+@pytest.mark.parametrize(("own", "other"), [(None, 0.6), (0.5, None), (None, None)])
+def test_a_reference_of_which_one_side_is_unknown_is_not_beaten(own: float | None, other: float | None) -> None:
+    row = criteria.judged("rmae", Estimate(0.5), "<", 0.95, Evidence(n=5, needed=5))
+    found = criteria.beating(row, {"rmae_last": own, "against_rmae_last": other}, "zero")
+    assert (found["passed"], found["zero"]) == (False, other)
+    assert found["reason"].startswith("insufficient_observation: zero answered none")
+
+
+@pytest.mark.parametrize(("value", "n"), [(0.5, 4), (None, 5)])
+def test_what_is_not_judged_by_itself_is_not_judged_against_a_reference(value: float | None, n: int) -> None:
+    row = criteria.judged("rmae", Estimate(value), "<", 0.95, Evidence(n=n, needed=5))
+    found = criteria.beating(row, {"rmae_last": 0.5, "against_rmae_last": 0.6}, "zero")
+    assert found == row | {"zero": 0.6}

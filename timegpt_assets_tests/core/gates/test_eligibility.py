@@ -35,7 +35,10 @@ def test_one_criterion_that_does_not_hold_makes_a_symbol_ineligible(
     frame = judged(scores(sessions(60), **changes))  # type: ignore[arg-type]
     assert verdicts(frame) == {("AAA", "baseline"): "ineligible"}
     assert failed <= set(frame.filter(~pl.col("passed"))["criterion"]) - {"eligibility"}
-    assert all(name in frame.filter(criterion="eligibility")["reason"].item() for name in failed)
+    verdict = frame.filter(criterion="eligibility").row(0, named=True)
+    assert all(name in verdict["reason"] for name in failed)
+    criteria = frame.filter(pl.col("criterion") != "eligibility")
+    assert (verdict["value"], verdict["threshold"]) == (criteria["passed"].sum(), criteria.height)
 
 
 def test_fewer_than_the_minimum_is_insufficient_even_for_a_bad_forecaster() -> None:
@@ -50,7 +53,8 @@ def test_fewer_than_the_minimum_is_insufficient_even_for_a_bad_forecaster() -> N
 def test_a_symbol_never_scored_has_one_row_that_says_so() -> None:
     frame = judged(scores(sessions(60)), symbols=("AAA", "ZZZ"))
     assert verdicts(frame) == {("AAA", "baseline"): "eligible", ("ZZZ", "*"): "insufficient_observation"}
-    assert not frame.filter(symbol="ZZZ")["passed"].item()
+    unseen = frame.filter(symbol="ZZZ").row(0, named=True)
+    assert (unseen["passed"], unseen["n"], unseen["value"]) == (False, 0, 0.0)
 
 
 def test_each_source_triple_has_its_own_verdict() -> None:

@@ -278,3 +278,11 @@ def test_confidence_moved_across_the_probability_flips_the_track_record_alone() 
     sure = judged()["deflated_sharpe"]["value"]  # of one trial, on the same days: the same probability
     less, more = (judged(track_record_confidence=sure + move) for move in (-1e-6, 1e-6))
     assert {name for name in less if less[name]["passed"] != more[name]["passed"]} == {"min_track_record"}
+
+
+def test_trials_of_some_sessions_are_those_that_saw_one_of_them() -> None:
+    spans = {"before": (1, 5), "its first": (2, 6), "its last": (9, 12), "after": (10, 12)}
+    rows = [("sweep", date(2025, 1, a), date(2025, 1, b), "ridge", name) for name, (a, b) in spans.items()]
+    columns = ["kind", "first_day", "last_day", "forecaster", "combination"]
+    trials = Trials(tried=pl.DataFrame(rows, columns, orient="row"), days=pl.DataFrame())
+    assert trials.meeting(date(2025, 1, 5), date(2025, 1, 9)) == 2
