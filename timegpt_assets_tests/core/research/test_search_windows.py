@@ -19,6 +19,7 @@ def test_without_last_sessions_they_lie_one_after_the_other_up_to_oos_start() ->
     assert after(OOS, 3, as_of=date(2025, 3, 20)) == Span(date(2025, 3, 18), date(2025, 3, 20))
     assert after(OOS, 9, as_of=date(2025, 3, 20)) == Span(date(2025, 3, 17), date(2025, 3, 20))
     assert after(OOS, 9, as_of=date(2025, 3, 14)) is None
+    assert after(OOS, 9, as_of=OOS) is None
     assert first.days == (date(2025, 3, 5), date(2025, 3, 6), date(2025, 3, 7))
 
 
@@ -27,6 +28,7 @@ def test_without_last_sessions_they_lie_one_after_the_other_up_to_oos_start() ->
     [
         ((3, None), (5, date(2025, 3, 17)), "refine.until", "Set it to 2025-03-16 or earlier, or to null"),
         ((3, date(2025, 3, 20)), (5, None), "coarse.until", "sessions after it are out of sample"),
+        ((3, date(2025, 3, 10)), (5, None), "coarse.until", "Set it to 2025-03-07 or earlier"),
         ((3, date(2025, 3, 11)), (5, None), "coarse.until", "Set it to 2025-03-07 or earlier"),
         ((9, date(2025, 3, 14)), (5, None), "coarse.until", "what both see confirms nothing"),
         ((3, None), (99_999, None), "refine.sessions", "Lower it"),
