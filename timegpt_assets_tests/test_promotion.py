@@ -107,7 +107,7 @@ def verdicts(graph: GraphContext, tables: dict[str, Any], trials: TrialStore) ->
         "contract": contract.of_contract(graph)(
             span, tables["day_scores"].frame, contract.made_under(tables["answers"], lineage(graph))
         ),
-        "luck_gate": luck.of_luck(graph)(span, tables["portfolio"].frame, asked, trials),
+        "luck_gate": luck.of_luck(graph)(span, tables["portfolio"].frame, asked, trials.ever(AS_OF)),
     }
 
 

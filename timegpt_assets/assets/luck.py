@@ -19,17 +19,17 @@ from timegpt_assets.core.tables.gates import GATES
 from timegpt_assets.partitions import GraphContext
 
 
-def of_luck(graph: GraphContext) -> Callable[[Span, pl.DataFrame, pl.DataFrame, TrialStore], pl.DataFrame]:
+def of_luck(graph: GraphContext) -> Callable[[Span, pl.DataFrame, pl.DataFrame, Trials], pl.DataFrame]:
     """Return what makes a month's rows of luck_gate: of portfolio, days asked, and every trial recorded by now."""
     asked, lookback = strategy_inputs.luck(graph.settings), graph.settings.gates.lookback_sessions
     forecast = graph.settings.forecast
     books = {name: name for name in forecast.forecasters} | {LIVE: forecast.champion}
 
-    def judged(span: Span, portfolio: pl.DataFrame, asked_on: pl.DataFrame, trials: TrialStore) -> pl.DataFrame:
+    def judged(span: Span, portfolio: pl.DataFrame, asked_on: pl.DataFrame, trials: Trials) -> pl.DataFrame:
         return luck.luck_gate(
             portfolio,
             asked_on,
-            Trials(tried=trials.tried(), days=trials.days(span.as_of)),
+            trials,
             month=span.month,
             as_of=span.as_of,
             sessions=span.sessions,
@@ -45,10 +45,6 @@ def luck_gate(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of promotion's criteria on luck."""
     judged, asked_of_luck = of_luck(graph), strategy_inputs.luck(graph.settings)
     champion = graph.settings.forecast.champion
-
-    def chosen(span: Span, trials: TrialStore) -> Choice | None:
-        ever = Trials(tried=trials.tried(), days=trials.days(span.as_of))
-        return luck.worst_choice(ever.of(champion, until=span.as_of), asked_of_luck)
 
     @declared(
         GATES,
@@ -66,7 +62,15 @@ def luck_gate(graph: GraphContext) -> dg.AssetsDefinition:
     ) -> pl.DataFrame:
         """What each book earned against the best of as many tried by luck, and on sessions no trial has seen."""
         asked = asked_of_books(graph, day_scores)
-        previews.choice(context, spans(context, portfolio), lambda span: chosen(span, trials))
-        return told_months(graph, context, portfolio, lambda span: judged(span, portfolio.frame, asked, trials))
+        ever = {span.month: trials.ever(span.as_of) for span in spans(context, portfolio)}
+
+        def chosen(span: Span) -> Choice | None:
+            return luck.worst_choice(ever[span.month].of(champion, until=span.as_of), asked_of_luck)
+
+        def verdict(span: Span) -> pl.DataFrame:
+            return judged(span, portfolio.frame, asked, ever[span.month])
+
+        previews.choice(context, spans(context, portfolio), chosen)
+        return told_months(graph, context, portfolio, verdict)
 
     return luck_gate

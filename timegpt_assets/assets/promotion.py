@@ -60,7 +60,9 @@ def promotion(graph: GraphContext) -> dg.AssetsDefinition:
             "trading_gate": [trading(span, tables) for span in spans(context, portfolio)],
             "hard_metrics": [risk(span, tables) for span in spans(context, portfolio)],
             "contract": [contract(span, day_scores.frame, answered) for span in spans(context, day_scores)],
-            "luck_gate": [luck(span, portfolio.frame, asked, trials) for span in spans(context, portfolio)],
+            "luck_gate": [
+                luck(span, portfolio.frame, asked, trials.ever(span.as_of)) for span in spans(context, portfolio)
+            ],
         }
         gates = {name: pl.concat([GATES.empty(), *frames]) for name, frames in made.items()}
         made_now = pl.concat(

@@ -252,18 +252,20 @@ def _row(trial: Trial) -> dict[str, Any]:
 
 def _carried(trials: pl.DataFrame, count: int) -> tuple[Choice, ...]:
     """Return the best choices of SEARCH_TRIALS, best first, each once."""
+    return tuple(orjson.loads(outer) for outer in _best(trials).head(count)["outer"])
+
+
+def _best(trials: pl.DataFrame) -> pl.DataFrame:
+    """Return the complete ones of SEARCH_TRIALS, each choice once, best first."""
     complete = trials.filter(pl.col("duplicate_of").is_null(), state=COMPLETE)
-    best = complete.sort("value", "number", descending=[True, False]).head(count)
-    return tuple(orjson.loads(outer) for outer in best["outer"])
+    return complete.sort("value", "number", descending=[True, False])
 
 
 def _with_limits(
     trials: pl.DataFrame, swept: Material, space: Space, terms: confirmation.Terms, count: int
 ) -> pl.DataFrame:
     """Return SEARCH_TRIALS with the finalists marked, best within the portfolio's limits first."""
-    complete = trials.filter(pl.col("duplicate_of").is_null(), state=COMPLETE)
-    best = complete.sort("value", "number", descending=[True, False])
-    chosen = best.unique("combination", keep="first", maintain_order=True).head(count)
+    chosen = _best(trials).unique("combination", keep="first", maintain_order=True).head(count)
     judged = [(row["number"], confirmation.within_limits(_combination(space, row), swept, terms))
               for row in chosen.iter_rows(named=True)]  # fmt: skip
     judged.sort(key=lambda one: (-one[1]["value"], one[0]))

@@ -27,7 +27,6 @@ from timegpt_assets.config import strategy_inputs
 from timegpt_assets.config.scorecard import Scorecard, scorecard
 from timegpt_assets.core.backtest.whitelist import DEMOTE, PROMOTE, live
 from timegpt_assets.core.gates import counted
-from timegpt_assets.core.gates.luck import Trials
 from timegpt_assets.core.tables.columns import WILDCARD
 from timegpt_assets.core.tables.gates import GATES, VERDICTS
 from timegpt_assets.definitions import load_runtime
@@ -135,14 +134,13 @@ def _judged(command: CommandContext, month: str, review: Scorecard | None) -> Pr
     """Return the champion's verdict of the month and the rows behind it, as they were just made."""
     champion = command.graph.settings.forecast.champion
     rows = pl.concat(command.table(f"gates/{name}", [month]) for name in VERDICTS).filter(forecaster=champion)
-    store = TrialStore(command.runtime.storage)
     verdict = command.table("gates/promotion", [month])
     return Promoted(
         month=month,
         forecaster=champion,
         criteria=rows,
         verdict=verdict.select(*GATES.columns),
-        trials=Trials(tried=store.tried(), days=store.days(verdict["as_of"][0])),
+        trials=TrialStore(command.runtime.storage).ever(verdict["as_of"][0]),
         luck=strategy_inputs.luck(command.graph.settings),
         scorecard=review.model_dump() if review else None,
     )

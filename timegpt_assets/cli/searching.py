@@ -21,6 +21,7 @@ from timegpt_assets import runtime as runtimes
 from timegpt_assets.cli.console import Progress, left_old
 from timegpt_assets.cli.context import CommandContext, asked_span, opened
 from timegpt_assets.cli.options import Force, Json, Profile, Set
+from timegpt_assets.cli.sweep_files import put
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import search_inputs
 from timegpt_assets.core import calendar
@@ -169,16 +170,11 @@ def _written(command: CommandContext, tables: dict[str, pl.DataFrame]) -> dict[s
         folder = f"{FOLDER}/{rows['study'][0]}"
         for word, draw in (("history", pictures.history), ("importance", pictures.importance)):
             picture = render.png(draw(rows))
-            found["pictures"][f"{rows['stage'][0]} {word}"] = _put(artifacts, f"{folder}/{word}.png", picture)
+            found["pictures"][f"{rows['stage'][0]} {word}"] = put(artifacts, f"{folder}/{word}.png", picture)
         csv = rows.with_columns(pl.col("steps").cast(pl.List(pl.String)).list.join(" ")).write_csv().encode()
-        found["trials"][rows["stage"][0]] = _put(artifacts, f"{folder}/trials.csv", csv)
+        found["trials"][rows["stage"][0]] = put(artifacts, f"{folder}/trials.csv", csv)
     candidates = tables[STAGES["search"][-1]]
     return found | {"candidates": candidates.sort("rank", nulls_last=True).to_dicts()}
-
-
-def _put(artifacts: Any, name: str, data: bytes) -> str:
-    artifacts.update(name, lambda _: data)
-    return str(artifacts.shown(name))
 
 
 def _show(found: dict[str, Any], tables: dict[str, pl.DataFrame]) -> None:

@@ -29,9 +29,9 @@ def written(artifacts: ObjectStore, scores: pl.DataFrame, *, grid: str, across: 
     folder, shown = f"{FOLDER}/sweeps/{sweep_name(scores, grid)}", {}
     for who in sorted(scores["forecaster"].unique()):
         picture = render.png(pictures.plateau(scores.filter(forecaster=who), across=across))
-        shown[who] = _put(artifacts, f"{folder}/{'_'.join(['plateau', who, *across])}.png", picture)
+        shown[who] = put(artifacts, f"{folder}/{'_'.join(['plateau', who, *across])}.png", picture)
     # last: whoever reads the ranking finds the files of all it names
-    return {"ranking": _put(artifacts, f"{folder}/ranking.csv", _csv(scores)), "pictures": shown}
+    return {"ranking": put(artifacts, f"{folder}/ranking.csv", _csv(scores)), "pictures": shown}
 
 
 def sweep_name(scores: pl.DataFrame, grid: str) -> str:
@@ -58,7 +58,7 @@ def _csv(rows: pl.DataFrame) -> bytes:
     return rows.select(*SCORES).write_csv().encode()
 
 
-def _put(artifacts: ObjectStore, name: str, data: bytes) -> str:
+def put(artifacts: ObjectStore, name: str, data: bytes) -> str:
     """Store the bytes, whole or not at all, and return where they lie."""
     artifacts.update(name, lambda _: data)
     return artifacts.shown(name)

@@ -16,6 +16,7 @@ import polars as pl
 from timegpt_assets.adapters.storage.object_store import Current, ObjectStore
 from timegpt_assets.adapters.storage.parquet_files import StoreError
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.core.gates.luck import Trials
 
 FOLDER = "trials/"
 GRID_DAYS = "research/grid_days"
@@ -53,6 +54,10 @@ class TrialStore:
             return json.dumps({who: sorted(names) for who, names in sorted(both.items())}, indent=0).encode()
 
         self.objects.update(name, change)
+
+    def ever(self, until: date) -> Trials:
+        """Return everything that was ever tried, with what is stored of it up to a day. Raises StoreError."""
+        return Trials(tried=self.tried(), days=self.days(until))
 
     def tried(self) -> pl.DataFrame:
         """Return [kind, first_day, last_day, forecaster, combination], each once; one may stand in several spans.
