@@ -1,24 +1,26 @@
 """The trading calendar of the New York Stock Exchange: which days are sessions and when they open and close.
 
 Belongs here: everything the project asks of a calendar. exchange_calendars (which brings pandas and takes over a
-second to import) is behind this one door, is imported when first asked, and is read once into plain values.
+second to import) is behind this one door: what its locked version says is kept in xnys.py, another one is asked itself.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from importlib.metadata import version
 from typing import NamedTuple
 
 import polars as pl
 
+from timegpt_assets.core import xnys
 from timegpt_assets.core.schema import TIME
 
 ZONE = "America/New_York"
 EXCHANGE = "XNYS"
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2035, 12, 31)
-"""What the calendar covers: a bounded range, built in a quarter of a second, that holds every day we can ask for."""
+"""What the calendar covers: a bounded range that holds every day we can ask for."""
 
 
 class NotASession(ValueError):
@@ -177,6 +179,30 @@ def _check_covered(day: date) -> None:
 
 @cache
 def _calendar() -> _Calendar:
+    made = _kept_sessions() if version("exchange_calendars") == xnys.VERSION else exchange_sessions()
+    session_days = tuple(s.day for s in made)
+    return _Calendar(session_days, made, {day: n for n, day in enumerate(session_days)})
+
+
+def _kept_sessions() -> tuple[Session, ...]:
+    early = {date.fromisoformat(day) for day in xnys.EARLY_CLOSES.split()}
+    closed = [date.fromisoformat(day) for day in xnys.HOLIDAYS.split()]
+    weekdays = (
+        pl.date_range(FIRST_DAY, LAST_DAY, eager=True).alias("day").to_frame().filter(pl.col("day").dt.weekday() < 6)
+    )
+    close = pl.when(pl.col("day").is_in(early)).then(_hour(xnys.EARLY_CLOSE)).otherwise(_hour(xnys.CLOSE))
+    days = weekdays.filter(~pl.col("day").is_in(closed)).select("day", open=_hour(xnys.OPEN), close=close)
+    return tuple(Session(d, o.replace(tzinfo=UTC), c.replace(tzinfo=UTC)) for d, o, c in days.iter_rows())
+
+
+def _hour(clock: time) -> pl.Expr:
+    """Return a New York time of ``day`` as naive UTC."""
+    local = pl.col("day").dt.combine(clock).dt.replace_time_zone(ZONE)
+    return local.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+
+
+def exchange_sessions() -> tuple[Session, ...]:
+    """Return every session from FIRST_DAY to LAST_DAY as exchange_calendars, whatever its version, has them."""
     import exchange_calendars
 
     exchange = exchange_calendars.get_calendar(EXCHANGE, start=str(FIRST_DAY), end=str(LAST_DAY))
@@ -185,9 +211,7 @@ def _calendar() -> _Calendar:
         nanos.view("datetime64[ns]").astype("datetime64[us]").tolist()
         for nanos in (exchange.sessions_nanos, exchange.opens_nanos, exchange.closes_nanos)
     )
-    made = tuple(
+    return tuple(
         Session(day.date(), opened.replace(tzinfo=UTC), closed.replace(tzinfo=UTC))
         for day, opened, closed in zip(days, opens, closes, strict=True)
     )
-    session_days = tuple(s.day for s in made)
-    return _Calendar(session_days, made, {day: n for n, day in enumerate(session_days)})

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -11,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timegpt_assets.core import calendar
+from timegpt_assets.core import calendar, xnys
 from timegpt_assets.core.calendar import NotASession
 from timegpt_assets.core.schema import TIME
+from timegpt_assets_tests.core.xnys_text import xnys_text
 
 NEW_YORK = ZoneInfo(calendar.ZONE)
 DAYS = st.dates(calendar.FIRST_DAY, calendar.LAST_DAY)
@@ -156,9 +158,26 @@ def test_ten_years_of_sessions_take_little_time_once_the_calendar_is_read() -> N
     assert len(found) == 2516
 
 
-def test_importing_the_calendar_reads_nothing() -> None:
-    script = "import sys, timegpt_assets.core.calendar; sys.exit('exchange_calendars' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+def test_what_is_kept_is_what_the_locked_exchange_calendars_says() -> None:
+    kept = calendar.sessions(calendar.FIRST_DAY, calendar.LAST_DAY)
+    said = calendar.exchange_sessions()
+    assert kept == said
+    assert xnys_text(said) == Path(xnys.__file__).read_text(), "python -m timegpt_assets_tests.core.xnys_text"
+
+
+def test_the_locked_calendar_is_asked_without_the_library_and_another_version_itself() -> None:
+    script = (
+        "import sys; from datetime import date; from timegpt_assets.core import calendar, xnys; {change}"
+        "calendar.session(date(2025, 1, 2)); print('exchange_calendars' in sys.modules)"
+    )
+
+    def asked(change: str) -> str:
+        ran = subprocess.run([sys.executable, "-c", script.format(change=change)], capture_output=True, check=True)
+        return ran.stdout.decode().strip()
+
+    assert asked("") == "False"
+    # a later version may know of a day of mourning: what it says stands over what is kept
+    assert asked("xnys.VERSION = '4.13.1'; xnys.HOLIDAYS += '2025-01-02'; ") == "True"
 
 
 def test_the_calendar_covers_2000_to_2035() -> None:
