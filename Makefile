@@ -61,5 +61,7 @@ lock: setup  ## what pyproject.toml asks for, resolved into requirements.lock wi
 	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --generate-hashes --no-header \
 	  --python-version 3.11 --output-file requirements.lock
 
-docs: setup  ## the generated reference pages
+docs: setup  ## the generated reference pages, and of all pages the site in site/, with search
 	$(BIN)/python -m timegpt_assets_tests.reference_docs
+	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going --conf-dir docs . site
+	@echo "open site/index.html"
