@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 import polars as pl
-from rich.table import Table
 
 from timegpt_assets.assets.bars import verdicts
 from timegpt_assets.cli.context import CommandContext
+from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import core_inputs
 from timegpt_assets.core.bars import quality_report
@@ -47,11 +47,11 @@ def failures(report: dict[str, Any]) -> list[str]:
 
 def shown(report: dict[str, Any], out: Terminal) -> None:
     """Print the report as tables: per rule, the days that broke one, symbols without rows, minutes without a print."""
-    rules = Table("rule", "severity", "symbol days", "rows", "first", title="verdicts per rule")
+    rules = Table(("rule", "severity", "symbol days", "rows", "first"), title="verdicts per rule")
     for row in report["rules"]:
         colour = COLOURS[row["severity"]] if row["days"] else "dim"
         counts = (f"{row['days']:,}", f"{row['rows']:,}", row["first"] or "")
-        rules.add_row(row["rule"], row["severity"], *counts, style=colour)
+        rules.add(row["rule"], row["severity"], *counts, style=colour)
     out.print(rules)
     _listed(out, "not ok", report["findings"], ("day", "symbol", "verdict", "reason"))
     _listed(out, "sessions without rows", report["absences"], ("symbol", "first", "last", "sessions", "kind"))
@@ -67,7 +67,7 @@ def _listed(out: Terminal, title: str, rows: Sequence[dict[str, Any]], columns: 
     if not rows:
         return
     more = f", the first {LISTED} of {len(rows):,}" if len(rows) > LISTED else ""
-    table = Table(*columns, title=title + more)
+    table = Table(columns, title=title + more)
     for row in rows[:LISTED]:
-        table.add_row(*(str(row[column]) for column in columns))
+        table.add(*(row[column] for column in columns))
     out.print(table)

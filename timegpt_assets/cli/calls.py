@@ -5,19 +5,19 @@ Belongs here: plan, budget and cache. None of them sends a forecast request.
 
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date
 from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.table import Table
 
 from timegpt_assets.adapters.timegpt import cache_care
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets.cli.context import opened
 from timegpt_assets.cli.options import End, Json, Profile, Reask, Set, Start
+from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import core_inputs
 from timegpt_assets.core.forecasts import bulk
@@ -101,11 +101,10 @@ def show(found: dict[str, Any], *, as_json: bool) -> None:
         return
     out = Terminal()
     by_month = len(found["by_day"]) > ROWS_SHOWN
-    table = Table(
-        "month" if by_month else "day", "snapshots", "needed", "cached", title=f"{found['profile']}: {found['host']}"
-    )
+    columns = ("month" if by_month else "day", "snapshots", "needed", "cached")
+    table = Table(columns, title=f"{found['profile']}: {found['host']}")
     for name, row in _grouped(found["by_day"], by_month).items():
-        table.add_row(name, *map(str, row))
+        table.add(name, *row)
     out.print(table)
     money = "" if found["money"] is None else f", {found['money']:g} in money"
     out.print(
@@ -171,10 +170,15 @@ def budget(
     if json:
         sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
         return
-    table = Table("what", "value", title=f"account {owner.name} at {owner.host}")
+    Terminal().print(budget_table(f"account {owner.name} at {owner.host}", found))
+
+
+def budget_table(title: str, found: Mapping[str, object]) -> Table:
+    """Return what the books say, a row for each figure."""
+    table = Table(("what", "value"), title=title)
     for name, value in found.items():
-        table.add_row(name.replace("_", " "), _said(value))
-    Terminal().print(table)
+        table.add(name.replace("_", " "), _said(value))
+    return table
 
 
 def _said(value: object) -> str:

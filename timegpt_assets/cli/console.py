@@ -12,10 +12,10 @@ from typing import Any
 import orjson
 import polars as pl
 from dagster import AssetKey
-from rich.table import Table
 from rich.text import Text
 
 from timegpt_assets.cli.context import CommandContext
+from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config.settings import Settings, resolved
 from timegpt_assets.core.bars.quality_report import is_outside
@@ -114,9 +114,9 @@ def show(found: dict[str, Any], messages: Terminal) -> None:
     """Print the figures as tables on standard output."""
     out = Terminal()
     if found["summary"]:
-        table = Table("figure", "value", title=f"{found['profile']}: {found['first_day']} to {found['last_day']}")
+        table = Table(("figure", "value"), title=f"{found['profile']}: {found['first_day']} to {found['last_day']}")
         for name, value in found["summary"].items():
-            table.add_row(name, value)
+            table.add(name, value)
         out.print(table)
     if found["comparison"]:
         out.print(_comparison_table(found["comparison"]))
@@ -170,9 +170,9 @@ def _comparison_table(pairs: Sequence[dict[str, Any]]) -> Table:
         "USD / 1,000",
         "USD / bp",
     )
-    table = Table(*columns, title="who is better: pinball loss and error relative to the other's")
+    table = Table(columns, title="who is better: pinball loss and error relative to the other's")
     for pair in sorted(pairs, key=lambda pair: (pair["against"], pair["rpinball"] or 0.0)):
-        table.add_row(
+        table.add(
             pair["forecaster"],
             pair["against"],
             f"{pair['n']:,}",
@@ -198,14 +198,14 @@ def _figure(value: float | None, form: str) -> str:
 
 def _gate_table(gates: Sequence[dict[str, Any]]) -> Table:
     """Return one row per gate and reason: criteria and symbols that share a verdict share a row."""
-    table = Table("gate", "passed", "criteria", "why", title="gates", show_lines=True)
+    table = Table(("gate", "passed", "criteria", "why"), title="gates")
     rows: dict[tuple[str, bool, str], list[dict[str, Any]]] = {}
     for gate in gates:
         rows.setdefault((gate["gate"], gate["passed"], gate["reason"]), []).append(gate)
     for (name, passed, reason), alike in rows.items():
         criteria = ", ".join(dict.fromkeys(gate["criterion"] for gate in alike))
         who = ", ".join(dict.fromkeys(gate["symbol"] for gate in alike if gate["symbol"] != WILDCARD))
-        table.add_row(
+        table.add(
             name,
             Text("yes", "green") if passed else Text("no", "red"),
             criteria + (f" of {who}" if who else ""),
@@ -221,9 +221,9 @@ def show_settings(settings: Settings, *, as_json: bool) -> None:
         found = {row.key: {"value": row.value, "origin": row.origin} for row in rows}
         sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
         return
-    table = Table("key", "value", "from", title=f"profile {settings.profile}")
+    table = Table(("key", "value", "from"), title=f"profile {settings.profile}")
     for row in rows:
-        table.add_row(row.key, str(row.value), row.origin)
+        table.add(row.key, row.value, row.origin)
     Terminal().print(table)
 
 

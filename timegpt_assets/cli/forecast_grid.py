@@ -16,11 +16,11 @@ from typing import Any
 import orjson
 import polars as pl
 import typer
-from rich.table import Table
 
 from timegpt_assets.adapters.storage.object_store import Current
 from timegpt_assets.cli.context import asked_span
 from timegpt_assets.cli.forecast_grid_files import GridFiles
+from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import override
 from timegpt_assets.config.errors import ConfigError
@@ -276,11 +276,10 @@ def _price_text(found: dict[str, Any]) -> str:
 def _board_table(board: pl.DataFrame, chosen: Mapping[str, Mapping[str, Any]]) -> Table:
     """Return the best combinations, each by the values in which they differ."""
     moved = forecast_board.moved(list(chosen.values()))
-    shown = Table(title="best by Sharpe x (1 - PIT deviation), gate-passing first")
-    for column in ("", "combination", "values", "trades", "Sharpe", "PIT dev.", "composite", "gates"):
-        shown.add_column(column, no_wrap=column == "combination")
+    columns = ("rank", "combination", "values", "trades", "Sharpe", "PIT dev.", "composite", "gates")
+    shown = Table(columns, title="best by Sharpe x (1 - PIT deviation), gate-passing first")
     for row in board.head(SHOWN).iter_rows(named=True):
-        shown.add_row(
+        shown.add(
             "–" if row["rank"] is None else str(row["rank"]),
             row["combination"],
             " ".join(str(chosen[row["combination"]][name]) for name in moved),

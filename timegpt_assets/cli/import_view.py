@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from rich.markup import escape
-from rich.table import Table
 
 from timegpt_assets.adapters.market.vendor_bars import Imported
+from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.core.vendors.findings import Finding
 
@@ -44,25 +43,25 @@ def show(told: Sequence[Imported], judged: pl.DataFrame, root: Path, out: Termin
     _show_findings([one for one in told if not one.wrong], out)
     for one in told:
         if one.looked_at is not None:
-            out.print(f"{escape(one.file.parts[-1])}: first bars as they would be stored")
+            out.print(f"{one.file.parts[-1]}: first bars as they would be stored")
             out.print(_bars(one.looked_at))
     if judged.height:
         names = ("symbol", "first", "last", "ok", "warned", "quarantined", "no data", "first reason")
-        table = Table(*names, title="verdicts")
+        table = Table(names, title="verdicts")
         for row in judged.iter_rows():
-            table.add_row(*(escape(str(value)) for value in row))
+            table.add(*row)
         out.print(table)
     for line in _closing(told, root):
         out.print(line, soft_wrap=True)
 
 
 def _show_files(told: Sequence[Imported], out: Terminal) -> None:
-    table = Table("file", "format", "rows", "new", "there", "replaced", "left out", title="files")
+    table = Table(("file", "format", "rows", "new", "there", "replaced", "left out"), title="files")
     for one in told[:LISTED]:
         counts = (f"{getattr(one, name):,}" for name in COUNTS)
         left_out = ", ".join(f"{count:,} {reason}" for reason, count in one.left_out.items())
-        style = "red" if one.wrong else None
-        table.add_row(escape(Path(one.file.shown).name), one.format, *counts, escape(left_out), style=style)
+        style = "red" if one.wrong else ""
+        table.add(Path(one.file.shown).name, one.format, *counts, left_out, style=style)
     out.print(table)
     if len(told) > LISTED:
         out.print(f"and {len(told) - LISTED:,} files more")
@@ -84,10 +83,10 @@ def _show_findings(told: Sequence[Imported], out: Terminal) -> None:
 
 
 def _bars(rows: pl.DataFrame) -> Table:
-    table = Table(*rows.columns)
+    table = Table(rows.columns)
     for row in rows.iter_rows(named=True):
         shown: Mapping[str, Any] = {**row, "ts": f"{row['ts']:%Y-%m-%d %H:%M} UTC"}
-        table.add_row(*(escape(str(value)) for value in shown.values()))
+        table.add(*shown.values())
     return table
 
 

@@ -14,7 +14,6 @@ from typing import Annotated, Any
 import orjson
 import polars as pl
 import typer
-from rich.table import Table
 
 from timegpt_assets.adapters.storage.promotion_record import PromotionRecord
 from timegpt_assets.adapters.storage.trial_store import TrialStore
@@ -22,6 +21,7 @@ from timegpt_assets.cli.console import Progress
 from timegpt_assets.cli.context import CommandContext, opened
 from timegpt_assets.cli.exit_codes import GATES_FAILED
 from timegpt_assets.cli.options import Json, Profile, Set
+from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.config.scorecard import Scorecard, scorecard
@@ -200,9 +200,8 @@ def _tell(found: Promoted, passed: Sequence[str], place: str, now: set[tuple[str
 
 
 def _table(reasons: pl.DataFrame) -> Table:
-    table = Table(title="not passed")
-    for column in ("gate", "symbol", "criterion", "reason"):
-        table.add_column(column)
-    for row in reasons.select("gate", "symbol", "criterion", "reason").iter_rows():
-        table.add_row(*row)
+    columns = ("gate", "symbol", "criterion", "reason")
+    table = Table(columns, title="not passed")
+    for row in reasons.select(columns).iter_rows():
+        table.add(*row)
     return table

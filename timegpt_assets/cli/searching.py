@@ -15,13 +15,13 @@ from typing import Annotated, Any
 import orjson
 import polars as pl
 import typer
-from rich.table import Table
 
 from timegpt_assets import runtime as runtimes
 from timegpt_assets.cli.console import Progress, left_old
 from timegpt_assets.cli.context import CommandContext, asked_span, opened
 from timegpt_assets.cli.options import Force, Json, Profile, Set
 from timegpt_assets.cli.sweep_files import put
+from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import search_inputs
 from timegpt_assets.core import calendar
@@ -184,14 +184,10 @@ def _show(found: dict[str, Any], tables: dict[str, pl.DataFrame]) -> None:
     if candidates:
         first, last, days = (candidates[0][name] for name in ("first_day", "last_day", "observation_days"))
         title = f"{found['forecaster']}: asked in prod on {days} sessions" + (f", {first} to {last}" if days else "")
-        table = Table(title=title)
-        for column in ("combination", "verdict"):
-            table.add_column(column, no_wrap=True)
-        for column in ("rules", "figures"):
-            table.add_column(column, overflow="fold")
+        table = Table(("combination", "verdict", "rules", "figures"), title=title)
         for row in candidates:
             rejected = "" if row["reject_rate"] is None else f", {row['reject_rate']:.0%} rejected"
-            table.add_row(
+            table.add(
                 row["combination"],
                 row["verdict"],
                 "\n".join(f"{name} {value}" for name, value in orjson.loads(row["rules"]).items()),

@@ -14,8 +14,6 @@ from typing import Annotated, Any
 import orjson
 import polars as pl
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
 from timegpt_assets import runtime as runtimes
@@ -26,6 +24,7 @@ from timegpt_assets.cli.console import Progress, left_old
 from timegpt_assets.cli.context import CommandContext, asked_span, opened
 from timegpt_assets.cli.forecast_grid_run import sweep_forecasts
 from timegpt_assets.cli.options import Force, Json, MaybeDay, Profile, Set
+from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core import calendar
@@ -261,17 +260,13 @@ def _table(who: str, rows: pl.DataFrame) -> Table:
     nets = {(name, multiple): net for name, multiple, net in cells}
     plain = rows.filter(cost_multiplier=PLAIN if PLAIN in multiples else multiples[0]).sort("rank")
     first, last = plain.select(pl.col("first_day").min(), pl.col("last_day").max()).row(0)
-    table = Table(title=f"{who}: {plain.height:,} combinations, {first} to {last}", box=SIMPLE_HEAD, padding=(0, 0))
-    table.add_column("combination", no_wrap=True)
-    table.add_column("rules")
-    # what is cut short says something else: as narrow as their figures, and no narrower
-    for column in ("trades", "Sharpe\ndrawdown", *(f"net {multiple:g}x" for multiple in multiples)):
-        table.add_column(column, no_wrap=True, justify="right")
+    columns = ("combination", "rules", "trades", "Sharpe\ndrawdown", *(f"net {multiple:g}x" for multiple in multiples))
+    table = Table(columns, title=f"{who}: {plain.height:,} combinations, {first} to {last}")
     moved = _moved(plain)
     for row in plain.head(SHOWN).iter_rows(named=True):
         said = "plateau" if row["plateau"] else f"as {row['duplicate_payload']}" if row["duplicate_payload"] else ""
         values = orjson.loads(row["rules"])
-        table.add_row(
+        table.add(
             Text(f"{row['combination']}\n").append(said, "green" if row["plateau"] else "dim"),
             "\n".join(f"{name} {values[name]}" for name in moved),
             f"{row['trades']:,}" + ("" if row["hit_rate"] is None else f"\n{row['hit_rate']:.0%} hit"),

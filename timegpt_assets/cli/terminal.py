@@ -23,6 +23,11 @@ class Terminal(Console):
         # markup would make colours, and links, of brackets in a file's name
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; in a pipe no line is broken: whoever reads it there looks for whole ones."""
+        options = {"soft_wrap": not self.is_terminal, "crop": False} | options
+        super().print(*objects, **options)
+
     def render_str(self, text: str, **options: Any) -> Text:
         """Return the text, printable; every text and every cell of a table comes by here."""
         return super().render_str(printable(text), **options)
