@@ -4,6 +4,7 @@ Belongs here: the parent that forks them (``python -m timegpt_assets_tests.comma
 built definitions once, which a cold start spends seconds on, and has run nothing), and the handle a test holds on it.
 """
 
+import gc
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ def main() -> None:
 
     build_definitions(load_runtime(environ={})).get_repository_def().get_implicit_global_asset_job_def()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    gc.freeze()  # a child that looks through the parent's objects for garbage copies every page of them
     for line in sys.stdin:
         task = json.loads(line)
         if (pid := os.fork()) == 0:

@@ -5,6 +5,7 @@ fork of a warm parent is a real process of its own, at a fiftieth of the price o
 """
 
 import contextlib
+import gc
 import hashlib
 import json
 import os
@@ -63,6 +64,7 @@ def main() -> None:
 
     SdkRequests("http://127.0.0.1:9", 1.0).model_params("warmed-up")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    gc.freeze()  # as commands.py
     for line in sys.stdin:
         task = Task(**{k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(line).items()})
         if (pid := os.fork()) == 0:
