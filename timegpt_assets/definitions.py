@@ -3,16 +3,13 @@
 Belongs here: the list of assets, what they are stored with, and where settings and secrets come from.
 """
 
-import io
-import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dotenv import dotenv_values
 
 from timegpt_assets import checks, resources
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
@@ -35,17 +32,13 @@ from timegpt_assets.assets import (
 )
 from timegpt_assets.automation import day as automation
 from timegpt_assets.automation import forecast_grid, source
-from timegpt_assets.config import files
-from timegpt_assets.config.errors import ConfigError, Fault
-from timegpt_assets.config.settings import load_settings
 from timegpt_assets.engine.home_owner import claim
 from timegpt_assets.engine.lineages import lineage_records
 from timegpt_assets.instance.run_launcher import owned_in_process
 from timegpt_assets.io_managers import TableIOManager
 from timegpt_assets.partitions import graph_context
-from timegpt_assets.runtime import Runtime
+from timegpt_assets.runtime import Runtime, load_runtime
 
-PROJECT = Path(__file__).resolve().parents[1]
 ASSETS = (
     bars.raw_bars,
     bars.bars,
@@ -91,60 +84,6 @@ ASSETS = (
     search.search_stage_2,
     search.search_stage_3,
 )
-
-
-def environment(root: Path = PROJECT) -> dict[str, str]:
-    """Return the process environment, with what ``.env`` in the project folder adds to it."""
-    # what the process was given stands over the file
-    return _dotenv(root / ".env") | dict(os.environ)
-
-
-def _dotenv(file: Path) -> dict[str, str]:
-    """Return what the file gives, nothing where there is none. Raises ConfigError for one that cannot be read."""
-    try:
-        found = dotenv_values(stream=io.StringIO(files.text(file)), interpolate=False)  # a key may hold a $
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        remedy = "Mend the file, or take it away."
-        fault = Fault(file=str(file), key=".env", value=str(error), allowed="NAME=value lines in UTF-8", remedy=remedy)
-        raise ConfigError([fault]) from error
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def load_runtime(
-    overrides: Sequence[str] = (),
-    *,
-    profile: str | None = None,
-    environ: Mapping[str, str] | None = None,
-    grid: Mapping[str, Any] | None = None,
-) -> Runtime:
-    """Return the settings and places of this process: profile and folder from the environment unless given.
-
-    Relative places start from the folder that holds ``configs``. ``grid`` is one combination of a forecast grid (dotted
-    key -> value). ``TIMEGPT_ASSETS_SET`` carries --set values, one a
-    line, from the command line to the processes it starts.
-    """
-    found = environment() if environ is None else environ
-    folder = Path(found.get("TIMEGPT_ASSETS_CONFIG_DIR", PROJECT / "configs")).expanduser().resolve()
-    settings = load_settings(
-        profile=profile or found.get("TIMEGPT_ASSETS_PROFILE"),
-        config_dir=folder,
-        overrides=[*said_before(found), *overrides],
-        environment=found,
-        grid=grid,
-    )
-    return Runtime(settings=settings, root=folder.parent, environment=found)
-
-
-def said_before(environ: Mapping[str, str]) -> list[str]:
-    """Return the --set values that the environment carries."""
-    return [line for line in environ.get("TIMEGPT_ASSETS_SET", "").splitlines() if line]
-
-
-def inherited_settings(said: Sequence[str]) -> str:
-    """Return --set values as the environment carries them to processes that are started, one a line."""
-    return "\n".join(" ".join(value.split("\n")) for value in said)
 
 
 def build_definitions(runtime: Runtime | None = None, *, overriding: Mapping[str, Any] | None = None) -> dg.Definitions:

@@ -71,7 +71,7 @@ def grid(settings: Settings) -> Grid:
 
 def symbols(settings: Settings) -> tuple[str, ...]:
     """Return every symbol partition, sorted: the tickers that are forecast and the context symbols."""
-    return tuple(sorted({*settings.universe.tickers, *settings.universe.context}))
+    return settings.universe.everyone
 
 
 def _holiday_midnights(first: date, last: date) -> list[datetime]:

@@ -1,10 +1,13 @@
 """What a process runs with: settings, folder, environment, clock, and the adapter behind each name. No Dagster.
 
-Belongs here: Runtime, and one plain factory per adapter that settings choose or fill. Secrets come from the
-environment given, are required at use, and are kept nowhere.
+Belongs here: Runtime, and one plain factory per adapter that settings choose or fill; each imports its adapter when it
+is called, so that a wrong setting is refused before any of them is loaded. Secrets come from the environment given, are
+required at use, and are kept nowhere.
 """
 
-from collections.abc import Callable, Mapping
+import io
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -12,31 +15,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
+from dotenv import dotenv_values
 
 from timegpt_assets.adapters.call_errors import LedgerUnusable
-from timegpt_assets.adapters.ledger.ledger import LEASE_SEC, LONGEST_WAIT_SEC, BudgetLedger
-from timegpt_assets.adapters.ledger.limits import Account
-from timegpt_assets.adapters.ledger.process_identity import place
-from timegpt_assets.adapters.local_forecasters import LocalForecasters
-from timegpt_assets.adapters.market.daily_files import DailyFiles, earnings, macro_events, vix_closes
-from timegpt_assets.adapters.market.limits import Limits
-from timegpt_assets.adapters.market.market_data import LocalMarketData
-from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
-from timegpt_assets.adapters.plug_ins import PlugIn
-from timegpt_assets.adapters.search.studies import Studies
 from timegpt_assets.adapters.search.study_errors import URL, StudyError
-from timegpt_assets.adapters.storage.object_store import LocalStore, ObjectStore
-from timegpt_assets.adapters.storage.private import close_to_others
-from timegpt_assets.adapters.timegpt.cache import ForecastCache, folder
-from timegpt_assets.adapters.timegpt.request_index import Index, Size
-from timegpt_assets.config import core_inputs
+from timegpt_assets.config import core_inputs, files
 from timegpt_assets.config.addresses import PROVIDER_URL, host
-from timegpt_assets.config.settings import Settings
+from timegpt_assets.config.errors import ConfigError, Fault
+from timegpt_assets.config.settings import Settings, load_settings
+from timegpt_assets.config.shipped import CONFIGS, FILES
 
 if TYPE_CHECKING:
     from google.cloud import storage
 
+    from timegpt_assets.adapters.ledger.ledger import BudgetLedger
+    from timegpt_assets.adapters.ledger.limits import Account
+    from timegpt_assets.adapters.local_forecasters import LocalForecasters
+    from timegpt_assets.adapters.market.daily_files import DailyFiles
+    from timegpt_assets.adapters.search.studies import Studies
+    from timegpt_assets.adapters.storage.object_store import ObjectStore
+    from timegpt_assets.adapters.timegpt.cache import ForecastCache
     from timegpt_assets.adapters.timegpt.forecaster import TimeGPT
+    from timegpt_assets.adapters.timegpt.request_index import Index, Size
 
 Clock = Callable[[], datetime]
 
@@ -80,12 +80,14 @@ class Runtime:
         """Return a configured path, made absolute."""
         return (self.root / Path(path).expanduser()).resolve()
 
-    def object_store(self, path: str, *, mode: int = 0o644) -> ObjectStore:
+    def object_store(self, path: str, *, mode: int = 0o644) -> "ObjectStore":
         """Return a configured place, a folder or ``gs://bucket/prefix``, as what bytes are kept in.
 
         ``mode``: who may read new files of a folder; who may read a bucket is the bucket's own affair.
         """
         if not path.startswith(GS):
+            from timegpt_assets.adapters.storage.object_store import LocalStore
+
             return LocalStore(self.path(path), mode=mode)
         from timegpt_assets.adapters.storage.gcs import GcsStore
 
@@ -93,14 +95,68 @@ class Runtime:
         return GcsStore(self.buckets, bucket, prefix.strip("/"))
 
     @property
-    def storage(self) -> ObjectStore:
+    def storage(self) -> "ObjectStore":
         """Return where every stored table is kept."""
         return self.object_store(self.settings.data.storage_root)
 
     @property
-    def artifacts(self) -> ObjectStore:
+    def artifacts(self) -> "ObjectStore":
         """Return where exports and reports are kept."""
         return self.object_store(self.settings.data.artifacts_root)
+
+
+def environment(root: Path = FILES) -> dict[str, str]:
+    """Return the process environment, with what ``.env`` in the project folder adds to it."""
+    # what the process was given stands over the file
+    return _dotenv(root / ".env") | dict(os.environ)
+
+
+def _dotenv(file: Path) -> dict[str, str]:
+    """Return what the file gives, nothing where there is none. Raises ConfigError for one that cannot be read."""
+    try:
+        found = dotenv_values(stream=io.StringIO(files.text(file)), interpolate=False)  # a key may hold a $
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        remedy = "Mend the file, or take it away."
+        fault = Fault(file=str(file), key=".env", value=str(error), allowed="NAME=value lines in UTF-8", remedy=remedy)
+        raise ConfigError([fault]) from error
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def load_runtime(
+    overrides: Sequence[str] = (),
+    *,
+    profile: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    grid: Mapping[str, Any] | None = None,
+) -> Runtime:
+    """Return the settings and places of this process: profile and folder from the environment unless given.
+
+    Relative places start from the folder that holds ``configs``. ``grid`` is one combination of a forecast grid (dotted
+    key -> value). ``TIMEGPT_ASSETS_SET`` carries --set values, one a
+    line, from the command line to the processes it starts.
+    """
+    found = environment() if environ is None else environ
+    folder = Path(found.get("TIMEGPT_ASSETS_CONFIG_DIR", CONFIGS)).expanduser().resolve()
+    settings = load_settings(
+        profile=profile or found.get("TIMEGPT_ASSETS_PROFILE"),
+        config_dir=folder,
+        overrides=[*said_before(found), *overrides],
+        environment=found,
+        grid=grid,
+    )
+    return Runtime(settings=settings, root=folder.parent, environment=found)
+
+
+def said_before(environ: Mapping[str, str]) -> list[str]:
+    """Return the --set values that the environment carries."""
+    return [line for line in environ.get("TIMEGPT_ASSETS_SET", "").splitlines() if line]
+
+
+def inherited_settings(said: Sequence[str]) -> str:
+    """Return --set values as the environment carries them to processes that are started, one a line."""
+    return "\n".join(" ".join(value.split("\n")) for value in said)
 
 
 GS = "gs://"
@@ -110,6 +166,8 @@ def market_data(runtime: Runtime) -> MarketData:
     """Return the source of bars that ``data.source`` names."""
     data = runtime.settings.data
     if data.source == "synthetic":
+        from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
+
         made_up, universe = data.synthetic, runtime.settings.universe
         return SyntheticMarket(
             symbols=universe.tickers,
@@ -118,8 +176,12 @@ def market_data(runtime: Runtime) -> MarketData:
             predictability=made_up.predictability,
             missing_rate=made_up.missing_rate,
         )
+    from timegpt_assets.adapters.market.limits import Limits
+
     reading, limits = core_inputs.reading(runtime.settings), Limits(**data.limits.model_dump())
     if data.source == "local":
+        from timegpt_assets.adapters.market.market_data import LocalMarketData
+
         return LocalMarketData(runtime.path(data.required_root), data.template, reading, limits)
     from timegpt_assets.adapters.market.bucket_market import BucketMarketData
 
@@ -127,8 +189,10 @@ def market_data(runtime: Runtime) -> MarketData:
     return BucketMarketData(objects, data.template, reading, limits)
 
 
-def answer_index(runtime: Runtime, books: BudgetLedger) -> Index:
+def answer_index(runtime: Runtime, books: "BudgetLedger") -> "Index":
     """Return the stored answers by snapshot."""
+    from timegpt_assets.adapters.timegpt.request_index import Index
+
     settings = runtime.settings
     return Index(
         host=account(settings).host,
@@ -141,8 +205,11 @@ def answer_index(runtime: Runtime, books: BudgetLedger) -> Index:
     )
 
 
-def daily_files(runtime: Runtime) -> DailyFiles:
+def daily_files(runtime: Runtime) -> "DailyFiles":
     """Return what the daily files say that settings name, and the event calendar with what they add to it."""
+    from timegpt_assets.adapters.market.daily_files import DailyFiles, earnings, macro_events, vix_closes
+    from timegpt_assets.adapters.market.limits import Limits
+
     settings, events = runtime.settings, runtime.settings.events
     vix, limits = settings.data.vix_path, Limits(**settings.data.limits.model_dump())
     calendar = core_inputs.event_calendar(settings)
@@ -154,8 +221,10 @@ def daily_files(runtime: Runtime) -> DailyFiles:
     return DailyFiles(vix_closes(runtime.path(vix), limits=limits) if vix else None, calendar)
 
 
-def size(settings: Settings) -> Size:
+def size(settings: Settings) -> "Size":
     """Return what one request may weigh."""
+    from timegpt_assets.adapters.timegpt.request_index import Size
+
     forecast, extra = settings.forecast, settings.forecast.exogenous
     return Size(
         max_bytes=forecast.max_bytes_per_call,
@@ -165,8 +234,12 @@ def size(settings: Settings) -> Size:
     )
 
 
-def forecast_cache(runtime: Runtime) -> ForecastCache:
+def forecast_cache(runtime: Runtime) -> "ForecastCache":
     """Return the paid answers, shared by all profiles."""
+    from timegpt_assets.adapters.storage.object_store import LocalStore
+    from timegpt_assets.adapters.storage.private import close_to_others
+    from timegpt_assets.adapters.timegpt.cache import ForecastCache, folder
+
     # 0o600: what was paid for, and what was asked, is its owner's alone
     objects = runtime.object_store(runtime.settings.forecast.cache_dir, mode=0o600)
     if isinstance(objects, LocalStore):
@@ -174,8 +247,11 @@ def forecast_cache(runtime: Runtime) -> ForecastCache:
     return ForecastCache(objects)
 
 
-def local_forecasters(settings: Settings) -> LocalForecasters:
+def local_forecasters(settings: Settings) -> "LocalForecasters":
     """Return the forecasters on this machine."""
+    from timegpt_assets.adapters.local_forecasters import LocalForecasters
+    from timegpt_assets.adapters.plug_ins import PlugIn
+
     shipped = core_inputs.shipped_forecasters(settings)
     return LocalForecasters(
         seats=tuple(shipped.get(word) or PlugIn(word=word) for word in settings.forecast.local_forecasters),
@@ -184,7 +260,7 @@ def local_forecasters(settings: Settings) -> LocalForecasters:
     )
 
 
-def timegpt(runtime: Runtime, account: Account, books: BudgetLedger, answers: ForecastCache) -> "TimeGPT":
+def timegpt(runtime: Runtime, account: "Account", books: "BudgetLedger", answers: "ForecastCache") -> "TimeGPT":
     """Return the hosted forecaster; its key is asked for when something must be sent.
 
     Its account, ledger and cache stand outside the profiles: one key, one budget.
@@ -216,8 +292,11 @@ def timegpt(runtime: Runtime, account: Account, books: BudgetLedger, answers: Fo
     )
 
 
-def studies(runtime: Runtime) -> Studies:
+def studies(runtime: Runtime) -> "Studies":
     """Return where a search's trials are kept. Raises StudyError for a PostgreSQL whose address nobody gave."""
+    from timegpt_assets.adapters.ledger.process_identity import place
+    from timegpt_assets.adapters.search.studies import Studies
+
     asked = runtime.settings.search
     url = runtime.environment.get(URL) if asked.storage == "postgresql" else None
     if asked.storage == "postgresql" and not url:
@@ -228,8 +307,10 @@ def studies(runtime: Runtime) -> Studies:
     return Studies(folder=runtime.path(asked.folder), owner=place(), processes=asked.workers, url=url)
 
 
-def account(settings: Settings) -> Account:
+def account(settings: Settings) -> "Account":
     """Return whose money is spent, and its limits."""
+    from timegpt_assets.adapters.ledger.limits import Account
+
     budget = settings.forecast.api_budget
     return Account(
         host=host(settings.forecast.base_url or PROVIDER_URL),
@@ -249,11 +330,13 @@ def ledger_url(runtime: Runtime) -> str:
     return budget.ledger_url or f"sqlite:///{runtime.path(budget.ledger_file)}"
 
 
-def ledger(runtime: Runtime) -> BudgetLedger:
+def ledger(runtime: Runtime) -> "BudgetLedger":
     """Return the call ledger, its reservations held for longer than the slowest request and the longest pause.
 
     Raises LedgerUnusable where an earlier one would be forgotten.
     """
+    from timegpt_assets.adapters.ledger.ledger import LEASE_SEC, LONGEST_WAIT_SEC, BudgetLedger
+
     forecast, url = runtime.settings.forecast, ledger_url(runtime)
     _refuse_forgetting(runtime)
     # a lease that ends while a call is honestly under way would let another process pay for it again

@@ -20,7 +20,8 @@ from timegpt_assets_tests.adapters.crashes import ended
 def main() -> None:
     """Fork a command for every line read (environment, words, file for what it prints); print its process id."""
     from timegpt_assets.cli.app import app
-    from timegpt_assets.definitions import build_definitions, load_runtime
+    from timegpt_assets.definitions import build_definitions
+    from timegpt_assets.runtime import load_runtime
 
     build_definitions(load_runtime(environ={})).get_repository_def().get_implicit_global_asset_job_def()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

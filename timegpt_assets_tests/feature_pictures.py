@@ -25,9 +25,9 @@ from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.features.context import market_context
 from timegpt_assets.core.features.feature_spec import FeatureSpec
 from timegpt_assets.core.features.matrix import features
-from timegpt_assets.definitions import PROJECT
 from timegpt_assets.reports.pictures import render
 from timegpt_assets.reports.pictures.style import BLUE, INK, Picture, panels, titled, wall_clock
+from timegpt_assets_tests.project import PROJECT
 
 PICTURES = PROJECT / "docs" / "pictures"
 LIQUIDITY = "liquidity_bucket"

@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 from timegpt_assets.cli.context import CommandContext, opened
 from timegpt_assets.core import calendar
 from timegpt_assets.core.forecasts.local.seats import SHIPPED
-from timegpt_assets.definitions import load_runtime
 from timegpt_assets.engine.engine import Outcome, asset_nodes
-from timegpt_assets.engine.stages import EVERYDAY, rectangle
+from timegpt_assets.engine.rectangles import rectangle
+from timegpt_assets.engine.stages import EVERYDAY
+from timegpt_assets.runtime import load_runtime
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer
 
 SPANS = {

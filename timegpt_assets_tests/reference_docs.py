@@ -30,7 +30,8 @@ from timegpt_assets.config import core_inputs, strategy_inputs
 from timegpt_assets.config.layers import file_layer
 from timegpt_assets.config.reference import comments, entries
 from timegpt_assets.config.schema import dotted
-from timegpt_assets.config.settings import PROFILES, SHIPPED, load_settings
+from timegpt_assets.config.settings import PROFILES, load_settings
+from timegpt_assets.config.shipped import CONFIGS
 from timegpt_assets.core.backtest.costs import PARTS
 from timegpt_assets.core.backtest.event_loop import EXITS, NOT_ENTERED
 from timegpt_assets.core.backtest.portfolio import LIMITS
@@ -63,9 +64,10 @@ from timegpt_assets.core.tables.evaluation import (
 )
 from timegpt_assets.core.tables.every import ALL
 from timegpt_assets.core.vendors.shapes import SHAPES, Shape
-from timegpt_assets.definitions import PROJECT, build_definitions
+from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.stages import STAGES
 from timegpt_assets.runtime import Runtime
+from timegpt_assets_tests.project import PROJECT
 
 REFERENCE = PROJECT / "docs" / "reference"
 PROFILE = "prod"
@@ -159,7 +161,7 @@ def _assets_of_tables() -> dict[str, list[str]]:
 
 def rule_lines() -> Iterator[str]:
     """Yield the page of the quality rules, gravest kinds first."""
-    breaks = comments((SHIPPED / "dq_policy.yaml").read_text(encoding="utf-8"))
+    breaks = comments((CONFIGS / "dq_policy.yaml").read_text(encoding="utf-8"))
     policy = QualityPolicy()
     yield "# Quality rules"
     yield ""
@@ -227,7 +229,7 @@ def config_lines() -> Iterator[str]:
     yield "key is refused. *Place*: a path, address or limit of this machine, which never counts as science: it is no"
     yield "part of a row's lineage. `timegpt-assets config` prints what holds, and from where."
     yield ""
-    for section, found in groupby(entries(SHIPPED), key=lambda entry: entry.key.split(".")[0]):
+    for section, found in groupby(entries(CONFIGS), key=lambda entry: entry.key.split(".")[0]):
         yield f"## {section}"
         yield ""
         yield f"File `configs/{section}.yaml`."
@@ -273,7 +275,7 @@ def _profile_lines() -> Iterator[str]:
     yield "What each profile sets over the defaults above."
     yield ""
     for profile in PROFILES:
-        file = SHIPPED / "profiles" / f"{profile}.yaml"
+        file = CONFIGS / "profiles" / f"{profile}.yaml"
         text = file.read_text(encoding="utf-8")
         said = comments(text)
         yield f"### {profile}"

@@ -24,7 +24,8 @@ from timegpt_assets.core import calendar
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine, Outcome, asset_nodes
-from timegpt_assets.engine.stages import EVERYDAY, rectangle
+from timegpt_assets.engine.rectangles import rectangle
+from timegpt_assets.engine.stages import EVERYDAY
 from timegpt_assets.partitions import graph_context
 from timegpt_assets.reports import page as report_page
 from timegpt_assets.runtime import Runtime

@@ -13,10 +13,10 @@ import dagster as dg
 from dagster._config.pythonic_config.resource import ConfigurableResourceFactoryResourceDefinition
 
 from timegpt_assets.config.settings import load_settings
-from timegpt_assets.definitions import ASSETS, build_definitions, load_runtime
+from timegpt_assets.definitions import ASSETS, build_definitions
 from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.lineages import lineage_records
-from timegpt_assets.runtime import Runtime
+from timegpt_assets.runtime import Runtime, load_runtime
 
 GOLDEN = Path(__file__).parent / "golden" / "graph.txt"
 KINDS = {"day_symbol": "day x symbol", "trading_day": "day", "month": "month"}

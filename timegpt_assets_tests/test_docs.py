@@ -12,8 +12,8 @@ import typer
 
 from timegpt_assets.cli import app as cli
 from timegpt_assets.config.seats import GROUP
-from timegpt_assets.definitions import PROJECT
 from timegpt_assets_tests import feature_pictures, reference_docs
+from timegpt_assets_tests.project import PROJECT
 
 PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
 PROSE = [page for page in PAGES if page.parent != reference_docs.REFERENCE]

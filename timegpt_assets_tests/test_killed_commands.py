@@ -23,12 +23,12 @@ import pytest
 
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
-from timegpt_assets.definitions import PROJECT
 from timegpt_assets.engine.home_owner import MARKER
 from timegpt_assets.instance.run_owners import UNFINISHED, free_dead
 from timegpt_assets_tests.adapters.crashes import killed
 from timegpt_assets_tests.commands import Commands, finished
 from timegpt_assets_tests.engine.test_call_budget import FORECAST, modest
+from timegpt_assets_tests.project import PROJECT
 from timegpt_assets_tests.roads import TINY
 from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer

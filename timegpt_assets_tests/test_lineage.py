@@ -21,7 +21,7 @@ from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.engine.lineages import lineage_records
 from timegpt_assets.engine.stages import STAGES
-from timegpt_assets.runtime import Runtime
+from timegpt_assets.runtime import Runtime, load_runtime
 from timegpt_assets_tests import roads
 from timegpt_assets_tests.markets import DAYS
 from timegpt_assets_tests.settings_reads import Reads, Recorded
@@ -92,7 +92,7 @@ def _recorded(made: Runtime, seen: Reads) -> Runtime:
 @cache
 def assets() -> tuple[dg.AssetsDefinition, ...]:
     """Return every asset of the graph; what it is named does not depend on settings."""
-    built = definitions.build_definitions(definitions.load_runtime(profile="demo", environ={}))
+    built = definitions.build_definitions(load_runtime(profile="demo", environ={}))
     return tuple(asset for asset in built.assets or () if isinstance(asset, dg.AssetsDefinition))
 
 

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from timegpt_assets.definitions import PROJECT
+from timegpt_assets_tests.project import PROJECT
 
 LOCKS = ("requirements.lock", "installer.lock")
 

@@ -16,9 +16,9 @@ from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_files import StoreError
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
-from timegpt_assets.definitions import build_definitions, load_runtime
+from timegpt_assets.definitions import build_definitions
 from timegpt_assets.io_managers import AnswersIOManager, TableIOManager
-from timegpt_assets.runtime import Runtime
+from timegpt_assets.runtime import Runtime, load_runtime
 from timegpt_assets_tests.secret_search import KEY, MARK
 
 pytestmark = pytest.mark.filterwarnings("ignore:Property `ScheduleDefinition.environment_vars` is deprecated")

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import pytest
 from sphinx.search.en import SearchEnglish
 
-from timegpt_assets.definitions import PROJECT
+from timegpt_assets_tests.project import PROJECT
 from timegpt_assets_tests.test_docs import PAGES, read
 
 ADDRESS = re.compile(r'<(a|area|img|link|script|source|iframe)\b[^>]*?\s(?:href|src)="([^"]*)"')

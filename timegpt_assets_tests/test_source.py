@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from timegpt_assets.definitions import PROJECT
+from timegpt_assets_tests.project import PROJECT
 
 SOURCES = sorted((PROJECT / "timegpt_assets").rglob("*.py"))
 

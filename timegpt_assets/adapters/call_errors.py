@@ -3,8 +3,10 @@
 Belongs here: exception classes only. Every message names the offender and ends with the remedy; none holds a key.
 """
 
+from timegpt_assets.core.explained import Explained
 
-class CallError(Exception):
+
+class CallError(Explained):
     """Raised when a forecast cannot be had from the provider or its cache; the message ends with the remedy."""
 
 

@@ -15,7 +15,8 @@ from timegpt_assets.core import calendar
 from timegpt_assets.engine import daily, pending
 from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine, Outcome, RunFailed, asset_nodes
-from timegpt_assets.engine.stages import EVERYDAY, last_closed_session, rectangle, sessions_asked
+from timegpt_assets.engine.rectangles import rectangle
+from timegpt_assets.engine.stages import EVERYDAY, last_closed_session, sessions_asked
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.runtime import Runtime, now
 
@@ -38,7 +39,7 @@ def daily_refresh(runtime: Runtime) -> dg.JobDefinition:
     def run_rectangle(context: dg.OpExecutionContext, config: SessionConfig) -> None:
         """Make the session, and recent ones that are not finished or were missed; what is there is left alone."""
         day = date.fromisoformat(config.day)
-        days = sessions_asked(graph, day, day, at=runtime.clock())
+        days = sessions_asked(runtime.settings, day, day, at=runtime.clock())
         engine = _engine(context, runtime)
         # a session that is asked for by hand when all is finished is still looked at
         days = daily.due(engine, day) or days
@@ -99,7 +100,7 @@ def resume_pending(runtime: Runtime) -> dg.JobDefinition:
         """Run what waits, earliest asked first; what is paid for already costs nothing."""
         made, engine = 0, _engine(context, runtime)
         for entry in _unpaid(context.instance):
-            days = sessions_asked(graph, entry.first, entry.last, at=runtime.clock())
+            days = sessions_asked(runtime.settings, entry.first, entry.last, at=runtime.clock())
             made += _made(context, engine, graph, days, assets=entry.assets, symbols=entry.symbols).made
         left = sum(len(calendar.sessions(p.first, p.last)) for p in _unpaid(context.instance))
         context.add_output_metadata({"made": made, "sessions_still_waiting": left})

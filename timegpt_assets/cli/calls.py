@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import date
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
 import typer
@@ -16,36 +16,18 @@ import typer
 from timegpt_assets.adapters.timegpt import cache_care
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets.cli.context import opened
-from timegpt_assets.cli.options import End, Json, Profile, Reask, Set, Start
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import core_inputs
 from timegpt_assets.core.forecasts import bulk
 from timegpt_assets.core.forecasts import snapshots as schedule
-from timegpt_assets.definitions import load_runtime
 from timegpt_assets.engine import pending
 from timegpt_assets.engine.call_budget import BudgetPlanner, budget_planner
-from timegpt_assets.engine.stages import Refused, sessions_asked
-from timegpt_assets.partitions import graph_context
+from timegpt_assets.engine.stages import Refused
 from timegpt_assets.runtime import Runtime, account, forecast_cache, ledger
 
 ROWS_SHOWN = 31
 DAMAGED = 1
-
-Action = Annotated[str, typer.Argument(help="show, freeze, thaw, or forget (what waits to be resumed)")]
-CacheAction = Annotated[str, typer.Argument(help="stats, verify, export or import")]
-Folder = Annotated[str, typer.Argument(help="folder or gs:// address to export to or import from")]
-Why = Annotated[str, typer.Option(help="why sending is frozen; shown by whatever it stops")]
-
-
-def plan(
-    start: Start, end: End, reask: Reask = False, json: Json = False, settings: Set = None, profile: Profile = None
-) -> None:
-    """What a range would cost: requests needed and cached, their size, and the day its last call could be paid."""
-    runtime = load_runtime(settings or (), profile=profile)
-    graph = graph_context(runtime.settings)
-    days = sessions_asked(graph, start.date(), end.date(), at=runtime.clock())
-    show(planned(runtime, days, reask=reask), as_json=json)
 
 
 def planned(runtime: Runtime, days: Sequence[date], *, reask: bool = False) -> dict[str, Any]:
@@ -149,25 +131,20 @@ def reasked(runtime: Runtime, days: Sequence[date], messages: Terminal) -> None:
     )
 
 
-def budget(
-    action: Action = "show", why: Why = "by hand", json: Json = False, settings: Set = None, profile: Profile = None
-) -> None:
-    """What was spent and what is left; freeze stops every send of every process at once, thaw allows it again."""
-    runtime = load_runtime(settings or (), profile=profile)
+def budget(runtime: Runtime, action: str, why: str, *, as_json: bool) -> None:
+    """Freeze, thaw, or forget what waits, and print what was spent and what is left."""
     books, owner = ledger(runtime), account(runtime.settings)
     if action == "freeze":
         books.freeze(why)
     elif action == "thaw":
         books.thaw()
-    elif action not in ("show", "forget"):
-        raise Refused(f"budget {action} is not known. Say show, freeze, thaw or forget.")
     with opened(runtime, report=lambda range_run, done: None) as command:
         if action == "forget":
             pending.forget(command.engine.instance)
         held = [asdict(entry) for entry in pending.waiting(command.engine.instance)]
     found = books.view(owner) | {"left": books.left(owner, ""), "frozen": books.frozen(), "waiting": held}
     books.export(owner, runtime.artifacts)
-    if json:
+    if as_json:
         sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
         return
     Terminal().print(budget_table(f"account {owner.name} at {owner.host}", found))
@@ -190,31 +167,20 @@ def _said(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-def cache(
-    action: CacheAction = "stats",
-    folder: Folder = "",
-    json: Json = False,
-    settings: Set = None,
-    profile: Profile = None,
-) -> None:
-    """The store of paid answers: count them, check every byte, or carry them to another machine and back."""
-    runtime = load_runtime(settings or (), profile=profile)
+def cache(runtime: Runtime, action: str, folder: str, *, as_json: bool) -> None:
+    """Count the paid answers, check them, or carry them to or from another place, and print what was found."""
     answers, books, host = forecast_cache(runtime), ledger(runtime), account(runtime.settings).host
-    if action in ("export", "import") and not folder:
-        raise Refused(f"cache {action} needs a folder or gs:// address. Say where after it.")
     if action == "stats":
         report = cache_care.stats(answers, books, host)
     elif action == "verify":
         report = cache_care.verified(answers, books, host)
     elif action == "export":
         report = cache_care.exported(answers, books, host, ForecastCache(runtime.object_store(folder)))
-    elif action == "import":
+    else:
         _refuse_empty(runtime, folder, host)
         report = cache_care.imported(answers, books, host, ForecastCache(runtime.object_store(folder)))
-    else:
-        raise Refused(f"cache {action} is not known. Say stats, verify, export or import.")
     found = {"host": host, **asdict(report)}
-    if json:
+    if as_json:
         sys.stdout.write(orjson.dumps(found).decode() + "\n")
     else:
         Terminal().print(

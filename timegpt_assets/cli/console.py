@@ -1,15 +1,13 @@
-"""What the command line prints: progress while the rectangle runs, the figures after it, settings, errors.
+"""What the command line prints: progress while the rectangle runs, the figures after it.
 
 Belongs here: words and tables for people. The figures themselves are the report's (report_figures.py).
 """
 
-import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-import orjson
 import polars as pl
 from dagster import AssetKey
 from rich.text import Text
@@ -17,12 +15,11 @@ from rich.text import Text
 from timegpt_assets.cli.context import CommandContext
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
-from timegpt_assets.config.settings import Settings, resolved
 from timegpt_assets.core.bars.quality_report import is_outside
 from timegpt_assets.core.tables.columns import WILDCARD
 from timegpt_assets.core.tables.gates import GATES, VERDICTS
 from timegpt_assets.engine.daily import COMPLETE, sessions
-from timegpt_assets.engine.engine import Outcome, RunFailed
+from timegpt_assets.engine.engine import Outcome
 from timegpt_assets.engine.plans import PartitionRef, RangeRun
 
 SESSIONS_TOLD = 10
@@ -212,22 +209,3 @@ def _gate_table(gates: Sequence[dict[str, Any]]) -> Table:
             reason,
         )
     return table
-
-
-def show_settings(settings: Settings, *, as_json: bool) -> None:
-    """Print every resolved key with its value and origin."""
-    rows = resolved(settings)
-    if as_json:
-        found = {row.key: {"value": row.value, "origin": row.origin} for row in rows}
-        sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
-        return
-    table = Table(("key", "value", "from"), title=f"profile {settings.profile}")
-    for row in rows:
-        table.add(row.key, row.value, row.origin)
-    Terminal().print(table)
-
-
-def error_text(error: Exception) -> str:
-    """Return one message for an expected error, naming the asset a run failed at."""
-    asset = f"{error.asset}: " if isinstance(error, RunFailed) and error.asset else ""
-    return f"{asset}{error}"

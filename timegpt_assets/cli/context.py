@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,13 @@ from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import files
-from timegpt_assets.definitions import PROJECT, build_definitions
+from timegpt_assets.config.shipped import DAGSTER_YAML
+from timegpt_assets.core.explained import Explained
+from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine
 from timegpt_assets.engine.home_owner import claim
 from timegpt_assets.engine.plans import RangeRun
-from timegpt_assets.engine.stages import last_closed_session
 from timegpt_assets.instance import run_owners
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.runtime import Runtime
@@ -38,7 +38,7 @@ REFUSED_BY_DAGSTER = (dg.DagsterError, CheckError, SQLAlchemyError, OSError, Imp
 """What opening an instance raises for a dagster.yaml it cannot use, and for a disk that is full or not there."""
 
 
-class HomeError(RuntimeError):
+class HomeError(Explained, RuntimeError):
     """Raised when DAGSTER_HOME cannot be used; names the folder and the remedy."""
 
 
@@ -57,18 +57,6 @@ class CommandContext:
         return self.store.read(asset, [str(day) for day in days], symbols, missing="ok", empty=pl.DataFrame())
 
 
-def at_midnight(day: date) -> datetime:
-    """Return a day as options carry it."""
-    return datetime.combine(day, time(), UTC)
-
-
-def asked_span(runtime: Runtime, start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
-    """Return the range asked for, the whole grid where nothing is said."""
-    data = runtime.settings.data
-    last = end or at_midnight(data.end_date or last_closed_session(runtime.clock()))
-    return start or at_midnight(data.start_date), last
-
-
 @contextmanager
 def opened(
     runtime: Runtime, *, report: Callable[[RangeRun, bool], None], overriding: Mapping[str, Any] | None = None
@@ -84,7 +72,7 @@ def opened(
     claim(home, runtime)
     repository = build_definitions(runtime, overriding=overriding).get_repository_def()
     messages = Terminal(stderr=True)
-    with _environment(home), _instance(home) as instance:
+    with _environment(home), _interruptible(), _instance(home) as instance:
         if note := foreign_home(runtime, home):
             messages.print(note, soft_wrap=True)
         # first of all: a slot that a killed run holds would have this command wait for nothing
@@ -103,6 +91,15 @@ def opened(
             store=ParquetStore(runtime.storage),
             lineage=LineageStore(runtime.storage),
         )
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have Ctrl-C be what it is everywhere: inside a step Dagster turns it into an exception of its own."""
+    try:
+        yield
+    except dg.DagsterExecutionInterruptedError as stop:
+        raise KeyboardInterrupt from stop
 
 
 @contextmanager
@@ -200,7 +197,7 @@ SIGNATURE = "# Written by timegpt-assets and kept up by it until you change a li
 
 def _instance_yaml(runtime: Runtime) -> str:
     """Return the dagster.yaml beside the configs, or the project's, signed: who finds it can tell whose it is."""
-    source = next(p for p in (runtime.root / "dagster.yaml", PROJECT / "dagster.yaml") if p.exists())
+    source = next(p for p in (runtime.root / "dagster.yaml", DAGSTER_YAML) if p.exists())
     text = source.read_text()
     return f"{SIGNATURE}{_digest(text)}\n{text}"
 

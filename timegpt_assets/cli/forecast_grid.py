@@ -18,7 +18,7 @@ import polars as pl
 import typer
 
 from timegpt_assets.adapters.storage.object_store import Current
-from timegpt_assets.cli.context import asked_span
+from timegpt_assets.cli.asked import asked_span
 from timegpt_assets.cli.forecast_grid_files import GridFiles
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
@@ -30,15 +30,14 @@ from timegpt_assets.core.research import forecast_board
 from timegpt_assets.core.research import forecast_grid as grids
 from timegpt_assets.core.research.trading_grid import GridError
 from timegpt_assets.core.tables.forecast_grid import BOARD, FORECAST_PLAN
-from timegpt_assets.definitions import build_definitions, load_runtime
+from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.call_budget import BudgetPlanner, budget_planner
 from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.forecast_prices import Combination, Price, combinations, prices
 from timegpt_assets.engine.stages import sessions_asked
-from timegpt_assets.partitions import graph_context
 from timegpt_assets.reports.pictures import forecast_board as pictures
 from timegpt_assets.reports.pictures import render
-from timegpt_assets.runtime import Runtime
+from timegpt_assets.runtime import Runtime, load_runtime
 
 SHOWN = 10
 PLANNED, MADE, WAITING, MISSING, FAILED = "planned", "made", "waiting", "missing", "failed"
@@ -90,7 +89,7 @@ def planned(
     except (ConfigError, GridError) as error:
         raise typer.BadParameter(str(error), param_hint="--forecast-grid") from error
     first, last = asked_span(runtime, start, end)
-    days = sessions_asked(graph_context(runtime.settings), first.date(), last.date(), at=runtime.clock())
+    days = sessions_asked(runtime.settings, first.date(), last.date(), at=runtime.clock())
     purse = budget_planner(runtime)
     priced = prices(made, purse, days)
     plan = GridPlan(runtime=runtime, file=file, days=days, combinations=made, prices=priced, planner=purse)

@@ -41,7 +41,8 @@ from timegpt_assets.engine.engine import Outcome, Rectangle, RunFailed, asset_no
 from timegpt_assets.engine.forecast_prices import MEASURED, Combination
 from timegpt_assets.engine.lineages import lineage_records
 from timegpt_assets.engine.plans import AssetNode
-from timegpt_assets.engine.stages import STAGES, Refused, rectangle
+from timegpt_assets.engine.rectangles import rectangle
+from timegpt_assets.engine.stages import STAGES, Refused
 from timegpt_assets.partitions import graph_context
 from timegpt_assets.runtime import Runtime, ledger
 

@@ -8,7 +8,7 @@ import csv
 import sys
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any
 
 import orjson
 import polars as pl
@@ -20,85 +20,37 @@ from timegpt_assets.adapters.market.vendor_bars import Imported, Importer
 from timegpt_assets.adapters.market.vendor_files import Limits, files
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.cli import import_view
-from timegpt_assets.cli.options import Json, Profile, Set
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import core_inputs
+from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.bars.vendor_columns import Reading
 from timegpt_assets.core.vendors.findings import Said
-from timegpt_assets.definitions import load_runtime
 from timegpt_assets.runtime import Runtime
 
 REFUSED, NO_GOOD_DAY = 1, 4
-Source = Annotated[Path, typer.Argument(exists=True, help="file, archive or folder of CSV or parquet")]
-Into = Annotated[str, typer.Option(help="folder to write to; default: data.root")]
-Look = Annotated[bool, typer.Option("--look", help="show what would be stored and every inference; write nothing")]
-Replace = Annotated[bool, typer.Option("--replace", help="put these files' rows in the place of stored ones")]
-Format = Annotated[
-    str | None, typer.Option("--format", help="the vendor's shape, for example ibkr; default: recognised")
-]
-Columns = Annotated[
-    str | None, typer.Option(help="fields by position (ts,open,...; - for none), or ts=NAME,volume=NAME")
-]
-Symbol = Annotated[str | None, typer.Option(help="ticker of files that name none, in no column and not in their name")]
-SymbolMap = Annotated[
-    Path | None, typer.Option(exists=True, dir_okay=False, help="CSV of two columns: their ticker, ours")
-]
-Stamp = Annotated[Literal["start", "end"] | None, typer.Option(help="what a stamp names; default: what the bars show")]
-Zone = Annotated[str | None, typer.Option(help="IANA zone of stamps that carry none; default: what the bars show")]
-DateOrder = Annotated[
-    Literal["mdy", "dmy"] | None, typer.Option(help="month or day first; default: what the dates show")
-]
-Decimal = Annotated[Literal["point", "comma"] | None, typer.Option(help="sign before fractions; default: as it shows")]
-PriceScale = Annotated[float | None, typer.Option(min=1e-12, help="USD of one unit of prices; default: as it shows")]
-VolumeScale = Annotated[float | None, typer.Option(min=1e-9, help="shares of one unit of volume, 100 for lots")]
-Interval = Annotated[
-    Literal["1m"] | None, typer.Option(help="1m: these are one-minute bars, although nothing shows it")
-]
+
+
+def said(settings: Settings, symbol_map: Path | None, **words: Any) -> Said:
+    """Return what the options say of the files, with the tickers that the settings know."""
+    universe = settings.universe
+    return Said(
+        symbols=_symbols(symbol_map) if symbol_map else {},
+        known=frozenset((*universe.tickers, *universe.context)),
+        **words,
+    )
 
 
 def import_bars(
-    path: Source,
-    into: Into = "",
-    look: Look = False,
-    replace: Replace = False,
-    format: Format = None,
-    columns: Columns = None,
-    symbol: Symbol = None,
-    symbol_map: SymbolMap = None,
-    timezone: Zone = None,
-    stamp: Stamp = None,
-    date_order: DateOrder = None,
-    decimal: Decimal = None,
-    price_scale: PriceScale = None,
-    volume_scale: VolumeScale = None,
-    interval: Interval = None,
-    json: Json = False,
-    settings: Set = None,
-    profile: Profile = None,
+    runtime: Runtime, path: Path, into: str, *, said: Said, look: bool, replace: bool, as_json: bool
 ) -> None:
-    """Any vendor's minute bars into the layout of data.template, with a verdict per symbol; again adds nothing."""
-    runtime = load_runtime(settings or (), profile=profile)
-    said = Said(
-        format=format,
-        columns=columns,
-        symbol=symbol,
-        symbols=_symbols(symbol_map) if symbol_map else {},
-        timezone=timezone,
-        stamp=stamp,
-        date_order=date_order,
-        decimal=decimal,
-        price_scale=price_scale,
-        volume_scale=volume_scale,
-        one_minute=interval is not None,
-        known=frozenset((*runtime.settings.universe.tickers, *runtime.settings.universe.context)),
-    )
+    """Take in the files, print what became of them and the verdicts, and end with the exit code that says so."""
     root = Path(into).expanduser().resolve() if into else runtime.path(runtime.settings.data.required_root)
     told = imported(runtime, path, root, said=said, replace=replace, look=look)
     # read back from what was written: the verdict is the one a run will give, not one on what was in memory
     judged = verdicts(runtime, root, {month for one in told for month in one.months})
-    if json:
+    if as_json:
         sys.stdout.write(orjson.dumps(import_view.plain(told, judged, root), default=str).decode() + "\n")
     else:
         import_view.show(told, judged, root, Terminal())

@@ -8,15 +8,13 @@ import orjson
 from timegpt_assets.adapters.storage.migration import migrate as migrated
 from timegpt_assets.checks import BY_NAME
 from timegpt_assets.cli.context import opened
-from timegpt_assets.cli.options import Json, Profile, Set
 from timegpt_assets.cli.terminal import Terminal
-from timegpt_assets.definitions import load_runtime
 from timegpt_assets.engine.engine import asset_nodes
+from timegpt_assets.runtime import Runtime
 
 
-def migrate(json: Json = False, settings: Set = None, profile: Profile = None) -> None:
-    """Bring stored tables of an earlier version to this one's columns; what cannot be told is set aside."""
-    runtime = load_runtime(settings or (), profile=profile)
+def migrate(runtime: Runtime, *, as_json: bool) -> None:
+    """Migrate every stored table, and print what became of the files."""
     with opened(runtime, report=lambda range_run, done: None) as command:
         graph = command.engine.repository.asset_graph
         tables = {key.to_user_string(): BY_NAME[graph.get(key).metadata["table"]] for key in graph.get_all_asset_keys()}
@@ -26,7 +24,7 @@ def migrate(json: Json = False, settings: Set = None, profile: Profile = None) -
             if node.kind != "day_symbol"
         ]
         found = migrated(command.store, tables, whole=whole)
-    if json:
+    if as_json:
         sys.stdout.write(orjson.dumps(asdict(found)).decode() + "\n")
         return
     out = Terminal()

@@ -9,7 +9,7 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
 import polars as pl
@@ -20,7 +20,6 @@ from timegpt_assets.adapters.storage.trial_store import TrialStore
 from timegpt_assets.cli.console import Progress
 from timegpt_assets.cli.context import CommandContext, opened
 from timegpt_assets.cli.exit_codes import GATES_FAILED
-from timegpt_assets.cli.options import Json, Profile, Set
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import strategy_inputs
@@ -29,7 +28,6 @@ from timegpt_assets.core.backtest.whitelist import DEMOTE, PROMOTE, live
 from timegpt_assets.core.gates import counted
 from timegpt_assets.core.tables.columns import WILDCARD
 from timegpt_assets.core.tables.gates import GATES, VERDICTS
-from timegpt_assets.definitions import load_runtime
 from timegpt_assets.engine import promoting
 from timegpt_assets.engine.stages import Refused
 from timegpt_assets.partitions import is_month
@@ -39,23 +37,10 @@ from timegpt_assets.runtime import Runtime
 LAST = 20
 """Entries of the record that a page shows."""
 
-Month = Annotated[str, typer.Option(help="YYYY-MM; default: that of the last session with a portfolio")]
-Card = Annotated[Path | None, typer.Option("--scorecard", help="YAML file of a review, kept with the promotion")]
-Symbols = Annotated[list[str] | None, typer.Argument(help="symbols that shall be live no more")]
-All = Annotated[bool, typer.Option("--all", help="every symbol that is live")]
-Reason = Annotated[str, typer.Option("--reason", help="why, for the record")]
-Forecaster = Annotated[str | None, typer.Option("--forecaster", help="whose; default: the champion")]
 
-
-def promote(
-    month: Month = "",
-    card: Card = None,
-    json: Json = False,
-    settings: Set = None,
-    profile: Profile = None,
-) -> None:
-    """Make a month's verdict of the stored days again, and record as live what passed every criterion; prod alone."""
-    runtime = _in_prod(load_runtime(settings or (), profile=profile))
+def promote(runtime: Runtime, month: str, card: Path | None, *, as_json: bool) -> None:
+    """Record what passed of a month (none: the last with a portfolio), write the page, and print both."""
+    _refuse_elsewhere(runtime)
     review, record = scorecard(card) if card else None, PromotionRecord(runtime.storage)
     if month and not is_month(month):
         raise Refused(f"--month {month} is no month. Write it as 2025-12.")
@@ -79,41 +64,35 @@ def promote(
     found = found.recorded(record.entries()[-LAST:])
     name = f"reports/{runtime.settings.profile}/promotion-{found.month}.html"
     runtime.artifacts.update(name, lambda _: page(found).encode())
-    _tell(found, passed, runtime.artifacts.shown(name), live(record.recorded()), as_json=json)
+    _tell(found, passed, runtime.artifacts.shown(name), live(record.recorded()), as_json=as_json)
     if not passed:
         raise typer.Exit(GATES_FAILED)
 
 
 def demote(
-    reason: Reason,
-    symbols: Symbols = None,
-    everything: All = False,
-    forecaster: Forecaster = None,
-    json: Json = False,
-    settings: Set = None,
-    profile: Profile = None,
+    runtime: Runtime, reason: str, symbols: Sequence[str], *, everything: bool, forecaster: str | None, as_json: bool
 ) -> None:
-    """Record that symbols are live no more, from the next session on; prod alone."""
-    runtime = _in_prod(load_runtime(settings or (), profile=profile))
+    """Record that the symbols are live no more, and print it."""
+    _refuse_elsewhere(runtime)
     record, whose = PromotionRecord(runtime.storage), forecaster or runtime.settings.forecast.champion
     there = sorted(symbol for who, symbol in live(record.recorded()) if who == whose)
     said = f"Live for {whose}: {', '.join(there) or 'none'}."
     if everything == bool(symbols):
         raise Refused(f"name the symbols, or say --all, and not both. {said}")
-    if unknown := sorted(set(symbols or ()) - set(there)):
+    if unknown := sorted(set(symbols) - set(there)):
         raise Refused(f"{', '.join(unknown)} is not live for {whose}. {said}")
     if not there or not reason.strip():
         raise Refused(f"nothing to demote. {said}" if reason.strip() else "--reason is empty. Say why, for the record.")
     entry = record.add(
         DEMOTE,
         forecaster=whose,
-        symbols=there if everything else symbols or (),
+        symbols=there if everything else symbols,
         who=getpass.getuser(),
         why=reason,
         evidence={},
         clock=runtime.clock,
     )
-    if json:
+    if as_json:
         sys.stdout.write(orjson.dumps(entry).decode() + "\n")
     else:
         Terminal().print(
@@ -121,13 +100,12 @@ def demote(
         )
 
 
-def _in_prod(runtime: Runtime) -> Runtime:
-    """Return the runtime of prod. Raises Refused in every other profile: what they trade is not live."""
+def _refuse_elsewhere(runtime: Runtime) -> None:
+    """Raise Refused in every profile but prod: what they trade is not live."""
     if runtime.settings.run_source != counted.LIVE["run_source"]:
         raise Refused(
             f"profile {runtime.settings.profile} promotes nothing and has nothing to demote. Say --profile prod."
         )
-    return runtime
 
 
 def _judged(command: CommandContext, month: str, review: Scorecard | None) -> Promoted:

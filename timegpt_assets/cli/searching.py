@@ -10,16 +10,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
 import polars as pl
-import typer
 
 from timegpt_assets import runtime as runtimes
+from timegpt_assets.cli.asked import asked_span
 from timegpt_assets.cli.console import Progress, left_old
-from timegpt_assets.cli.context import CommandContext, asked_span, opened
-from timegpt_assets.cli.options import Force, Json, Profile, Set
+from timegpt_assets.cli.context import CommandContext, opened
 from timegpt_assets.cli.sweep_files import put
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
@@ -30,30 +29,19 @@ from timegpt_assets.core.research.search_windows import COARSE, CONFIRM, REFINE,
 from timegpt_assets.core.research.trading_grid import duration
 from timegpt_assets.core.research.trials import COMPLETE, Trial
 from timegpt_assets.core.tables.research import SEARCH_CANDIDATES, SEARCH_TRIALS
-from timegpt_assets.definitions import load_runtime
 from timegpt_assets.engine.revisions import outdated
 from timegpt_assets.engine.stages import STAGES, Refused
 from timegpt_assets.engine.sweeps import swept
 from timegpt_assets.partitions import GraphContext, months_of
 from timegpt_assets.reports.pictures import render
 from timegpt_assets.reports.pictures import search as pictures
+from timegpt_assets.runtime import Runtime
 
 FOLDER = "eval/search"
-Month = Annotated[str | None, typer.Option(help="YYYY-MM, up to whose end sessions are seen; default: the grid's last")]
-Forecaster = Annotated[str | None, typer.Option("--forecaster", help="default: search.forecaster, or the champion")]
 
 
-def search(
-    month: Month = None,
-    forecaster: Forecaster = None,
-    force: Force = False,
-    json: Json = False,
-    settings: Set = None,
-    profile: Profile = None,
-) -> None:
-    """Search for trading rules in three stages on stored forecasts; nobody is asked and nothing is paid."""
-    chosen = [f"search.forecaster={forecaster}"] if forecaster else []
-    runtime = load_runtime([*(settings or ()), *chosen], profile=profile)
+def search(runtime: Runtime, month: str | None, *, force: bool, as_json: bool) -> None:
+    """Search on the sessions up to the end of the month (none: the grid's last); tell, write and print."""
     heard = _Heard(Terminal(stderr=True))
     studies = replace(runtimes.studies(runtime), heard=heard.batch)
     with opened(runtime, report=heard.progress.heard, overriding={"studies": studies}) as command:
@@ -73,7 +61,7 @@ def search(
             **left_old(outdated(command.engine, wanted)),
             **_written(command, tables),
         }
-    if json:
+    if as_json:
         sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
     else:
         _show(found, tables)

@@ -5,25 +5,22 @@ core/research/.
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
 from itertools import islice
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
 import polars as pl
-import typer
 from rich.text import Text
 
 from timegpt_assets import runtime as runtimes
 from timegpt_assets.adapters.storage.trial_store import TrialStore
 from timegpt_assets.assets.research import pace, under
 from timegpt_assets.cli import sweep_files
+from timegpt_assets.cli.asked import asked_span, names
 from timegpt_assets.cli.console import Progress, left_old
-from timegpt_assets.cli.context import CommandContext, asked_span, opened
-from timegpt_assets.cli.forecast_grid_run import sweep_forecasts
-from timegpt_assets.cli.options import Force, Json, MaybeDay, Profile, Set
+from timegpt_assets.cli.context import CommandContext, opened
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import strategy_inputs
@@ -33,7 +30,6 @@ from timegpt_assets.core.research import trading_grid as grids
 from timegpt_assets.core.research.scoreboard import PLAIN, scoreboard
 from timegpt_assets.core.research.trading_grid import Combination, Grid, duration
 from timegpt_assets.core.tables.research import GRID_DAYS
-from timegpt_assets.definitions import load_runtime
 from timegpt_assets.engine.plans import RangeRun
 from timegpt_assets.engine.revisions import outdated
 from timegpt_assets.engine.stages import Refused, sessions_asked
@@ -46,88 +42,35 @@ SHOWN = 10
 DRAWN = 2
 """Rules that a heat map has axes for."""
 
-GridName = Annotated[str | None, typer.Option("--grid", help="named grid; default: trading_grid.grid")]
-Forecasters = Annotated[
-    list[str] | None, typer.Option("--forecaster", help="write and show this one alone; repeatable; default: everyone")
-]
-Across = Annotated[str, typer.Option(help="comma-separated: the two rules of the picture; default: most values")]
-
-ForecastGridFile = Annotated[
-    Path | None, typer.Option("--forecast-grid", help="file of a forecast grid: plan it, or make it with --execute")
-]
-PlanOnly = Annotated[bool, typer.Option("--plan-only", help="of a forecast grid: the plan alone, as without --execute")]
-Execute = Annotated[bool, typer.Option("--execute", help="of a forecast grid: ask, pay within the budget, and rank")]
-ReuseBaseline = Annotated[
-    bool, typer.Option("--reuse-baseline", help="of a forecast grid: take over bars and features that are stored")
-]
-BaselineRun = Annotated[
-    str | None, typer.Option("--baseline-run", help="storage root they lie in; default: the profile's own")
-]
-
 
 def sweep(
-    start: MaybeDay = None,
-    end: MaybeDay = None,
-    grid: GridName = None,
-    forecaster: Forecasters = None,
-    across: Across = "",
-    forecast_grid: ForecastGridFile = None,
-    plan_only: PlanOnly = False,
-    execute: Execute = False,
-    reuse_baseline: ReuseBaseline = False,
-    baseline_run: BaselineRun = None,
-    force: Force = False,
-    json: Json = False,
-    settings: Set = None,
-    profile: Profile = None,
+    runtime: Runtime,
+    start: datetime | None,
+    end: datetime | None,
+    *,
+    forecasters: Sequence[str],
+    across: str,
+    force: bool,
+    as_json: bool,
 ) -> None:
-    """Try every combination of a trading grid on stored forecasts, or of a forecast grid, which asks and may pay."""
-    trading = {"--grid": grid, "--forecaster": forecaster, "--across": across, "--force": force}
-    asking = {"--plan-only": plan_only, "--execute": execute, "--reuse-baseline": reuse_baseline}
-    _refuse_strange(trading if forecast_grid else asking | {"--baseline-run": baseline_run}, forecast_grid)
-    if forecast_grid:
-        if plan_only and execute:
-            raise typer.BadParameter("--plan-only sends nothing and --execute does. Say one of them.")
-        if baseline_run and not reuse_baseline:
-            raise typer.BadParameter("--baseline-run names what --reuse-baseline stands on. Say both, or neither.")
-        sweep_forecasts(
-            forecast_grid,
-            start,
-            end,
-            execute=execute,
-            baseline=baseline_run or ("" if reuse_baseline else None),
-            as_json=json,
-            settings=settings or (),
-            profile=profile,
-        )
-        return
-    chosen = [f"trading_grid.grid={grid}"] if grid else []
-    runtime = load_runtime([*(settings or ()), *chosen], profile=profile)
-    drawn = tuple(part.strip() for part in across.split(",") if part.strip())
+    """Sweep the grid that the settings name over stored forecasts; write, draw and print the ranking."""
+    drawn = names(across)
     _refuse(runtime, drawn)
     messages = Terminal(stderr=True)
     heard = _Heard(messages)
     with opened(runtime, report=heard) as command:
         first, last = asked_span(runtime, start, end)
-        asked = sessions_asked(command.graph, first.date(), last.date(), at=runtime.clock())
+        asked = sessions_asked(command.graph.settings, first.date(), last.date(), at=runtime.clock())
         days = stored_days(command.engine, command.graph, asked)
-        _refuse_unknown(command, days, forecaster or ())
+        _refuse_unknown(command, days, forecasters)
         found = _swept(command, days, heard, force=force)
-        scores = _scores(command, days, forecaster or ())
+        scores = _scores(command, days, forecasters)
     files = sweep_files.written(runtime.artifacts, scores, grid=found["grid"], across=drawn)
     found |= files | {"tried": _tried(command, days), "best": _best(scores)}
-    if json:
+    if as_json:
         sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
     else:
         _show(found, scores)
-
-
-def _refuse_strange(options: Mapping[str, object], forecast_grid: Path | None) -> None:
-    """Raise typer.BadParameter for an option that means nothing to the grid that is asked for."""
-    if strange := ", ".join(name for name, said in options.items() if said):
-        whose = "trading" if forecast_grid else "forecast"
-        remedy = "Leave them out" if forecast_grid else "Name its file with --forecast-grid, or leave them out"
-        raise typer.BadParameter(f"{strange} say something of a {whose} grid. {remedy}.")
 
 
 def _refuse(runtime: Runtime, across: Sequence[str]) -> None:

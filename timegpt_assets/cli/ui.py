@@ -10,19 +10,46 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import yaml
 from dagster._core.workspace.load_target import WorkspaceFileTarget
+
+if TYPE_CHECKING:
+    from timegpt_assets.runtime import Runtime
 
 POLLED_MS = 2000
 """How often an open page asks for news."""
 LOOKED_EVERY_SEC, ENDED_WITHIN_SEC = 0.5, 30.0
 
 Process = subprocess.Popen[bytes]
+
+
+def opened_on(runtime: "Runtime", said: Sequence[str], *, host: str, port: int) -> int:
+    """Serve the UI and the daemon under these settings and --set values, and return the exit code."""
+    # here: what this module runs as, webserver or daemon, needs none of it
+    from timegpt_assets.cli.context import BATCH_SIZE, EVENT_BATCH, dagster_home, opened
+    from timegpt_assets.cli.same_origin import LOOPBACK
+    from timegpt_assets.cli.terminal import Terminal
+    from timegpt_assets.config.shipped import WORKSPACE
+    from timegpt_assets.runtime import inherited_settings, said_before
+
+    with opened(runtime, report=lambda range_run, done: None):
+        pass  # a home that cannot be used is said here, and what a killed run left is free before the daemon starts
+    os.environ |= {
+        "DAGSTER_HOME": str(dagster_home(runtime)),
+        BATCH_SIZE: EVENT_BATCH,
+        "TIMEGPT_ASSETS_PROFILE": runtime.settings.profile,
+        "TIMEGPT_ASSETS_SET": inherited_settings([*said_before(runtime.environment), *said]),
+        "DAGSTER_IS_DEV_CLI": "1",
+    }
+    if host not in LOOPBACK:
+        Terminal(stderr=True).print(f"note: whoever reaches {host}:{port} can launch and spend; there is no login.")
+    return serve(WORKSPACE, host=host, port=port)
 
 
 def serve(workspace: Path, *, host: str, port: int) -> int:

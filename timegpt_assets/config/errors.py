@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from timegpt_assets.core.explained import Explained
+
 REDACTED = "[REDACTED]"
 SECRET_KEY = re.compile(r"(api_?key|token|secret|passw|credential|private_?key)", re.IGNORECASE)
 _SECRET_VALUE = re.compile(
@@ -35,7 +37,7 @@ class Fault:
         return f"{said} is refused: allowed is {self.allowed}. {self.remedy}"
 
 
-class ConfigError(ValueError):
+class ConfigError(Explained, ValueError):
     """Raised for a configuration that cannot be used; one line per fault, each ending with its remedy."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:

@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from timegpt_assets.config.base import Section
 from timegpt_assets.config.checks import refusals
+from timegpt_assets.config.close_names import closest
 from timegpt_assets.config.errors import MISSING, SECRET_KEY, Fault, carries_password, looks_secret
 from timegpt_assets.config.layers import Layer, nested
 from timegpt_assets.config.schema import SECTIONS, Path, allowed_at, annotation_at, dotted, model_of, names_of
@@ -157,5 +157,5 @@ def _unknown_remedy(path: Path) -> str:
 
 
 def _did_you_mean(name: str, names: tuple[str, ...], above: Path = ()) -> str:
-    close = get_close_matches(name, names, n=1)
-    return f"Did you mean {dotted((*above, close[0]))}?" if close else "Take it out or write one of these."
+    meant = closest(name, names)
+    return f"Did you mean {dotted((*above, meant))}?" if meant else "Take it out or write one of these."

@@ -159,6 +159,11 @@ class Universe(Section):
     context: tuple[Name, ...]
     sectors: Mapping[Name, Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]]
 
+    @property
+    def everyone(self) -> tuple[str, ...]:
+        """Return every symbol, sorted: the tickers that are forecast and the context."""
+        return tuple(sorted({*self.tickers, *self.context}))
+
 
 class Split(Section):
     """One share split: prices before ``day`` are divided by ``ratio``; 1 says that the jump of that day is real."""

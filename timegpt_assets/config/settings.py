@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from timegpt_assets.config import advisories
 from timegpt_assets.config.automation import Automation
 from timegpt_assets.config.base import PLACE
+from timegpt_assets.config.close_names import did_you_mean
 from timegpt_assets.config.errors import ConfigError, Fault, redacted
 from timegpt_assets.config.faults import origin, reading
 from timegpt_assets.config.forecasting import Calibration, Forecast
@@ -32,10 +33,10 @@ from timegpt_assets.config.layers import (
 from timegpt_assets.config.market import Data, DqPolicy, Events, Features, Importing, Universe
 from timegpt_assets.config.research import Search, TradingGrid
 from timegpt_assets.config.schema import SECTIONS, dotted, marked
+from timegpt_assets.config.shipped import CONFIGS
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 from timegpt_assets.core.tables.columns import RUN_SOURCES
 
-SHIPPED = File(__file__).parents[2] / "configs"
 PROFILES = ("demo", "dev", "offline", "prod")
 DEFAULT_PROFILE = "demo"
 GRIDS = "forecast_grid"
@@ -119,8 +120,8 @@ def load_settings(
     Raises ConfigError with one line per fault.
     """
     name, faults = profile or DEFAULT_PROFILE, _folder_faults(config_dir)
-    shipped = _read([partial(file_layer, *found) for found in _section_files(SHIPPED, "configs")], faults)
-    own_dir = config_dir if config_dir and config_dir.resolve() != SHIPPED.resolve() else None
+    shipped = _read([partial(file_layer, *found) for found in _section_files(CONFIGS, "configs")], faults)
+    own_dir = config_dir if config_dir and config_dir.resolve() != CONFIGS.resolve() else None
     own = _read([partial(file_layer, *found) for found in _section_files(own_dir, str(own_dir))], faults)
     profiles = _read([partial(_profile_layer, name, own_dir)], faults)
     given = _read([partial(grid_layer, grid or {}), *(partial(override_layer, text) for text in overrides)], faults)
@@ -133,7 +134,7 @@ def load_settings(
     read = reading(leaves, defaults=defaults, profile=name, in_grid=bool(grid))
     if faults := [*faults, *place_faults, *read.faults]:
         raise ConfigError(faults)
-    return _settings(name, "given" if profile else "default", read.sections, leaves, own_dir or SHIPPED)
+    return _settings(name, "given" if profile else "default", read.sections, leaves, own_dir or CONFIGS)
 
 
 def _settings(profile: str, given: str, sections: Mapping[str, Any], leaves: Layer, folder: File) -> Settings:
@@ -165,7 +166,7 @@ def _read(reads: Iterable[Callable[[], Layer]], faults: list[Fault]) -> list[Lay
 
 
 def _folder_faults(config_dir: File | None) -> list[Fault]:
-    folder = config_dir or SHIPPED
+    folder = config_dir or CONFIGS
     if folder.is_dir():
         return []
     remedy = "Give the folder that holds data.yaml and the other sections."
@@ -178,11 +179,11 @@ def _section_files(folder: File | None, label: str) -> list[tuple[File, str, str
 
 
 def _profile_layer(name: str, own_dir: File | None) -> Layer:
-    places = [(own_dir, str(own_dir)), (SHIPPED, "configs")]
+    places = [(own_dir, str(own_dir)), (CONFIGS, "configs")]
     for folder, label in places:
         if name in PROFILES and folder and (file := folder / "profiles" / f"{name}.yaml").exists():
             return file_layer(file, f"{label}/profiles/{name}.yaml")
-    remedy = "Choose one of these with --profile."
+    remedy = f"{did_you_mean(name, PROFILES)}Choose one of these with --profile."
     file_name = f"{own_dir or 'configs'}/profiles/{name}.yaml"
     raise ConfigError([Fault(file=file_name, key="profile", value=name, allowed=" | ".join(PROFILES), remedy=remedy)])
 

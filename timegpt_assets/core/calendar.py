@@ -15,6 +15,7 @@ from typing import NamedTuple
 import polars as pl
 
 from timegpt_assets.core import xnys
+from timegpt_assets.core.explained import Explained
 from timegpt_assets.core.schema import TIME
 
 ZONE = "America/New_York"
@@ -23,15 +24,15 @@ FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2035, 12, 31)
 """What the calendar covers: a bounded range that holds every day we can ask for."""
 
 
-class NotASession(ValueError):
+class NotASession(Explained, ValueError):
     """Raised for a day on which the exchange does not open; names the day and the nearest sessions."""
 
 
-class OutsideCalendar(ValueError):
+class OutsideCalendar(Explained, ValueError):
     """Raised for a day the calendar does not cover, which a clock that was never set also asks for."""
 
 
-class StillOpen(ValueError):
+class StillOpen(Explained, ValueError):
     """Raised for a session that has not closed; names it and the newest one that has."""
 
 

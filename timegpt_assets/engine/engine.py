@@ -13,6 +13,7 @@ import dagster as dg
 from dagster import AssetKey
 
 from timegpt_assets.core import calendar
+from timegpt_assets.core.explained import Explained
 from timegpt_assets.engine.call_budget import BudgetPlanner, PaymentPlan
 from timegpt_assets.engine.deliveries import BARS, RAW_BARS
 from timegpt_assets.engine.interrupts import signals_heard
@@ -30,7 +31,7 @@ GATE_CHECK = "gates__promotion_gates_passed"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-class RunFailed(RuntimeError):
+class RunFailed(Explained, RuntimeError):
     """Raised when a run of the rectangle fails; its text is the cause's own message, ``asset`` names the culprit."""
 
     def __init__(self, message: str, *, asset: str, run_id: str) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 import orjson
 
 from timegpt_assets.adapters.storage.object_store import LocalStore
+from timegpt_assets.core.explained import Explained
 from timegpt_assets.runtime import GS, Runtime
 
 MARKER = "home_owner.json"
 
 
-class HomeOfAnother(RuntimeError):
+class HomeOfAnother(Explained, RuntimeError):
     """Raised when a DAGSTER_HOME keeps the records of another profile or storage root; names both, and the remedy."""
 
 

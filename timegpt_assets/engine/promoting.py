@@ -8,7 +8,8 @@ from datetime import date
 
 from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.engine.engine import Engine, Rectangle, asset_nodes
-from timegpt_assets.engine.stages import STAGES, Refused, rectangle
+from timegpt_assets.engine.rectangles import rectangle
+from timegpt_assets.engine.stages import STAGES, Refused
 from timegpt_assets.partitions import GraphContext
 
 PORTFOLIO = "backtest/portfolio/"

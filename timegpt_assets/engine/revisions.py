@@ -18,7 +18,7 @@ from timegpt_assets.engine.deliveries import BARS, RAW_BARS, differing, stored_f
 from timegpt_assets.engine.engine import Engine, Outcome, Rectangle, asset_nodes
 from timegpt_assets.engine.inventory import Inventory
 from timegpt_assets.engine.plans import AssetNode, PartitionRef
-from timegpt_assets.engine.stages import rectangle
+from timegpt_assets.engine.rectangles import rectangle
 from timegpt_assets.engine.stale import causes, input_windows, stale
 from timegpt_assets.partitions import GraphContext, days_of, symbols_of
 from timegpt_assets.runtime import MarketData

@@ -9,8 +9,9 @@ from datetime import date
 
 from timegpt_assets.engine.engine import Engine, Rectangle, asset_nodes
 from timegpt_assets.engine.plans import PartitionRef
+from timegpt_assets.engine.rectangles import rectangle
 from timegpt_assets.engine.revisions import older
-from timegpt_assets.engine.stages import STAGES, Refused, rectangle
+from timegpt_assets.engine.stages import STAGES, Refused
 from timegpt_assets.partitions import GraphContext
 
 READ = ("forecasts", "bars", "symbol_gates", "panel")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from timegpt_assets.definitions import build_definitions, load_runtime
+from timegpt_assets.definitions import build_definitions
+from timegpt_assets.runtime import load_runtime
 
 
 def now() -> datetime:

@@ -18,11 +18,11 @@ from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.cli.app import app
 from timegpt_assets.core import calendar
-from timegpt_assets.definitions import PROJECT
 from timegpt_assets.engine.daily import COMPLETE, PORTFOLIO
 from timegpt_assets_tests.automation.test_week import FRI, MON, SYMBOLS, THU, TUE, WED
 from timegpt_assets_tests.automation.test_week import deliver as deliver_until
 from timegpt_assets_tests.engine.test_revisions import DAYS, HOUSE, REVISED, at, deliver
+from timegpt_assets_tests.project import PROJECT
 from timegpt_assets_tests.roads import TINY
 
 pytestmark = [

@@ -23,11 +23,12 @@ from timegpt_assets.cli.context import CommandContext, opened
 from timegpt_assets.core import calendar
 from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.bars.quality_rules import QualityPolicy
-from timegpt_assets.definitions import build_definitions, load_runtime
+from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.engine import QUIET, RANGE_END, RANGE_START
 from timegpt_assets.engine.stages import STAGES
 from timegpt_assets.instance.internals import note_partitions
 from timegpt_assets.partitions import by_day, grid
+from timegpt_assets.runtime import load_runtime
 
 FIRST, LAST = date(2018, 2, 16), date(2018, 4, 20)
 GRIDS = [dg.AssetKey(["bars", "raw_bars"]), dg.AssetKey(["bars", "bars"])]

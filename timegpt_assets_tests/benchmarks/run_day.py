@@ -16,10 +16,11 @@ from typing import Any
 import dagster as dg
 
 from timegpt_assets.cli.context import opened
-from timegpt_assets.definitions import build_definitions, load_runtime
+from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.engine import asset_nodes
-from timegpt_assets.engine.stages import rectangle
+from timegpt_assets.engine.rectangles import rectangle
 from timegpt_assets.io_managers import TableIOManager
+from timegpt_assets.runtime import load_runtime
 
 DAY = date(2025, 2, 20)
 spent = {"compute": 0.0, "storage": 0.0}

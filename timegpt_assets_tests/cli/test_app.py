@@ -19,11 +19,12 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from timegpt_assets import definitions
+from timegpt_assets import runtime
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore, file_name
 from timegpt_assets.cli import app as cli
+from timegpt_assets.cli.exit_codes import WAITS
 from timegpt_assets.core.lineage import path_to_bars
 from timegpt_assets_tests.secret_search import KEY
 
@@ -226,13 +227,16 @@ def test_set_values_are_recorded_in_the_lineage_of_what_they_shape(run, house):
         (["run-day", "2025-01-20"], "2025-01-20 (Monday) is not a session of XNYS. Nearest sessions: 2025-01-17 and"),
         (["run-day", "2025-02-03"], "2025-02-03 lies outside the grid, which runs from 2025-01-02 to 2025-01-31."),
         (["run-day", "1990-01-02"], "1990-01-02 lies outside the grid"),
-        (["run-day", DAY, "--symbols", "aapl"], "aapl is not in the universe (AAPL, NVDA, SPY). Add it to"),
+        (
+            ["run-day", DAY, "--symbols", "aapl"],
+            "aapl is not in the universe (AAPL, NVDA, SPY). Did you mean AAPL? Add it to",
+        ),
         (["backfill", "--start", NEXT, "--end", DAY], "the range 2025-01-17..2025-01-16 ends before it starts."),
         (["backfill", "--start", "2025-01-18", "--end", "2025-01-20"], "2025-01-18..2025-01-20 holds no session."),
         (["backfill", "--start", "2024-12-30", "--end", NEXT], "2024-12-30 and others lies outside the grid"),
         (
             ["backfill", "--start", DAY, "--end", DAY, "--assets", "barz"],
-            "no asset is called barz. Choose from: answers",
+            "no asset is called barz. Did you mean bars? Choose from: answers",
         ),
         (["run-day", DAY, "--profile", "nobody"], "configs/profiles/nobody.yaml: profile = 'nobody' is refused"),
         (["run-day", DAY, "--set", "forecast.horizon_min=-1"], "--set: forecast.horizon_min = -1 is refused"),
@@ -248,9 +252,9 @@ def test_what_cannot_be_asked_is_refused_in_one_message(run, elsewhere, words, m
 
 def at(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
     """Set the clock of the commands."""
-    asked = definitions.load_runtime
+    asked = runtime.load_runtime
     monkeypatch.setattr(
-        cli, "load_runtime", lambda *words, **named: replace(asked(*words, **named), clock=lambda: moment)
+        runtime, "load_runtime", lambda *words, **named: replace(asked(*words, **named), clock=lambda: moment)
     )
 
 
@@ -266,7 +270,7 @@ def test_a_session_that_waits_for_its_bars_is_not_done_and_the_exit_code_says_so
     (elsewhere.folder / "source").mkdir()
     source = ("--set", "data.source=local", "--set", f"data.root={elsewhere.folder / 'source'}")
     result = run(elsewhere, "run-day", DAY, "--json", *source)
-    assert (result.exit_code, figures(result)["days_awaiting_bars"]) == (cli.WAITS, [DAY]), result.output
+    assert (result.exit_code, figures(result)["days_awaiting_bars"]) == (WAITS, [DAY]), result.output
     assert figures(result)["sessions"][DAY].startswith("waits for bars of AAPL, NVDA, SPY until ")
 
 

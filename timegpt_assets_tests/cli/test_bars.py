@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from timegpt_assets.cli import app as cli
+from timegpt_assets.cli.exit_codes import DATA_FAILED
 from timegpt_assets_tests.bad_files import CASES_BY_NAME, DAY, DAYS, month
 from timegpt_assets_tests.test_bad_files import laid_out
 
@@ -48,7 +49,7 @@ def test_a_rule_of_severity_fail_makes_the_exit_code_say_so(tmp_path: Path) -> N
     laid_out(tmp_path / "market", CASES_BY_NAME["conflicting rows"])
     code, said = checked(tmp_path, "--json")
     found = json.loads(said)["data_quality"]
-    assert (code, found["passed"]) == (cli.DATA_FAILED, False)
+    assert (code, found["passed"]) == (DATA_FAILED, False)
     assert found["verdicts"] == {"ok": 11, "quarantined": 1}
 
 

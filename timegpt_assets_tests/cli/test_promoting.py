@@ -14,13 +14,13 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from timegpt_assets import runtime
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.adapters.storage.promotion_record import NAME, PromotionRecord
 from timegpt_assets.adapters.storage.trial_store import TrialStore
 from timegpt_assets.cli import app as cli
-from timegpt_assets.cli import promoting as cli_promoting
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
@@ -127,8 +127,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
         monkeypatch.setenv("TIMEGPT_API_KEY", KEY)
         monkeypatch.chdir(house.folder)
         if at:
-            made = cli_promoting.load_runtime
-            monkeypatch.setattr(cli_promoting, "load_runtime", lambda *a, **k: replace(made(*a, **k), clock=lambda: at))
+            made = runtime.load_runtime
+            monkeypatch.setattr(runtime, "load_runtime", lambda *a, **k: replace(made(*a, **k), clock=lambda: at))
         return CliRunner().invoke(cli.app, list(words))
 
     return command

@@ -15,7 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from timegpt_assets.cli import bars, calls, console, forecast_grid, import_view, promoting, searching, sweeping, tables
+from timegpt_assets.cli import (
+    bars,
+    calls,
+    console,
+    forecast_grid,
+    import_view,
+    promoting,
+    searching,
+    settings_view,
+    sweeping,
+    tables,
+)
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.core.tables.gates import INSUFFICIENT
@@ -133,7 +144,7 @@ SEARCHED |= {"seconds": 1.2, "trials": {}, "pictures": {}}
 TRIALS = pl.DataFrame({"duplicate_of": [None], "tried": [12]}, schema={"duplicate_of": pl.String, "tried": pl.Int64})
 TABLES: dict[str, Show] = {
     "what a run found, with gates and forecasters side by side": lambda out: console.show(FOUND, out),
-    "config": lambda out: console.show_settings(load_runtime(environ={}, profile="demo").settings, as_json=False),
+    "config": lambda out: settings_view.show(load_runtime(environ={}, profile="demo").settings, as_json=False),
     "check-data": lambda out: bars.shown(QUALITY, out),
     "plan": lambda out: calls.show(PLAN, as_json=False),
     "budget": lambda out: out.print(calls.budget_table("account mine at api.nixtla.io", BOOKS)),
@@ -193,5 +204,6 @@ COVERED = {
     "import_view.py",
     "promoting.py",
     "searching.py",
+    "settings_view.py",
     "sweeping.py",
 }

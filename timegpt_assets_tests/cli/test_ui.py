@@ -20,9 +20,10 @@ from typer.testing import CliRunner
 
 from timegpt_assets.cli import ui as services
 from timegpt_assets.cli.app import app
-from timegpt_assets.definitions import PROJECT, load_runtime
 from timegpt_assets.engine.engine import RANGE_END, RANGE_START
+from timegpt_assets.runtime import load_runtime
 from timegpt_assets_tests.engine.test_call_budget import ANSWERS, FORECAST, PARAMS, modest
+from timegpt_assets_tests.project import PROJECT
 from timegpt_assets_tests.roads import TINY
 from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer

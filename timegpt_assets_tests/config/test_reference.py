@@ -7,16 +7,16 @@ import pytest
 from timegpt_assets.config.layers import flat
 from timegpt_assets.config.reference import comments, entries
 from timegpt_assets.config.schema import SECTIONS
-from timegpt_assets.config.settings import SHIPPED
+from timegpt_assets.config.shipped import CONFIGS
 from timegpt_assets.config.yaml_text import plain_value
 
-FILES = sorted(SHIPPED.rglob("*.yaml"))
+FILES = sorted(CONFIGS.rglob("*.yaml"))
 
 
 def test_one_file_is_one_section_or_a_grid_that_is_read_by_name() -> None:
     grids = {"forecast_grid", "forecast_grid_wide"}
-    assert {file.stem for file in SHIPPED.glob("*.yaml")} == {*SECTIONS, *grids}
-    assert {file.stem for file in (SHIPPED / "profiles").glob("*.yaml")} == {"demo", "dev", "offline", "prod"}
+    assert {file.stem for file in CONFIGS.glob("*.yaml")} == {*SECTIONS, *grids}
+    assert {file.stem for file in (CONFIGS / "profiles").glob("*.yaml")} == {"demo", "dev", "offline", "prod"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
@@ -33,7 +33,7 @@ def test_lines_fit_the_page(file: Path) -> None:
 
 
 def test_every_entry_says_what_is_allowed_and_what_it_means() -> None:
-    found = {entry.key: entry for entry in entries(SHIPPED)}
+    found = {entry.key: entry for entry in entries(CONFIGS)}
     assert len(found) > 180
     assert [key for key, entry in found.items() if not entry.description or entry.allowed == "null"] == []
     horizon = found["forecast.horizon_min"]

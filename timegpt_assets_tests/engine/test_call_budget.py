@@ -23,7 +23,7 @@ from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine import pending
 from timegpt_assets.engine.call_budget import BudgetPlanner, budget_planner
 from timegpt_assets.engine.engine import RANGE_END, RANGE_START, RunFailed, asset_nodes
-from timegpt_assets.engine.stages import rectangle
+from timegpt_assets.engine.rectangles import rectangle
 from timegpt_assets.partitions import graph_context
 from timegpt_assets.runtime import ledger
 from timegpt_assets_tests.markets import DAYS

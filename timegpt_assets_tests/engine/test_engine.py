@@ -15,7 +15,8 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.tables.gates import VERDICTS
 from timegpt_assets.engine.engine import RANGE_END, RANGE_START, Engine, Outcome, RunFailed, asset_nodes
 from timegpt_assets.engine.plans import PartitionRef
-from timegpt_assets.engine.stages import EVERYDAY, rectangle
+from timegpt_assets.engine.rectangles import rectangle
+from timegpt_assets.engine.stages import EVERYDAY
 from timegpt_assets.partitions import graph_context
 from timegpt_assets_tests.roads import Road, road, sessions
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from timegpt_assets.config.forecast_grid import forecast_grid
-from timegpt_assets.config.settings import SHIPPED, Settings, load_settings
+from timegpt_assets.config.settings import Settings, load_settings
+from timegpt_assets.config.shipped import CONFIGS
 from timegpt_assets.core.research.forecast_grid import changes, choices
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.call_budget import budget_planner
@@ -52,7 +53,7 @@ def test_the_wide_grid_asks_24_questions_for_144_combinations(tmp_path: Path, no
     Levels are {50 80 95}, {50 60 80 90}, {50 80 90 95}, {50 60 90}. 09:45 has no return of 30 minutes, and a rate
     decision asks nothing.
     """
-    made, found = priced(tmp_path, nodes, forecast_grid(SHIPPED / "forecast_grid_wide.yaml").dimensions)
+    made, found = priced(tmp_path, nodes, forecast_grid(CONFIGS / "forecast_grid_wide.yaml").dimensions)
     assert len(made) == len({one.name for one in made}) == 144
     assert sum(one.tradeable for one in made) == 72
     assert [one.tradeable for one in made] == [True] * 72 + [False] * 72

@@ -107,8 +107,8 @@ def again_of(of: Road) -> Outcome:
 
 def old(of: Road) -> dict[str, dict[str, int]]:
     from timegpt_assets.engine.engine import asset_nodes
+    from timegpt_assets.engine.rectangles import rectangle
     from timegpt_assets.engine.revisions import outdated
-    from timegpt_assets.engine.stages import rectangle
     from timegpt_assets.partitions import graph_context
 
     graph = graph_context(of.runtime.settings)

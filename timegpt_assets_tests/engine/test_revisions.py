@@ -21,8 +21,8 @@ from timegpt_assets.cli.app import app
 from timegpt_assets.core import calendar
 from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.plans import PartitionRef
+from timegpt_assets.engine.rectangles import rectangle
 from timegpt_assets.engine.revisions import only_stale, outdated, refresh
-from timegpt_assets.engine.stages import rectangle
 from timegpt_assets.partitions import graph_context
 from timegpt_assets_tests.roads import TINY, Road, road
 

@@ -12,7 +12,8 @@ from timegpt_assets.core.tables.every import ALL
 from timegpt_assets.core.tables.gates import VERDICTS
 from timegpt_assets.definitions import ASSETS, build_definitions
 from timegpt_assets.engine.engine import asset_nodes
-from timegpt_assets.engine.stages import EVERYDAY, STAGES, Refused, last_closed_session, rectangle, sessions_asked
+from timegpt_assets.engine.rectangles import rectangle
+from timegpt_assets.engine.stages import EVERYDAY, STAGES, Refused, last_closed_session, sessions_asked
 from timegpt_assets.engine.stale import input_windows
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.runtime import Runtime
@@ -138,7 +139,7 @@ def test_only_nixtla_is_paid_for():
 
 
 def test_an_unknown_asset_is_refused_with_the_known_ones():
-    with pytest.raises(Refused, match=r"no asset is called barz\. Choose from: .*\bbars\b.*trades"):
+    with pytest.raises(Refused, match=r"no asset is called barz\. Did you mean bars\? Choose from: .*\bbars\b.*trades"):
         asked(assets=("barz", "bars"))
 
 
@@ -148,7 +149,7 @@ def test_an_unknown_symbol_is_refused_with_the_remedy():
 
 
 def test_a_range_is_its_sessions_without_weekends_and_holidays():
-    found = sessions_asked(house(), date(2025, 1, 17), date(2025, 1, 26), at=LATER)
+    found = sessions_asked(house().settings, date(2025, 1, 17), date(2025, 1, 26), at=LATER)
     assert found == [date(2025, 1, day) for day in (17, 21, 22, 23, 24)], "the 20th is a holiday"
 
 
@@ -166,14 +167,14 @@ def test_a_range_is_its_sessions_without_weekends_and_holidays():
 )
 def test_a_range_that_cannot_be_made_is_refused_with_the_remedy(start, end, said):
     with pytest.raises(Refused) as refused:
-        sessions_asked(house(), date.fromisoformat(start), date.fromisoformat(end), at=LATER)
+        sessions_asked(house().settings, date.fromisoformat(start), date.fromisoformat(end), at=LATER)
     assert said in str(refused.value)
     assert str(refused.value).endswith(".")
 
 
 def test_a_single_day_without_a_session_is_answered_with_the_nearest_ones():
     with pytest.raises(calendar.NotASession, match=r"2025-01-20 .Monday. is not a session.*2025-01-17 and 2025-01-21"):
-        sessions_asked(house(), date(2025, 1, 20), date(2025, 1, 20), at=LATER)
+        sessions_asked(house().settings, date(2025, 1, 20), date(2025, 1, 20), at=LATER)
 
 
 @pytest.mark.parametrize(
@@ -187,8 +188,8 @@ def test_a_session_is_open_to_requests_from_its_close_on(day, closing, before):
     close = datetime.fromisoformat(closing).replace(tzinfo=UTC)
     whole_year = house("data.end_date=null")
     with pytest.raises(calendar.StillOpen, match=f"session of {day} has not closed yet. Ask for {before} or earlier"):
-        sessions_asked(whole_year, day, day, at=close - timedelta(seconds=1))
-    assert sessions_asked(whole_year, day, day, at=close) == [day]
+        sessions_asked(whole_year.settings, day, day, at=close - timedelta(seconds=1))
+    assert sessions_asked(whole_year.settings, day, day, at=close) == [day]
     assert last_closed_session(close) == day
     assert last_closed_session(close - timedelta(seconds=1)) == before
 

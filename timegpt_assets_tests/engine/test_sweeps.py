@@ -11,7 +11,8 @@ from polars.testing import assert_frame_equal
 from timegpt_assets.adapters.storage.trial_store import TrialStore
 from timegpt_assets.core.backtest import engines
 from timegpt_assets.engine.engine import RunFailed, asset_nodes
-from timegpt_assets.engine.stages import Refused, rectangle
+from timegpt_assets.engine.rectangles import rectangle
+from timegpt_assets.engine.stages import Refused
 from timegpt_assets.engine.sweeps import stored_days, swept
 from timegpt_assets.partitions import graph_context
 from timegpt_assets_tests.markets import DAYS, synthetic

@@ -19,9 +19,9 @@ from dagster._core.execution.context.system import StepExecutionContext
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from timegpt_assets.adapters.timegpt.sdk import SdkRequests
-from timegpt_assets.definitions import PROJECT
 from timegpt_assets.engine import pending
 from timegpt_assets.instance import internals
+from timegpt_assets_tests.project import PROJECT
 
 PACKAGE = PROJECT / "timegpt_assets"
 DOORS = {

@@ -22,9 +22,9 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.utils import make_new_run_id
 
 from timegpt_assets.adapters.ledger.process_identity import owner
-from timegpt_assets.definitions import PROJECT
 from timegpt_assets.instance import run_owners
 from timegpt_assets.instance.run_launcher import WatchedRunLauncher
+from timegpt_assets_tests.project import PROJECT
 
 POOL, STEP = "timegpt", "forecasts__answers"
 HOLDER = """

@@ -16,11 +16,12 @@ from timegpt_assets.adapters.market.limits import Limits
 from timegpt_assets.config import files
 from timegpt_assets.core import events
 from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.core.explained import Explained
 
 LIMITS = Limits()
 
 
-class DailyFileError(ValueError):
+class DailyFileError(Explained, ValueError):
     """Raised when a daily file cannot be read as it should be; names the file, the setting and the remedy."""
 
 

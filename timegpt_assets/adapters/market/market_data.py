@@ -18,6 +18,7 @@ from timegpt_assets.adapters.market.limits import Limits, shown_name
 from timegpt_assets.adapters.market.month_file import Delivery, MonthFile
 from timegpt_assets.adapters.storage.object_store import remedied
 from timegpt_assets.core.bars.vendor_columns import Reading
+from timegpt_assets.core.explained import Explained
 from timegpt_assets.core.tables.bars import RAW_BARS
 
 TEMPLATE = "stocks/1m/{ticker}/{yyyy}/{ticker}_{yyyy_mm}.parquet"
@@ -26,7 +27,7 @@ ATTEMPTS = 3
 _TICKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]{0,31}")
 
 
-class MarketDataError(ValueError):
+class MarketDataError(Explained, ValueError):
     """Raised when the source cannot be read as it should be; names the file or symbol, and the remedy."""
 
 

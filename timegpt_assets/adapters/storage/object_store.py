@@ -18,13 +18,14 @@ from typing import BinaryIO, Protocol, TypeAlias
 import pyarrow as pa
 
 from timegpt_assets.config import files
+from timegpt_assets.core.explained import Explained
 
 Bytes: TypeAlias = "bytes | bytearray | memoryview | pa.Buffer"
 Current: TypeAlias = Callable[[], BinaryIO | None]
 """Opens what lies under a name at the moment, None when nothing does; not calling it saves the reading."""
 
 
-class ObjectStoreError(RuntimeError):
+class ObjectStoreError(Explained, RuntimeError):
     """Raised when an object store cannot be read or written; names what lies there, the cause and the remedy."""
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from timegpt_assets.adapters.storage.object_store import REMEDIES, is_refusal
+from timegpt_assets.core.explained import Explained
 from timegpt_assets.core.tables.columns import WILDCARD
 
 Facts: TypeAlias = Mapping[str, Any]
@@ -33,7 +34,7 @@ SMALL = 1 << 18
 TAIL = 1 << 15
 
 
-class StoreError(RuntimeError):
+class StoreError(Explained, RuntimeError):
     """Raised when stored files cannot be read or written; names the file or asset, and the remedy."""
 
 

@@ -20,6 +20,7 @@ from timegpt_assets.core.backtest.liquidity import Filters
 from timegpt_assets.core.backtest.rules import OWN_SIGMA
 from timegpt_assets.core.backtest.signals import Inputs, TradingSpec
 from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.core.explained import Explained
 from timegpt_assets.core.tables.columns import SOURCE_KEY
 from timegpt_assets.core.tables.research import GRID_DAYS
 
@@ -28,7 +29,7 @@ OUTER = ("history_days", "horizon_min")
 MIXED = "mixed"
 
 
-class GridError(ValueError):
+class GridError(Explained, ValueError):
     """Raised for a grid that cannot be swept; names it and the remedy."""
 
 

@@ -18,8 +18,7 @@ from timegpt_assets.adapters.storage.object_store import LocalStore, ObjectStore
 from timegpt_assets.config import files
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.config.settings import load_settings
-from timegpt_assets.definitions import environment, load_runtime
-from timegpt_assets.runtime import daily_files, market_data
+from timegpt_assets.runtime import daily_files, environment, load_runtime, market_data
 from timegpt_assets_tests.bad_files import DAYS, month
 
 DAY = DAYS[0]

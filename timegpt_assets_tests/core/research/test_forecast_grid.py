@@ -9,7 +9,8 @@ import pytest
 
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.config.forecast_grid import forecast_grid
-from timegpt_assets.config.settings import GRIDS, SHIPPED
+from timegpt_assets.config.settings import GRIDS
+from timegpt_assets.config.shipped import CONFIGS
 from timegpt_assets.core.research import forecast_board
 from timegpt_assets.core.research.forecast_grid import SETTINGS, changes, choices, words
 from timegpt_assets.core.tables.forecast_grid import BOARD
@@ -19,13 +20,13 @@ SOURCES = {"score_source": "model", "run_source": "prod", "data_regime": "prod_l
 
 @pytest.mark.parametrize(("name", "count"), [("forecast_grid", 2 * 3 * 1 * 4 * 2), ("forecast_grid_wide", 144)])
 def test_the_shipped_grids_hold_the_combinations_of_their_seeds(name: str, count: int) -> None:
-    found = choices(forecast_grid(SHIPPED / f"{name}.yaml").dimensions)
+    found = choices(forecast_grid(CONFIGS / f"{name}.yaml").dimensions)
     assert len(found) == count
     assert len({words(choice) for choice in found}) == count
 
 
 def test_grids_begin_as_the_settings_know_them() -> None:
-    assert {file.stem for file in SHIPPED.glob(f"{GRIDS}*.yaml")} == {"forecast_grid", "forecast_grid_wide"}
+    assert {file.stem for file in CONFIGS.glob(f"{GRIDS}*.yaml")} == {"forecast_grid", "forecast_grid_wide"}
 
 
 def test_every_dimension_moves_its_setting_and_neighbours_share_what_is_made_first(tmp_path: Path) -> None:

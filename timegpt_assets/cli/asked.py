@@ -1,0 +1,72 @@
+"""What a person asked for, read from the options and refused before anything is opened.
+
+Belongs here: days, symbols and assets of a command. Nothing here imports Dagster; what is heavier than that is imported
+when it is asked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from timegpt_assets.runtime import Runtime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What shall be made: sessions that have closed, symbols of the universe (none: all of them), and assets."""
+
+    runtime: "Runtime"
+    days: Sequence[date]
+    symbols: tuple[str, ...]
+    assets: tuple[str, ...]
+
+
+def started(settings: Sequence[str] | None, profile: str | None) -> "Runtime":
+    """Return what the process runs with, under the --set values and the profile. Raises ConfigError."""
+    # by its module, so that a test may set its clock
+    from timegpt_assets import runtime
+
+    return runtime.load_runtime(settings or (), profile=profile)
+
+
+def asked(
+    runtime: "Runtime",
+    start: datetime | None,
+    end: datetime | None,
+    *,
+    symbols: str = "",
+    assets: str = "",
+    stages: Sequence[str] = (),
+) -> Asked:
+    """Return what the options mean. Raises Refused, NotASession and StillOpen for what cannot be asked for.
+
+    ``symbols`` and ``assets`` are names with commas; without assets those of the stages are meant, or of every day.
+    """
+    from timegpt_assets.engine.stages import EVERYDAY, STAGES, assets_asked, sessions_asked, symbols_asked
+
+    wanted = names(assets) or [name for stage in stages for name in STAGES[stage]] or EVERYDAY
+    chosen, of_assets = symbols_asked(runtime.settings, names(symbols)), assets_asked(wanted)
+    first, last = asked_span(runtime, start, end)
+    days = sessions_asked(runtime.settings, first.date(), last.date(), at=runtime.clock())
+    return Asked(runtime=runtime, days=days, symbols=chosen, assets=of_assets)
+
+
+def asked_span(runtime: "Runtime", start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
+    """Return the range asked for, the whole grid where nothing is said."""
+    from timegpt_assets.engine.stages import last_closed_session
+
+    data = runtime.settings.data
+    last = end or at_midnight(data.end_date or last_closed_session(runtime.clock()))
+    return start or at_midnight(data.start_date), last
+
+
+def at_midnight(day: date) -> datetime:
+    """Return a day as options carry it."""
+    return datetime.combine(day, time(), UTC)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Return names that stand with commas between them, each once."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))

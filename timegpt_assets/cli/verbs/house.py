@@ -1,0 +1,36 @@
+"""The verbs about the house itself: its settings, its stored tables, its web pages.
+
+Belongs here: options and help. What they do is the file beside this folder that each names.
+"""
+
+import typer
+
+from timegpt_assets.cli.asked import started
+from timegpt_assets.cli.options import Host, Json, Profile, Set
+
+
+def config(json: Json = False, settings: Set = None, profile: Profile = None) -> None:
+    """The resolved settings and where each came from, secrets redacted."""
+    runtime = started(settings, profile)
+    from timegpt_assets.cli import settings_view
+
+    settings_view.show(runtime.settings, as_json=json)
+
+
+def migrate(json: Json = False, settings: Set = None, profile: Profile = None) -> None:
+    """Bring stored tables of an earlier version to this one's columns; what cannot be told is set aside."""
+    runtime = started(settings, profile)
+    from timegpt_assets.cli import migrating
+
+    migrating.migrate(runtime, as_json=json)
+
+
+def ui(port: int = 3000, host: Host = "127.0.0.1", settings: Set = None, profile: Profile = None) -> None:
+    """The Dagster UI and daemon on the instance the other verbs use, under the same settings."""
+    # pages are let in by the name they are reached by, and nobody reaches a page by this one
+    if host in ("0.0.0.0", "::", "*", ""):  # noqa: S104 - refused here
+        raise typer.BadParameter(f"--host {host} names no server. Say the name or address that pages reach it by.")
+    runtime = started(settings, profile)
+    from timegpt_assets.cli import ui as services
+
+    raise typer.Exit(services.opened_on(runtime, settings or (), host=host, port=port))

@@ -1,0 +1,79 @@
+"""The verb that takes in bars of any vendor.
+
+Belongs here: options and help. What it does is cli/importing.py.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from timegpt_assets.cli.asked import started
+from timegpt_assets.cli.options import Json, Profile, Set
+
+Source = Annotated[Path, typer.Argument(exists=True, help="file, archive or folder of CSV or parquet")]
+Into = Annotated[str, typer.Option(help="folder to write to; default: data.root")]
+Look = Annotated[bool, typer.Option("--look", help="show what would be stored and every inference; write nothing")]
+Replace = Annotated[bool, typer.Option("--replace", help="put these files' rows in the place of stored ones")]
+Format = Annotated[
+    str | None, typer.Option("--format", help="the vendor's shape, for example ibkr; default: recognised")
+]
+Columns = Annotated[
+    str | None, typer.Option(help="fields by position (ts,open,...; - for none), or ts=NAME,volume=NAME")
+]
+Symbol = Annotated[str | None, typer.Option(help="ticker of files that name none, in no column and not in their name")]
+SymbolMap = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, help="CSV of two columns: their ticker, ours")
+]
+Stamp = Annotated[Literal["start", "end"] | None, typer.Option(help="what a stamp names; default: what the bars show")]
+Zone = Annotated[str | None, typer.Option(help="IANA zone of stamps that carry none; default: what the bars show")]
+DateOrder = Annotated[
+    Literal["mdy", "dmy"] | None, typer.Option(help="month or day first; default: what the dates show")
+]
+Decimal = Annotated[Literal["point", "comma"] | None, typer.Option(help="sign before fractions; default: as it shows")]
+PriceScale = Annotated[float | None, typer.Option(min=1e-12, help="USD of one unit of prices; default: as it shows")]
+VolumeScale = Annotated[float | None, typer.Option(min=1e-9, help="shares of one unit of volume, 100 for lots")]
+Interval = Annotated[
+    Literal["1m"] | None, typer.Option(help="1m: these are one-minute bars, although nothing shows it")
+]
+
+
+def import_bars(
+    path: Source,
+    into: Into = "",
+    look: Look = False,
+    replace: Replace = False,
+    format: Format = None,
+    columns: Columns = None,
+    symbol: Symbol = None,
+    symbol_map: SymbolMap = None,
+    timezone: Zone = None,
+    stamp: Stamp = None,
+    date_order: DateOrder = None,
+    decimal: Decimal = None,
+    price_scale: PriceScale = None,
+    volume_scale: VolumeScale = None,
+    interval: Interval = None,
+    json: Json = False,
+    settings: Set = None,
+    profile: Profile = None,
+) -> None:
+    """Any vendor's minute bars into the layout of data.template, with a verdict per symbol; again adds nothing."""
+    runtime = started(settings, profile)
+    from timegpt_assets.cli import importing
+
+    said = importing.said(
+        runtime.settings,
+        symbol_map,
+        format=format,
+        columns=columns,
+        symbol=symbol,
+        timezone=timezone,
+        stamp=stamp,
+        date_order=date_order,
+        decimal=decimal,
+        price_scale=price_scale,
+        volume_scale=volume_scale,
+        one_minute=interval is not None,
+    )
+    importing.import_bars(runtime, path, into, said=said, look=look, replace=replace, as_json=json)

@@ -1,0 +1,122 @@
+"""The verbs that make a range of sessions: all of it, or one stage of it.
+
+Belongs here: options and help. What they do is cli/making.py.
+"""
+
+from collections.abc import Callable, Sequence
+
+from timegpt_assets.cli.asked import asked, started
+from timegpt_assets.cli.options import (
+    Assets,
+    Day,
+    End,
+    Force,
+    Json,
+    MaybeDay,
+    Profile,
+    Reask,
+    Set,
+    Stale,
+    Start,
+    Symbols,
+)
+
+
+def demo(force: Force = False, json: Json = False, settings: Set = None) -> None:
+    """The synthetic market through every stage, ending in a report with pictures."""
+    runtime = started(settings, "demo")
+    from timegpt_assets.cli import making
+
+    making.made(asked(runtime, making.first_of_demo(runtime), None), force=force, as_json=json)
+
+
+def backfill(
+    start: Start,
+    end: End,
+    symbols: Symbols = "",
+    assets: Assets = "",
+    force: Force = False,
+    stale: Stale = False,
+    json: Json = False,
+    settings: Set = None,
+    profile: Profile = None,
+) -> None:
+    """Make a window of sessions, skipping what is there."""
+    wanted = asked(started(settings, profile), start, end, symbols=symbols, assets=assets)
+    from timegpt_assets.cli import making
+
+    making.made(wanted, force=force, stale=stale, as_json=json)
+
+
+def run_day(
+    day: Day,
+    symbols: Symbols = "",
+    force: Force = False,
+    json: Json = False,
+    settings: Set = None,
+    profile: Profile = None,
+) -> None:
+    """Make one session, from bars to report."""
+    wanted = asked(started(settings, profile), day, day, symbols=symbols)
+    from timegpt_assets.cli import making
+
+    making.made(wanted, force=force, as_json=json)
+
+
+def _stage_verb(name: str, doing: str, *, stages: Sequence[str] = (), assets: str = "") -> Callable[..., None]:
+    def command(
+        start: MaybeDay = None,
+        end: MaybeDay = None,
+        symbols: Symbols = "",
+        force: Force = False,
+        json: Json = False,
+        settings: Set = None,
+        profile: Profile = None,
+    ) -> None:
+        wanted = asked(started(settings, profile), start, end, symbols=symbols, stages=stages, assets=assets)
+        from timegpt_assets.cli import making
+
+        making.made(wanted, force=force, as_json=json, of_data=stages == ("bars",), judged="gates" in stages)
+
+    command.__name__, command.__doc__ = name, doing
+    return command
+
+
+def forecast(
+    start: MaybeDay = None,
+    end: MaybeDay = None,
+    symbols: Symbols = "",
+    force: Force = False,
+    reask: Reask = False,
+    json: Json = False,
+    settings: Set = None,
+    profile: Profile = None,
+) -> None:
+    """Ask for forecasts, within the call budget; days that cannot be paid for yet wait for the next budget day."""
+    wanted = asked(started(settings, profile), start, end, symbols=symbols, stages=("forecasts",))
+    from timegpt_assets.cli import making
+
+    making.made(wanted, force=force, reask=reask, as_json=json)
+
+
+STAGE_VERBS = (
+    _stage_verb(
+        "check_data",
+        "Read bars and judge their quality, rule by rule; exits non-zero when a rule of severity fail is broken.",
+        stages=("bars",),
+    ),
+    _stage_verb("build_features", "Build features and labels.", stages=("features",)),
+    forecast,
+    _stage_verb("calibrate", "Fit calibration and apply it.", stages=("calibration",)),
+    _stage_verb("backtest", "Trade the calibrated forecasts, after costs.", stages=("backtest",)),
+    _stage_verb(
+        "evaluate",
+        "Score everything and judge the gates; exits non-zero when a gate fails.",
+        stages=("evaluation", "gates", "promotion"),
+    ),
+    _stage_verb(
+        "compare", "Set forecasters side by side: who is better, how surely, and at what price.", assets="comparison"
+    ),
+    _stage_verb("report", "Write the report with pictures.", stages=("reports",)),
+)
+"""A verb per stage word, in the order of the graph."""

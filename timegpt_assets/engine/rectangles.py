@@ -1,0 +1,74 @@
+"""The rectangle that makes assets over days and symbols: names a person types turned into what has to run.
+
+Belongs here: what an asset brings along, and warm-up. Running is engine.py, what may be asked for is stages.py.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+
+from dagster import AssetKey
+
+from timegpt_assets.config import core_inputs
+from timegpt_assets.engine.engine import Rectangle
+from timegpt_assets.engine.plans import AssetNode
+from timegpt_assets.engine.stages import EVERYDAY, assets_asked, symbols_asked
+from timegpt_assets.partitions import GraphContext
+
+
+def rectangle(
+    graph: GraphContext,
+    asset_nodes: dict[AssetKey, AssetNode],
+    *,
+    days: Sequence[date],
+    symbols: Sequence[str] = (),
+    assets: Sequence[str] = EVERYDAY,
+    force: bool = False,
+    reask: bool = False,
+) -> Rectangle:
+    """Return what has to run so that these assets exist for days x symbols (all of the universe when empty).
+
+    Whatever the assets stand on is included and made where it is missing; ``force`` makes the named ones again,
+    ``reask`` the answers, paying for them once more.
+    """
+    settings, everyone = graph.settings, graph.settings.universe.everyone
+    by_name = {key.path[-1]: key for key in asset_nodes}
+    assets, symbols = assets_asked(assets), symbols_asked(settings, symbols)
+    named = [by_name[name] for name in assets]
+    wanted = _with_upstream(named, asset_nodes)
+    answers, history = by_name["answers"], settings.forecast.history_days
+    answering = [key for key in (answers, by_name["base_answers"]) if key in wanted]
+    asked = bool(answering)
+    # learnt from all symbols: what a choice of them is calibrated with must not hang on which were made before
+    learnt = [key for key in (by_name["outcomes"], by_name["calibration_models"]) if key in wanted]
+    warmup = settings.features.warmup_sessions if by_name["features"] in wanted else 0
+    labelled = core_inputs.volatility_spec(settings).sessions if by_name["labels"] in wanted else 0
+    filters = settings.trading.filters
+    compared = filters.lookback_sessions if filters.enabled and by_name["trades"] in wanted else 0
+    featured = max(history if asked else 0, compared)
+    return Rectangle(
+        days=tuple(days),
+        symbols=symbols or everyone,
+        all_symbols=everyone,
+        assets=tuple(wanted),
+        forced=frozenset(named if force else ()) | frozenset({answers} if reask else ()),
+        whole=frozenset(_with_upstream([*answering, *learnt], asset_nodes)),
+        history=(
+            (frozenset({by_name["raw_bars"], by_name["bars"]}), max(warmup + featured, labelled)),
+            (frozenset({by_name["market_context"], by_name["features"]}), featured),
+            (frozenset({by_name["panel"]}), history if asked else 0),
+        ),
+        first_day=graph.grid.first_day,
+        paid=answers if settings.forecast.backend == "nixtla" else None,
+        reask=reask,
+    )
+
+
+def _with_upstream(keys: Sequence[AssetKey], asset_nodes: dict[AssetKey, AssetNode]) -> list[AssetKey]:
+    found: set[AssetKey] = set()
+    waiting = list(keys)
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting.extend(asset_nodes[key].deps)
+    return sorted(found, key=lambda k: list(k.path))
