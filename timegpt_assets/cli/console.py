@@ -1,9 +1,8 @@
-"""What the command line prints: progress while the rectangle runs, the figures after it.
+"""What the command line prints: the figures after a run.
 
 Belongs here: words and tables for people. The figures themselves are the report's (report_figures.py).
 """
 
-import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -13,6 +12,7 @@ from dagster import AssetKey
 from rich.text import Text
 
 from timegpt_assets.cli.context import CommandContext
+from timegpt_assets.cli.progress import Progress
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.core.bars.quality_report import is_outside
@@ -20,35 +20,10 @@ from timegpt_assets.core.tables.columns import WILDCARD
 from timegpt_assets.core.tables.gates import GATES, VERDICTS
 from timegpt_assets.engine.daily import COMPLETE, sessions
 from timegpt_assets.engine.engine import Outcome
-from timegpt_assets.engine.plans import PartitionRef, RangeRun
+from timegpt_assets.engine.plans import PartitionRef
 
 SESSIONS_TOLD = 10
 """Sessions that are not plainly complete, of which the command line prints what became of them."""
-
-
-class Progress:
-    """Prints a line per range run as it ends, and keeps how long the range runs took."""
-
-    def __init__(self, messages: Terminal) -> None:
-        self._messages = messages
-        self._began = self._started = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """Return the seconds since the command began its work."""
-        return time.monotonic() - self._began
-
-    def heard(self, range_run: RangeRun, done: bool) -> None:
-        """Take note of a range run; print it when it is done."""
-        if not done:
-            self._started = time.monotonic()
-            return
-        names = ", ".join(key.path[-1] for key in range_run.assets)
-        span = range_run.first if range_run.first == range_run.last else f"{range_run.first} .. {range_run.last}"
-        took = time.monotonic() - self._started
-        count = len(range_run.partitions) * len(range_run.assets)
-        said = Text.assemble(("✓", "green"), f" {names}  ", (span, "dim"), f"  {count} partitions  {took:.1f} s")
-        self._messages.print(said, soft_wrap=True)
 
 
 def figures(command: CommandContext, days: Sequence[date], outcome: Outcome, progress: Progress) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine
 from timegpt_assets.engine.home_owner import claim
 from timegpt_assets.engine.plans import RangeRun
+from timegpt_assets.engine.progress import Listener, Silent
 from timegpt_assets.instance import run_owners
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.runtime import Runtime
@@ -59,7 +60,11 @@ class CommandContext:
 
 @contextmanager
 def opened(
-    runtime: Runtime, *, report: Callable[[RangeRun, bool], None], overriding: Mapping[str, Any] | None = None
+    runtime: Runtime,
+    *,
+    report: Callable[[RangeRun, bool], None],
+    listener: Listener | None = None,
+    overriding: Mapping[str, Any] | None = None,
 ) -> Iterator[CommandContext]:
     """Open the profile's instance and yield the desk; what is put into the environment for Dagster is taken back.
 
@@ -86,6 +91,7 @@ def opened(
                 repository=repository,
                 instance=instance,
                 report=report,
+                listener=listener or Silent(),
                 budget_planner=budget_planner(runtime),
             ),
             store=ParquetStore(runtime.storage),

@@ -15,7 +15,6 @@ from dagster import AssetKey
 
 from timegpt_assets.adapters.storage.parquet_files import row_count
 from timegpt_assets.adapters.storage.trial_store import TrialStore
-from timegpt_assets.cli.console import Progress
 from timegpt_assets.cli.context import CommandContext, dagster_home, opened
 from timegpt_assets.cli.exit_codes import WAITS
 from timegpt_assets.cli.forecast_grid import (
@@ -31,6 +30,7 @@ from timegpt_assets.cli.forecast_grid import (
     show,
     table,
 )
+from timegpt_assets.cli.progress import Progress
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.core.lineage import Lineage
 from timegpt_assets.definitions import build_definitions
@@ -146,7 +146,7 @@ class Execution:
 
     @contextmanager
     def _opened(self, one: Combination) -> Iterator[CommandContext]:
-        with opened(self._housed(one), report=self.progress.heard) as command:
+        with opened(self._housed(one), report=self.progress.heard, listener=self.progress) as command:
             yield command
 
     def _housed(self, one: Combination) -> Runtime:

@@ -17,6 +17,7 @@ from timegpt_assets.cli import console as view
 from timegpt_assets.cli.asked import Asked, at_midnight
 from timegpt_assets.cli.context import opened
 from timegpt_assets.cli.exit_codes import DATA_FAILED, GATES_FAILED, WAITS
+from timegpt_assets.cli.progress import Progress
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.core import calendar
 from timegpt_assets.engine import daily, pending
@@ -62,8 +63,8 @@ def made(
 def _figures(
     asked: Asked, messages: Terminal, *, force: bool, reask: bool, stale: bool, of_data: bool
 ) -> dict[str, Any]:
-    progress = view.Progress(messages)
-    with opened(asked.runtime, report=progress.heard) as command:
+    progress = Progress(messages)
+    with opened(asked.runtime, report=progress.heard, listener=progress) as command:
         days = asked.days
         if not (asked.symbols or stale) and asked.assets == EVERYDAY:
             days = daily.looked_at_again(command.engine, days, last_closed_session(asked.runtime.clock()))

@@ -17,9 +17,9 @@ import typer
 
 from timegpt_assets.adapters.storage.promotion_record import PromotionRecord
 from timegpt_assets.adapters.storage.trial_store import TrialStore
-from timegpt_assets.cli.console import Progress
 from timegpt_assets.cli.context import CommandContext, opened
 from timegpt_assets.cli.exit_codes import GATES_FAILED
+from timegpt_assets.cli.progress import Progress
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import strategy_inputs
@@ -46,7 +46,7 @@ def promote(runtime: Runtime, month: str, card: Path | None, *, as_json: bool) -
         raise Refused(f"--month {month} is no month. Write it as 2025-12.")
     record.entries()  # a broken one is refused before anything is made
     progress = Progress(Terminal(stderr=True))
-    with opened(runtime, report=progress.heard) as command:
+    with opened(runtime, report=progress.heard, listener=progress) as command:
         day = promoting.last_day(runtime.storage, month)
         command.engine.run(promoting.verdict(command.engine, command.graph, day))
         found = _judged(command, f"{day:%Y-%m}", review)

@@ -17,8 +17,9 @@ import polars as pl
 
 from timegpt_assets import runtime as runtimes
 from timegpt_assets.cli.asked import asked_span
-from timegpt_assets.cli.console import Progress, left_old
+from timegpt_assets.cli.console import left_old
 from timegpt_assets.cli.context import CommandContext, opened
+from timegpt_assets.cli.progress import Progress
 from timegpt_assets.cli.sweep_files import put
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
@@ -44,7 +45,8 @@ def search(runtime: Runtime, month: str | None, *, force: bool, as_json: bool) -
     """Search on the sessions up to the end of the month (none: the grid's last); tell, write and print."""
     heard = _Heard(Terminal(stderr=True))
     studies = replace(runtimes.studies(runtime), heard=heard.batch)
-    with opened(runtime, report=heard.progress.heard, overriding={"studies": studies}) as command:
+    progress = heard.progress
+    with opened(runtime, report=progress.heard, listener=progress, overriding={"studies": studies}) as command:
         last = f"{asked_span(runtime, None, None)[1]:%Y-%m}"
         stages = _planned(command, month or last, heard.messages)
         wanted = swept(command.engine, command.graph, [stages[CONFIRM].last], force=force, stage="search")
@@ -57,7 +59,7 @@ def search(runtime: Runtime, month: str | None, *, force: bool, as_json: bool) -
             "stages": {name: [str(span.first), str(span.last)] for name, span in stages.items()},
             "partitions_made": outcome.made,
             "partitions_there": outcome.there,
-            "seconds": round(heard.progress.seconds, 1),
+            "seconds": round(progress.seconds, 1),
             **left_old(outdated(command.engine, wanted)),
             **_written(command, tables),
         }

@@ -19,8 +19,9 @@ from timegpt_assets.adapters.storage.trial_store import TrialStore
 from timegpt_assets.assets.research import pace, under
 from timegpt_assets.cli import sweep_files
 from timegpt_assets.cli.asked import asked_span, names
-from timegpt_assets.cli.console import Progress, left_old
+from timegpt_assets.cli.console import left_old
 from timegpt_assets.cli.context import CommandContext, opened
+from timegpt_assets.cli.progress import Progress
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import strategy_inputs
@@ -58,7 +59,7 @@ def sweep(
     _refuse(runtime, drawn)
     messages = Terminal(stderr=True)
     heard = _Heard(messages)
-    with opened(runtime, report=heard) as command:
+    with opened(runtime, report=heard, listener=heard.progress) as command:
         first, last = asked_span(runtime, start, end)
         asked = sessions_asked(command.graph.settings, first.date(), last.date(), at=runtime.clock())
         days = stored_days(command.engine, command.graph, asked)

@@ -4,15 +4,54 @@ Belongs here: the one console of the command line. What is printed is console.py
 """
 
 import logging
+import os
 import re
+from contextlib import suppress
 from io import TextIOWrapper
-from typing import Any, TextIO
+from typing import IO, Any, ClassVar, TextIO
 
 from rich.console import Console
 from rich.text import Text
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 """All but tab and newline; and what is invisible or turns the writing round."""
+
+
+class Line:
+    """The last line of a terminal, drawn again in its place; in a pipe, and on a dumb terminal, lines under each other.
+
+    It keeps a handle of the stream as it is now: Dagster puts a file of its own under standard error while a step runs.
+    """
+
+    seen: "ClassVar[Line | None]" = None
+    """Whose line is to be seen: other words take it away first."""
+
+    def __init__(self, console: "Terminal") -> None:
+        """Write to where this console writes now."""
+        self.moves = console.is_terminal and not console.is_dumb_terminal
+        self._stream: IO[str] = console.file
+        with suppress(OSError, ValueError):  # a stream of a test or a notebook lies on no file
+            self._stream = os.fdopen(os.dup(console.file.fileno()), "w", errors="backslashreplace")
+        self._is_own = self._stream is not console.file
+
+    def draw(self, text: str) -> None:
+        """Show the text in the place of the last, or on a line of its own where lines do not move."""
+        self._stream.write(f"\r\x1b[2K{printable(text)}\r" if self.moves else f"{printable(text)}\n")
+        self._stream.flush()
+        Line.seen = self if self.moves and text else None
+
+    def close(self) -> None:
+        """Take the line away, and let go of the stream."""
+        if Line.seen is self:
+            self.draw("")
+        if self._is_own:
+            self._stream.close()
+
+    @staticmethod
+    def take_away() -> None:
+        """Have no line to be seen."""
+        if Line.seen is not None:
+            Line.seen.draw("")
 
 
 class Terminal(Console):
@@ -26,6 +65,7 @@ class Terminal(Console):
     def print(self, *objects: Any, **options: Any) -> None:
         """Print; in a pipe no line is broken: whoever reads it there looks for whole ones."""
         options = {"soft_wrap": not self.is_terminal, "crop": False} | options
+        Line.take_away()  # or what is printed would begin on top of it
         super().print(*objects, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:

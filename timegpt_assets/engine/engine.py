@@ -5,6 +5,7 @@ on another machine all call ``run_rectangle``. Planning (plans.py) is pure; this
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 from uuid import uuid4
@@ -19,7 +20,9 @@ from timegpt_assets.engine.deliveries import BARS, RAW_BARS
 from timegpt_assets.engine.interrupts import signals_heard
 from timegpt_assets.engine.inventory import NOT_THERE, Inventory, inventory
 from timegpt_assets.engine.plans import AssetNode, PartitionRef, RangeRun, closures, range_runs
+from timegpt_assets.engine.progress import Amount, Listener, Silent, amounts
 from timegpt_assets.engine.stale import Ages, input_windows
+from timegpt_assets.instance.internals import listening
 from timegpt_assets.instance.run_owners import owned
 from timegpt_assets.partitions import REASK
 from timegpt_assets.runtime import Runtime
@@ -88,13 +91,15 @@ class Outcome:
 class Engine:
     """Runs rectangles of a repository's assets on an instance; ``report`` hears of every range run, before and after.
 
-    ``budget_planner`` says which days of the paid asset can be paid for; without one, all of them.
+    ``listener`` hears of every step and partition. ``budget_planner`` says which days of the paid asset can be paid
+    for; without one, all of them.
     """
 
     runtime: Runtime
     repository: dg.RepositoryDefinition
     instance: dg.DagsterInstance
     report: Callable[[RangeRun, bool], None] = lambda range_run, done: None
+    listener: Listener = field(default_factory=Silent)
     tags: dict[str, str] = field(default_factory=dict)
     budget_planner: BudgetPlanner | None = None
 
@@ -105,8 +110,9 @@ class Engine:
         is made without the paid one before the failure is raised. It is made again with it when it can be asked.
         Raises DagsterExecutionInterruptedError, and begins nothing more, when SIGINT or SIGTERM came.
         """
-        with signals_heard() as stopped:
+        with signals_heard() as stopped, closing(self.listener):
             work = _Work(self, rectangle, stopped)
+            self.listener.planned(work.amounts)
             for assets, sessions in rectangle.history:
                 if before := sessions_before(rectangle, sessions):
                     # for every symbol: the batch that is sent is never altered by a choice of some
@@ -184,7 +190,7 @@ class _Work:
         # their verdicts are known only when they are made, and a held day must not be paid for
         first = assets & {RAW_BARS, BARS} if any(not self.inventory.deliveries.is_over(day) for day in days) else set()
         for part in (first, assets - first):
-            yield from closures({key: self.asset_nodes[key] for key in part}, alone=alone)
+            yield from closures(self._own(part), alone=alone)
 
     def _pay(self, key: AssetKey, partitions: set[PartitionRef]) -> None:
         """Launch the days that can be paid for, a budget run each; the first that cannot ends the paying."""
@@ -315,10 +321,11 @@ class _Work:
         # range tags make one run of a rectangle; a backfill policy of single_run makes one for each symbol or day
         run_id, span = str(uuid4()), {RANGE_START: range_run.first, RANGE_END: range_run.last}
         # the lock is held before the run is written down: nobody ever sees a run of ours without an owner
-        with owned(self.engine.instance, run_id) as owner:
+        instance = self.engine.instance
+        with owned(instance, run_id) as owner, listening(instance, run_id, self._heard):
             # in this process: a launched run takes ten seconds before its first step, half of it imports
             result = self.job.execute_in_process(
-                instance=self.engine.instance,
+                instance=instance,
                 run_id=run_id,
                 asset_selection=list(range_run.assets),
                 tags={**span, **owner, **self.engine.tags, **(tags or {})},
@@ -339,6 +346,35 @@ class _Work:
         self.outcome.range_runs.append(range_run)
         self.outcome.made += len(range_run.partitions) * len(range_run.assets)
         self.engine.report(range_run, True)
+
+    def amounts(self) -> Mapping[AssetKey, Amount]:
+        """Return what has to be made, as far as it can be told before anything runs."""
+        asked, needed = self.rectangle, dict[AssetKey, set[PartitionRef]]()
+        for assets, sessions in asked.history:
+            for key in assets:
+                earlier = self.asset_nodes[key].partitions(sessions_before(asked, sessions), asked.all_symbols)
+                needed[key] = earlier - self._there(key)
+        for key in (key for closure in closures(self._own(asked.assets)) for key in closure):
+            symbols = asked.all_symbols if key in asked.whole else asked.symbols
+            wanted = self.asset_nodes[key].partitions(asked.days, symbols)
+            own = wanted & asked.stale.get(key, frozenset())
+            if asked.missing:
+                own |= wanted if key in asked.forced else wanted - self._there(key)
+                own |= self._made_from_fresh(key, wanted - own, needed)
+            needed[key] = needed.get(key, set()) | own
+        return amounts(needed, {key: node.kind for key, node in self.asset_nodes.items()})
+
+    def _own(self, keys: Iterable[AssetKey]) -> dict[AssetKey, AssetNode]:
+        return {key: self.asset_nodes[key] for key in keys}
+
+    def _heard(self, event: dg.DagsterEvent) -> None:
+        """Tell the listener of a step that begins and of a partition that is made."""
+        if event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
+            self.engine.listener.stored(event.asset_key)
+        elif event.event_type == dg.DagsterEventType.STEP_START:
+            key = AssetKey(_asset_of(event.step_key).split("/"))
+            if key in self.asset_nodes:  # a check is a step too
+                self.engine.listener.stepped(key)
 
 
 def asset_nodes(repository: dg.RepositoryDefinition) -> dict[AssetKey, AssetNode]:

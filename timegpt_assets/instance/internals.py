@@ -1,12 +1,13 @@
 """Dagster's private names that assets and planning stand on, with the public road beside each.
 
-Belongs here: notes on many partitions at once, and text kept beside the instance. The event log's batches and the slots
-of pools have doors of their own (event_storage.py, run_launcher.py, run_owners.py), which users' dagster.yaml names. A
-name that has moved costs one warning and time, never a run.
+Belongs here: notes on many partitions at once, text kept beside the instance, listening to a run's events. The event
+log's batches and the slots of pools have doors of their own (event_storage.py, run_launcher.py, run_owners.py), which
+users' dagster.yaml names. A name that has moved costs one warning and time, never a run.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,23 @@ def keep_text(instance: dg.DagsterInstance, key: str, text: str) -> None:
     except AttributeError as moved:
         _say("what waits for money is kept in a file", str(moved))
         _file(instance, key).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def listening(instance: dg.DagsterInstance, run_id: str, heard: Callable[[dg.DagsterEvent], None]) -> Iterator[None]:
+    """Have ``heard`` called with every event of a run as it is stored; where Dagster tells nobody, it hears none."""
+
+    def told(entry: dg.EventLogEntry) -> None:
+        if entry.dagster_event:
+            heard(entry.dagster_event)
+
+    try:
+        instance.add_event_listener(run_id, told)
+    except AttributeError as moved:
+        _say("progress is told by the run", str(moved))
+    yield
+    with suppress(AttributeError):
+        instance._subscribers.pop(run_id, None)  # it keeps a listener for as long as the process lives
 
 
 def _file(instance: dg.DagsterInstance, key: str) -> Path:
