@@ -1,11 +1,16 @@
 """How far a rectangle is: counts that are right at every moment, and an estimate that says only what was measured."""
 
+from collections import Counter
+from collections.abc import Callable, Mapping
 from datetime import date
+from pathlib import Path
 
+import pytest
 from dagster import AssetKey
 
 from timegpt_assets.engine.plans import PartitionRef, RangeRun
 from timegpt_assets.engine.progress import Amount, Pace, amounts
+from timegpt_assets_tests.roads import TINY, road
 
 BARS, TRADES, GATE = AssetKey(["bars", "bars"]), AssetKey(["backtest", "trades"]), AssetKey(["gates", "gate"])
 DAYS = (date(2025, 1, 30), date(2025, 1, 31), date(2025, 2, 3))
@@ -77,3 +82,46 @@ def test_a_run_that_makes_more_than_was_planned_raises_the_total() -> None:
     assert pace.total == 12
     pace.ended(run(BARS, TRADES), 5.0)
     assert (pace.made, pace.total) == (12, 12)
+
+
+class Heard:
+    """A listener that remembers."""
+
+    def __init__(self) -> None:
+        self.amounts: dict[str, int] = {}
+        self.steps: list[str] = []
+        self.made = Counter[str]()
+        self.closed = 0
+
+    def planned(self, amounts: Callable[[], Mapping[AssetKey, Amount]]) -> None:
+        self.amounts = {key.path[-1]: amount.partitions for key, amount in amounts().items()}
+
+    def stepped(self, key: AssetKey) -> None:
+        self.steps.append(key.path[-1])
+
+    def stored(self, key: AssetKey) -> None:
+        self.made[key.path[-1]] += 1
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
+def test_the_engine_tells_exactly_what_it_makes_at_first_again_and_by_force(tmp_path: Path) -> None:
+    made = ("raw_bars", "bars", "quality_report", "market_context", "features")
+    with road(tmp_path, base=TINY, pictures=False) as of:
+        for asked in ({"assets": made}, {"assets": made}, {"assets": ("quality_report", "features"), "force": True}):
+            of.engine.listener = heard = Heard()
+            outcome = of.run([date(2025, 1, 30), date(2025, 1, 31)], **asked)
+            assert heard.amounts == dict(heard.made), asked
+            assert sum(heard.made.values()) == outcome.made
+            assert set(heard.steps) == set(heard.made), "a check is no asset"
+            assert heard.closed == 1
+        # forced bars have what reads them made again: that is told beforehand, too
+        of.engine.listener = heard = Heard()
+        of.run([date(2025, 1, 31)], assets=("features",))
+        assert heard.amounts == {}
+        of.engine.listener = heard = Heard()
+        of.run([date(2025, 1, 30)], assets=("bars", "features"), force=True)
+        assert heard.amounts == dict(heard.made)
+        assert "market_context" in heard.amounts
