@@ -6,6 +6,7 @@ Belongs here: the one console of the command line. What is printed is console.py
 import logging
 import os
 import re
+import threading
 from contextlib import suppress
 from io import TextIOWrapper
 from typing import IO, Any, ClassVar, TextIO
@@ -25,6 +26,8 @@ class Line:
 
     seen: "ClassVar[Line | None]" = None
     """Whose line is to be seen: other words take it away first."""
+    lock = threading.RLock()
+    """Held while anything is written: the line is drawn by a thread of its own."""
 
     def __init__(self, console: "Terminal") -> None:
         """Write to where this console writes now."""
@@ -36,9 +39,10 @@ class Line:
 
     def draw(self, text: str) -> None:
         """Show the text in the place of the last, or on a line of its own where lines do not move."""
-        self._stream.write(f"\r\x1b[2K{printable(text)}\r" if self.moves else f"{printable(text)}\n")
-        self._stream.flush()
-        Line.seen = self if self.moves and text else None
+        with Line.lock:
+            self._stream.write(f"\r\x1b[2K{printable(text)}\r" if self.moves else f"{printable(text)}\n")
+            self._stream.flush()
+            Line.seen = self if self.moves and text else None
 
     def close(self) -> None:
         """Take the line away, and let go of the stream."""
@@ -65,8 +69,9 @@ class Terminal(Console):
     def print(self, *objects: Any, **options: Any) -> None:
         """Print; in a pipe no line is broken: whoever reads it there looks for whole ones."""
         options = {"soft_wrap": not self.is_terminal, "crop": False} | options
-        Line.take_away()  # or what is printed would begin on top of it
-        super().print(*objects, **options)
+        with Line.lock:
+            Line.take_away()  # or what is printed would begin on top of it
+            super().print(*objects, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return the text, printable; every text and every cell of a table comes by here."""
