@@ -75,13 +75,10 @@ class Settings:
 
         The same science in another folder has the same digest. Raises KeyError for a name that holds nothing.
         """
-        wanted, values, held = set(names), dict[str, Any](), set[str]()
-        for key, value in self._counted.items():
-            if meant := wanted & set(_names(key)):
-                values[key] = value
-                held |= meant
-        for name in sorted(wanted - held):
+        wanted = set(names)
+        for name in sorted(wanted - self._held.keys()):
             raise KeyError(f"{name} holds no settings that count; name one of {', '.join(SECTIONS)}, or a key.")
+        values = {key: self._counted[key] for name in wanted for key in self._held[name]}
         text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -89,6 +86,15 @@ class Settings:
     def _counted(self) -> Mapping[str, Any]:
         """Return every key but the places with its value: each asset of the graph asks for some of them."""
         return dict(_leaves(self, without_places=True))
+
+    @cached_property
+    def _held(self) -> Mapping[str, Sequence[str]]:
+        """Return the keys that count below every section and dotted key."""
+        held: dict[str, list[str]] = {}
+        for key in self._counted:
+            for name in _names(key):
+                held.setdefault(name, []).append(key)
+        return held
 
 
 class Row(NamedTuple):
