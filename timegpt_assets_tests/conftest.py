@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from timegpt_assets_tests.commands import Commands
+from timegpt_assets_tests.read_house import ReadHouse, made, shared
 from timegpt_assets_tests.secret_search import SecretSearch
 
 REAL_DATA = "TIMEGPT_ASSETS_REAL_DATA"
@@ -94,3 +95,9 @@ def real_data() -> Path:
     if not folder:
         pytest.skip(f"{REAL_DATA} is not set: no real bars on this machine")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def read_house(tmp_path_factory: pytest.TempPathFactory) -> ReadHouse:
+    """Return a small finished house, made once in a test run; whoever changes tables copies them first."""
+    return made(shared(tmp_path_factory))

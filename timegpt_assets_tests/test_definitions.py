@@ -13,6 +13,7 @@ import dagster as dg
 from dagster._config.pythonic_config.resource import ConfigurableResourceFactoryResourceDefinition
 
 from timegpt_assets.config.settings import load_settings
+from timegpt_assets.core.tables.stored import STORED
 from timegpt_assets.definitions import ASSETS, build_definitions
 from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.lineages import lineage_records
@@ -124,6 +125,19 @@ def test_the_text_shows_the_windows_and_the_embargo():
     assert "<- forecasts/outcomes: [-31..-2], may be absent" in text
     assert "<- features/panel: [-10..0], may be absent" in text
     assert text.count("\ncheck ") == len(ASSETS) + 4
+
+
+def test_every_stored_asset_is_in_the_list_that_python_reads_by():
+    kinds = {("day", True): "day_symbol", ("day", False): "trading_day", ("month", False): "month"}
+    listed = {
+        one.asset: (one.table.name, kinds[one.span, one.by_symbol]) for name, one in STORED.items() if name == one.name
+    }
+    graph, nodes = repository().asset_graph, asset_nodes(repository())
+    declared = {
+        key.to_user_string(): (_table(graph.get(key).assets_def, key).removeprefix("table "), nodes[key].kind)
+        for key in graph.get_all_asset_keys()
+    }
+    assert listed == declared
 
 
 def test_no_edge_pairs_symbols_with_symbols():

@@ -1,5 +1,5 @@
-"""What other programs ask over HTTP: web services and the metrics they export. Nothing here yet.
+"""What other programs ask: the stored tables, read from Python. Web services and the metrics they export come here.
 
-Belongs here: applications that serve, one file each, built on runtime, adapters, config and core. A server must start
-in a second and live without an instance, so nothing in this room may reach Dagster, at any remove.
+Belongs here: whatever is asked from outside, one file a subject, built on runtime, adapters, config and core. It must
+start in a second and live without an instance, so nothing in this room may reach Dagster, at any remove.
 """

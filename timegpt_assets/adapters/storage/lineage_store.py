@@ -44,6 +44,12 @@ class LineageStore:
                 self._set_aside(name)
         return found
 
+    def found(self, lineage_id: str) -> Lineage | None:
+        """Return the record of one id, None where none agrees with it; nothing is set aside."""
+        one = self.objects.read(f"{FOLDER}{lineage_id}.json")
+        record = None if one is None else _read(one.data)
+        return record if record is not None and record.lineage_id == lineage_id else None
+
     def _set_aside(self, name: str) -> None:
         target = f"{DAMAGED}{name.removeprefix(FOLDER)}"
         self.objects.move(name, target)

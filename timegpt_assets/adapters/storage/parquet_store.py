@@ -174,6 +174,28 @@ class ParquetStore:
         nothing = max(schemas, key=lambda frame: (frame.width, frame.columns), default=empty)
         return pl.DataFrame() if nothing is None else _selected(nothing, columns), facts
 
+    def files(self, asset: str) -> list[str]:
+        """Return the days, months or ``all`` of which the asset has a file, sorted."""
+        names = (name.removeprefix(f"{asset}/") for name, _ in self.objects.names(f"{asset}/"))
+        return [name.removesuffix(".parquet") for name in names if name.endswith(".parquet") and "/" not in name]
+
+    def newest_schema(self, asset: str, days: Sequence[Day]) -> pl.Schema | None:
+        """Return the columns of the last of these sorted days that has rows, from its footer; None where none has.
+
+        One that cannot be read is passed by: whoever reads its rows is told.
+        """
+        for day in reversed(days):
+            file = self.objects.opened(file_name(asset, day))
+            if file is None:
+                continue
+            with file:
+                try:
+                    if any(files.row_count(fact) for fact in files.footer(str(day), file).values()):
+                        return pl.Schema(pl.read_parquet_schema(file))
+                except (StoreError, pl.exceptions.PolarsError, OSError):
+                    continue
+        return None
+
     def _part(
         self, name: str, symbols: Collection[str] | None, opened: ExitStack
     ) -> tuple[_Part | None, Sequence[str | None]]:
@@ -241,7 +263,8 @@ def _culprit(parts: Sequence[_Part], columns: Collection[str] | None, cause: obj
     for shown, schema in schemas.items():
         if lacking := sorted(set(columns or ()) - set(schema.names)):
             return StoreError(
-                f"{shown} has no column {', '.join(lacking)}. Ask for others, or materialise that day again."
+                f"{shown} has no column {', '.join(lacking)}. Ask for others, materialise that day again or, if an "
+                "earlier version made it: timegpt-assets migrate"
             )
     first = parts[0].shown
     for shown, schema in schemas.items():

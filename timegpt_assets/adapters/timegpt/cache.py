@@ -73,6 +73,11 @@ class ForecastCache:
         names = (_name(host, request_hash), _aside(host, request_hash))
         return any(self.objects.generation(name) is not None for name in names)
 
+    def lies_at(self, host: str, request_hash: str) -> str | None:
+        """Return where the answer lies, None when none is stored; nothing of it is read."""
+        name = _name(host, request_hash)
+        return None if self.objects.generation(name) is None else self.objects.shown(name)
+
     def write(
         self, host: str, request_hash: str, record: Mapping[str, Any], body: bytes, *, replacing: bool = False
     ) -> None:

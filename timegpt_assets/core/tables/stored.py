@@ -1,0 +1,83 @@
+"""Every stored asset: the stage word its files lie under, the table they hold, and what one file is of.
+
+Belongs here: the list, for whoever reads stored tables without a graph. The graph declares its assets itself
+(assets/), and a test holds the two together.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from timegpt_assets.core.schema import Table
+from timegpt_assets.core.tables import backtest, bars, calibration, evaluation, features, forecasts, gates, research
+from timegpt_assets.core.tables.reports import REPORT
+
+Span = Literal["day", "month"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """One stored asset: a file each trading day or month; ``by_symbol`` ones are divided by symbol inside."""
+
+    name: str
+    group: str
+    table: Table
+    span: Span
+    by_symbol: bool = False
+
+    @property
+    def asset(self) -> str:
+        """Return ``group/name``, under which its files lie."""
+        return f"{self.group}/{self.name}"
+
+
+def _days(group: str, *tables: Table, by_symbol: bool = False) -> list[Stored]:
+    return [Stored(name=t.name, group=group, table=t, span="day", by_symbol=by_symbol) for t in tables]
+
+
+def _months(group: str, *tables: Table) -> list[Stored]:
+    return [Stored(name=t.name, group=group, table=t, span="month") for t in tables]
+
+
+def _alike(group: str, table: Table, *names: str) -> list[Stored]:
+    return [Stored(name=name, group=group, table=table, span="month") for name in names]
+
+
+STORED = {
+    one.name: one
+    for one in (
+        *_days("bars", bars.RAW_BARS, bars.BARS, by_symbol=True),
+        *_days("bars", bars.QUALITY),
+        *_days("features", features.MARKET_CONTEXT, features.PANEL),
+        *_days("features", features.FEATURES, features.LABELS, by_symbol=True),
+        *_days("forecasts", forecasts.SNAPSHOTS, forecasts.ANSWERS, forecasts.BASE_ANSWERS, forecasts.OUTCOMES),
+        *_days("forecasts", forecasts.RAW_FORECASTS, by_symbol=True),
+        *_days("calibration", calibration.CALIBRATION_MODELS),
+        *_days("calibration", calibration.FORECASTS, by_symbol=True),
+        *_days("evaluation", evaluation.FORECAST_SCORES, by_symbol=True),
+        *_days("evaluation", evaluation.DAY_SCORES),
+        *_days("gates", gates.SYMBOL_GATES, by_symbol=True),
+        *_days("backtest", backtest.TRADES, by_symbol=True),
+        *_days("backtest", backtest.BOOK, backtest.PORTFOLIO),
+        *_months(
+            "evaluation",
+            evaluation.FORECAST_DIAGNOSTICS,
+            evaluation.PIT_RELIABILITY,
+            evaluation.COVERAGE_REPORT,
+            evaluation.INTERVAL_WIDTHS,
+            evaluation.COVERAGE_DRIFT,
+            evaluation.TRADING_SCORES,
+            evaluation.COST_SENSITIVITY,
+            evaluation.STRESS_PHASES,
+            evaluation.OOS_SUMMARY,
+            evaluation.BACKTEST_RUNS,
+            evaluation.COMPARISON,
+        ),
+        *_alike("gates", gates.GATES, *gates.VERDICTS, "promotion"),
+        *_months("reports", REPORT),
+        *_days("research", research.GRID_DAYS),
+        *_months("research", research.TRADING_GRID),
+        *_alike("research", research.SEARCH_TRIALS, "search_stage_1", "search_stage_2"),
+        *_alike("research", research.SEARCH_CANDIDATES, "search_stage_3"),
+    )
+}
+"""Name -> stored asset, by stage."""
