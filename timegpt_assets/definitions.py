@@ -60,6 +60,7 @@ ASSETS = (
     backtest.trades,
     backtest.book,
     backtest.portfolio,
+    backtest.funnel,
     evaluation.forecast_diagnostics,
     evaluation.pit_reliability,
     evaluation.coverage_report,

@@ -1,4 +1,4 @@
-"""Backtest: each symbol's trades on its own, the day's book, and what the portfolio's limits admitted."""
+"""Backtest: each symbol's trades on its own, the day's book, what the portfolio's limits admitted, and the funnel."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -16,13 +16,16 @@ from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import books, engines, liquidity, signals
 from timegpt_assets.core.backtest import portfolio as limits
+from timegpt_assets.core.backtest.funnel import funnel as fates
 from timegpt_assets.core.backtest.signals import Inputs
 from timegpt_assets.core.backtest.whitelist import whitelist
-from timegpt_assets.core.tables.backtest import BOOK, PORTFOLIO, TRADES
+from timegpt_assets.core.tables.backtest import BOOK, FUNNEL, PORTFOLIO, TRADES
 from timegpt_assets.partitions import GraphContext, by_day, day_window, days_of, own_symbol_window
 
 LIQUIDITY = ("volume_norm_5m", "range_pct")
 """Features that the percentile filters look at."""
+PRINTS = ("day", "symbol", "ts", "close", "volume")
+"""Columns of bars that a forecast is judged by before it is a signal."""
 TRADING = (
     "trading.rule_set",
     "trading.sigma_column",
@@ -168,3 +171,37 @@ def portfolio(graph: GraphContext) -> dg.AssetsDefinition:
         return Partitions(frame, {str(day): {"complete": True} for day in days})
 
     return portfolio
+
+
+def funnel(graph: GraphContext) -> dg.AssetsDefinition:
+    """Return the asset of what became of the day's forecasts on their way to a trade."""
+    spec = strategy_inputs.trading_spec(graph.settings)
+
+    @declared(
+        FUNNEL,
+        group="backtest",
+        partitions=graph.grid.trading_day,
+        settings=TRADING,
+        ins={
+            "forecasts": stored_in("calibration", by_day(), name="forecasts"),
+            "bars": stored_in("bars", by_day(), name="bars", columns=PRINTS),
+            "features": stored_in(
+                "features", by_day(), name="features", columns=("day", "symbol", "known_at", spec.sigma_column)
+            ),
+            "portfolio": stored_in("backtest", name="portfolio"),
+        },
+    )
+    def funnel(
+        context: dg.AssetExecutionContext,
+        forecasts: pl.DataFrame,
+        bars: pl.DataFrame,
+        features: pl.DataFrame,
+        portfolio: pl.DataFrame,
+    ) -> pl.DataFrame:
+        """How many of the day's forecasts fell at which rule, per forecaster, and how many were traded."""
+        measured = signals.measured_in(forecasts, features, column=spec.sigma_column)
+        frame = fates(measured, bars, portfolio, spec)
+        note_rows(context, frame)
+        return frame
+
+    return funnel

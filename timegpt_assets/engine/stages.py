@@ -17,7 +17,7 @@ STAGES = {
     "features": ("market_context", "features", "panel", "labels"),
     "forecasts": ("snapshots", "answers", "base_answers", "raw_forecasts", "outcomes"),
     "calibration": ("calibration_models", "forecasts"),
-    "backtest": ("trades", "book", "portfolio"),
+    "backtest": ("trades", "book", "portfolio", "funnel"),
     "evaluation": (
         "forecast_scores",
         "day_scores",

@@ -100,6 +100,19 @@ def judged(inputs: Inputs, spec: TradingSpec) -> pl.DataFrame:
     )
 
 
+def unsignalled(forecasts: pl.DataFrame, bars: pl.DataFrame, spec: TradingSpec) -> pl.DataFrame:
+    """Return the forecasts that are no signal, each with its ``reason`` of rules.NO_SIGNAL; as ``judged`` finds them.
+
+    ``bars`` [day, symbol, ts, close, volume]: neither eligibility nor events can make a signal of a forecast.
+    """
+    frame = _known(forecasts, bars).with_columns(
+        size=trading.size(spec.rules), entry_ts=pl.col("snapshot_ts") + spec.rules.entry_lag_bars * MINUTE
+    )
+    frame = _with_costs(frame, spec).with_columns(side=trading.side(spec.rules))
+    frame = frame.with_columns(ev=trading.expected_value(spec.rules))
+    return frame.with_columns(reason=trading.no_signal(spec.rules)).drop_nulls("reason")
+
+
 def weighed(known: pl.DataFrame, inputs: Inputs, spec: TradingSpec) -> pl.DataFrame:
     """Return ``known`` with all of ``judged`` that is the same for either side, in the order it is in.
 

@@ -1,9 +1,9 @@
-"""Tables of the backtest: trades (a row per signal, entered or not), the book, the portfolio."""
+"""Tables of the backtest: trades (a row per signal, entered or not), the book, the portfolio, the funnel."""
 
 import polars as pl
 
 from timegpt_assets.core.schema import TIME, Column, Table
-from timegpt_assets.core.tables.columns import ADDS_UP, DAY, ORIGIN, SYMBOL
+from timegpt_assets.core.tables.columns import ADDS_UP, DAY, ORIGIN, ORIGIN_KEY, SYMBOL
 from timegpt_assets.core.tables.columns import BOOK as WHOSE_BOOK
 from timegpt_assets.core.tables.forecasts import FORECAST_KEY, SNAPSHOT_TIMES
 
@@ -69,4 +69,15 @@ PORTFOLIO = Table(
     },
     key=BOOK.key,
     rules=_RULES,
+)
+
+FUNNEL = Table(
+    name="funnel",
+    columns=DAY
+    | ORIGIN
+    | {
+        "fate": Column(pl.String, "traded, or the rule it fell at (docs/reference/rules.md)"),
+        "n": Column(pl.Int64, "forecasts of the day that met it"),
+    },
+    key=("day", *ORIGIN_KEY, "fate"),
 )

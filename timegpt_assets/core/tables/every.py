@@ -1,6 +1,6 @@
 """Every declared table; checks, reference docs and the UI's column schema derive from it."""
 
-from timegpt_assets.core.tables.backtest import BOOK, PORTFOLIO, TRADES
+from timegpt_assets.core.tables.backtest import BOOK, FUNNEL, PORTFOLIO, TRADES
 from timegpt_assets.core.tables.bars import BARS, QUALITY, RAW_BARS
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS, FORECASTS
 from timegpt_assets.core.tables.evaluation import (
@@ -27,7 +27,7 @@ from timegpt_assets.core.tables.research import GRID_DAYS, SEARCH_CANDIDATES, SE
 ALL = (
     RAW_BARS, BARS, QUALITY, MARKET_CONTEXT, FEATURES, PANEL, LABELS, SNAPSHOTS, ANSWERS, BASE_ANSWERS,
     RAW_FORECASTS, OUTCOMES, CALIBRATION_MODELS, FORECASTS, FORECAST_SCORES, DAY_SCORES, SYMBOL_GATES, TRADES, BOOK,
-    PORTFOLIO, FORECAST_DIAGNOSTICS, PIT_RELIABILITY, COVERAGE_REPORT, INTERVAL_WIDTHS, COVERAGE_DRIFT,
+    PORTFOLIO, FUNNEL, FORECAST_DIAGNOSTICS, PIT_RELIABILITY, COVERAGE_REPORT, INTERVAL_WIDTHS, COVERAGE_DRIFT,
     TRADING_SCORES, COST_SENSITIVITY, STRESS_PHASES, OOS_SUMMARY, BACKTEST_RUNS, COMPARISON, GATES, REPORT, GRID_DAYS,
     TRADING_GRID, SEARCH_TRIALS, SEARCH_CANDIDATES,
 )  # fmt: skip
