@@ -24,7 +24,7 @@ from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.adapters.storage.promotion_record import PromotionRecord
 from timegpt_assets.adapters.storage.trial_store import TrialStore
 from timegpt_assets.config.addresses import PROVIDER_URL
-from timegpt_assets.config.settings import resolved
+from timegpt_assets.config.settings import Row, resolved
 from timegpt_assets.io_managers import AnswersIOManager, TableIOManager
 from timegpt_assets.runtime import GS, Clock, MarketData, Runtime
 
@@ -155,6 +155,18 @@ class AppliedSettings(dg.ConfigurableResource["AppliedSettings"]):
     profile: str
     folder: str
     said: dict[str, str]
+    runtime: dg.ResourceDependency[Runtime]
+
+    @property
+    def every(self) -> tuple[Row, ...]:
+        """Return every setting with its origin, what looks secret redacted."""
+        return resolved(self.runtime.settings)
+
+    @property
+    def storage(self) -> str:
+        """Return where the tables lie: a folder's whole path, or a bucket's address."""
+        place = self.runtime.settings.data.storage_root
+        return place if place.startswith(GS) else str(self.runtime.path(place))
 
 
 class WallClock(dg.ConfigurableResource[Clock]):
@@ -317,7 +329,7 @@ def applied_settings(runtime: Runtime) -> AppliedSettings:
         for row in resolved(runtime.settings)
         if row.key != "profile" and not row.origin.startswith(shipped)
     }
-    return AppliedSettings(profile=runtime.settings.profile, folder=str(runtime.root), said=said)
+    return AppliedSettings(profile=runtime.settings.profile, folder=str(runtime.root), said=said, runtime=runtime)
 
 
 def api_budget(runtime: Runtime) -> ApiBudget:

@@ -76,7 +76,9 @@ def test_every_table_in_a_bucket_is_the_one_on_disk(tmp_path, server):
         assets = {asset: [day for a, _, day in files if a == asset] for asset, _, _ in files}
         found = {asset: ParquetStore(objects).read(asset, days).drop("lineage_id") for asset, days in assets.items()}
         assert not (tmp_path / "bucket" / "data").exists()
-        assert [name for name, _ in of.runtime.artifacts.names("reports/")] == ["reports/dev/2025-01.html"]
+        reports = {name for name, _ in of.runtime.artifacts.names("reports/")}
+        files = ("report.html", "report.md", "robustness_report.md", "settings.json")
+        assert reports == {f"reports/dev/2025-01/{name}" for name in files}
     assert found.keys() == expected.keys()
     assert len(found) > 20
     told = pl.col("value").str.contains("local|gcs")

@@ -72,6 +72,7 @@ CLOCKS: Mapping[str, pl.Expr] = {
     "evaluation/day_scores": pl.col("target_ts"),
     "gates/symbol_gates": closed(pl.col("day"), -1),
     **dict.fromkeys(TRADED, ENTERED),
+    "backtest/funnel": closed(pl.col("day")),
     **{
         f"evaluation/{name}": closed(pl.col("as_of"))
         for name in (

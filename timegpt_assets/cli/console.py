@@ -1,6 +1,6 @@
 """What the command line prints: the figures after a run.
 
-Belongs here: words and tables for people. The figures themselves are the report's (report_figures.py).
+Belongs here: words and tables for people. The figures themselves are the report's (reports/figures.py).
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -10,9 +10,15 @@ from typing import Any
 
 import polars as pl
 
-from timegpt_assets.core.tables.backtest import PORTFOLIO
+from timegpt_assets.core.tables.backtest import FUNNEL, PORTFOLIO
 from timegpt_assets.core.tables.columns import BANDS, REFERENCES, SOURCE_KEY, WILDCARD
-from timegpt_assets.core.tables.evaluation import COMPARISON, COVERAGE_DRIFT, INTERVAL_WIDTHS
+from timegpt_assets.core.tables.evaluation import (
+    COMPARISON,
+    COST_SENSITIVITY,
+    COVERAGE_DRIFT,
+    INTERVAL_WIDTHS,
+    TRADING_SCORES,
+)
 from timegpt_assets.core.tables.gates import GATES
 from timegpt_assets.reports.pictures.gates import judged
 from timegpt_assets.reports.pictures.pnl import dollars
@@ -32,12 +38,29 @@ class Lineage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The fewest observations a verdict asks for: sessions, and forecasts of each symbol."""
+
+    sessions: int = 60
+    forecasts: int = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A setting as it is shown: secrets are redacted, ``origin`` says where it was said."""
+
+    key: str
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """What a report is about: frames as declared in core/tables/, of the report's period, each possibly empty.
 
     ``planted_predictability`` is null for real bars, else the correlation of neighbouring 15-minute returns that the
     synthetic market plants.
-    All but ``comparison`` and ``books`` is the champion's alone.
+    All but ``comparison``, ``books``, ``book_costs`` and ``funnel`` is the champion's alone.
     Forecasts, bars and trades of ``fan_day`` are drawn; it defaults to the last day that has forecasts.
     """
 
@@ -60,10 +83,21 @@ class Report:
     champion: str = ""
     comparison: pl.DataFrame = field(default_factory=COMPARISON.empty)
     books: pl.DataFrame = field(default_factory=PORTFOLIO.empty)
+    book_costs: pl.DataFrame = field(default_factory=COST_SENSITIVITY.empty)
+    funnel: pl.DataFrame = field(default_factory=FUNNEL.empty)
+    trading: pl.DataFrame = field(default_factory=TRADING_SCORES.empty)
+    """TRADING_SCORES of the book live, by symbol."""
     gate_history: pl.DataFrame = field(default_factory=GATES.empty)
     """The gates of this month and of those before it."""
     lineage: Sequence[Lineage] = field(default_factory=tuple)
     fan_day: date | None = None
+    asked: Asked = Asked()
+    requests: Sequence[tuple[str, int]] = ()
+    """Forecaster and requests that were paid for behind the period's forecasts."""
+    price_per_call: float | None = None
+    limits: Sequence[tuple[str, str]] = ()
+    """What may be spent, in words."""
+    settings: Sequence[Setting] = ()
 
 
 def summary_rows(report: Report) -> list[Row]:
@@ -137,7 +171,7 @@ def _reference_figures(report: Report) -> Iterable[tuple[str, str]]:
 def _covered(row: Mapping[str, Any], level: int) -> str:
     name = f"coverage_{level}"
     low, high = row.get(f"{name}_day_low"), row.get(f"{name}_day_high")
-    return _percent(row.get(name)) + ("" if low is None or high is None else f" [{low:.1%}, {high:.1%}]")
+    return _percent(row.get(name)) + percent_between(low, high)
 
 
 def _against(row: Mapping[str, Any], name: str, n: int) -> str:
@@ -145,8 +179,7 @@ def _against(row: Mapping[str, Any], name: str, n: int) -> str:
     value, low, high, p = (row[f"{name}{end}"] for end in ("", "_low", "_high", "_p"))
     if value is None:
         return "–"
-    interval = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
-    return f"{value:.3f}{interval}" + ("" if p is None else f", {_likelihood(p)}") + f", n {n:,}"
+    return f"{value:.3f}{ratio_between(low, high)}" + ("" if p is None else f", {_likelihood(p)}") + f", n {n:,}"
 
 
 def _likelihood(p: float) -> str:
@@ -190,3 +223,18 @@ def _gate_counts(report: Report) -> list[Row]:
 
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.1%}"
+
+
+def percent_between(low: float | None, high: float | None) -> str:
+    """Return an interval of shares, nothing where there is none."""
+    return "" if low is None or high is None else f" [{low:.1%}, {high:.1%}]"
+
+
+def ratio_between(low: float | None, high: float | None) -> str:
+    """Return an interval of ratios, nothing where there is none."""
+    return "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
+
+
+def dollars_between(low: float | None, high: float | None) -> str:
+    """Return an interval of USD, nothing where there is none."""
+    return "" if low is None or high is None else f" [{dollars(low)}, {dollars(high)}]"

@@ -1,101 +1,165 @@
-"""The report's page: one self-contained HTML file of figures and pictures.
+"""The report's page: one self-contained HTML file of figures and pictures, the verdict first.
 
-Belongs here: what stands where, and how a table looks. The figures are in report_figures.py, the pictures in pictures/.
+Belongs here: what stands where. The figures are in figures.py and headline.py, the tables in rows.py, the pictures in
+pictures/, how parts look in html.py and page.css.
 """
 
-import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from datetime import date
 from html import escape
 
-import polars as pl
-
-from timegpt_assets.core.tables.columns import SOURCE_KEY, WILDCARD
-from timegpt_assets.reports.figures import Lineage, Report, Row, summary_rows
-from timegpt_assets.reports.pictures.comparison import books, losses
+from timegpt_assets.reports import headline as first
+from timegpt_assets.reports import html, rows
+from timegpt_assets.reports.figures import Report
+from timegpt_assets.reports.interactive import Album
+from timegpt_assets.reports.pictures.comparison import losses
 from timegpt_assets.reports.pictures.coverage import coverage, reliability
 from timegpt_assets.reports.pictures.day_bars import day_bars
-from timegpt_assets.reports.pictures.drawdown import drawdown
+from timegpt_assets.reports.pictures.equity import equity
 from timegpt_assets.reports.pictures.fan import fan
-from timegpt_assets.reports.pictures.gates import judged, lights, strip
+from timegpt_assets.reports.pictures.gates import lights, strip
 from timegpt_assets.reports.pictures.intervals import drift, histogram, widths
 from timegpt_assets.reports.pictures.pnl import pnl
 from timegpt_assets.reports.pictures.quality import quality
-from timegpt_assets.reports.pictures.render import FAILURES, figure
-from timegpt_assets.reports.pictures.style import Picture, latest, nothing
+from timegpt_assets.reports.pictures.style import Picture, nothing
 from timegpt_assets.reports.pictures.waterfall import waterfall
 
-MOST_ROWS = 500
-"""Rows of a table that are shown; all of them are stored."""
-_LOG = logging.getLogger(__name__)
+HINT = (
+    "Point at a picture to read its figures; drag moves its axis of time, Shift and the wheel zoom, a double click "
+    "goes back. Amounts are USD, times New York's."
+)
 
 
 def page(report: Report) -> str:
-    """Return the report as one HTML file: style, pictures and figures inline, no script, nothing fetched.
+    """Return the report as one HTML file: style, script, pictures and figures inline, nothing fetched.
 
     No part of it is worth the run: one that cannot be made is a sentence in its place, a long table is cut and says so.
+    Without a script every picture and figure is there all the same.
     """
-    rows = summary_rows(report)
+    album = Album()
+    made = [make(report, album) for make in SECTIONS]
+    about = ", ".join(text for name, text in rows.about(report) if name in ("profile", "period", "symbols", "bars"))
     parts = [
-        section("What this is", _notice(report), _pairs(rows, "about")),
-        section("Headline", _pairs(rows, "headline")),
-        section(
-            "Data quality",
-            figure("verdicts per day and symbol", lambda: quality(report.quality), pixels=True),
-            figure("the day with the most filled minutes", lambda: _worst_day(report)),
-            _pairs(rows, "data quality"),
-            _part("verdicts", lambda: _faults(report)),
-        ),
-        section("Forecasts", figure("forecast fans", lambda: _fan(report))),
-        section(
-            "Calibration",
-            figure("coverage", lambda: coverage(report.diagnostics)),
-            figure("reliability", lambda: reliability(report.reliability)),
-            figure("histogram", lambda: histogram(report.reliability)),
-            figure("drift", lambda: drift(report.drift)),
-            figure("widths", lambda: widths(report.widths)),
-        ),
-        section(
-            "Backtest",
-            figure("profit and loss", lambda: pnl(report.portfolio, days=report.days)),
-            figure("drawdown", lambda: drawdown(report.portfolio, days=report.days)),
-            figure("from gross to net", lambda: waterfall(report.portfolio)),
-            _part("costs", lambda: _cost_table(report.costs)),
-        ),
-        section(
-            "Comparison",
-            figure("losses compared", lambda: losses(report.comparison, champion=report.champion)),
-            figure("books compared", lambda: books(report.books, days=report.days)),
-            _part("comparison", lambda: _comparison_table(report.comparison)),
-        ),
-        section(
-            "Gates",
-            figure("gate verdicts", lambda: strip(report.gates)),
-            figure("gates over time", lambda: lights(report.gate_history)),
-            _part("gates", lambda: _gate_table(report.gates)),
-        ),
-        section("Lineage", _part("lineage", lambda: _lineage_table(report.lineage))),
+        f'<p class="about">{escape(about)}</p>',
+        html.part("verdict", lambda: _verdict(report)),
+        html.part("key figures", lambda: html.cards(first.cards(report))),
+        html.contents(made),
+        f'<p class="hint">{escape(HINT)}</p>',
+        *made,
     ]
-    return document(f"timegpt_assets, {report.month}, {report.profile}", parts)
+    return html.document(f"Report of {report.month}, profile {report.profile}", parts, last=album.scripts())
 
 
-def document(words: str, parts: Sequence[str]) -> str:
-    """Return the whole file under a title."""
-    title = escape(words)
-    head = f'<meta charset="utf-8"><title>{title}</title><style>{_CSS}</style>'
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body><h1>{title}</h1>\n{"".join(parts)}</body></html>\n'
+def _verdict(report: Report) -> str:
+    found = first.headline(report)
+    told = f"<p><strong>{escape(found.sentence)}</strong></p><p>{escape(found.basis)}</p>"
+    return f'<div class="verdict {found.tone}" role="note">{told}</div>'
+
+
+def _money(report: Report, album: Album) -> str:
+    return html.section(
+        "Money",
+        album.figure(
+            "profit and loss, and drawdown", lambda: equity(report.books, days=report.days, seats=rows.seats(report))
+        ),
+        html.part("what was traded", lambda: _traded(report, album)),
+        html.part("costs", lambda: rows.costs(report.costs)),
     )
 
 
-def _part(words: str, make: Callable[[], str]) -> str:
-    """Return the part, or why it is not there, in words."""
-    try:
-        return make()
-    except FAILURES as error:
-        _LOG.warning("%s: this part of the report could not be made", words, exc_info=True)
-        told = f"{words}: this part could not be made ({type(error).__name__}). Its rows are stored all the same."
-        return f'<p class="notice">{escape(told)}</p>'
+def _traded(report: Report, album: Album) -> str:
+    """Return what the champion's trades came to; without any, why there are none instead of two empty pictures."""
+    if not report.portfolio["admitted"].any():
+        return html.said(f"Of {report.champion or 'nobody'}, {first.no_trade(report)}.")
+    return grid(
+        album.figure("profit and loss at several costs", lambda: pnl(report.portfolio, days=report.days)),
+        album.figure("from gross to net", lambda: waterfall(report.portfolio)),
+    )
+
+
+def _trades(report: Report, album: Album) -> str:
+    return html.section("Trades", html.part("trades", lambda: rows.trades(report.portfolio)))
+
+
+def _funnel(report: Report, album: Album) -> str:
+    return html.section(
+        "Why forecasts were not traded", html.part("funnel", lambda: rows.funnel(report.funnel, report.champion))
+    )
+
+
+def _forecasters(report: Report, album: Album) -> str:
+    return html.section(
+        "Forecasters side by side",
+        album.figure("losses compared", lambda: losses(report.comparison, champion=report.champion)),
+        html.part("forecasters", lambda: rows.forecasters(report)),
+        html.part("pairs", lambda: html.folded("every pair of forecasters", rows.pairs(report.comparison))),
+    )
+
+
+def _symbols(report: Report, album: Album) -> str:
+    return html.section(
+        "Symbols side by side",
+        html.part("symbols", lambda: rows.symbols(report)),
+        album.figure("forecast fans", lambda: _fan(report)),
+    )
+
+
+def _calibration(report: Report, album: Album) -> str:
+    return html.section(
+        "Calibration",
+        grid(
+            album.figure("coverage", lambda: coverage(report.diagnostics)),
+            album.figure("reliability", lambda: reliability(report.reliability)),
+            album.figure("histogram", lambda: histogram(report.reliability)),
+            album.figure("widths", lambda: widths(report.widths)),
+        ),
+        album.figure("drift", lambda: drift(report.drift)),
+    )
+
+
+def _gates(report: Report, album: Album) -> str:
+    return html.section(
+        "Gates",
+        html.part("gates", lambda: rows.gates(report.gates)),
+        html.folded("gates over time", album.figure("gates over time", lambda: lights(report.gate_history))),
+        html.folded("verdicts by symbol", album.figure("verdicts by symbol", lambda: strip(report.gates))),
+    )
+
+
+def _quality(report: Report, album: Album) -> str:
+    return html.section(
+        "Data quality",
+        html.part("verdicts", lambda: html.pairs(rows.quality(report))),
+        grid(
+            album.figure("verdicts per day and symbol", lambda: quality(report.quality), pixels=True),
+            album.figure("the day with the most filled minutes", lambda: _worst_day(report)),
+        ),
+        html.part("faults", lambda: rows.faults(report.quality)),
+    )
+
+
+def _budget(report: Report, album: Album) -> str:
+    return html.section("Budget", html.part("budget", lambda: html.pairs(rows.budget(report))))
+
+
+def _origin(report: Report, album: Album) -> str:
+    return html.section(
+        "Where it comes from",
+        html.part("about", lambda: html.pairs(rows.about(report))),
+        html.part("settings", lambda: rows.settings(report)),
+        html.part("lineage", lambda: rows.lineage(report.lineage)),
+    )
+
+
+SECTIONS: tuple[Callable[[Report, Album], str], ...] = (
+    _money, _trades, _funnel, _forecasters, _symbols, _calibration, _gates, _quality, _budget, _origin,
+)  # fmt: skip
+"""The page's sections, in reading order."""
+
+
+def grid(*parts: str) -> str:
+    """Return the parts side by side where there is room."""
+    return f'<div class="grid">{"".join(f"<div>{part}</div>" for part in parts)}</div>'
 
 
 def _fan(report: Report) -> Picture:
@@ -114,99 +178,3 @@ def _worst_day(report: Report) -> Picture:
     worst = own.row(-1, named=True)
     about = {"verdict": worst["verdict"], "offending": worst["offending"]}
     return day_bars(report.bars, day=worst["day"], symbol=worst["symbol"], **about)
-
-
-def _notice(report: Report) -> str:
-    if report.planted_predictability is None:
-        return ""
-    words = (
-        "The bars are synthetic: neighbouring 15-minute returns were planted with a correlation of "
-        f"{report.planted_predictability:g}. Scores and P&L say whether the machinery works, nothing about any market."
-    )
-    return f'<p class="notice">{escape(words)}</p>'
-
-
-def _faults(report: Report) -> str:
-    """Return the verdicts that are not ok, with their reasons."""
-    faults = report.quality.filter(pl.col("verdict") != "ok").sort("day", "symbol")
-    columns = ["day", "symbol", "verdict", "completeness", "reason"]
-    return table(columns, faults.select(columns).rows()) if faults.height else "<p>Every verdict is ok.</p>"
-
-
-def _cost_table(costs: pl.DataFrame) -> str:
-    columns = ["cost_multiplier", "trades", "observation_days", "gross_pnl", "cost", "net_pnl", "max_drawdown",
-               "sharpe_daily", "hit_rate", "reject_rate", *SOURCE_KEY]  # fmt: skip
-    return table(columns, latest(costs).sort("score_source", "cost_multiplier").select(columns).rows())
-
-
-def _gate_table(gates: pl.DataFrame) -> str:
-    columns = ["gate", "symbol", "criterion", "value", "threshold", "low", "high", "n", "outcome", "reason",
-               *SOURCE_KEY]  # fmt: skip
-    now = judged(latest(gates)).sort("gate", "criterion", "symbol", *SOURCE_KEY)
-    return table(["verdict" if c == "outcome" else c for c in columns], now.select(columns).rows())
-
-
-def _comparison_table(comparison: pl.DataFrame) -> str:
-    """Return the pairs of all symbols pooled; every symbol's stand in the table comparison."""
-    columns = ["forecaster", "against", "n", "not_common", "rpinball", "rpinball_low", "rpinball_high",
-               "rpinball_p_holm", "rmae", "coverage_50", "coverage_80", "coverage_95", "pnl_difference",
-               "pnl_difference_low", "pnl_difference_high", "spent", "spent_per_thousand", "spent_per_bp",
-               *SOURCE_KEY]  # fmt: skip
-    now = latest(comparison).filter(symbol=WILDCARD).sort("against", "rpinball", "forecaster")
-    return table(columns, now.select(columns).rows())
-
-
-def _lineage_table(entries: Sequence[Lineage]) -> str:
-    rows = [
-        (e.lineage_id, ", ".join(sorted(e.tables)), "; ".join(f"{k}: {v}" for k, v in sorted(e.stands_for.items())))
-        for e in sorted(entries, key=lambda entry: entry.lineage_id)
-    ]
-    return table(["lineage_id", "tables", "stands for"], rows)
-
-
-def section(title: str, *parts: str) -> str:
-    """Return the parts under a heading."""
-    return f"<section><h2>{escape(title)}</h2>\n{''.join(parts)}</section>\n"
-
-
-def _pairs(rows: Iterable[Row], section: str) -> str:
-    chosen = [(name, value) for of, name, value in rows if of == section]
-    lines = (f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in chosen)
-    return f'<table class="pairs">{"".join(lines)}</table>'
-
-
-def table(columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> str:
-    """Return the rows as a table, every value as text and never as markup; the first MOST_ROWS of them."""
-    if not rows:
-        return "<p>no rows</p>"
-    head = "".join(f'<th scope="col">{escape(name.replace("_", " "))}</th>' for name in columns)
-    lines = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows[:MOST_ROWS])
-    cut = f"<p>The first {MOST_ROWS:,} of {len(rows):,} rows.</p>" if len(rows) > MOST_ROWS else ""
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>{cut}'
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "<td>–</td>"
-    if isinstance(value, float):
-        return f'<td class="number">{value:,.4g}</td>' if abs(value) < 1000 else f'<td class="number">{value:,.0f}</td>'
-    if isinstance(value, int):
-        return f'<td class="number">{value:,}</td>'
-    # tickers and reasons come from files: text, never markup
-    words = escape(str(value))
-    known = words if words in ("passed", "failed", "insufficient") else ""
-    return f'<td class="{known}">{words}</td>' if known else f"<td>{words}</td>"
-
-
-_CSS = """
-body{margin:2rem auto;max-width:60rem;padding:0 1.5rem;color:#1f2933;background:#fff;
-font:15px/1.5 "Liberation Sans",Arial,Helvetica,sans-serif}
-h1{font-size:1.5rem;margin:0 0 1rem}h2{font-size:1.15rem;margin:2.4rem 0 .8rem;border-bottom:1px solid #e4e7eb}
-figure{margin:1rem 0}figure svg{max-width:100%;height:auto}figure img{max-width:640px;width:100%}
-table{border-collapse:collapse;font-size:13px;margin:.6rem 0}.wide{overflow-x:auto}
-th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #eef0f2;vertical-align:top}
-thead th{color:#616e7c;font-weight:normal}.pairs th{font-weight:normal;color:#616e7c;min-width:14rem}
-td.number{text-align:right;font-variant-numeric:tabular-nums}
-td.passed{color:#00598c;font-weight:600}td.failed{color:#b34700;font-weight:600}td.insufficient{color:#616e7c}
-.notice{background:#fdf3dc;border-left:4px solid #e69f00;padding:.7rem 1rem;margin:0 0 1rem}
-""".strip()

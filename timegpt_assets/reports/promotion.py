@@ -11,7 +11,7 @@ import polars as pl
 
 from timegpt_assets.core.gates.luck import Luck, Trials, worst_choice
 from timegpt_assets.core.tables.columns import WILDCARD
-from timegpt_assets.reports.page import document, section, table
+from timegpt_assets.reports.html import document, section, table
 from timegpt_assets.reports.pictures.gates import judged, strip
 from timegpt_assets.reports.pictures.luck import overfitting
 from timegpt_assets.reports.pictures.render import figure

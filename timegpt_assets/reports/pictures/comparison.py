@@ -1,26 +1,19 @@
-"""Forecasters side by side: how much one loses against another, and what their books earned."""
-
-from collections.abc import Collection, Sequence
-from datetime import date
+"""Forecasters side by side: how much one loses against another."""
 
 import altair as alt
 import polars as pl
 
 from timegpt_assets.core.tables.columns import CONTROL, WILDCARD
-from timegpt_assets.reports.pictures.pnl import cumulative, dollars, equity, from_zero
 from timegpt_assets.reports.pictures.style import (
     BLUE,
     GREEN,
-    HEIGHT,
     INK,
     MUTED,
     ORANGE,
     SKY,
     VERMILION,
-    WIDTH,
     Picture,
     latest,
-    midnight,
     nothing,
     panels,
     titled,
@@ -77,44 +70,3 @@ def _told(rows: pl.DataFrame, opponent: str) -> str:
     if worse and len(worse) == rows.height:
         return f"{opponent} lost less than each of the others"
     return f"nobody surely lost less than {opponent}"
-
-
-def books(portfolio: pl.DataFrame, *, days: Collection[date], multipliers: Sequence[float] = (1.0, 2.0)) -> Picture:
-    """Return the cumulated P&L after costs, USD: a colour per book, a dash per multiple of the costs, on one axis.
-
-    ``portfolio`` rows of any books; the first multiple is drawn through, and orders and names the books.
-    """
-    parts = [
-        cumulative(own, days=days, multipliers=multipliers).with_columns(book=pl.lit(name))
-        for (name,), own in sorted(portfolio.partition_by("book", as_dict=True).items())
-    ]
-    if not any(part.height for part in parts):
-        return nothing("Books of the forecasters")
-    rows, plain = pl.concat(parts), multipliers[0]
-    last = rows.filter(multiplier=plain).group_by("book", maintain_order=True).agg(pl.col("cumulated").last())
-    last = last.sort("cumulated", "book", descending=[True, False])
-    shown = {name: f"{name}: {dollars(net)}" for name, net in last.iter_rows()}
-    levels = {multiple: f"costs {multiple:g}x" for multiple in multipliers}
-    named = from_zero(rows, ["book", "multiplier"]).select(
-        "cumulated",
-        at=midnight("day"),
-        line=pl.col("book").replace_strict(shown),
-        costs=pl.col("multiplier").replace_strict(levels),
-    )
-    colours = [_COLOURS[place % len(_COLOURS)] for place in range(len(shown))]
-    colour = alt.Color("line:N", title=None, sort=list(shown.values()))
-    colour = colour.scale(domain=list(shown.values()), range=colours).legend(columns=3, symbolType="stroke")
-    dash = alt.StrokeDash("costs:N", title=None).scale(domain=list(levels.values()), range=_DASHES[: len(levels)])
-    span = rows["day"].sort()
-    title = titled(
-        _most(last), f"{span[0]} to {span[-1]}; paper books, limits on each by itself; amounts at {levels[plain]}"
-    )
-    return equity(named, rows, color=colour, strokeDash=dash).properties(title=title, width=WIDTH, height=HEIGHT)
-
-
-def _most(last: pl.DataFrame) -> str:
-    """Return in words whose book, of those in order, earned most: nobody's, where no book is above zero at the end."""
-    best, earned = last.row(0)
-    if earned <= 0:
-        return "No book earned its costs"
-    return f"{best}'s book earned most after costs" if last.height > 1 else f"the book of {best}"

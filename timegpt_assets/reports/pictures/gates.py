@@ -10,6 +10,8 @@ from timegpt_assets.reports.pictures.style import INK, VERMILION, Picture, nothi
 VERDICTS = {"passed": "#7fb8dc", "insufficient": "#d5dae0", "failed": VERMILION}
 SIGNS = {"passed": "✓", "insufficient": "?", "failed": "✗"}
 
+MOST_SYMBOLS = 16
+"""Symbols drawn side by side: of more, those with the most criteria that are not passed."""
 _ROW, _TILE, _LIGHT = 22, 44, 340
 
 
@@ -33,7 +35,8 @@ def strip(rows: pl.DataFrame) -> Picture:
         return nothing("Gate verdicts")
     period = "month" if "month" in rows.columns else "day"
     now = judged(rows.filter(pl.col(period) == pl.col(period).max()))
-    tiles = _tiles(now)
+    every = _tiles(now)
+    tiles = every.join(_worst(every), on="symbol", how="semi", maintain_order="left")
     symbols = sorted(tiles["symbol"].unique(), key=lambda symbol: (symbol != "all", symbol))
     order = tiles["criterion"].unique(maintain_order=True).to_list()
     x = alt.X("symbol:N", title=None, sort=symbols).axis(orient="top", labelAngle=0, domain=False, ticks=False)
@@ -45,7 +48,20 @@ def strip(rows: pl.DataFrame) -> Picture:
     squares = shared.mark_rect(stroke="white", strokeWidth=2).encode(x=x, y=y, color=colour)
     signs = shared.mark_text(fontSize=12, color=INK).encode(x=x, y=y, text="sign:N")
     size = {"width": _TILE * tiles["symbol"].n_unique(), "height": _ROW * len(order)}
-    return alt.layer(squares, signs).properties(title=_title(now, tiles, str(now[period][0])), **size)
+    about = str(now[period][0])
+    if (left_out := every["symbol"].n_unique() - len(symbols)) > 0:
+        about += f"; the {len(symbols)} with the most that is not passed, {left_out} further symbols not drawn"
+    return alt.layer(squares, signs).properties(title=_title(now, every, about), **size)
+
+
+def _worst(tiles: pl.DataFrame) -> pl.DataFrame:
+    """Return the symbols that are drawn."""
+    failed = tiles.group_by("symbol").agg((pl.col("outcome") != "passed").sum().alias("failed"))
+    return (
+        failed.sort(pl.col("symbol") == "all", "failed", "symbol", descending=[True, True, False])
+        .head(MOST_SYMBOLS)
+        .select("symbol")
+    )
 
 
 def lights(rows: pl.DataFrame) -> Picture:

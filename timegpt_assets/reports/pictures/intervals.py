@@ -23,6 +23,8 @@ from timegpt_assets.reports.pictures.style import (
     until,
 )
 
+FEWEST_SESSIONS = 5
+"""Sessions below which a picture claims nothing."""
 _PANEL = 360
 _FIFTHS = [0, 0.2, 0.4, 0.6, 0.8, 1]
 
@@ -53,9 +55,21 @@ def drift(rows: pl.DataFrame, *, symbol: str = WILDCARD) -> Picture:
     charts = [_drift_panel(part, source) for source, part in by_source(own)]
     count = int(own["alarm"].sum())
     alarms = "1 alarm" if count == 1 else f"{count} alarms"
-    words = f"{alarms} of coverage that left its promise" if count else "Coverage kept its promise all month"
-    subtitle = f"{own['month'][0]}; shades: 95 % interval; dashes: nominal; dots: alarms; {sources(own)}"
+    words = f"{alarms} of coverage that left its promise" if count else _unalarmed(own)
+    asked = f"n {own.select(pl.col('n').max()).item():,} at most"
+    subtitle = f"{own['month'][0]}; {asked}; shades: 95 % interval; dashes: nominal; dots: alarms; {sources(own)}"
     return panels(charts, titled(words, subtitle), columns=2)
+
+
+def _unalarmed(own: pl.DataFrame) -> str:
+    """Return what no alarm means: with few sessions, nothing."""
+    sessions = own["day"].n_unique()
+    told = own.drop_nulls("low").height
+    if sessions < FEWEST_SESSIONS or not told:
+        return (
+            f"Coverage on {'1 session' if sessions == 1 else f'{sessions} sessions'}: too little to say anything of it"
+        )
+    return f"No alarm of coverage on {sessions} sessions"
 
 
 def widths(rows: pl.DataFrame, *, symbol: str = WILDCARD) -> Picture:
@@ -98,8 +112,8 @@ def _histogram_title(rows: pl.DataFrame) -> str:
     p = ps.get("calibrated")
     if p is None:
         return "Outcomes between the quantiles"
-    verdict = "spread as promised" if p >= 0.05 else "are not spread as promised"
-    return f"Outcomes {verdict} between the calibrated quantiles (p over day clusters {p:.2g})"
+    verdict = "No sign that outcomes spread other than" if p >= 0.05 else "Outcomes do not spread as"
+    return f"{verdict} promised between the calibrated quantiles (p over day clusters {p:.2g})"
 
 
 def _drift_panel(rows: pl.DataFrame, source: str) -> Picture:
@@ -113,7 +127,8 @@ def _drift_panel(rows: pl.DataFrame, source: str) -> Picture:
     shared = alt.Chart(drawn)
     low = alt.Y("low:Q", title="outcomes inside the band")
     shade = shared.mark_area(opacity=0.15).encode(x=x, y=low, y2="high:Q", color=colour)
-    lines = shared.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour)
+    # with points: a single session has no line
+    lines = shared.mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=20)).encode(x=x, y=y, color=colour)
     nominal = shared.mark_line(strokeDash=[4, 4], strokeWidth=1, color=MUTED).encode(
         x=x, y="nominal:Q", detail="band:N"
     )
@@ -146,4 +161,5 @@ def _width_title(rows: pl.DataFrame) -> str:
     ends = rows.sort("decile")["width_80"].drop_nulls().to_list()
     if len(ends) < 2 or not ends[0] > 0:
         return "Band width against volatility"
-    return f"In the wildest tenth the 80 % band is {ends[-1] / ends[0]:.1f} times as wide as in the calmest"
+    n = rows["n"].sum()
+    return f"In the wildest tenth the 80 % band is {ends[-1] / ends[0]:.1f} times as wide as in the calmest, n {n:,}"

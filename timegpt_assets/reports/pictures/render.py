@@ -22,7 +22,7 @@ Draw = Callable[[], Picture]
 
 MARKDOWN_LIMIT = 60_000
 """Characters of Markdown that a metadata entry may take."""
-FIGURE_LIMIT = 1_500_000
+FIGURE_LIMIT = 250_000
 """Characters that a picture may take on a page."""
 SCALES = (1.0, 0.7, 0.5, 0.35)
 """Sizes a picture is drawn in, until it fits."""
@@ -40,17 +40,29 @@ def spec(picture: Picture) -> dict[str, Any]:
 
 def png(picture: Picture, *, scale: float = 1.0) -> bytes:
     """Return the picture as PNG, ``scale`` device pixels per pixel of the layout."""
-    return packed(vl_convert.vegalite_to_png(spec(picture), scale=scale, allowed_base_urls=[]))
+    return _png(spec(picture), scale)
 
 
 def svg(picture: Picture) -> str:
     """Return the picture as SVG whose texts stay texts."""
-    return vl_convert.vegalite_to_svg(spec(picture), allowed_base_urls=[])
+    return _svg(spec(picture))
 
 
 def data_uri(picture: Picture, *, scale: float = 1.0) -> str:
     """Return the picture as a PNG ``data:`` URI."""
-    return "data:image/png;base64," + base64.b64encode(png(picture, scale=scale)).decode("ascii")
+    return f"data:image/png;base64,{_base64(png(picture, scale=scale))}"
+
+
+def _png(drawn: dict[str, Any], scale: float) -> bytes:
+    return packed(vl_convert.vegalite_to_png(drawn, scale=scale, allowed_base_urls=[]))
+
+
+def _svg(drawn: dict[str, Any]) -> str:
+    return vl_convert.vegalite_to_svg(drawn, allowed_base_urls=[])
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
 
 
 def note(words: str, draw: Draw) -> str:
@@ -68,21 +80,44 @@ def note(words: str, draw: Draw) -> str:
     return _fitted(plain, draw, image, SCALES, MARKDOWN_LIMIT)
 
 
-def figure(words: str, draw: Draw, *, pixels: bool = False) -> str:
+def figure(
+    words: str,
+    draw: Draw,
+    *,
+    pixels: bool = False,
+    limit: int = FIGURE_LIMIT,
+    keep: Callable[[str, dict[str, Any]], bool] = lambda words, spec: False,
+) -> str:
     """Return the picture as an HTML figure: SVG, or an image where ``pixels`` says so or the SVG is too large.
 
-    Never raises: a picture that cannot be drawn, or is too large even so, is a sentence that says so.
+    Its title is the figure's caption. ``keep`` is handed the specification without it and says whether the page draws
+    it anew. Never raises: a picture that cannot be drawn, or is too large even so, is a sentence that says so.
     """
 
     def form(picture: Picture, scale: float) -> str:
+        drawn = spec(picture)
+        caption, told = _captioned(drawn.pop("title", ""), words)
         # scale 0 stands for SVG, whose texts stay texts
-        if not scale:
-            return f"<figure>{_inline(svg(picture))}</figure>"
-        return f'<figure><img alt="{escape(words)}" src="{data_uri(picture, scale=scale)}"></figure>'
+        if scale:
+            still = f'<img alt="{told}" src="data:image/png;base64,{_base64(_png(drawn, scale))}">'
+        else:
+            still = _inline(_svg(drawn), told)
+        still = f'{caption}<div class="still">{still}</div>'
+        if not keep(words, drawn):
+            return f"<figure>{still}</figure>"
+        return f'<figure data-picture="{escape(words)}">{still}<div class="live"></div></figure>'
 
     scales = (2.0, *SCALES)
-    text = _fitted(words, draw, form, scales if pixels else (0.0, *scales), FIGURE_LIMIT)
-    return text if text.startswith("<figure>") else f'<p class="notice">{escape(text)}</p>'
+    text = _fitted(words, draw, form, scales if pixels else (0.0, *scales), limit)
+    return text if text.startswith("<figure") else f'<p class="notice">{escape(text)}</p>'
+
+
+def _captioned(title: Any, words: str) -> tuple[str, str]:
+    """Return the title of a specification as a caption, and as the one text for who cannot see the picture."""
+    title = title if isinstance(title, dict) else {"text": title}
+    main, more = str(title.get("text") or words), str(title.get("subtitle") or "")
+    more_said = f"<span>{escape(more)}</span>" if more else ""
+    return f"<figcaption><strong>{escape(main)}</strong>{more_said}</figcaption>", escape(f"{words}: {main}. {more}")
 
 
 def _fitted(words: str, draw: Draw, form: Callable[[Picture, float], str], scales: Sequence[float], limit: int) -> str:
@@ -98,8 +133,8 @@ def _fitted(words: str, draw: Draw, form: Callable[[Picture, float], str], scale
     return f"{words}: the picture is too large at any size. Its rows are stored all the same."
 
 
-def _inline(drawn: str) -> str:
-    """Return the SVG without name space declarations, which HTML does not need."""
+def _inline(drawn: str, told: str) -> str:
+    """Return the SVG with what it shows in words, and without name space declarations, which HTML does not need."""
     for name_space in (' xmlns="http://www.w3.org/2000/svg"', ' xmlns:xlink="http://www.w3.org/1999/xlink"'):
         drawn = drawn.replace(name_space, "", 1)
-    return drawn
+    return drawn.replace("<svg", f'<svg role="img" aria-label="{told}"', 1)

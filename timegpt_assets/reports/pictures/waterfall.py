@@ -25,7 +25,9 @@ COLOURS = {"before costs": BLUE, "cost": ORANGE, "net gain": GREEN, "net loss": 
 
 def steps(portfolio: pl.DataFrame) -> pl.DataFrame:
     """Return [step, start, end, kind] in USD: gross, each part of the cost, and net, of the admitted trades."""
-    sums = portfolio.filter("admitted").select("gross_pnl", *PARTS, "net_pnl").sum().row(0, named=True)
+    # in one order: a sum of fractions in another differs in its last digits
+    admitted = portfolio.filter("admitted").sort("day", "symbol", "snapshot_ts", "book")
+    sums = admitted.select("gross_pnl", *PARTS, "net_pnl").sum().row(0, named=True)
     rows, reached = [("gross", 0.0, sums["gross_pnl"], "before costs")], sums["gross_pnl"]
     for part in PARTS:
         rows.append((part, reached, reached - sums[part], "cost"))

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from timegpt_assets.core.schema import Table
-from timegpt_assets.core.tables.backtest import PORTFOLIO
+from timegpt_assets.core.tables.backtest import FUNNEL, PORTFOLIO
 from timegpt_assets.core.tables.bars import BARS, QUALITY
 from timegpt_assets.core.tables.calibration import FORECASTS
 from timegpt_assets.core.tables.columns import BANDS, QUANTILES, REFERENCES
@@ -20,6 +20,7 @@ from timegpt_assets.core.tables.evaluation import (
     FORECAST_DIAGNOSTICS,
     INTERVAL_WIDTHS,
     PIT_RELIABILITY,
+    TRADING_SCORES,
 )
 from timegpt_assets.core.tables.gates import GATES
 
@@ -210,10 +211,34 @@ def costs(month: str = "2024-03") -> pl.DataFrame:
         | {"gross_pnl": 4200.0, "cost": 1240.0 * m, "net_pnl": 4200.0 - 1240.0 * m, "max_drawdown": 0.004}
         | {"drawdown_days": 9, "month_net_pnl": 800.0}
         | {"sharpe_method": "daily_agg_v1", "sharpe_daily": 1.3, "hit_rate": 0.55, "reject_rate": 0.2}
+        | {"sharpe_daily_low": 0.2, "sharpe_daily_high": 2.4, "net_pnl_low": -300.0, "net_pnl_high": 6000.0}
         | SOURCE
         for m in (1.0, 1.5, 2.0)
     ]
     return framed(COST_SENSITIVITY, rows)
+
+
+def trading(symbols: Sequence[str], month: str = "2024-03") -> pl.DataFrame:
+    """Return what each symbol's trades came to."""
+    rows = [
+        {"month": month, "as_of": DAY, "symbol": symbol, "observation_days": 60, "trades": 3, "signals": 4}
+        | {"gross_pnl": 420.0, "cost": 120.0, "net_pnl": 300.0, "hit_rate": 0.66, "sharpe_method": "daily_agg_v1"}
+        | SOURCE
+        for symbol in symbols
+    ]
+    return framed(TRADING_SCORES, rows)
+
+
+def funnel(days: Sequence[date]) -> pl.DataFrame:
+    """Return what became of ten forecasts a day: the champion trades one of them, ridge none."""
+    fates = {"timegpt": {"no_direction": 7, "low_ev": 2, "traded": 1}, "ridge": {"no_direction": 10}}
+    rows = [
+        {"day": day, "fate": fate, "n": n} | SOURCE | {"forecaster": name}
+        for day in days
+        for name, counts in fates.items()
+        for fate, n in counts.items()
+    ]
+    return framed(FUNNEL, rows)
 
 
 def gates(symbols: Sequence[str], month: str = "2024-03") -> pl.DataFrame:

@@ -19,10 +19,10 @@ from timegpt_assets.core.tables.calibration import FORECASTS
 from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT, FORECAST_DIAGNOSTICS, INTERVAL_WIDTHS, PIT_RELIABILITY
 from timegpt_assets.core.tables.gates import GATES
 from timegpt_assets.reports.pictures import render
-from timegpt_assets.reports.pictures.comparison import books, losses
+from timegpt_assets.reports.pictures.comparison import losses
 from timegpt_assets.reports.pictures.coverage import coverage, reliability
 from timegpt_assets.reports.pictures.day_bars import blamed, day_bars
-from timegpt_assets.reports.pictures.drawdown import depths, drawdown
+from timegpt_assets.reports.pictures.equity import depths, equity
 from timegpt_assets.reports.pictures.fan import MOST_PANELS, fan
 from timegpt_assets.reports.pictures.gates import judged, lights, strip
 from timegpt_assets.reports.pictures.intervals import drift, histogram, widths
@@ -51,7 +51,6 @@ DRAWN: dict[str, Callable[[], Picture]] = {
     "drift": lambda: drift(frames.drift()),
     "widths": lambda: widths(frames.widths()),
     "pnl": lambda: pnl(frames.portfolio(SYMBOLS, DAYS), days=DAYS),
-    "drawdown": lambda: drawdown(frames.portfolio(SYMBOLS, DAYS), days=DAYS),
     "waterfall": lambda: waterfall(frames.portfolio(SYMBOLS, DAYS)),
     "trades": lambda: trades(frames.portfolio(["MSFT"], DAYS), _bars(), rules=TRAILING, day=frames.DAY, symbol="MSFT"),
     "quality": lambda: quality(frames.quality(SYMBOLS, DAYS)),
@@ -62,7 +61,7 @@ DRAWN: dict[str, Callable[[], Picture]] = {
     "gates": lambda: strip(frames.gates(SYMBOLS)),
     "lights": lambda: lights(pl.concat([frames.gates(SYMBOLS, "2024-02"), frames.gates(SYMBOLS)])),
     "losses": lambda: losses(frames.comparison(), champion="timegpt"),
-    "books": lambda: books(frames.books(SYMBOLS, DAYS), days=DAYS),
+    "equity": lambda: equity(frames.books(SYMBOLS, DAYS), days=DAYS, seats=["timegpt", "size"]),
 }
 EMPTY: dict[str, Callable[[], Picture]] = {
     "fan": lambda: fan(FORECASTS.empty(), BARS.empty(), PORTFOLIO.empty(), day=frames.DAY),
@@ -72,7 +71,7 @@ EMPTY: dict[str, Callable[[], Picture]] = {
     "drift": lambda: drift(COVERAGE_DRIFT.empty()),
     "widths": lambda: widths(INTERVAL_WIDTHS.empty()),
     "pnl": lambda: pnl(PORTFOLIO.empty(), days=[]),
-    "drawdown": lambda: drawdown(PORTFOLIO.empty(), days=[]),
+    "equity": lambda: equity(PORTFOLIO.empty(), days=[], seats=[]),
     "waterfall": lambda: waterfall(PORTFOLIO.empty()),
     "trades": lambda: trades(PORTFOLIO.empty(), BARS.empty(), rules=TRAILING, day=frames.DAY, symbol="MSFT"),
     "quality": lambda: quality(QUALITY.empty()),
@@ -335,13 +334,12 @@ def test_a_picture_too_large_for_a_note_is_drawn_smaller_and_says_so(monkeypatch
     )
 
 
-def test_a_picture_too_large_for_a_page_is_pixels_and_then_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_too_large_for_a_page_is_pixels_and_then_a_sentence() -> None:
     drawn = render.figure("fans", DRAWN["fan"])
-    assert drawn.startswith("<figure><svg")
-    monkeypatch.setattr(render, "FIGURE_LIMIT", len(drawn) - 1)
-    assert render.figure("fans", DRAWN["fan"]).startswith('<figure><img alt="fans" src="data:image/png;base64,')
-    monkeypatch.setattr(render, "FIGURE_LIMIT", 1_000)
-    assert 'class="notice">fans: the picture is too large' in render.figure("fans", DRAWN["fan"])
+    assert '<div class="still"><svg role="img" aria-label="fans: MSFT on' in drawn
+    smaller = render.figure("fans", DRAWN["fan"], limit=len(drawn) - 1)
+    assert re.search('<div class="still"><img alt="fans: MSFT on[^"]*" src="data:image/png;base64,', smaller)
+    assert 'class="notice">fans: the picture is too large' in render.figure("fans", DRAWN["fan"], limit=1_000)
 
 
 def _broken() -> Picture:
@@ -432,22 +430,57 @@ def test_the_heat_map_of_a_window_has_a_cell_for_every_day_and_symbol() -> None:
     assert cells == {(str(day), symbol) for day in days for symbol in symbols}
 
 
-def test_every_book_starts_at_zero_and_ends_at_its_net_at_each_cost_on_one_axis() -> None:
+def test_every_book_starts_at_zero_and_ends_at_its_net_and_who_never_traded_is_a_flat_line() -> None:
     rows = frames.books(SYMBOLS, DAYS)
-    spec = render.spec(books(rows, days=DAYS))
-    drawn = pl.DataFrame(_data(spec["layer"][1], spec)).sort("at")
-    ends = drawn.group_by("line", "costs", maintain_order=True).agg(
-        first=pl.col("cumulated").first(), last=pl.col("cumulated").last()
-    )
-    assert ends.height == 6
-    assert set(ends["first"]) == {0.0}
-    found = {(line.partition(":")[0], costs): last for line, costs, last in ends.select("line", "costs", "last").rows()}
+    spec = render.spec(equity(rows, days=DAYS, seats=["timegpt", "size"]))
+    earned, depth = spec["vconcat"]
+    drawn = pl.DataFrame(_data(earned["layer"][1], spec)).sort("at")
+    ends = drawn.group_by("line", maintain_order=True).agg(pl.col("cumulated").first(), last=pl.col("cumulated").last())
+    assert set(ends["cumulated"]) == {0.0}
+    found = {line.partition(":")[0]: last for line, last in ends.select("line", "last").rows()}
+    assert found.pop("size") == 0.0
     for (name,), own in rows.filter("admitted").partition_by("book", as_dict=True).items():
-        for multiple in (1, 2):
-            net = own["gross_pnl"].sum() - multiple * own["cost"].sum()
-            assert found[name, f"costs {multiple}x"] == pytest.approx(net)
+        assert found.pop(name) == pytest.approx(own["gross_pnl"].sum() - own["cost"].sum())
+    assert not found
+    below = pl.DataFrame(_data(depth, spec))
+    assert below["line"].n_unique() == 4
+    assert max(below["depth"]) == 0.0
     dearer = rows.with_columns(gross_pnl=pl.col("gross_pnl") - 1_000.0)
-    assert render.spec(books(dearer, days=DAYS))["title"]["text"] == "No book earned its costs"
+    title = render.spec(equity(dearer, days=DAYS, seats=["timegpt"]))["title"]["text"]
+    assert title.startswith("No book earned its costs; timegpt ended at -$")
+
+
+def test_of_many_books_the_champions_is_drawn_and_the_title_counts_the_others() -> None:
+    own = frames.portfolio(SYMBOLS[:2], DAYS)
+    many = pl.concat(own.with_columns(book=pl.lit(f"seat{n}")) for n in range(9))
+    spec = render.spec(equity(many, days=DAYS, seats=["quiet"]))
+    shown = {row["line"].partition(":")[0] for row in _data(spec["vconcat"][0]["layer"][1], spec)}
+    assert len(shown) == 7
+    assert "quiet" in shown
+    assert "3 further books not drawn" in spec["title"]["subtitle"]
+
+
+def test_one_session_is_said_to_be_one_and_claims_nothing() -> None:
+    one = frames.drift().filter(day=frames.DAY).with_columns(alarm=False)
+    for rows in (one, one.with_columns(low=None, high=None)):
+        text = render.spec(drift(rows.cast({"low": pl.Float64, "high": pl.Float64})))["title"]["text"]
+        assert text == "Coverage on 1 session: too little to say anything of it"
+    quiet = frames.drift().with_columns(alarm=False)
+    assert render.spec(drift(quiet))["title"]["text"] == "No alarm of coverage on 12 sessions"
+    drawn = frames.books(SYMBOLS[:1], DAYS[:1])
+    about = render.spec(equity(drawn, days=DAYS[:1], seats=["timegpt"]))["title"]
+    assert "on 1 trade" in about["text"]
+    assert "alone" in about["subtitle"]
+
+
+def test_the_strip_of_many_symbols_draws_those_with_most_that_is_not_passed() -> None:
+    rows = frames.gates([f"S{n:03}" for n in range(200)])
+    spec = render.spec(strip(rows))
+    drawn = {row["symbol"] for row in _data(spec["layer"][0], spec)}
+    assert len(drawn) == 16
+    assert "all" in drawn
+    assert "185 further symbols not drawn" in spec["title"]["subtitle"]
+    assert spec["title"]["text"].split(" ")[2] == f"{rows.height:,}"
 
 
 def test_depth_is_below_the_best_so_far_the_start_among_it_and_counts_its_sessions() -> None:
@@ -459,17 +492,6 @@ def test_depth_is_below_the_best_so_far_the_start_among_it_and_counts_its_sessio
     found = depths(frames.framed(PORTFOLIO, [*rows, refused]), days=DAYS[:7])
     assert found["depth"].to_list() == [-50.0, 0.0, 0.0, -100.0, -80.0, 0.0, 0.0]
     assert found["below"].to_list() == [1, 0, 0, 1, 2, 0, 0]
-    spec = render.spec(drawdown(frames.framed(PORTFOLIO, rows), days=DAYS[:7]))
-    assert spec["title"]["text"] == f"$100 below the best at worst, on {DAYS[3]}"
-    assert spec["title"]["subtitle"].startswith("longest: 2 of 7 sessions; after costs")
-    (marked,) = _data(spec["layer"][1], spec)
-    assert (marked["depth"], marked["words"]) == (-100.0, "-$100")
-
-
-def test_a_book_that_never_fell_has_no_deepest_point() -> None:
-    spec = render.spec(drawdown(PORTFOLIO.empty(), days=DAYS[:3]))
-    assert spec["title"]["text"] == "Never below its start or its best"
-    assert _data(spec["layer"][1], spec) == []
 
 
 def test_the_steps_of_the_waterfall_lead_from_gross_to_net_of_what_was_admitted() -> None:
