@@ -57,7 +57,7 @@ STORED = {
         *_days("evaluation", evaluation.DAY_SCORES),
         *_days("gates", gates.SYMBOL_GATES, by_symbol=True),
         *_days("backtest", backtest.TRADES, by_symbol=True),
-        *_days("backtest", backtest.BOOK, backtest.PORTFOLIO),
+        *_days("backtest", backtest.BOOK, backtest.PORTFOLIO, backtest.FUNNEL),
         *_months(
             "evaluation",
             evaluation.FORECAST_DIAGNOSTICS,
