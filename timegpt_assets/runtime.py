@@ -22,8 +22,8 @@ from timegpt_assets.adapters.search.study_errors import URL, StudyError
 from timegpt_assets.config import core_inputs, files
 from timegpt_assets.config.addresses import PROVIDER_URL, host
 from timegpt_assets.config.errors import ConfigError, Fault
-from timegpt_assets.config.settings import Settings, load_settings
-from timegpt_assets.config.shipped import CONFIGS, FILES
+from timegpt_assets.config.settings import Settings, load_settings, settings_in
+from timegpt_assets.config.shipped import CHECKOUT
 
 if TYPE_CHECKING:
     from google.cloud import storage
@@ -105,10 +105,19 @@ class Runtime:
         return self.object_store(self.settings.data.artifacts_root)
 
 
-def environment(root: Path = FILES) -> dict[str, str]:
-    """Return the process environment, with what ``.env`` in the project folder adds to it."""
+def working_folder() -> Path:
+    """Return the folder that relative places start from: the current one, or the checkout this is run from.
+
+    In a checkout the current folder counts where it holds settings of its own, ``configs``.
+    """
+    here = Path.cwd()
+    return here if CHECKOUT is None or settings_in(here / "configs") else CHECKOUT
+
+
+def environment(root: Path | None = None) -> dict[str, str]:
+    """Return the process environment, with what ``.env`` in the folder (the working folder) adds to it."""
     # what the process was given stands over the file
-    return _dotenv(root / ".env") | dict(os.environ)
+    return _dotenv((root or working_folder()) / ".env") | dict(os.environ)
 
 
 def _dotenv(file: Path) -> dict[str, str]:
@@ -133,20 +142,23 @@ def load_runtime(
 ) -> Runtime:
     """Return the settings and places of this process: profile and folder from the environment unless given.
 
-    Relative places start from the folder that holds ``configs``. ``grid`` is one combination of a forecast grid (dotted
-    key -> value). ``TIMEGPT_ASSETS_SET`` carries --set values, one a
-    line, from the command line to the processes it starts.
+    Settings of one's own lie in the folder that ``TIMEGPT_ASSETS_CONFIG_DIR`` names, else in ``configs`` of the working
+    folder; relative places start from the folder that holds them. ``grid`` is one combination of a forecast grid
+    (dotted key -> value). ``TIMEGPT_ASSETS_SET`` carries --set values, one a line, from the command line to the
+    processes it starts.
     """
     found = environment() if environ is None else environ
-    folder = Path(found.get("TIMEGPT_ASSETS_CONFIG_DIR", CONFIGS)).expanduser().resolve()
+    own = working_folder() / "configs"
+    if named := found.get("TIMEGPT_ASSETS_CONFIG_DIR"):
+        own = Path(named).expanduser().resolve()
     settings = load_settings(
         profile=profile or found.get("TIMEGPT_ASSETS_PROFILE"),
-        config_dir=folder,
+        config_dir=own if named or settings_in(own) else None,
         overrides=[*said_before(found), *overrides],
         environment=found,
         grid=grid,
     )
-    return Runtime(settings=settings, root=folder.parent, environment=found)
+    return Runtime(settings=settings, root=own.parent, environment=found)
 
 
 def said_before(environ: Mapping[str, str]) -> list[str]:

@@ -9,7 +9,8 @@ import gc
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec
+from importlib.metadata import version
+from typing import Annotated, ParamSpec
 
 import typer
 from rich.text import Text
@@ -21,11 +22,11 @@ from timegpt_assets.core.explained import Explained
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Minute bars to honest, budgeted TimeGPT forecasts, backtests and gates.",
 )
 VERBS: tuple[Callable[..., None], ...] = (
+    importing.init,
     making.demo,
     making.backfill,
     making.run_day,
@@ -66,6 +67,21 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(STOPPED) from stop
 
     return command
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"timegpt-assets {version('timegpt_assets')}")
+        raise typer.Exit
+
+
+@app.callback()
+def whole(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Stand over every verb: what can be said before one."""
 
 
 for _function in VERBS:

@@ -6,6 +6,7 @@ reading and writing is adapters/market/vendor_bars.py, what a file means core/ve
 
 import csv
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,6 @@ from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.cli import import_view
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import core_inputs
-from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.bars.vendor_columns import Reading
@@ -32,14 +32,9 @@ from timegpt_assets.runtime import Runtime
 REFUSED, NO_GOOD_DAY = 1, 4
 
 
-def said(settings: Settings, symbol_map: Path | None, **words: Any) -> Said:
-    """Return what the options say of the files, with the tickers that the settings know."""
-    universe = settings.universe
-    return Said(
-        symbols=_symbols(symbol_map) if symbol_map else {},
-        known=frozenset((*universe.tickers, *universe.context)),
-        **words,
-    )
+def said(known: Sequence[str], symbol_map: Path | None, **words: Any) -> Said:
+    """Return what the options say of the files, with the tickers that settings know."""
+    return Said(symbols=_symbols(symbol_map) if symbol_map else {}, known=frozenset(known), **words)
 
 
 def import_bars(
@@ -86,7 +81,10 @@ def imported(
     template = runtime.settings.data.template
     importer = Importer(objects=LocalStore(root), template=template, said=said, limits=limits, replace=replace)
     messages = Terminal(stderr=True)
-    found = track(files(path, limits), "looking" if look else "importing", console=messages, transient=True)
+    # a folder of bars that holds the root, as the current one may, is not fed with what was just written
+    own = root if path != root and root.is_relative_to(path.resolve()) else None
+    sources = [file for file in files(path, limits) if own is None or not file.path.resolve().is_relative_to(own)]
+    found = track(sources, "looking" if look else "importing", console=messages, transient=True)
     return [importer.looked_at(file) if look else importer.imported(file) for file in found]
 
 

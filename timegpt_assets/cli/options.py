@@ -4,12 +4,26 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
+from typer.models import OptionInfo
 
-Day = Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="session, YYYY-MM-DD")]
-Start = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="first day, YYYY-MM-DD")]
-End = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="last day, YYYY-MM-DD")]
-MaybeDay = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="YYYY-MM-DD; default: the grid's own")]
-Symbols = Annotated[str, typer.Option(help="comma-separated; default: the whole universe")]
+from timegpt_assets.cli import completing
+
+
+def _day(help: str) -> OptionInfo:
+    option: OptionInfo = typer.Option(formats=["%Y-%m-%d"], autocompletion=completing.sessions, help=help)
+    return option
+
+
+Day = Annotated[
+    datetime,
+    typer.Argument(formats=["%Y-%m-%d"], autocompletion=completing.sessions, help="session, YYYY-MM-DD"),
+]
+Start = Annotated[datetime, _day("first day, YYYY-MM-DD")]
+End = Annotated[datetime, _day("last day, YYYY-MM-DD")]
+MaybeDay = Annotated[datetime | None, _day("YYYY-MM-DD; default: the grid's own")]
+Symbols = Annotated[
+    str, typer.Option(autocompletion=completing.symbols, help="comma-separated; default: the whole universe")
+]
 Assets = Annotated[str, typer.Option(help="comma-separated asset names; default: all that are made every day")]
 Host = Annotated[str, typer.Option(help="address to serve on, and the name its pages reach it by")]
 Force = Annotated[bool, typer.Option("--force", help="make again what is there")]
@@ -23,5 +37,10 @@ Stale = Annotated[
     bool, typer.Option("--stale", help="make again just what is there and older than what it was made from")
 ]
 Json = Annotated[bool, typer.Option("--json", help="one JSON object on standard output, messages on standard error")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, over every file; repeatable")]
-Profile = Annotated[str | None, typer.Option("--profile", help="demo, dev, offline or prod")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", autocompletion=completing.settings, help="section.key=value, over every file; repeatable"),
+]
+Profile = Annotated[
+    str | None, typer.Option("--profile", autocompletion=completing.profiles, help="demo, dev, offline or prod")
+]

@@ -1,7 +1,8 @@
 """Profile, files, grid and --set -> Settings: the one door to the configuration.
 
 Belongs here: the Settings object and how it is loaded. Nothing reads the environment; who loads passes it in.
-Precedence, highest first: --set, grid, profile, preset, file.
+Precedence, highest first: --set, grid, one's own profile, preset, one's own files, and below all of them what is
+shipped: its profile over its files.
 """
 
 import hashlib
@@ -121,22 +122,23 @@ def load_settings(
 ) -> Settings:
     """Return the settings of a profile (None: demo), checked as a whole.
 
-    Files in ``config_dir`` stand over the shipped ones key by key. ``overrides`` are ``section.key=value`` texts,
-    ``grid`` is one combination of a sweep (dotted key -> value). ``environment`` fills ``${NAME}`` in places only.
-    Raises ConfigError with one line per fault.
+    Files in ``config_dir``, its profiles too, stand over all that is shipped, key by key. ``overrides`` are
+    ``section.key=value`` texts, ``grid`` is one combination of a sweep (dotted key -> value). ``environment`` fills
+    ``${NAME}`` in places only. Raises ConfigError with one line per fault.
     """
     name, faults = profile or DEFAULT_PROFILE, _folder_faults(config_dir)
     shipped = _read([partial(file_layer, *found) for found in _section_files(CONFIGS, "configs")], faults)
     own_dir = config_dir if config_dir and config_dir.resolve() != CONFIGS.resolve() else None
     own = _read([partial(file_layer, *found) for found in _section_files(own_dir, str(own_dir))], faults)
-    profiles = _read([partial(_profile_layer, name, own_dir)], faults)
+    shipped_profile = _read([partial(_profile_layer, CONFIGS, "configs", name)], faults)
+    own_profile = _read([partial(_profile_layer, own_dir, str(own_dir), name)], faults)
     given = _read([partial(grid_layer, grid or {}), *(partial(override_layer, text) for text in overrides)], faults)
     defaults = merged(shipped)
-    above = [*profiles, *given]
-    # Any layer may choose the preset; what the preset brings along still stands under profile, grid and --set.
-    preset = preset_layer(merged([defaults, *own, *above]))
+    below, above = [defaults, *shipped_profile, *own], [*own_profile, *given]
+    # Any layer may choose the preset; what the preset brings along still stands under one's profile, grid and --set.
+    preset = preset_layer(merged([*below, *above]))
     variables = {**environment, "profile": name}
-    leaves, place_faults = placed(merged([defaults, *own, preset, *above]), variables)
+    leaves, place_faults = placed(merged([*below, preset, *above]), variables)
     read = reading(leaves, defaults=defaults, profile=name, in_grid=bool(grid))
     if faults := [*faults, *place_faults, *read.faults]:
         raise ConfigError(faults)
@@ -179,19 +181,26 @@ def _folder_faults(config_dir: File | None) -> list[Fault]:
     return [Fault(file=str(folder), key="config_dir", value=str(folder), allowed="a folder", remedy=remedy)]
 
 
+def settings_in(folder: File) -> bool:
+    """Return whether a folder holds settings: the file of a section, or profiles."""
+    return (folder / "profiles").is_dir() or bool(_section_files(folder, ""))
+
+
 def _section_files(folder: File | None, label: str) -> list[tuple[File, str, str]]:
     names = [name for name in SECTIONS if folder and (folder / f"{name}.yaml").exists()]
     return [(folder / f"{name}.yaml", f"{label}/{name}.yaml", name) for name in names if folder]
 
 
-def _profile_layer(name: str, own_dir: File | None) -> Layer:
-    places = [(own_dir, str(own_dir)), (CONFIGS, "configs")]
-    for folder, label in places:
-        if name in PROFILES and folder and (file := folder / "profiles" / f"{name}.yaml").exists():
-            return file_layer(file, f"{label}/profiles/{name}.yaml")
-    remedy = f"{did_you_mean(name, PROFILES)}Choose one of these with --profile."
-    file_name = f"{own_dir or 'configs'}/profiles/{name}.yaml"
-    raise ConfigError([Fault(file=file_name, key="profile", value=name, allowed=" | ".join(PROFILES), remedy=remedy)])
+def _profile_layer(folder: File | None, label: str, name: str) -> Layer:
+    """Return what a folder's profile says; nothing where a folder of one's own has none of that name."""
+    if name not in PROFILES:
+        if folder != CONFIGS:
+            return {}  # said once
+        remedy = f"{did_you_mean(name, PROFILES)}Choose one of these with --profile."
+        place = f"{label}/profiles/{name}.yaml"
+        raise ConfigError([Fault(file=place, key="profile", value=name, allowed=" | ".join(PROFILES), remedy=remedy)])
+    file = folder / "profiles" / f"{name}.yaml" if folder else None
+    return file_layer(file, f"{label}/profiles/{name}.yaml") if file and file.exists() else {}
 
 
 def _leaves(settings: Settings, *, without_places: bool = False) -> Iterator[tuple[str, Any]]:

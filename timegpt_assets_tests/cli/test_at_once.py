@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,30 @@ def test_a_slip_of_the_finger_is_answered_with_what_was_meant(words, said, monke
     done = CliRunner().invoke(app, words)
     assert done.exit_code in (1, 2)
     assert said in done.output
+
+
+def test_the_version_is_that_of_the_package():
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.stdout) == (0, f"timegpt-assets {version('timegpt_assets')}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["run-d"], ["run-day"]),
+        (["budget", "f"], ["freeze", "forget"]),
+        (["run-day", "2025-01-1"], [f"2025-01-{day}" for day in (10, 13, 14, 15, 16, 17)]),
+        (["run-day", "2025-01-16", "--symbols", "AAPL,M"], ["AAPL,META", "AAPL,MSFT"]),
+        (["run-day", "2025-01-16", "--profile", "d"], ["demo", "dev"]),
+        (["config", "--set", "forecast.hist"], ["forecast.history_days=", "forecast.history_mode="]),
+        (["run-day", "2025-01-16", "--set", "nonsense", "--symbols", "A"], []),
+    ],
+)
+def test_a_shell_is_offered_verbs_sessions_symbols_profiles_and_settings(words, offered, monkeypatch):
+    asking = {
+        "_ROOT_COMPLETE": "complete_bash",
+        "COMP_WORDS": " ".join(["root", *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    done = CliRunner().invoke(app, [], env=asking)
+    assert done.stdout.split() == offered

@@ -114,6 +114,22 @@ def test_a_folder_stands_over_the_shipped_files_key_by_key(tmp_path: Path) -> No
     assert settings.origins["trading.risk.lookback_sessions"] == "configs/trading.yaml"
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+def test_one_s_own_settings_stand_over_the_shipped_ones_key_by_key_in_every_profile(profile, tmp_path: Path) -> None:
+    shipped = loaded(profile=profile)
+    (tmp_path / "data.yaml").write_text("root: /mine\nstart_date: 2024-05-01\nend_date: 2024-06-03\n")
+    (tmp_path / "forecast.yaml").write_text("history_days: 3\n")
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / f"{profile}.yaml").write_text("data: {end_date: 2024-06-04}\n")
+    environment = {"TIMEGPT_ASSETS_REAL_DATA": "/another set"}
+    found = load_settings(profile=profile, config_dir=tmp_path, environment=environment)
+    own = {"data.root", "data.start_date", "data.end_date", "forecast.history_days"}
+    assert (found.data.root, found.forecast.history_days) == ("/mine", 3)
+    assert (found.data.start_date, found.data.end_date) == (date(2024, 5, 1), date(2024, 6, 4))
+    rest = [{row.key: row for row in resolved(each) if row.key not in own} for each in (shipped, found)]
+    assert rest[0] == rest[1], "what the folder does not say is as it was shipped, the profile's own keys too"
+
+
 def test_the_last_override_of_a_key_counts_and_lists_replace_lists() -> None:
     settings = loaded("forecast.levels=[50]", "forecast.levels=[80, 95]", "trading.half_spread_ticks.BRK.B=2")
     assert settings.forecast.levels == (80, 95)

@@ -1,6 +1,6 @@
-"""The verb that takes in bars of any vendor.
+"""The verbs that take in bars of any vendor: into a new folder to work in, or to bars that are there.
 
-Belongs here: options and help. What it does is cli/importing.py.
+Belongs here: options and help. What they do is cli/init.py and cli/importing.py.
 """
 
 from pathlib import Path
@@ -12,6 +12,10 @@ from timegpt_assets.cli.asked import started
 from timegpt_assets.cli.options import Json, Profile, Set
 
 Source = Annotated[Path, typer.Argument(exists=True, help="file, archive or folder of CSV or parquet")]
+MaybeSource = Annotated[
+    Path | None, typer.Argument(exists=True, help="file, archive or folder of CSV or parquet; asked on a terminal")
+]
+Folder = Annotated[str, typer.Option("--folder", help="folder to work in, made if need be; default: the current one")]
 Into = Annotated[str, typer.Option(help="folder to write to; default: data.root")]
 Look = Annotated[bool, typer.Option("--look", help="show what would be stored and every inference; write nothing")]
 Replace = Annotated[bool, typer.Option("--replace", help="put these files' rows in the place of stored ones")]
@@ -63,7 +67,7 @@ def import_bars(
     from timegpt_assets.cli import importing
 
     said = importing.said(
-        runtime.settings,
+        runtime.settings.universe.everyone,
         symbol_map,
         format=format,
         columns=columns,
@@ -77,3 +81,41 @@ def import_bars(
         one_minute=interval is not None,
     )
     importing.import_bars(runtime, path, into, said=said, look=look, replace=replace, as_json=json)
+
+
+def init(
+    path: MaybeSource = None,
+    folder: Folder = "",
+    format: Format = None,
+    columns: Columns = None,
+    symbol: Symbol = None,
+    symbol_map: SymbolMap = None,
+    timezone: Zone = None,
+    stamp: Stamp = None,
+    date_order: DateOrder = None,
+    decimal: Decimal = None,
+    price_scale: PriceScale = None,
+    volume_scale: VolumeScale = None,
+    interval: Interval = None,
+    json: Json = False,
+) -> None:
+    """Begin with bars of your own: import them, write settings that fit, and say the command that makes a report."""
+    from timegpt_assets.cli import importing
+    from timegpt_assets.cli import init as beginning
+
+    path, folder = beginning.asked(path, folder)
+    said = importing.said(
+        beginning.shipped().universe.everyone,
+        symbol_map,
+        format=format,
+        columns=columns,
+        symbol=symbol,
+        timezone=timezone,
+        stamp=stamp,
+        date_order=date_order,
+        decimal=decimal,
+        price_scale=price_scale,
+        volume_scale=volume_scale,
+        one_minute=interval is not None,
+    )
+    beginning.init(path, Path(folder), said=said, as_json=json)
