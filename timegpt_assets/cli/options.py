@@ -44,3 +44,7 @@ Set = Annotated[
 Profile = Annotated[
     str | None, typer.Option("--profile", autocompletion=completing.profiles, help="demo, dev, offline or prod")
 ]
+Run = Annotated[
+    str | None,
+    typer.Argument(help="profile, month (YYYY-MM), profile:month, or the folder of a report; none: its forecasters"),
+]

@@ -12,9 +12,10 @@ from timegpt_assets.core.backtest.funnel import FATES
 from timegpt_assets.core.tables.columns import WILDCARD
 from timegpt_assets.reports import headline as first
 from timegpt_assets.reports import html, rows
-from timegpt_assets.reports.figures import Report, percent_between, ratio_between, summary_rows
+from timegpt_assets.reports.figures import Report, percent_between, summary_rows
 from timegpt_assets.reports.pictures.gates import judged
 from timegpt_assets.reports.pictures.style import latest
+from timegpt_assets.reports.runs import HEAD, pairs_of
 
 MOST_LINES = 40
 """Rows of a table that are shown: more are read on the page, or in the table itself."""
@@ -115,28 +116,7 @@ def _funnel(report: Report) -> str:
 
 
 def _pairs(comparison: pl.DataFrame) -> str:
-    now = latest(comparison).filter(symbol=WILDCARD).sort("against", "rpinball", "forecaster")
-    lines = [
-        (
-            row["forecaster"],
-            row["against"],
-            row["n"],
-            _with(row, "rpinball"),
-            row["rpinball_p_holm"],
-            _with(row, "rmae"),
-            row["coverage_80"],
-            row["pnl_difference"],
-            row["spent_per_thousand"],
-        )
-        for row in now.iter_rows(named=True)
-    ]
-    head = ["forecaster", "against", "n", "pinball loss", "p (Holm)", "error", "in 80 %", "P&L, USD", "USD / 1,000"]
-    return table(head, lines)
-
-
-def _with(row: Mapping[str, float | None], name: str) -> str | None:
-    value = row[name]
-    return None if value is None else f"{value:.3f}{ratio_between(row[f'{name}_low'], row[f'{name}_high'])}"
+    return table(HEAD, [one.told() for one in pairs_of(comparison)])
 
 
 def _calibration(diagnostics: pl.DataFrame) -> str:

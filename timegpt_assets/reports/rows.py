@@ -24,9 +24,12 @@ from timegpt_assets.reports.figures import (
 from timegpt_assets.reports.pictures.gates import judged
 from timegpt_assets.reports.pictures.pnl import dollars
 from timegpt_assets.reports.pictures.style import ZONE, latest, sources
+from timegpt_assets.reports.runs import HEAD, pairs_of
 
 MOST_TRADES, MOST_CRITERIA = 300, 150
 """Rows shown of a list that grows with the days, and of one gate."""
+ON_PAPER = 60
+"""Rows of such a list that are printed; page.css hides the others."""
 MOST_AT_ONCE = 20
 """Symbols that stand below each other; more are scrolled through."""
 
@@ -65,7 +68,9 @@ def trades(portfolio: pl.DataFrame) -> str:
         pl.col("exit_reason").alias("left by"),
         *(pl.col(name).round(0).alias(words) for name, words in _AMOUNTS.items()),
     )
-    return f'<div class="tall">{html.table(shown.columns, shown.rows(), sortable=True, most=MOST_TRADES)}</div>'
+    on_paper = f"On paper the newest {ON_PAPER} are listed." if own.height > ON_PAPER else ""
+    listed = html.table(shown.columns, shown.rows(), sortable=True, most=MOST_TRADES)
+    return f'<div class="tall">{listed}</div><p class="paper">{on_paper}</p>'
 
 
 _AMOUNTS = {"gross_pnl": "gross", "cost": "cost", "net_pnl": "net"}
@@ -153,11 +158,7 @@ def _ratio(row: dict[str, Any]) -> str | None:
 
 def pairs(comparison: pl.DataFrame) -> str:
     """Return the pairs of all symbols pooled; every symbol's stand in the table comparison."""
-    columns = ["forecaster", "against", "n", "not_common", "rpinball", "rpinball_low", "rpinball_high",
-               "rpinball_p_holm", "rmae", "coverage_50", "coverage_80", "coverage_95", "pnl_difference",
-               "pnl_difference_low", "pnl_difference_high", "spent", "spent_per_bp", *SOURCE_KEY]  # fmt: skip
-    now = latest(comparison).filter(symbol=WILDCARD).sort("against", "rpinball", "forecaster")
-    return html.table(columns, now.select(columns).rows())
+    return html.table(HEAD, [one.told() for one in pairs_of(comparison)])
 
 
 def symbols(report: Report) -> str:

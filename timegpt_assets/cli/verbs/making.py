@@ -5,6 +5,8 @@ Belongs here: options and help. What they do is cli/making.py.
 
 from collections.abc import Callable, Sequence
 
+import typer
+
 from timegpt_assets.cli.asked import asked, started
 from timegpt_assets.cli.options import (
     Assets,
@@ -15,6 +17,7 @@ from timegpt_assets.cli.options import (
     MaybeDay,
     Profile,
     Reask,
+    Run,
     Set,
     Stale,
     Start,
@@ -63,7 +66,7 @@ def run_day(
     making.made(wanted, force=force, as_json=json)
 
 
-def _stage_verb(name: str, doing: str, *, stages: Sequence[str] = (), assets: str = "") -> Callable[..., None]:
+def _stage_verb(name: str, doing: str, *, stages: Sequence[str]) -> Callable[..., None]:
     def command(
         start: MaybeDay = None,
         end: MaybeDay = None,
@@ -73,7 +76,7 @@ def _stage_verb(name: str, doing: str, *, stages: Sequence[str] = (), assets: st
         settings: Set = None,
         profile: Profile = None,
     ) -> None:
-        wanted = asked(started(settings, profile), start, end, symbols=symbols, stages=stages, assets=assets)
+        wanted = asked(started(settings, profile), start, end, symbols=symbols, stages=stages)
         from timegpt_assets.cli import making
 
         making.made(wanted, force=force, as_json=json, of_data=stages == ("bars",), judged="gates" in stages)
@@ -99,6 +102,33 @@ def forecast(
     making.made(wanted, force=force, reask=reask, as_json=json)
 
 
+def compare(
+    run: Run = None,
+    other: Run = None,
+    start: MaybeDay = None,
+    end: MaybeDay = None,
+    symbols: Symbols = "",
+    force: Force = False,
+    json: Json = False,
+    settings: Set = None,
+    profile: Profile = None,
+) -> None:
+    """Set forecasters side by side, or two runs: who is better, how surely, at what price, and what differs."""
+    if run and not other:
+        raise typer.BadParameter(f"{run} is one run alone. Say what to compare it with, or none for the forecasters.")
+    runtime = started(settings, profile)
+    if run and other:
+        from timegpt_assets.cli import comparing
+
+        comparing.runs(run, other, runtime, settings or (), as_json=json)
+        return
+    wanted = asked(runtime, start, end, symbols=symbols, assets="comparison")
+    from timegpt_assets.cli import comparing, making
+
+    making.made(wanted, force=force, as_json=json)
+    comparing.forecasters(runtime, wanted.days)
+
+
 STAGE_VERBS = (
     _stage_verb(
         "check_data",
@@ -114,9 +144,7 @@ STAGE_VERBS = (
         "Score everything and judge the gates; exits non-zero when a gate fails.",
         stages=("evaluation", "gates", "promotion"),
     ),
-    _stage_verb(
-        "compare", "Set forecasters side by side: who is better, how surely, and at what price.", assets="comparison"
-    ),
+    compare,
     _stage_verb("report", "Write the report with pictures.", stages=("reports",)),
 )
 """A verb per stage word, in the order of the graph."""
