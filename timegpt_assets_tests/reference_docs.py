@@ -39,7 +39,6 @@ from timegpt_assets.core.backtest.rules import NO_SIGNAL, OWN_SIGMA, RULE_SETS
 from timegpt_assets.core.backtest.signals import TURNED_AWAY
 from timegpt_assets.core.bars.quality_rules import RULES, QualityPolicy
 from timegpt_assets.core.evaluation.stress import PHASES
-from timegpt_assets.core.features import clock, context, events, price, sector, volatility, volume
 from timegpt_assets.core.features.feature_spec import VERSIONS
 from timegpt_assets.core.gates import criteria, references
 from timegpt_assets.core.gates import eligibility as of_symbols
@@ -182,9 +181,10 @@ def feature_lines() -> Iterator[str]:
     spec = core_inputs.feature_spec(settings, core_inputs.event_calendar(settings))
     yield "# Features"
     yield ""
-    yield f"What is known of a symbol at `known_at`, the end of each minute: {len(spec.features)} columns in seven"
-    yield "groups that `features.groups` switches on and off. P(t) is the clock price, the close of the bar that ends"
-    yield "at t; r is a one-minute log return of it. A window never reaches past the session's open, unless it says so."
+    yield f"What is known of a symbol at `known_at`, the end of each minute: {len(spec.features)} columns in"
+    yield f"{len(spec.by_group)} groups that `features.groups` switches on and off. P(t) is the clock price, the close"
+    yield "of the bar that ends at t; r is a one-minute log return of it. A window never reaches past the session's"
+    yield "open, unless it says so."
     yield "What cannot be known is null, never NaN; rows with more than `features.max_nan_row_frac` of them missing are"
     yield "dropped, and counted in the materialisation's metadata. The panel keeps the prices of dropped rows."
     yield ""
@@ -195,11 +195,12 @@ def feature_lines() -> Iterator[str]:
     for group, features in spec.by_group.items():
         yield f"## {group}"
         yield ""
-        told = (MODULES[group].__doc__ or "").partition("\n\n")[0]
+        told = (import_module(f"timegpt_assets.core.features.{group}").__doc__ or "").partition("\n\n")[0]
         yield f"Version {VERSIONS[group]}. {' '.join(told.split())}"
         yield ""
-        yield f"![The features of {group} on one day of the made-up market](../pictures/features-{group}.png)"
-        yield ""
+        if (REFERENCE.parent / "pictures" / f"features-{group}.png").exists():
+            yield f"![The features of {group} on one day of the made-up market](../pictures/features-{group}.png)"
+            yield ""
         yield from _rows(
             ("feature", "formula", "window", "unit", "source", "type"),
             [(_code(f.name), f.formula, f.window, f.unit, f.source, str(f.dtype())) for f in features],
@@ -209,15 +210,6 @@ def feature_lines() -> Iterator[str]:
 
 VIX = ("data.vix_path=vix.parquet", "events.earnings_path=earnings.csv")
 """Files that add columns; the page names them, nothing is read."""
-MODULES = {
-    "price": price,
-    "volatility": volatility,
-    "volume": volume,
-    "clock": clock,
-    "context": context,
-    "sector": sector,
-    "events": events,
-}
 
 
 def config_lines() -> Iterator[str]:

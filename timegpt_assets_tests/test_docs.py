@@ -3,6 +3,7 @@
 import importlib
 import re
 import subprocess
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ import pytest
 import typer
 
 from timegpt_assets.cli import app as cli
+from timegpt_assets.config.schema import SECTIONS
 from timegpt_assets.config.seats import GROUP
+from timegpt_assets.core.tables.every import ALL
+from timegpt_assets.engine.stages import STAGES
 from timegpt_assets_tests import feature_pictures, reference_docs
 from timegpt_assets_tests.project import PROJECT
 
@@ -23,6 +27,8 @@ COMMAND = re.compile(r"timegpt-assets ([a-z-]+)((?:(?:[ \t]+|\n[ \t]*(?!\n))[^\s
 TARGET = re.compile(r"^\s{4}make ([a-z]+)|`make ([a-z]+)`", re.M)
 OPTION = re.compile(r"(?<=\s)--[a-z-]+")
 SOURCE_FILE = re.compile(r"`((?:timegpt_assets(?:_tests)?|configs|docs)/[\w./-]*)`")
+NEW_FILE = re.compile(r"`([\w/.]+)`, a new file")
+CODE = re.compile(r"^ *```.*?^ *```$", re.M | re.S)
 TEST = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
 ELSEWHERE = re.compile(
     r"/(?:home|Users|root|work)/\w"  # a folder of somebody's machine
@@ -87,7 +93,7 @@ def test_every_page_is_reached_from_the_index():
 
 @named(PAGES)
 def test_dotted_names_resolve(page: Path):
-    for name in DOTTED.findall(read(page)):
+    for name in DOTTED.findall(CODE.sub("", read(page))):
         assert name == GROUP or resolves(name), name  # entry points have a name that is nobody's module
 
 
@@ -136,7 +142,9 @@ def test_the_readme_names_commands_and_every_verb():
 
 @named(PROSE)
 def test_files_named_exist(page: Path):
-    assert [name for name in SOURCE_FILE.findall(read(page)) if not (PROJECT / name).exists()] == []
+    text = read(page)
+    named_here = set(SOURCE_FILE.findall(text)) - set(NEW_FILE.findall(text))  # a how-to may ask for a file
+    assert [name for name in sorted(named_here) if not (PROJECT / name).exists()] == []
 
 
 def test_tests_named_as_proofs_exist():
@@ -145,6 +153,53 @@ def test_tests_named_as_proofs_exist():
     assert len(found) > 30
     here = Path(__file__).parent
     assert [f"{file}::{test}" for file, test in found if f"def {test}(" not in read(here / file)] == []
+
+
+def sentences(text: str) -> set[str]:
+    """Return the sentences of at least eight words that stand outside of code, tables, titles and lists of links."""
+    prose = re.sub(r"^(#|\||\* \[).*$", "", CODE.sub("", text), flags=re.M)
+    prose = re.sub(r"\]\([^)]*\)|`", "", prose)
+    blocks = re.split(r"\n\s*\n|\n(?= *(?:\*|-|\d+\.) )", prose)
+    words = [re.findall(r"\w+", one.lower()) for block in blocks for one in re.split(r"[.!?]\s", block)]
+    return {" ".join(one) for one in words if len(one) >= 8}
+
+
+def test_a_sentence_stands_in_one_page() -> None:
+    places = defaultdict(list)
+    for page in PROSE:
+        for sentence in sentences(read(page)):
+            places[sentence].append(page.relative_to(PROJECT).as_posix())
+    assert len(places) > 1500
+    assert {sentence: found for sentence, found in places.items() if len(found) > 1} == {}
+
+
+def test_a_sentence_that_was_copied_is_noticed() -> None:
+    text = (
+        "One is here. What a call costs, and [when](money.md) it is\npaid twice (never) is on a page.\n\nAnother one."
+    )
+    assert sentences(text) & sentences("* what a call costs, and when it is paid twice (never) is on a page. Yes.")
+
+
+TOLD = [page for page in PROSE if page.parent.name != "adr" and not page.name.startswith("proofs")]
+"""Pages in which a word is told of, not merely listed."""
+
+
+def test_every_group_table_verb_and_section_is_told_of_in_a_page_written_by_hand() -> None:
+    text = "\n".join(read(page) for page in TOLD if page.name != "CHANGELOG.md")
+    command: Any = typer.main.get_command(cli.app)
+    words = {
+        "group": [*STAGES, "research"],
+        "table": [table.name for table in ALL],
+        "verb": [f"timegpt-assets {verb}|`{verb}" for verb in command.commands],
+        "section": [f"`{section}[.`]|configs/{section}" for section in SECTIONS],
+    }
+    untold = [(kind, word) for kind, found in words.items() for word in found if not re.search(rf"({word})\b", text)]
+    assert untold == []
+
+
+def test_the_glossary_names_every_stage() -> None:
+    (row,) = re.findall(r"^\| stage \|(.*)$", read(PROJECT / "docs" / "glossary.md"), re.M)
+    assert [stage for stage in reference_docs.STAGE_WORDS if not re.search(rf"\b{stage}\b", row)] == []
 
 
 def tracked() -> list[Path]:

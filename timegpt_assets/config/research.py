@@ -16,6 +16,7 @@ from timegpt_assets.config.base import (
     Name,
     NotNegative,
     Positive,
+    RuleSet,
     Section,
     Share,
     SigmaColumn,
@@ -38,7 +39,7 @@ class Grid(Section):
 
     history_days: Tried[Count] = ()
     horizon_min: Tried[Count] = ()
-    rule_set: Tried[Literal["enhancement", "budget_sprint"]] = ()
+    rule_set: Tried[RuleSet] = ()
     sigma_column: Tried[SigmaColumn | None] = ()
     k_sigma: Tried[NotNegative] = ()
     s_stop: Tried[Positive] = Field(default=(), validation_alias=AliasChoices("s_stop", "c_stop"))

@@ -16,6 +16,7 @@ from timegpt_assets.config.base import (
     NotNegative,
     PerSymbol,
     Positive,
+    RuleSet,
     Section,
     Share,
     SigmaColumn,
@@ -54,7 +55,7 @@ class Trading(Section):
     """When to enter, how much, when to leave, what it costs."""
 
     capital: Positive
-    rule_set: Literal["enhancement", "budget_sprint"]
+    rule_set: RuleSet
     sigma_column: SigmaColumn | None
     k_sigma: NotNegative
     s_stop: Positive = Field(validation_alias=AliasChoices("s_stop", "c_stop"))
