@@ -23,9 +23,9 @@ import pytest
 
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.core import calendar
+from timegpt_assets_tests.project import PROJECT
 from timegpt_assets_tests.secret_search import leaking
 
-PROJECT = Path(__file__).parents[1]
 HOW_TO = PROJECT / "docs" / "how-to"
 PATCHED = ("add-a-feature", "add-a-feature-group", "add-a-trading-rule", "add-a-gate", "add-a-source-of-bars")
 COPIED = ("timegpt_assets", "timegpt_assets_tests", "configs", "pyproject.toml", "dagster.yaml", "workspace.yaml")
@@ -194,8 +194,10 @@ def test_the_symbol_has_its_sector_its_costs_and_its_forecasts(ran: Ran) -> None
     assert "IBM" in ran.table("calibration/forecasts")["symbol"]
     features = ran.table("features/features").filter(symbol="IBM")
     assert not features["sector_missing"].any(), "AAPL is of the same sector"
-    costs = ran.table("backtest/trades").filter(pl.col("quantity") != 0).group_by("symbol").agg(pl.col("cost").mean())
-    assert {"IBM", "AAPL"} <= set(costs["symbol"])
+    trades = ran.table("backtest/trades").filter(pl.col("quantity") != 0)
+    traded = pl.col("quantity").abs() * (pl.col("entry_price") + pl.col("exit_price"))
+    paid = trades.group_by("symbol").agg((1e4 * pl.col("fees") / traded).mean().round(3))
+    assert dict(paid.rows()) == {"AAPL": 0.5, "IBM": 0.7}, "basis points of each leg"
 
 
 def test_trades_are_entered_by_the_rule_set(ran: Ran) -> None:
