@@ -66,11 +66,15 @@ def path_to_bars(records: Mapping[str, Lineage], lineage_id: str) -> list[Lineag
     return path
 
 
-def without_code(records: Mapping[str, Lineage], lineage_id: str) -> str:
+def without_code(records: Mapping[str, Lineage], lineage_id: str, known: dict[str, str] | None = None) -> str:
     """Return the id that stands for everything an id does but the code: equal where code alone differs.
 
-    Raises KeyError for an id, or one it leads to, without a record.
+    ``known`` keeps what was found: by way of many children a record is met thousands of times. Raises KeyError for an
+    id, or one it leads to, without a record.
     """
-    record = records[lineage_id]
-    parents = {name: without_code(records, parent) for name, parent in record.parents.items()}
-    return replace(record, code_version="", parents=parents).lineage_id
+    known = {} if known is None else known
+    if lineage_id not in known:
+        record = records[lineage_id]
+        parents = {name: without_code(records, parent, known) for name, parent in record.parents.items()}
+        known[lineage_id] = replace(record, code_version="", parents=parents).lineage_id
+    return known[lineage_id]

@@ -43,6 +43,7 @@ class Inventory:
     asset_nodes: Mapping[AssetKey, AssetNode]
     days: frozenset[date]
     found: dict[AssetKey, dict[PartitionRef, str]] = field(default_factory=dict)
+    _codeless: dict[str, str] = field(default_factory=dict)
 
     def of(self, key: AssetKey) -> Mapping[PartitionRef, str]:
         """Return every recorded partition of the asset inside the days: "" when all is well, else what is not."""
@@ -95,7 +96,7 @@ class Inventory:
         if (shape := self._shapes.get(made_under)) is None:
             return UNKNOWN
         # told apart, because code alone makes nothing again by itself: after each update that would be hours
-        return OTHER_CODE if shape == without_code(self._records, wanted) else OTHER_SETTINGS
+        return OTHER_CODE if shape == without_code(self._records, wanted, self._codeless) else OTHER_SETTINGS
 
     @cached_property
     def _records(self) -> dict[str, Lineage]:
@@ -107,7 +108,7 @@ class Inventory:
         found = {}
         for lineage_id in self._records:
             try:
-                found[lineage_id] = without_code(self._records, lineage_id)
+                found[lineage_id] = without_code(self._records, lineage_id, self._codeless)
             except KeyError:
                 continue  # a record on its way to the bars is gone: nobody knows what it stood for
         return found

@@ -4,7 +4,7 @@ Belongs here: comparing the source with what is stored, asking Dagster's records
 mend it. Which partitions that makes stale is stale.py, what starts by itself is automation_source.py.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import date
 
@@ -60,7 +60,7 @@ def refresh(engine: Engine, graph: GraphContext, keys: Sequence[str]) -> Outcome
 def only_stale(engine: Engine, wanted: Rectangle) -> Rectangle:
     """Return the rectangle that makes just what is stale of it, with what that stands on and is stale, too."""
     known = asset_nodes(engine.repository)
-    found = _stale(engine, engine.inventory(wanted.days))
+    found = stale_now(engine, engine.inventory(wanted.days))
     again = causes(found, _asked(wanted, known), known, input_windows(engine.repository))
     days = {p.day for key, partitions in again.items() if known[key].kind != "month" for p in partitions}
     months = {p.day for key, partitions in again.items() if known[key].kind == "month" for p in partitions}
@@ -78,10 +78,10 @@ def only_stale(engine: Engine, wanted: Rectangle) -> Rectangle:
 def outdated(engine: Engine, wanted: Rectangle) -> dict[str, dict[AssetKey, frozenset[PartitionRef]]]:
     """Return by reason, then by asset, the partitions of the rectangle that stay although they are old."""
     inventory = engine.inventory(wanted.days)
-    stale_now, asked = _stale(engine, inventory), _asked(wanted, inventory.asset_nodes)
+    old, asked = stale_now(engine, inventory), _asked(wanted, inventory.asset_nodes)
     found: dict[str, dict[AssetKey, frozenset[PartitionRef]]] = {}
-    for key in sorted(stale_now.keys() & asked.keys()):
-        for partition in stale_now[key] & asked[key]:
+    for key in sorted(old.keys() & asked.keys()):
+        for partition in old[key] & asked[key]:
             why = inventory.of(key).get(partition) or OLDER
             found.setdefault(why, {}).setdefault(key, frozenset())
             found[why][key] |= {partition}
@@ -106,11 +106,16 @@ def _asked(wanted: Rectangle, known: Mapping[AssetKey, AssetNode]) -> dict[Asset
     return {key: known[key].partitions(wanted.days, wanted.symbols) for key in wanted.assets}
 
 
-def _stale(engine: Engine, inventory: Inventory) -> dict[AssetKey, frozenset[PartitionRef]]:
-    """Return every recorded partition that is older than what it reads, or that the inventory finds fault with."""
+def stale_now(
+    engine: Engine, inventory: Inventory, *, ignored: Set[str] = frozenset()
+) -> dict[AssetKey, frozenset[PartitionRef]]:
+    """Return every recorded partition that is older than what it reads, or that the inventory finds fault with.
+
+    ``ignored``: faults that make nothing stale here.
+    """
     known = inventory.asset_nodes
     ages = {key: _ages(engine.instance, key) for key in known}
-    roots = {key: {partition for partition, why in inventory.of(key).items() if why} for key in known}
+    roots = {key: {p for p, why in inventory.of(key).items() if why and why not in ignored} for key in known}
     return stale(ages, known, input_windows(engine.repository), roots=roots)
 
 
