@@ -39,17 +39,22 @@ def asked(
     symbols: str = "",
     assets: str = "",
     stages: Sequence[str] = (),
+    of_made: bool = False,
 ) -> Asked:
     """Return what the options mean. Raises Refused, NotASession and StillOpen for what cannot be asked for.
 
     ``symbols`` and ``assets`` are names with commas; without assets those of the stages are meant, or of every day.
+    ``of_made``: a side of the range that is not said is where the sessions begin, or end, that have forecasts.
     """
     from timegpt_assets.engine.stages import EVERYDAY, STAGES, assets_asked, sessions_asked, symbols_asked
 
     wanted = names(assets) or [name for stage in stages for name in STAGES[stage]] or EVERYDAY
     chosen, of_assets = symbols_asked(runtime.settings, names(symbols)), assets_asked(wanted)
-    first, last = asked_span(runtime, start, end)
-    days = sessions_asked(runtime.settings, first.date(), last.date(), at=runtime.clock())
+    if of_made and not (start and end):
+        days = made_sessions(runtime, start, end)
+    else:
+        first, last = asked_span(runtime, start, end)
+        days = sessions_asked(runtime.settings, first.date(), last.date(), at=runtime.clock())
     return Asked(runtime=runtime, days=days, symbols=chosen, assets=of_assets)
 
 
@@ -60,6 +65,26 @@ def asked_span(runtime: "Runtime", start: datetime | None, end: datetime | None)
     data = runtime.settings.data
     last = end or at_midnight(data.end_date or last_closed_session(runtime.clock()))
     return start or at_midnight(data.start_date), last
+
+
+def made_sessions(runtime: "Runtime", start: datetime | None, end: datetime | None) -> list[date]:
+    """Return the sessions from ``start`` to ``end`` of which forecasts are stored, and say which. Raises Refused."""
+    from timegpt_assets.cli.terminal import Terminal
+    from timegpt_assets.engine.stages import Refused, stored_sessions
+
+    there = stored_sessions(runtime.storage, runtime.settings)
+    days = [day for day in there if (not start or start.date() <= day) and (not end or day <= end.date())]
+    if not days:
+        made = f"Forecasts of {there[0]} to {there[-1]} are there" if there else "None is there at all"
+        last = f"{asked_span(runtime, None, None)[1]:%Y-%m-%d}"
+        first_of_all = "timegpt-assets demo" if runtime.settings.profile == "demo" else f"timegpt-assets run-day {last}"
+        raise Refused(
+            f"no session of what is asked has a forecast in {runtime.storage.shown('')}. {made}. Make some first: "
+            f"{first_of_all}, or for a window: timegpt-assets backfill --start DAY --end DAY"
+        )
+    told = f"what was made: {len(days)} sessions, {days[0]} to {days[-1]}; say --start and --end for others"
+    Terminal(stderr=True).print(told, soft_wrap=True)
+    return days
 
 
 def at_midnight(day: date) -> datetime:

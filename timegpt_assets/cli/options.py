@@ -21,6 +21,7 @@ Day = Annotated[
 Start = Annotated[datetime, _day("first day, YYYY-MM-DD")]
 End = Annotated[datetime, _day("last day, YYYY-MM-DD")]
 MaybeDay = Annotated[datetime | None, _day("YYYY-MM-DD; default: the grid's own")]
+MadeDay = Annotated[datetime | None, _day("YYYY-MM-DD; default: what was forecast")]
 Symbols = Annotated[
     str, typer.Option(autocompletion=completing.symbols, help="comma-separated; default: the whole universe")
 ]

@@ -195,6 +195,14 @@ def test_every_other_stage_is_content_with_what_is_there_whatever_the_gates_say(
     assert figures(result)["partitions_made"] == 0
 
 
+def test_a_report_without_a_range_is_of_what_was_made_and_makes_nothing_else(run, house):
+    result = run(house, "report", "--json")
+    assert result.exit_code == 0, result.output
+    found = figures(result)
+    assert (found["first_day"], found["last_day"], found["partitions_made"]) == (DAY, DAY, 0)
+    assert f"what was made: 1 sessions, {DAY} to {DAY}" in result.stderr
+
+
 def test_some_symbols_first_leave_the_day_s_tables_to_the_rest(run, house):
     some = run(house, "run-day", NEXT, "--symbols", "AAPL", "--json")
     assert some.exit_code == 0, some.output

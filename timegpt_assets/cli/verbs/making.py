@@ -14,6 +14,7 @@ from timegpt_assets.cli.options import (
     End,
     Force,
     Json,
+    MadeDay,
     MaybeDay,
     Profile,
     Reask,
@@ -67,6 +68,8 @@ def run_day(
 
 
 def _stage_verb(name: str, doing: str, *, stages: Sequence[str]) -> Callable[..., None]:
+    """Return a verb whose range is the grid where none is said: it makes what everything else stands on."""
+
     def command(
         start: MaybeDay = None,
         end: MaybeDay = None,
@@ -79,7 +82,29 @@ def _stage_verb(name: str, doing: str, *, stages: Sequence[str]) -> Callable[...
         wanted = asked(started(settings, profile), start, end, symbols=symbols, stages=stages)
         from timegpt_assets.cli import making
 
-        making.made(wanted, force=force, as_json=json, of_data=stages == ("bars",), judged="gates" in stages)
+        making.made(wanted, force=force, as_json=json, of_data=stages == ("bars",))
+
+    command.__name__, command.__doc__ = name, doing
+    return command
+
+
+def _verb_of_made(name: str, doing: str, *, stages: Sequence[str]) -> Callable[..., None]:
+    """Return a verb whose range is what was forecast where none is said: it makes nothing of other sessions."""
+
+    def command(
+        start: MadeDay = None,
+        end: MadeDay = None,
+        symbols: Symbols = "",
+        force: Force = False,
+        json: Json = False,
+        settings: Set = None,
+        profile: Profile = None,
+    ) -> None:
+        runtime = started(settings, profile)
+        wanted = asked(runtime, start, end, symbols=symbols, stages=stages, of_made=True)
+        from timegpt_assets.cli import making
+
+        making.made(wanted, force=force, as_json=json, judged="gates" in stages)
 
     command.__name__, command.__doc__ = name, doing
     return command
@@ -105,8 +130,8 @@ def forecast(
 def compare(
     run: Run = None,
     other: Run = None,
-    start: MaybeDay = None,
-    end: MaybeDay = None,
+    start: MadeDay = None,
+    end: MadeDay = None,
     symbols: Symbols = "",
     force: Force = False,
     json: Json = False,
@@ -122,7 +147,7 @@ def compare(
 
         comparing.runs(run, other, runtime, settings or (), as_json=json)
         return
-    wanted = asked(runtime, start, end, symbols=symbols, assets="comparison")
+    wanted = asked(runtime, start, end, symbols=symbols, assets="comparison", of_made=True)
     from timegpt_assets.cli import comparing, making
 
     making.made(wanted, force=force, as_json=json)
@@ -137,14 +162,14 @@ STAGE_VERBS = (
     ),
     _stage_verb("build_features", "Build features and labels.", stages=("features",)),
     forecast,
-    _stage_verb("calibrate", "Fit calibration and apply it.", stages=("calibration",)),
-    _stage_verb("backtest", "Trade the calibrated forecasts, after costs.", stages=("backtest",)),
-    _stage_verb(
+    _verb_of_made("calibrate", "Fit calibration and apply it.", stages=("calibration",)),
+    _verb_of_made("backtest", "Trade the calibrated forecasts, after costs.", stages=("backtest",)),
+    _verb_of_made(
         "evaluate",
         "Score everything and judge the gates; exits non-zero when a gate fails.",
         stages=("evaluation", "gates", "promotion"),
     ),
     compare,
-    _stage_verb("report", "Write the report with pictures.", stages=("reports",)),
+    _verb_of_made("report", "Write the report with pictures.", stages=("reports",)),
 )
 """A verb per stage word, in the order of the graph."""
