@@ -32,6 +32,8 @@ VERBS: tuple[Callable[..., None], ...] = (
     making.run_day,
     *making.STAGE_VERBS,
     house.config,
+    house.status,
+    house.doctor,
     house.ui,
     importing.import_bars,
     house.migrate,

@@ -109,6 +109,13 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextmanager
+def instance_of(home: Path) -> Iterator[dg.DagsterInstance]:
+    """Open the home's instance alone, to look at it: nothing is freed and nothing is made. Raises HomeError."""
+    with _environment(home), _instance(home) as instance:
+        yield instance
+
+
+@contextmanager
 def _environment(home: Path) -> Iterator[None]:
     """Have Dagster's variables say which home is open, as long as it is."""
     wanted = {"DAGSTER_HOME": str(home), BATCH_SIZE: os.environ.get(BATCH_SIZE, EVENT_BATCH)}

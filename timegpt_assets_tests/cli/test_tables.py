@@ -19,11 +19,13 @@ from timegpt_assets.cli import (
     bars,
     calls,
     console,
+    doctor,
     forecast_grid,
     import_view,
     promoting,
     searching,
     settings_view,
+    status,
     sweeping,
     tables,
 )
@@ -31,6 +33,8 @@ from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.core.tables.gates import INSUFFICIENT
 from timegpt_assets.definitions import load_runtime
+from timegpt_assets.engine.health import Finding
+from timegpt_assets_tests.cli import test_status
 from timegpt_assets_tests.reports.pictures import test_sweep as drawn
 
 PACKAGE = Path(tables.__file__).parent
@@ -142,6 +146,10 @@ VERDICTS = VERDICTS.with_columns(ok=1, warned=0, quarantined=1, no_data=0, first
 SEARCHED = {"candidates": [CANDIDATE], "forecaster": "ridge", "partitions_made": 1, "partitions_there": 2}
 SEARCHED |= {"seconds": 1.2, "trials": {}, "pictures": {}}
 TRIALS = pl.DataFrame({"duplicate_of": [None], "tried": [12]}, schema={"duplicate_of": pl.String, "tried": pl.Int64})
+FINDINGS = [
+    Finding("packages", "warn", "polars>=2 is asked, 1.9.0 is there; nixtla is not installed", "make setup"),
+    Finding("storage", "ok", "/a/folder/with/a/long/name/of/one/piece/data/prod/ was written and read"),
+]
 TABLES: dict[str, Show] = {
     "what a run found, with gates and forecasters side by side": lambda out: console.show(FOUND, out),
     "config": lambda out: settings_view.show(load_runtime(environ={}, profile="demo").settings, as_json=False),
@@ -152,6 +160,8 @@ TABLES: dict[str, Show] = {
     "sweep --forecast-grid": lambda out: out.print(forecast_grid._board_table(BOARD, CHOICES)),
     "promote": lambda out: out.print(promoting._table(REASONS)),
     "search": lambda out: searching._show(SEARCHED, {"1": TRIALS, "2": TRIALS}),
+    "status": lambda out: status._show("demo", test_status.house(7, test_status.troubled), [], out),
+    "doctor": lambda out: doctor.shown(FINDINGS, as_json=False),
     "import-bars": lambda out: import_view.show([], VERDICTS, Path("/bars"), out),
 }
 
@@ -197,6 +207,8 @@ def test_tables_are_laid_out_in_one_place() -> None:
 
 
 COVERED = {
+    "doctor.py",
+    "status.py",
     "bars.py",
     "calls.py",
     "console.py",

@@ -333,6 +333,14 @@ class TimeGPT:
             found = self.index.stored(request.entry)
         return response.model_params(found.body, about=request.about), isinstance(first, CallError)
 
+    def asked_for_params(self, *, budget_run_id: str) -> StoredAnswer:
+        """Ask for the model's parameters whatever is stored: a call like any other. Raises CallError."""
+        request = self._succeeding(self.params_request)
+        self._fetch([request], self._transport(budget_run_id))
+        if answer := self.index.stored(request.entry):
+            return answer
+        raise InvalidAnswer(f"{request.about}: the answer was not kept. Report it to the provider.")
+
     @cached_property
     def params_request(self) -> PreparedRequest:
         """Return the request for the model's input size and horizon."""

@@ -3,10 +3,16 @@
 Belongs here: options and help. What they do is the file beside this folder that each names.
 """
 
+from typing import Annotated
+
 import typer
 
-from timegpt_assets.cli.asked import started
-from timegpt_assets.cli.options import Host, Json, Profile, Set
+from timegpt_assets.cli.asked import names, started
+from timegpt_assets.cli.options import Host, Json, Profile, Set, Symbols
+
+Sessions = Annotated[int, typer.Option(min=1, help="how many sessions, up to the newest that is made")]
+Live = Annotated[bool, typer.Option("--live", help="ask the provider too: one call, counted, after asking you")]
+Yes = Annotated[bool, typer.Option("--yes", help="spend the call of --live unasked")]
 
 
 def config(json: Json = False, settings: Set = None, profile: Profile = None) -> None:
@@ -15,6 +21,32 @@ def config(json: Json = False, settings: Set = None, profile: Profile = None) ->
     from timegpt_assets.cli import settings_view
 
     settings_view.show(runtime.settings, as_json=json)
+
+
+def status(
+    sessions: Sessions = 60,
+    symbols: Symbols = "",
+    json: Json = False,
+    settings: Set = None,
+    profile: Profile = None,
+) -> None:
+    """What exists, what is stale, late or quarantined and what waits, by session and symbol, on one screen."""
+    from timegpt_assets.engine.stages import symbols_asked
+
+    runtime = started(settings, profile)
+    chosen = symbols_asked(runtime.settings, names(symbols))
+    from timegpt_assets.cli import status as view
+
+    view.told(runtime, sessions, chosen, as_json=json)
+
+
+def doctor(
+    live: Live = False, yes: Yes = False, json: Json = False, settings: Set = None, profile: Profile = None
+) -> None:
+    """Look at versions, key, places, money, clock, calendar and what the dead hold; exits non-zero when one fails."""
+    from timegpt_assets.cli import doctor as view
+
+    view.examined(settings, profile, live=live, yes=yes, as_json=json)
 
 
 def migrate(json: Json = False, settings: Set = None, profile: Profile = None) -> None:
