@@ -15,6 +15,7 @@ from timegpt_assets.cli.context import CommandContext
 from timegpt_assets.cli.progress import Progress
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
+from timegpt_assets.core.backtest.funnel import FATES, TRADED
 from timegpt_assets.core.bars.quality_report import is_outside
 from timegpt_assets.core.tables.columns import WILDCARD
 from timegpt_assets.core.tables.gates import GATES, VERDICTS
@@ -54,10 +55,31 @@ def figures(command: CommandContext, days: Sequence[date], outcome: Outcome, pro
         "verdicts": _verdicts(command, days),
         "summary": {f"{row['section']}: {row['name']}": row["value"] for row in report.iter_rows(named=True)},
         "comparison": compared.filter(symbol=WILDCARD).to_dicts() if compared.height else [],
+        "forecasts": fates(command.table("backtest/funnel", days), command.graph.settings.forecast.champion),
         "gates": gates.to_dicts(),
         "gates_failed": [f"{g['gate']} {g['criterion']} ({g['symbol']})" for g in failed.iter_rows(named=True)],
         "report": command.runtime.artifacts.shown(report["path"][0]) if report.height else None,
     }
+
+
+def fates(funnel: pl.DataFrame, champion: str) -> dict[str, int]:
+    """Return how many of the champion's forecasts met which fate, in the order in which they are asked."""
+    if funnel.is_empty():
+        return {}
+    counted = dict(funnel.filter(forecaster=champion).group_by("fate").agg(pl.col("n").sum()).iter_rows())
+    order = [*FATES, *sorted(counted.keys() - FATES.keys())]
+    return {fate: counted[fate] for fate in order if counted.get(fate)}
+
+
+def funnel_text(found: Mapping[str, int]) -> str:
+    """Return in a line how many forecasts were traded, and how many fell at which rule."""
+    fell = {fate: count for fate, count in found.items() if fate != TRADED}
+    told = f"{found.get(TRADED, 0):,} of {sum(found.values()):,} forecasts were traded"
+    if not fell:
+        return f"{told}."
+    most = max(fell, key=fell.__getitem__)
+    rules = ", ".join(f"{count:,} at {fate}" for fate, count in fell.items())
+    return f"{told}; fell: {rules}. {most} means: {FATES.get(most, 'see docs/reference/rules.md')}."
 
 
 def left_old(found: Mapping[str, Mapping[AssetKey, Collection[PartitionRef]]]) -> dict[str, Any]:
@@ -94,6 +116,8 @@ def show(found: dict[str, Any], messages: Terminal) -> None:
         out.print(_comparison_table(found["comparison"]))
     if found["gates"]:
         out.print(_gate_table(found["gates"]))
+    if found["forecasts"]:
+        out.print(funnel_text(found["forecasts"]), soft_wrap=True)
     for name, skipped in found["incomplete"].items():
         out.print(f"{name} left out on {len(skipped)} days: not every symbol is there. Run without --symbols.")
     for why, counts in found["remade"].items():

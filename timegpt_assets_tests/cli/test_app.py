@@ -135,6 +135,8 @@ def test_a_day_is_made_by_a_process_that_prints_one_json_object_and_progress_apa
     assert (found["profile"], found["first_day"], found["days"]) == ("demo", DAY, 1)
     assert found["partitions_made"] > 80
     assert found["verdicts"] == {"ok": 3}
+    asked = house.store.read("calibration/forecasts", [DAY]).filter(forecaster="ridge")
+    assert sum(found["forecasts"].values()) == asked.height > 0, "every forecast met a fate"
     assert Path(found["report"]).read_text().startswith("<!DOCTYPE html>")
     told = [text for text in ran.stderr.splitlines() if not text.startswith("so far: ")]
     assert [text for text in told if not text.startswith("✓ ")] == [], "no warnings, no log lines"

@@ -18,6 +18,7 @@ from rich.cells import cell_len
 from timegpt_assets.cli import (
     bars,
     calls,
+    comparing,
     console,
     doctor,
     forecast_grid,
@@ -34,6 +35,7 @@ from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.core.tables.gates import INSUFFICIENT
 from timegpt_assets.definitions import load_runtime
 from timegpt_assets.engine.health import Finding
+from timegpt_assets.reports.runs import Side
 from timegpt_assets_tests.cli import test_status
 from timegpt_assets_tests.reports.pictures import test_sweep as drawn
 
@@ -119,7 +121,7 @@ FOUND = {"profile": "demo", "first_day": date(2025, 1, 16), "last_day": date(202
 FOUND |= {"partitions_made": 12_345, "partitions_there": 678, "seconds": 12.3, "days_waiting": [], "why_waiting": ""}
 FOUND |= {"remade": {}, "sessions": {}, "incomplete": {}, "verdicts": {"ok": 3}, "report": "/somewhere/report.html"}
 FOUND |= {"summary": {"gates: promotion": f"not passed: {INSUFFICIENT}", "forecasts: scored": "3,456"}}
-FOUND |= {"comparison": [PAIR], "gates": [GATE]}
+FOUND |= {"comparison": [PAIR], "gates": [GATE], "forecasts": {"low_ev": 12, "traded": 3}}
 DAY = {"day": date(2025, 1, 16), "snapshots": 5, "needed": 3, "cached": 2}
 PLAN = {"profile": "prod", "host": "api.nixtla.io", "by_day": [DAY], "money": 1.5, "calls_needed": 4, "days": 1}
 PLAN |= {"requests_needed": 3, "max_bytes_per_request": 1_234_567, "model_params_needed": 1, "requests_cached": 2}
@@ -150,6 +152,10 @@ FINDINGS = [
     Finding("packages", "warn", "polars>=2 is asked, 1.9.0 is there; nixtla is not installed", "make setup"),
     Finding("storage", "ok", "/a/folder/with/a/long/name/of/one/piece/data/prod/ was written and read"),
 ]
+SIDES = [
+    Side(name=name, settings={"trading.k_sigma": value}, figures={"pinball loss": INSUFFICIENT})
+    for name, value in (("demo:2025-02", "0.5"), ("dev:2025-02", "0.75"))
+]
 TABLES: dict[str, Show] = {
     "what a run found, with gates and forecasters side by side": lambda out: console.show(FOUND, out),
     "config": lambda out: settings_view.show(load_runtime(environ={}, profile="demo").settings, as_json=False),
@@ -162,6 +168,7 @@ TABLES: dict[str, Show] = {
     "search": lambda out: searching._show(SEARCHED, {"1": TRIALS, "2": TRIALS}),
     "status": lambda out: status._show("demo", test_status.house(7, test_status.troubled), [], out),
     "doctor": lambda out: doctor.shown(FINDINGS, as_json=False),
+    "compare RUN RUN": lambda out: comparing._show(SIDES, [], "/a/page.html", "demo against dev", as_json=False),
     "import-bars": lambda out: import_view.show([], VERDICTS, Path("/bars"), out),
 }
 
@@ -207,6 +214,7 @@ def test_tables_are_laid_out_in_one_place() -> None:
 
 
 COVERED = {
+    "comparing.py",
     "doctor.py",
     "status.py",
     "bars.py",
