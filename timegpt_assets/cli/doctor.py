@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import partial
 from uuid import uuid4
 
 import orjson
@@ -20,7 +21,7 @@ from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.engine import health
-from timegpt_assets.engine.health import Finding
+from timegpt_assets.engine.health import Finding, State
 from timegpt_assets.engine.stages import Refused
 from timegpt_assets.runtime import Runtime, account, forecast_cache, ledger, timegpt
 
@@ -73,7 +74,7 @@ def _looks(runtime: Runtime) -> Iterator[Finding]:
         ("clock", health.clock),
         ("calendar", health.sessions),
     ):
-        yield from health.looked(name, lambda look=look: look(runtime))  # type: ignore[misc]
+        yield from health.looked(name, partial(look, runtime))
     yield from health.looked("home", lambda: _home(runtime))
 
 
@@ -114,6 +115,6 @@ def _one_call(runtime: Runtime) -> Iterator[Finding]:
         return
     moment = parsedate_to_datetime(served)
     offset = (before - (moment if moment.tzinfo else moment.replace(tzinfo=UTC))).total_seconds()
-    state = "fail" if abs(offset) > FAR_SEC else "warn" if abs(offset) > SKEW_SEC else "ok"
+    state: State = "fail" if abs(offset) > FAR_SEC else "warn" if abs(offset) > SKEW_SEC else "ok"
     seen = f"{abs(offset):,.0f} s {'ahead of' if offset > 0 else 'behind'} the provider's"
-    yield Finding("clock", state, seen, "" if state == "ok" else "Set the machine's clock, by NTP.")  # type: ignore[arg-type]
+    yield Finding("clock", state, seen, "" if state == "ok" else "Set the machine's clock, by NTP.")

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
@@ -127,7 +128,7 @@ def places(runtime: Runtime) -> Iterator[Finding]:
         "paid answers": settings.forecast.cache_dir,
     }
     for name, place in asked.items():
-        yield from looked(name, lambda name=name, place=place: _tried(runtime, name, place))  # type: ignore[misc]
+        yield from looked(name, partial(_tried, runtime, name, place))
 
 
 def _tried(runtime: Runtime, name: str, place: str) -> Iterator[Finding]:
