@@ -124,6 +124,17 @@ def test_what_missed_by_more_than_the_threshold_beyond_chance_gives_way_to_confo
     assert judged(outcomes(40, y=near(1.0, 0.01)), pit_deviation_threshold=0.5)[0] == "affine"
 
 
+def test_a_curve_is_judged_along_its_own_knots_and_stored_with_them() -> None:
+    """Far from a median of 0 to .2 lies what comes, in bands of 2: only a curve reaches it."""
+    heights, signs = (5.0, 9.0, 10.0), np.random.default_rng(4).uniform(-1, 1, 200)
+    frame = outcomes(40, y=lambda back: heights[back % 3] + 0.01 * float(signs[back]))
+    found = row(frame, replace(SPEC, method="isotonic"))
+    assert (found["method"], found["validation_n"]) == ("isotonic", 10)
+    assert found["validation_deviation"] < 0.5
+    assert sorted(set(found["knots_x"])) == pytest.approx([0.0, 0.05, 0.1])
+    assert np.interp([0.0, 0.05, 0.1], found["knots_x"], found["knots_y"]) == pytest.approx([2.5, 4.5, 5.0], abs=0.01)
+
+
 def test_days_and_keys_are_one_row_each_and_an_unknown_method_is_refused() -> None:
     keys = pl.DataFrame({"symbol": ["A", "A"], "snapshot_time": ["10:00", "10:00"]})
     days = [DAY, calendar.shifted(DAY, 1), DAY]
