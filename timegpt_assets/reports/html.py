@@ -72,9 +72,10 @@ def said(words: str) -> str:
     return f"<p>{escape(words)}</p>"
 
 
-def folded(summary: str, *parts: str, tone: str = "") -> str:
-    """Return the parts behind their summary; opened by a click, and on paper."""
-    return f'<details><summary class="{tone}">{escape(summary)}</summary>{"".join(parts)}</details>'
+def folded(summary: str, *parts: str, tone: str = "", printed: bool = True) -> str:
+    """Return the parts behind their summary; opened by a click, and on paper where it is ``printed``."""
+    kind = "" if printed else ' class="unprinted"'
+    return f'<details{kind}><summary class="{tone}">{escape(summary)}</summary>{"".join(parts)}</details>'
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> str:

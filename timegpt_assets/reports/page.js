@@ -7,17 +7,36 @@
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   };
 
-  // a picture as wide as its column: what stands side by side goes below each other where there is no room
+  // every mark of a specification, and what holds marks; its rows are not looked through
+  const each = (node, visit) => {
+    if (!node || typeof node !== "object") return;
+    visit(node);
+    for (const [name, child] of Object.entries(node)) if (name !== "data" && name !== "datasets") each(child, visit);
+  };
+
+  // figures under the pointer, on lines too; an axis of time is dragged, and zoomed where a wheel is there to do it
+  const answering = (spec) => {
+    let axes = 0;
+    spec.config.mark = { tooltip: true };
+    each(spec, (n) => { if (n.mark?.type === "line" && !n.mark.point) n.mark.point = { opacity: 0, size: 250, filled: true }; });
+    if (coarse) return spec;
+    const views = spec.concat || [spec];
+    views.forEach((view) => {
+      let first = null;
+      each(view, (n) => { if (!first && n.mark && n.encoding?.x?.type === "temporal") first = n; });
+      const select = { type: "interval", encodings: ["x"], zoom: "wheel![event.shiftKey]" };
+      if (first) first.params = [{ name: `time${axes++}`, select, bind: "scales" }];
+    });
+    return spec;
+  };
+
+  // as wide as its column: what stands side by side goes below each other where there is no room
   const fitted = (spec, width) => {
-    const each = (node, visit) => {
-      if (node && typeof node === "object") { visit(node); Object.values(node).forEach((n) => each(n, visit)); }
-    };
-    if (narrow) each({ ...spec, datasets: null, data: null }, (n) => {
+    if (narrow) each(spec, (n) => {
       if (n.labelLimit) n.labelLimit = Math.min(n.labelLimit, 130);
       if (n.legend && typeof n.legend === "object") n.legend.columns = 1;
       if (n.axis && Array.isArray(n.axis.values)) n.axis.labelOverlap = true;
     });
-    if (coarse) each({ ...spec, datasets: null, data: null }, (n) => { if (n.params) n.params = n.params.filter((p) => p.bind !== "scales"); });
     const frames = spec.concat || spec.vconcat;
     if (!frames) return Object.assign(spec, { width, autosize: { type: "fit-x", contains: "padding" } });
     const columns = spec.vconcat ? 1 : Math.max(1, Math.min(spec.columns || 1, Math.floor(width / 300)));
@@ -30,7 +49,7 @@
     const live = figure.querySelector(".live");
     figure.classList.add("drawn");
     try {
-      await vegaEmbed(live, fitted(spec, live.clientWidth), {
+      await vegaEmbed(live, fitted(answering(spec), live.clientWidth), {
         renderer: "svg", actions: false, logLevel: 1, tooltip: { theme: "light" },
       });
     } catch (error) { figure.classList.remove("drawn"); console.warn("picture stays still:", error); }
@@ -96,7 +115,7 @@
 
   let shut = [];
   addEventListener("beforeprint", () => {
-    shut = [...document.querySelectorAll("details:not([open])")];
+    shut = [...document.querySelectorAll("details:not([open], .unprinted)")];
     shut.forEach((fold) => { fold.open = true; });
   });
   addEventListener("afterprint", () => shut.forEach((fold) => { fold.open = false; }));

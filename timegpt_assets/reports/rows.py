@@ -254,7 +254,8 @@ def settings(report: Report) -> str:
     if not report.settings:
         return ""
     said = [(row.key, row.value, row.origin) for row in report.settings]
-    return html.folded(f"{len(said):,} settings and where each was said", html.table(["key", "value", "from"], said))
+    listed = html.table(["key", "value", "from"], said)
+    return html.folded(f"{len(said):,} settings and where each was said", listed, printed=False)
 
 
 def lineage(entries: Iterable[Lineage]) -> str:
@@ -263,4 +264,5 @@ def lineage(entries: Iterable[Lineage]) -> str:
         (e.lineage_id, ", ".join(sorted(e.tables)), "; ".join(f"{k}: {v}" for k, v in sorted(e.stands_for.items())))
         for e in sorted(entries, key=lambda entry: entry.lineage_id)
     ]
-    return html.folded(f"{len(rows):,} lineage ids", html.table(["lineage_id", "tables", "stands for"], rows, most=200))
+    listed = html.table(["lineage_id", "tables", "stands for"], rows, most=200)
+    return html.folded(f"{len(rows):,} lineage ids", listed, printed=False)

@@ -65,7 +65,7 @@ class Difference:
             row.get("n"),
             row.get("not_common"),
             _ratio(row, "rpinball"),
-            row.get("rpinball_p"),
+            _likely(row.get("rpinball_p")),
             _ratio(row, "rmae"),
             " : ".join(f"{share:.1%}" for share in shares) or None,
             None if net is None else f"{dollars(net)}{between}",
@@ -78,6 +78,11 @@ class Difference:
         if low is None or high is None:
             return 0
         return 1 if high < 1 else -1 if low > 1 else 0
+
+
+def _likely(p: float | None) -> str | None:
+    """Return a p as it is read: nobody tells a ten-millionth from a thousandth of that."""
+    return None if p is None else "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def _ratio(row: Mapping[str, float | int | None], name: str) -> str | None:

@@ -68,13 +68,48 @@ def test_on_a_screen_pictures_are_drawn_anew_and_tables_sort_and_are_searched(ta
     assert tab.complaints == []
 
 
+def test_a_picture_says_its_figures_under_the_pointer_and_its_time_is_zoomed(tab: Tab, file: Path) -> None:
+    tab.open(file, width=1440)
+    drawn = (
+        "document.querySelector('#{}').scrollIntoView(), document.querySelectorAll('#{} .drawn .live svg').length > 0"
+    )
+    tab.until(drawn.format("money", "money"))
+    x, y = _centre(tab, "#money .live svg")
+    labels = "[...document.querySelectorAll('#money .live .role-axis-label text')].map((e) => e.textContent).join()"
+    before = tab.value(labels)
+    tab.ask("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=-300, modifiers=SHIFT)
+    tab.until(f"{labels} !== {before!r}")
+    tab.until(drawn.format("calibration", "calibration"))
+    x, y = _centre(tab, "#calibration .live .mark-rect path")
+    tab.ask("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    tab.until("document.querySelector('#vg-tooltip-element.visible') !== null")
+    said = tab.value("document.querySelector('#vg-tooltip-element').textContent")
+    assert "50 %" in said
+    assert tab.complaints == []
+
+
+def _centre(tab: Tab, what: str) -> tuple[float, float]:
+    """Return the middle of an element in the window."""
+    box = tab.value(f"(({BOX}))('{what}')")
+    return box[0] + box[2] / 2, box[1] + box[3] / 2
+
+
+BOX = """(what) => {
+  const found = document.querySelector(what).getBoundingClientRect();
+  return [found.x, found.y, found.width, found.height];
+}"""
+SHIFT = 8
+"""The modifier of a mouse event."""
+
+
 def test_on_paper_what_is_folded_is_opened_and_pictures_are_the_still_ones(tab: Tab, file: Path) -> None:
     tab.open(file, width=1440)
     tab.until("document.querySelectorAll('.drawn .live svg').length > 0")
     assert tab.paper().startswith(b"%PDF")
     tab.value("dispatchEvent(new Event('beforeprint'))")
     tab.ask("Emulation.setEmulatedMedia", media="print")
-    assert tab.value("document.querySelectorAll('details:not([open])').length") == 0
+    assert tab.value("document.querySelectorAll('details:not([open], .unprinted)').length") == 0
+    assert tab.value("document.querySelectorAll('details.unprinted:not([open])').length") == 2
     shown = "[...document.querySelectorAll('{}')].filter((e) => e.getClientRects().length).length"
     assert tab.value(shown.format(".live svg")) == 0
     assert tab.value(shown.format(".still > *")) == 14
