@@ -97,15 +97,15 @@ def test_any_question_gives_the_rows_that_a_plain_filter_gives(house, data):
     there = sorted(rows["forecaster"].unique()) or sorted(SEATS)
     who = data.draw(st.none() | st.lists(st.sampled_from(there), min_size=1))
     rows = rows if who is None else rows.filter(pl.col("forecaster").is_in(who))
-    conditions = [pl.col("q50") > 0, pl.col("snapshot_ts").dt.hour() < 16, pl.col("raw_q10").is_null(), pl.lit(True)]
+    conditions = [pl.col("q50") > 0, pl.col("snapshot_ts").dt.hour() < 16, pl.col("raw_q10").is_null(), None]
     condition = data.draw(st.sampled_from(conditions))
     columns = data.draw(st.lists(st.sampled_from(COLUMNS), min_size=1, unique=True))
     most = data.draw(st.none() | st.integers(0, 30))
-    query = house.forecasts(first, last, symbols, who).filter(condition).select(columns)
-    found = (query if most is None else query.head(most)).collect(
-        engine=data.draw(st.sampled_from(["auto", "streaming"]))
-    )
-    expected = rows.filter(condition).select(columns)
+    query = house.forecasts(first, last, symbols, who)
+    query = (query if condition is None else query.filter(condition)).select(columns)
+    engine = data.draw(st.sampled_from(["auto", "streaming"]))
+    found = (query if most is None else query.head(most)).collect(engine=engine)
+    expected = (rows if condition is None else rows.filter(condition)).select(columns)
     assert_frame_equal(found, expected if most is None else expected.head(most))
 
 
