@@ -15,8 +15,9 @@ with app.setup:
     import timegpt_assets as ta
     from timegpt_assets.core.explained import Explained
     from timegpt_assets.core.tables.columns import HOSTED
-    from timegpt_assets.reports.pictures.comparison import books, losses
-    from timegpt_assets.reports.pictures.style import latest
+    from timegpt_assets.reports.pictures.comparison import losses
+    from timegpt_assets.reports.pictures.equity import equity
+    from timegpt_assets.reports.pictures.style import CONFIG, latest
 
 
 @app.cell
@@ -89,7 +90,7 @@ def erred(row):
     p = row["rpinball_p_holm"]
     less = high < 1 and p is not None and p < 0.05
     verdict = "Erred less" if less else "Erred more" if low > 1 else "No difference that could be told from luck"
-    adjusted = "" if p is None else f", p {p:.3f}"
+    adjusted = "" if p is None else ", p below 0.001" if p < 0.001 else f", p {p:.3f}"
     return f"**{verdict}** {against}: ratio {ratio:.3f}, 95 % interval {low:.3f} to {high:.3f}{adjusted}."
 
 
@@ -103,7 +104,7 @@ def _(own):
 
 @app.cell
 def _(comparison, judged):
-    picture_of_losses = losses(comparison, champion=judged)
+    picture_of_losses = losses(comparison, champion=judged).configure(**CONFIG)
     picture_of_losses
     return (picture_of_losses,)
 
@@ -148,10 +149,11 @@ def _(pooled):
 
 
 @app.cell
-def _(house):
-    portfolio = read(lambda: house.portfolio().collect())
-    _traded = portfolio.filter(pl.col("book") != "live")
-    picture_of_books = books(_traded, days=portfolio["day"].unique())
+def _(house, judged, own):
+    portfolio = read(lambda: house.portfolio().filter(pl.col("book") != "live").collect())
+    _days = read(lambda: house.day_scores().select(pl.col("day").unique()).collect())["day"]
+    _seats = [judged, *own["against"].unique().sort()]
+    picture_of_books = equity(portfolio, days=_days, seats=_seats).configure(**CONFIG)
     picture_of_books
     return picture_of_books, portfolio
 

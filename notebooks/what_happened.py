@@ -19,7 +19,7 @@ with app.setup:
     from timegpt_assets.reports.pictures.coverage import coverage
     from timegpt_assets.reports.pictures.fan import fan
     from timegpt_assets.reports.pictures.intervals import histogram
-    from timegpt_assets.reports.pictures.style import latest
+    from timegpt_assets.reports.pictures.style import CONFIG, latest
 
 
 @app.cell
@@ -68,9 +68,10 @@ def _(house, session, symbols, whose):
     _asked = {"start": session.value, "end": session.value, "symbols": symbols.value}
     forecasts = read(lambda: house.forecasts(**_asked, forecaster=whose.value).collect())
     happened = read(lambda: house.day_scores(**_asked, forecaster=whose.value).collect())
-    fans = fan(forecasts, read(lambda: house.bars(**_asked).collect()), day=date.fromisoformat(session.value))
+    bars = read(lambda: house.bars(**_asked).collect())
+    fans = fan(forecasts, bars, day=date.fromisoformat(session.value)).configure(**CONFIG)
     fans
-    return fans, forecasts, happened
+    return bars, fans, forecasts, happened
 
 
 @app.cell
@@ -111,7 +112,8 @@ def _(house, whose):
 
 @app.cell
 def _(diagnostics, part, reliability):
-    pictures = [coverage(diagnostics, symbol=part.value), histogram(reliability, symbol=part.value)]
+    _drawn = coverage(diagnostics, symbol=part.value), histogram(reliability, symbol=part.value)
+    pictures = [picture.configure(**CONFIG) for picture in _drawn]
     mo.vstack(pictures)
     return (pictures,)
 

@@ -14,6 +14,7 @@ import pytest
 
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.reports.pictures.pnl import dollars
 from timegpt_assets_tests.project import PROJECT
 from timegpt_assets_tests.read_house import ReadHouse
 
@@ -81,13 +82,17 @@ def test_is_timegpt_worth_it_says_what_the_intervals_say_and_claims_nothing_of_a
     asked = stored(read_house, "forecasts/answers")["request_hash"].n_unique()
     assert f"took {asked} paid requests. What one costs is not said" in made["said_of_price"][0]
     assert "Does its book earn more?" in shown
+    drawn = json.dumps(made["picture_of_books"].to_dict())
+    earned = stored(read_house, "backtest/portfolio").filter("admitted", book="ridge")["net_pnl"].sum()
+    assert f"ridge: {dollars(earned)}" in drawn
 
 
 def test_where_timegpt_was_never_asked_somebody_else_is_judged_and_it_is_said(run, read_house, tmp_path):
     pairs = stored(read_house, "evaluation/comparison")
     free = pairs.filter((pl.col("forecaster") != "timegpt") & (pl.col("against") != "timegpt"))
     ParquetStore(LocalStore(tmp_path)).write("evaluation/comparison", "2025-01", free)
-    shutil.copytree(read_house.root / "backtest", tmp_path / "backtest")
+    for group in ("backtest/portfolio", "evaluation/day_scores"):
+        shutil.copytree(read_house.root / group, tmp_path / group)
     local = {"forecast.backend": "baseline"}
     _, made = run("is_timegpt_worth_it", "dev", read_house.settings(tmp_path) | local)
     assert made["judged"] == "ridge"
