@@ -125,6 +125,13 @@ def test_what_cannot_be_traded_or_has_no_ratio_is_told_and_has_no_rank() -> None
     assert not forecast_board.has_scores(board(row("quiet", None, 0.1)))
 
 
+def test_dimensions_that_move_are_those_in_which_any_two_choices_differ() -> None:
+    said = {"horizons": 5, "models": "a"}
+    assert forecast_board.moved([]) == []
+    assert forecast_board.moved([said]) == []
+    assert forecast_board.moved([said, said, said | {"models": "b"}]) == ["models"]
+
+
 def test_sources_are_ranked_apart_and_the_same_payload_is_marked() -> None:
     other = {"run_source": "maintenance"}
     found = board(
@@ -159,7 +166,10 @@ def test_the_payload_changes_with_every_quantile_and_every_trade_and_with_nothin
 
     same = [payload(), payload(forecasts.reverse()), payload(forecasts.with_columns(request_hash=pl.lit("z")))]
     same.append(payload(forecasts.with_columns(q50=pl.when(pl.col("forecaster") == "zero").then(9.0).otherwise("q50"))))
+    same.append(payload(forecasts.with_columns(quality=pl.lit(1), x25=pl.lit(2), qa5=pl.lit(3))))
     assert len(set(same)) == 1
+    twice = pl.concat([forecasts, forecasts.with_columns(pl.col("target_ts") + 1)])
+    assert payload(twice) == payload(twice.reverse())
     assert len(payload()) == 16
     other = [payload(forecasts.with_columns(q25=pl.col("q25") + 1e-12)), payload(forecasts.rename({"q25": "q10"}))]
     other += [payload(t=trades.with_columns(net_pnl=pl.lit(2.0001))), payload(t=trades.clear())]

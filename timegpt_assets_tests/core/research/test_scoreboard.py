@@ -1,5 +1,6 @@
 """The scoreboard: figures by hand, ranks that cannot toss a coin, plateaus, and combinations that are no other."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -87,6 +88,19 @@ def test_the_plateau_is_what_comes_near_the_best_and_there_is_none_around_a_loss
     found = dict(scores(rows(near)).filter(cost_multiplier=1.0).select("combination", "plateau").iter_rows())
     assert found == {"aa": True, "bb": True, "dd": False}
     assert scores(rows({"dd": (-9.0, -8.0, -10.0), "ee": (-9.0, -7.0, -10.0)}))["plateau"].sum() == 0
+
+
+@pytest.mark.parametrize(("best", "found"), [((2.1, -2.0, 2.1), True), ((2.0, -2.0, 0.0), False)])
+def test_the_best_lies_on_its_own_plateau_however_little_it_gained_and_nothing_gained_has_none(
+    best: tuple[float, ...], found: bool
+) -> None:
+    nets = tuple(net + 2.0 for net in best)  # each day costs 2
+    told = scoreboard(rows({"aa": nets}), sessions=DAYS, scoring=replace(SCORING, plateau_share=1.0))
+    told = told.filter(cost_multiplier=1.0)
+    assert (told["sharpe_daily"].item() > 0, told["plateau"].item()) == (found, found)
+    little = scoreboard(rows({"aa": (2.1, 0.0, 4.0)}), sessions=DAYS, scoring=SCORING).filter(cost_multiplier=1.0)
+    assert 0 < little["sharpe_daily"].item() < 1
+    assert little["plateau"].item()
 
 
 def test_sessions_on_which_nobody_was_asked_count_zero_in_between_and_not_outside() -> None:

@@ -110,6 +110,7 @@ def test_names_and_seeds_are_the_same_in_every_process() -> None:
     assert grids.seed("abc") == 0x90015098, "MD5 of abc, RFC 1321"
     one, two = (list(grid_of({"k_sigma": (0.5, 1.0)}).combinations()) for _ in range(2))
     assert [a.name for a in one] == [b.name for b in two]
+    assert {len(a.name) for a in one} == {16}
     assert len({grids.seed(a.name) for a in one}) == 2
     assert all(0 <= grids.seed(a.name) < 2**32 for a in one)
 
@@ -186,6 +187,10 @@ def test_ten_million_combinations_are_refused_with_their_number_and_time_and_nev
     assert next(iter(grid.combinations())).rules.startswith('{"k_sigma": 1.0')
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(0.26, "0.3 s"), (59, "59 s"), (150, "2 min"), (86_400 * 3, "3 days")])
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.26, "0.3 s"), (10, "10 s"), (59, "59 s"), (119, "119 s"), (120, "2 min"), (150, "2 min"), (7_199, "120 min"),
+     (7_200, "2 h"), (172_799, "48 h"), (172_800, "2 days"), (86_400 * 3, "3 days")],
+)  # fmt: skip
 def test_times_are_said_as_people_say_them(seconds: float, words: str) -> None:
     assert grids.duration(seconds) == words
