@@ -354,7 +354,15 @@ def test_a_daily_file_that_is_not_there_is_one_message_with_the_setting(run, els
     )
 
 
-def test_a_sweep_ranks_writes_and_draws_every_combination_and_sweeps_it_once(run, house):
+@pytest.fixture
+def two_days(run: Callable[..., Result], house: ObjectStore) -> ObjectStore:
+    """Return the house with the next day in it, too, whichever tests ran before."""
+    assert run(house, "run-day", NEXT, "--json").exit_code == 0
+    return house
+
+
+def test_a_sweep_ranks_writes_and_draws_every_combination_and_sweeps_it_once(run, two_days):
+    house = two_days
     result = run(house, "sweep", "--json", "--across", "k_sigma,s_stop")
     assert result.exit_code == 0, result.output
     found = figures(result)
@@ -399,5 +407,5 @@ def test_a_sweep_ranks_writes_and_draws_every_combination_and_sweeps_it_once(run
         ),
     ],
 )
-def test_a_sweep_that_cannot_be_is_refused_with_the_remedy(run, house, words, message):
-    assert re.search(message, said(run(house, "sweep", *words)))
+def test_a_sweep_that_cannot_be_is_refused_with_the_remedy(run, two_days, words, message):
+    assert re.search(message, said(run(two_days, "sweep", *words)))
