@@ -3,6 +3,7 @@
 Belongs here: what the kernel reads. What combinations share is in shared.py. It imports numba: import it where called.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,6 +25,7 @@ from timegpt_assets.core.tables.columns import ORIGIN_KEY
 
 ORDER = ("forecaster", "day", "symbol", "snapshot_ts")
 OWN = ("entry_ts", "target_ts", "stop_at", "close_ts", "offset", "sigma", "ratio")
+BLOCK = ("day", "symbol")
 READ = (
     *("day", "symbol", "snapshot_ts", "target_ts", "horizon_min", "q25", "q50", "q75", "sigma", "label_aligned"),
     *ORIGIN_KEY,
@@ -72,19 +74,20 @@ def market(forecasts: pl.DataFrame, bars: pl.DataFrame) -> Market:
     symbols = forecasts["symbol"].unique().sort()
     numbered = pl.DataFrame({"symbol": symbols}).with_row_index("number")
     asked = forecasts.select(READ).sort(ORDER)
-    keys = (
-        asked.select(ORDER[:3])
-        .join(blocks, on=["day", "symbol"], how="left", maintain_order="left")
+    groups = runs(asked, ORDER[:3])
+    of_groups = (
+        groups.join(blocks, on=["day", "symbol"], how="left", maintain_order="left")
         .join(numbered, on="symbol", how="left", maintain_order="left")
         .select(
-            pl.col("start", "end").fill_null(0),
+            pl.col("start_right", "end_right").fill_null(0).name.map(lambda name: name.removesuffix("_right")),
             symbol="number",
             place=pl.struct(ORDER[:2]).rle_id(),
-            group=pl.struct(ORDER[:3]).rle_id(),
+            group=pl.int_range(pl.len()),
         )
         .cast(pl.Int64)
     )
-    places = {name: fixed(keys[name]) for name in keys.columns}
+    rows = groups["end"] - groups["start"]
+    places = {name: np.repeat(of_groups[name].to_numpy(), rows.to_numpy()) for name in of_groups.columns}
     prices = {name: fixed(ordered[name].fill_null(np.nan)) for name in PRICES}
     tape = Tape(_micros(ordered["ts"]), filled=fixed(ordered["is_filled"]), **prices)
     means = running_means(fixed(ordered["volume"].fill_null(np.nan)), *_edges(blocks))
@@ -98,19 +101,20 @@ def market(forecasts: pl.DataFrame, bars: pl.DataFrame) -> Market:
 
 def _in_order(bars: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return bars by (day, symbol, ts), sorted where they are not, and where the rows of each (day, symbol) lie."""
-    blocks = _blocks(bars)
-    keys = blocks.select("day", "symbol")
-    if keys.equals(keys.unique().sort("day", "symbol")) and rise(_micros(bars["ts"]), *_edges(blocks)):
+    blocks = runs(bars, BLOCK)
+    keys = blocks.select(BLOCK)
+    if keys.equals(keys.unique().sort(BLOCK)) and rise(_micros(bars["ts"]), *_edges(blocks)):
         return bars, blocks
-    ordered = bars.sort("day", "symbol", "ts")
-    return ordered, _blocks(ordered)
+    ordered = bars.sort(*BLOCK, "ts")
+    return ordered, runs(ordered, BLOCK)
 
 
-def _blocks(bars: pl.DataFrame) -> pl.DataFrame:
-    """Return [day, symbol, start, end] of each run of rows of one day and symbol."""
-    other = (pl.col("day") != pl.col("day").shift(1)) | (pl.col("symbol") != pl.col("symbol").shift(1))
-    starts = bars.select("day", "symbol").with_row_index("start").filter(other.fill_null(True))
-    return starts.with_columns(end=pl.col("start").shift(-1).fill_null(bars.height))
+def runs(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """Return the names, start and end of each run of rows that have them alike."""
+    ends = [frame[name].rle().struct.field("len").cast(pl.Int64).cum_sum().to_numpy() for name in names]
+    end = functools.reduce(np.union1d, ends)
+    start = np.append(0, end)[: end.size]
+    return frame.select(names)[start].with_columns(start=pl.Series(start), end=pl.Series(end))
 
 
 def _edges(blocks: pl.DataFrame) -> tuple[Ints, Ints]:

@@ -21,6 +21,9 @@ ENTERED, TOO_LATE, DAILY_CAP, POSITION_OPEN, COOLDOWN, NO_PRINT, TURNED_AWAY = r
 STOP, TRAIL, TAKE, DUE, VALUED, RAN_OUT = range(6)
 """How a position ended: DUE at its deadline, VALUED at the last print, RAN_OUT of bars before it could."""
 QUANTITY, GROSS, FEES, SPREAD, SLIPPAGE, IMPACT, BORROW, COST, NET = range(9)
+HIT_BITS = 26
+HIT = float(1 << HIT_BITS)
+"""What a trade of a net P&L above 0 adds to a score beside the 1 of any trade; one of a quantity of 0 adds nothing."""
 Money = tuple[float, float, float, float, float, float, float, float, float]
 Charged = tuple[float, float, float, float, float, float]
 """Shares that are charged for, fees a USD, spread, slippage a share of the entry, impact a USD, borrow."""
@@ -238,16 +241,22 @@ def follow(tape: Tape, asked: Asked, sides: Sides, barred: Flags, impact: Floats
     return True
 
 
+def told_apart(score: Floats) -> tuple[Ints, Ints]:
+    """Return the trades of each score, and the hits among them."""
+    whole = score.astype(np.int64)
+    return whole & ((1 << HIT_BITS) - 1), whole >> HIT_BITS
+
+
 @njit(cache=True)
-def add_up(place: Ints, ledger: Ledger, counts: Ints, sums: Floats) -> None:
-    """Add the ledger's trades and hits to ``counts``, gross, cost, net and notional to ``sums``, each at its place."""
+def add_up(place: Ints, ledger: Ledger, sums: Floats) -> None:
+    """Add the ledger's trades to score, gross, cost, net and notional, each at its place."""
     for i in range(place.size):
         money = ledger.money[i]
         if ledger.entered[i] != ENTERED or money[QUANTITY] == 0:
             continue
-        counts[place[i], 0] += 1
-        counts[place[i], 1] += money[NET] > 0
-        sums[place[i], 0] += money[GROSS]
-        sums[place[i], 1] += money[COST]
-        sums[place[i], 2] += money[NET]
-        sums[place[i], 3] += notional(money[QUANTITY], ledger.levels[i, 0], ledger.levels[i, 1])
+        to = sums[place[i]]
+        to[0] += HIT * (money[NET] > 0) + 1
+        to[1] += money[GROSS]
+        to[2] += money[COST]
+        to[3] += money[NET]
+        to[4] += notional(money[QUANTITY], ledger.levels[i, 0], ledger.levels[i, 1])

@@ -1,6 +1,6 @@
 """The sweep, compiled: when each position meets each level of stops and takes, found once for all combinations.
 
-Belongs here: going along the bars. What each combination makes of the passages is in plans.py. Bars begin on whole
+Belongs here: going along the bars. What each combination makes of the passages is in earnings.py. Bars begin on whole
 minutes (the grid of core/bars). It is imported where it is called, as numba takes its time, and gives the loop's bits.
 """
 
@@ -14,14 +14,20 @@ from numpy.typing import NDArray
 from timegpt_assets.core.backtest.kernel import Asked
 from timegpt_assets.core.backtest.tape import MINUTE, Flags, Floats, Ints, Tape
 
-MADE_OF = "005d090bd3517390"
+MADE_OF = "9a9d3c58fd49d57b"
 """Digest of kernel.py and tape.py (as in kernel.py)."""
+DUE_OPEN, STOP_OPEN, TAKE_OPEN, STOP, TAKE, DUE_CLOSE = range(6)
+"""Ways out of a bar, in the order of the loop's decisions: the first that holds is the exit."""
+WAYS = 8
+"""What a minute counts beside them."""
 NEVER = 1 << 14
-"""More than twice the minutes of any session."""
+"""More than any minute of a session counts."""
+FOREVER = 1 << 62
+"""A time after all others."""
 
 
 class Signals(NamedTuple):
-    """What anybody enters at who is due alike, in order; each combination's own are some of them."""
+    """What anybody enters at whose time stop is alike, in order; each combination's own are some of them."""
 
     row: Ints
     """Of Asked."""
@@ -35,27 +41,23 @@ class Signals(NamedTuple):
 class Laid(NamedTuple):
     """What of the signals is read again and again, side by side."""
 
-    entry: NDArray[np.int32]
+    entry: Ints
     """The minute; of those since 1970."""
     clock: Ints
     """The minute of New York's day."""
-    group_end: NDArray[np.int32]
+    group_end: Ints
     """Place of the first signal of the next (forecaster, day, symbol)."""
     place: Ints
 
 
 class Passages(NamedTuple):
-    """When and at what price each signal's position meets each level, and is left whatever the levels.
+    """When and at what price each signal's position would leave: a row for each stop, then each take, each time due.
 
-    Times are minutes after the entry bar, times two, plus one where the bar opens beyond the level.
+    Times are minutes after the entry bar, times WAYS, plus the way: of two, the lower is the exit.
     """
 
-    stop: NDArray[np.int16]
-    stop_price: Floats
-    take: NDArray[np.int16]
-    take_price: Floats
-    due: NDArray[np.int16]
-    due_price: Floats
+    when: NDArray[np.int16]
+    price: Floats
 
 
 @njit(cache=True)
@@ -78,7 +80,7 @@ def enterable(tape: Tape, asked: Asked, at_forecast: bool) -> Flags:
 @njit(cache=True)
 def lay(asked: Asked, row: Ints) -> Laid:
     n = row.size
-    laid = Laid(np.empty(n, np.int32), np.empty(n, np.int64), np.empty(n, np.int32), np.empty(n, np.int64))
+    laid = Laid(np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64))
     end = n
     for k in range(n - 1, -1, -1):
         i = row[k]
@@ -90,51 +92,61 @@ def lay(asked: Asked, row: Ints) -> Laid:
 
 
 @njit(cache=True)
-def walk(tape: Tape, asked: Asked, signals: Signals, start: int, end: int, at_forecast: bool, stops: Floats,
-          takes: Floats, met: Passages) -> None:  # fmt: skip
+def walk(tape: Tape, asked: Asked, signals: Signals, start: int, end: int, dues: Flags, stops: Floats, takes: Floats,
+         met: Passages) -> None:  # fmt: skip
     """Find when the positions of the signals from ``start`` to ``end`` meet every level (multiples of sigma, rising).
 
-    Each is followed until all stops or all takes are met: by then every combination has left.
+    ``dues``: whether due at the forecast's time, the earlier first. Each position is followed until all stops, all
+    takes or all times are met: by then every combination has left.
     """
-    met.stop[:], met.take[:], met.due[:] = NEVER, NEVER, NEVER
-    below, above = np.empty(stops.size), np.empty(takes.size)
+    met.when[:] = NEVER
+    first_take, first_due, n = stops.size, stops.size + takes.size, stops.size + takes.size + dues.size
+    level = np.empty(n)
     for k in range(start, end):
         i, side, at = signals.row[k], signals.side[k], k - start
         first = asked.first[i]
         if first < 0:
             continue
-        entry, began = tape.open[first], tape.ts[first]
-        for j in range(stops.size):
-            below[j] = entry * math.exp(-side * stops[j] * asked.sigma[i])
-        for j in range(takes.size):
-            above[j] = entry * math.exp(side * takes[j] * asked.sigma[i])
-        deadline = _deadline(asked, i, at_forecast)
-        stopped = taken = 0
+        entry, began, close_ts = tape.open[first], tape.ts[first], asked.close_ts[i]
+        # prices of a short are turned round, so that every stop lies below the entry and every take above
+        for way in range(first_take):
+            level[way] = side * (entry * math.exp(-side * stops[way] * asked.sigma[i]))
+        for way in range(first_take, first_due):
+            level[way] = side * (entry * math.exp(side * takes[way - first_take] * asked.sigma[i]))
+        stop, take, due = 0, first_take, first_due
+        deadline = _deadline(asked, i, dues[0])
         for bar in range(first, asked.end[i]):
             ts = tape.ts[bar]
-            known, ago = ts + MINUTE, 2 * ((ts - began) // MINUTE)
+            known, now = ts + MINUTE, WAYS * ((ts - began) // MINUTE)
             if tape.filled[bar]:
-                if known == asked.close_ts[i]:
-                    met.due[at], met.due_price[at] = ago, tape.close[bar]
-                    break
-                continue
-            opened = tape.open[bar]
-            if ts >= deadline:
-                met.due[at], met.due_price[at] = ago, opened
+                if known != close_ts:
+                    continue
+                met.when[due:, at], met.price[due:, at] = now + DUE_CLOSE, tape.close[bar]
                 break
-            worst, best = (tape.low[bar], tape.high[bar]) if side > 0 else (tape.high[bar], tape.low[bar])
-            while stopped < stops.size and min(side * opened, side * worst) <= side * below[stopped]:
-                beyond = side * opened <= side * below[stopped]
-                met.stop[stopped, at] = ago + beyond
-                met.stop_price[stopped, at] = opened if beyond else below[stopped]
-                stopped += 1
-            while taken < takes.size and max(side * opened, side * best) >= side * above[taken]:
-                beyond = side * opened >= side * above[taken]
-                met.take[taken, at] = ago + beyond
-                met.take_price[taken, at] = opened if beyond else above[taken]
-                taken += 1
-            if stopped == stops.size or taken == takes.size:
+            opened = side * tape.open[bar]
+            while ts >= deadline:
+                met.when[due, at], met.price[due, at] = now + DUE_OPEN, tape.open[bar]
+                due += 1
+                deadline = _deadline(asked, i, dues[due - first_due]) if due < n else FOREVER
+            if due == n:
                 break
-            if known >= deadline:
-                met.due[at], met.due_price[at] = ago, tape.close[bar]
+            worst, best = (tape.low[bar], tape.high[bar]) if side > 0 else (-tape.high[bar], -tape.low[bar])
+            worst, best = min(opened, worst), max(opened, best)
+            while stop < first_take and worst <= level[stop]:
+                beyond = opened <= level[stop]
+                met.when[stop, at] = now + (STOP_OPEN if beyond else STOP)
+                met.price[stop, at] = side * (opened if beyond else level[stop])
+                stop += 1
+            while take < first_due and best >= level[take]:
+                beyond = opened >= level[take]
+                met.when[take, at] = now + (TAKE_OPEN if beyond else TAKE)
+                met.price[take, at] = side * (opened if beyond else level[take])
+                take += 1
+            if stop == first_take or take == first_due:
+                break
+            while known >= deadline:
+                met.when[due, at], met.price[due, at] = now + DUE_CLOSE, tape.close[bar]
+                due += 1
+                deadline = _deadline(asked, i, dues[due - first_due]) if due < n else FOREVER
+            if due == n:
                 break

@@ -141,9 +141,20 @@ def no_signal(rules: Rules) -> pl.Expr:
 
     Rows need last_price, impact, side, ev, sigma, label_aligned and the quantiles.
     """
+    holds = _objections(rules)
+    return pl.coalesce(pl.when(holds[reason]).then(pl.lit(reason)) for reason in NO_SIGNAL)
+
+
+def is_signal(rules: Rules) -> pl.Expr:
+    """Return whether ``no_signal`` is null."""
+    return ~pl.any_horizontal(*_objections(rules).values()).fill_null(False)
+
+
+def _objections(rules: Rules) -> dict[str, pl.Expr]:
+    """Return whether each reason of NO_SIGNAL holds; null: no."""
     known = pl.all_horizontal(pl.col(name).is_finite() for name in ("q25", "q50", "q75", "sigma")).fill_null(False)
     wide = pl.col("q75") - pl.col("q25") > pl.lit(rules.max_width_sigma, pl.Float64) * pl.col("sigma")
-    holds = {
+    return {
         "no_price": ~(pl.col("last_price") > 0).fill_null(False),
         "no_volume": pl.col("impact").is_infinite(),
         "unaligned": ~pl.col("label_aligned"),
@@ -152,7 +163,6 @@ def no_signal(rules: Rules) -> pl.Expr:
         "low_ev": pl.lit(rules.require_positive_ev) & (pl.col("ev") <= 0),
         "wide": pl.lit(rules.suppress_wide) & wide,
     }
-    return pl.coalesce(pl.when(holds[reason]).then(pl.lit(reason)) for reason in NO_SIGNAL)
 
 
 def exit_prices(rules: Rules, *, side: int, entry_price: float, sigma: float) -> ExitPrices:

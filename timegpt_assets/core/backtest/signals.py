@@ -131,8 +131,18 @@ def weighed(known: pl.DataFrame, inputs: Inputs, spec: TradingSpec) -> pl.DataFr
 
 def decided(weighed: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     """Return the forecasts with side, ev and ``reason``."""
-    frame = weighed.with_columns(side=trading.side(rules)).with_columns(ev=trading.expected_value(rules))
-    return frame.with_columns(reason=pl.coalesce(trading.no_signal(rules), "turned_away", pl.lit("")))
+    reason = pl.coalesce(trading.no_signal(rules), "turned_away", pl.lit(""))
+    return _directed(weighed, rules).with_columns(reason=reason)
+
+
+def sides(weighed: pl.DataFrame, rules: Rules) -> pl.Series:
+    """Return the side of each forecast whose ``reason`` would be empty, 0 for the others: no words, for the sweep."""
+    signal = trading.is_signal(rules) & pl.col("turned_away").is_null()
+    return _directed(weighed, rules).select(pl.when(signal).then("side").otherwise(0).cast(pl.Int8)).to_series()
+
+
+def _directed(weighed: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+    return weighed.with_columns(side=trading.side(rules)).with_columns(ev=trading.expected_value(rules))
 
 
 def _known(forecasts: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:

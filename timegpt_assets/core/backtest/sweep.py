@@ -32,11 +32,9 @@ def sweep(inputs: Inputs, specs: Sequence[TradingSpec]) -> pl.DataFrame:
         return looped(inputs, specs)
     from timegpt_assets.core.backtest import shared  # numba, which few processes need
 
-    counts, sums = shared.swept(inputs, specs)
-    asked = _asked(inputs)
+    asked, numbers = shared.swept(inputs, specs)
     combinations = pl.DataFrame({"combination": range(len(specs))}, schema={"combination": pl.Int64})
-    numbers = [*counts.reshape(-1, 2).T, *sums.reshape(-1, len(MONEY)).T]
-    return combinations.join(asked, how="cross", maintain_order="left_right").with_columns(
+    return combinations.join(asked.drop("start", "end"), how="cross", maintain_order="left_right").with_columns(
         pl.Series(name, values) for name, values in zip(("trades", "hits", *MONEY), numbers, strict=True)
     )
 
