@@ -17,16 +17,23 @@ SIDE_BY_SIDE = 5
 
 
 def portfolio(data: Any, s_stop: float, s_take: float, times: int = 1) -> Any:
-    """Return the backtest of every symbol with these levels, ``times`` over with levels a little apart."""
+    """Return the backtest of every symbol with these levels, ``times`` over with levels a little apart.
+
+    It asks for stops from the bar after the one it enters in, and takes a close for the price its levels are around: so
+    it is told to enter and to leave at the close of the bar before, which is the price the arrays mean (peers.py).
+    """
     apart = np.repeat(1 + 0.1 * np.arange(times), data["close"].shape[1])
 
     def wide(name: str) -> np.ndarray:
         return np.tile(data[name], (1, times))
 
-    side, sigma = wide("side"), wide("sigma") * apart
+    def before(name: str) -> np.ndarray:
+        return np.roll(wide(name), -1, axis=0)
+
+    side, sigma, left = before("side"), before("sigma") * apart, before("left")
     return vbt.Portfolio.from_signals(
-        wide("close"), side > 0, wide("left"), side < 0, wide("left"), size=wide("shares"), size_type="amount",
-        price=wide("open"), open=wide("open"), high=wide("high"), low=wide("low"),
+        wide("close"), side > 0, left, side < 0, left, size=before("shares"), size_type="amount",
+        open=wide("open"), high=wide("high"), low=wide("low"),
         sl_stop=np.abs(np.expm1(-s_stop * side * sigma)), tp_stop=np.abs(np.expm1(s_take * side * sigma)),
         fees=float(data["fees"]), init_cash=1e12, freq="1min",
     )  # fmt: skip
@@ -55,10 +62,12 @@ def summed(data: Any, times: int = 1) -> np.ndarray:
 def main() -> None:
     """Compile, then measure."""
     data = dict(np.load(sys.argv[1]))
-    trades, _, _, net = summed(data).sum(axis=1)
+    trades, hits, fees, net = summed(data).sum(axis=1)
     found = {
         "version": vbt.__version__,
         "trades": int(trades),
+        "hits": int(hits),
+        "cost": float(fees),
         "net_pnl": float(net),
         "backtest_s": cpu(lambda: portfolio(data, 1.0, 1.0)),
         "summed_s": cpu(lambda: summed(data)),

@@ -54,6 +54,8 @@ def arrays(inputs: Inputs) -> dict[str, np.ndarray]:
     asked = asked.join(rows, on="ts").join(rows.rename({"ts": "until", "row": "left"}), on="until")
     side, sigma, size = (asked[name].to_numpy() for name in ("side", "sigma", "size"))
     enters, leaves = (asked["row"].to_numpy(), asked["column"].to_numpy()), (asked["left"].to_numpy(), asked["column"])
+    for row, columns in (enters, leaves):  # so that a peer may trade at the close before instead, as vectorbt has to
+        assert (prices["open"][row, columns] == prices["close"][row - 1, columns]).all()
     made = {"side": np.zeros(prices["open"].shape, np.int8), "left": np.zeros(prices["open"].shape, np.bool_)}
     made |= {name: np.full(prices["open"].shape, np.nan) for name in ("sigma", "shares")}
     made["side"][enters], made["left"][leaves], made["sigma"][enters] = side, True, sigma
@@ -83,20 +85,22 @@ def main() -> None:
     found = sweep.sweep(inputs, [SPEC])
     specs = [replace(spec, costs=COSTS) for spec in own.grid()]
     sweep.sweep(inputs, specs)
-    swept = own.cpu_ms(lambda: sweep.sweep(inputs, specs), 3) / len(specs)
+    swept = own.cpu_ms(lambda: sweep.sweep(inputs, specs), own.BEST_OF) / len(specs)
     run = own.compiled_loop(inputs, SPEC)
     run(SPEC)
-    loop = own.cpu_ms(lambda: run(SPEC), 20)
+    loop = own.cpu_ms(lambda: run(SPEC), 8 * own.BEST_OF)
     pace = bars.height / loop * 1e3
     load = os.getloadavg()[0]
-    mine = {"trades": int(found["trades"].sum()), "net_pnl": round(found["net_pnl"].sum(), 2), "load": load}
+    mine = {name: found[name].sum() for name in ("trades", "hits", "cost", "net_pnl")}
     own.show("sweep_per_combination", swept, "ms", None, combinations=len(specs), load=load)
-    own.show("compiled_backtest", loop, "ms", 7.0, bars=bars.height, **mine)
+    own.show("compiled_backtest", loop, "ms", 7.0, bars=bars.height, load=load, **mine)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "arrays.npz"
         np.savez(file, **arrays(inputs))  # type: ignore[arg-type]
         if "vectorbt" in peers:
             theirs = asked(peers["vectorbt"], "vectorbt", file)
+            differs = {name: abs(theirs[name] / mine[name] - 1) for name in ("trades", "hits", "cost", "net_pnl")}
+            own.show("money_beside_vectorbt", max(differs.values()), "of ours", 1e-9, **differs, ours=mine)
             least = 1e3 * min(theirs["summed_s"], theirs["side_by_side_s"])
             own.show("sweep_over_vectorbt", least / swept, "x", 1500, **theirs)
             own.show("backtest_over_vectorbt", 1e3 * theirs["backtest_s"] / loop, "x", 40, bars_s=pace)
