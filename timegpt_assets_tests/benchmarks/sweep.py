@@ -132,7 +132,7 @@ def compiled_loop(inputs: Inputs, base: TradingSpec) -> Callable[[TradingSpec], 
     def run(spec: TradingSpec) -> tuple[np.ndarray, np.ndarray]:
         if (k := spec.rules.k_sigma) not in settled:
             settled[k] = shared.Entries(compiled.fixed(signals.sides(weighed, spec.rules)), impact)
-        sums = np.zeros((1, laid.places, 1 + len(sweep.MONEY)))
+        sums = np.zeros((1, laid.places, kernel.SUMS))
         shared.follow(laid, asked, [shared.Combination(0, spec, settled[k], 0)], rates, sums)
         return np.stack(kernel.told_apart(sums[0, :, 0]), axis=-1), sums[0, :, 1:]
 

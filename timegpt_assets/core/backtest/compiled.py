@@ -200,7 +200,8 @@ def trades(inputs: Inputs, spec: TradingSpec) -> pl.DataFrame:
     sides = judged.select(pl.when(signal).then("side").otherwise(0).cast(pl.Int8)).to_series()
     barred, impact = fixed(judged["reason"] != ""), fixed(judged["impact"].fill_null(0.0))
     charged = rates([spec.costs], laid.symbols)
-    if not kernel.follow(laid.tape, own, fixed(sides), barred, impact, charged, limits(spec, 0), ledger):
+    sums = np.zeros((laid.places, kernel.SUMS))
+    if not kernel.follow(laid.tape, own, fixed(sides), barred, impact, charged, limits(spec, 0), ledger, sums):
         # bars ran out: the loop names the trade
         return event_loop.trades(inputs, spec)
     stop_at = pl.Series("stop_at", own.stop_at).cast(TIME)

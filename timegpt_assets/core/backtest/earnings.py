@@ -15,7 +15,7 @@ from timegpt_assets.core.backtest.kernel import Asked, Rates
 from timegpt_assets.core.backtest.passages import NEVER, WAYS, Laid, Passages, Signals
 from timegpt_assets.core.backtest.tape import Flags, Floats, Ints, Tape
 
-MADE_OF = "bb13c49ed59d5b4c"
+MADE_OF = "0f3c88697adab282"
 """Digest of kernel.py, passages.py and tape.py (as in kernel.py)."""
 LAST = 1 << 40
 """A minute after all others."""
@@ -158,8 +158,8 @@ def add_up(tape: Tape, asked: Asked, signals: Signals, dues: Flags, stops: Float
     n, laid = signals.row.size, passages.lay(asked, signals.row)
     ways, widest, start = stops.size + takes.size + dues.size, _widest(laid, size), 0
     met = Passages(np.empty((ways, widest), np.int16), np.empty((ways, widest)))
-    settled = Settled(np.empty((widest, ways), np.int64), np.empty((widest, ways, NOTIONAL + 1)))
-    left, money = np.empty(widest, np.int64), np.empty((widest, NOTIONAL + 1))
+    settled = Settled(np.empty((widest, ways), np.int64), np.empty((widest, ways, kernel.SUMS)))
+    left, money = np.empty(widest, np.int64), np.empty((widest, kernel.SUMS))
     begin, onward, nowhere = signals.begin.copy(), signals.begin.copy(), np.zeros(sums.shape[1:])
     while start < n:
         end = laid.group_end[min(start + size, n) - 1]

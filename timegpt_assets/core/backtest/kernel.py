@@ -21,6 +21,8 @@ ENTERED, TOO_LATE, DAILY_CAP, POSITION_OPEN, COOLDOWN, NO_PRINT, TURNED_AWAY = r
 STOP, TRAIL, TAKE, DUE, VALUED, RAN_OUT = range(6)
 """How a position ended: DUE at its deadline, VALUED at the last print, RAN_OUT of bars before it could."""
 QUANTITY, GROSS, FEES, SPREAD, SLIPPAGE, IMPACT, BORROW, COST, NET = range(9)
+SUMS = 5
+"""Score, gross, cost, net and notional: what is added up of trades."""
 HIT_BITS = 26
 HIT = float(1 << HIT_BITS)
 """What a trade of a net P&L above 0 adds to a score beside the 1 of any trade; one of a quantity of 0 adds nothing."""
@@ -193,16 +195,20 @@ def empty_ledger(rows: int) -> Ledger:
 
 @njit(cache=True)
 def follow(tape: Tape, asked: Asked, sides: Sides, barred: Flags, impact: Floats, rates: Rates, limits: Limits,
-           ledger: Ledger) -> bool:  # fmt: skip
-    """Write what becomes of every signal (``sides`` not 0) into the ledger; False: bars ran out before an exit."""
+           ledger: Ledger, sums: Floats) -> bool:  # fmt: skip
+    """Write what becomes of every signal (``sides`` not 0) into the ledger; False: bars ran out before an exit.
+
+    Score, gross, cost, net and notional of the trades are added to ``sums``, each at its place. A ledger of one row is
+    written over and over: where sums are all that is asked for, whole ones would take longer than the trades.
+    """
     group, taken = -1, 0
     taken_sides, taken_exits = np.empty(sides.size, np.int64), np.empty(sides.size, np.int64)
     for i in range(sides.size):
-        side = sides[i]
+        side, row = sides[i], min(i, ledger.entered.size - 1)
         if asked.group[i] != group:
             group, taken = asked.group[i], 0
         if side == 0:
-            ledger.entered[i] = TURNED_AWAY
+            ledger.entered[row] = TURNED_AWAY
             continue
         deadline = min(asked.stop_at[i], asked.target_ts[i]) if limits.at_forecast else asked.stop_at[i]
         why = TURNED_AWAY if barred[i] else _busy(
@@ -214,7 +220,7 @@ def follow(tape: Tape, asked: Asked, sides: Sides, barred: Flags, impact: Floats
                 return False
             if tape.filled[first] or tape.open[first] <= 0:
                 why = NO_PRINT
-        ledger.entered[i] = why
+        ledger.entered[row] = why
         if why != ENTERED:
             continue
         ts, price, left, low, high = _left(tape, asked, i, side, deadline, limits)
@@ -223,10 +229,10 @@ def follow(tape: Tape, asked: Asked, sides: Sides, barred: Flags, impact: Floats
         taken_sides[taken], taken_exits[taken] = side, ts
         taken += 1
         entry, low, high = tape.open[first], min(low, price), max(high, price)
-        ledger.exit_ts[i], ledger.left[i] = ts, left
+        ledger.exit_ts[row], ledger.left[row] = ts, left
         down, up = _log_return(side, low, entry), _log_return(side, high, entry)
-        ledger.levels[i, 0], ledger.levels[i, 1] = entry, price
-        ledger.levels[i, 2], ledger.levels[i, 3] = min(down, up), max(down, up)
+        ledger.levels[row, 0], ledger.levels[row, 1] = entry, price
+        ledger.levels[row, 2], ledger.levels[row, 3] = min(down, up), max(down, up)
         quantity = side * min(asked.ratio[i], limits.cap_per_trade) * limits.capital / entry
         of, at, tick = limits.costs, asked.symbol[i], rates.tick_size[limits.costs]
         then, until = _hour(asked.entry_ts[i], asked.offset[i]), _hour(ts - MINUTE, asked.offset[i])
@@ -237,7 +243,14 @@ def follow(tape: Tape, asked: Asked, sides: Sides, barred: Flags, impact: Floats
         ticks, bps = rates.slippage_ticks[of, at, until], rates.slippage_bps[of, at, until]
         money = paid(at_entry, quantity, entry, price, tick, ticks, bps)
         for part in range(NET + 1):
-            ledger.money[i, part] = money[part]
+            ledger.money[row, part] = money[part]
+        if quantity != 0:
+            to = sums[asked.place[i]]
+            to[0] += HIT * (money[NET] > 0) + 1
+            to[1] += money[GROSS]
+            to[2] += money[COST]
+            to[3] += money[NET]
+            to[4] += notional(quantity, entry, price)
     return True
 
 
@@ -245,18 +258,3 @@ def told_apart(score: Floats) -> tuple[Ints, Ints]:
     """Return the trades of each score, and the hits among them."""
     whole = score.astype(np.int64)
     return whole & ((1 << HIT_BITS) - 1), whole >> HIT_BITS
-
-
-@njit(cache=True)
-def add_up(place: Ints, ledger: Ledger, sums: Floats) -> None:
-    """Add the ledger's trades to score, gross, cost, net and notional, each at its place."""
-    for i in range(place.size):
-        money = ledger.money[i]
-        if ledger.entered[i] != ENTERED or money[QUANTITY] == 0:
-            continue
-        to = sums[place[i]]
-        to[0] += HIT * (money[NET] > 0) + 1
-        to[1] += money[GROSS]
-        to[2] += money[COST]
-        to[3] += money[NET]
-        to[4] += notional(money[QUANTITY], ledger.levels[i, 0], ledger.levels[i, 1])

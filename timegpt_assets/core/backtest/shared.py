@@ -68,7 +68,7 @@ class Combination:
 def swept(inputs: Inputs, specs: Sequence[TradingSpec]) -> tuple[pl.DataFrame, list[Any]]:
     """Return each (forecaster, day), and trades, hits and money (sweep.MONEY) of each combination and each of them."""
     laid = compiled.market(inputs.forecasts, inputs.bars)
-    sums = np.zeros((len(specs), laid.places, earnings.NOTIONAL + 1))
+    sums = np.zeros((len(specs), laid.places, kernel.SUMS))
     own, costs = _told_apart(specs)
     rates = compiled.rates([spec.costs for spec in costs], laid.symbols)
     entered = _entered(laid, inputs, specs, own)
@@ -119,13 +119,13 @@ def _entered(laid: Market, inputs: Inputs, specs: Sequence[TradingSpec], own: Se
 
 def follow(laid: Market, asked: kernel.Asked, some: Sequence[Combination], rates: kernel.Rates, sums: Floats) -> None:
     """Add up what the compiled loop makes of each combination by itself; RAN_OUT where its bars do before an exit."""
-    ledger = kernel.empty_ledger(asked.place.size)
+    ledger = kernel.empty_ledger(1)
     barred = compiled.fixed(pl.zeros(asked.place.size, pl.Int8, eager=True).cast(pl.Boolean))
     for own in some:
         limits, entries = compiled.limits(own.spec, own.costs), own.entries
-        if kernel.follow(laid.tape, asked, entries.sides, barred, entries.impact, rates, limits, ledger):
-            kernel.add_up(asked.place, ledger, sums[own.slot])
-        else:
+        if not kernel.follow(
+            laid.tape, asked, entries.sides, barred, entries.impact, rates, limits, ledger, sums[own.slot]
+        ):
             sums[own.slot] = earnings.RAN_OUT
 
 
