@@ -15,6 +15,7 @@ from timegpt_assets.core.calibration import samples
 from timegpt_assets.core.schema import Table
 from timegpt_assets.core.tables.columns import WILDCARD
 from timegpt_assets.core.tables.every import ALL
+from timegpt_assets.instance.failures import Failed
 from timegpt_assets.partitions import GraphContext
 
 Evaluated = dg.AssetCheckEvaluation | dg.AssetCheckResult
@@ -23,6 +24,7 @@ SPOKEN = 3
 """Offenders named in a check's own sentence."""
 SHOWN = 50
 """Offenders listed in a check's metadata; all are counted."""
+MEND = "Mend what is named, then materialise raw_bars and bars of it again."
 BY_NAME = {table.name: table for table in ALL}
 
 
@@ -41,22 +43,23 @@ def matches_table(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     """Return the blocking check that compares the run's stored partitions with the asset's table."""
     table: Table = BY_NAME[asset.metadata_by_key[asset.key]["table"]]
 
-    @dg.asset_check(
+    @dg.asset_check(  # type: ignore[arg-type]  # a generator, as quality is
         asset=asset.key,
         name="matches_table",
         blocking=True,
         partitions_def=asset.partitions_def,
         description=f"Columns, key and row rules of {table.name} as declared in core/tables/.",
     )
-    def matches_table(stored: LazyPartitions) -> dg.AssetCheckResult:
+    def matches_table(stored: LazyPartitions) -> Iterator[dg.AssetCheckResult]:
         rows, errors = 0, list[str]()
         # a few files at a time: a check of a range of years must not hold it all
         for frame in stored.chunks():
             rows += len(frame)
             errors += [error for error in table.errors(frame) if error not in errors]
-        return dg.AssetCheckResult(
+        result = dg.AssetCheckResult(
             passed=not errors, description=_sentence(errors), metadata={"rows": rows, "errors": errors}
         )
+        yield from _blocking(result, f"{table.name} is not stored as it is declared")
 
     return matches_table
 
@@ -91,7 +94,8 @@ def bars_quality(graph: GraphContext) -> dg.AssetChecksDefinition:
         shown = dict(sorted(bad.items())[:SHOWN])
         told: dict[str, Any] = {"unusable": shown, "count": len(bad), "outside": len(outside)}
         said = _sentence([why if alone else f"{key} {why}" for key, why in sorted(bad.items())])
-        yield dg.AssetCheckResult(passed=not bad, severity=severity, description=said, metadata=told)
+        result = dg.AssetCheckResult(passed=not bad, severity=severity, description=said, metadata=told)
+        yield from _blocking(result, f"{', '.join(sorted(bad)[:SPOKEN])} has no usable bars", MEND)
 
     return quality
 
@@ -100,18 +104,19 @@ def embargo_kept(graph: GraphContext) -> dg.AssetChecksDefinition:
     """Return the blocking check of calibration's windows: nothing was learnt inside the embargo."""
     settings = graph.settings.calibration
 
-    @dg.asset_check(
+    @dg.asset_check(  # type: ignore[arg-type]  # a generator, as quality is
         asset=dg.AssetKey(["calibration", "calibration_models"]),
         name="embargo_kept",
         blocking=True,
         partitions_def=graph.grid.trading_day,
         description="Every model's window, and the newest outcome it was fitted on, end before the embargo of its day.",
     )
-    def embargo_kept(models: pl.DataFrame) -> dg.AssetCheckResult:
+    def embargo_kept(models: pl.DataFrame) -> Iterator[dg.AssetCheckResult]:
         spans = {"window_days": settings.window_days, "embargo_days": settings.embargo_days}
         found = samples.breaches(models, **spans)
         told: dict[str, Any] = {"rows": models.height, "breaches": found[:SHOWN]}
-        return dg.AssetCheckResult(passed=not found, description=_sentence(found), metadata=told)
+        result = dg.AssetCheckResult(passed=not found, description=_sentence(found), metadata=told)
+        yield from _blocking(result, "a model has learnt inside the embargo")
 
     return embargo_kept
 
@@ -144,21 +149,33 @@ def coverage_holds(graph: GraphContext) -> dg.AssetChecksDefinition:
 def gates_passed(graph: GraphContext) -> dg.AssetChecksDefinition:
     """Return the one blocking gate check, on promotion: every criterion of the month holds."""
 
-    @dg.asset_check(
+    @dg.asset_check(  # type: ignore[arg-type]  # a generator, as quality is
         asset=dg.AssetKey(["gates", "promotion"]),
         name="gates_passed",
         blocking=True,
         partitions_def=graph.grid.month,
         description="Every criterion of every gate holds for the month.",
     )
-    def gates_passed(promotion: pl.DataFrame) -> dg.AssetCheckResult:
+    def gates_passed(promotion: pl.DataFrame) -> Iterator[dg.AssetCheckResult]:
         failed = promotion.filter(~pl.col("passed"))
         reasons = [f"{row['gate']} {row['criterion']}: {row['reason']}" for row in failed.iter_rows(named=True)]
-        return dg.AssetCheckResult(
+        result = dg.AssetCheckResult(
             passed=not reasons, description=_sentence(reasons), metadata={"failed": reasons[:SHOWN]}
         )
+        yield from _blocking(result, "this is a verdict and no fault, nothing is promoted")
 
     return gates_passed
+
+
+def _blocking(result: dg.AssetCheckResult, meaning: str, remedy: str = "") -> Iterator[dg.AssetCheckResult]:
+    """Yield a blocking check's result; one that failed then ends its step with our sentence.
+
+    Dagster's own error names the check alone, under a trace. What stands on the asset is stopped either way.
+    """
+    yield result
+    if not result.passed and result.severity == dg.AssetCheckSeverity.ERROR:
+        said = f"{meaning}: {result.description}. {remedy}".strip()
+        raise Failed(said.replace("..", "."))
 
 
 def _sentence(found: Sequence[str]) -> str | None:

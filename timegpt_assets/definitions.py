@@ -30,10 +30,12 @@ from timegpt_assets.assets import (
     search,
     trading_scores,
 )
+from timegpt_assets.assets.catalog import catalogued
 from timegpt_assets.automation import day as automation
 from timegpt_assets.automation import forecast_grid, source
 from timegpt_assets.engine.home_owner import claim
 from timegpt_assets.engine.lineages import lineage_records
+from timegpt_assets.engine.stages import EVERYDAY
 from timegpt_assets.instance.run_launcher import owned_in_process
 from timegpt_assets.io_managers import TableIOManager
 from timegpt_assets.partitions import graph_context
@@ -99,7 +101,12 @@ def build_definitions(runtime: Runtime | None = None, *, overriding: Mapping[str
 
 def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definitions:
     graph = graph_context(runtime.settings)
-    assets = [make(graph) for make in ASSETS]
+    assets = [
+        catalogued(
+            asset, runtime.settings, Path(__file__).resolve().parents[1], everyday=asset.key.path[-1] in EVERYDAY
+        )
+        for asset in (make(graph) for make in ASSETS)
+    ]
     book = LineageStore(runtime.storage)
     records = lineage_records(
         runtime.settings,
@@ -112,14 +119,18 @@ def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definiti
         lineage=lambda key: book.record(records[key]),
     )
     standing = resources.resources(runtime, manager)
+    made = {asset.key.path[-1]: asset.key for asset in assets}
+    day = automation.whole_day(runtime)
+    everyday, of_bars = [made[name] for name in EVERYDAY], [made[name] for name in ("raw_bars", "bars")]
     return dg.Definitions(
         assets=assets,
         asset_checks=checks.checks(graph, assets),
         resources=standing | dict(overriding),
         jobs=[
-            automation.daily_refresh(runtime),
+            automation.daily_refresh(day, everyday),
+            automation.run_day(day, graph),
             automation.resume_pending(runtime),
-            source.refresh_bars(runtime),
+            source.refresh_bars(runtime, of_bars),
             forecast_grid.sweep_forecast_grid(runtime),
         ],
         schedules=[automation.after_the_close(runtime), forecast_grid.weekly_forecast_grid(runtime)],

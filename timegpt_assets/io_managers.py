@@ -6,6 +6,7 @@ because metadata that an IO manager adds in a range run lands on every partition
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -19,6 +20,7 @@ from timegpt_assets.adapters.timegpt.response import PAID_BACKENDS
 from timegpt_assets.core.schema import Table, TableError
 from timegpt_assets.core.tables import old_shapes
 from timegpt_assets.core.tables.columns import WILDCARD
+from timegpt_assets.instance.failures import said_plainly
 
 Slot: TypeAlias = tuple[str, str]
 """A file and a partition inside it: ("2025-01-21", "AAPL"), ("2025-01-21", "*"), ("2025-01", "*"), ("all", "*")."""
@@ -46,6 +48,7 @@ class TableIOManager(dg.IOManager):
         self._tables = tables
         self._lineage = lineage
 
+    @said_plainly
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame | Partitions | PartitionStream) -> None:
         """Store every partition of the run; ``PartitionStream`` as they come, each before the next one is made.
 
@@ -94,6 +97,7 @@ class TableIOManager(dg.IOManager):
                 asset, day, parts.get(day, stamped.clear()), keys=[WILDCARD], facts={WILDCARD: {LINEAGE: made_under}}
             )
 
+    @said_plainly
     def load_input(self, context: dg.InputContext) -> pl.DataFrame | Partitions | LazyPartitions:
         """Return the rows of all partitions asked for, by day and symbol; an empty frame when none is asked for.
 
@@ -155,6 +159,7 @@ class AnswersIOManager(dg.IOManager):
         """Keep rows in ``tables``; the answers they are made of lie in ``cache``, under the provider's host."""
         self.tables, self.cache, self.host = tables, cache, host
 
+    @said_plainly
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
         """Store the rows. Raises StoreError for rows whose paid answer is not in the cache."""
         # before anything is stored: a row whose paid answer is gone traces back to nothing
@@ -162,6 +167,7 @@ class AnswersIOManager(dg.IOManager):
         self.tables.handle_output(context, obj)
         context.log.info(f"{obj.height} rows of {_requests(obj)} requests stored; {len(paid)} of them lie in the cache")
 
+    @said_plainly
     def load_input(self, context: dg.InputContext) -> pl.DataFrame | Partitions | LazyPartitions:
         """Return the rows asked for, as any table's."""
         found = self.tables.load_input(context)
@@ -173,6 +179,12 @@ class AnswersIOManager(dg.IOManager):
         """Store these days of a run that fails after they were paid for."""
         self._checked(frame)
         self.tables.keep(key, metadata, frame, days=days)
+
+    def places(self, rows: pl.DataFrame) -> list[tuple[datetime, str, str]]:
+        """Return snapshot, request hash and file of every paid answer the rows are made of, in order of time."""
+        paid = rows.filter(pl.col("backend").is_in(PAID_BACKENDS)).select("snapshot_ts", "request_hash").unique()
+        asked = paid.sort("snapshot_ts", "request_hash").iter_rows()
+        return [(ts, key, self.cache.lies_at(self.host, key) or "not there") for ts, key in asked]
 
     def _checked(self, rows: pl.DataFrame) -> list[str]:
         """Return the request hashes of the paid rows, all of which are in the cache."""

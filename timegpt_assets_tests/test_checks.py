@@ -9,7 +9,7 @@ import pytest
 
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, ParquetStore
-from timegpt_assets.checks import SHOWN, checks, coverage_holds, embargo_kept, matches_table
+from timegpt_assets.checks import MEND, SHOWN, checks, coverage_holds, embargo_kept, matches_table
 from timegpt_assets.core import calendar
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS
 from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT
@@ -116,7 +116,7 @@ def test_a_missing_column_is_named_by_the_check():
     house = _house()
     asset = next(a for a in _assets() if a.key == BARS)
     stored = LazyPartitions(lambda files: pl.DataFrame({"day": [DAY]}), [str(DAY)], {})
-    result = matches_table(asset)(stored)
+    result = next(matches_table(asset)(stored))
     assert not result.passed
     assert "column symbol is missing" in result.metadata["errors"].value
     assert len(checks(house, _assets())) == len(_assets()) + 4
@@ -131,6 +131,10 @@ def test_bad_bars_stop_what_stands_on_them_in_a_run_of_one_partition(found):
     assert seen.metadata["unusable"].value[f"{DAY}|NVDA"].startswith("no_data")
     assert seen.description == seen.metadata["unusable"].value[f"{DAY}|NVDA"], "read without a click"
     assert made(result) == {RAW, BARS}, "the verdict is stored, nothing is built on it"
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    said = failure.event_specific_data.error_display_string
+    assert said.startswith(f"{DAY}|NVDA has no usable bars: no_data: ")
+    assert said.strip().endswith(MEND), "our sentence and what to do, and no trace"
 
 
 @pytest.mark.parametrize("symbols", [("AAPL", "SPY"), ("NVDA", "NVDA")])
@@ -165,12 +169,13 @@ def test_the_gate_check_names_what_failed_and_stops_at_what_can_be_read():
     (gates_passed,) = (c for c in checks(_house(), _assets()) if c.check_key.name == "gates_passed")
     row = {"gate": "trading_gate", "criterion": "sharpe", "reason": "below 1", "passed": False}
     good = {**row, "passed": True}
-    failed = gates_passed(pl.DataFrame([row] * (SHOWN + 5) + [good]))
+    failed = next(gates_passed(pl.DataFrame([row] * (SHOWN + 5) + [good])))
     assert not failed.passed
     assert failed.metadata["failed"].value == ["trading_gate sharpe: below 1"] * SHOWN
     assert str(failed.description).endswith("trading_gate sharpe: below 1 And 52 more.")
-    assert gates_passed(pl.DataFrame([good])).passed
-    assert gates_passed(pl.DataFrame([good])).description is None
+    (passed,) = gates_passed(pl.DataFrame([good]))
+    assert passed.passed
+    assert passed.description is None
 
 
 def test_sessions_before_the_data_begin_are_outside_of_a_range_and_no_failure(tmp_path):
@@ -223,9 +228,9 @@ def test_a_model_that_saw_the_embargo_fails_the_check_with_its_dates() -> None:
     }
     kept = pl.DataFrame([row], schema={**CALIBRATION_MODELS.schema})
     check = embargo_kept(_house())
-    assert check(kept).passed
+    assert next(check(kept)).passed
     peeked = kept.with_columns(last_target_ts=pl.lit(calendar.session(calendar.shifted(DAY, -1)).close))
-    result = check(peeked)
+    result = next(check(peeked))
     assert not result.passed
     assert str(calendar.shifted(DAY, -1)) in result.metadata["breaches"].value[0]
     assert check.check_specs_by_output_name.popitem()[1].blocking

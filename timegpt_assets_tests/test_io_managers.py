@@ -11,10 +11,8 @@ import polars as pl
 import pytest
 
 from timegpt_assets.adapters.storage.object_store import LocalStore
-from timegpt_assets.adapters.storage.parquet_files import StoreError
 from timegpt_assets.adapters.storage.parquet_store import (
     LazyPartitions,
-    MissingPartition,
     ParquetStore,
     Partitions,
     PartitionStream,
@@ -194,7 +192,7 @@ def test_at_the_left_edge_an_input_is_empty_and_typed(instance: dg.DagsterInstan
 def test_a_missing_upstream_partition_is_named(instance: dg.DagsterInstance, store: ParquetStore) -> None:
     graph = Graph(instance, store, source(), windowed([], {}))
     graph.run("bars/source", first=f"{DAYS[1]}|AAA", last=f"{DAYS[1]}|BBB")
-    with pytest.raises(MissingPartition, match=r"bars/source was .* 2025-01-17 CCC, 2025-01-21 AAA, 2025-01-21 BBB"):
+    with pytest.raises(dg.Failure, match=r"bars/source was .* 2025-01-17 CCC, 2025-01-21 AAA, 2025-01-21 BBB"):
         graph.run("features/windowed", first=f"{DAYS[3]}|AAA", last=f"{DAYS[3]}|CCC")
 
 
@@ -256,7 +254,7 @@ def test_an_unknown_choice_in_an_input_is_refused(instance: dg.DagsterInstance, 
 def test_rows_of_partitions_that_are_not_the_runs_are_refused_and_nothing_is_stored(
     instance: dg.DagsterInstance, store: ParquetStore, made: Callable[[Sequence[str]], Any], named: str
 ) -> None:
-    with pytest.raises(StoreError, match=f"asset bars/source gave rows or facts of {named}.*context.partition_keys"):
+    with pytest.raises(dg.Failure, match=f"asset bars/source gave rows or facts of {named}.*context.partition_keys"):
         Graph(instance, store, source(made)).run("bars/source", first=f"{DAYS[0]}|AAA", last=f"{DAYS[1]}|BBB")
     assert not list(store.objects.root.rglob("*.parquet"))
 
@@ -383,7 +381,7 @@ def test_a_block_is_stored_before_the_next_one_is_made(instance: dg.DagsterInsta
 
 def test_a_day_without_a_block_is_an_error_that_names_it(instance: dg.DagsterInstance, store: ParquetStore) -> None:
     made = partial(in_chunks, without=DAYS[2])
-    with pytest.raises(StoreError, match=f"gave no chunk for {DAYS[2]}.AAA, {DAYS[2]}.BBB. Mend the asset's chunks"):
+    with pytest.raises(dg.Failure, match=f"gave no chunk for {DAYS[2]}.AAA, {DAYS[2]}.BBB. Mend the asset's chunks"):
         Graph(instance, store, source(made)).run("bars/source", first=f"{DAYS[1]}|AAA", last=f"{DAYS[3]}|BBB")
 
 

@@ -12,7 +12,7 @@ from timegpt_assets.adapters.market.market_data import Delivering
 from timegpt_assets.adapters.market.month_file import Delivery
 from timegpt_assets.adapters.storage.parquet_files import Facts
 from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, Partitions, PartitionStream
-from timegpt_assets.assets import previews
+from timegpt_assets.assets import glimpses, previews
 from timegpt_assets.assets.declare import declared, in_chunks, note_rows, stored_in
 from timegpt_assets.config import core_inputs
 from timegpt_assets.core import calendar
@@ -123,7 +123,7 @@ def _judged(
         facts = {f"{row['day']}|{row['symbol']}": _plain(row) for row in quality.iter_rows(named=True)}
         facts = {key: fact | {"content": raw_bars.facts[key].get("content")} for key, fact in facts.items()}
         said = {name: {key: fact[name] for key, fact in facts.items() if fact[name]} for name in ("verdict", "reason")}
-        note_rows(context, frame, {**said, **charts}, of=own)
+        note_rows(context, frame, {**said, **glimpses.of_bars(frame, quality, gridded), **charts}, of=own)
         yield files, Partitions(frame, facts)
 
 

@@ -17,6 +17,7 @@ from timegpt_assets.adapters.storage.parquet_files import Facts
 from timegpt_assets.adapters.storage.parquet_store import Partitions, missing_partition
 from timegpt_assets.core import calendar
 from timegpt_assets.core.schema import Table
+from timegpt_assets.instance.failures import said_plainly
 from timegpt_assets.instance.internals import note_partitions
 from timegpt_assets.io_managers import AnswersIOManager
 from timegpt_assets.partitions import GraphContext, month_window, months_of
@@ -46,7 +47,7 @@ def declared(
     ``settings``: the keys and sections that shape its rows beside those that shape what it reads; they are in its
     lineage id. A test compares them with what is read.
     """
-    decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
+    decorator = dg.asset(
         name=name or table.name,
         key_prefix=[group],
         group_name=group,
@@ -61,7 +62,12 @@ def declared(
         backfill_policy=dg.BackfillPolicy.single_run(),
         **options,
     )
-    return decorator
+
+    def made(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        asset: dg.AssetsDefinition = decorator(said_plainly(function))
+        return asset
+
+    return made
 
 
 def column_schema(table: Table) -> dg.TableSchema:

@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_store import Partitions
-from timegpt_assets.assets import previews
+from timegpt_assets.assets import glimpses, previews
 from timegpt_assets.assets.declare import (
     LOOKBACK,
     SURENESS,
@@ -37,7 +37,7 @@ from timegpt_assets.partitions import GraphContext, by_day
 
 def forecast_scores(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of each forecast's losses."""
-    target = core_inputs.target(graph.settings)
+    target, champion = core_inputs.target(graph.settings), graph.settings.forecast.champion
 
     @declared(
         FORECAST_SCORES,
@@ -54,7 +54,7 @@ def forecast_scores(graph: GraphContext) -> dg.AssetsDefinition:
     ) -> pl.DataFrame:
         """Losses of each calibrated forecast beside those of persistence and of a zero return."""
         frame = forecast.scores(forecasts, labels, target=target)
-        note_rows(context, frame)
+        note_rows(context, frame, glimpses.of_forecasts(forecasts.filter(forecaster=champion), frame))
         return frame
 
     return forecast_scores
@@ -84,7 +84,8 @@ def day_scores(graph: GraphContext) -> dg.AssetsDefinition:
         """Every symbol's scores of the day with the quantiles behind them, and a picture of fans and outcomes."""
         frame = forecast.day_scores(forecast_scores, forecasts)
         # what is drawn and told beside the day is about what is traded
-        told = previews.coverages(frame.filter(forecaster=champion))
+        traded = frame.filter(forecaster=champion)
+        told = previews.coverages(traded) | glimpses.of_days(traded)
         note_rows(context, frame, told | previews.fans(context, forecasts.filter(forecaster=champion), panel))
         return Partitions(frame, {key: {"complete": True} for key in context.partition_keys})
 

@@ -1,6 +1,8 @@
 """Forecasts: when to ask, what was answered, and what became of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -48,6 +50,8 @@ def snapshots(graph: GraphContext) -> dg.AssetsDefinition:
     return snapshots
 
 
+ASKED = "/assets/forecasts/answers?view=partitions&partition={}"
+"""The page of the UI that names a day's requests, and where their answers lie."""
 FRAMED = (
     "forecast.horizon_min",
     "forecast.history_days",
@@ -124,7 +128,8 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
             keep_days(context, answers_io_manager, _rows(nothing, found), {k: a.notes for k, a in found.items()})
             raise
         rows = _rows(nothing, found)
-        notes = {name: {k: a.notes[name] for k, a in found.items()} for name in NOTES}
+        notes: dict[str, dict[str, Any]] = {name: {k: a.notes[name] for k, a in found.items()} for name in NOTES}
+        notes["requests"] = {k: _requests(answers_io_manager.places(a.rows)) for k, a in found.items()}
         if any(a.sent for a in found.values()):
             left = api_budget.left(run_id)
             notes["calls_left"] = {k: left for k, a in found.items() if a.sent}
@@ -132,6 +137,15 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
         return rows
 
     return answers
+
+
+def _requests(places: Sequence[tuple[datetime, str, str]]) -> dg.MetadataValue:
+    """Return the day's requests as a table the UI shows without a click, each with the file of what was answered."""
+    records = [
+        dg.TableRecord({"snapshot": f"{ts:%H:%M} UTC", "request": key, "answer": file}) for ts, key, file in places
+    ]
+    columns = [dg.TableColumn(name) for name in ("snapshot", "request", "answer")]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
 
 
 def base_answers(graph: GraphContext) -> dg.AssetsDefinition:
@@ -208,7 +222,8 @@ def raw_forecasts(graph: GraphContext) -> dg.AssetsDefinition:
         )
         frame = of_partitions(context, frame)
         without = {key: "its answers are not there" for key in context.partition_keys if key[:10] not in answers.facts}
-        note_rows(context, frame, {"without_the_hosted_forecaster": without})
+        asked = {key: dg.MetadataValue.url(ASKED.format(key[:10])) for key in context.partition_keys}
+        note_rows(context, frame, {"asked": asked, "without_the_hosted_forecaster": without})
         return frame
 
     return raw_forecasts

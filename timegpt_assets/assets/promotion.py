@@ -53,7 +53,10 @@ def promotion(graph: GraphContext) -> dg.AssetsDefinition:
         trials: dg.ResourceParam[TrialStore],
         **tables: pl.DataFrame,
     ) -> pl.DataFrame:
-        """What may go live: every criterion of the gates, made of the scores again, for the account and each symbol."""
+        """What may go live: every criterion of the gates, made of the scores again, for the account and each symbol.
+
+        Made by ``evaluate`` and ``promote`` alone: until one of them has made a month, its check is not evaluated.
+        """
         asked, answered = asked_of_books(graph, day_scores), made_under(answers, lineage_book)
         made = {
             "forecast_gate": [forecasts(span, tables) for span in spans(context, day_scores)],

@@ -6,6 +6,7 @@ Every trigger makes what is not finished and skips what is there, so a day is ne
 
 from collections.abc import Sequence
 from datetime import UTC, date, timedelta
+from typing import Any
 
 import dagster as dg
 
@@ -17,11 +18,19 @@ from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine, Outcome, RunFailed, asset_nodes
 from timegpt_assets.engine.rectangles import rectangle
 from timegpt_assets.engine.stages import EVERYDAY, last_closed_session, sessions_asked
+from timegpt_assets.instance.failures import Failed, said_plainly
+from timegpt_assets.instance.internals import job_about
+from timegpt_assets.instance.timeline import USER
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.runtime import Runtime, now
 
 SESSION = "timegpt_assets/session"
 """The run tag that names the session a daily run was asked for."""
+JOB_RUN = "timegpt_assets/asked_by_run"
+"""The run tag that names the job's run in which a run of assets was made."""
+SCHEDULE, SENSOR = "dagster/schedule_name", "dagster/sensor_name"
+"""The run tags by which the UI says who launched a run."""
+RECTANGLE = "run_rectangle"
 
 
 class SessionConfig(dg.Config):
@@ -30,12 +39,42 @@ class SessionConfig(dg.Config):
     day: str
 
 
-def daily_refresh(runtime: Runtime) -> dg.JobDefinition:
-    """Return the job that makes one session, from bars to gates and report, through the rectangle."""
+def daily_refresh(whole_day: dg.OpDefinition, assets: Sequence[dg.AssetKey]) -> dg.JobDefinition:
+    """Return the job that schedule and sensor launch, which the UI names with them on the pages of ``assets``."""
+
+    @dg.graph(name="daily_refresh")
+    def unattended() -> None:
+        whole_day()
+
+    return job_about(
+        unattended,
+        assets,
+        description="What schedule and sensor launch: a session from bars to report, and recent unfinished ones. "
+        "By hand, launch run_day: there a session is picked, or a range.",
+    )
+
+
+def run_day(whole_day: dg.OpDefinition, graph: GraphContext) -> dg.JobDefinition:
+    """Return the same job for people, who pick its sessions in the UI: one, or a range."""
+
+    @dg.job(
+        name="run_day",
+        config=dg.PartitionedConfig(graph.grid.trading_day, run_config_for_partition_key_fn=_config),
+        description="A session from bars to report, and recent unfinished ones: pick it under Partitions, or a range.",
+    )
+    def picked() -> None:
+        whole_day()
+
+    return picked
+
+
+def whole_day(runtime: Runtime) -> dg.OpDefinition:
+    """Return the one op that makes a session, from bars to gates and report, through the rectangle."""
     graph = graph_context(runtime.settings)
 
     # one op that calls the engine: seven jobs chained by sensors took 75 s for a day, eager conditions minutes
-    @dg.op(name="run_rectangle")
+    @dg.op(name=RECTANGLE)
+    @said_plainly
     def run_rectangle(context: dg.OpExecutionContext, config: SessionConfig) -> None:
         """Make the session, and recent ones that are not finished or were missed; what is there is left alone."""
         day = date.fromisoformat(config.day)
@@ -51,11 +90,11 @@ def daily_refresh(runtime: Runtime) -> dg.JobDefinition:
         notes = {"made": outcome.made, "already_there": outcome.there, "sessions": told}
         context.add_output_metadata(notes | ({"waits": outcome.why} if outcome.pending else {}))
 
-    @dg.job(name="daily_refresh", description="A session from bars to report, and recent unfinished ones.")
-    def job() -> None:
-        run_rectangle()
+    return run_rectangle
 
-    return job
+
+def _config(day: str) -> dict[str, Any]:
+    return {"ops": {RECTANGLE: {"config": {"day": day}}}}
 
 
 def _engine(context: dg.OpExecutionContext, runtime: Runtime) -> Engine:
@@ -63,8 +102,16 @@ def _engine(context: dg.OpExecutionContext, runtime: Runtime) -> Engine:
         runtime=runtime,
         repository=context.repository_def,
         instance=context.instance,
+        tags=asked_by(context),
         budget_planner=budget_planner(runtime),
     )
+
+
+def asked_by(context: dg.OpExecutionContext) -> dict[str, str]:
+    """Return the tags that say of a job's runs of assets who asked for them: its schedule or sensor, else the job."""
+    tags = context.run.tags
+    named = {name: tags[name] for name in (SCHEDULE, SENSOR) if name in tags}
+    return {JOB_RUN: context.run_id, **(named or {USER: tags.get(USER, f"job {context.job_name}")})}
 
 
 def _made(
@@ -81,14 +128,18 @@ def _made(
     try:
         outcome = engine.run(rectangle(graph, nodes, days=days, assets=assets, symbols=symbols))
     except RunFailed as failure:
-        message = f"{failure.asset}: {failure}"
         if not symbols:
-            pending.note_failed(context.instance, days, message, assets=assets)
-        raise dg.Failure(message, metadata={"run": failure.run_id}, allow_retries=False) from failure
+            pending.note_failed(context.instance, days, f"{failure.asset}: {failure}", assets=assets)
+        raise failed_run(failure) from None
     except MarketDataError as error:  # the source cannot be compared with what is stored of it
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise Failed(str(error)) from None
     pending.note(context.instance, days, outcome, assets=assets, symbols=symbols)
     return outcome
+
+
+def failed_run(failure: RunFailed) -> Failed:
+    """Return what a job ends with when a run of assets has failed: its sentence, and the run to open."""
+    return Failed(f"{failure.asset}: {failure}", {"run": dg.MetadataValue.dagster_run(failure.run_id)})
 
 
 def resume_pending(runtime: Runtime) -> dg.JobDefinition:
@@ -212,5 +263,5 @@ def _off_the_grid(runtime: Runtime, day: date) -> dg.SkipReason | None:
 
 
 def _request(day: date, run_key: str) -> dg.RunRequest:
-    config = {"ops": {"run_rectangle": {"config": {"day": day.isoformat()}}}}
-    return dg.RunRequest(run_key=run_key, run_config=config, tags={SESSION: day.isoformat()})
+    said = day.isoformat()
+    return dg.RunRequest(run_key=run_key, run_config=_config(said), tags={SESSION: said})

@@ -13,10 +13,12 @@ import orjson
 from timegpt_assets.adapters.market.market_data import MarketDataError
 from timegpt_assets.adapters.storage.object_store import ObjectStoreError
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.automation.day import asked_by, failed_run
 from timegpt_assets.core import calendar
 from timegpt_assets.engine.deliveries import Dated, touched
 from timegpt_assets.engine.engine import Engine, RunFailed
 from timegpt_assets.engine.revisions import refresh, revised
+from timegpt_assets.instance.internals import job_about
 from timegpt_assets.partitions import graph_context, grid, symbols
 from timegpt_assets.runtime import MarketData, Runtime, market_data
 
@@ -32,27 +34,27 @@ class RevisedConfig(dg.Config):
     partitions: list[str]
 
 
-def refresh_bars(runtime: Runtime) -> dg.JobDefinition:
-    """Return the job that makes revised partitions of raw_bars, and the bars on them, again."""
+def refresh_bars(runtime: Runtime, assets: Sequence[dg.AssetKey] = ()) -> dg.JobDefinition:
+    """Return the job that makes revised partitions of raw_bars, and the bars on them, again; ``assets`` are these."""
     graph = graph_context(runtime.settings)
 
     @dg.op(name="refresh_revised")
     def refresh_revised(context: dg.OpExecutionContext, config: RevisedConfig) -> None:
         """Make just these partitions again; what reads them shows as stale until it is asked for."""
-        engine = Engine(runtime=runtime, repository=context.repository_def, instance=context.instance)
+        engine = Engine(
+            runtime=runtime, repository=context.repository_def, instance=context.instance, tags=asked_by(context)
+        )
         try:
             outcome = refresh(engine, graph, config.partitions)
         except RunFailed as failure:
-            raise dg.Failure(
-                f"{failure.asset}: {failure}", metadata={"run": failure.run_id}, allow_retries=False
-            ) from failure
+            raise failed_run(failure) from None
         context.add_output_metadata({"made": outcome.made, "partitions": ", ".join(config.partitions[:20])})
 
-    @dg.job(name="refresh_bars", description="Partitions whose month file was revised; nothing downstream.")
-    def job() -> None:
+    @dg.graph(name="refresh_bars")
+    def revised_bars() -> None:
         refresh_revised()
 
-    return job
+    return job_about(revised_bars, assets, description="Partitions whose month file was revised; nothing downstream.")
 
 
 def revised_source(

@@ -5,7 +5,9 @@ Belongs here: opening the instance where the UI will find it, and the messages w
 
 import hashlib
 import os
+import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,10 +33,13 @@ from timegpt_assets.engine.home_owner import claim
 from timegpt_assets.engine.plans import RangeRun
 from timegpt_assets.engine.progress import Listener, Silent
 from timegpt_assets.instance import run_owners
+from timegpt_assets.instance.timeline import USER
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.runtime import Runtime
 
 BATCH_SIZE, EVENT_BATCH = "DAGSTER_EVENT_BATCH_SIZE", "1000"
+LONGEST_WORDS = 120
+"""Letters of a command that its runs are tagged with."""
 REFUSED_BY_DAGSTER = (dg.DagsterError, CheckError, SQLAlchemyError, OSError, ImportError, yaml.YAMLError)
 """What opening an instance raises for a dagster.yaml it cannot use, and for a disk that is full or not there."""
 
@@ -92,11 +97,26 @@ def opened(
                 instance=instance,
                 report=report,
                 listener=listener or Silent(),
+                tags={USER: spoken(sys.argv)},
                 budget_planner=budget_planner(runtime),
             ),
             store=ParquetStore(runtime.storage),
             lineage=LineageStore(runtime.storage),
         )
+
+
+def spoken(argv: Sequence[str]) -> str:
+    """Return the command that is being run, in its own words; what was --set is left out: it may hold a secret."""
+    program = Path(argv[0]).stem
+    if program not in ("timegpt-assets", "app"):  # a notebook, a script: its arguments are not ours to show
+        return program
+    words, said = ["timegpt-assets"], iter(argv[1:])
+    for word in said:
+        if word == "--set":
+            next(said, None)
+        elif not word.startswith("--set=") and word != "--json":
+            words.append(word)
+    return textwrap.shorten(" ".join(words), LONGEST_WORDS, placeholder=" ...")
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from timegpt_assets.config.base import PLACE, Count, Section
 
+# as Dagster takes owners: a team, or somebody's address
+Owner = Annotated[str, Field(pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$"), PLACE]
 Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$"), PLACE]
 
 
@@ -23,6 +25,7 @@ class WeeklyGrid(Section):
 class Automation(Section):
     """When schedule and sensors ask; no number depends on it."""
 
+    owners: tuple[Owner, ...]
     after_the_close: Cron
     look_every_sec: Annotated[Count, PLACE]
     retry_after_sec: Annotated[Count, PLACE]

@@ -24,6 +24,7 @@ from timegpt_assets.engine.progress import Amount, Listener, Silent, amounts
 from timegpt_assets.engine.stale import Ages, input_windows
 from timegpt_assets.instance.internals import listening
 from timegpt_assets.instance.run_owners import owned
+from timegpt_assets.instance.timeline import shown
 from timegpt_assets.partitions import REASK
 from timegpt_assets.runtime import Runtime
 
@@ -91,8 +92,8 @@ class Outcome:
 class Engine:
     """Runs rectangles of a repository's assets on an instance; ``report`` hears of every range run, before and after.
 
-    ``listener`` hears of every step and partition. ``budget_planner`` says which days of the paid asset can be paid
-    for; without one, all of them.
+    ``listener`` hears of every step and partition. ``tags`` stand on every run: who asked. ``budget_planner`` says
+    which days of the paid asset can be paid for; without one, all of them.
     """
 
     runtime: Runtime
@@ -323,6 +324,7 @@ class _Work:
         # the lock is held before the run is written down: nobody ever sees a run of ours without an owner
         instance = self.engine.instance
         with owned(instance, run_id) as owner, listening(instance, run_id, self._heard):
+            shown(instance, run_id)
             # in this process: a launched run takes ten seconds before its first step, half of it imports
             result = self.job.execute_in_process(
                 instance=instance,

@@ -1,12 +1,13 @@
 """Dagster's private names that assets and planning stand on, with the public road beside each.
 
-Belongs here: notes on many partitions at once, text kept beside the instance, listening to a run's events. The event
-log's batches and the slots of pools have doors of their own (event_storage.py, run_launcher.py, run_owners.py), which
-users' dagster.yaml names. A name that has moved costs one warning and time, never a run.
+Belongs here: notes on many partitions at once, text kept beside the instance, listening to a run's events, jobs that
+name their assets. The event log's batches and the slots of pools have doors of their own (event_storage.py,
+run_launcher.py, run_owners.py), which users' dagster.yaml names, and so have a run's place in the UI and how it ends
+there (timeline.py, failures.py). A name that has moved costs one warning and time, never a run.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -47,6 +48,21 @@ def _noted_at_once(context: dg.AssetExecutionContext, notes: Mapping[str, Mappin
     merged = {handle: {**told.get(handle, {}), **said} for handle, said in own.items()}
     # the last thing done: whatever fails before it leaves nothing half noted for the public road to double
     step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata={**told, **merged})
+
+
+def job_about(graph: dg.GraphDefinition, assets: Sequence[dg.AssetKey], **options: Any) -> dg.JobDefinition:
+    """Return the graph as a job that the UI names, with its schedules and sensors, on the pages of these assets.
+
+    The job launches the runs that make them and holds none itself: a job's assets share one partitions definition. The
+    UI takes it for a job of assets: it has no launchpad there, and no partitions to pick.
+    """
+    try:
+        # what Dagster says of jobs of other systems: these assets, nothing of how they are made
+        layer = dg.JobDefinition.for_external_job(assets, name=graph.name).asset_layer
+        return dg.JobDefinition(graph_def=graph, asset_layer=layer, **options)
+    except (AttributeError, TypeError) as moved:
+        _say("assets do not name the jobs that make them", str(moved))
+        return dg.JobDefinition(graph_def=graph, **options)
 
 
 def kept_text(instance: dg.DagsterInstance, key: str) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -15,6 +16,7 @@ from timegpt_assets.automation import day as automation
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
 from timegpt_assets.definitions import build_definitions
+from timegpt_assets.engine.stages import EVERYDAY
 from timegpt_assets.runtime import Runtime
 from timegpt_assets_tests.roads import LATER, SMALL, Road, road
 
@@ -155,13 +157,17 @@ def repository(folder: str, *overrides: str) -> dg.RepositoryDefinition:
     return build_definitions(runtime).get_repository_def()
 
 
-def refreshed(house: Road, day: date, *overrides: str) -> dg.JobExecutionResult:
+def refreshed(
+    house: Road, day: date, *overrides: str, name: str = "daily_refresh", tags: Mapping[str, str] | None = None
+) -> dg.JobExecutionResult:
     """Run the daily job as the daemon would, loaded with its repository, in this process."""
     make = ModuleCodePointer(__name__, "repository", working_directory=None)
     pointer = CustomPointer(make, [str(house.runtime.root), *overrides], [])
-    job = ReconstructableRepository(pointer).get_reconstructable_job("daily_refresh")
+    job = ReconstructableRepository(pointer).get_reconstructable_job(name)
     config = {"ops": {"run_rectangle": {"config": {"day": day.isoformat()}}}}
-    return dg.execute_job(job, instance=house.engine.instance, run_config=config | QUIET, raise_on_error=False)
+    return dg.execute_job(
+        job, instance=house.engine.instance, run_config=config | QUIET, raise_on_error=False, tags=dict(tags or {})
+    )
 
 
 def test_the_daily_job_stores_what_the_command_line_stores_and_does_it_once(tmp_path: Path):
@@ -175,6 +181,9 @@ def test_the_daily_job_stores_what_the_command_line_stores_and_does_it_once(tmp_
         assert (by_night.root / "reports" / "report" / "2025-01.parquet").exists()
         again = refreshed(by_night, DAY, TWO)
         assert _noted(again)[0] == 0
+        runs = by_night.engine.instance.get_runs(dg.RunsFilter(job_name="__ASSET_JOB"))
+        assert {run.tags["user"] for run in runs} == {"job daily_refresh"}
+        assert {run.tags[automation.JOB_RUN] for run in runs} == {first.run_id}
         made_keys = by_night.engine.instance.get_materialized_partitions(PORTFOLIO)
         assert made_keys == {DAY.isoformat()}
         content = sensed(by_night, datetime(2025, 1, 16, 23, tzinfo=UTC), by_night.engine.instance)
@@ -192,8 +201,9 @@ def test_a_session_that_has_not_closed_is_refused_by_the_job(tmp_path):
         result = refreshed(house, date(2026, 6, 1), TWO, "data.end_date=null")
         assert LATER.date() == date(2026, 6, 1)
         assert not result.success
-        said = result.failure_data_for_node("run_rectangle").error.to_string()
-        assert "the session of 2026-06-01 has not closed yet. Ask for 2026-05-29 or earlier." in said
+        error = result.failure_data_for_node("run_rectangle").error
+        assert error.message == "the session of 2026-06-01 has not closed yet. Ask for 2026-05-29 or earlier.\n"
+        assert error.stack == []
         assert house.bytes() == {}
 
 
@@ -205,3 +215,39 @@ def test_a_failing_asset_fails_the_daily_job_with_its_own_words(tmp_path):
     failure = result.failure_data_for_node("run_rectangle").user_failure_data
     assert failure.description.startswith("bars/raw_bars: ")
     assert failure.description.endswith("is no folder of bars. Set data.root to the folder above stocks/.")
+    assert failure.metadata["run"].value, "the run to open"
+    error = result.failure_data_for_node("run_rectangle").error
+    assert (error.stack, error.cause) == ([], None), "no trace, of the run's neither"
+
+
+def test_people_pick_a_session_of_the_same_job_in_the_ui(found):
+    job, daily = (found.engine.repository.get_job(name) for name in ("run_day", "daily_refresh"))
+    assert job.partitions_def == found.engine.repository.asset_graph.get(PORTFOLIO).partitions_def
+    picked = job.partitioned_config.get_run_config_for_partition_key("2025-01-16")
+    assert picked == scheduled(found, "2025-01-16").run_config
+    assert dg.validate_run_config(job, picked)
+    assert job.graph.node_defs == daily.graph.node_defs, "one op"
+
+
+def test_the_pages_of_assets_name_the_job_and_its_triggers_and_the_job_still_runs(found):
+    repository = found.engine.repository
+    named = {
+        name: {key.path[-1] for key in repository.get_job(name).asset_layer.external_job_asset_keys}
+        for name in ("daily_refresh", "refresh_bars", "run_day")
+    }
+    # the UI hides the partitions of a job that assets name
+    assert named == {"daily_refresh": set(EVERYDAY), "refresh_bars": {"raw_bars", "bars"}, "run_day": set()}
+
+
+@pytest.mark.parametrize(
+    ("tags", "told"),
+    [
+        ({"dagster/schedule_name": "after_the_close"}, {"dagster/schedule_name": "after_the_close"}),
+        ({"dagster/sensor_name": "new_session", "other": "x"}, {"dagster/sensor_name": "new_session"}),
+        ({"user": "ops@example.org"}, {"user": "ops@example.org"}),
+        ({}, {"user": "job daily_refresh"}),
+    ],
+)
+def test_runs_of_assets_say_who_asked_for_their_job(tags, told):
+    context = SimpleNamespace(run=SimpleNamespace(tags=tags), run_id="abc", job_name="daily_refresh")
+    assert automation.asked_by(context) == {automation.JOB_RUN: "abc", **told}

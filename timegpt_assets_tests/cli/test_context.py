@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from timegpt_assets.cli.context import HomeError, dagster_home, foreign_home, opened
+from timegpt_assets.cli.context import HomeError, dagster_home, foreign_home, opened, spoken
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.explained import Explained
@@ -35,6 +35,21 @@ def quiet_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def runtime(folder: Path, **environment: str) -> Runtime:
     settings = load_settings(profile="demo", config_dir=None, overrides=SMALL, environment={})
     return Runtime(settings=settings, root=folder, environment=environment, clock=lambda: LATER)
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        ("/x/timegpt-assets backfill --json --symbols AAPL", "timegpt-assets backfill --symbols AAPL"),
+        ("app.py demo --set forecast.base_url=http://me:secret@x --force", "timegpt-assets demo --force"),
+        ("timegpt-assets demo --set=a.b=secret", "timegpt-assets demo"),
+        ("timegpt-assets demo --set", "timegpt-assets demo"),
+        ("/x/ipykernel_launcher.py -f secret.json", "ipykernel_launcher"),
+    ],
+)
+def test_runs_carry_the_words_of_the_command_that_made_them_and_no_settings(argv: str, words: str) -> None:
+    assert spoken(argv.split()) == words
+    assert len(spoken(["timegpt-assets", "backfill", "--symbols", ",".join(["AAPL"] * 500)])) <= 120
 
 
 def test_each_profile_has_a_home_of_its_own_below_the_project(tmp_path):

@@ -43,11 +43,12 @@ mutation Launch($params: ExecutionParams!) {
   }
 }
 """
+LAST_RUN = "{ runsOrError(limit: 1) { ... on Runs { results { runId } } } }"
 OUTCOME = """
 query Outcome($id: ID!) {
   runOrError(runId: $id) { ... on Run { status } }
   logsForRun(runId: $id) { ... on EventConnection { events {
-    ... on ExecutionStepFailureEvent { error { errorChain { error { message } } } }
+    ... on ExecutionStepFailureEvent { error { message errorChain { error { message } } } }
   } } }
 }
 """
@@ -81,7 +82,8 @@ class UI:
             found = self.asked(OUTCOME, id=run_id)
             if (status := found["runOrError"]["status"]) in ("SUCCESS", "FAILURE", "CANCELED"):
                 errors = [event["error"] for event in found["logsForRun"]["events"] if event.get("error")]
-                return status, " ".join(link["error"]["message"] for e in errors for link in e["errorChain"])
+                said = [[e["message"], *(link["error"]["message"] for link in e["errorChain"])] for e in errors]
+                return status, " ".join(message for messages in said for message in messages)
             assert time.monotonic() < deadline, status
             time.sleep(0.3)
 

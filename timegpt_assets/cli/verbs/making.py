@@ -27,7 +27,7 @@ from timegpt_assets.cli.options import (
 
 
 def demo(force: Force = False, json: Json = False, settings: Set = None) -> None:
-    """The synthetic market through every stage, ending in a report with pictures."""
+    """The synthetic market through every stage but promotion, ending in a report with pictures."""
     runtime = started(settings, "demo")
     from timegpt_assets.cli import making
 
