@@ -34,7 +34,7 @@ test: setup  ## everything but the soak counts; under 15 minutes on 2 cores
 soak: setup  ## the whole repetition counts (crash and race tests)
 	$(BIN)/python -m pytest -m soak -n 2 --soak
 
-demo: setup  ## the synthetic market through every stage, with a report
+demo: setup  ## the synthetic market through every stage but promotion, with a report
 	$(BIN)/timegpt-assets demo
 
 sweep: setup  ## every combination of the trading grid on stored forecasts; GRID=name for another grid

@@ -43,7 +43,7 @@ def matches_table(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
     """Return the blocking check that compares the run's stored partitions with the asset's table."""
     table: Table = BY_NAME[asset.metadata_by_key[asset.key]["table"]]
 
-    @dg.asset_check(  # type: ignore[arg-type]  # a generator, as quality is
+    @dg.asset_check(  # type: ignore[arg-type]  # yields, as quality does
         asset=asset.key,
         name="matches_table",
         blocking=True,
@@ -104,7 +104,7 @@ def embargo_kept(graph: GraphContext) -> dg.AssetChecksDefinition:
     """Return the blocking check of calibration's windows: nothing was learnt inside the embargo."""
     settings = graph.settings.calibration
 
-    @dg.asset_check(  # type: ignore[arg-type]  # a generator, as quality is
+    @dg.asset_check(  # type: ignore[arg-type]  # yields, as quality does
         asset=dg.AssetKey(["calibration", "calibration_models"]),
         name="embargo_kept",
         blocking=True,
@@ -149,7 +149,7 @@ def coverage_holds(graph: GraphContext) -> dg.AssetChecksDefinition:
 def gates_passed(graph: GraphContext) -> dg.AssetChecksDefinition:
     """Return the one blocking gate check, on promotion: every criterion of the month holds."""
 
-    @dg.asset_check(  # type: ignore[arg-type]  # a generator, as quality is
+    @dg.asset_check(  # type: ignore[arg-type]  # yields, as quality does
         asset=dg.AssetKey(["gates", "promotion"]),
         name="gates_passed",
         blocking=True,

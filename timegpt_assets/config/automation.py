@@ -10,7 +10,7 @@ from pydantic import Field
 from timegpt_assets.config.base import PLACE, Count, Section
 
 # as Dagster takes owners: a team, or somebody's address
-Owner = Annotated[str, Field(pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$"), PLACE]
+Owner = Annotated[str, Field(pattern=r"^(team:[A-Za-z0-9_-]+|[A-Za-z0-9_.+-]+@[A-Za-z0-9-]+[.][A-Za-z0-9.-]+)$"), PLACE]
 Cron = Annotated[str, Field(pattern=r"^\S+( \S+){4}$"), PLACE]
 
 
