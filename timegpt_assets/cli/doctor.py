@@ -53,9 +53,9 @@ def shown(found: Sequence[Finding], *, as_json: bool) -> None:
         said = {"well": not failed, "findings": [asdict(one) for one in found]}
         sys.stdout.write(orjson.dumps(said).decode() + "\n")
     else:
-        table = Table(("state", "check", "what was seen", "what helps"))
+        table = Table(("check", "state", "what was seen", "what helps"))
         for one in found:
-            table.add(one.state, one.check, one.seen, one.remedy, style=COLOURS[one.state])
+            table.add(one.check, one.state, one.seen, one.remedy, style=COLOURS[one.state])
         Terminal().print(table)
     if failed:
         raise typer.Exit(FAILED)

@@ -98,7 +98,7 @@ def test_a_house_that_is_well_exits_0_and_leaves_nothing_behind(ward: Callable[.
     assert not list(house.folder.rglob("doctor-*"))
     people = CliRunner().invoke(app, ["doctor", *house.words])
     assert people.exit_code == 0
-    assert people.stdout.splitlines()[0].split("\t") == ["state", "check", "what was seen", "what helps"]
+    assert people.stdout.splitlines()[0].split("\t") == ["check", "state", "what was seen", "what helps"]
 
 
 def test_settings_that_are_refused_are_one_finding_and_no_traceback(ward: Callable[..., Ward]) -> None:
