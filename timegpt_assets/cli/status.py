@@ -93,7 +93,7 @@ def _show(profile: str, found: Status, since: Sequence[date], out: Terminal) -> 
         return
     span = f"{len(found.days)} sessions, {found.days[0]} to {found.days[-1]}"
     out.print(f"{profile}: {span}, {len(found.symbols)} symbols")
-    for line in _strips(found, out.width if out.is_terminal else sys.maxsize):
+    for line in _strips(found, out.width if out.is_screen else sys.maxsize):
         out.print(line, soft_wrap=True)
     used = [state for state in SIGNS if state in found.counts]
     out.print(", ".join(f"{SIGNS[s][0]} {MEANING.get(s, s.replace('_', ' '))} {found.counts[s]:,}" for s in used))

@@ -52,7 +52,7 @@ class Table:
 
     def __rich_console__(self, console: Terminal, options: ConsoleOptions) -> Iterator[RenderableType | Segment]:
         """Yield the lines, as this console can show them."""
-        if not console.is_terminal:
+        if not console.is_screen:
             yield from self._lines()
             return
         if self.title:

@@ -31,7 +31,7 @@ class Line:
 
     def __init__(self, console: "Terminal") -> None:
         """Write to where this console writes now."""
-        self.moves = console.is_terminal and not console.is_dumb_terminal
+        self.moves = console.is_screen and not console.is_dumb_terminal
         self._stream: IO[str] = console.file
         with suppress(OSError, ValueError):  # a stream of a test or a notebook lies on no file
             self._stream = os.fdopen(os.dup(console.file.fileno()), "w", errors="backslashreplace")
@@ -68,10 +68,16 @@ class Terminal(Console):
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print; in a pipe no line is broken: whoever reads it there looks for whole ones."""
-        options = {"soft_wrap": not self.is_terminal, "crop": False} | options
+        options = {"soft_wrap": not self.is_screen, "crop": False} | options
         with Line.lock:
             Line.take_away()  # or what is printed would begin on top of it
             super().print(*objects, **options)
+
+    @property
+    def is_screen(self) -> bool:
+        """Return whether somebody looks at it: FORCE_COLOR asks a pipe for colours, and makes no screen of it."""
+        said = self._environ.get("TTY_COMPATIBLE")
+        return self.is_terminal and (said == "1" or getattr(self.file, "isatty", bool)())
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return the text, printable; every text and every cell of a table comes by here."""

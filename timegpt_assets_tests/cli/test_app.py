@@ -208,7 +208,7 @@ def test_a_report_without_a_range_is_of_what_was_made_and_makes_nothing_else(run
 def test_some_symbols_first_leave_the_day_s_tables_to_the_rest(run, house):
     some = run(house, "run-day", NEXT, "--symbols", "AAPL", "--json")
     assert some.exit_code == 0, some.output
-    assert figures(some)["incomplete"] == {name: [NEXT] for name in ("book", "day_scores", "portfolio")}
+    assert figures(some)["incomplete"] == {name: [NEXT] for name in ("book", "day_scores", "funnel", "portfolio")}
     assert not house.file("backtest/book").exists()
     paid = house.file("forecasts/answers").read_bytes()
     rest = run(house, "run-day", NEXT, "--symbols", "NVDA,SPY", "--json")

@@ -193,6 +193,16 @@ def test_a_pipe_gets_what_grep_and_awk_can_use(
     assert gate.split("\t") == ["forecast_gate", "no", "pinball_ratio of AAPL", GATE["reason"]]
 
 
+def test_who_forces_colours_in_a_pipe_gets_whole_lines_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = printed(monkeypatch, capsys, TABLES["promote"], None)
+    monkeypatch.delenv("TTY_COMPATIBLE")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    TABLES["promote"](Terminal())
+    assert capsys.readouterr().out == plain
+
+
 def test_a_dumb_terminal_and_one_without_colours_get_plain_words(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
