@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,8 @@ import pytest
 from timegpt_assets_tests.project import PROJECT
 
 SOURCES = ("timegpt_assets", "configs")
+EVERYBODY_S = Path(f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}")
+"""A Python that is not in somebody's home; libraries are taken from ours."""
 FILES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "dagster.yaml", "workspace.yaml")
 
 
@@ -41,11 +45,11 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-def run(installed: Path, folder: Path, *words: str, **options: object) -> subprocess.CompletedProcess[str]:
+def run(installed: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run the command line of the unpacked wheel in a folder, with nothing of this process's environment."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(installed)}
     command = [sys.executable, "-m", "timegpt_assets.cli.app", *words]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -86,20 +90,29 @@ def test_in_any_folder_its_own_settings_stand_over_the_shipped_ones_and_places_a
     assert said.splitlines() == [str(folder / "data"), "True True"]
 
 
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """Return a folder that everybody may enter: pytest closes its own whenever another run begins."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        yield Path(place)
+
+
 @pytest.mark.whole
-@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user takes root")
-def test_nobody_runs_it_from_an_install_that_nobody_may_write(installed: Path, folder: Path) -> None:
-    for place in (installed, *installed.rglob("*")):
+@pytest.mark.skipif(os.geteuid() != 0 or not EVERYBODY_S.exists(), reason="takes root, and a Python for everybody")
+def test_nobody_runs_it_from_an_install_that_nobody_may_write(wheel: Path, open_place: Path) -> None:
+    site, folder = open_place / "inställd here", open_place / "mein Ordner ü"
+    zipfile.ZipFile(wheel).extractall(site)
+    for place in (site, *site.rglob("*")):
         place.chmod(0o555 if place.is_dir() else 0o444)
-    for above in folder.parents:
-        if above.is_relative_to("/tmp/pytest-of-root"):  # noqa: S108 - pytest's own
-            above.chmod(0o755)
-    for above in installed.parents:
-        if above.is_relative_to("/tmp/pytest-of-root"):  # noqa: S108
-            above.chmod(0o755)
+    folder.mkdir()
     shutil.chown(folder, "nobody")
-    done = run(installed, folder, "check-data", "--profile", "demo", "--start", "2025-01-16", "--end", "2025-01-16",
-               "--json", user="nobody")  # fmt: skip
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder)}
+    environment["PYTHONPATH"] = os.pathsep.join([str(site), sysconfig.get_path("purelib")])
+    day = ["--start", "2025-01-16", "--end", "2025-01-16"]
+    command = [EVERYBODY_S, "-m", "timegpt_assets.cli.app", "check-data", "--profile", "demo", *day, "--json"]
+    who = {"user": "nobody", "extra_groups": ()}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, **who)
     assert done.returncode == 0, done.stderr
     assert (folder / "data" / "demo" / "bars").is_dir()
     assert (folder / ".dagster" / "demo").is_dir()
