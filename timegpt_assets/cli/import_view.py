@@ -37,8 +37,11 @@ def _file(one: Imported) -> dict[str, Any]:
     }
 
 
-def show(told: Sequence[Imported], judged: pl.DataFrame, root: Path, out: Terminal) -> None:
-    """Print what became of the files, worst first, what was inferred, the verdicts per symbol, and the totals."""
+def show(told: Sequence[Imported], judged: pl.DataFrame, root: Path | None, out: Terminal) -> None:
+    """Print what became of the files, worst first, what was inferred, the verdicts per symbol, and the totals.
+
+    Without a root nothing is said of how the bars are read: settings say it.
+    """
     _show_files(sorted(told, key=lambda one: (not one.wrong, one.file.shown)), out)
     _show_findings([one for one in told if not one.wrong], out)
     for one in told:
@@ -90,7 +93,7 @@ def _bars(rows: pl.DataFrame) -> Table:
     return table
 
 
-def _closing(told: Sequence[Imported], root: Path) -> list[str]:
+def _closing(told: Sequence[Imported], root: Path | None) -> list[str]:
     sums = {name: sum(getattr(one, name) for one in told) for name in COUNTS}
     left_out = sum(sum(one.left_out.values()) for one in told)
     wrong = sum(bool(one.wrong) for one in told)
@@ -99,5 +102,5 @@ def _closing(told: Sequence[Imported], root: Path) -> list[str]:
     return [
         f"{len(told):,} files, {sums['read']:,} rows: {sums['new']:,} new, {sums['known']:,} already there, "
         f"{sums['replaced']:,} in the place of others, {left_out:,} left out; {wrong:,} files were refused.",
-        f"bars in {root}: read them with data.source=local and data.root",
+        *([] if root is None else [f"bars in {root}: read them with data.source=local and data.root"]),
     ]

@@ -63,7 +63,7 @@ def init(path: Path, folder: Path, *, said: Said, as_json: bool) -> None:
     told = importing.imported(runtime, path, root, said=said)
     judged = importing.verdicts(runtime, root, {month for one in told for month in one.months})
     if not as_json:
-        import_view.show(told, judged, root, out)
+        import_view.show(told, judged, None, out)
     if not told:
         raise CannotBegin(f"{path} holds no file of bars. Name a file, an archive or a folder of CSV or parquet.")
     if code := importing.exit_code(told, judged):
@@ -148,7 +148,7 @@ gates:
 
 
 def _names(symbols: Sequence[str]) -> str:
-    """Return names as a YAML list; quoted, for ON and NO are tickers, and true and false elsewhere."""
+    """Return names as a YAML list; quoted, for TRUE is a ticker, and no text in YAML."""
     return f"[{', '.join(orjson.dumps(name).decode() for name in symbols)}]"
 
 

@@ -90,7 +90,7 @@ def test_a_process_that_only_says_something_takes_a_fraction_of_what_dagster_tak
         (["run-day", "2025-01-16", "--symbols", "aapl"], "Did you mean AAPL?"),
         (["run-day", "2025-01-16", "--profile", "dve"], "Did you mean dev?"),
         (["run-day", "2025-01-16", "--set", "forecast.horizn_min=5"], "Did you mean forecast.horizon_min?"),
-        (["backfill", "--start", "2025-01-16", "--end", "2025-01-16", "--assets", "tradez"], "Did you mean trades?"),
+        (["backfill", "--start", "2025-01-16", "--end", "2025-01-16", "--assets", "TRADES"], "Did you mean trades?"),
     ],
 )
 def test_a_slip_of_the_finger_is_answered_with_what_was_meant(words, said, monkeypatch):

@@ -34,7 +34,7 @@ def bars(symbols: Sequence[str], first: date = FIRST, last: date = LAST) -> pl.D
 def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a file of twenty sessions of three symbols."""
     file = tmp_path_factory.mktemp("vendor") / "märz 2025.csv"
-    bars(["AAPL", "ON", "SPY"]).write_csv(file)
+    bars(["AAPL", "TRUE", "SPY"]).write_csv(file)
     return file
 
 
@@ -66,9 +66,9 @@ def test_bars_become_a_folder_with_settings_that_fit_and_one_next_command(init, 
     assert done.exit_code == 0, done.output
     told, found = json.loads(done.stdout), settings()
     assert told["next"] == "timegpt-assets backfill --profile dev --start 2025-03-17 --end 2025-03-28"
-    assert (told["symbols"], told["sessions"]) == (["AAPL", "ON", "SPY"], 20)
+    assert (told["symbols"], told["sessions"]) == (["AAPL", "SPY", "TRUE"], 20)
     assert (found.data.start_date, found.data.end_date) == (FIRST, LAST), "no day before the first is asked for"
-    assert (found.universe.tickers, found.universe.context) == (("AAPL", "ON", "SPY"), ("SPY",))
+    assert (found.universe.tickers, found.universe.context) == (("AAPL", "SPY", "TRUE"), ("SPY",))
     assert found.origins["trading.filters.unjudged"] == "configs/profiles/dev.yaml", "the rest is as it ships"
     assert found.gates.oos_start == date(2025, 3, 24)
     assert len(list(Path("bars").rglob("*.parquet"))) == 3
