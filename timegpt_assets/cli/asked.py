@@ -82,7 +82,8 @@ def made_sessions(runtime: "Runtime", start: datetime | None, end: datetime | No
             f"no session of what is asked has a forecast in {runtime.storage.shown('')}. {made}. Make some first: "
             f"{first_of_all}, or for a window: timegpt-assets backfill --start DAY --end DAY"
         )
-    told = f"what was made: {len(days)} sessions, {days[0]} to {days[-1]}; say --start and --end for others"
+    many = "1 session" if len(days) == 1 else f"{len(days)} sessions"
+    told = f"what was made: {many}, {days[0]} to {days[-1]}; say --start and --end for others"
     Terminal(stderr=True).print(told, soft_wrap=True)
     return days
 

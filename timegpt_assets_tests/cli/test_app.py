@@ -202,7 +202,7 @@ def test_a_report_without_a_range_is_of_what_was_made_and_makes_nothing_else(run
     assert result.exit_code == 0, result.output
     found = figures(result)
     assert (found["first_day"], found["last_day"], found["partitions_made"]) == (DAY, DAY, 0)
-    assert f"what was made: 1 sessions, {DAY} to {DAY}" in result.stderr
+    assert f"what was made: 1 session, {DAY} to {DAY}" in result.stderr
 
 
 def test_some_symbols_first_leave_the_day_s_tables_to_the_rest(run, house):
