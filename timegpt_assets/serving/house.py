@@ -151,6 +151,11 @@ class House:
 
 def opened(profile: str | None, config_dir: str | Path | None, settings: Mapping[str, Any] | None) -> House:
     """Return the house of a profile, its settings layered as the command line's. Raises ConfigError."""
+    if not isinstance(profile, str | None) or not isinstance(settings, Mapping | None):
+        raise ReadingError(
+            f'profile is {profile!r} and settings are {settings!r}. Give a name like "demo" and a mapping like '
+            '{"data.storage_root": "/elsewhere/tables"}.'
+        )
     environ = environment()
     if config_dir is not None:
         environ["TIMEGPT_ASSETS_CONFIG_DIR"] = str(config_dir)

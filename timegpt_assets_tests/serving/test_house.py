@@ -285,6 +285,10 @@ def test_what_the_page_shows_runs_as_it_stands(read_house, monkeypatch):
 def test_an_unknown_profile_and_a_wrong_setting_are_refused_in_words():
     with pytest.raises(ConfigError, match=r"allowed is demo \| dev \| offline \| prod\. Did you mean demo\?"):
         ta.open("demoo")
+    with pytest.raises(ReadingError, match='Give a name like "demo" and a mapping like'):
+        ta.open(["demo"])  # type: ignore[arg-type]  # what a person may well try
+    with pytest.raises(ReadingError, match='Give a name like "demo" and a mapping like'):
+        ta.open("demo", settings=["data.root=/x"])  # type: ignore[arg-type]  # what a person may well try
     with pytest.raises(ConfigError, match=r"forecast\.horizon_mins"):
         ta.open("demo", settings={"forecast.horizon_mins": 5})
 
@@ -364,6 +368,16 @@ def test_a_file_that_is_gone_meanwhile_is_told_and_none_is_read_as_empty(copied)
     with pytest.raises(StoreError, match="of 2025-01-30 was there when it was asked about, and is gone"):
         query.collect()
     assert house.quality_report().collect()["day"].n_unique() == 3
+
+
+def test_a_copy_that_somebody_laid_beside_a_file_is_not_read(copied):
+    house, store = copied
+    rows, folder = house.bars().collect().height, Path(store.objects.shown("bars/bars"))
+    for name in ("2025-01-30 (copy).parquet", "2025-01-30.parquet.old", "notes.parquet", ".2025-01-30.parquet.half"):
+        shutil.copy(folder / "2025-01-30.parquet", folder / name)
+    (folder / "2025-01-27.parquet").rename(folder / "2025-01-27.bak")
+    assert house.bars("2025-01-28").collect()["day"].n_unique() == 4
+    assert house.bars().collect().height == rows - 4 * 390
 
 
 def test_a_reader_beside_a_writer_sees_what_was_there_before_or_after(copied):

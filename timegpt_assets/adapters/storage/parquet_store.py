@@ -5,6 +5,7 @@ parquet_files.py; tables and partitions are the IO manager's business.
 """
 
 import io
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -22,6 +23,10 @@ from timegpt_assets.core.tables.columns import WILDCARD
 
 AT_ONCE = 256
 """Files scanned together: enough to be fast, few enough for the system's limit of open files."""
+
+
+_OF_A_DAY = re.compile(r"(\d{4}-\d{2}(?:-\d{2})?|all)\.parquet")
+"""A file's name: a copy that somebody laid beside it would else be read as further rows."""
 
 
 class MissingPartition(StoreError):
@@ -175,9 +180,9 @@ class ParquetStore:
         return pl.DataFrame() if nothing is None else _selected(nothing, columns), facts
 
     def files(self, asset: str) -> list[str]:
-        """Return the days, months or ``all`` of which the asset has a file, sorted."""
+        """Return the days, months or ``all`` that the asset has a file of, sorted; other names are nobody's."""
         names = (name.removeprefix(f"{asset}/") for name, _ in self.objects.names(f"{asset}/"))
-        return [name.removesuffix(".parquet") for name in names if name.endswith(".parquet") and "/" not in name]
+        return [found[1] for name in names if (found := _OF_A_DAY.fullmatch(name))]
 
     def newest_schema(self, asset: str, days: Sequence[Day]) -> pl.Schema | None:
         """Return the columns of the last of these sorted days that has rows, from its footer; None where none has.
