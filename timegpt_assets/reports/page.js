@@ -103,7 +103,7 @@
   });
 
   // on a phone a wide table is a list: each row's cells below each other, each with its name
-  if (narrow) document.querySelectorAll("table:not(.pairs)").forEach((table) => {
+  const stacked = (table) => {
     if (table.offsetWidth <= table.parentElement.clientWidth) return;
     const names = [...table.tHead.rows[0].cells].map((head) => head.textContent);
     for (const row of table.tBodies[0].rows) [...row.cells].forEach((cell, at) => {
@@ -111,7 +111,13 @@
       cell.classList.toggle("whole", names[at].length + cell.textContent.length > 24);
     });
     table.classList.add("stacked");
-  });
+  };
+  const tables = (place) => place.querySelectorAll("table:not(.pairs, .stacked)").forEach(stacked);
+  if (narrow) {
+    tables(document);
+    // in older browsers what is folded has no width until it is opened
+    document.querySelectorAll("details").forEach((fold) => fold.addEventListener("toggle", () => tables(fold)));
+  }
 
   let shut = [];
   addEventListener("beforeprint", () => {

@@ -44,6 +44,9 @@ def test_on_a_phone_nothing_is_wider_than_the_screen_and_nothing_is_asked_for(ta
     for fold in ("false", "true"):
         tab.value(f"document.querySelectorAll('details').forEach((one) => {{ one.open = {fold}; }})")
         assert tab.value("document.documentElement.scrollWidth") <= 390
+    tab.until(
+        "document.querySelectorAll('#gates table').length === document.querySelectorAll('#gates .stacked').length"
+    )
     smallest = (
         "Math.min(...[...document.querySelectorAll('td, p, b')].map((e) => parseFloat(getComputedStyle(e).fontSize)))"
     )
@@ -53,6 +56,9 @@ def test_on_a_phone_nothing_is_wider_than_the_screen_and_nothing_is_asked_for(ta
 
 
 def test_on_a_screen_pictures_are_drawn_anew_and_tables_sort_and_are_searched(tab: Tab, file: Path) -> None:
+    tab.open(file, width=900)
+    tab.value("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert tab.value("document.documentElement.scrollWidth") <= 900
     tab.open(file, width=1440)
     tab.until("document.querySelectorAll('.drawn .live svg').length > 0")
     assert tab.value("document.documentElement.scrollWidth") <= 1440
