@@ -164,10 +164,11 @@ def _forecast_cards(report: Report) -> list[Card]:
     if not own:
         return [("80 % band", "–", "no scored forecast")]
     said = [f"{_share(row)} {words}" for row, words in ((after, "calibrated"), (before, "before")) if row]
+    said, n = said if _known(own, "coverage_80_day") else ["no interval", *said], f"n {own['n']:,}"
     loss = "–" if own["rmae"] is None else f"{own['rmae']:.3f}"
-    sure = f"[{own['rmae_low']:.3f}, {own['rmae_high']:.3f}]; " if _known(own, "rmae") else ""
+    sure = f"[{own['rmae_low']:.3f}, {own['rmae_high']:.3f}]; " if _known(own, "rmae") else "no interval; "
     return [
-        ("80 % band held", "–" if own["coverage_80"] is None else f"{own['coverage_80']:.1%}", "; ".join(said)),
+        ("80 % band held", "–" if own["coverage_80"] is None else f"{own['coverage_80']:.1%}", "; ".join([*said, n])),
         ("Error against persistence", loss, f"{sure}below 1 is better; n {own['rmae_n'] or 0:,}"),
     ]
 

@@ -323,8 +323,12 @@ def test_one_symbol_and_one_session_make_a_page_that_claims_nothing(report: Repo
         books=PORTFOLIO.empty(),
         costs=frames.costs().with_columns(trades=0, observation_days=1, sharpe_daily=None, net_pnl=0.0),
         comparison=report.comparison.clear(),
+        diagnostics=report.diagnostics.with_columns(
+            pl.lit(None, pl.Float64).alias(name) for name in ("coverage_80_day_low", "rmae_low")
+        ),
     )
     html = page(one)
+    assert html.count("no interval; ") == 2
     assert "Too early for a verdict: 1 of 60 sessions are there and 1 of 1,000 forecasts of each symbol." in html
     assert "Rests on 1 scored forecast and 0 trades of timegpt over 1 session" in html
     assert "Coverage on 1 session: too little to say anything of it" in html

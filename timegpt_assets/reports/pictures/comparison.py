@@ -63,6 +63,8 @@ def _against(rows: pl.DataFrame, opponent: str) -> Picture:
 
 def _told(rows: pl.DataFrame, opponent: str) -> str:
     """Return what the champion's panel says, in words: who is surely better, who is surely worse."""
+    if rows.drop_nulls("rpinball_low").is_empty():
+        return f"too few sessions to tell who lost less than {opponent}"
     better = rows.filter(pl.col("rpinball_high") < 1)["forecaster"].to_list()
     worse = rows.filter(pl.col("rpinball_low") > 1)["forecaster"].to_list()
     if better:

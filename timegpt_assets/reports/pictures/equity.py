@@ -91,7 +91,7 @@ def _title(
 ) -> alt.Title:
     traded = {name: net for name, net in last.items() if trades[name]}
     days = rows["day"].unique().sort()[1:]
-    words = f"No book has a trade on {len(days):,} sessions"
+    words = f"No book has a trade on {'1 session' if len(days) == 1 else f'{len(days):,} sessions'}"
     if traded:
         best = max(traded, key=lambda name: (traded[name], name))
         counted = "1 trade" if trades[best] == 1 else f"{trades[best]:,} trades"

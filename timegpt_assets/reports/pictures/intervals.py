@@ -25,6 +25,8 @@ from timegpt_assets.reports.pictures.style import (
 
 FEWEST_SESSIONS = 5
 """Sessions below which a picture claims nothing."""
+FEWEST_A_TENTH = 10
+"""Mean forecasts of a tenth below which its width is not compared with another's."""
 _PANEL = 360
 _FIFTHS = [0, 0.2, 0.4, 0.6, 0.8, 1]
 
@@ -162,4 +164,6 @@ def _width_title(rows: pl.DataFrame) -> str:
     if len(ends) < 2 or not ends[0] > 0:
         return "Band width against volatility"
     n = rows["n"].sum()
+    if n < FEWEST_A_TENTH * len(ends):
+        return f"Band width against volatility: n {n:,}, too few for tenths to say anything"
     return f"In the wildest tenth the 80 % band is {ends[-1] / ends[0]:.1f} times as wide as in the calmest, n {n:,}"

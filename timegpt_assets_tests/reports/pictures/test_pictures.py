@@ -467,6 +467,13 @@ def test_one_session_is_said_to_be_one_and_claims_nothing() -> None:
         assert text == "Coverage on 1 session: too little to say anything of it"
     quiet = frames.drift().with_columns(alarm=False)
     assert render.spec(drift(quiet))["title"]["text"] == "No alarm of coverage on 12 sessions"
+    few = render.spec(widths(frames.widths().with_columns(n=pl.lit(1, pl.Int64))))["title"]["text"]
+    assert few == "Band width against volatility: n 10, too few for tenths to say anything"
+    unsure = frames.comparison().with_columns(
+        rpinball_low=pl.lit(None, pl.Float64), rpinball_high=pl.lit(None, pl.Float64)
+    )
+    told = render.spec(losses(unsure, champion="timegpt"))["title"]["text"]
+    assert told == "too few sessions to tell who lost less than timegpt"
     drawn = frames.books(SYMBOLS[:1], DAYS[:1])
     about = render.spec(equity(drawn, days=DAYS[:1], seats=["timegpt"]))["title"]
     assert "on 1 trade" in about["text"]
