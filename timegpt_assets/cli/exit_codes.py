@@ -9,7 +9,7 @@ EXIT_CODES = {
     FAILED: "an expected error, named in one message with its remedy; something is not well (`doctor`)",
     MISUNDERSTOOD: "the command was not understood",
     GATES_FAILED: "a gate failed (`evaluate`); nothing passed every criterion (`promote`)",
-    DATA_FAILED: "a rule of severity fail is broken (`check-data`); no imported day passes the rules (`import-bars`)",
+    DATA_FAILED: "a rule of severity fail is broken (`check-data`); no imported day passes (`import-bars`, `init`)",
     WAITS: "what could be made is made; days that were asked for wait for bars or for the call budget, and are named",
     STOPPED: "stopped by hand; what was stored stays",
 }

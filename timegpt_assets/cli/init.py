@@ -5,6 +5,7 @@ Belongs here: what the settings of a first report are. How a file is understood 
 
 import shlex
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -58,6 +59,7 @@ def init(path: Path, folder: Path, *, said: Said, as_json: bool) -> None:
     """Import the bars into ``folder``, write its settings, and print both with the next command."""
     folder = folder.expanduser().resolve()
     _refuse_taken(folder)
+    _refuse_closed(folder)
     root, out = folder / "bars", Terminal()
     runtime = Runtime(settings=shipped(), root=folder, environment={})
     told = importing.imported(runtime, path, root, said=said)
@@ -95,6 +97,15 @@ def _refuse_taken(folder: Path) -> None:
         )
 
 
+def _refuse_closed(folder: Path) -> None:
+    """Make the folder. Raises CannotBegin for one that cannot be made or written to, before any file is looked at."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise CannotBegin(f"{folder} cannot be written: {error.strerror}. Name another one with --folder.") from error
+
+
 def _beginning(folder: Path, judged: pl.DataFrame) -> Beginning:
     """Return what the imported bars hold. Raises CannotBegin for fewer sessions than a report needs."""
     first, last = judged.select(pl.col("first").min(), pl.col("last").max()).row(0)
@@ -108,7 +119,7 @@ def _beginning(folder: Path, judged: pl.DataFrame) -> Beginning:
 
 
 def _written(found: Beginning, source: Path) -> Path:
-    """Write the settings, see that they load, and return their file. Raises CannotBegin for a folder that is closed."""
+    """Write the settings, see that they load, and return their file. Raises CannotBegin where they cannot be."""
     file = found.folder / "configs" / FILE
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
