@@ -55,6 +55,23 @@ def test_a_combination_rests_as_many_whole_bars_as_the_loop() -> None:
         assert swept(made, bars, [SPEC])["trades"].to_list() == [trades]
 
 
+NEVER_AGAIN = market.halt("10:05", "16:00")
+AT_THE_OPEN = market.bars(
+    {due: {"is_filled": True} for due in ("10:14", "15:54")}
+    | {then: {"open": 100.1, "close": 100.3, "high": 100.3} for then in ("10:15", "15:55")}
+)
+
+
+@pytest.mark.parametrize("bars", [NEVER_AGAIN, AT_THE_OPEN])
+def test_a_halt_when_a_position_is_due_is_left_by_a_sweep_as_by_the_loop(bars: pl.DataFrame) -> None:
+    calm = replace(SPEC.rules, s_stop=9.0, s_take=9.0)
+    both = [replace(SPEC, rules=replace(calm, exit_at_forecast_ts=at_forecast)) for at_forecast in (True, False)]
+    asked = market.inputs(market.forecasts({}), bars)
+    found = sweeping.sweep(asked, both)
+    assert found["trades"].to_list() == [1, 1]
+    assert_frame_equal(found, sweeping.looped(asked, both), check_exact=True)
+
+
 def test_days_without_a_trade_have_a_row_of_zeros_and_no_combination_no_row() -> None:
     made = pl.concat([LONG_TO_GO, market.forecasts({"day": QUIET, "q25": -0.01})])
     bars = pl.concat([market.bars(), market.bars(day=QUIET)])
