@@ -73,6 +73,7 @@ def made(folder: Path, patched: pytest.MonkeyPatch, words: tuple[str, ...], sett
 def seconds(page: Page, url: str, said: str) -> float:
     """Return how long a page takes until it says these words."""
     page.open("about:blank")
+    page.until("location.href === 'about:blank' && document.readyState === 'complete'")
     began = time.perf_counter()
     page.open(url)
     page.shows(said)

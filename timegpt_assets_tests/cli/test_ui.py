@@ -187,5 +187,5 @@ def test_the_ui_and_its_daemon_run_under_all_that_was_said(tmp_path: Path, monke
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - refused
 def test_an_address_that_no_page_is_reached_by_is_refused(host: str) -> None:
     found = CliRunner().invoke(app, ["ui", "--profile", "demo", "--host", host])
-    assert found.exit_code == 1
+    assert found.exit_code == 2
     assert "Say the name or address that pages reach it by." in found.output

@@ -21,6 +21,7 @@ def drawn(note: str) -> dict[str, str]:
 
 
 def test_a_session_s_path_with_its_offending_rows_fits() -> None:
+    assert glimpse.LIMIT < 1000, "what the UI opens in place"
     note = glimpse.price_path("BRK.B on 2025-01-30: quarantined", WALK, [0.0, 0.5, 1.0] * 9)
     assert len(note) <= glimpse.LIMIT
     paths = drawn(note)
