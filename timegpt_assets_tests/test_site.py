@@ -20,6 +20,7 @@ from sphinx.search.en import SearchEnglish
 from timegpt_assets_tests.project import PROJECT
 from timegpt_assets_tests.test_docs import PAGES, read
 
+pytestmark = pytest.mark.timeout(900)  # building it is seven seconds of processor, and minutes beside ten other things
 ADDRESS = re.compile(r'<(a|area|img|link|script|source|iframe)\b[^>]*?\s(?:href|src)="([^"]*)"')
 IDENTIFIER = re.compile(r'\s(?:id|name)="([^"]+)"')
 FOREIGN = re.compile(r"https?://[\w-]+(\.[\w-]+)+(:\d+)?(/[^\s<>]*)?")
