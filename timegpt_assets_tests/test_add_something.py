@@ -239,5 +239,6 @@ def test_the_guards_that_the_pages_name_are_content_and_the_reference_pages_can_
             [sys.executable, "-m", *command], cwd=project, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    shutil.rmtree(project / ".hypothesis", ignore_errors=True)  # it notes the constants of the tests, keys among them
     features = (project / "docs" / "reference" / "features.md").read_text(encoding="utf-8")
     assert "## candle" in features
