@@ -219,13 +219,13 @@ def _method(stored: Stored) -> Callable[..., pl.LazyFrame]:
     """Return the method of a table."""
     signature = _asked_by(stored)
 
-    def rows(*args: Any, **named: Any) -> pl.LazyFrame:
+    def rows(self: House, /, *args: Any, **named: Any) -> pl.LazyFrame:
         try:
-            bound = dict(signature.bind(*args, **named).arguments)
+            bound = dict(signature.bind(self, *args, **named).arguments)
         except TypeError as error:
             raise TypeError(f"{stored.name}: {error}. It takes {', '.join(list(signature.parameters)[1:])}.") from None
-        house: House = bound.pop("self")
-        return house._rows(stored, **bound)
+        del bound["self"]
+        return self._rows(stored, **bound)
 
     rows.__name__, rows.__qualname__, rows.__module__ = stored.name, f"House.{stored.name}", __name__
     rows.__doc__, rows.__signature__ = _said_of(stored), signature  # type: ignore[attr-defined]  # inspect reads it

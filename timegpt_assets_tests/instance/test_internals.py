@@ -59,10 +59,16 @@ def private_imports() -> Iterator[tuple[str, str, str]]:
                 yield from ((path.relative_to(PACKAGE).as_posix(), str(node.module), a.name) for a in node.names)
 
 
+NAMED_TUPLE = ("_asdict", "_fields", "_make", "_replace")
+"""What the library reference says a named tuple has: the underscore keeps them apart from its fields."""
+
+
 def private_attributes(text: str) -> Iterator[str]:
     """Yield every ``x._name`` of something that is not ``self``, ``cls`` or ``super()``."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            if node.attr in NAMED_TUPLE:
+                continue
             owner = ast.unparse(node.value)
             if owner not in ("self", "cls", "super()"):
                 yield f"{owner}.{node.attr}"
@@ -109,7 +115,7 @@ def test_private_names_lie_behind_the_doors() -> None:
 
 
 def test_the_search_for_private_attributes_finds_them() -> None:
-    assert list(private_attributes("step._metadata_accumulator = x\nself._own\nsuper()._mine()")) == [
+    assert list(private_attributes("step._metadata_accumulator = x\nself._own\nsuper()._mine()\nPairs._fields")) == [
         "step._metadata_accumulator"
     ]
 
