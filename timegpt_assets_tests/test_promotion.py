@@ -11,7 +11,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from timegpt_assets.adapters.storage.chained_record import RecordBroken
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore, Partitions
 from timegpt_assets.adapters.storage.promotion_record import NAME, PromotionRecord
@@ -26,6 +25,7 @@ from timegpt_assets.core.lineage import Lineage
 from timegpt_assets.core.tables.backtest import BOOK
 from timegpt_assets.core.tables.evaluation import COST_SENSITIVITY, OOS_SUMMARY, TRADING_SCORES
 from timegpt_assets.core.tables.gates import VERDICTS
+from timegpt_assets.instance.failures import Failed
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets_tests.core.gates import made, made_books
 from timegpt_assets_tests.roads import load_runtime, road
@@ -212,5 +212,5 @@ def test_a_portfolio_marks_what_was_live_before_its_session_and_a_replay_marks_t
         assert made_now() == first
         file = Path(built.runtime.storage.shown(NAME))
         file.write_bytes(file.read_bytes().replace(b"ada", b"eve"))
-        with pytest.raises(RecordBroken, match=r"record.jsonl was changed by hand or is damaged: line 1 .* Restore it"):
+        with pytest.raises(Failed, match=r"record.jsonl was changed by hand or is damaged: line 1 .* Restore it"):
             made_now()

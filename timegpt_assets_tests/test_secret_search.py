@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from timegpt_assets_tests.adapters import postgres
 from timegpt_assets_tests.conftest import SKIPS
+from timegpt_assets_tests.project import PROJECT
 from timegpt_assets_tests.roads import TINY, road
 from timegpt_assets_tests.secret_search import KEY, leaking
 from timegpt_assets_tests.servers.timegpt import Received, TimeGPTServer
@@ -55,7 +56,7 @@ def inner_run(folder: Path, *plants: str, processes: int) -> subprocess.Complete
     (folder / "test_inner.py").write_text(INNER.replace("{plants}", repr(plants)))
     plugin = ["-p", "timegpt_assets_tests.conftest", "--basetemp", str(folder / "inner")]
     command = [sys.executable, "-m", "pytest", "-q", "-n", str(processes), *plugin, "."]
-    environment = {**os.environ, SKIPS: ""}
+    environment = {**os.environ, SKIPS: "", "PYTHONPATH": str(PROJECT)}
     ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     for path in leaking(folder):
         path.unlink()

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from importlib.metadata import version
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -186,20 +187,19 @@ def _calendar() -> _Calendar:
 
 
 def _kept_sessions() -> tuple[Session, ...]:
-    early = {date.fromisoformat(day) for day in xnys.EARLY_CLOSES.split()}
-    closed = [date.fromisoformat(day) for day in xnys.HOLIDAYS.split()]
-    weekdays = (
-        pl.date_range(FIRST_DAY, LAST_DAY, eager=True).alias("day").to_frame().filter(pl.col("day").dt.weekday() < 6)
+    # no polars: its threads would be begun by whoever asks first, and a fork does not survive them
+    early, closed = set(xnys.EARLY_CLOSES.split()), set(xnys.HOLIDAYS.split())
+    days = (FIRST_DAY + timedelta(days=n) for n in range((LAST_DAY - FIRST_DAY).days + 1))
+    return tuple(
+        Session(day, _utc(day, xnys.OPEN), _utc(day, xnys.EARLY_CLOSE if str(day) in early else xnys.CLOSE))
+        for day in days
+        if day.weekday() < 5 and str(day) not in closed
     )
-    close = pl.when(pl.col("day").is_in(early)).then(_hour(xnys.EARLY_CLOSE)).otherwise(_hour(xnys.CLOSE))
-    days = weekdays.filter(~pl.col("day").is_in(closed)).select("day", open=_hour(xnys.OPEN), close=close)
-    return tuple(Session(d, o.replace(tzinfo=UTC), c.replace(tzinfo=UTC)) for d, o, c in days.iter_rows())
 
 
-def _hour(clock: time) -> pl.Expr:
-    """Return a New York time of ``day`` as naive UTC."""
-    local = pl.col("day").dt.combine(clock).dt.replace_time_zone(ZONE)
-    return local.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+def _utc(day: date, clock: time) -> datetime:
+    """Return a New York time as UTC."""
+    return datetime.combine(day, clock, ZoneInfo(ZONE)).astimezone(UTC)
 
 
 def exchange_sessions() -> tuple[Session, ...]:

@@ -11,12 +11,12 @@ import pytest
 
 from timegpt_assets.adapters.market.market_data import MarketDataError
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
-from timegpt_assets.core import calendar
 from timegpt_assets.core.tables.gates import VERDICTS
 from timegpt_assets.engine.engine import RANGE_END, RANGE_START, Engine, Outcome, RunFailed, asset_nodes
 from timegpt_assets.engine.plans import PartitionRef
 from timegpt_assets.engine.rectangles import rectangle
 from timegpt_assets.engine.stages import EVERYDAY
+from timegpt_assets.instance.failures import Failed
 from timegpt_assets.partitions import graph_context
 from timegpt_assets_tests.roads import Road, road, sessions
 
@@ -287,7 +287,7 @@ def test_a_session_that_has_not_closed_is_refused_by_the_asset_itself_however_it
             {"partition": "2025-01-17|AAPL"},
             {"tags": {RANGE_START: "2025-01-16|AAPL", RANGE_END: "2025-01-17|SPY"}},
         ):
-            with pytest.raises(calendar.StillOpen, match=r"of 2025-01-17 has not closed yet\. Ask for 2025-01-16 or"):
+            with pytest.raises(Failed, match=r"of 2025-01-17 has not closed yet\. Ask for 2025-01-16 or"):
                 run(found.engine, [dg.AssetKey(["bars", "raw_bars"])], **keys)
         assert found.bytes() == {}
         assert market.asked == [], "nothing is read either"
