@@ -77,10 +77,12 @@ def made_sessions(runtime: "Runtime", start: datetime | None, end: datetime | No
     if not days:
         made = f"Forecasts of {there[0]} to {there[-1]} are there" if there else "None is there at all"
         last = f"{asked_span(runtime, None, None)[1]:%Y-%m-%d}"
-        first_of_all = "timegpt-assets demo" if runtime.settings.profile == "demo" else f"timegpt-assets run-day {last}"
+        profile = runtime.settings.profile
+        first_of_all = "demo" if profile == "demo" else f"run-day {last} --profile {profile}"
         raise Refused(
             f"no session of what is asked has a forecast in {runtime.storage.shown('')}. {made}. Make some first: "
-            f"{first_of_all}, or for a window: timegpt-assets backfill --start DAY --end DAY"
+            f"timegpt-assets {first_of_all}, or for a window: timegpt-assets backfill --start DAY --end DAY "
+            f"--profile {profile}"
         )
     many = "1 session" if len(days) == 1 else f"{len(days)} sessions"
     told = f"what was made: {many}, {days[0]} to {days[-1]}; say --start and --end for others"

@@ -142,7 +142,8 @@ def _remedy(span: Span, graph: GraphContext) -> str:
             f"They lie before data.start_date ({first}): lower search.stages.coarse.sessions or "
             "search.stages.refine.sessions, or move it"
         )
-    return f"Make some first: timegpt-assets backtest --start {max(span.first, first)} --end {span.last}"
+    wanted = f"--start {max(span.first, first)} --end {span.last} --profile {graph.settings.profile}"
+    return f"Make some first: timegpt-assets backtest {wanted}"
 
 
 def _table(command: CommandContext, name: str, month: str) -> pl.DataFrame:

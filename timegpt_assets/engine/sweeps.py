@@ -29,7 +29,8 @@ def stored_days(engine: Engine, graph: GraphContext, days: Sequence[date]) -> li
     if not stored:
         raise Refused(
             f"no forecasts are stored for {days[0]} to {days[-1]} under these settings, and a sweep asks nobody. "
-            f"{_others(engine, graph)}Make some first: timegpt-assets backtest --start {days[0]} --end {days[-1]}"
+            f"{_others(engine, graph)}Make some first: timegpt-assets backtest --start {days[0]} --end {days[-1]} "
+            f"--profile {graph.settings.profile}"
         )
     return stored
 

@@ -64,6 +64,7 @@ def test_where_nothing_was_made_the_command_that_makes_it_is_named(
     assert (
         "None is there at all. Make some first: timegpt-assets demo, or for a window: timegpt-assets backfill" in said
     )
+    assert said.rstrip().endswith("backfill --start DAY --end DAY --profile demo"), "whatever the environment says"
     assert wanted("demo")[0][-1] == "2025-03-14", "the command that is named is one"
     forecast(MADE)
     days, said = wanted("report", "--start", "2025-03-10")
