@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
@@ -66,13 +66,10 @@ def versions() -> Iterator[Finding]:
     unfit = [why for one in wanted if _is_asked(one, "") and (why := _unfit(one))]
     key = ", ".join(f"{name} {version(name)}" for name in (PACKAGE, "dagster", "polars", "pyarrow", "nixtla"))
     yield Finding("packages", "fail" if unfit else "ok", "; ".join(unfit) or key, "make setup" if unfit else "")
-    extras = sorted({extra for one in wanted for extra in EXTRAS if _is_asked(one, extra) and not _is_asked(one, "")})
+    extras = sorted({*(metadata(PACKAGE).get_all("Provides-Extra") or ())} - {"dev"})  # who builds it has that one
     there = [extra for extra in extras if all(not _unfit(r) for r in wanted if _is_asked(r, extra))]
     lacking = [extra for extra in extras if extra not in there]
     yield Finding("extras", "ok", f"{', '.join(there) or 'none'} there, {', '.join(lacking) or 'none'} not installed")
-
-
-EXTRAS = ("postgres", "models", "sweep", "statistical")
 
 
 def _is_asked(requirement: Requirement, extra: str) -> bool:

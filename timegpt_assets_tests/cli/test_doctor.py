@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +23,7 @@ from timegpt_assets.cli.context import dagster_home, instance_of
 from timegpt_assets.engine import health
 from timegpt_assets_tests.engine.test_call_budget import modest
 from timegpt_assets_tests.instance.test_run_owners import begun, holder
+from timegpt_assets_tests.project import PROJECT
 from timegpt_assets_tests.roads import TINY
 from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer, status
@@ -95,6 +98,8 @@ def test_a_house_that_is_well_exits_0_and_leaves_nothing_behind(ward: Callable[.
     }
     assert found.keys() == asked | {"clock", "calendar", "home"}
     assert "GiB free" in found["storage"]["seen"]
+    declared = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(re.findall(r"\w+", found["extras"]["seen"])) >= declared.keys() - {"dev"}, "make setup after a new extra"
     assert not list(house.folder.rglob("doctor-*"))
     people = CliRunner().invoke(app, ["doctor", *house.words])
     assert people.exit_code == 0
