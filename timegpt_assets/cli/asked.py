@@ -69,10 +69,11 @@ def asked_span(runtime: "Runtime", start: datetime | None, end: datetime | None)
 
 def made_sessions(runtime: "Runtime", start: datetime | None, end: datetime | None) -> list[date]:
     """Return the sessions from ``start`` to ``end`` of which forecasts are stored, and say which. Raises Refused."""
+    from timegpt_assets.adapters.storage.parquet_store import ParquetStore
     from timegpt_assets.cli.terminal import Terminal
     from timegpt_assets.engine.stages import Refused, stored_sessions
 
-    there = stored_sessions(runtime.storage, runtime.settings)
+    there = stored_sessions(ParquetStore(runtime.storage), runtime.settings)
     days = [day for day in there if (not start or start.date() <= day) and (not end or day <= end.date())]
     if not days:
         made = f"Forecasts of {there[0]} to {there[-1]} are there" if there else "None is there at all"

@@ -7,7 +7,7 @@ of them is rectangles.py.
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from timegpt_assets.adapters.storage.object_store import ObjectStore
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.config.close_names import did_you_mean
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
@@ -46,8 +46,8 @@ ON_DEMAND = ("promotion", "research", "search")
 EVERYDAY = tuple(name for stage, names in STAGES.items() if stage not in ON_DEMAND for name in names)
 
 
-FORECAST = "forecasts/raw_forecasts/"
-"""Where the files of forecasts lie: a session that has one was asked for, and whatever stands on it can be made."""
+FORECAST = "forecasts/raw_forecasts"
+"""A session that has a file of it was asked for, and whatever stands on it can be made."""
 
 
 class Refused(Explained, ValueError):
@@ -94,11 +94,9 @@ def sessions_asked(settings: Settings, start: date, end: date, *, at: datetime) 
     return days
 
 
-def stored_sessions(stored: ObjectStore, settings: Settings) -> list[date]:
+def stored_sessions(store: ParquetStore, settings: Settings) -> list[date]:
     """Return the sessions of the grid of which forecasts are stored, by the names of their files alone."""
-    names = [name.removeprefix(FORECAST).removesuffix(".parquet") for name, _ in stored.names(FORECAST)]
-    days = sorted(date.fromisoformat(name) for name in names)
-    data = settings.data
+    days, data = [date.fromisoformat(name) for name in store.files(FORECAST)], settings.data
     return [day for day in days if data.start_date <= day and (data.end_date is None or day <= data.end_date)]
 
 

@@ -77,6 +77,14 @@ def test_files_off_the_grid_are_nobody_s_range(wanted: Callable[..., tuple[list[
     assert wanted("report")[0] == list(MADE)
 
 
+def test_a_file_that_is_named_like_no_day_is_nobody_s_session(wanted: Callable[..., tuple[list[str], str]]) -> None:
+    forecast(MADE)
+    folder = Path(runtime.load_runtime(profile="demo").storage.shown("forecasts/raw_forecasts"))
+    (folder / "2025-01-17 (copy).parquet").write_bytes((folder / "2025-01-17.parquet").read_bytes())
+    (folder / "notes.txt").write_text("what was changed by hand")
+    assert wanted("report")[0] == list(MADE)
+
+
 def test_what_begins_the_road_still_takes_the_grid(wanted: Callable[..., tuple[list[str], str]]) -> None:
     forecast(MADE)
     settings = runtime.load_runtime(profile="demo").settings.data
