@@ -27,6 +27,7 @@ from timegpt_assets.core.significance import Sampling
 from timegpt_assets.core.tables.backtest import PORTFOLIO
 from timegpt_assets.engine.stages import Refused
 from timegpt_assets.reports import runs as sides
+from timegpt_assets.reports.figures import champion_first
 from timegpt_assets.reports.pictures.equity import equity
 from timegpt_assets.runtime import Runtime, load_runtime
 
@@ -189,7 +190,7 @@ def forecasters(runtime: Runtime, days: Sequence[date]) -> None:
         return
     told = sides.pairs_of(pairs)
     champion = runtime.settings.forecast.champion
-    seats = sorted({*pairs["forecaster"], *pairs["against"]}, key=lambda name: (name != champion, name))
+    seats = champion_first({*pairs["forecaster"], *pairs["against"]}, champion)
     columns = [sides.Side(name=name, figures=sides.book_figures(costs, name)) for name in seats]
     books = read("backtest/portfolio", days)
     picture = partial(

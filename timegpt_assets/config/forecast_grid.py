@@ -5,7 +5,6 @@ number of such files may lie anywhere. What a combination of it is stands in cor
 """
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from pydantic import AliasChoices, Field, ValidationError
 
 from timegpt_assets.config import files
 from timegpt_assets.config.base import CalibrationMethod, Count, Levels, Name, Quantiles, Section, TargetMode
+from timegpt_assets.config.close_names import closest
 from timegpt_assets.config.errors import ConfigError, Fault
 from timegpt_assets.config.market import FeatureGroup
 from timegpt_assets.config.research import Tried
@@ -70,8 +70,8 @@ def _faults(file: Path, said: Mapping[str, Any], error: ValidationError) -> Iter
     for found in error.errors(include_url=False):
         key = str(found["loc"][0])
         unknown = found["type"] == "extra_forbidden"
-        close = get_close_matches(key, names, n=1)
-        meant = f"Did you mean {close[0]}?" if close else "Take it out, or write one of these."
+        close = closest(key, names)
+        meant = f"Did you mean {close}?" if close else "Take it out, or write one of these."
         yield Fault(
             file=str(file),
             key=key,

@@ -3,9 +3,9 @@
 Belongs here: who answers to a word, and whose code that is.
 """
 
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 
+from timegpt_assets.config.close_names import did_you_mean
 from timegpt_assets.core.forecasts.local.seats import LIBRARIES, SHIPPED
 from timegpt_assets.core.tables.columns import HOSTED
 
@@ -54,7 +54,8 @@ def unseated(words: tuple[str, ...], *, champion: str) -> tuple[str, str] | None
         if word == HOSTED and word not in mine:
             return names, f"Take {word} out: it is paid, and asked only with forecast.backend=nixtla."
         if word not in mine and word not in found:
-            close = get_close_matches(word, [*mine, *found], n=1)
-            meant = f"Did you mean {close[0]}? " if close else ""
-            return names, f"{meant}Else install the package that offers {word}, or take it out."
+            return (
+                names,
+                f"{did_you_mean(word, [*mine, *found])}Else install the package that offers {word}, or take it out.",
+            )
     return None

@@ -221,6 +221,11 @@ def _gate_counts(report: Report) -> list[Row]:
     return rows or [("gates", "verdicts", "no rows")]
 
 
+def champion_first(names: Iterable[str], champion: str) -> list[str]:
+    """Return forecasters in the order of every table and picture: the champion, then the others by name."""
+    return sorted(names, key=lambda name: (name != champion, name))
+
+
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.1%}"
 

@@ -12,7 +12,7 @@ from timegpt_assets.core.backtest.funnel import FATES
 from timegpt_assets.core.tables.columns import WILDCARD
 from timegpt_assets.reports import headline as first
 from timegpt_assets.reports import html, rows
-from timegpt_assets.reports.figures import Report, percent_between, summary_rows
+from timegpt_assets.reports.figures import Report, champion_first, percent_between, summary_rows
 from timegpt_assets.reports.pictures.gates import judged
 from timegpt_assets.reports.pictures.style import latest
 from timegpt_assets.reports.runs import HEAD, pairs_of
@@ -107,7 +107,7 @@ def _funnel(report: Report) -> str:
     counts = report.funnel.group_by("forecaster", "fate").agg(pl.col("n").sum())
     if counts.is_empty():
         return "No forecast has come to the rules."
-    names = sorted(counts["forecaster"].unique(), key=lambda name: (name != report.champion, name))
+    names = champion_first(counts["forecaster"].unique(), report.champion)
     of = {(who, fate): n for who, fate, n in counts.select("forecaster", "fate", "n").iter_rows()}
     met = {fate for _, fate in of}
     order = [fate for fate in FATES if fate in met] + sorted(met - FATES.keys())

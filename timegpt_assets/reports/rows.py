@@ -16,15 +16,13 @@ from timegpt_assets.reports import html
 from timegpt_assets.reports.figures import (
     Lineage,
     Report,
-    dollars_between,
+    champion_first,
     percent_between,
-    ratio_between,
     summary_rows,
 )
 from timegpt_assets.reports.pictures.gates import judged
-from timegpt_assets.reports.pictures.pnl import dollars
 from timegpt_assets.reports.pictures.style import ZONE, latest, sources
-from timegpt_assets.reports.runs import HEAD, pairs_of
+from timegpt_assets.reports.runs import HEAD, amount, pairs_of, ratio
 
 MOST_TRADES, MOST_CRITERIA = 300, 150
 """Rows shown of a list that grows with the days, and of one gate."""
@@ -81,7 +79,7 @@ def funnel(counts: pl.DataFrame, champion: str) -> str:
     if counts.is_empty():
         return html.said("No forecast of these sessions has come to the rules.")
     total = counts.group_by("forecaster", "fate").agg(pl.col("n").sum())
-    names = sorted(total["forecaster"].unique(), key=lambda name: (name != champion, name))
+    names = champion_first(total["forecaster"].unique(), champion)
     of = {(who, fate): n for who, fate, n in total.select("forecaster", "fate", "n").iter_rows()}
     asked = {name: sum(n for (who, _), n in of.items() if who == name) for name in names}
     met = {fate for _, fate in of}
@@ -110,7 +108,7 @@ def seats(report: Report) -> list[str]:
     """Return every forecaster of the report, the champion first."""
     pairs_, books = latest(report.comparison), latest(report.book_costs).filter(pl.col("book") != LIVE)
     met = {*pairs_["forecaster"], *pairs_["against"], *books["book"], *report.funnel["forecaster"], report.champion}
-    return sorted(met - {""}, key=lambda name: (name != report.champion, name))
+    return champion_first(met - {""}, report.champion)
 
 
 def forecasters(report: Report) -> str:
@@ -131,17 +129,14 @@ def _forecaster(
     met = {who: _first(own.filter(against=who)) for who in against}
     mine = next((row for row in met.values() if row), _first(own))
     money = _first(books.filter(book=name).sort("trades", descending=True))
-    net = None
-    if money:
-        net = f"{dollars(money['net_pnl'])}{dollars_between(money['net_pnl_low'], money['net_pnl_high'])}"
     covered, price = mine.get("coverage_80"), mine.get("spent_per_thousand")
     return (
         f"{name} (champion)" if name == champion else name,
         mine.get("n"),
-        *("1" if name == who else _ratio(row) for who, row in met.items()),
+        *("1" if name == who else ratio(row, "rpinball") for who, row in met.items()),
         None if covered is None else f"{covered:.1%}",
         money.get("trades"),
-        net,
+        amount(money, "net_pnl"),
         money.get("sharpe_daily"),
         "free" if name != HOSTED else price,
     )
@@ -149,11 +144,6 @@ def _forecaster(
 
 def _first(rows: pl.DataFrame) -> dict[str, Any]:
     return rows.row(0, named=True) if rows.height else {}
-
-
-def _ratio(row: dict[str, Any]) -> str | None:
-    value = row.get("rpinball")
-    return None if value is None else f"{value:.3f}{ratio_between(row['rpinball_low'], row['rpinball_high'])}"
 
 
 def pairs(comparison: pl.DataFrame) -> str:
@@ -184,17 +174,16 @@ def _by_symbol(rows: pl.DataFrame, most: str) -> dict[str, dict[str, Any]]:
 
 
 def _symbol(name: str, scores: dict[str, Any], own: dict[str, Any], usable: float | None) -> tuple[object, ...]:
-    covered, error = scores.get("coverage_80"), scores.get("rmae")
+    covered = scores.get("coverage_80")
     ends = (scores.get("coverage_80_day_low"), scores.get("coverage_80_day_high"))
-    net = f"{dollars(own['net_pnl'])}{dollars_between(own['net_pnl_low'], own['net_pnl_high'])}" if own else None
     return (
         name,
         None if usable is None else f"{usable:.0%}",
         scores.get("n"),
         None if covered is None else f"{covered:.1%}{percent_between(*ends)}",
-        None if error is None else f"{error:.3f}{ratio_between(scores['rmae_low'], scores['rmae_high'])}",
+        ratio(scores, "rmae"),
         own.get("trades"),
-        net,
+        amount(own, "net_pnl"),
         own.get("hit_rate"),
     )
 

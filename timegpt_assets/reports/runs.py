@@ -7,6 +7,7 @@ it was made. What is counted on common rows is core/evaluation/.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 
 import orjson
 import polars as pl
@@ -57,18 +58,16 @@ class Difference:
         row = self.row
         covered = [row.get(f"{whose}coverage_80") for whose in ("", "against_")]
         shares = [share for share in covered if share is not None]
-        net = row.get("pnl_difference")
-        between = dollars_between(row.get("pnl_difference_low"), row.get("pnl_difference_high"))
         return (
             self.first,
             self.against,
             row.get("n"),
             row.get("not_common"),
-            _ratio(row, "rpinball"),
+            ratio(row, "rpinball"),
             _likely(row.get("rpinball_p")),
-            _ratio(row, "rmae"),
+            ratio(row, "rmae"),
             " : ".join(f"{share:.1%}" for share in shares) or None,
-            None if net is None else f"{dollars(net)}{between}",
+            amount(row, "pnl_difference"),
         )
 
     @property
@@ -85,9 +84,18 @@ def _likely(p: float | None) -> str | None:
     return None if p is None else "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
-def _ratio(row: Mapping[str, float | int | None], name: str) -> str | None:
+def ratio(row: Mapping[str, Any], name: str) -> str | None:
+    """Return a ratio with its interval as printed; None where it is not known."""
     value = row.get(name)
     return None if value is None else f"{value:.3f}{ratio_between(row.get(f'{name}_low'), row.get(f'{name}_high'))}"
+
+
+def amount(row: Mapping[str, Any], name: str) -> str | None:
+    """Return USD with their interval as printed; None where they are not known."""
+    value = row.get(name)
+    return (
+        None if value is None else f"{dollars(value)}{dollars_between(row.get(f'{name}_low'), row.get(f'{name}_high'))}"
+    )
 
 
 def pairs_of(comparison: pl.DataFrame) -> list[Difference]:
@@ -170,11 +178,10 @@ def book_figures(costs: pl.DataFrame, book: str) -> dict[str, str]:
     if rows.is_empty():
         return {}
     row = rows.sort("trades", descending=True).row(0, named=True)
-    between = dollars_between(row["net_pnl_low"], row["net_pnl_high"])
     return {
         "trades": f"{row['trades']:,}",
         "sessions": f"{row['observation_days']:,}",
-        "net P&L": f"{dollars(row['net_pnl'])}{between}",
+        "net P&L": amount(row, "net_pnl") or "–",
         "Sharpe ratio": "–" if row["sharpe_daily"] is None else f"{row['sharpe_daily']:.2f}",
         "deepest drawdown": f"{row['max_drawdown']:.2%}",
     }

@@ -6,12 +6,7 @@ import polars as pl
 from timegpt_assets.core.tables.columns import CONTROL, WILDCARD
 from timegpt_assets.reports.pictures.style import (
     BLUE,
-    GREEN,
-    INK,
     MUTED,
-    ORANGE,
-    SKY,
-    VERMILION,
     Picture,
     latest,
     nothing,
@@ -20,8 +15,6 @@ from timegpt_assets.reports.pictures.style import (
     until,
 )
 
-_COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, INK, MUTED)
-_DASHES = [[1, 0], [5, 3], [2, 2]]
 _ROW, _PANEL = 26, 300
 
 

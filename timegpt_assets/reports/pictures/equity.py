@@ -22,9 +22,9 @@ from timegpt_assets.reports.pictures.style import (
     titled,
 )
 
-MOST_BOOKS = 7
-"""Books drawn: as many as there are colours that any reader tells apart."""
 _COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, INK, MUTED)
+MOST_BOOKS = len(_COLOURS)
+"""Books drawn: as many as there are colours that any reader tells apart."""
 _EQUITY, _DEPTH = 220, 110
 
 
