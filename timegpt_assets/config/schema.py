@@ -15,7 +15,9 @@ from timegpt_assets.config.automation import Automation
 from timegpt_assets.config.base import Mark, Section
 from timegpt_assets.config.forecasting import Calibration, Forecast
 from timegpt_assets.config.market import Data, DqPolicy, Events, Features, Importing, Universe
+from timegpt_assets.config.models import Models
 from timegpt_assets.config.research import Search, TradingGrid
+from timegpt_assets.config.rollout import Rollout
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 
 Path = tuple[str, ...]
@@ -28,12 +30,14 @@ SECTIONS: Mapping[str, type[Section]] = {
     "events": Events,
     "features": Features,
     "forecast": Forecast,
+    "models": Models,
     "calibration": Calibration,
     "trading": Trading,
     "backtest": Backtest,
     "trading_grid": TradingGrid,
     "search": Search,
     "gates": Gates,
+    "rollout": Rollout,
     "automation": Automation,
 }
 """Section name = file stem -> its model."""

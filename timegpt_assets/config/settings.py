@@ -32,7 +32,9 @@ from timegpt_assets.config.layers import (
     preset_layer,
 )
 from timegpt_assets.config.market import Data, DqPolicy, Events, Features, Importing, Universe
+from timegpt_assets.config.models import Models
 from timegpt_assets.config.research import Search, TradingGrid
+from timegpt_assets.config.rollout import Rollout
 from timegpt_assets.config.schema import SECTIONS, dotted, marked
 from timegpt_assets.config.shipped import CONFIGS
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
@@ -56,12 +58,14 @@ class Settings:
     events: Events
     features: Features
     forecast: Forecast
+    models: Models
     calibration: Calibration
     trading: Trading
     backtest: Backtest
     trading_grid: TradingGrid
     search: Search
     gates: Gates
+    rollout: Rollout
     automation: Automation
     origins: Mapping[str, str]
     warnings: tuple[str, ...] = ()
