@@ -30,6 +30,7 @@ from timegpt_assets.core.forecasts.local.statistical import Statistical
 from timegpt_assets.core.forecasts.local.zero import Zero
 from timegpt_assets.core.forecasts.quantiles import levels_of
 from timegpt_assets.core.forecasts.snapshots import Preset, SnapshotSpec
+from timegpt_assets.core.models.rows import RowSpec
 from timegpt_assets.core.tables.columns import HOSTED
 from timegpt_assets.core.targets import Target
 
@@ -213,6 +214,19 @@ def calibration_spec(settings: Settings) -> CalibrationSpec:
         validation_share=asked.validation_share,
         pit_deviation_threshold=asked.pit_deviation_threshold,
         makers=tuple(makers(settings)),
+    )
+
+
+def row_spec(settings: Settings, events: EventCalendar) -> RowSpec:
+    """Return what a row of the model ladder holds."""
+    models = settings.models
+    return RowSpec(
+        horizon_min=settings.forecast.horizon_min,
+        sigma_column=settings.forecast.sigma_column,
+        snapshot_every_min=models.snapshot_every_min,
+        n_tokens=models.net.n_tokens,
+        channels=models.net.channels,
+        features=tuple(feature.name for feature in feature_spec(settings, events).features),
     )
 
 

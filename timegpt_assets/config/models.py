@@ -21,6 +21,7 @@ class Net(Section):
     """The TSMixer, the tree's student."""
 
     n_tokens: Count
+    channels: Annotated[tuple[Name, ...], Field(min_length=1)]
     distill_lambda: NotNegative
 
 

@@ -15,6 +15,9 @@ TRAINING_SET = Table(
         "sigma": Column(pl.Float64, "volatility at the snapshot, scale of y"),
         "y": Column(pl.Float64, "log return from snapshot_ts to target_ts: the label's span"),
         "z": Column(pl.Float64, "y / sigma"),
+        "realised": Column(
+            pl.Float64, "root of the summed squared minute returns of the label's own minutes: never a feature", True
+        ),
         "weight": Column(pl.Float64, "how much the row counts"),
         "tokens": Column(
             pl.List(pl.Float32), "the minutes up to the snapshot, oldest first, each with every channel of the net"
