@@ -46,7 +46,7 @@ def test_the_grid_is_that_of_the_settings_and_no_label_ends_after_the_close() ->
     every_five = training_rows(PANEL, LABELS, replace(SPEC, snapshot_every_min=5))
     assert every_five.height == 2 * 3 * (375 // 5 - 2)  # 09:35 and 09:40 have no volatility yet
     assert ROWS.columns[: len(TRAINING_SET.columns)] == list(TRAINING_SET.columns)
-    assert ROWS.rows() == ROWS.sort(KEY).rows()
+    assert ROWS.equals(ROWS.sort(KEY))
 
 
 def test_rows_that_are_asked_are_those_that_were_learnt_from_bit_for_bit() -> None:
