@@ -186,6 +186,7 @@ def market_data(runtime: Runtime) -> MarketData:
             context=universe.context,
             seed=made_up.seed,
             predictability=made_up.predictability,
+            interaction=made_up.interaction,
             missing_rate=made_up.missing_rate,
         )
     from timegpt_assets.adapters.market.limits import Limits

@@ -30,6 +30,7 @@ class Synthetic(Section):
 
     seed: int
     predictability: Annotated[float, Field(ge=0, le=0.85)]
+    interaction: Annotated[float, Field(ge=0, lt=1)]
     missing_rate: Annotated[float, Field(ge=0, lt=1)]
 
 

@@ -39,6 +39,8 @@ CLUSTER_MEMORY, CLUSTER_SPREAD = 0.985, 0.7
 """Autocorrelation from minute to minute, and standard deviation, of a minute's log variance inside a session."""
 BRIDGE = 0.8
 """Variance of the path inside a minute over that of its return: below one because prices move in ticks."""
+VOLUME_STATE = 0.6
+"""What the planted interaction's state adds to, or takes from, the logarithm of a block's volumes."""
 BOUNCE = 0.1
 """Distance of a bar's open from the close before it, in standard deviations of the minute."""
 
@@ -77,14 +79,16 @@ class SyntheticMarket:
     """Minute bars of ``symbols`` and of ``context`` (index funds: the market factor and little else).
 
     ``predictability`` is the correlation of neighbouring 15-minute returns inside a session; at 0 prices are a
-    martingale there. ``missing_rate`` is the share of minutes without a print. Raises MarketDataError for either
-    out of range.
+    martingale there. ``interaction`` is the correlation of a symbol's 15-minute return (blocks of them from the open)
+    with the sign of the one before x whether that one's volumes were high; alone neither says anything. ``missing_rate``
+    is the share of minutes without a print. Raises MarketDataError for any of them out of range.
     """
 
     symbols: tuple[str, ...]
     context: tuple[str, ...] = ("SPY", "QQQ")
     seed: int = 7
     predictability: float = 0.0
+    interaction: float = 0.0
     missing_rate: float = 0.0001
 
     def __post_init__(self) -> None:
@@ -93,8 +97,9 @@ class SyntheticMarket:
             raise MarketDataError(
                 f"predictability {self.predictability} is not in 0..{MAX_PREDICTABILITY}. Choose one that is."
             )
-        if not 0 <= self.missing_rate < 1:
-            raise MarketDataError(f"missing_rate {self.missing_rate} is not in 0..1 (1 excluded). Choose one that is.")
+        for name, value in (("missing_rate", self.missing_rate), ("interaction", self.interaction)):
+            if not 0 <= value < 1:
+                raise MarketDataError(f"{name} {value} is not in 0..1 (1 excluded). Choose one that is.")
 
     def bars(self, symbols: Sequence[str], days: Sequence[date]) -> pl.DataFrame:
         """Return the RAW_BARS rows of those symbols and days; ``row`` counts from 0 in each session.
@@ -116,11 +121,15 @@ class SyntheticMarket:
             path = _path(self.seed, driver, session, self.predictability)
             level += beta * path.level
             returns, variance = returns + beta * path.returns, variance + beta**2 * path.variance
+        states = np.zeros(session.minutes)
+        if self.interaction and symbol not in self.context:
+            states = _states(self.seed, symbol, session)
+            returns = _interacting(returns, variance, states, self.interaction)
         closes = np.log(traits.price) + level + np.cumsum(returns)
         draws = _generator(self.seed, symbol, str(session.day), "prints")
         opens = np.concatenate([[np.log(traits.price) + level], closes[:-1]])
         opens += BOUNCE * np.sqrt(variance) * draws.standard_normal(session.minutes)
-        columns = _prices(opens, closes, variance, draws) | {"volume": _volume(traits, variance, draws)}
+        columns = _prices(opens, closes, variance, draws) | {"volume": _volume(traits, variance, states, draws)}
         printed = np.flatnonzero(draws.random(session.minutes) >= self.missing_rate)
         return _frame(symbol, session, printed, {name: column[printed] for name, column in columns.items()})
 
@@ -183,6 +192,24 @@ def _positions() -> dict[date, int]:
     return {s.day: n for n, s in enumerate(sessions(FIRST_DAY, LAST_DAY))}
 
 
+def _states(seed: int, symbol: str, session: Session) -> Vector:
+    """Return 1 or -1 for each minute: the same throughout a block of HORIZON, drawn anew for the next."""
+    drawn = _generator(seed, symbol, str(session.day), "states").choice([-1.0, 1.0], -(-session.minutes // HORIZON))
+    return np.repeat(drawn, HORIZON)[: session.minutes]
+
+
+def _interacting(returns: Vector, variance: Vector, states: Vector, strength: float) -> Vector:
+    """Return the returns with a drift in each block of the sign of the block before times its state.
+
+    The drift is strength / sqrt(1 - strength**2) deviations of the block: the correlation with y is then ``strength``.
+    """
+    made, pull = returns.copy(), strength / (1 - strength**2) ** 0.5
+    for start in range(HORIZON, len(made), HORIZON):
+        own, direction = slice(start, start + HORIZON), np.sign(made[start - HORIZON : start].sum()) * states[start - 1]
+        made[own] += pull * direction * variance[own] / np.sqrt(variance[own].sum())
+    return made
+
+
 def _autoregressive(shocks: Vector, memory: float) -> Vector:
     """Return a stationary Gaussian series of unit variance with autocorrelation ``memory`` from step to step."""
     fresh = (1 - memory**2) ** 0.5
@@ -240,10 +267,10 @@ def _prices(opens: Vector, closes: Vector, variance: Vector, draws: np.random.Ge
     return {name: np.maximum(np.rint(np.exp(log) * 100), 1) / 100 for name, log in logs.items()}
 
 
-def _volume(traits: _Traits, variance: Vector, draws: np.random.Generator) -> Vector:
+def _volume(traits: _Traits, variance: Vector, states: Vector, draws: np.random.Generator) -> Vector:
     """Return shares per minute: a U over the session, more of them when the minute is a restless one."""
     restless = variance / variance.mean()
-    shares = traits.shares_per_minute * _volume_profile(len(variance)) * restless**0.25
+    shares = traits.shares_per_minute * _volume_profile(len(variance)) * restless**0.25 * np.exp(VOLUME_STATE * states)
     printed: Vector = np.maximum(np.rint(shares * np.exp(0.35 * draws.standard_normal(len(variance)))), 1)
     return printed
 

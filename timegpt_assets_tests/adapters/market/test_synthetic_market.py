@@ -36,7 +36,7 @@ def neighbouring_correlation(bars: pl.DataFrame) -> float:
 
 def test_whole_window_equals_day_by_day_and_symbol_by_symbol() -> None:
     days, symbols = DAYS[:4], ["SPY", "AAA", "BBB"]
-    market = SyntheticMarket(symbols=SYMBOLS, predictability=0.4, missing_rate=0.05)
+    market = SyntheticMarket(symbols=SYMBOLS, predictability=0.4, interaction=0.3, missing_rate=0.05)
     whole = market.bars(symbols, days)
     synthetic_market._path.cache_clear()
     synthetic_market._daily.cache_clear()
@@ -169,6 +169,32 @@ def test_with_strong_predictability_the_conditional_mean_is_often_large_beside_t
     assert (np.abs(slope * past) > 0.7 * residual).mean() > 0.15
 
 
+@pytest.mark.parametrize("planted", [0.0, 0.3, 0.6])
+def test_the_sign_of_a_block_times_its_volumes_says_what_the_next_does_and_neither_alone(planted: float) -> None:
+    bars = SyntheticMarket(symbols=SYMBOLS, interaction=planted, missing_rate=0).bars(SYMBOLS, DAYS)
+    y = np.diff(log_closes(bars)[:, ::HORIZON], axis=1)
+    past, following = y[:, :-1] / y[:, :-1].std(axis=0), y[:, 1:] / y[:, 1:].std(axis=0)
+    shares = bars.sort("symbol", "ts")["volume"].to_numpy().reshape(len(SYMBOLS), len(DAYS), 26, HORIZON).sum(axis=-1)
+    high = np.sign(shares - np.median(shares, axis=1, keepdims=True)).reshape(-1, 26)[:, :-1]
+
+    def correlation(seen: np.ndarray) -> float:
+        return float(np.corrcoef(seen.ravel(), following.ravel())[0, 1])
+
+    # a tenth is lost: volumes do not show every state, and a block's deviation is not known before
+    assert abs(correlation(np.sign(past) * high) - 0.9 * planted) < 0.05
+    assert abs(correlation(past)) < 0.05
+    assert abs(correlation(high)) < 0.05
+
+
+def test_the_interaction_leaves_index_funds_and_the_first_block_of_a_session_alone() -> None:
+    planted = SyntheticMarket(symbols=SYMBOLS, interaction=0.5, missing_rate=0).bars(["AAA", "SPY"], DAYS[:2])
+    plain = SyntheticMarket(symbols=SYMBOLS, missing_rate=0).bars(["AAA", "SPY"], DAYS[:2])
+    assert planted.filter(symbol="SPY").equals(plain.filter(symbol="SPY"))
+    own, other = (bars.filter(symbol="AAA")["close"].to_numpy().reshape(2, 390) for bars in (planted, plain))
+    assert (own[:, :HORIZON] == other[:, :HORIZON]).all()
+    assert not (own[:, HORIZON:] == other[:, HORIZON:]).all(axis=1).any()
+
+
 def test_symbols_move_with_the_index_funds() -> None:
     bars = SyntheticMarket(symbols=SYMBOLS, missing_rate=0).bars([*SYMBOLS, "SPY", "QQQ"], DAYS)
     returns = {key[0]: np.diff(log_closes(part), axis=1).ravel() for key, part in bars.group_by("symbol")}
@@ -191,7 +217,15 @@ def test_ten_symbols_and_sixty_days_take_under_two_seconds() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"predictability": -0.1}, {"predictability": 0.95}, {"missing_rate": 1.0}, {"missing_rate": -0.1}]
+    "change",
+    [
+        {"predictability": -0.1},
+        {"predictability": 0.95},
+        {"interaction": -0.1},
+        {"interaction": 1.0},
+        {"missing_rate": 1.0},
+        {"missing_rate": -0.1},
+    ],
 )
 def test_settings_the_law_cannot_keep_are_refused(change: dict[str, float]) -> None:
     with pytest.raises(MarketDataError, match="Choose one that is"):
