@@ -24,6 +24,7 @@ from timegpt_assets.config.addresses import PROVIDER_URL, host
 from timegpt_assets.config.errors import ConfigError, Fault
 from timegpt_assets.config.settings import Settings, load_settings, settings_in
 from timegpt_assets.config.shipped import CHECKOUT
+from timegpt_assets.core.tables.columns import RUN_SOURCES
 
 if TYPE_CHECKING:
     from google.cloud import storage
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from timegpt_assets.adapters.ledger.limits import Account
     from timegpt_assets.adapters.local_forecasters import LocalForecasters
     from timegpt_assets.adapters.market.daily_files import DailyFiles
+    from timegpt_assets.adapters.models.registry import ModelRegistry
+    from timegpt_assets.adapters.models.signing import Signer
     from timegpt_assets.adapters.search.studies import Studies
     from timegpt_assets.adapters.storage.object_store import ObjectStore
     from timegpt_assets.adapters.timegpt.cache import ForecastCache
@@ -303,6 +306,24 @@ def timegpt(runtime: Runtime, account: "Account", books: "BudgetLedger", answers
         on_doubt=forecast.on_doubt,
         artifacts=runtime.artifacts,
     )
+
+
+def model_registry(runtime: Runtime) -> "ModelRegistry":
+    """Return where models lie; in prod nothing is believed that nobody known signed."""
+    from timegpt_assets.adapters.models.registry import ModelRegistry
+
+    settings = runtime.settings
+    demanded = settings.run_source == RUN_SOURCES["prod"]
+    return ModelRegistry(runtime.storage, settings.models.public_keys, demanded, settings.profile)
+
+
+def signer(runtime: Runtime) -> "Signer | None":
+    """Return who signs models, None where the environment has no key; it is read whenever something is signed."""
+    from timegpt_assets.adapters.models.signing import SIGNING_KEY, Signer
+
+    if not runtime.environment.get(SIGNING_KEY):
+        return None
+    return Signer(lambda: runtime.environment.get(SIGNING_KEY), runtime.settings.models.public_keys)
 
 
 def studies(runtime: Runtime) -> "Studies":

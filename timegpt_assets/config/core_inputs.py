@@ -30,6 +30,8 @@ from timegpt_assets.core.forecasts.local.statistical import Statistical
 from timegpt_assets.core.forecasts.local.zero import Zero
 from timegpt_assets.core.forecasts.quantiles import levels_of
 from timegpt_assets.core.forecasts.snapshots import Preset, SnapshotSpec
+from timegpt_assets.core.lineage import FEATURE_PAYLOAD_SCHEMA_VERSION
+from timegpt_assets.core.models.manifests import Expected, artifact_name, label_definition
 from timegpt_assets.core.models.rows import RowSpec
 from timegpt_assets.core.tables.columns import HOSTED
 from timegpt_assets.core.targets import Target
@@ -243,6 +245,22 @@ def makers(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
 def champion_version(settings: Settings) -> str:
     """Return the version of the model that the champion answers with."""
     return settings.forecast.model if settings.forecast.backend == "nixtla" else "1"
+
+
+def expected(settings: Settings, events: EventCalendar) -> Expected:
+    """Return what a model must have been made under to answer under these settings."""
+    spec = feature_spec(settings, events)
+    return Expected(
+        feature_version=spec.feature_version,
+        features_hash=spec.features_hash,
+        feature_payload_schema_version=FEATURE_PAYLOAD_SCHEMA_VERSION,
+        label_definition=label_definition(settings.forecast.horizon_min, settings.forecast.sigma_column),
+    )
+
+
+def model_name(settings: Settings, forecaster: str) -> str:
+    """Return what the artifacts of a forecaster of LADDER are called under these settings."""
+    return artifact_name(forecaster, settings.profile)
 
 
 def shipped_forecasters(settings: Settings) -> dict[str, Local]:
