@@ -52,6 +52,8 @@ ASSETS = (
     forecasts.snapshots,
     forecasts.answers,
     forecasts.base_answers,
+    evaluation.base_scores,
+    forecasts.local_answers,
     forecasts.raw_forecasts,
     forecasts.outcomes,
     calibration.calibration_models,

@@ -19,6 +19,7 @@ from timegpt_assets.assets.declare import (
 )
 from timegpt_assets.assets.trading_scores import account_inputs
 from timegpt_assets.config import core_inputs, strategy_inputs
+from timegpt_assets.core.evaluation import base_scores as scored
 from timegpt_assets.core.evaluation import comparison as compared
 from timegpt_assets.core.evaluation import diagnostics, forecast, intervals
 from timegpt_assets.core.schema import Table
@@ -32,7 +33,33 @@ from timegpt_assets.core.tables.evaluation import (
     INTERVAL_WIDTHS,
     PIT_RELIABILITY,
 )
+from timegpt_assets.core.tables.models import BASE_SCORES
 from timegpt_assets.partitions import GraphContext, by_day
+
+
+def base_scores(graph: GraphContext) -> dg.AssetsDefinition:
+    """Return the asset of what the forecasters on this machine lost, before anything is calibrated."""
+    target, levels = core_inputs.target(graph.settings), core_inputs.levels(graph.settings)
+
+    @declared(
+        BASE_SCORES,
+        group="evaluation",
+        partitions=graph.grid.trading_day,
+        settings=("forecast.target", "forecast.horizon_min", "forecast.quantiles", "forecast.levels"),
+        ins={
+            "base_answers": stored_in("forecasts", name="base_answers"),
+            "labels": stored_in("features", by_day(), name="labels"),
+        },
+    )
+    def base_scores(context: dg.AssetExecutionContext, base_answers: pl.DataFrame, labels: pl.DataFrame) -> Partitions:
+        """Answers beside their labels, with the loss of each in volatilities: what a blend is chosen on."""
+        frame = scored.base_scores(base_answers, labels, target=target, levels=levels)
+        lost = frame.group_by("day", "forecaster").agg(pl.col("pinball").mean().round(4)).sort("day", "forecaster")
+        told = {str(day): dict(own.select("forecaster", "pinball").iter_rows()) for (day,), own in lost.group_by("day")}
+        note_rows(context, frame, {"pinball": told})
+        return Partitions(frame, {key: {"complete": True} for key in context.partition_keys})
+
+    return base_scores
 
 
 def forecast_scores(graph: GraphContext) -> dg.AssetsDefinition:

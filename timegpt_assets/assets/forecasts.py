@@ -16,7 +16,15 @@ from timegpt_assets.assets.declare import declared, keep_days, note_rows, of_par
 from timegpt_assets.config import core_inputs
 from timegpt_assets.core.forecasts import bulk, framing, quantiles
 from timegpt_assets.core.forecasts import snapshots as schedule
-from timegpt_assets.core.tables.forecasts import ANSWERS, BASE_ANSWERS, OUTCOMES, RAW_FORECASTS, SNAPSHOTS
+from timegpt_assets.core.tables.columns import BLEND
+from timegpt_assets.core.tables.forecasts import (
+    ANSWERS,
+    BASE_ANSWERS,
+    LOCAL_ANSWERS,
+    OUTCOMES,
+    RAW_FORECASTS,
+    SNAPSHOTS,
+)
 from timegpt_assets.io_managers import AnswersIOManager
 from timegpt_assets.partitions import REASK, GraphContext, by_day, day_window, days_of
 from timegpt_assets.resources import ApiBudget
@@ -192,10 +200,30 @@ def _rows(nothing: pl.DataFrame, found: Mapping[str, ForecastResult]) -> pl.Data
     return pl.concat([nothing, *(answered.rows for answered in found.values())], how="diagonal")
 
 
+def local_answers(graph: GraphContext) -> dg.AssetsDefinition:
+    """Return the asset of all that was said on this machine, what is blended of others' answers too."""
+
+    @declared(
+        LOCAL_ANSWERS,
+        group="forecasts",
+        partitions=graph.grid.trading_day,
+        settings=(),
+        ins={"base_answers": stored_in("forecasts", name="base_answers")},
+    )
+    def local_answers(context: dg.AssetExecutionContext, base_answers: pl.DataFrame) -> pl.DataFrame:
+        """What every forecaster on this machine answered by itself, and what was blended of that."""
+        note_rows(context, base_answers)
+        return base_answers
+
+    return local_answers
+
+
 def raw_forecasts(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of quantile forecasts before calibration."""
     target = core_inputs.target(graph.settings)
     forecast = graph.settings.forecast
+    # a copy of what stands beside it is made for nobody: where nothing is blended, a stored house stays as it is
+    local = "local_answers" if BLEND in forecast.challengers else "base_answers"
 
     @declared(
         RAW_FORECASTS,
@@ -205,18 +233,18 @@ def raw_forecasts(graph: GraphContext) -> dg.AssetsDefinition:
         ins={
             # a day that nobody answered for money stands with those who answered for nothing
             "answers": stored_in("forecasts", by_day(), name="answers", missing="ok"),
-            "base_answers": stored_in("forecasts", by_day(), name="base_answers"),
+            "local_answers": stored_in("forecasts", by_day(), name=local),
             "snapshots": stored_in("forecasts", by_day(), name="snapshots"),
         },
     )
     def raw_forecasts(
         context: dg.AssetExecutionContext,
         answers: Partitions,
-        base_answers: pl.DataFrame,
+        local_answers: pl.DataFrame,
         snapshots: pl.DataFrame,
     ) -> pl.DataFrame:
         """Quantiles of the return over the horizon, in log-return units, monotone, as everyone answered otherwise."""
-        everyone = pl.concat([answers.frame, base_answers], how="diagonal")
+        everyone = pl.concat([answers.frame, local_answers], how="diagonal")
         frame = quantiles.raw_forecasts(
             everyone, snapshots, target=target, quantiles=forecast.quantiles, levels=forecast.levels
         )

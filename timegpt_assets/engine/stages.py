@@ -37,12 +37,14 @@ STAGES = {
     "gates": ("symbol_gates", "forecast_gate", "trading_gate", "hard_metrics", "contract", "luck_gate"),
     "promotion": ("promotion",),
     "reports": ("report",),
+    "models": ("base_scores", "local_answers"),
     "research": ("grid_days", "trading_grid"),
     "search": ("search_stage_1", "search_stage_2", "search_stage_3"),
 }
 """Stage word -> asset names; ``promotion`` is apart because only ``evaluate`` and ``promote`` make it."""
-ON_DEMAND = ("promotion", "research", "search")
-"""Stages that no day makes: ``evaluate`` and ``promote`` make the first, ``sweep`` and ``search`` the others."""
+ON_DEMAND = ("promotion", "models", "research", "search")
+"""Stages that no day asks for: ``evaluate`` and ``promote`` make the first, ``train`` the second, ``sweep`` and
+``search`` the others. Where a rung of the ladder is seated, a day's assets read those of ``models``."""
 EVERYDAY = tuple(name for stage, names in STAGES.items() if stage not in ON_DEMAND for name in names)
 
 

@@ -57,7 +57,7 @@ def test_every_asset_belongs_to_exactly_one_stage():
     staged = [name for stage in STAGES.values() for name in stage]
     assert len(staged) == len(set(staged)) == len(ASSETS)
     assert set(staged) == names(graph())
-    assert set(staged) - set(EVERYDAY) == {"promotion", *STAGES["research"], *STAGES["search"]}
+    assert set(staged) - set(EVERYDAY) == {"promotion", *STAGES["models"], *STAGES["research"], *STAGES["search"]}
 
 
 def test_no_stage_but_evaluate_makes_the_promotion():

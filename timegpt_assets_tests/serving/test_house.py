@@ -28,6 +28,7 @@ from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.cli import app as cli
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.core.tables.stored import STORED
+from timegpt_assets.engine.stages import EVERYDAY
 from timegpt_assets.serving.house import House
 from timegpt_assets.serving.question import ReadingError
 from timegpt_assets_tests.adapters.buckets import closing
@@ -36,7 +37,7 @@ from timegpt_assets_tests.read_house import READ, ReadHouse
 from timegpt_assets_tests.servers.gcs import GCSServer
 
 SEATS = {"climatology", "ridge", "timegpt", "zero"}
-MADE = set(STORED) - {"promotion", "grid_days", "trading_grid", "search_stage_1", "search_stage_2", "search_stage_3"}
+MADE = set(STORED) & set(EVERYDAY)
 """What the days of the house have made of the list."""
 
 

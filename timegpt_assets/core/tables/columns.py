@@ -25,8 +25,8 @@ RUN_SOURCES = {"demo": "smoke", "dev": "maintenance", "offline": "maintenance", 
 FORECASTER = {"forecaster": Column(pl.String, "who answered, a word a seat: timegpt, ridge, zero, a plug-in's own")}
 HOSTED, CONTROL = "timegpt", "ridge"
 """The forecaster that is paid for, and the control arm: frozen, free, what every other one is compared with."""
-LADDER = ("lightgbm", "tsmixer", "blend")
-"""The forecasters that learn by month, each rung to be proven better than the one before: tree, net, blend."""
+TREE, NET, BLEND = LADDER = ("lightgbm", "tsmixer", "blend")
+"""The forecasters that learn by month, each rung to be proven better than the one before."""
 REFERENCES = ("zero", "climatology")
 """The forecasters that must be beaten: no return is expected, and what usually comes at that time of day."""
 ORIGIN = FORECASTER | SOURCES

@@ -51,6 +51,8 @@ ANSWERS = Table(
 
 BASE_ANSWERS = replace(ANSWERS, name="base_answers")
 """The same of the forecasters on this machine, every one of them."""
+LOCAL_ANSWERS = replace(ANSWERS, name="local_answers")
+"""Those, and what was blended of them."""
 
 FORECAST = (
     DAY

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from timegpt_assets.core.schema import Table
-from timegpt_assets.core.tables import backtest, bars, calibration, evaluation, features, forecasts, gates, research
+from timegpt_assets.core.tables import (
+    backtest,
+    bars,
+    calibration,
+    evaluation,
+    features,
+    forecasts,
+    gates,
+    models,
+    research,
+)
 from timegpt_assets.core.tables.reports import REPORT
 
 Span = Literal["day", "month"]
@@ -50,6 +60,8 @@ STORED = {
         *_days("features", features.MARKET_CONTEXT, features.PANEL),
         *_days("features", features.FEATURES, features.LABELS, by_symbol=True),
         *_days("forecasts", forecasts.SNAPSHOTS, forecasts.ANSWERS, forecasts.BASE_ANSWERS, forecasts.OUTCOMES),
+        *_days("evaluation", models.BASE_SCORES),
+        *_days("forecasts", forecasts.LOCAL_ANSWERS),
         *_days("forecasts", forecasts.RAW_FORECASTS, by_symbol=True),
         *_days("calibration", calibration.CALIBRATION_MODELS),
         *_days("calibration", calibration.FORECASTS, by_symbol=True),
