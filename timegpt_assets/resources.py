@@ -22,6 +22,7 @@ from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.adapters.storage.promotion_record import PromotionRecord
+from timegpt_assets.adapters.storage.rollout_record import RolloutRecord
 from timegpt_assets.adapters.storage.trial_store import TrialStore
 from timegpt_assets.config.addresses import PROVIDER_URL
 from timegpt_assets.config.settings import Row, resolved
@@ -247,6 +248,17 @@ class Promotions(dg.ConfigurableResource[PromotionRecord]):
         return PromotionRecord(self.runtime.object_store(self.place))
 
 
+class Rollouts(dg.ConfigurableResource[RolloutRecord]):
+    """Who was rolled out how far, and when: whose trades ``live`` holds on a day."""
+
+    place: str
+    runtime: dg.ResourceDependency[Runtime]
+
+    def create_resource(self, context: dg.InitResourceContext) -> RolloutRecord:
+        """Return the record kept beside the tables."""
+        return RolloutRecord(self.runtime.object_store(self.place))
+
+
 class Tables(dg.ConfigurableIOManagerFactory[TableIOManager]):
     """Where every table is kept: a parquet file per asset and day or month."""
 
@@ -313,6 +325,7 @@ def resources(runtime: Runtime, tables: TableIOManager) -> dict[str, Any]:
         "artifacts": Artifacts(place=data.artifacts_root, runtime=runtime),
         "lineage_book": LineageBook(place=data.storage_root, runtime=runtime),
         "promotions": Promotions(place=data.storage_root, runtime=runtime),
+        "rollouts": Rollouts(place=data.storage_root, runtime=runtime),
         "trials": Trials(place=data.storage_root, runtime=runtime),
         "stored_tables": StoredTables(place=data.storage_root, runtime=runtime),
         "studies": SearchStudies(storage=settings.search.storage, folder=settings.search.folder, runtime=runtime),

@@ -99,7 +99,7 @@ def lineage(graph: GraphContext) -> Any:
 def verdicts(graph: GraphContext, tables: dict[str, Any], trials: TrialStore) -> dict[str, pl.DataFrame]:
     """Return the gates of the month as their own assets make them."""
     span = Span(month=MONTH, as_of=AS_OF, sessions=tuple(DAYS))
-    asked = asked_of_books(graph, tables["day_scores"])
+    asked = asked_of_books(graph, tables["day_scores"], tables["portfolio"])
     return {
         "forecast_gate": gates.of_forecasts(graph)(span, tables),
         "trading_gate": gates.of_trading(graph)(span, tables),

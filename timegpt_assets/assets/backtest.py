@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from datetime import date
 from functools import partial
+from typing import Any
 
 import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.market.daily_files import DailyFiles
+from timegpt_assets.adapters.storage.parquet_files import Facts
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.adapters.storage.promotion_record import PromotionRecord
+from timegpt_assets.adapters.storage.rollout_record import RolloutRecord
 from timegpt_assets.assets import previews
-from timegpt_assets.assets.declare import declared, in_chunks, note_rows, stored_in, with_own
+from timegpt_assets.assets.declare import SHARES, declared, in_chunks, note_rows, stored_in, with_own
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest import books, engines, liquidity, signals
@@ -19,6 +22,7 @@ from timegpt_assets.core.backtest import portfolio as limits
 from timegpt_assets.core.backtest.funnel import funnel as fates
 from timegpt_assets.core.backtest.signals import Inputs
 from timegpt_assets.core.backtest.whitelist import whitelist
+from timegpt_assets.core.rollout import phases
 from timegpt_assets.core.tables.backtest import BOOK, FUNNEL, PORTFOLIO, TRADES
 from timegpt_assets.partitions import GraphContext, by_day, day_window, days_of, own_symbol_window
 
@@ -131,11 +135,18 @@ def book(graph: GraphContext) -> dg.AssetsDefinition:
         settings=("forecast.backend",),
         ins={"trades": stored_in("backtest", by_day(), name="trades")},
     )
-    def book(context: dg.AssetExecutionContext, trades: pl.DataFrame) -> pl.DataFrame:
-        """Every symbol's trades of the day, each in its forecaster's own book and the champion's in ``live``, too."""
-        frame = books.with_books(trades, champion=graph.settings.forecast.champion)
-        note_rows(context, frame)
-        return frame
+    def book(
+        context: dg.AssetExecutionContext, trades: pl.DataFrame, rollouts: dg.ResourceParam[RolloutRecord]
+    ) -> Partitions:
+        """Every symbol's trades of the day, each in its forecaster's own book, and in ``live`` who is assigned to it.
+
+        Without a rollout that is the champion. A record of rollouts that is damaged fails the day.
+        """
+        shares = phases.shares(rollouts.recorded(), days_of(context.partition_keys))
+        frame = books.with_books(trades, champion=graph.settings.forecast.champion, shares=shares)
+        note_rows(context, frame, {"rolled_out": {f"{day}": dict(of) for day, of in shares.items()}})
+        # facts of the days with a rollout alone: months must know whose a day's live was that had no trade
+        return Partitions(frame, {f"{day}": {SHARES: of} for day, of in shares.items()})
 
     return book
 
@@ -168,9 +179,13 @@ def portfolio(graph: GraphContext) -> dg.AssetsDefinition:
         net = {str(day): pnl for day, pnl, _ in admitted.iter_rows()}
         note_rows(context, frame, {"net_pnl_usd": net, "admitted": {str(day): n for day, _, n in admitted.iter_rows()}})
         # a fact for each day: without trades there are no rows, and months must still know that it was judged
-        return Partitions(frame, {str(day): {"complete": True} for day in days})
+        return Partitions(frame, {f"{day}": {"complete": True} | _shares(book.facts[f"{day}"]) for day in days})
 
     return portfolio
+
+
+def _shares(facts: Facts) -> dict[str, Any]:
+    return {SHARES: facts[SHARES]} if SHARES in facts else {}
 
 
 def funnel(graph: GraphContext) -> dg.AssetsDefinition:

@@ -26,6 +26,8 @@ LOOKBACK = "gates.lookback_sessions"
 """How many sessions month assets look back over."""
 SURENESS = ("calibration.evaluation.bootstrap_draws", "calibration.evaluation.block_days")
 """What intervals and tests of scores are drawn with."""
+SHARES = "shares"
+"""The fact of a day's book and portfolio that says which challengers ``live`` traded, where any was."""
 CHUNK_DAYS = 5
 """Days that day-wise assets of a range hold at once."""
 SESSIONS_A_MONTH = 19

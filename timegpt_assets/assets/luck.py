@@ -61,7 +61,7 @@ def luck_gate(graph: GraphContext) -> dg.AssetsDefinition:
         trials: dg.ResourceParam[TrialStore],
     ) -> pl.DataFrame:
         """What each book earned against the best of as many tried by luck, and on sessions no trial has seen."""
-        asked = asked_of_books(graph, day_scores)
+        asked = asked_of_books(graph, day_scores, portfolio)
         ever = {span.month: trials.ever(span.as_of) for span in spans(context, portfolio)}
 
         def chosen(span: Span) -> Choice | None:

@@ -57,7 +57,7 @@ def promotion(graph: GraphContext) -> dg.AssetsDefinition:
 
         Made by ``evaluate`` and ``promote`` alone: until one of them has made a month, its check is not evaluated.
         """
-        asked, answered = asked_of_books(graph, day_scores), made_under(answers, lineage_book)
+        asked, answered = asked_of_books(graph, day_scores, portfolio), made_under(answers, lineage_book)
         made = {
             "forecast_gate": [forecasts(span, tables) for span in spans(context, day_scores)],
             "trading_gate": [trading(span, tables) for span in spans(context, portfolio)],

@@ -1,11 +1,13 @@
 """Trading scores: what the books earned, at which costs and in which hours, over the sessions up to a month's end."""
 
+from datetime import date
+
 import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import Partitions
-from timegpt_assets.assets.declare import LOOKBACK, SURENESS, Span, declared, judged_months, trailing
+from timegpt_assets.assets.declare import LOOKBACK, SHARES, SURENESS, Span, declared, judged_months, trailing
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core.backtest import books
 from timegpt_assets.core.evaluation import runs, stress, trading
@@ -31,10 +33,14 @@ def account_inputs(graph: GraphContext) -> dict[str, dg.AssetIn]:
     }
 
 
-def asked_of_books(graph: GraphContext, day_scores: Partitions) -> pl.DataFrame:
-    """Return day, forecaster, sources and book, each once: on which sessions whom was asked for a forecast."""
-    asked = day_scores.frame.select("day", *ORIGIN_KEY).unique()
-    return books.with_books(asked, champion=graph.settings.forecast.champion)
+def asked_of_books(graph: GraphContext, day_scores: Partitions, portfolio: Partitions) -> pl.DataFrame:
+    """Return day, forecaster, sources and book, each once: on which sessions whom was asked for a forecast.
+
+    Whose answers ``live`` stood on is what the portfolio's days say of themselves.
+    """
+    shares = {date.fromisoformat(day): of[SHARES] for day, of in portfolio.facts.items() if SHARES in of}
+    asked = day_scores.frame.select("day", "symbol", *ORIGIN_KEY).unique()
+    return books.with_books(asked, champion=graph.settings.forecast.champion, shares=shares).drop("symbol").unique()
 
 
 def trading_scores(graph: GraphContext) -> dg.AssetsDefinition:
@@ -54,7 +60,7 @@ def trading_scores(graph: GraphContext) -> dg.AssetsDefinition:
     ) -> pl.DataFrame:
         """P&L after costs, Sharpe, drawdown and hit rate of admitted trades, by symbol and for the account."""
 
-        asked = asked_of_books(graph, day_scores)
+        asked = asked_of_books(graph, day_scores, portfolio)
 
         def measured(span: Span) -> pl.DataFrame:
             return trading.trading_scores(
@@ -91,7 +97,7 @@ def cost_sensitivity(graph: GraphContext) -> dg.AssetsDefinition:
     ) -> pl.DataFrame:
         """The account's figures had each cost been a multiple of what it was."""
 
-        asked = asked_of_books(graph, day_scores)
+        asked = asked_of_books(graph, day_scores, portfolio)
 
         def measured(span: Span) -> pl.DataFrame:
             return trading.cost_sensitivity(
@@ -125,7 +131,7 @@ def backtest_runs(graph: GraphContext) -> dg.AssetsDefinition:
     def backtest_runs(context: dg.AssetExecutionContext, portfolio: Partitions, day_scores: Partitions) -> pl.DataFrame:
         """On how many complete sessions each book was traded, by source, under which regime and with which rules."""
 
-        asked = asked_of_books(graph, day_scores)
+        asked = asked_of_books(graph, day_scores, portfolio)
 
         def measured(span: Span) -> pl.DataFrame:
             return runs.backtest_runs(
@@ -163,7 +169,7 @@ def stress_phases(graph: GraphContext) -> dg.AssetsDefinition:
     ) -> pl.DataFrame:
         """P&L of admitted trades on event days, in high volatility, after gaps, in the first and the last half hour."""
 
-        asked = asked_of_books(graph, day_scores)
+        asked = asked_of_books(graph, day_scores, portfolio)
 
         def measured(span: Span) -> pl.DataFrame:
             return stress.stress_phases(
@@ -199,7 +205,7 @@ def oos_summary(graph: GraphContext) -> dg.AssetsDefinition:
     def oos_summary(context: dg.AssetExecutionContext, portfolio: Partitions, day_scores: Partitions) -> pl.DataFrame:
         """The account's figures over the sessions after gates.oos_start only; no rows when it is not set."""
 
-        asked = asked_of_books(graph, day_scores)
+        asked = asked_of_books(graph, day_scores, portfolio)
 
         def measured(span: Span) -> pl.DataFrame:
             return trading.oos_summary(

@@ -37,10 +37,11 @@ class ChainedRecord:
         """Return what was recorded, oldest first. Raises RecordBroken where it was edited, moved, added to or cut."""
         return self._whole(lambda: found.data if (found := self.objects.read(self.name)) else b"")[1]
 
-    def append(self, entry: Entry, *, clock: Callable[[], datetime]) -> Entry:
+    def append(self, entry: Entry | Callable[[Sequence[Entry]], Entry], *, clock: Callable[[], datetime]) -> Entry:
         """Add an entry at the time at which nobody else is writing, and return it as it stands there.
 
-        Raises RecordBroken and ClockWentBack; the record is then as it was.
+        One that depends on what is recorded is made of it then. Raises RecordBroken, ClockWentBack and what making it
+        raises; the record is then as it was.
         """
         lines: list[Entry] = []
 
@@ -53,7 +54,8 @@ class ChainedRecord:
                     f"it is {now.isoformat()} by this machine's clock, and {self.objects.shown(self.name)} was written "
                     f"to at {known[-1]['time']}. Set the clock right, or wait until then, and do it again."
                 )
-            body = {"time": now.isoformat(), **entry, "before": known[-1]["hash"] if known else ""}
+            made = entry(known) if callable(entry) else entry
+            body = {"time": now.isoformat(), **made, "before": known[-1]["hash"] if known else ""}
             lines[:] = [*known, body | {"hash": _digest(body)}]
             return data + _line(lines[-1])
 

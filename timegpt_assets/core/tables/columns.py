@@ -20,6 +20,8 @@ SOURCES = {
 }
 SOURCE_KEY = tuple(SOURCES)
 """Names of the three sources, in order: rows of different sources are never pooled nor compared."""
+FALLBACK = "fallback"
+"""The score_source of rows in which the control arm stood in for a seat that could not answer by itself."""
 RUN_SOURCES = {"demo": "smoke", "dev": "maintenance", "offline": "maintenance", "prod": "prod"}
 """Profile -> the run_source of what is asked under it; offline asks nobody, so its rows carry what was stored."""
 FORECASTER = {"forecaster": Column(pl.String, "who answered, a word a seat: timegpt, ridge, zero, a plug-in's own")}
