@@ -24,7 +24,7 @@ from timegpt_assets.config.addresses import PROVIDER_URL, host
 from timegpt_assets.config.errors import ConfigError, Fault
 from timegpt_assets.config.settings import Settings, load_settings, settings_in
 from timegpt_assets.config.shipped import CHECKOUT
-from timegpt_assets.core.tables.columns import RUN_SOURCES
+from timegpt_assets.core.tables.columns import LADDER, RUN_SOURCES
 
 if TYPE_CHECKING:
     from google.cloud import storage
@@ -268,9 +268,11 @@ def local_forecasters(settings: Settings) -> "LocalForecasters":
     from timegpt_assets.adapters.local_forecasters import LocalForecasters
     from timegpt_assets.adapters.plug_ins import PlugIn
 
-    shipped = core_inputs.shipped_forecasters(settings)
+    forecast, shipped = settings.forecast, core_inputs.shipped_forecasters(settings)
     return LocalForecasters(
-        seats=tuple(shipped.get(word) or PlugIn(word=word) for word in settings.forecast.local_forecasters),
+        seats=tuple(
+            shipped.get(word) or PlugIn(word=word) for word in forecast.local_forecasters if word not in LADDER
+        ),
         levels=core_inputs.levels(settings),
         run_source=settings.run_source,
     )

@@ -15,7 +15,7 @@ from timegpt_assets.config.addresses import PROVIDER_HOST, unfit
 from timegpt_assets.config.forecasting import Forecast
 from timegpt_assets.config.market import Data, Events, Features, Universe
 from timegpt_assets.config.research import Search, TradingGrid
-from timegpt_assets.config.seats import unseated
+from timegpt_assets.config.seats import unaccompanied, unseated
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 from timegpt_assets.core.backtest.rules import OWN_SIGMA
 from timegpt_assets.core.events import EARNINGS, EventCalendar
@@ -64,8 +64,9 @@ def modes(profile: str, data: Data, forecast: Forecast) -> Refusals:
 
 
 def seats(forecast: Forecast) -> Refusals:
-    """Refuse challengers whom nobody has heard of."""
-    if wrong := unseated(forecast.challengers, champion=forecast.champion):
+    """Refuse challengers whom nobody has heard of, and a blend without those it is made of."""
+    words, champion = forecast.challengers, forecast.champion
+    if wrong := unseated(words, champion=champion) or unaccompanied(words, champion=champion):
         yield Refusal("forecast.challengers", *wrong)
 
 

@@ -28,7 +28,7 @@ from timegpt_assets.config.base import (
     Times,
     _unique,
 )
-from timegpt_assets.core.tables.columns import CONTROL, HOSTED
+from timegpt_assets.core.tables.columns import CONTROL, HOSTED, LADDER
 
 
 class Window(Section):
@@ -181,6 +181,11 @@ class Forecast(Section):
     def local_forecasters(self) -> tuple[str, ...]:
         """Return who answers on this machine, each once, the champion first."""
         return tuple(dict.fromkeys(name for name in (self.champion, *self.challengers) if name != HOSTED))
+
+    @property
+    def ladder(self) -> tuple[str, ...]:
+        """Return who of the ladder is seated, the lowest rung first."""
+        return tuple(word for word in LADDER if word in self.challengers)
 
     @property
     def forecasters(self) -> tuple[str, ...]:

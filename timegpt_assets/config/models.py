@@ -43,6 +43,7 @@ class Models(Section):
     folds: Annotated[int, Field(ge=2)]
     seed: CountOrZero
     drift_psi_max: Positive
+    attribution_top: Count
     tree: Tree
     net: Net
     blend: Blend

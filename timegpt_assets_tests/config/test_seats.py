@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from timegpt_assets.config.errors import ConfigError
+from timegpt_assets.config.seats import offered, package
 from timegpt_assets.config.settings import load_settings
 
 
@@ -30,7 +31,7 @@ def offering(folder: Path, package: str, word: str) -> None:
 
 def test_an_unknown_seat_is_refused_with_the_known_ones_and_the_nearest() -> None:
     said = refusal("[ridge, climatolgy]")
-    assert "climatology | persistence | ridge | size | statsforecast | zero" in said
+    assert "blend | climatology | lightgbm | persistence | ridge | size | statsforecast | tsmixer | zero" in said
     assert said.endswith("Did you mean climatology? Else install the package that offers climatolgy, or take it out.")
 
 
@@ -60,3 +61,45 @@ def test_packages_offer_seats_and_two_may_not_offer_the_same(tmp_path: Path, mon
     assert found.forecast.local_forecasters == ("ridge", "mine")
     offering(tmp_path, "two", "mine")
     assert refusal("[mine]").endswith("mine is offered by one and two: uninstall one of them.")
+
+
+@pytest.mark.parametrize("word", ["lightgbm", "tsmixer"])
+def test_a_rung_of_the_ladder_is_seated_by_its_word(word: str) -> None:
+    found = load_settings(profile="demo", config_dir=None, environment={}, overrides=[f"forecast.challengers=[{word}]"])
+    assert found.forecast.local_forecasters == ("ridge", word)
+    assert found.forecast.ladder == (word,)
+
+
+def test_nobody_of_the_ladder_is_seated_unasked() -> None:
+    for profile in ("demo", "dev", "offline"):
+        assert load_settings(profile=profile, config_dir=None, environment={}).forecast.ladder == ()
+
+
+def test_a_rung_misspelt_is_refused_with_the_nearest_word() -> None:
+    assert "Did you mean lightgbm?" in refusal("[lightgmb]")
+
+
+@pytest.mark.parametrize(
+    ("challengers", "missing"),
+    [("[blend]", "lightgbm, tsmixer"), ("[lightgbm, blend]", "tsmixer"), ("[zero, tsmixer, blend]", "lightgbm")],
+)
+def test_a_blend_without_its_parts_is_refused_with_those_to_add(challengers: str, missing: str) -> None:
+    said = refusal(challengers)
+    assert "blend beside lightgbm, tsmixer and ridge" in said
+    assert said.endswith(f"Add {missing} to forecast.challengers, or take blend out.")
+
+
+def test_a_blend_needs_the_control_arm_that_stands_in_for_it() -> None:
+    said = refusal("[lightgbm, tsmixer, blend]", profile="offline")
+    assert said.endswith("Add ridge to forecast.challengers, or take blend out.")
+    seated = ["forecast.challengers=[lightgbm, tsmixer, blend, ridge]"]
+    found = load_settings(profile="offline", config_dir=None, environment={}, overrides=seated)
+    assert found.forecast.ladder == ("lightgbm", "tsmixer", "blend")
+
+
+@pytest.mark.parametrize("word", ["lightgbm", "blend"])
+def test_no_package_takes_a_word_of_the_ladder(word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    offering(tmp_path, "one", word)
+    assert word not in offered()
+    assert not package(word).startswith("one ")

@@ -14,7 +14,7 @@ MONTH = {"month": Column(pl.String, "calendar month, YYYY-MM"), "as_of": Column(
 BAR_TIME = {"ts": Column(TIME, "bar start, UTC")}
 KNOWN_AT = {"known_at": Column(TIME, "bar start + 1 minute: when the row may first be used")}
 SOURCES = {
-    "score_source": Column(pl.String, "who made the numbers: model, simulated, baseline"),
+    "score_source": Column(pl.String, "who made the numbers: model, simulated, baseline, fallback"),
     "run_source": Column(pl.String, "which road: prod, maintenance, smoke, async_test"),
     "data_regime": Column(pl.String, "prod_live, maintenance_replay, mixed (aggregates only)"),
 }

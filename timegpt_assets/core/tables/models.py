@@ -3,7 +3,7 @@
 import polars as pl
 
 from timegpt_assets.core.schema import Column, Table
-from timegpt_assets.core.tables.columns import DAY, FORECASTER, MONTH, SYMBOL, log_return
+from timegpt_assets.core.tables.columns import DAY, FORECASTER, MONTH, SOURCES, SYMBOL, log_return
 from timegpt_assets.core.tables.forecasts import SNAPSHOT_TIMES
 
 TRAINING_SET = Table(
@@ -61,6 +61,7 @@ BASE_SCORES = Table(
         "y": Column(pl.Float64, "realised log return over the horizon"),
         "mean": log_return("as answered"),
         "pinball": Column(pl.Float64, "mean pinball loss over the quantiles answered, in volatilities"),
+        "score_source": SOURCES["score_source"],
     },
     key=("day", "symbol", "snapshot_ts", "forecaster"),
     open=True,
@@ -69,10 +70,14 @@ BASE_SCORES = Table(
 
 CONTRIBUTION = {
     "rank": Column(pl.Int64, "1: what moved the forecast most"),
-    "feature": Column(pl.String, "column of the panel"),
+    "feature": Column(pl.String, "column of the panel; * in the last rank: all that are not named, together"),
     "value": Column(pl.Float64, "what it was at the snapshot; null when it was not known", True),
     "missing": Column(pl.Boolean, "it was not known at the snapshot"),
     "contribution": Column(pl.Float64, "what it added to the forecast, in volatilities"),
+    "base": Column(
+        pl.Float64, "the forecast of whoever knew no feature; with every contribution it adds up to forecast"
+    ),
+    "forecast": Column(pl.Float64, "what was forecast of the part, in volatilities"),
     "method": Column(pl.String, "how that is worked out: contributions (trees), occlusion (nets), blend"),
 }
 ATTRIBUTION = Table(

@@ -10,5 +10,5 @@ from timegpt_assets.core.forecasts.local.zero import Zero
 
 _SEATS: tuple[type[Local], ...] = (Ridge, Zero, Climatology, Persistence, Size, Statistical)
 SHIPPED = {seat.word: seat for seat in _SEATS}
-LIBRARIES = {Statistical.word: "statsforecast"}
-"""Shipped word -> the package that does the arithmetic: with another version of it the numbers may be others."""
+LIBRARIES = {Statistical.word: "statsforecast", "lightgbm": "lightgbm", "tsmixer": "torch"}
+"""Word -> the package that does the arithmetic: with another version of it the numbers may be others."""
