@@ -3,7 +3,7 @@
 import polars as pl
 
 from timegpt_assets.core.schema import Column, Table
-from timegpt_assets.core.tables.columns import DAY, FORECASTER, MONTH, SOURCES, SYMBOL, log_return
+from timegpt_assets.core.tables.columns import DAY, FORECASTER, MONTH, SOURCE_KEY, SOURCES, SYMBOL, log_return
 from timegpt_assets.core.tables.forecasts import SNAPSHOT_TIMES
 
 TRAINING_SET = Table(
@@ -28,6 +28,15 @@ TRAINING_SET = Table(
 )
 """Further columns: every feature as known at the snapshot, float32."""
 
+LOSSES = {
+    "forecaster": pl.String(),
+    "day": pl.Date(),
+    "n": pl.Int64(),
+    "pinball": pl.Float64(),
+    "abs_error": pl.Float64(),
+}
+"""What was lost on a session, in volatilities: ``pinball`` and ``abs_error`` are sums over ``n`` rows all answered."""
+
 MODEL = Table(
     name="model",
     columns=MONTH
@@ -45,6 +54,11 @@ MODEL = Table(
         "pinball": Column(pl.Float64, "mean pinball loss in validation, in volatilities", True),
         "control_pinball": Column(pl.Float64, "the control arm's, on the same rows", True),
         "control_settings": Column(pl.String, "digest of the control arm's settings"),
+        "validation": Column(
+            pl.List(pl.Struct(LOSSES)),
+            "of each session in validation and each forecaster, zero and the control arm among them: n, and the summed "
+            "pinball and abs_error in volatilities of the rows that all answered; empty: there was none",
+        ),
     },
     key=("month", "forecaster"),
 )
@@ -110,18 +124,26 @@ FEATURE_DRIFT = Table(
 )
 
 _RATIO = {
-    name: Column(pl.Float64, f"{said} of rung over against", True)
+    name: Column(pl.Float64, f"{said} of rung over against, in volatilities", True)
     for name, said in (("pinball_ratio", "mean pinball loss"), ("mae_ratio", "mean absolute error"))
 }
+STAGES = ("validation", "forward", "forward_raw")
 MODEL_REPORT = Table(
     name="model_report",
     columns=MONTH
     | {
         "rung": Column(pl.String, "forecaster judged: ridge, lightgbm, tsmixer, blend"),
-        "against": Column(pl.String, "the one it is judged against: zero, ridge, or the rung below"),
-        "stage": Column(pl.String, "validation (inside the window) or forward (months it was never shown)"),
+        "against": Column(pl.String, "the one it is judged against: each one below it, zero the lowest"),
+        "stage": Column(
+            pl.String,
+            "validation (the window's newest sessions, as answered), forward (sessions that no model was shown, after "
+            "calibration: what is traded), forward_raw (the same as answered)",
+        ),
+    }
+    | SOURCES
+    | {
         "control_settings": Column(pl.String, "digest of the control arm's settings"),
-        "n": Column(pl.Int64, "common rows"),
+        "n": Column(pl.Int64, "common rows; those the control arm stood in for are none"),
         "sessions": Column(pl.Int64, "sessions of those rows"),
     }
     | {
@@ -131,10 +153,16 @@ MODEL_REPORT = Table(
     }
     | {
         "dm_p": Column(pl.Float64, "one-sided Diebold-Mariano p of the rung's pinball loss being lower", True),
-        "net_pnl": Column(pl.Float64, "USD after costs in the rung's own book; null in validation", True),
-        "max_drawdown": Column(pl.Float64, "deepest fall of the book's cumulated return; null in validation", True),
-        "better": Column(pl.Boolean, "pinball_ratio < 1 and dm_p < 0.05"),
+        "better": Column(pl.Boolean, "pinball_ratio below 1 and dm_p below gates.ladder.dm_p_lt"),
+    }
+    | {
+        f"{whose}{name}": Column(pl.Float64, f"{said}, {of} own book on those sessions; null in validation", True)
+        for whose, of in (("", "of the rung's"), ("against_", "of the other's"))
+        for name, said in (
+            ("net_pnl", "USD after costs"),
+            ("max_drawdown", "deepest fall of the cumulated return, share of total capital"),
+        )
     },
-    key=("month", "rung", "against", "stage"),
+    key=("month", "rung", "against", "stage", *SOURCE_KEY),
 )
-"""The ladder table: each rung against zero, the control arm and the rung below."""
+"""The ladder table: each rung against every one below it. Sources are the rung's; ``*`` in validation."""

@@ -1,0 +1,47 @@
+"""What a rung lost in validation, day by day, beside everybody it is judged against: on the rows they all answered.
+
+Belongs here: losses of answers in units of sigma. Their ratios, intervals and tests are core/evaluation/ladder.py.
+"""
+
+from collections.abc import Mapping
+from functools import reduce
+
+import polars as pl
+
+from timegpt_assets.core.tables.models import LOSSES
+
+_KEY = ["day", "symbol", "snapshot_ts"]
+
+
+def daily_losses(rows: pl.DataFrame, answers: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Return LOSSES: for each session and forecaster the summed losses, in volatilities, of the rows all answered.
+
+    ``rows``: day, symbol, snapshot_ts, z. ``answers``: forecaster -> their mean, lo_<level>, hi_<level> of z; all need
+    the same levels. The pinball loss averages the quantiles; the mean counts as the median.
+    """
+    # the sum of a day's losses adds up in the order of the key, whatever order the rows come in
+    known = reduce(
+        lambda left, own: left.join(own.select(_KEY), on=_KEY, how="semi"), answers.values(), rows.select(*_KEY, "z")
+    ).sort(_KEY)
+    parts = [_of_one(known.join(own, on=_KEY, maintain_order="left"), word) for word, own in answers.items()]
+    return pl.concat([pl.DataFrame(schema=LOSSES), *parts]).sort("forecaster", "day")
+
+
+def _of_one(answered: pl.DataFrame, forecaster: str) -> pl.DataFrame:
+    summed = answered.group_by("day", maintain_order=True).agg(
+        n=pl.len().cast(pl.Int64),
+        pinball=pl.mean_horizontal(_pinballs(answered.columns)).sum(),
+        abs_error=(pl.col("z") - pl.col("mean")).abs().sum(),
+    )
+    return summed.with_columns(forecaster=pl.lit(forecaster)).select(list(LOSSES))
+
+
+def _pinballs(columns: list[str]) -> list[pl.Expr]:
+    """Return the loss of each quantile among the columns (Koenker and Bassett 1978)."""
+    shares = {"mean": 0.5}
+    for name in columns:
+        side, _, level = name.partition("_")
+        if side in ("lo", "hi"):
+            shares[name] = 0.5 + (1 if side == "hi" else -1) * int(level) / 200
+    errors = {share: pl.col("z") - pl.col(name) for name, share in shares.items()}
+    return [pl.max_horizontal(share * error, (share - 1) * error) for share, error in errors.items()]
