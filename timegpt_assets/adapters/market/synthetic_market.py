@@ -80,8 +80,8 @@ class SyntheticMarket:
 
     ``predictability`` is the correlation of neighbouring 15-minute returns inside a session; at 0 prices are a
     martingale there. ``interaction`` is the correlation of a symbol's 15-minute return (blocks of them from the open)
-    with the sign of the one before x whether that one's volumes were high; alone neither says anything. ``missing_rate``
-    is the share of minutes without a print. Raises MarketDataError for any of them out of range.
+    with the sign of the one before x whether that one's volumes were high; alone neither says anything.
+    ``missing_rate`` is the share of minutes without a print. Raises MarketDataError for any of them out of range.
     """
 
     symbols: tuple[str, ...]
