@@ -52,6 +52,7 @@ def figures(command: CommandContext, days: Sequence[date], outcome: Outcome, pro
         "remade": outcome.remade,
         "sessions": sessions(command.engine, days, outcome),
         "incomplete": {name: sorted(set(skipped)) for name, skipped in outcome.incomplete.items()},
+        "untaught": outcome.untaught,
         "verdicts": _verdicts(command, days),
         "summary": {f"{row['section']}: {row['name']}": row["value"] for row in report.iter_rows(named=True)},
         "comparison": compared.filter(symbol=WILDCARD).to_dicts() if compared.height else [],
@@ -119,7 +120,16 @@ def show(found: dict[str, Any], messages: Terminal) -> None:
     if found["forecasts"]:
         out.print(funnel_text(found["forecasts"]), soft_wrap=True)
     for name, skipped in found["incomplete"].items():
-        out.print(f"{name} left out on {len(skipped)} days: not every symbol is there. Run without --symbols.")
+        out.print(
+            f"{name} left out on {len(skipped)} days: not everything it reads is there. "
+            "Run without --symbols and --stale."
+        )
+    for name, months in found["untaught"].items():
+        out.print(
+            f"{name} left out for {len(months)} months, {months[0]} to {months[-1]}: no session of theirs is there. "
+            f"To learn from them: timegpt-assets train --profile {found['profile']}",
+            soft_wrap=True,
+        )
     for why, counts in found["remade"].items():
         out.print(
             f"made again, being {why}: {', '.join(f'{n} of {name}' for name, n in counts.items())}.", soft_wrap=True

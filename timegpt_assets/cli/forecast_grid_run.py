@@ -254,4 +254,4 @@ def _unmade(outcome: Outcome) -> str:
         return f"waits for the call budget: {outcome.why}"
     if outcome.held:
         return next(iter(outcome.held.values()))
-    return f"left out for lack of symbols: {', '.join(outcome.incomplete)}" if outcome.incomplete else ""
+    return f"left out for lack of what they read: {', '.join(outcome.incomplete)}" if outcome.incomplete else ""

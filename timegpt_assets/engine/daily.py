@@ -111,7 +111,7 @@ def _unmade(day: date, outcome: Outcome) -> str:
     if day in outcome.pending:
         return f"waits for the call budget: {outcome.why}"
     if lacking := [name for name, days in outcome.incomplete.items() if str(day) in days]:
-        return f"left out for lack of symbols: {', '.join(lacking)}"
+        return f"left out for lack of what they read: {', '.join(lacking)}"
     return ""
 
 

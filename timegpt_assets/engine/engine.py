@@ -6,8 +6,9 @@ on another machine all call ``run_rectangle``. Planning (plans.py) is pure; this
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from uuid import uuid4
 
 import dagster as dg
@@ -15,11 +16,22 @@ from dagster import AssetKey
 
 from timegpt_assets.core import calendar
 from timegpt_assets.core.explained import Explained
+from timegpt_assets.engine.axes import MONTHS
 from timegpt_assets.engine.call_budget import BudgetPlanner, PaymentPlan
 from timegpt_assets.engine.deliveries import BARS, RAW_BARS
 from timegpt_assets.engine.interrupts import signals_heard
 from timegpt_assets.engine.inventory import NOT_THERE, Inventory, inventory
-from timegpt_assets.engine.plans import AssetNode, PartitionRef, RangeRun, closures, range_runs
+from timegpt_assets.engine.months import MonthsAsked, sessions_of
+from timegpt_assets.engine.plans import (
+    AssetNode,
+    PartitionRef,
+    RangeRun,
+    closures,
+    in_order,
+    kind_of,
+    range_runs,
+    strata,
+)
 from timegpt_assets.engine.progress import Amount, Listener, Silent, amounts
 from timegpt_assets.engine.stale import Ages, input_windows
 from timegpt_assets.instance.internals import listening
@@ -52,7 +64,8 @@ class Rectangle:
     forced).
     ``paid`` is launched for the days that can be paid for now, in runs with a call budget each; what stands on it is
     not made for the others. ``reask`` has its answers paid for again. ``stale`` partitions are
-    made again, and without ``missing`` no others than what is there.
+    made again, and without ``missing`` no others than what is there. ``months`` are those of the month assets, where
+    they are others than those of the days; ``named`` assets were asked for by their names.
     """
 
     days: Sequence[date]
@@ -68,6 +81,8 @@ class Rectangle:
     stale: Mapping[AssetKey, frozenset[PartitionRef]] = field(default_factory=dict)
     missing: bool = True
     range_days: int = 40
+    months: Sequence[date] = ()
+    named: frozenset[AssetKey] = frozenset()
 
 
 @dataclass
@@ -75,7 +90,8 @@ class Outcome:
     """What a rectangle did: the range runs in order, partitions materialised, partitions already there, days left out.
 
     ``pending`` days wait until they can be paid for, ``why`` says what is in the way. ``held`` days wait for bars, each
-    with until when. ``remade`` counts by reason and asset what was recorded and yet not there.
+    with until when. ``remade`` counts by reason and asset what was recorded and yet not there. ``incomplete`` days of
+    an asset were left out for want of something it reads, ``untaught`` months for want of any session of theirs.
     """
 
     range_runs: list[RangeRun] = field(default_factory=list)
@@ -84,6 +100,7 @@ class Outcome:
     remade: dict[str, dict[str, int]] = field(default_factory=dict)
     held: dict[date, str] = field(default_factory=dict)
     incomplete: dict[str, list[str]] = field(default_factory=dict)
+    untaught: dict[str, list[str]] = field(default_factory=dict)
     pending: list[date] = field(default_factory=list)
     why: str = ""
 
@@ -118,18 +135,40 @@ class Engine:
                 if before := sessions_before(rectangle, sessions):
                     # for every symbol: the batch that is sent is never altered by a choice of some
                     work.make(assets, before, rectangle.all_symbols, forced=frozenset())
-            # months come last: a month reads sessions of several ranges, and after each range it would be made again
-            monthly = frozenset(k for k in rectangle.assets if work.asset_nodes[k].kind == "month")
-            for days in _ranges(rectangle.days, rectangle.range_days):
-                work.make(frozenset(rectangle.assets) - monthly, days, rectangle.symbols, forced=rectangle.forced)
-            work.make(monthly, rectangle.days, rectangle.symbols, forced=rectangle.forced)
+            for stratum in strata(work.own(rectangle.assets)):
+                # months of all days at once: a month reads sessions of several ranges
+                monthly = any(node.is_monthly for node in stratum.values())
+                for days in [rectangle.days] if monthly else _ranges(rectangle.days, rectangle.range_days):
+                    work.make(frozenset(stratum), days, rectangle.symbols, forced=rectangle.forced)
         if work.unanswered:
             raise work.unanswered
         return work.outcome
 
-    def inventory(self, days: Iterable[date]) -> Inventory:
-        """Return what is there on these days."""
-        return inventory(self.runtime, self.instance, asset_nodes(self.repository), days)
+    def inventory(self, days: Iterable[date], months: Iterable[date] = ()) -> Inventory:
+        """Return what is there on these days, in their months and in these."""
+        return inventory(self.runtime, self.instance, asset_nodes(self.repository), days, months)
+
+    def months_asked(self, rectangle: Rectangle) -> MonthsAsked:
+        """Return which months of its month assets a rectangle asks for."""
+        return MonthsAsked(
+            asset_nodes=asset_nodes(self.repository),
+            input_windows=input_windows(self.repository),
+            assets=frozenset(rectangle.assets),
+            named=rectangle.named,
+            months=rectangle.months,
+            first_day=rectangle.first_day,
+            now=self.runtime.clock(),
+        )
+
+    def asked(self, rectangle: Rectangle) -> dict[AssetKey, set[PartitionRef]]:
+        """Return the partitions of each asset that a rectangle asks for, whatever there is of them."""
+        months, nodes = self.months_asked(rectangle), asset_nodes(self.repository)
+        return {
+            key: months.of(key, rectangle.days)
+            if nodes[key].is_monthly
+            else nodes[key].partitions(rectangle.days, rectangle.symbols)
+            for key in rectangle.assets
+        }
 
 
 def sessions_before(rectangle: Rectangle, count: int) -> list[date]:
@@ -153,10 +192,14 @@ class _Work:
         self.job = engine.repository.get_implicit_global_asset_job_def()
         self.asset_nodes = asset_nodes(engine.repository)
         self.input_windows = input_windows(engine.repository)
+        self.months = engine.months_asked(rectangle)
         earlier = [day for _, count in rectangle.history for day in sessions_before(rectangle, count)]
-        self.inventory = engine.inventory([*earlier, *rectangle.days])
+        monthly = [key for key in rectangle.assets if self.asset_nodes[key].is_monthly]
+        months = {partition.day for key in monthly for partition in self.months.of(key, rectangle.days)}
+        self.inventory = engine.inventory([*earlier, *rectangle.days], months)
         self.there: dict[AssetKey, set[PartitionRef]] = {}
         self.ran: dict[AssetKey, set[PartitionRef]] = {}
+        self.left_out: dict[AssetKey, set[date]] = {}
         self.outcome = Outcome()
         self.unpaid_from: date | None = None
         self.unanswered: RunFailed | None = None
@@ -181,7 +224,8 @@ class _Work:
             if paid is not None and paid in closure:
                 self._pay(paid, needed[paid])
                 continue
-            for range_run in range_runs(closure, needed, symbols=self.rectangle.all_symbols):
+            axis = self.asset_nodes[closure[0]].axis
+            for range_run in range_runs(closure, needed, axis=axis, symbols=self.rectangle.all_symbols):
                 self._run_range(range_run)
 
     def _closures(self, assets: frozenset[AssetKey], days: Sequence[date]) -> Iterable[tuple[AssetKey, ...]]:
@@ -191,7 +235,7 @@ class _Work:
         # their verdicts are known only when they are made, and a held day must not be paid for
         first = assets & {RAW_BARS, BARS} if any(not self.inventory.deliveries.is_over(day) for day in days) else set()
         for part in (first, assets - first):
-            yield from closures(self._own(part), alone=alone)
+            yield from closures(self.own(part), alone=alone)
 
     def _pay(self, key: AssetKey, partitions: set[PartitionRef]) -> None:
         """Launch the days that can be paid for, a budget run each; the first that cannot ends the paying."""
@@ -202,7 +246,8 @@ class _Work:
         for run in plan.runs:
             # a Dagster run is a budget run: the limit per run is counted by its id
             own = {key: {PartitionRef(day) for day in run}}
-            for range_run in range_runs((key,), own, symbols=self.rectangle.all_symbols):
+            axis = self.asset_nodes[key].axis
+            for range_run in range_runs((key,), own, axis=axis, symbols=self.rectangle.all_symbols):
                 try:
                     self._run_range(range_run, {REASK: "true"} if reask else {})
                 except RunFailed as failure:
@@ -225,9 +270,8 @@ class _Work:
         if self.unpaid_from is None or key not in self.paid_for:
             return wanted
         first = self.unpaid_from
-        if self.asset_nodes[key].kind == "month":
-            months = {day.replace(day=1) for day in self.rectangle.days if day < first}
-            return {partition for partition in wanted if partition.day in months}
+        if self.asset_nodes[key].is_monthly:
+            return wanted & self.months.of(key, [day for day in self.rectangle.days if day < first])
         if key == self.rectangle.paid:
             there = self._there(key)
             self.outcome.pending += sorted(p.day for p in wanted if p.day >= first and p not in there)
@@ -243,11 +287,13 @@ class _Work:
         forced: bool,
     ) -> set[PartitionRef]:
         """Return the partitions to run: forced, absent, or made from what just ran or is ``coming`` before it."""
-        node = self.asset_nodes[key]
-        wanted = node.partitions(days, self.rectangle.all_symbols if key in self.rectangle.whole else symbols)
-        wanted = self._payable(key, self._deliverable(key, wanted))
-        if node.kind == "trading_day":
-            wanted = {partition for partition in wanted if self._upstream_complete(key, partition, coming)}
+        wanted = self._payable(key, self._deliverable(key, self._wanted(key, days, symbols)))
+        if self.asset_nodes[key].is_monthly:
+            if untaught := self._untaught(key, wanted, coming):
+                self.outcome.untaught[key.path[-1]] = sorted(f"{month.day:%Y-%m}" for month in untaught)
+            wanted -= untaught
+        else:
+            wanted = self._complete(key, wanted, coming)
         there, outdated = self._there(key), self.rectangle.stale.get(key, frozenset())
         if not self.rectangle.missing:
             needed = wanted & outdated
@@ -271,9 +317,8 @@ class _Work:
         """Return the partitions that are not held because bars of their session are awaited."""
         if key in (RAW_BARS, BARS, QUALITY):
             return wanted
-        if self.asset_nodes[key].kind == "month":
-            months = {day.replace(day=1) for day in set(self.rectangle.days) - self._held(self.rectangle.days).keys()}
-            return {partition for partition in wanted if partition.day in months}
+        if self.asset_nodes[key].is_monthly:
+            return wanted & self.months.of(key, set(self.rectangle.days) - self._held(self.rectangle.days).keys())
         held = self._held({partition.day for partition in wanted})
         self.outcome.held |= {day: why for day, why in held.items() if day in self.rectangle.days}
         return {partition for partition in wanted if partition.day not in held}
@@ -283,18 +328,60 @@ class _Work:
         deliveries = self.inventory.deliveries
         return {day: why for day, absent in deliveries.awaited(days).items() if (why := deliveries.holds(day, absent))}
 
-    def _upstream_complete(
-        self, key: AssetKey, partition: PartitionRef, coming: Mapping[AssetKey, set[PartitionRef]]
-    ) -> bool:
-        """A day asset reads every symbol of the day: a choice of symbols must not make it from a part of them."""
-        for dep in self.asset_nodes[key].deps - self.rectangle.whole:
-            parts = self.asset_nodes[dep].partitions([partition.day], self.rectangle.all_symbols) - coming.get(
-                dep, set()
-            )
-            if parts - self._there(dep):
-                self.outcome.incomplete.setdefault(key.path[-1], []).append(str(partition.day))
-                return False
-        return True
+    def _wanted(self, key: AssetKey, days: Sequence[date], symbols: Sequence[str]) -> set[PartitionRef]:
+        if self.asset_nodes[key].is_monthly:
+            return self.months.of(key, days)
+        return self.asset_nodes[key].partitions(
+            days, self.rectangle.all_symbols if key in self.rectangle.whole else symbols
+        )
+
+    def _untaught(
+        self, key: AssetKey, wanted: set[PartitionRef], coming: Mapping[AssetKey, set[PartitionRef]]
+    ) -> set[PartitionRef]:
+        """Return the months to be learnt from of which no session is there: nobody asks for their days.
+
+        Made of no session at all, a training set would count as made when its sessions come.
+        """
+        if key not in self.months.looked_back_on:
+            return set()
+        daily = [dep for dep in self.asset_nodes[key].deps if not self.asset_nodes[dep].is_monthly]
+        there = [self._there(dep) | self._earlier.there(dep) | coming.get(dep, set()) for dep in daily]
+        held = [{MONTHS.of(partition.day) for partition in partitions} for partitions in there]
+        return {p for p in wanted - self._there(key) if not all(p.day in months for months in held)}
+
+    @cached_property
+    def _earlier(self) -> Inventory:
+        """Return what is there of the days of months to be learnt from that are not there themselves."""
+        keys = self.months.looked_back_on.keys() & {*self.rectangle.assets}
+        absent = {p.day for key in keys for p in self.months.of(key, self.rectangle.days) - self._there(key)}
+        days = frozenset(day for month in absent for day in sessions_of(month))
+        return replace(self.inventory, days=days, months=frozenset(), found={})
+
+    def _complete(
+        self, key: AssetKey, wanted: set[PartitionRef], coming: Mapping[AssetKey, set[PartitionRef]]
+    ) -> set[PartitionRef]:
+        """Return the partitions of days on which everything is there, or coming, that the asset reads of the day."""
+        lacking = {day for day in {p.day for p in wanted} if self._lacks(key, day, coming)}
+        if lacking:
+            self.outcome.incomplete.setdefault(key.path[-1], []).extend(str(day) for day in sorted(lacking))
+            absent = {partition.day for partition in wanted - self._there(key)}
+            self.left_out.setdefault(key, set()).update(lacking & absent)
+        return {partition for partition in wanted if partition.day not in lacking}
+
+    def _lacks(self, key: AssetKey, day: date, coming: Mapping[AssetKey, set[PartitionRef]]) -> bool:
+        """Return whether an input of the day is missing: a day's left out before, its month's, or some symbols of it.
+
+        A day asset reads every symbol: a choice of symbols must not make it from a part of them.
+        """
+        is_of_day = self.asset_nodes[key].kind == "trading_day"
+        for dep in self.asset_nodes[key].deps:
+            if day in self.left_out.get(dep, ()):
+                return True
+            if self.asset_nodes[dep].is_monthly or (is_of_day and dep not in self.rectangle.whole):
+                read = self.asset_nodes[dep].partitions([day], self.rectangle.all_symbols)
+                if read - coming.get(dep, set()) - self._there(dep):
+                    return True
+        return False
 
     def _there(self, key: AssetKey) -> set[PartitionRef]:
         if key not in self.there:
@@ -356,9 +443,9 @@ class _Work:
             for key in assets:
                 earlier = self.asset_nodes[key].partitions(sessions_before(asked, sessions), asked.all_symbols)
                 needed[key] = earlier - self._there(key)
-        for key in (key for closure in closures(self._own(asked.assets)) for key in closure):
-            symbols = asked.all_symbols if key in asked.whole else asked.symbols
-            wanted = self.asset_nodes[key].partitions(asked.days, symbols)
+        for key in in_order(self.own(asked.assets)):
+            wanted = self._wanted(key, asked.days, asked.symbols)
+            wanted -= self._untaught(key, wanted, needed)
             own = wanted & asked.stale.get(key, frozenset())
             if asked.missing:
                 own |= wanted if key in asked.forced else wanted - self._there(key)
@@ -366,7 +453,8 @@ class _Work:
             needed[key] = needed.get(key, set()) | own
         return amounts(needed, {key: node.kind for key, node in self.asset_nodes.items()})
 
-    def _own(self, keys: Iterable[AssetKey]) -> dict[AssetKey, AssetNode]:
+    def own(self, keys: Iterable[AssetKey]) -> dict[AssetKey, AssetNode]:
+        """Return these assets of the graph."""
         return {key: self.asset_nodes[key] for key in keys}
 
     def _heard(self, event: dg.DagsterEvent) -> None:
@@ -384,7 +472,7 @@ def asset_nodes(repository: dg.RepositoryDefinition) -> dict[AssetKey, AssetNode
     graph = repository.asset_graph
     return {
         key: AssetNode(
-            kind=_kind(graph.get(key).partitions_def),
+            kind=kind_of(graph.get(key).partitions_def),
             deps=frozenset(graph.get(key).parent_keys),
             settings=tuple(graph.get(key).metadata.get("settings", ())),
         )
@@ -401,12 +489,6 @@ def _standing_on(key: AssetKey | None, asset_nodes: Mapping[AssetKey, AssetNode]
         found |= more
         grown = bool(more)
     return frozenset(name for name in found if name is not None)
-
-
-def _kind(partitions: dg.PartitionsDefinition[str] | None) -> str:
-    if isinstance(partitions, dg.MultiPartitionsDefinition):
-        return "day_symbol"
-    return "month" if isinstance(partitions, dg.MonthlyPartitionsDefinition) else "trading_day"
 
 
 def _is_verdict(result: dg.ExecuteInProcessResult) -> bool:

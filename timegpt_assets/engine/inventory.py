@@ -33,7 +33,10 @@ OLD = (OTHER_CODE, UNKNOWN, REVISED)
 
 @dataclass(kw_only=True)
 class Inventory:
-    """The verdicts over a span of days, each asset's worked out once; ``asset_nodes`` is the graph."""
+    """The verdicts over a span of days, and over ``months`` beside those of the days, each asset's worked out once.
+
+    ``asset_nodes`` is the graph.
+    """
 
     instance: dg.DagsterInstance
     store: ParquetStore
@@ -42,6 +45,7 @@ class Inventory:
     expected: Mapping[AssetKey, Lineage]
     asset_nodes: Mapping[AssetKey, AssetNode]
     days: frozenset[date]
+    months: frozenset[date] = frozenset()
     found: dict[AssetKey, dict[PartitionRef, str]] = field(default_factory=dict)
     _codeless: dict[str, str] = field(default_factory=dict)
 
@@ -61,8 +65,8 @@ class Inventory:
         return {partition for partition in map(PartitionRef.of, made) if partition.day in days}
 
     def _verdicts(self, key: AssetKey) -> dict[PartitionRef, str]:
-        monthly = self.asset_nodes[key].kind == "month"
-        recorded = self.recorded(key, {day.replace(day=1) for day in self.days} if monthly else self.days)
+        node, monthly = self.asset_nodes[key], self.asset_nodes[key].is_monthly
+        recorded = self.recorded(key, {*map(node.axis.of, self.days)} | self.months if monthly else self.days)
         facts = stored_facts(self.store, key, recorded, monthly=monthly)
         # the id stands in the footer: settings are compared for a whole month without reading a row
         under = {partition: str(fact.get(LINEAGE, "")) for partition, fact in facts.items()}
@@ -115,9 +119,13 @@ class Inventory:
 
 
 def inventory(
-    runtime: Runtime, instance: dg.DagsterInstance, asset_nodes: Mapping[AssetKey, AssetNode], days: Iterable[date]
+    runtime: Runtime,
+    instance: dg.DagsterInstance,
+    asset_nodes: Mapping[AssetKey, AssetNode],
+    days: Iterable[date],
+    months: Iterable[date] = (),
 ) -> Inventory:
-    """Return the inventory of this runtime's root over these days."""
+    """Return the inventory of this runtime's root over these days, their months and these."""
     store = ParquetStore(runtime.storage)
     reads = {key: node.deps for key, node in asset_nodes.items()}
     shaped_by = {key: node.settings for key, node in asset_nodes.items()}
@@ -129,4 +137,5 @@ def inventory(
         expected=lineage_records(runtime.settings, reads, shaped_by),
         asset_nodes=asset_nodes,
         days=frozenset(days),
+        months=frozenset(months),
     )

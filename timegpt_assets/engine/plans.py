@@ -1,16 +1,17 @@
-"""Which runs a rectangle needs: closures of equal partitions definitions, cut into ranges that Dagster can launch.
+"""Which runs a rectangle needs: strata of days and months, closures of equal partitions definitions, cut into ranges.
 
 Belongs here: pure planning over asset keys, days and symbols. Running the plan is engine.py.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 
+import dagster as dg
 from dagster import AssetKey
 
-from timegpt_assets.core import calendar
+from timegpt_assets.engine.axes import AXES, MONTHS, Axis
 
 
 @dataclass(frozen=True, order=True)
@@ -40,11 +41,28 @@ class AssetNode:
     deps: frozenset[AssetKey]
     settings: tuple[str, ...] = ()
 
-    def partitions(self, days: Sequence[date], symbols: Sequence[str]) -> set[PartitionRef]:
+    @property
+    def axis(self) -> Axis:
+        """Return where its partitions lie in time."""
+        return AXES[self.kind]
+
+    @property
+    def is_monthly(self) -> bool:
+        """Return whether its partitions are months."""
+        return self.axis is MONTHS
+
+    def partitions(self, days: Iterable[date], symbols: Sequence[str]) -> set[PartitionRef]:
         """Return the partitions of this kind inside days x symbols."""
         if self.kind == "day_symbol":
             return {PartitionRef(day, symbol) for day in days for symbol in symbols}
-        return {PartitionRef(day.replace(day=1) if self.kind == "month" else day) for day in days}
+        return {PartitionRef(self.axis.of(day)) for day in days}
+
+
+def kind_of(partitions: dg.PartitionsDefinition[str] | None) -> str:
+    """Return the kind of an asset with these partitions."""
+    if isinstance(partitions, dg.MultiPartitionsDefinition):
+        return "day_symbol"
+    return "month" if isinstance(partitions, dg.MonthlyPartitionsDefinition) else "trading_day"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +81,44 @@ class RangeRun:
     def last(self) -> str:
         """Return the partition key the range ends with."""
         return max(self.partitions).key
+
+
+def in_order(asset_nodes: Mapping[AssetKey, AssetNode]) -> list[AssetKey]:
+    """Return the assets, each after those it reads. Raises ValueError for assets that read each other."""
+    waiting, order = dict(sorted(asset_nodes.items(), key=lambda item: list(item[0].path))), list[AssetKey]()
+    while waiting:
+        found = next((key for key, node in waiting.items() if not node.deps & waiting.keys()), None)
+        if found is None:
+            raise ValueError(f"the assets {', '.join(k.path[-1] for k in waiting)} read each other. Break the cycle.")
+        order.append(found)
+        del waiting[found]
+    return order
+
+
+def strata(asset_nodes: Mapping[AssetKey, AssetNode]) -> list[dict[AssetKey, AssetNode]]:
+    """Return the assets level by level: days on the even ones, months on the odd ones, none reads one above it.
+
+    A month is handed days of several ranges, and a day what was learnt of whole months: a level is made over all days
+    before the next one begins (docs/adr/0031). Assets outside ``asset_nodes`` are taken as there; a level may be empty.
+    """
+    level: dict[AssetKey, int] = {}
+    for key in in_order(asset_nodes):
+        rank = asset_nodes[key].axis.rank
+        below = [level[dep] for dep in asset_nodes[key].deps & level.keys()]
+        level[key] = max([rank, *(found + (found % 2 != rank) for found in below)])
+    return [
+        {key: node for key, node in asset_nodes.items() if level[key] == number}
+        for number in range(max(level.values(), default=-1) + 1)
+    ]
+
+
+def midway(asset_nodes: Mapping[AssetKey, AssetNode]) -> frozenset[AssetKey]:
+    """Return the month assets in the middle of the road: those that a day asset stands on, at any remove."""
+    below_days: set[AssetKey] = set()
+    for key in reversed(in_order(asset_nodes)):
+        if not asset_nodes[key].is_monthly or key in below_days:
+            below_days |= asset_nodes[key].deps
+    return frozenset(key for key in below_days & asset_nodes.keys() if asset_nodes[key].is_monthly)
 
 
 def closures(
@@ -104,36 +160,38 @@ def range_runs(
     assets: Sequence[AssetKey],
     needed: Mapping[AssetKey, Set[PartitionRef]],
     *,
+    axis: Axis,
     symbols: Sequence[str],
     max_days: int | None = None,
 ) -> list[RangeRun]:
     """Return the range runs that cover the needed partitions: one for all assets if they form one range, else by asset.
 
+    ``axis`` is that of all these assets.
     By asset, because an asset that reads every symbol's past must not start before the others are done with theirs.
     """
     wanted = [key for key in assets if needed[key]]
     if not wanted:
         return []
     # one run for all only where the need is one rectangle (docs/adr/0009)
-    ranges = _ranges(needed[wanted[0]], symbols, max_days)
+    ranges = _ranges(needed[wanted[0]], axis, symbols, max_days)
     if all(needed[key] == needed[wanted[0]] for key in wanted) and (len(ranges) == 1 or len(wanted) == 1):
         return [RangeRun(assets=tuple(wanted), partitions=partitions) for partitions in ranges]
     return [
         RangeRun(assets=(key,), partitions=partitions)
         for key in wanted
-        for partitions in _ranges(needed[key], symbols, max_days)
+        for partitions in _ranges(needed[key], axis, symbols, max_days)
     ]
 
 
 def _ranges(
-    partitions: Set[PartitionRef], symbols: Sequence[str], max_days: int | None
+    partitions: Set[PartitionRef], axis: Axis, symbols: Sequence[str], max_days: int | None
 ) -> list[frozenset[PartitionRef]]:
     """Return the partitions cut into rectangles of days that follow each other and symbols that are neighbours."""
     by_day: dict[date, tuple[str, ...]] = {
         day: tuple(c.symbol for c in group) for day, group in groupby(sorted(partitions), key=lambda c: c.day)
     }
     ranges = []
-    for days in _runs_of_days(by_day):
+    for days in _runs_of_days(by_day, axis):
         size = max_days or len(days)
         for start in range(0, len(days), size):
             for neighbours in _neighbours(by_day[days[0]], symbols):
@@ -141,21 +199,15 @@ def _ranges(
     return ranges
 
 
-def _runs_of_days(by_day: Mapping[date, tuple[str, ...]]) -> list[list[date]]:
+def _runs_of_days(by_day: Mapping[date, tuple[str, ...]], axis: Axis) -> list[list[date]]:
     """Return the days cut where a session (or month) is not needed or needs other symbols than the one before."""
     runs: list[list[date]] = []
     for day in sorted(by_day):
-        if runs and _follows(runs[-1][-1], day) and by_day[runs[-1][-1]] == by_day[day]:
+        if runs and axis.follows(runs[-1][-1], day) and by_day[runs[-1][-1]] == by_day[day]:
             runs[-1].append(day)
         else:
             runs.append([day])
     return runs
-
-
-def _follows(before: date, day: date) -> bool:
-    months = (day.year - before.year) * 12 + day.month - before.month
-    # sessions follow each other across weekends and holidays, as partitions of the grid do
-    return (months == 1 and before.day == day.day == 1) or len(calendar.sessions(before, day)) == 2
 
 
 def _neighbours(chosen: Sequence[str], symbols: Sequence[str]) -> list[list[str]]:

@@ -8,6 +8,7 @@ from datetime import date
 
 from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.engine.engine import Engine, Rectangle, asset_nodes
+from timegpt_assets.engine.plans import midway
 from timegpt_assets.engine.rectangles import rectangle
 from timegpt_assets.engine.stages import STAGES, Refused
 from timegpt_assets.partitions import GraphContext
@@ -27,8 +28,12 @@ def last_day(stored: ObjectStore, month: str) -> date:
 
 
 def verdict(engine: Engine, graph: GraphContext, day: date) -> Rectangle:
-    """Return the rectangle that makes every month table behind ``promotion`` again, whatever is stored of them."""
+    """Return the rectangle that makes every month table behind ``promotion`` again, whatever is stored of them.
+
+    Not the models: they stand before the days that are judged, and are judged as they answered.
+    """
     nodes = asset_nodes(engine.repository)
     whole = rectangle(graph, nodes, days=[day], assets=STAGES["promotion"], force=True)
-    own = tuple(key for key in whole.assets if nodes[key].kind == "month")
+    before = midway({key: nodes[key] for key in whole.assets})
+    own = tuple(key for key in whole.assets if nodes[key].is_monthly and key not in before)
     return replace(whole, assets=own, forced=frozenset(own), whole=frozenset(), history=(), paid=None)

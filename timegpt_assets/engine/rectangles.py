@@ -14,6 +14,11 @@ from timegpt_assets.engine.plans import AssetNode
 from timegpt_assets.engine.stages import EVERYDAY, assets_asked, symbols_asked
 from timegpt_assets.partitions import GraphContext
 
+ANSWERING = ("answers", "base_answers", "local_answers")
+"""Who answers about a batch of symbols, which a choice of some never alters."""
+LEARNT = ("outcomes", "calibration_models", "training_set", "base_scores")
+"""What is learnt from every symbol."""
+
 
 def rectangle(
     graph: GraphContext,
@@ -36,10 +41,11 @@ def rectangle(
     named = [by_name[name] for name in assets]
     wanted = _with_upstream(named, asset_nodes)
     answers, history = by_name["answers"], settings.forecast.history_days
-    answering = [key for key in (answers, by_name["base_answers"]) if key in wanted]
+    # what local_answers say, base_answers have framed
+    answering = [by_name[name] for name in ANSWERING if by_name.get(name) in wanted]
     asked = bool(answering)
     # learnt from all symbols: what a choice of them is calibrated with must not hang on which were made before
-    learnt = [key for key in (by_name["outcomes"], by_name["calibration_models"]) if key in wanted]
+    learnt = [by_name[name] for name in LEARNT if by_name.get(name) in wanted]
     warmup = settings.features.warmup_sessions if by_name["features"] in wanted else 0
     labelled = core_inputs.volatility_spec(settings).sessions if by_name["labels"] in wanted else 0
     filters = settings.trading.filters
@@ -50,6 +56,7 @@ def rectangle(
         symbols=symbols or everyone,
         all_symbols=everyone,
         assets=tuple(wanted),
+        named=frozenset(named),
         forced=frozenset(named if force else ()) | frozenset({answers} if reask else ()),
         whole=frozenset(_with_upstream([*answering, *learnt], asset_nodes)),
         history=(

@@ -17,6 +17,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.engine.deliveries import BARS, RAW_BARS, differing, stored_facts
 from timegpt_assets.engine.engine import Engine, Outcome, Rectangle, asset_nodes
 from timegpt_assets.engine.inventory import Inventory
+from timegpt_assets.engine.months import sessions_of
 from timegpt_assets.engine.plans import AssetNode, PartitionRef
 from timegpt_assets.engine.rectangles import rectangle
 from timegpt_assets.engine.stale import causes, input_windows, stale
@@ -60,11 +61,11 @@ def refresh(engine: Engine, graph: GraphContext, keys: Sequence[str]) -> Outcome
 def only_stale(engine: Engine, wanted: Rectangle) -> Rectangle:
     """Return the rectangle that makes just what is stale of it, with what that stands on and is stale, too."""
     known = asset_nodes(engine.repository)
-    found = stale_now(engine, engine.inventory(wanted.days))
-    again = causes(found, _asked(wanted, known), known, input_windows(engine.repository))
-    days = {p.day for key, partitions in again.items() if known[key].kind != "month" for p in partitions}
-    months = {p.day for key, partitions in again.items() if known[key].kind == "month" for p in partitions}
-    days |= {calendar.month_sessions(f"{first:%Y-%m}")[0] for first in months}
+    asked = engine.asked(wanted)
+    found = stale_now(engine, engine.inventory(wanted.days, _months(asked, known)))
+    again = causes(found, asked, known, input_windows(engine.repository))
+    days = {p.day for key, partitions in again.items() if not known[key].is_monthly for p in partitions}
+    days |= {sessions_of(first)[0] for first in _months(again, known)}
     return replace(
         wanted,
         days=sorted({*wanted.days, *days}),
@@ -77,8 +78,9 @@ def only_stale(engine: Engine, wanted: Rectangle) -> Rectangle:
 
 def outdated(engine: Engine, wanted: Rectangle) -> dict[str, dict[AssetKey, frozenset[PartitionRef]]]:
     """Return by reason, then by asset, the partitions of the rectangle that stay although they are old."""
-    inventory = engine.inventory(wanted.days)
-    old, asked = stale_now(engine, inventory), _asked(wanted, inventory.asset_nodes)
+    asked = engine.asked(wanted)
+    inventory = engine.inventory(wanted.days, _months(asked, asset_nodes(engine.repository)))
+    old = stale_now(engine, inventory)
     found: dict[str, dict[AssetKey, frozenset[PartitionRef]]] = {}
     for key in sorted(old.keys() & asked.keys()):
         for partition in old[key] & asked[key]:
@@ -102,8 +104,9 @@ def older(engine: Engine, keys: Sequence[AssetKey], days: Sequence[date]) -> dic
     return stale(ages, nodes, input_windows(engine.repository), roots=roots)
 
 
-def _asked(wanted: Rectangle, known: Mapping[AssetKey, AssetNode]) -> dict[AssetKey, set[PartitionRef]]:
-    return {key: known[key].partitions(wanted.days, wanted.symbols) for key in wanted.assets}
+def _months(partitions: Mapping[AssetKey, Set[PartitionRef]], known: Mapping[AssetKey, AssetNode]) -> set[date]:
+    """Return the months among these partitions."""
+    return {partition.day for key, own in partitions.items() if known[key].is_monthly for partition in own}
 
 
 def stale_now(

@@ -4,7 +4,7 @@ Belongs here: windows read off the graph's mappings, and the verdict. Ages come 
 is made again is the rectangle's business.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import date
@@ -12,8 +12,8 @@ from datetime import date
 import dagster as dg
 from dagster import AssetKey
 
-from timegpt_assets.core import calendar
-from timegpt_assets.engine.plans import AssetNode, PartitionRef
+from timegpt_assets.engine.axes import AXES
+from timegpt_assets.engine.plans import AssetNode, PartitionRef, in_order, kind_of
 
 STALE = 1 << 62
 """The age of what is to be made again: newer than anything."""
@@ -21,8 +21,9 @@ STALE = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class InputWindow:
-    """What a partition reads of an input: sessions (months, for a month) from ``first`` to ``last`` around its own.
+    """What a partition reads of an input: from ``first`` to ``last`` around its own, in units of the reader's axis.
 
+    A month counts months, be the input of days or of months; a day that reads a month reads the one it lies in.
     ``own_symbol``: of its own symbol alone.
     """
 
@@ -48,13 +49,24 @@ def input_window(mapping: dg.PartitionMapping) -> InputWindow:
 
 
 def input_windows(repository: dg.RepositoryDefinition) -> dict[tuple[AssetKey, AssetKey], InputWindow]:
-    """Return what every asset reads of each of its inputs."""
+    """Return what every asset reads of each of its inputs.
+
+    Raises TypeError for a day that reads months around its own: Dagster hands it the own month, too, which for a model
+    is one that was learnt of the day itself.
+    """
     graph = repository.asset_graph
-    return {
-        (key, parent): input_window(graph.get_partition_mapping(key, parent))
-        for key in graph.get_all_asset_keys()
-        for parent in graph.get(key).parent_keys
-    }
+    rank = {key: AXES[kind_of(graph.get(key).partitions_def)].rank for key in graph.get_all_asset_keys()}
+    found = {}
+    for key in rank:
+        for parent in graph.get(key).parent_keys:
+            window = input_window(graph.get_partition_mapping(key, parent))
+            if rank[key] < rank[parent] and (window.first, window.last) != (0, 0):
+                raise TypeError(
+                    f"{key.to_user_string()} reads the months {window.first}..{window.last} of "
+                    f"{parent.to_user_string()}. Let it read its own month: what that was learnt from lies before it."
+                )
+            found[key, parent] = window
+    return found
 
 
 def stale(
@@ -71,7 +83,7 @@ def stale(
     """
     seen: dict[AssetKey, Ages] = {}
     found: dict[AssetKey, frozenset[PartitionRef]] = {}
-    for key in _in_order(asset_nodes):
+    for key in in_order(asset_nodes):
         node = asset_nodes[key]
         own = ages.get(key, {})
         parents = [(seen[dep], input_windows[key, dep]) for dep in node.deps if dep in seen]
@@ -96,20 +108,11 @@ def causes(
     """
     wanted = {key: set(found.get(key, frozenset()) & asked.get(key, frozenset())) for key in asset_nodes}
     lines = {key: Ages(dict.fromkeys(partitions, STALE), asset_nodes[key].kind) for key, partitions in found.items()}
-    for key in reversed(_in_order(asset_nodes)):
+    for key in reversed(in_order(asset_nodes)):
         for dep in asset_nodes[key].deps & lines.keys():
             hop, kind = input_windows[key, dep], asset_nodes[key].kind
             wanted[dep].update(*(lines[dep].inside(partition, hop, kind) for partition in wanted[key]))
     return {key: frozenset(partitions) for key, partitions in wanted.items() if partitions}
-
-
-def _in_order(asset_nodes: Mapping[AssetKey, AssetNode]) -> list[AssetKey]:
-    """Return the assets, each after those it reads."""
-    waiting, order = dict(asset_nodes), list[AssetKey]()
-    while waiting:
-        order.append(next(k for k, node in waiting.items() if not node.deps & waiting.keys()))
-        del waiting[order[-1]]
-    return order
 
 
 @dataclass
@@ -135,23 +138,16 @@ class Ages:
     def newest(self, child: PartitionRef, input_window: InputWindow, child_kind: str) -> int:
         """Return the age of the newest partition that the child reads, 0 when none of them is there."""
         line = self.by_day.get(child.symbol if input_window.own_symbol else "", [])
-        start, end = self._window(child.day, input_window, monthly=child_kind == "month")
+        start, end = self._window(child.day, input_window, child_kind)
         return max(line[start:end], default=0)
 
     def inside(self, child: PartitionRef, input_window: InputWindow, child_kind: str) -> list[PartitionRef]:
         """Return the partitions that the child reads."""
-        start, end = self._window(child.day, input_window, monthly=child_kind == "month")
+        start, end = self._window(child.day, input_window, child_kind)
         own = child.symbol if input_window.own_symbol else ""
         return [p for day in self.days[start:end] for p in self.on_day[day] if not own or p.symbol == own]
 
-    def _window(self, day: date, input_window: InputWindow, *, monthly: bool) -> tuple[int, int]:
-        if monthly:
-            first, after = _month(day, input_window.first), _month(day, input_window.last + 1)
-            return bisect_left(self.days, first), bisect_left(self.days, after)
-        first, last = calendar.shifted(day, input_window.first), calendar.shifted(day, input_window.last)
-        return bisect_left(self.days, first), bisect_right(self.days, last)
-
-
-def _month(day: date, offset: int) -> date:
-    months = day.year * 12 + day.month - 1 + offset
-    return date(months // 12, months % 12 + 1, 1)
+    def _window(self, day: date, input_window: InputWindow, child_kind: str) -> tuple[int, int]:
+        first, after = AXES[child_kind].window(day, input_window.first, input_window.last)
+        # a day asks for the month that holds it, whose first date lies before
+        return bisect_left(self.days, AXES[self.kind].of(first)), bisect_left(self.days, after)

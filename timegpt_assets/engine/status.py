@@ -63,13 +63,16 @@ class Status:
 def status(engine: Engine, days: Sequence[date], symbols: Sequence[str]) -> Status:
     """Return the status of these sessions and symbols."""
     inventory = engine.inventory(days)
-    shown = set(days) | {day.replace(day=1) for day in days}
     found = stale_now(engine, inventory, ignored={OTHER_CODE})
     # what is gone is not made, and no longer old
-    stale = {key: {p for p in own & inventory.there(key) if p.day in shown} for key, own in found.items()}
+    nodes = inventory.asset_nodes
+    shown = {key: {*map(nodes[key].axis.of, days)} for key in found}
+    stale = {key: {p for p in own & inventory.there(key) if p.day in shown[key]} for key, own in found.items()}
     waiting = pending.waiting(engine.instance)
     wrong = _verdicts(inventory, days) | _waiting(waiting, days, symbols)
-    old = {PartitionRef(p.day, s) for own in stale.values() for p in own for s in ([p.symbol] if p.symbol else symbols)}
+    # of days alone: a month's key is its first date, which may be a session that nothing is wrong with
+    daily = [p for key, own in stale.items() if not nodes[key].is_monthly for p in own]
+    old = {PartitionRef(p.day, s) for p in daily for s in ([p.symbol] if p.symbol else symbols)}
     reached = _reached(inventory, days, symbols)
     states = {}
     for partition, so_far in reached.items():

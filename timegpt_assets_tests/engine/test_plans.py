@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from timegpt_assets.core import calendar
-from timegpt_assets.engine.plans import AssetNode, PartitionRef, closures, range_runs
+from timegpt_assets.engine.axes import MONTHS, SESSIONS
+from timegpt_assets.engine.plans import AssetNode, PartitionRef, closures, midway, range_runs, strata
 
-A, B, C, D = (AssetKey(name) for name in "ABCD")
+A, B, C, D, E, F = (AssetKey(name) for name in "ABCDEF")
 DAYS = [s.day for s in calendar.sessions(date(2025, 1, 13), date(2025, 1, 31))]
 SYMBOLS = ["AAPL", "META", "MSFT", "SPY"]
 
@@ -38,45 +39,73 @@ def test_the_paid_asset_runs_alone():
     assert closures(graph, alone={B}) == [(A,), (B,), (C,)]
 
 
-def test_a_cycle_is_refused_by_name():
+@pytest.mark.parametrize("planned", [closures, strata, midway])
+def test_a_cycle_is_refused_by_name(planned):
     with pytest.raises(ValueError, match="A, B read each other"):
-        closures({A: node("day_symbol", B), B: node("day_symbol", A)})
+        planned({A: node("day_symbol", B), B: node("day_symbol", A)})
+
+
+def test_days_and_months_take_turns_and_each_stands_as_low_as_what_it_reads_allows():
+    graph = {
+        A: node("day_symbol"),
+        B: node("month", A),
+        C: node("month", B),
+        D: node("trading_day", C),
+        E: node("month", D, C),
+        F: node("day_symbol", A),
+    }
+    assert [set(level) for level in strata(graph)] == [{A, F}, {B, C}, {D}, {E}]
+    assert midway(graph) == {B, C}, "no day stands on E"
+
+
+def test_without_a_month_below_a_day_there_are_the_days_and_then_the_months():
+    graph = {A: node("day_symbol"), B: node("month", A), C: node("trading_day", A), D: node("month", B, C)}
+    assert [set(level) for level in strata(graph)] == [{A, C}, {B, D}]
+    assert midway(graph) == frozenset()
+    assert [set(level) for level in strata({B: graph[B]})] == [set(), {B}], "a month is no day, whatever stands below"
+    assert strata({}) == []
 
 
 def test_equal_needs_of_one_rectangle_are_one_launch():
     needed = {A: grid(DAYS, SYMBOLS), B: grid(DAYS, SYMBOLS)}
-    (range_run,) = range_runs((A, B), needed, symbols=SYMBOLS)
+    (range_run,) = range_runs((A, B), needed, axis=SESSIONS, symbols=SYMBOLS)
     assert range_run.assets == (A, B)
     assert (range_run.first, range_run.last) == ("2025-01-13|AAPL", "2025-01-31|SPY")
 
 
 def test_a_day_that_is_there_is_never_inside_a_range():
     needed = {A: grid([d for d in DAYS if d != date(2025, 1, 21)], SYMBOLS)}
-    found = range_runs((A,), needed, symbols=SYMBOLS)
+    found = range_runs((A,), needed, axis=SESSIONS, symbols=SYMBOLS)
     assert [(x.first[:10], x.last[:10]) for x in found] == [("2025-01-13", "2025-01-17"), ("2025-01-22", "2025-01-31")]
 
 
 def test_symbols_that_are_no_neighbours_are_launched_asset_by_asset():
     partitions = grid(DAYS[:2], ["AAPL", "SPY"])
-    found = range_runs((A, B), {A: partitions, B: partitions}, symbols=SYMBOLS)
+    found = range_runs((A, B), {A: partitions, B: partitions}, axis=SESSIONS, symbols=SYMBOLS)
     assert [(x.assets, x.first[11:]) for x in found] == [((A,), "AAPL"), ((A,), "SPY"), ((B,), "AAPL"), ((B,), "SPY")]
 
 
 def test_the_paid_asset_is_cut_into_blocks_of_days():
     needed = {A: {PartitionRef(day) for day in DAYS[:7]}}
-    found = range_runs((A,), needed, symbols=SYMBOLS, max_days=3)
+    found = range_runs((A,), needed, axis=SESSIONS, symbols=SYMBOLS, max_days=3)
     assert [len(x.partitions) for x in found] == [3, 3, 1]
+
+
+def test_sessions_on_the_first_of_two_months_do_not_follow_each_other():
+    firsts = [date(2025, month, 1) for month in (4, 5)]
+    found = range_runs((A,), {A: grid(firsts, SYMBOLS)}, axis=SESSIONS, symbols=SYMBOLS)
+    assert [x.first[:10] for x in found] == ["2025-04-01", "2025-05-01"]
 
 
 def test_months_follow_each_other():
     needed = {A: {PartitionRef(date(2025, m, 1)) for m in (1, 2, 4)}}
-    assert [len(x.partitions) for x in range_runs((A,), needed, symbols=SYMBOLS)] == [2, 1]
+    assert [len(x.partitions) for x in range_runs((A,), needed, axis=MONTHS, symbols=SYMBOLS)] == [2, 1]
 
 
 @given(st.sets(st.tuples(st.sampled_from(DAYS), st.sampled_from(SYMBOLS)), min_size=1))
 def test_launches_cover_each_needed_cell_once_and_dagster_ranges_hold_nothing_else(chosen):
     needed = {A: {PartitionRef(*c) for c in chosen}}
-    found = range_runs((A,), needed, symbols=SYMBOLS)
+    found = range_runs((A,), needed, axis=SESSIONS, symbols=SYMBOLS)
     assert sorted(c for x in found for c in x.partitions) == sorted(needed[A])
     for range_run in found:
         first, last = min(range_run.partitions), max(range_run.partitions)

@@ -10,7 +10,7 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.plans import PartitionRef
-from timegpt_assets.engine.stale import InputWindow, input_window, input_windows, stale
+from timegpt_assets.engine.stale import Ages, InputWindow, input_window, input_windows, stale
 from timegpt_assets_tests.roads import LATER, TINY, load_runtime, sessions
 
 FIRST, LAST = date(2025, 1, 21), date(2025, 2, 6)
@@ -48,6 +48,28 @@ def test_the_clerk_finds_the_same_stale_partitions_whatever_the_order_of_making(
         found = stale(made, known, input_windows(repository), roots={})
         assert found == clerk(repository, made)
         assert 50 < sum(map(len, found.values())) < sum(map(len, made.values()))
+
+
+def test_every_edge_of_the_graph_maps_and_ours_are_the_partitions_that_dagster_hands_over(repository):
+    """Refused mappings do not fail when they are loaded: each edge is mapped here, for every partition of the grid."""
+    assert edges_compared(repository) > 80
+
+
+def edges_compared(repository) -> int:
+    """Compare what every partition reads by Dagster's mappings and by ours, and return over how many edges."""
+    graph, known, windows = repository.asset_graph, asset_nodes(repository), input_windows(repository)
+    days = sessions(date(2025, 1, 20), LAST)
+    on_grid = {key: node.partitions(days, ["AAPL", "META", "NVDA", "SPY"]) for key, node in known.items()}
+    with partition_loading_context(LATER):
+        for (key, parent), window in windows.items():
+            lined_up = Ages(dict.fromkeys(on_grid[parent], 1), known[parent].kind)
+            for partition in sorted(on_grid[key]):
+                if partition.day < FIRST and not known[key].is_monthly:
+                    continue  # the grid has no session before its first to look back on
+                ours = set(lined_up.inside(partition, window, known[key].kind))
+                theirs = set(_read(graph, key, parent, partition)) & on_grid[parent]
+                assert ours == theirs, (key.path, parent.path, partition)
+    return len(windows)
 
 
 def clerk(repository, ages: dict[AssetKey, dict[PartitionRef, int]]) -> dict[AssetKey, frozenset[PartitionRef]]:
