@@ -119,7 +119,14 @@ PAIR |= {"pnl_difference": -12_345.6, "pnl_difference_low": -20_000.0, "pnl_diff
 PAIR |= {"spent_per_thousand": 12.5, "spent_per_bp": None}
 FOUND = {"profile": "demo", "first_day": date(2025, 1, 16), "last_day": date(2025, 3, 14), "days": 40, "runs": 20}
 FOUND |= {"partitions_made": 12_345, "partitions_there": 678, "seconds": 12.3, "days_waiting": [], "why_waiting": ""}
-FOUND |= {"remade": {}, "sessions": {}, "incomplete": {}, "verdicts": {"ok": 3}, "report": "/somewhere/report.html"}
+FOUND |= {
+    "remade": {},
+    "sessions": {},
+    "incomplete": {},
+    "untaught": {},
+    "verdicts": {"ok": 3},
+    "report": "/somewhere/report.html",
+}
 FOUND |= {"summary": {"gates: promotion": f"not passed: {INSUFFICIENT}", "forecasts: scored": "3,456"}}
 FOUND |= {"comparison": [PAIR], "gates": [GATE], "forecasts": {"low_ev": 12, "traded": 3}}
 DAY = {"day": date(2025, 1, 16), "snapshots": 5, "needed": 3, "cached": 2}
