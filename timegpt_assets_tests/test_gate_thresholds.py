@@ -15,7 +15,7 @@ import pytest
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.config.layers import flat
 from timegpt_assets.config.settings import Settings, load_settings
-from timegpt_assets.core.gates import contract, eligibility, forecast, hard_metrics, luck, references, trading
+from timegpt_assets.core.gates import contract, eligibility, forecast, hard_metrics, ladder, luck, references, trading
 from timegpt_assets.core.gates.luck import Trials
 from timegpt_assets.core.tables.evaluation import COST_SENSITIVITY, OOS_SUMMARY, TRADING_SCORES
 from timegpt_assets_tests.core.gates import made, made_books, test_luck
@@ -66,6 +66,10 @@ OF_TRADING = [
 ]
 OF_RISK = asked("hard_metrics", "observation_days", "sharpe_daily", "max_drawdown", "reject_rate")
 OF_LUCK = asked("promotion", "deflated_sharpe", "min_track_record", "pbo")
+OF_LADDER = asked(
+    "promotion", "ladder_forward", "ladder_forward_p", "net_pnl_over_lightgbm", "net_pnl_over_tsmixer",
+    "drawdown_over_ridge",
+)  # fmt: skip
 CASES: Mapping[str, Case] = {
     "symbol_min_forecasts": case(300, 301, *OF_SYMBOLS),
     "min_forecasts": case(1200, 1201, *OF_FORECASTS),
@@ -98,6 +102,9 @@ CASES: Mapping[str, Case] = {
     "luck.pbo_lte": case(1.0, 0.0, *asked("promotion", "pbo")),
     "luck.track_record_confidence": case(0.6, 1 - 1e-12, *asked("promotion", "min_track_record")),
     "luck.trials_in_oos_lte": case(6, 5, *asked("promotion", "trials_in_oos")),
+    "ladder.pinball_ratio_lt": case(0.9, 0.8, *asked("promotion", "ladder_validation", "ladder_forward")),
+    "ladder.dm_p_lt": case(0.011, 0.01, *asked("promotion", "ladder_validation_p", "ladder_forward_p")),
+    "ladder.min_sessions": case(60, 61, *OF_LADDER),
     "contract.backend": case("nixtla", "baseline", *asked("contract", "backend")),
 }
 """Key of the section ``gates`` -> its two values and what it decides."""
@@ -207,6 +214,9 @@ def verdicts(settings: Settings) -> Found:
         luck.luck_gate(
             book, days, tried, month="2025-11", as_of=test_luck.AS_OF, sessions=test_luck.DAYS,
             lookback_sessions=settings.gates.lookback_sessions, books={"timegpt": "timegpt"}, asked=of.luck(settings),
+        ),
+        ladder.ladder_gate(
+            made.ladder_report(), **about, forecasters=["blend"], asked=of.ladder(settings)
         ),
     ]  # fmt: skip
     rows = (frame.select("gate", "symbol", "criterion", "passed").iter_rows() for frame in gates)

@@ -168,6 +168,14 @@ class Luck(Section):
     trials_in_oos_lte: CountOrZero
 
 
+class Ladder(Section):
+    """What a promotion asks of a rung of the model ladder."""
+
+    pinball_ratio_lt: Positive
+    dm_p_lt: Annotated[float, Field(gt=0, lt=1)]
+    min_sessions: Count
+
+
 class Gates(Section):
     """Windows, samples and thresholds of every verdict."""
 
@@ -186,4 +194,5 @@ class Gates(Section):
     promotion: Promotion
     hard_metrics: HardMetrics
     luck: Luck
+    ladder: Ladder
     contract: ContractAsked

@@ -21,6 +21,7 @@ from timegpt_assets.core.gates.counted import Counted
 from timegpt_assets.core.gates.eligibility import Eligibility
 from timegpt_assets.core.gates.forecast import ForecastGate
 from timegpt_assets.core.gates.hard_metrics import HardMetrics
+from timegpt_assets.core.gates.ladder import Ladder
 from timegpt_assets.core.gates.luck import Luck
 from timegpt_assets.core.gates.trading import TradingGate
 from timegpt_assets.core.lineage import FEATURE_PAYLOAD_SCHEMA_VERSION
@@ -283,4 +284,15 @@ def luck(settings: Settings) -> Luck:
         pbo_blocks=asked.pbo_blocks,
         track_record_confidence=asked.track_record_confidence,
         trials_in_oos_lte=asked.trials_in_oos_lte,
+    )
+
+
+def ladder(settings: Settings) -> Ladder:
+    """Return what a promotion asks of a rung of the model ladder."""
+    asked = settings.gates.ladder
+    return Ladder(
+        pinball_ratio_lt=asked.pinball_ratio_lt,
+        dm_p_lt=asked.dm_p_lt,
+        validation_sessions=settings.models.validation_sessions,
+        min_sessions=asked.min_sessions,
     )

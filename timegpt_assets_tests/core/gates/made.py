@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.gates import contract, eligibility, forecast, hard_metrics, trading
+from timegpt_assets.core.gates import contract, eligibility, forecast, hard_metrics, ladder, trading
 from timegpt_assets.core.gates.counted import LIVE, Counted
 from timegpt_assets.core.significance import Sampling
 from timegpt_assets.core.tables.columns import REFERENCES
@@ -24,6 +24,7 @@ from timegpt_assets.core.tables.evaluation import (
     RELATIVE,
     TRADING_SCORES,
 )
+from timegpt_assets.core.tables.models import MODEL_REPORT
 
 DAY = date(2025, 2, 21)
 MONTH = {"month": "2025-02", "as_of": date(2025, 2, 28)}
@@ -55,6 +56,7 @@ ASKED_OF_FORECASTS = forecast.Promotion(pit_dev_max=0.03, rmae_max=0.7, dm_p_lt=
 ASKED_OF_ACCOUNT = trading.Promotion(
     oos_sharpe_gte=0.5, sharpe_cost_multiplier=1.5, stressed_pnl_gt=0.0, pnl_cost_multiplier=1.5
 )
+LADDER = ladder.Ladder(pinball_ratio_lt=1.0, dm_p_lt=0.05, validation_sessions=10, min_sessions=20)
 HARD = hard_metrics.HardMetrics(
     min_completed_runs=5, min_observation_days=14, sharpe_daily_gte=0.7, max_drawdown_lte=0.1, reject_rate_lte=0.2
 )
@@ -279,6 +281,28 @@ def hard_rows(
         books=["timegpt"],
         judged=judged,
         asked=asked,
+    )
+
+
+def ladder_report(**changes: Any) -> pl.DataFrame:
+    """Return MODEL_REPORT of a live blend: better than everybody, richer than its parts, as calm as the control arm."""
+    surely = {"n": 600, "sessions": 60, "control_settings": "c0ffee", "pinball_ratio": 0.85, "dm_p": 0.0105}
+    books = {"net_pnl": 50.0, "against_net_pnl": 40.0, "max_drawdown": 0.05, "against_max_drawdown": 0.05}
+    own = {"rung": "blend", "better": True, **surely}
+    validation = dict.fromkeys(LIVE, "*") | {"stage": "validation"}
+    rows = [own | {"against": word, **validation} for word in ("zero", "ridge", "lightgbm", "tsmixer")]
+    rows += [own | LIVE | books | {"against": row["against"], "stage": "forward"} for row in rows]
+    made = [row | (changes if row["stage"] != "validation" else {}) | MONTH for row in rows]
+    return MODEL_REPORT.conformed(pl.DataFrame(made, schema=MODEL_REPORT.schema))
+
+
+def ladder_rows(report: pl.DataFrame | None = None, forecasters: Sequence[str] = ("blend",)) -> pl.DataFrame:
+    return ladder.ladder_gate(
+        ladder_report() if report is None else report,
+        **MONTH,  # type: ignore[arg-type]
+        forecasters=forecasters,
+        judged=JUDGED,
+        asked=LADDER,
     )
 
 
