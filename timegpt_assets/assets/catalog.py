@@ -21,6 +21,7 @@ PAGES: Mapping[str, str] = {
     "evaluation": "docs/how-to/read-a-verdict.md",
     "gates": "docs/explanation/gates.md",
     "reports": "docs/how-to/read-a-verdict.md",
+    "models": "docs/explanation/model-ladder.md",
     "research": "docs/how-to/sweep-the-rules.md",
 }
 """Group -> the page of the docs that explains its assets."""

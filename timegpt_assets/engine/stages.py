@@ -37,7 +37,7 @@ STAGES = {
     "gates": ("symbol_gates", "forecast_gate", "trading_gate", "hard_metrics", "contract", "luck_gate"),
     "promotion": ("promotion",),
     "reports": ("report",),
-    "models": ("base_scores", "local_answers"),
+    "models": ("training_set", "base_scores", "local_answers"),
     "research": ("grid_days", "trading_grid"),
     "search": ("search_stage_1", "search_stage_2", "search_stage_3"),
 }

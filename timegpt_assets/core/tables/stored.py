@@ -60,6 +60,7 @@ STORED = {
         *_days("features", features.MARKET_CONTEXT, features.PANEL),
         *_days("features", features.FEATURES, features.LABELS, by_symbol=True),
         *_days("forecasts", forecasts.SNAPSHOTS, forecasts.ANSWERS, forecasts.BASE_ANSWERS, forecasts.OUTCOMES),
+        *_months("models", models.TRAINING_SET),
         *_days("evaluation", models.BASE_SCORES),
         *_days("forecasts", forecasts.LOCAL_ANSWERS),
         *_days("forecasts", forecasts.RAW_FORECASTS, by_symbol=True),
