@@ -15,6 +15,8 @@ PLANTED = {
     "imports point inward": ("config/base.py", "import timegpt_assets.adapters.call_errors"),
     "nixtla and pandas have one door": ("reports/page.py", "import nixtla"),
     "statsforecast has one door": ("core/forecasts/local/zero.py", "import statsforecast"),
+    "lightgbm and torch have one door each": ("core/models/blend.py", "import torch"),
+    "cryptography has one door": ("adapters/models/registry.py", "import cryptography"),
     "the runtime does not know Dagster": ("adapters/storage/ranged.py", "import dagster"),
     "what serves does not know Dagster": ("serving/__init__.py", "import timegpt_assets.partitions"),
     "stages of the core point one way": ("core/bars/rows.py", "import timegpt_assets.core.features.matrix"),
