@@ -17,6 +17,7 @@ from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
 from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.local_forecasters import LocalForecasters
 from timegpt_assets.adapters.market.daily_files import DailyFiles
+from timegpt_assets.adapters.models.ladder import Ladder
 from timegpt_assets.adapters.search.studies import Studies
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.object_store import ObjectStore
@@ -122,6 +123,19 @@ class FreeSeats(dg.ConfigurableResource[LocalForecasters]):
     def create_resource(self, context: dg.InitResourceContext) -> LocalForecasters:
         """Return the forecasters."""
         return runtimes.local_forecasters(self.runtime.settings)
+
+
+class LadderOfMonths(dg.ConfigurableResource[Ladder]):
+    """Who of the model ladder is seated, and where the artifacts lie that answer."""
+
+    forecasters: list[str]
+    registry: str
+    believed: list[str]
+    runtime: dg.ResourceDependency[Runtime]
+
+    def create_resource(self, context: dg.InitResourceContext) -> Ladder:
+        """Return the ladder."""
+        return runtimes.ladder(self.runtime)
 
 
 class BarsSource(dg.ConfigurableResource[MarketData]):
@@ -311,6 +325,12 @@ def resources(runtime: Runtime, tables: TableIOManager) -> dict[str, Any]:
         "hosted_forecaster": _hosted_forecaster(runtime, budget, answers),
         "local_forecasters": FreeSeats(
             forecasters=list(settings.forecast.local_forecasters), run_source=settings.run_source, runtime=runtime
+        ),
+        "ladder": LadderOfMonths(
+            forecasters=list(settings.forecast.ladder),
+            registry=data.storage_root,
+            believed=sorted(settings.models.public_keys),
+            runtime=runtime,
         ),
         "market_data": BarsSource(
             source=data.source, place=data.bucket or data.root or "", template=data.template, runtime=runtime

@@ -24,7 +24,7 @@ from timegpt_assets.config.addresses import PROVIDER_URL, host
 from timegpt_assets.config.errors import ConfigError, Fault
 from timegpt_assets.config.settings import Settings, load_settings, settings_in
 from timegpt_assets.config.shipped import CHECKOUT
-from timegpt_assets.core.tables.columns import LADDER, RUN_SOURCES
+from timegpt_assets.core.tables.columns import CONTROL, LADDER, RUN_SOURCES
 
 if TYPE_CHECKING:
     from google.cloud import storage
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from timegpt_assets.adapters.ledger.limits import Account
     from timegpt_assets.adapters.local_forecasters import LocalForecasters
     from timegpt_assets.adapters.market.daily_files import DailyFiles
+    from timegpt_assets.adapters.models.ladder import Ladder, Loaded
     from timegpt_assets.adapters.models.registry import ModelRegistry
     from timegpt_assets.adapters.models.signing import Signer
     from timegpt_assets.adapters.search.studies import Studies
@@ -78,6 +79,8 @@ class Runtime:
     environment: Mapping[str, str] = field(repr=False)
     clock: Clock = now
     buckets: "Callable[[], storage.Client]" = field(default=cloud_client, repr=False)
+    models: "Loaded" = field(default_factory=dict, repr=False, compare=False)
+    """The models of the ladder that this process has verified and loaded."""
 
     def path(self, path: str) -> Path:
         """Return a configured path, made absolute."""
@@ -275,6 +278,22 @@ def local_forecasters(settings: Settings) -> "LocalForecasters":
         ),
         levels=core_inputs.levels(settings),
         run_source=settings.run_source,
+        control=shipped[CONTROL],
+    )
+
+
+def ladder(runtime: Runtime) -> "Ladder":
+    """Return who of the ladder is seated, and where their models lie."""
+    from timegpt_assets.adapters.models.ladder import Ladder
+
+    settings, calendar = runtime.settings, daily_files(runtime).calendar
+    return Ladder(
+        registry=model_registry(runtime),
+        names={word: core_inputs.model_name(settings, word) for word in settings.forecast.ladder},
+        expected=core_inputs.expected(settings, calendar),
+        rows=core_inputs.row_spec(settings, calendar),
+        is_live=settings.run_source == RUN_SOURCES["prod"],
+        loaded=runtime.models,
     )
 
 

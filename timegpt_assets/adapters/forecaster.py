@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 import polars as pl
 
 from timegpt_assets.core.forecasts.framing import Frame
+from timegpt_assets.core.forecasts.local.answers import BACKEND, Answered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +21,8 @@ class ForecastResult:
     left_out: Mapping[str, str] = field(default_factory=dict)
     bytes_sent: int = 0
     price_per_call: float | None = None
+    ladder: Mapping[str, str] = field(default_factory=dict)
+    """Of the ladder, word -> which artifact answered, or why the control arm stood in for it."""
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -35,6 +39,34 @@ NOTES = ("calls_sent", "calls_cached", "bytes_sent", "cache_hits", "money_spent"
 
 Parameters = Mapping[str, float | int | str]
 """Everything that shapes a forecaster's answers beside what it is shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """What a seat's rows say of who made them."""
+
+    model: str
+    score_source: str = BACKEND
+    data_regime: str = "maintenance_replay"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What one seat on this machine says to a day's frames.
+
+    ``shown``: snapshot -> digest of what it saw beside the frame. ``note``: what a person should know of how it came to
+    answer; empty for most.
+    """
+
+    parameters: Parameters
+    answered: Answered
+    marks: Marks
+    shown: Mapping[datetime, str] = field(default_factory=dict)
+    note: str = ""
+
+
+class LeftOut(Exception):
+    """Raised by a seat that has nothing to say on a day; the message is the reason, with what helps."""
 
 
 class Forecaster(Protocol):

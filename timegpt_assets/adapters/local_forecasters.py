@@ -8,15 +8,18 @@ from dataclasses import asdict, dataclass
 
 import polars as pl
 
-from timegpt_assets.adapters.forecaster import ForecastResult, Parameters, left_out
+from timegpt_assets.adapters.forecaster import ForecastResult, LeftOut, Marks, Parameters, Said, left_out
+from timegpt_assets.adapters.models.ladder import Rung
+from timegpt_assets.adapters.models.registry import ArtifactRefused
 from timegpt_assets.adapters.plug_ins import PlugIn
 from timegpt_assets.config.seats import package
 from timegpt_assets.core.forecasts import quantiles
 from timegpt_assets.core.forecasts.framing import Frame
-from timegpt_assets.core.forecasts.local.answers import BACKEND, Answered, Local, answered
+from timegpt_assets.core.forecasts.local.answers import BACKEND, Local, answered
 from timegpt_assets.core.forecasts.local.evidence import Known, known
 from timegpt_assets.core.forecasts.local.seats import LIBRARIES
 from timegpt_assets.core.forecasts.local.verdicts import asked, judged
+from timegpt_assets.core.models.blend import FALLBACK
 from timegpt_assets.core.schema import TIME
 
 _KEY = ["snapshot_ts", "symbol", "forecaster"]
@@ -32,42 +35,63 @@ class LocalForecasters:
     seats: tuple[Local | PlugIn, ...]
     levels: tuple[int, ...]
     run_source: str
+    control: Local
+    """Stands in where an artifact of the ladder is refused, seated or not."""
 
-    def answers(self, frames: Sequence[Frame]) -> ForecastResult:
-        """Return BASE_ANSWERS rows of one day's frames, every forecaster's.
+    def answers(self, frames: Sequence[Frame], *rungs: Rung) -> ForecastResult:
+        """Return BASE_ANSWERS rows of one day's frames, every forecaster's; ``rungs`` are the ladder's on that day.
 
         ``left_out`` says of a forecaster alone why nothing of what it said can be used, and beside a symbol's name why
         that symbol has no answer of it. Whoever fails fails alone.
         """
         seen, asking = known(frames), asked(frames)
-        rows, parameters, silent = [], dict[str, Parameters](), left_out(frames)
-        for seat in self.seats:
+        rows, heard, silent = [], dict[str, Said](), left_out(frames)
+        for seat in (*self.seats, *rungs):
             try:
-                own, said = self._said(seat, frames, seen)
-                found = judged(said, asking, levels=self.levels)
+                said = self._said(seat, frames, seen)
+                found = judged(said.answered, asking, levels=self.levels)
+            except LeftOut as silence:
+                silent[seat.word] = str(silence)
+                continue
             except (Exception, SystemExit, pl.exceptions.PanicException) as failure:  # noqa: BLE001 - it may be anybody's code
                 silent[seat.word] = f"absent: {type(failure).__name__}: {failure}"
                 continue
-            parameters[seat.word] = own
-            rows.append(found.rows.with_columns(forecaster=pl.lit(seat.word)))
+            heard[seat.word] = said
+            rows.append(found.rows.with_columns(forecaster=pl.lit(seat.word), **_literals(said.marks)))
             silent |= {f"{seat.word} {symbol}": why for symbol, why in found.refused.select("symbol", "reason").rows()}
-        moments = [moment for frame in frames for moment in self._moments(frame, parameters)]
+        moments = [moment for frame in frames for moment in self._moments(frame, heard)]
+        notes = {word: said.note for word, said in heard.items() if said.note}
         if not rows or not moments:
-            return ForecastResult(rows=quantiles.no_answers(self.levels), left_out=silent)
+            return ForecastResult(rows=quantiles.no_answers(self.levels), left_out=silent, ladder=notes)
         everyone = pl.concat(rows).join(pl.concat(moments), on=_KEY)
-        return ForecastResult(rows=self._marked(everyone), left_out=silent)
+        return ForecastResult(rows=self._marked(everyone), left_out=silent, ladder=notes)
 
-    def _said(
-        self, seat: Local | PlugIn, frames: Sequence[Frame], seen: Sequence[Known]
-    ) -> tuple[Parameters, Answered]:
+    def _said(self, seat: Local | PlugIn | Rung, frames: Sequence[Frame], seen: Sequence[Known]) -> Said:
+        if isinstance(seat, Rung):
+            try:
+                return seat.answered(frames, self.levels)
+            except ArtifactRefused as refusal:
+                return self._stood_in(seat.word, seen, refusal)
+        marks = Marks(model=seat.word)
         if isinstance(seat, PlugIn):
-            return seat.answered(frames, self.levels)
+            parameters, rows = seat.answered(frames, self.levels)
+            return Said(parameters=parameters, answered=rows, marks=marks)
         library = {"package": package(seat.word)} if seat.word in LIBRARIES else {}
-        return asdict(seat) | library, answered(seen, seat, levels=self.levels)
+        return Said(parameters=asdict(seat) | library, answered=answered(seen, seat, levels=self.levels), marks=marks)
 
-    def _moments(self, frame: Frame, parameters: Mapping[str, Parameters]) -> list[pl.DataFrame]:
+    def _stood_in(self, word: str, seen: Sequence[Known], refusal: ArtifactRefused) -> Said:
+        """Return what the control arm says in the place of a rung whose artifact is not believed."""
+        return Said(
+            parameters=asdict(self.control) | {"stands_in_for": word},
+            answered=answered(seen, self.control, levels=self.levels),
+            marks=Marks(model=self.control.word, score_source=FALLBACK),
+            note=f"fallback: {refusal}",
+        )
+
+    def _moments(self, frame: Frame, heard: Mapping[str, Said]) -> list[pl.DataFrame]:
         """Return what stands beside each symbol's answer: day, request hash, sigma and scale at the snapshot."""
         symbols = frame.history["symbol"].unique().sort().to_list()
+        parameters = {word: _shaped_by(said, frame) for word, said in heard.items()}
         return [
             frame.sigma.with_columns(
                 day=pl.lit(frame.day, dtype=pl.Date),
@@ -84,10 +108,17 @@ class LocalForecasters:
         return rows.with_columns(
             asked_at=pl.col("snapshot_ts"),
             backend=pl.lit(BACKEND),
-            model=pl.col("forecaster"),
-            score_source=pl.lit(BACKEND),
             run_source=pl.lit(self.run_source),
-            data_regime=pl.lit("maintenance_replay"),
             stale_input=pl.lit(False),
             host=pl.lit(None, dtype=pl.String),
         )
+
+
+def _literals(marks: Marks) -> dict[str, pl.Expr]:
+    return {name: pl.lit(value) for name, value in asdict(marks).items()}
+
+
+def _shaped_by(said: Said, frame: Frame) -> Parameters:
+    """Return what shaped a seat's answers to a frame, with what it saw beside it."""
+    shown = said.shown.get(frame.snapshot_ts)
+    return {**said.parameters, "shown": shown} if shown else said.parameters

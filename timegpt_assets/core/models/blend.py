@@ -30,7 +30,7 @@ _ALIKE = 1e-9
 
 
 class PolicyError(ValueError):
-    """Raised when a stored policy is none; says why and what to do."""
+    """Raised when what is stored is no policy; the message is a clause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,17 +103,14 @@ class Vouched:
     data_regime: str = REPLAY
 
 
-def load_policy(files: Mapping[str, bytes]) -> Policy:
-    """Return the policy of an artifact's files. Raises PolicyError for what is none."""
+def load_policy(data: bytes) -> Policy:
+    """Return the policy of an artifact's file. Raises PolicyError for what is none."""
     try:
-        policy = Policy(alpha=float(orjson.loads(files[FILE])["alpha"]))
+        policy = Policy(alpha=float(orjson.loads(data)["alpha"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise PolicyError(
-            f"the artifact holds no policy ({error}). Materialise ensemble_policy of that month."
-        ) from error
-    if policy.alpha not in ALPHAS or policy.saved()[FILE] != files[FILE]:
-        said = files[FILE][:200]
-        raise PolicyError(f"the artifact says {said!r}, which no choice writes. Materialise ensemble_policy again.")
+        raise PolicyError(f"it holds no policy ({error})") from error
+    if policy.alpha not in ALPHAS or policy.saved()[FILE] != data:
+        raise PolicyError(f"no choice writes {data[:200]!r}")
     return policy
 
 
