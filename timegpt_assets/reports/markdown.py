@@ -11,7 +11,7 @@ import polars as pl
 from timegpt_assets.core.backtest.funnel import FATES
 from timegpt_assets.core.tables.columns import WILDCARD
 from timegpt_assets.reports import headline as first
-from timegpt_assets.reports import html, rows
+from timegpt_assets.reports import html, ladder, rows
 from timegpt_assets.reports.figures import Report, champion_first, percent_between, summary_rows
 from timegpt_assets.reports.pictures.gates import judged
 from timegpt_assets.reports.pictures.style import latest
@@ -31,6 +31,7 @@ def report_text(report: Report) -> str:
             "Key figures": lambda: table(["figure", "value", "rests on"], first.cards(report)),
             "Why forecasts were not traded": lambda: _funnel(report),
             "Forecasters side by side": lambda: _pairs(report.comparison),
+            **({"Model ladder": lambda: _ladder(report.ladder)} if report.ladder else {}),
             "Calibration": lambda: _calibration(report.diagnostics),
             "Costs": lambda: _costs(report.costs),
             "Gates": lambda: _gates(report.gates),
@@ -117,6 +118,20 @@ def _funnel(report: Report) -> str:
 
 def _pairs(comparison: pl.DataFrame) -> str:
     return table(HEAD, [one.told() for one in pairs_of(comparison)])
+
+
+def _ladder(own: ladder.Ladder) -> str:
+    """Return the verdict, the ladder table, what the rungs take, and what was recorded of the rollout."""
+    drifted = own.drift.filter("drifted").select("forecaster", "feature", "psi", "threshold", "n").sort(pl.all())
+    parts = [
+        f"**{plain(ladder.verdict(own))}**",
+        plain(ladder.basis(own)),
+        table(ladder.HEAD, ladder.table(own)),
+        table(["rung", "takes"], ladder.costs(own)) if own.timings else "",
+        "Features that drifted:\n\n" + table(drifted.columns, drifted.rows()) if own.drift.height else "",
+        table(["time", "forecaster", "phase", "share", "why", "who"], ladder.rollout(own)) if own.rollout else "",
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _calibration(diagnostics: pl.DataFrame) -> str:

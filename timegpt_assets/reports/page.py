@@ -9,7 +9,7 @@ from datetime import date
 from html import escape
 
 from timegpt_assets.reports import headline as first
-from timegpt_assets.reports import html, rows
+from timegpt_assets.reports import html, ladder, rows
 from timegpt_assets.reports.figures import Report
 from timegpt_assets.reports.interactive import Album
 from timegpt_assets.reports.pictures.comparison import losses
@@ -19,6 +19,7 @@ from timegpt_assets.reports.pictures.equity import equity
 from timegpt_assets.reports.pictures.fan import fan
 from timegpt_assets.reports.pictures.gates import lights, strip
 from timegpt_assets.reports.pictures.intervals import drift, histogram, widths
+from timegpt_assets.reports.pictures.ladder import feature_drift, importance, rollout, rungs
 from timegpt_assets.reports.pictures.pnl import pnl
 from timegpt_assets.reports.pictures.quality import quality
 from timegpt_assets.reports.pictures.style import Picture, nothing
@@ -96,6 +97,42 @@ def _forecasters(report: Report, album: Album) -> str:
     )
 
 
+def _ladder(report: Report, album: Album) -> str:
+    """Return what the rungs of the model ladder have proven; nothing where none is seated."""
+    own = report.ladder
+    if not own:
+        return ""
+    return html.section(
+        "Model ladder",
+        html.part(
+            "ladder", lambda: f"<p><strong>{escape(ladder.verdict(own))}</strong></p>{html.said(ladder.basis(own))}"
+        ),
+        album.figure("rungs against the control arm", lambda: rungs(own.report)),
+        html.part("rungs", lambda: html.table(ladder.HEAD, ladder.table(own), sortable=True)),
+        html.part("pairs of rungs", lambda: html.folded("every pair, and as answered", _every(own))),
+        html.part("what it takes", lambda: html.pairs(ladder.costs(own)) if own.timings else ""),
+        grid(
+            album.figure("drift of features", lambda: feature_drift(own.drift)),
+            album.figure("what features are worth", lambda: importance(own.importance)),
+        ),
+        html.part("rollout", lambda: _rollout(own, album)),
+    )
+
+
+def _every(own: ladder.Ladder) -> str:
+    return html.table(ladder.HEAD, ladder.table(own, every=True), sortable=True)
+
+
+def _rollout(own: ladder.Ladder, album: Album) -> str:
+    """Return the phases of the challengers over time, and what was recorded of each."""
+    if not own.rollout:
+        return html.said("No challenger is in rollout: the champion trades every symbol.")
+    steps = [(one.time, one.forecaster, one.share) for one in own.rollout]
+    head = ["time", "forecaster", "phase", "share", "why", "who"]
+    drawn = album.figure("rollout", lambda: rollout(steps, until=max(time for time, _, _ in steps)))
+    return drawn + html.folded("every record of the rollout", html.table(head, ladder.rollout(own)))
+
+
 def _symbols(report: Report, album: Album) -> str:
     return html.section(
         "Symbols side by side",
@@ -152,7 +189,7 @@ def _origin(report: Report, album: Album) -> str:
 
 
 SECTIONS: tuple[Callable[[Report, Album], str], ...] = (
-    _money, _trades, _funnel, _forecasters, _symbols, _calibration, _gates, _quality, _budget, _origin,
+    _money, _trades, _funnel, _forecasters, _ladder, _symbols, _calibration, _gates, _quality, _budget, _origin,
 )  # fmt: skip
 """The page's sections, in reading order."""
 

@@ -133,3 +133,14 @@ def _money(
         net = trading.daily_net(traded.filter(book=book), days)
         found |= {f"{whose}net_pnl": float(np.sum(net)), f"{whose}max_drawdown": trading.max_drawdown(net / capital)}
     return found
+
+
+def proven(report: pl.DataFrame, *, against: str = CONTROL) -> list[str]:
+    """Return the rungs of LADDER that are better than another in validation and forward, lowest first.
+
+    Of several sources forward the one with most rows speaks.
+    """
+    last = report.filter(against=against).sort("n", *SOURCE_KEY, descending=[True, False, False, False])
+    better = last.unique(["rung", "stage"], keep="first", maintain_order=True).filter("better")
+    stages = {rung: set(better.filter(rung=rung)["stage"]) for rung in LADDER}
+    return [rung for rung in LADDER if {"validation", "forward"} <= stages[rung]]

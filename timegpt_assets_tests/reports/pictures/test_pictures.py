@@ -18,6 +18,8 @@ from timegpt_assets.core.tables.bars import BARS, QUALITY
 from timegpt_assets.core.tables.calibration import FORECASTS
 from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT, FORECAST_DIAGNOSTICS, INTERVAL_WIDTHS, PIT_RELIABILITY
 from timegpt_assets.core.tables.gates import GATES
+from timegpt_assets.core.tables.models import FEATURE_DRIFT, MODEL_REPORT
+from timegpt_assets.reports.ladder import IMPORTANCE
 from timegpt_assets.reports.pictures import render
 from timegpt_assets.reports.pictures.comparison import losses
 from timegpt_assets.reports.pictures.coverage import coverage, reliability
@@ -26,6 +28,7 @@ from timegpt_assets.reports.pictures.equity import depths, equity
 from timegpt_assets.reports.pictures.fan import MOST_PANELS, fan
 from timegpt_assets.reports.pictures.gates import judged, lights, strip
 from timegpt_assets.reports.pictures.intervals import drift, histogram, widths
+from timegpt_assets.reports.pictures.ladder import feature_drift, importance, rollout, rungs
 from timegpt_assets.reports.pictures.pixels import COLOURS, PngError, packed
 from timegpt_assets.reports.pictures.pnl import cumulative, dollars, pnl
 from timegpt_assets.reports.pictures.quality import quality
@@ -33,7 +36,7 @@ from timegpt_assets.reports.pictures.style import Picture
 from timegpt_assets.reports.pictures.trades import levels, trades
 from timegpt_assets.reports.pictures.waterfall import steps, waterfall
 from timegpt_assets_tests.core.house_rules import RULES
-from timegpt_assets_tests.reports.pictures import frames
+from timegpt_assets_tests.reports.pictures import frames, ladders
 
 SYMBOLS = ["AAPL", "AMD", "AMZN", "GOOGL", "META", "MSFT", "NFLX", "NVDA", "TSLA"]
 DAYS = frames.sessions(12)
@@ -62,6 +65,12 @@ DRAWN: dict[str, Callable[[], Picture]] = {
     "lights": lambda: lights(pl.concat([frames.gates(SYMBOLS, "2024-02"), frames.gates(SYMBOLS)])),
     "losses": lambda: losses(frames.comparison(), champion="timegpt"),
     "equity": lambda: equity(frames.books(SYMBOLS, DAYS), days=DAYS, seats=["timegpt", "size"]),
+    "rungs": lambda: rungs(ladders.ladder_report()),
+    "feature drift": lambda: feature_drift(ladders.feature_drift()),
+    "importance": lambda: importance(ladders.importance()),
+    "rollout": lambda: rollout(
+        [(frames.opened(day), "lightgbm", 10) for day in DAYS[:2]], until=frames.opened(DAYS[3])
+    ),
 }
 EMPTY: dict[str, Callable[[], Picture]] = {
     "fan": lambda: fan(FORECASTS.empty(), BARS.empty(), PORTFOLIO.empty(), day=frames.DAY),
@@ -78,6 +87,10 @@ EMPTY: dict[str, Callable[[], Picture]] = {
     "day": lambda: day_bars(BARS.empty(), day=frames.DAY, symbol="MSFT"),
     "gates": lambda: strip(GATES.empty()),
     "lights": lambda: lights(GATES.empty()),
+    "rungs": lambda: rungs(MODEL_REPORT.empty()),
+    "feature drift": lambda: feature_drift(FEATURE_DRIFT.empty()),
+    "importance": lambda: importance(pl.DataFrame(schema=IMPORTANCE)),
+    "rollout": lambda: rollout([], until=frames.opened(frames.DAY)),
 }
 
 
