@@ -1,10 +1,11 @@
-"""The API keys of the tests, and the search for them in everything the whole test run leaves behind.
+"""The keys of the tests, and the search for them in everything the whole test run leaves behind.
 
 Belongs here: the marked keys, and the plugin (registered by conftest.py) that fails a run in which one is found: in a
 file of any test or worker, in what was printed or logged, in a failure's text. What never becomes a file is searched
 where it ends: recorded requests (servers/served.py), in-memory event logs (roads.py), databases (adapters/postgres.py).
 """
 
+import base64
 import mmap
 import sqlite3
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ from timegpt_assets.instance import packed_events
 MARK = "nixak-very-secret"
 """What every key of a test that may send begins with."""
 KEY, ROTATED, WRONG = f"{MARK}-0123456789", f"{MARK}-rotated-1a2b3c", f"{MARK}-wrong-00ff00"
+SIGNING = base64.b64encode(f"{MARK}-signs".encode().ljust(32, b"!")).decode()
+"""A private key that tests sign models with."""
+MARKS = (MARK, SIGNING[:24])
 
 
 def leaking(folder: Path) -> list[Path]:
@@ -28,14 +32,13 @@ def leaking(folder: Path) -> list[Path]:
 
 
 def _leaks(path: Path) -> bool:
-    mark = MARK.encode()
     if not path.stat().st_size:
         return False
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return (
-            data.find(mark) >= 0
-            or (path.suffix == ".zst" and mark in _unpacked(data[:]))
-            or (data[:6] == b"SQLite" and any(MARK in event for event in _events(path)))
+            any(data.find(mark.encode()) >= 0 for mark in MARKS)
+            or (path.suffix == ".zst" and any(mark.encode() in _unpacked(data[:]) for mark in MARKS))
+            or (data[:6] == b"SQLite" and any(mark in event for event in _events(path) for mark in MARKS))
         )
 
 
@@ -64,7 +67,7 @@ class SecretSearch:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Search what one test printed, logged and failed with."""
-        self.found += [f"{report.nodeid} ({name})" for name, text in _shown(report) if MARK in text]
+        self.found += [f"{report.nodeid} ({name})" for name, text in _shown(report) if _is_marked(text)]
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -78,6 +81,10 @@ class SecretSearch:
         """Name what leaks."""
         for where in self.found:
             terminalreporter.line(f"An API key is in {where}: see who wrote it there.", red=True)
+
+
+def _is_marked(text: str) -> bool:
+    return any(mark in text for mark in MARKS)
 
 
 def _shown(report: pytest.TestReport) -> Iterator[tuple[str, str]]:

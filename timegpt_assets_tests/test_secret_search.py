@@ -20,10 +20,11 @@ INNER = """
 import sqlite3, sys
 import pytest, zstandard
 from timegpt_assets.instance.packed_events import packed
-from timegpt_assets_tests.secret_search import KEY
+from timegpt_assets_tests.secret_search import KEY, SIGNING
 
 def in_text(folder): (folder / "deep").mkdir(); (folder / "deep" / "note.txt").write_text("x" * 5000 + KEY)
 def in_zstd(folder): (folder / "answer.zst").write_bytes(zstandard.compress(b"x" * 5000 + KEY.encode()))
+def that_signs(folder): (folder / "manifest.sig").write_text("x" * 5000 + SIGNING)
 def in_database(folder):
     with sqlite3.connect(folder / "leak.db") as database:
         database.execute("create table calls (note text)")
@@ -43,6 +44,7 @@ def test_one(tmp_path, plant): globals()[plant](tmp_path)
 PLANTED = {
     "in_text": "deep/note.txt",
     "in_zstd": "answer.zst",
+    "that_signs": "manifest.sig",
     "in_database": "leak.db",
     "in_event": "event.db",
     "printed": "test_one[printed] (Captured stdout call)",

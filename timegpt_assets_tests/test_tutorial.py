@@ -34,6 +34,8 @@ ADDED = "test_add_something.py::test_the_forecaster_answers_beside_everybody_and
 RUN_BY = {
     r"make demo|timegpt-assets (demo|run-day 2025-03-14 --profile demo|evaluate --profile demo)": HERE,
     r"make docs|timegpt-assets (build-features|run-day) .*(--force|challengers|IBM)|uv pip install \./": ADDED,
+    r"\(umask 077; echo": "adapters/models/test_signing.py::"
+    "test_the_line_that_makes_a_key_makes_one_that_its_owner_alone_can_read",
     r"timegpt-assets check-data .*gcs": "test_gcs_road.py::test_every_table_in_a_bucket_is_the_one_on_disk",
     r"TIMEGPT_ASSETS_CONFIG_DIR=\S+ timegpt-assets backfill": "cli/test_forecast_grid_house.py::"
     "test_the_settings_of_a_combination_make_the_same_figures_on_their_own",

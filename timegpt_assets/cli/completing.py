@@ -1,4 +1,4 @@
-"""What a shell offers for a word that is begun: profiles, symbols, sessions and settings.
+"""What a shell offers for a word that is begun: profiles, symbols, sessions, settings and models.
 
 Belongs here: the offers. A configuration that cannot be used offers nothing, and says why when the command is run.
 """
@@ -54,6 +54,17 @@ def settings(ctx: typer.Context, incomplete: str) -> list[str]:
     except Explained:
         return []
     return [f"{key}=" for key in keys if "." in key and key.startswith(incomplete)]
+
+
+def models(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the models of the profile's registry that begin so."""
+    from timegpt_assets.runtime import model_registry
+
+    try:
+        found = model_registry(_started(ctx)).contents().versions
+    except Explained:
+        return []
+    return sorted({version.name for version in found if version.name.startswith(incomplete)})
 
 
 def _started(ctx: typer.Context) -> "Runtime":

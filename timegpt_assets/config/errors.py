@@ -11,7 +11,10 @@ from timegpt_assets.core.explained import Explained
 
 REDACTED = "[REDACTED]"
 SECRET_KEY = re.compile(r"(api_?key|token|secret|passw|credential|private_?key)", re.IGNORECASE)
+PUBLIC_KEY = r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
+"""How 32 bytes look in base64; what is written under models.public_keys is meant to be seen."""
 _SECRET_VALUE = re.compile(
+    rf"(?<![A-Za-z0-9+/]){PUBLIC_KEY}(?![A-Za-z0-9+/=])|"  # a private key looks like a public one
     r"(nixak-|nixtla-|sk-|ghp_|github_pat_|xox[abp]-|AKIA|AIza|ya29\.|eyJ)\S{8,}"  # tokens known by how they begin
     r"|(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{32,}"  # one long word of letters and digits: no name, date or path
 )
@@ -57,14 +60,21 @@ MISSING = MissingKey("(missing)")
 
 def shown(key: str, value: object) -> str:
     """Return the value as text that may be printed."""
-    return str(value) if isinstance(value, MissingKey) else _veiled(repr(redacted(key, value)))
+    if isinstance(value, MissingKey):
+        return str(value)
+    return repr(value) if is_public_key(key, value) else _veiled(repr(redacted(key, value)))
 
 
 def redacted(key: str, value: object) -> object:
     """Return the value, or ``[REDACTED]`` (in place of the secret part of a text) when key or value looks secret."""
     if SECRET_KEY.search(key) and isinstance(value, str) and not isinstance(value, MissingKey):
         return REDACTED
-    return _veiled(value) if isinstance(value, str) else value
+    return _veiled(value) if isinstance(value, str) and not is_public_key(key, value) else value
+
+
+def is_public_key(key: str, value: object) -> bool:
+    """Return whether it is a key that everybody may see: of the right shape, and where such keys are named."""
+    return key.startswith("models.public_keys.") and isinstance(value, str) and bool(re.fullmatch(PUBLIC_KEY, value))
 
 
 def looks_secret(value: object) -> bool:

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from timegpt_assets.config.base import Section
 from timegpt_assets.config.checks import refusals
 from timegpt_assets.config.close_names import closest
-from timegpt_assets.config.errors import MISSING, SECRET_KEY, Fault, carries_password, looks_secret
+from timegpt_assets.config.errors import MISSING, SECRET_KEY, Fault, carries_password, is_public_key, looks_secret
 from timegpt_assets.config.layers import Layer, nested
 from timegpt_assets.config.schema import SECTIONS, Path, allowed_at, annotation_at, dotted, model_of, names_of
 
@@ -60,7 +60,7 @@ def origin(leaves: Layer, path: Path) -> str:
 
 def _secrets(leaves: Layer) -> Iterator[Fault]:
     for path, leaf in leaves.items():
-        if looks_secret(leaf.value):
+        if looks_secret(leaf.value) and not is_public_key(dotted(path), leaf.value):
             remedy = "Take it out: secrets stand in the environment or .env (TIMEGPT_API_KEY), never in settings."
             yield Fault(file=leaf.origin, key=dotted(path), value=leaf.value, allowed="no secret", remedy=remedy)
         elif isinstance(leaf.value, str) and carries_password(leaf.value):

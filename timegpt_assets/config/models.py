@@ -3,12 +3,24 @@
 Belongs here: models. What each key means stands in configs/models.yaml.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from timegpt_assets.config.base import Count, CountOrZero, Name, NotNegative, Positive, Section
+from timegpt_assets.config.errors import PUBLIC_KEY
+
+
+def _public_key(text: str) -> str:
+    if not re.fullmatch(PUBLIC_KEY, text):
+        raise ValueError("an Ed25519 public key: 32 bytes in base64, 44 letters")
+    return text
+
+
+KeyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,60}$")]
+PublicKey = Annotated[str, AfterValidator(_public_key)]
 
 
 class Tree(Section):
@@ -47,4 +59,4 @@ class Models(Section):
     tree: Tree
     net: Net
     blend: Blend
-    public_keys: Mapping[Name, str]
+    public_keys: Mapping[KeyName, PublicKey]

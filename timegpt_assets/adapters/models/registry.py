@@ -5,11 +5,12 @@ it lists, and beside the digests ``live.json``, which names one. What a manifest
 """
 
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from timegpt_assets.adapters.models.live import Live, read_live, written_live
 from timegpt_assets.adapters.models.signing import BadSignature, Signer, UnknownKey, signer_of
 from timegpt_assets.adapters.storage.chained_record import ClockWentBack
 from timegpt_assets.adapters.storage.object_store import Current, LocalStore, ObjectStore
@@ -18,7 +19,6 @@ from timegpt_assets.core.models import manifests
 from timegpt_assets.core.models.manifests import MANIFEST, SIGNATURE, Artifact, Expected, canonical, sha256
 
 ROOT, LIVE = "models/registry", "live.json"
-_SAID_LIVE = {"name": str, "month": str, "digest": str, "since": str}
 
 
 class ArtifactRefused(Explained, RuntimeError):
@@ -44,13 +44,12 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
-    """What is live: its digest, since when, what was before it, and how long its training took."""
+class Contents:
+    """What a registry holds: artifacts, (name, month) of what is live, and names of what is neither, all sorted."""
 
-    digest: str
-    since: datetime
-    previous: str | None
-    seconds: float | None
+    versions: tuple[Version, ...]
+    live: tuple[tuple[str, str], ...]
+    strange: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +125,9 @@ class ModelRegistry:
                     f"it is {now.isoformat()} by this machine's clock, and {self.objects.shown(pointer)} was switched "
                     f"at {known.since.isoformat()}. Set the clock right, or wait until then, and do it again."
                 )
-            there[:] = [Live(digest, now, known.digest if known else None, seconds)]
-            return _written_live(version, there[0])
+            took = None if seconds is None else float(seconds)
+            there[:] = [Live(digest, now, known.digest if known else None, took)]
+            return written_live(name, month, there[0])
 
         self.objects.update(pointer, change)
         return there[0]
@@ -147,18 +147,20 @@ class ModelRegistry:
         """
         return self._loaded(Version(name, month, digest), expected, believe=True)
 
-    def versions(self) -> tuple[list[Version], list[str]]:
-        """Return every artifact that there is, whole or not, sorted, and what lies between them and is none."""
-        found, strange = set[Version](), list[str]()
+    def contents(self) -> Contents:
+        """Return what there is, whole or not, and what lies between and is none of it."""
+        found, live, strange = set[Version](), set[tuple[str, str]](), list[str]()
         for name, _ in self.objects.names(f"{ROOT}/"):
             parts = name.removeprefix(f"{ROOT}/").split("/")
-            pinned = parts[2] if len(parts) > 3 else "0" * 64
-            is_ours = len(parts) > 3 or (len(parts) == 3 and parts[2] == LIVE)
-            if not is_ours or manifests.place_fault(parts[0], parts[1], pinned):
+            is_pointer = len(parts) == 3 and parts[2] == LIVE
+            pinned = "0" * 64 if is_pointer else parts[min(2, len(parts) - 1)]
+            if (len(parts) < 4 and not is_pointer) or manifests.place_fault(parts[0], parts[1], pinned):
                 strange.append(name)
-            elif len(parts) > 3:
+            elif is_pointer:
+                live.add((parts[0], parts[1]))
+            else:
                 found.add(Version(parts[0], parts[1], pinned))
-        return sorted(found), strange
+        return Contents(tuple(sorted(found)), tuple(sorted(live)), tuple(strange))
 
     def shown(self, version: Version) -> str:
         """Return where an artifact lies, as a person would type it."""
@@ -246,21 +248,11 @@ class ModelRegistry:
             self.objects.update(name, lambda _: data)
 
     def _read_live(self, version: Version, data: bytes) -> Live:
-        said = manifests.parsed(data) or {}
-        try:
-            previous, seconds = said["previous"], said["seconds"]
-            whole = all(type(said[key]) is kind for key, kind in _SAID_LIVE.items())
-            ours = (said["name"], said["month"]) == (version.name, version.month)
-            since = datetime.fromisoformat(said["since"])
-            pinned: Sequence[str] = [said["digest"], *([] if previous is None else [previous])]
-            if whole and ours and since.tzinfo and not any(map(manifests.pin_fault, pinned)):
-                return Live(said["digest"], since, previous, None if seconds is None else float(seconds))
-        except (KeyError, TypeError, ValueError):
-            pass
-        where = self.objects.shown(f"{ROOT}/{version.name}/{version.month}/{LIVE}")
-        raise ArtifactRefused(
-            where, "it is not as it was written", f"Restore it from a backup, or remove it. {self._train(version)}"
-        )
+        if live := read_live(version.name, version.month, data):
+            return live
+        remedy = f"Restore it from a backup, or remove it. {self._train(version)}"
+        where = self.objects.shown(self._pointer(version.name, version.month))
+        raise ArtifactRefused(where, "it is not as it was written", remedy)
 
     def _damaged(self, version: Version, what: str) -> ArtifactRefused:
         remedy = f"Restore the folder from a backup, or remove it. {self._train(version)}"
@@ -277,8 +269,3 @@ def _irregular(mode: int, links: int) -> str | None:
     if stat.S_ISDIR(mode):
         return "a folder"
     return None if stat.S_ISREG(mode) and links == 1 else "no file of its own: it has another name, or is a device"
-
-
-def _written_live(version: Version, live: Live) -> bytes:
-    said = {"name": version.name, "month": version.month, "digest": live.digest, "since": live.since.isoformat()}
-    return canonical(said | {"previous": live.previous, "seconds": live.seconds})

@@ -6,13 +6,12 @@ nowhere; what is signed is its owner's affair (registry.py).
 
 import base64
 import binascii
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from timegpt_assets.core.explained import Explained
-from timegpt_assets.core.models.manifests import canonical
+from timegpt_assets.core.models.manifests import canonical, parsed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -89,20 +88,19 @@ def signer_of(data: bytes, signature: bytes, public_keys: Mapping[str, str]) -> 
 
 
 def _read(signature: bytes) -> tuple[str, bytes]:
-    try:
-        said = json.loads(signature)
-        name, signed = said["key"], unpacked(said["signature"], 64)
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise BadSignature("its signature cannot be read") from error
-    if not isinstance(name, str) or signed is None:
+    said = parsed(signature) or {}
+    name, signed = said.get("key"), unpacked(said.get("signature"), 64)
+    if said.keys() != {"key", "signature"} or not isinstance(name, str) or signed is None:
         raise BadSignature("its signature cannot be read")
     return name, signed
 
 
-def unpacked(text: str, length: int) -> bytes | None:
+def unpacked(text: object, length: int) -> bytes | None:
     """Return the bytes a base64 text stands for, None where it is not one of that many."""
+    if not isinstance(text, str):
+        return None
     try:
         data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError, TypeError):
+    except (binascii.Error, ValueError):
         return None
     return data if len(data) == length and base64.b64encode(data).decode() == text else None

@@ -14,7 +14,7 @@ from timegpt_assets.adapters.models.registry import ModelRegistry
 from timegpt_assets.adapters.models.signing import Signer
 from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.core.models.manifests import Artifact, Expected, LearntFrom, artifact
-from timegpt_assets_tests.secret_search import MARK
+from timegpt_assets_tests.secret_search import SIGNING as SECRET
 
 AT = datetime(2025, 3, 3, 12, tzinfo=UTC)
 MONTH = "2025-03"
@@ -35,17 +35,22 @@ OWN: Mapping[str, Mapping[str, Any]] = {
     },
     "blend": {"policy": "blend_alpha_0.3", "parts": {"lightgbm": "a" * 64, "tsmixer": "b" * 64}},
 }
-SECRET = base64.b64encode(f"{MARK}-signs".encode().ljust(32, b"!")).decode()
-"""A private key; what it stands for begins like every key of a test."""
 
 
-def made(forecaster: str = "lightgbm", *, month: str = MONTH, seed: int = 7, under: Expected = UNDER) -> Artifact:
+def made(
+    forecaster: str = "lightgbm",
+    *,
+    month: str = MONTH,
+    seed: int = 7,
+    under: Expected = UNDER,
+    own: Mapping[str, Any] | None = None,
+) -> Artifact:
     """Return a whole artifact; another seed has another digest."""
     report = {
         "library_versions": {"lightgbm": "4.7.0"},
         "fold_metrics": [{"fold": 0, "pinball": 0.31, "rows": 100}],
-        "validation": {"pinball": 0.3, "control_pinball": 0.31, "sessions": 10},
-        "control_arm": {"forecaster": "ridge", "settings": "c" * 64, "pinball_ratio": 0.97, "dm_p": 0.04},
+        "validation": {"pinball": 0.3, "sessions": 10},
+        "control_arm": {"forecaster": "ridge", "settings": "c" * 64, "pinball": 0.31, "dm_p": 0.04},
     }
     return artifact(
         forecaster,
@@ -56,7 +61,7 @@ def made(forecaster: str = "lightgbm", *, month: str = MONTH, seed: int = 7, und
         seed=seed,
         saved={".json": b'{"trees":[%d]}' % seed, ".scale.json": b"{}"},
         report=report,
-        own=OWN[forecaster],
+        own=OWN[forecaster] if own is None else own,
     )
 
 
