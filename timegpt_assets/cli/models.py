@@ -22,7 +22,7 @@ from timegpt_assets.config import core_inputs
 from timegpt_assets.config.close_names import did_you_mean
 from timegpt_assets.core.models.manifests import Artifact, Expected, place_fault
 from timegpt_assets.engine.stages import Refused
-from timegpt_assets.runtime import Runtime, model_registry
+from timegpt_assets.runtime import Runtime, daily_files, model_registry
 
 SHORT = 12
 """Letters of a digest that a table shows; --digest takes them."""
@@ -234,7 +234,7 @@ def _said(value: object) -> str:
 
 
 def _verify(runtime: Runtime, registry: ModelRegistry, choice: Choice, *, as_json: bool) -> None:
-    expected = core_inputs.expected(runtime.settings)
+    expected = core_inputs.expected(runtime.settings, daily_files(runtime).calendar)
     found = [_looked_at(registry, version, expected) for version in _chosen(runtime, registry, choice)]
     refused = [str(one.refused) for one in found if one.refused]
     if choice == Choice("", "", ""):

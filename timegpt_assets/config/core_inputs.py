@@ -247,9 +247,9 @@ def champion_version(settings: Settings) -> str:
     return settings.forecast.model if settings.forecast.backend == "nixtla" else "1"
 
 
-def expected(settings: Settings) -> Expected:
+def expected(settings: Settings, events: EventCalendar) -> Expected:
     """Return what a model must have been made under to answer under these settings."""
-    spec = feature_spec(settings, event_calendar(settings))
+    spec = feature_spec(settings, events)
     return Expected(
         feature_version=spec.feature_version,
         features_hash=spec.features_hash,

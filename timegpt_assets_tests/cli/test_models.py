@@ -23,7 +23,8 @@ from timegpt_assets_tests.adapters.models.artifacts import AT, MONTH, OWN, SECRE
 from timegpt_assets_tests.cli.test_status import STYLING
 from timegpt_assets_tests.secret_search import leaking
 
-UNDER = core_inputs.expected(load_settings(profile=None, config_dir=None, environment={}))
+SETTINGS = load_settings(profile=None, config_dir=None, environment={})
+UNDER = core_inputs.expected(SETTINGS, core_inputs.event_calendar(SETTINGS))
 TREE, BLEND = "liquid_demo_lgbm_baseline_v2", "liquid_demo_blend_v2"
 
 
