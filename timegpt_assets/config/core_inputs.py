@@ -31,8 +31,11 @@ from timegpt_assets.core.forecasts.local.zero import Zero
 from timegpt_assets.core.forecasts.quantiles import levels_of
 from timegpt_assets.core.forecasts.snapshots import Preset, SnapshotSpec
 from timegpt_assets.core.lineage import FEATURE_PAYLOAD_SCHEMA_VERSION
+from timegpt_assets.core.models.boosting import Boosting
+from timegpt_assets.core.models.control import Control
 from timegpt_assets.core.models.manifests import Expected, artifact_name, label_definition
 from timegpt_assets.core.models.rows import RowSpec
+from timegpt_assets.core.models.tree_spec import TreeSpec
 from timegpt_assets.core.tables.columns import HOSTED
 from timegpt_assets.core.targets import Target
 
@@ -229,6 +232,54 @@ def row_spec(settings: Settings, events: EventCalendar) -> RowSpec:
         n_tokens=models.net.n_tokens,
         channels=models.net.channels,
         features=tuple(feature.name for feature in feature_spec(settings, events).features),
+    )
+
+
+_IN_SIGMA = ("log return", "scale of y", "share of the price")
+_NOT_ALIKE = ("USD", "shares")
+"""Units of features that move with volatility, and of those that mean nothing of another symbol's."""
+
+
+def tree_spec(settings: Settings, events: EventCalendar) -> TreeSpec:
+    """Return how the ladder's tree learns, and against whom it is judged."""
+    models, made = settings.models, feature_spec(settings, events)
+    made_names = {feature.name for feature in made.features}
+    own = [f for group in ("price", "volatility", "volume") for f in made.by_group[group] if f.name in made_names]
+    tree = models.tree
+    return TreeSpec(
+        road=models.road,
+        features=tuple(feature.name for feature in made.features),
+        own=tuple(feature.name for feature in own if feature.unit not in _NOT_ALIKE),
+        clock=tuple(name for name in ("minute_index", "minutes_to_close") if name in made_names),
+        scaled=frozenset(feature.name for feature in made.features if feature.unit in _IN_SIGMA),
+        embargo_days=models.embargo_days,
+        min_sessions=models.min_sessions,
+        validation_sessions=models.validation_sessions,
+        folds=models.folds,
+        levels=levels(settings),
+        window_min=tree.window_min,
+        symbol_rows=tree.symbol_rows,
+        boosting=Boosting(
+            rounds=tree.rounds,
+            leaves=tree.leaves,
+            learning_rate=tree.learning_rate,
+            min_rows=tree.min_rows,
+            l2=tree.l2,
+            seed=models.seed,
+            threads=tree.threads,
+        ),
+        control=ladder_control(settings),
+    )
+
+
+def ladder_control(settings: Settings) -> Control:
+    """Return whom every rung of the ladder is judged against: the control arm and zero, by their settings."""
+    forecast = settings.forecast
+    return Control(
+        ridge=Ridge(**forecast.baseline.model_dump()),
+        zero=Zero(**forecast.zero.model_dump()),
+        settings=settings.digest(["forecast.baseline"]),
+        snapshot_every_min=settings.models.snapshot_every_min,
     )
 
 

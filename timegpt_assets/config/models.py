@@ -27,6 +27,13 @@ class Tree(Section):
     """The boosted trees of LightGBM."""
 
     rounds: Count
+    leaves: Annotated[int, Field(ge=2)]
+    learning_rate: Positive
+    min_rows: Count
+    l2: NotNegative
+    window_min: CountOrZero
+    symbol_rows: CountOrZero
+    threads: Count
 
 
 class Net(Section):

@@ -4,7 +4,7 @@ Belongs here: the protocol that trees, nets and blends keep. Answers are in unit
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
 
@@ -50,8 +50,6 @@ class Learnt:
     sessions: int
     rows: int
     reason: str = ""
-    names: tuple[str, ...] = field(default=())
-    """Features learnt from, in order."""
 
 
 def no_answers(levels: Sequence[int]) -> pl.DataFrame:

@@ -1,12 +1,20 @@
 """Rows that the ladder is tried on: of a stand-in panel, and of markets whose planted signal is known."""
 
-from datetime import date
+from datetime import date, datetime
+from typing import Any
 
+import numpy as np
 import polars as pl
 
 from timegpt_assets.core import calendar, targets
+from timegpt_assets.core.forecasts.local.ridge import Ridge
+from timegpt_assets.core.forecasts.local.zero import Zero
+from timegpt_assets.core.models.boosting import Boosting
+from timegpt_assets.core.models.control import Control
 from timegpt_assets.core.models.rows import RowSpec
+from timegpt_assets.core.models.tree_spec import TreeSpec
 from timegpt_assets.core.tables.features import LABELS
+from timegpt_assets.core.tables.models import TRAINING_SET
 from timegpt_assets_tests.core.panels import HORIZON, panel
 
 DAYS = tuple(calendar.month_sessions("2025-03") + calendar.month_sessions("2025-04"))
@@ -38,10 +46,87 @@ def labels(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def moments(day: date) -> list:
+def moments(day: date) -> list[datetime]:
     """Return a day's snapshots on the grid of SPEC."""
     session = calendar.session(day)
     every = f"{SPEC.snapshot_every_min}m"
     return pl.datetime_range(session.open, session.close, every, closed="right", eager=True, time_unit="us").to_list()[
         :-1
     ]
+
+
+FEATURES = ("ret_1m", "ret_5m", "ret_15m", "ret_30m", "vol_ewm_15m", "volume_percentile", "minute_index", "spy_ret_15m")
+SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
+
+
+def rows(
+    days: int = 24, *, linear: float = 0.0, interaction: float = 0.0, size: float = 0.5, seed: int = 1
+) -> pl.DataFrame:
+    """Return TRAINING_SET rows of a market whose z, size apart, has a correlation of ``linear`` with ret_15m / sigma.
+
+    And one of ``interaction`` with its sign times that of volume_percentile - 0.5; a market's shock is common to all
+    symbols. The size of z is exp(``size`` x log(vol_ewm_15m / sigma)) times a symbol's own.
+    """
+    rng, chosen = np.random.default_rng(seed), DAYS[:days]
+    at = pl.DataFrame({"day": chosen, "snapshot_ts": [moments(day) for day in chosen]}).explode("snapshot_ts")
+    grid = at.join(pl.DataFrame({"symbol": SYMBOLS}), how="cross")
+    n = grid.height
+    sigma, told = 2e-3 * np.exp(0.3 * rng.standard_normal(n)), rng.standard_normal((n, 4))
+    busy, ratio = rng.random(n), 0.6 * rng.standard_normal(n)
+    own = rng.standard_normal(n)
+    shock = np.repeat(rng.standard_normal(n // len(SYMBOLS)), len(SYMBOLS))
+    noise = np.sqrt(0.3) * shock + np.sqrt(0.7) * own
+    signal = linear * told[:, 2] + interaction * np.sign(told[:, 2]) * np.sign(busy - 0.5)
+    factor = np.tile([0.8, 0.9, 1.1, 1.2], n // len(SYMBOLS))
+    scale = np.exp(size * ratio) * factor
+    z = scale * (signal + np.sqrt(max(1 - linear**2 - interaction**2, 0)) * noise)
+    realised = sigma * scale * np.sqrt(rng.chisquare(15, n) / 15)
+    returns = {f"ret_{k}m": told[:, i] * sigma for i, k in enumerate((1, 5, 15, 30))}
+    minute = 15.0 * (np.arange(n) // len(SYMBOLS) % len(moments(chosen[0])) + 1)
+    features = returns | {
+        "vol_ewm_15m": sigma * np.exp(ratio),
+        "volume_percentile": busy,
+        "minute_index": minute,
+        "spy_ret_15m": shock * sigma,
+    }
+    return TRAINING_SET.conformed(
+        grid.with_columns(
+            target_ts=pl.col("snapshot_ts") + pl.duration(minutes=HORIZON),
+            horizon_min=pl.lit(HORIZON, pl.Int64),
+            sigma=pl.Series(sigma),
+            y=pl.Series(z * sigma),
+            z=pl.Series(z),
+            realised=pl.Series(realised),
+            weight=pl.lit(1.0),
+            tokens=pl.lit([0.0], pl.List(pl.Float32)),
+            **{name: pl.Series(values, dtype=pl.Float32) for name, values in features.items()},
+        ).select(*TRAINING_SET.columns, *FEATURES)
+    )
+
+
+def tree_spec(**changed: Any) -> TreeSpec:
+    """Return how trees learn from ``rows``: small, as tests need them."""
+    boosting = Boosting(rounds=40, leaves=4, learning_rate=0.1, min_rows=50, l2=10.0, seed=7)
+    control = Control(
+        ridge=Ridge(ridge=0.25, residual_window_min=30, min_residuals=120),
+        zero=Zero(window_min=30, min_residuals=120),
+        settings="digest",
+        snapshot_every_min=15,
+    )
+    usual: dict[str, Any] = {
+        "road": "apart",
+        "features": FEATURES,
+        "own": FEATURES[:6],
+        "clock": ("minute_index",),
+        "scaled": frozenset(n for n in FEATURES if n.startswith(("ret", "vol_", "spy"))),
+        "embargo_days": 1,
+        "min_sessions": 16,
+        "validation_sessions": 6,
+        "folds": 3,
+        "levels": (50, 80, 95),
+        "window_min": 60,
+        "symbol_rows": 50,
+        "boosting": boosting,
+        "control": control,
+    }
+    return TreeSpec(**(usual | changed))

@@ -1,0 +1,165 @@
+"""The tree: the ladder's first rung, learnt from a window of rows, judged on its newest sessions, learnt anew on all.
+
+Belongs here: what is learnt on which sessions, which form of bands wins, and the artifact. How each road learns stands
+in apart.py and together.py.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+
+from timegpt_assets.core.models import control, folds
+from timegpt_assets.core.models.apart import Apart, learn_apart, teacher
+from timegpt_assets.core.models.boosting import library
+from timegpt_assets.core.models.design import unknown
+from timegpt_assets.core.models.judged import Comparison, compared, losses
+from timegpt_assets.core.models.learnt import INSUFFICIENT_HISTORY, Learnt
+from timegpt_assets.core.models.rows import KEY
+from timegpt_assets.core.models.together import Conformal, Quantiles, learn_conformal, learn_quantiles, seen_apart
+from timegpt_assets.core.models.tree_spec import TreeSpec
+
+Form = Literal["apart", "quantile", "conformal"]
+FORMS: Mapping[str, tuple[Form, ...]] = {"apart": ("apart",), "together": ("quantile", "conformal")}
+"""Road -> the forms of it, of which the one that wins in validation is learnt."""
+_LOADED: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "apart": Apart.loaded,
+    "quantile": Quantiles.loaded,
+    "conformal": Conformal.loaded,
+}
+FORMAT = 1
+"""Raised when the artifact's JSON changes meaning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tree:
+    """A tree that has learnt: its form, and the features it was taught in."""
+
+    form: Form
+    model: Apart | Quantiles | Conformal
+    features: tuple[str, ...]
+    libraries: str
+
+    def predicted(self, rows: pl.DataFrame, levels: Sequence[int]) -> pl.DataFrame:
+        """Return the answers (core/models/learnt.py) of rows. Raises ValueError for rows of other features."""
+        return self.model.predicted(rows, levels)
+
+    def saved(self) -> dict[str, bytes]:
+        """Return the artifact's one file: JSON with LightGBM's own texts."""
+        held = {
+            "format": FORMAT,
+            "form": self.form,
+            "features": list(self.features),
+            "libraries": self.libraries,
+            "model": self.model.saved(),
+        }
+        return {".json": json.dumps(held, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()}
+
+
+def load_tree(artifact: bytes) -> Tree:
+    """Return the tree of an artifact. Raises ValueError for one of another format."""
+    held = json.loads(artifact)
+    if held.get("format") != FORMAT or held.get("form") not in _LOADED:
+        raise ValueError(
+            f"a tree of format {held.get('format')!r} and form {held.get('form')!r} cannot be read, {FORMAT} can. "
+            "Learn anew (timegpt-assets train)."
+        )
+    return Tree(
+        form=held["form"],
+        model=_LOADED[held["form"]](held["model"]),
+        features=tuple(held["features"]),
+        libraries=held["libraries"],
+    )
+
+
+def learn_tree(rows: pl.DataFrame, spec: TreeSpec) -> Learnt:
+    """Return the tree of a window's TRAINING_SET rows, or why there is none.
+
+    The window's last sessions are left out (embargo), the newest of the others judge every form, learnt from those
+    before them; then the form that won is learnt from all. ``report`` holds what every form was worth. Raises
+    ValueError for rows without one of the features.
+    """
+    # another order of rows is another tree
+    own = folds.learnt_from(rows, embargo_days=spec.embargo_days).sort(KEY)
+    days = folds.sessions(own)
+    if len(days) < spec.min_sessions:
+        found = f"{len(days)} sessions with rows, at least {spec.min_sessions} (models.min_sessions)"
+        return _nothing(own, f"{INSUFFICIENT_HISTORY}: {found}")
+    spec.whole_design.matrix(own[:1])
+    validation, form = _validated(own, spec)
+    tree, chosen = fitted(own, spec, form)
+    report = {
+        "settings": spec.saved(),
+        "form": form,
+        "features": list(tree.features),
+        "dropped": sorted(unknown(own, spec.features)),
+        "symbols": own["symbol"].unique().sort().to_list(),
+        "chosen": chosen,
+        "validation": validation,
+        "control_settings": spec.control.settings,
+        "libraries": tree.libraries,
+    }
+    return Learnt(
+        model=tree,
+        report=report,
+        out_of_fold=teacher(own, spec) if form == "apart" else seen_apart(own, spec),
+        first_day=days[0],
+        last_day=days[-1],
+        sessions=len(days),
+        rows=own.height,
+    )
+
+
+def fitted(rows: pl.DataFrame, spec: TreeSpec, form: Form) -> tuple[Tree, dict[str, Any]]:
+    """Return the tree of one form learnt from all of the rows, and what was chosen on the way; nothing is judged."""
+    rows = rows.sort(KEY)
+    model, chosen = _learnt(rows, spec, form)
+    features = tuple(name for name in spec.features if name not in unknown(rows, spec.features))
+    return Tree(form=form, model=model, features=features, libraries=library()), chosen
+
+
+def _learnt(rows: pl.DataFrame, spec: TreeSpec, form: Form) -> tuple[Apart | Quantiles | Conformal, dict[str, Any]]:
+    if form == "apart":
+        return learn_apart(rows, spec)
+    return (learn_quantiles(rows, spec) if form == "quantile" else learn_conformal(rows, spec)), {}
+
+
+def _validated(rows: pl.DataFrame, spec: TreeSpec) -> tuple[dict[str, Any], Form]:
+    """Return what every form is worth on the newest sessions, and the best form of the spec's road."""
+    split = folds.walk_forward(rows, validation_sessions=spec.validation_sessions, embargo_days=spec.embargo_days)
+    judges = {
+        seat.word: losses(split.test, control.answers(split.train, split.test, seat, spec.levels), spec.levels)
+        for seat in spec.control.seats
+    }
+    found: dict[Form, dict[str, Comparison]] = {}
+    for form in (form for forms in FORMS.values() for form in forms):
+        said = fitted(split.train, spec, form)[0].predicted(split.test, spec.levels)
+        own = losses(split.test, said, spec.levels)
+        found[form] = {word: compared(own, judge) for word, judge in judges.items()}
+    best = min(FORMS[spec.road], key=lambda form: found[form]["zero"].pinball or 0.0)
+    days = folds.sessions(split.test)
+    return {
+        "first_day": str(days[0]),
+        "last_day": str(days[-1]),
+        "sessions": len(days),
+        "train_rows": split.train.height,
+        "test_rows": split.test.height,
+        "forms": {form: {word: one.saved() for word, one in judged.items()} for form, judged in found.items()},
+        "chosen": best,
+    }, best
+
+
+def _nothing(rows: pl.DataFrame, reason: str) -> Learnt:
+    days = folds.sessions(rows)
+    return Learnt(
+        model=None,
+        report={"reason": reason},
+        out_of_fold=rows.select(KEY).clear().with_columns(mean=pl.lit(None, pl.Float64)),
+        first_day=days[0] if days else None,
+        last_day=days[-1] if days else None,
+        sessions=len(days),
+        rows=rows.height,
+        reason=reason,
+    )
