@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from timegpt_assets.core.models.boosting import Booster, trained
-from timegpt_assets.core.models.design import Design, Floats, by_moment, unknown
+from timegpt_assets.core.models.design import Design, Floats, by_moment, sums, unknown
 from timegpt_assets.core.models.folds import Fold, purged_folds
 from timegpt_assets.core.models.learnt import answers
 from timegpt_assets.core.models.reach import Reach, reach
@@ -221,12 +221,11 @@ def _likeliest(_truth: Floats, said: Floats, z: Floats, level: float) -> float:
 def _factors(rows: pl.DataFrame, errors: Floats, symbol_rows: int) -> dict[str, float]:
     """Return symbol -> its mean error over that of all, averaged with ``symbol_rows`` rows at the mean."""
     mean = float(np.mean(errors))
-    by_symbol = rows.select("symbol").with_columns(error=pl.Series(errors, dtype=pl.Float64)).group_by("symbol")
-    sums = by_symbol.agg(pl.col("error").sum(), n=pl.len()).sort("symbol")
+    symbols, total, n = sums(rows["symbol"], errors)
     if mean == 0:
-        return dict.fromkeys(sums["symbol"], 1.0)
-    own = (pl.col("error") + symbol_rows * mean) / ((pl.col("n") + symbol_rows) * mean)
-    return dict(sums.select("symbol", own).iter_rows())
+        return dict.fromkeys(symbols, 1.0)
+    own = (total + symbol_rows * mean) / ((n + symbol_rows) * mean)
+    return dict(zip(symbols, own.tolist(), strict=True))
 
 
 def _of_symbols(rows: pl.DataFrame, factors: Mapping[str, float]) -> Floats:

@@ -67,9 +67,24 @@ def unknown(rows: pl.DataFrame, names: tuple[str, ...]) -> frozenset[str]:
     return frozenset(name for name, known in zip(numbers.columns, numbers.row(0), strict=True) if not known)
 
 
+def sums(keys: pl.Series, values: Floats) -> tuple[pl.Series, Floats, Floats]:
+    """Return the distinct keys, ascending, with the sum of their values and how many there are.
+
+    Added in the order of the rows: polars adds a group's numbers in an order that differs from run to run.
+    """
+    distinct = keys.unique().sort()
+    place = keys.rank("dense").to_numpy() - 1
+    size = len(distinct)
+    return (
+        distinct,
+        np.bincount(place, weights=values, minlength=size),
+        np.bincount(place, minlength=size).astype(float),
+    )
+
+
 def by_moment(rows: pl.DataFrame, values: Floats) -> Floats:
     """Return each row's value less the mean of all rows of its snapshot, its own among them."""
-    held = rows.select("snapshot_ts").with_columns(value=pl.Series(values, dtype=pl.Float64))
-    less = held.select(pl.col("value") - pl.col("value").mean().over("snapshot_ts")).to_series()
-    found: Floats = less.to_numpy().astype(np.float64)
+    place = rows["snapshot_ts"].rank("dense").to_numpy() - 1
+    _, total, n = sums(rows["snapshot_ts"], values)
+    found: Floats = values - (total / n)[place]
     return found

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from timegpt_assets.core import significance
+from timegpt_assets.core.models.design import sums
 from timegpt_assets.core.models.rows import KEY
 
 TAILS = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -63,14 +64,16 @@ class Comparison:
 def compared(own: pl.DataFrame, against: pl.DataFrame) -> Comparison:
     """Return the comparison of two results of ``losses`` on the rows that both have."""
     common = own.join(against, on=list(KEY), suffix="_against").sort(KEY)
-    daily = common.group_by("day", maintain_order=True).agg(pl.col("^(pinball|abs_error).*$").sum(), n=pl.len())
-    pinball, other = daily["pinball"].to_numpy(), daily["pinball_against"].to_numpy()
-    ratio = significance.ratio(pinball, other)
-    mae = significance.ratio(daily["abs_error"].to_numpy(), daily["abs_error_against"].to_numpy())
+    days, pinball, _ = sums(common["day"], common["pinball"].to_numpy())
+    other, error, other_error = (
+        sums(common["day"], common[name].to_numpy())[1]
+        for name in ("pinball_against", "abs_error", "abs_error_against")
+    )
+    ratio, mae = significance.ratio(pinball, other), significance.ratio(error, other_error)
     n = common.height
     return Comparison(
         n=n,
-        sessions=daily.height,
+        sessions=len(days),
         pinball=float(np.sum(pinball)) / n if n else None,
         against_pinball=float(np.sum(other)) / n if n else None,
         pinball_ratio=ratio.value,
