@@ -19,8 +19,8 @@ from timegpt_assets.core.forecasts.local.answers import BACKEND, Local, answered
 from timegpt_assets.core.forecasts.local.evidence import Known, known
 from timegpt_assets.core.forecasts.local.seats import LIBRARIES
 from timegpt_assets.core.forecasts.local.verdicts import asked, judged
-from timegpt_assets.core.models.blend import FALLBACK
 from timegpt_assets.core.schema import TIME
+from timegpt_assets.core.tables.columns import FALLBACK
 
 _KEY = ["snapshot_ts", "symbol", "forecaster"]
 
@@ -85,7 +85,7 @@ class LocalForecasters:
             parameters=asdict(self.control) | {"stands_in_for": word},
             answered=answered(seen, self.control, levels=self.levels),
             marks=Marks(model=self.control.word, score_source=FALLBACK),
-            note=f"fallback: {refusal}",
+            note=f"{FALLBACK}: {refusal}",
         )
 
     def _moments(self, frame: Frame, heard: Mapping[str, Said]) -> list[pl.DataFrame]:

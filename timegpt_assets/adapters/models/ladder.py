@@ -22,12 +22,12 @@ from timegpt_assets.core.forecasts.framing import Frame
 from timegpt_assets.core.forecasts.local.answers import REFUSED, Answered
 from timegpt_assets.core.forecasts.quantiles import nested
 from timegpt_assets.core.models import blend
-from timegpt_assets.core.models.blend import BASELINE, BLEND, LIVE, MODEL, REPLAY, TREE, Policy, Vouched
+from timegpt_assets.core.models.blend import BASELINE, LIVE, MODEL, REPLAY, Policy, Vouched
 from timegpt_assets.core.models.learnt import Model
 from timegpt_assets.core.models.manifests import REPORT, Artifact, Expected
 from timegpt_assets.core.models.rows import RowSpec, snapshot_rows
 from timegpt_assets.core.schema import TIME
-from timegpt_assets.core.tables.columns import CONTROL
+from timegpt_assets.core.tables.columns import BLEND, CONTROL, FALLBACK, TREE
 
 _Is = TypeVar("_Is", bound=Model | Policy)
 Loaded = dict[Version, tuple[Model | Policy, bool]]
@@ -79,7 +79,7 @@ class Ladder:
             return ForecastResult(rows=own.clear(), left_out={BLEND: str(silence)})
         except ArtifactRefused as refusal:
             stood_in = blend.stood_in(own.filter(forecaster=CONTROL))
-            return ForecastResult(rows=stood_in, ladder={BLEND: f"fallback: {refusal}"})
+            return ForecastResult(rows=stood_in, ladder={BLEND: f"{FALLBACK}: {refusal}"})
         rows = blend.blended(own, found.model, found.vouched)
         silent = [part for part in dict.fromkeys(found.model.asked) if own.filter(forecaster=part).is_empty()]
         left_out = {BLEND: f"{found.model.name}: {' and '.join(silent)} did not answer"} if silent else {}

@@ -13,10 +13,11 @@ from timegpt_assets.core.calibration import isotonic
 from timegpt_assets.core.calibration.samples import snapshot_time
 from timegpt_assets.core.forecasts import quantiles as forecasts
 from timegpt_assets.core.tables.calibration import FORECASTS
-from timegpt_assets.core.tables.columns import MAKER_KEY
+from timegpt_assets.core.tables.columns import MAKER_KEY, TAUGHT_AS
 
 _OF_LEVEL = ("half_width", "score", "method", "max_width_multiple", "calibration_reason", "calibration_pool",
              "calibration_n", "slope", "offset", "knots_x", "knots_y")  # fmt: skip
+_KEY = ("day", "symbol", "snapshot_time", *MAKER_KEY)
 
 
 def calibrated(raw_forecasts: pl.DataFrame, models: pl.DataFrame) -> pl.DataFrame:
@@ -33,8 +34,10 @@ def calibrated(raw_forecasts: pl.DataFrame, models: pl.DataFrame) -> pl.DataFram
     frame = raw_forecasts.drop("lineage_id", strict=False).with_columns(
         *(pl.col(q).alias(f"raw_{q}") for q in quantiles), snapshot_time()
     )
+    frame = frame.with_columns(_model=TAUGHT_AS)
+    taught = ["_model" if name == "model" else name for name in _KEY]
     for level in levels:
-        frame = frame.join(_of_level(models, level), on=("day", "symbol", "snapshot_time", *MAKER_KEY), how="left")
+        frame = frame.join(_of_level(models, level), left_on=taught, right_on=_KEY, how="left")
     frame = frame.with_columns(*_pool_columns(levels), *_shared(levels))
     frame = _centred(frame, levels)
     frame = frame.with_columns(_applies(bands))
@@ -55,8 +58,8 @@ def calibrated(raw_forecasts: pl.DataFrame, models: pl.DataFrame) -> pl.DataFram
 
 def _of_level(models: pl.DataFrame, level: int) -> pl.DataFrame:
     """Return the models of one level with their columns marked by it, ready to be joined."""
-    own, key = models.filter(pl.col("level") == level), ("day", "symbol", "snapshot_time", *MAKER_KEY)
-    return own.select(*key, *(pl.col(c).alias(f"_{c}_{level}") for c in _OF_LEVEL))
+    own = models.filter(pl.col("level") == level)
+    return own.select(*_KEY, *(pl.col(c).alias(f"_{c}_{level}") for c in _OF_LEVEL))
 
 
 def _pool_columns(levels: Sequence[int]) -> list[pl.Expr]:

@@ -17,7 +17,7 @@ from timegpt_assets.core.calibration import isotonic, methods
 from timegpt_assets.core.calibration.methods import METHODS, CalibrationSpec, Fit
 from timegpt_assets.core.calibration.samples import POOLS, Samples, pools, samples, window
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS
-from timegpt_assets.core.tables.columns import MAKER_KEY
+from timegpt_assets.core.tables.columns import MAKER_KEY, TAUGHT_AS
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -42,7 +42,7 @@ def models(
     methods.refuse_unknown("conformal.score", calibration_spec.score, methods.SCORES)
     asked = keys.select("symbol", "snapshot_time").unique().sort("symbol", "snapshot_time").rows()
     # run_source and data_regime divide nothing: a first live day may learn from replays of the same maker.
-    own = outcomes.partition_by(MAKER_KEY, as_dict=True)
+    own = outcomes.with_columns(model=TAUGHT_AS).partition_by(MAKER_KEY, as_dict=True)
     for maker in calibration_spec.makers:
         own.setdefault(maker, outcomes.clear())
     rows = [

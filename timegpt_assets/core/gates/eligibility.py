@@ -17,7 +17,7 @@ from timegpt_assets.core.evaluation import forecast, intervals
 from timegpt_assets.core.gates import criteria, references
 from timegpt_assets.core.gates.criteria import Evidence
 from timegpt_assets.core.significance import Sampling
-from timegpt_assets.core.tables.columns import ORIGIN_KEY, WILDCARD
+from timegpt_assets.core.tables.columns import FALLBACK, ORIGIN_KEY, WILDCARD
 from timegpt_assets.core.tables.gates import INSUFFICIENT, SYMBOL_GATES
 
 
@@ -41,12 +41,14 @@ def symbol_gates(
 ) -> pl.DataFrame:
     """Return SYMBOL_GATES of ``day``: for each symbol and origin one row per criterion and one verdict row.
 
-    Only scores of the ``lookback_sessions`` before ``day`` are read, whatever is handed in. ``forecasters`` are those
-    seated. The verdict row has the criterion ``eligibility``; a symbol without scores has one of origin ``*``.
+    Only scores of the ``lookback_sessions`` before ``day`` are read, whatever is handed in, and none of rows in which
+    the control arm stood in: they show nothing of the forecaster. ``forecasters`` are those seated. The verdict row has
+    the criterion ``eligibility``; a symbol without scores has one of origin ``*``.
     """
     first = calendar.shifted(day, -eligibility.lookback_sessions)
     # Left-closed: a verdict on which trades of today may enter must not hear of today.
     own = scores.filter(pl.col("day").is_between(first, day, closed="left"), pl.col("label_aligned"))
+    own = own.filter(pl.col("score_source") != FALLBACK)
     met = references.met_in(own.filter(pl.col("symbol").is_in(list(symbols))))
     rows = [row for symbol in sorted(set(symbols)) for row in _symbol_rows(own, symbol, met, forecasters, eligibility)]
     stamped = [row | {"day": day, "bootstrap": eligibility.bootstrap} for row in rows]

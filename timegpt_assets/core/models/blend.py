@@ -15,14 +15,13 @@ import numpy as np
 import orjson
 import polars as pl
 
-from timegpt_assets.core.tables.columns import LADDER
+from timegpt_assets.core.tables.columns import BLEND, FALLBACK, NET, TREE
 
-TREE, NET, BLEND = LADDER
 ALPHAS = tuple(tenths / 10 for tenths in range(11))
 """Shares of the net that are tried."""
 FILE = ".json"
 """End of the name of the artifact's file, which holds the policy."""
-MODEL, LIVE, REPLAY, BASELINE, FALLBACK = "model", "prod_live", "maintenance_replay", "baseline", "fallback"
+MODEL, LIVE, REPLAY, BASELINE = "model", "prod_live", "maintenance_replay", "baseline"
 _KEY = ["day", "symbol", "snapshot_ts"]
 _NET = "_net"
 _ALIKE = 1e-9

@@ -47,6 +47,8 @@ MADE_BY = FORECASTER | {
 }
 MAKER_KEY = (*MADE_BY, "score_source")
 """Who answered: rows of different makers teach each other nothing, whichever run asked for them."""
+TAUGHT_AS = pl.when(pl.col("forecaster") == BLEND).then(pl.col("forecaster")).otherwise(pl.col("model"))
+"""The model of MAKER_KEY: a blend's own word, since a share of the net for each month would cut what it learns from."""
 QUANTILES = ("q025", "q10", "q25", "q50", "q75", "q90", "q975")
 BANDS = {50: ("q25", "q75"), 80: ("q10", "q90"), 95: ("q025", "q975")}
 """Interval level in percent -> the quantile columns that bound it (lo_50 = q25, hi_50 = q75, ...)."""

@@ -124,5 +124,12 @@ def test_a_row_without_model_or_unit_stays_raw_with_the_reason(
     assert band(row, "q10", "q50", "q90") == [6.0, 10.0, 18.0]
 
 
+def test_a_blends_row_finds_its_model_and_still_says_its_policy() -> None:
+    row = applied(raw={"forecaster": "blend", "model": "blend_alpha_0.3"}, forecaster="blend", model="blend")
+    assert band(row, "calibration", "model", "q25", "q75") == ["conformal", "blend_alpha_0.3", 7.0, 13.0]
+    stranger = applied(raw={"forecaster": "f", "model": "blend_alpha_0.3"}, forecaster="f", model="f")
+    assert stranger["calibration"] == "none"
+
+
 def test_without_a_model_a_row_has_no_pool() -> None:
     assert band(applied(half=(None, None, None)), "calibration_pool", "calibration_n") == ["", 0]

@@ -76,6 +76,19 @@ def test_a_method_that_estimates_more_than_ranks_waits_for_more_of_a_cell() -> N
     assert row(outcomes(8, symbols="AB"), replace(SPEC, method="adaptive"))["calibration_pool"] == "cell"
 
 
+def test_a_blend_learns_from_all_its_outcomes_whatever_share_of_the_net_each_month_chose() -> None:
+    made = outcomes(9).with_columns(forecaster=pl.lit("blend"))
+    early = pl.int_range(pl.len()) < 5
+    lived = made.with_columns(model=pl.when(early).then(pl.lit("tabular_only")).otherwise(pl.lit("blend_alpha_0.3")))
+    keys = pl.DataFrame({"symbol": ["A"], "snapshot_time": ["10:00"]})
+    found = models(lived, days=[DAY], keys=keys, levels=[50], calibration_spec=SPEC)
+    assert found.select("forecaster", "model", "calibration_n").rows() == [("blend", "blend", 9)]
+    # of anybody else another model is another maker
+    others = lived.with_columns(forecaster=pl.lit("timegpt"))
+    apart = models(others, days=[DAY], keys=keys, levels=[50], calibration_spec=SPEC)
+    assert set(apart["model"]) == {"tabular_only", "blend_alpha_0.3"}
+
+
 def test_a_row_says_its_window_and_what_it_was_fitted_on() -> None:
     found = row(outcomes(9, y=lambda back: float(back)))
     assert (found["window_first"], found["window_last"]) == (calendar.shifted(DAY, -61), calendar.shifted(DAY, -2))

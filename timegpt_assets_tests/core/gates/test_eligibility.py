@@ -7,7 +7,16 @@ from polars.testing import assert_frame_equal
 from timegpt_assets.core import calendar
 from timegpt_assets.core.gates import references
 from timegpt_assets.core.gates.counted import LIVE
-from timegpt_assets_tests.core.gates.made import DAY, everyones, judged, of_references, scores, sessions, verdicts
+from timegpt_assets_tests.core.gates.made import (
+    DAY,
+    SMOKE,
+    everyones,
+    judged,
+    of_references,
+    scores,
+    sessions,
+    verdicts,
+)
 
 
 def test_a_forecaster_better_than_every_reference_is_eligible() -> None:
@@ -60,6 +69,13 @@ def test_a_symbol_never_scored_has_one_row_that_says_so() -> None:
 def test_each_source_triple_has_its_own_verdict() -> None:
     mixed = pl.concat([scores(sessions(60)), scores(sessions(60), sources=LIVE, skill=-1.0)])
     assert verdicts(judged(mixed)) == {("AAA", "baseline"): "eligible", ("AAA", "model"): "ineligible"}
+
+
+def test_rows_in_which_the_control_arm_stood_in_are_no_evidence_for_anybody() -> None:
+    stood_in = SMOKE | {"score_source": "fallback"}
+    own, others = scores(sessions(60), skill=-1.0), scores(sessions(60), skill=0.9, sources=stood_in)
+    assert_frame_equal(judged(pl.concat([own, others])), judged(own))
+    assert verdicts(everyones(others)) == {("AAA", "*"): "insufficient_observation"}
 
 
 def test_scores_of_the_day_itself_or_before_the_window_are_not_read() -> None:
