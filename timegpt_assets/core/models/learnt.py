@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from timegpt_assets.core.forecasts.quantiles import nested
+from timegpt_assets.core.models.folds import sessions
 from timegpt_assets.core.models.rows import KEY
 from timegpt_assets.core.schema import TIME
 
@@ -50,6 +51,21 @@ class Learnt:
     sessions: int
     rows: int
     reason: str = ""
+
+
+def nothing(rows: pl.DataFrame, reason: str) -> Learnt:
+    """Return that there is no model of the rows that would have been learnt from, and why."""
+    days = sessions(rows)
+    return Learnt(
+        model=None,
+        report={"reason": reason},
+        out_of_fold=rows.select(KEY).clear().with_columns(mean=pl.lit(None, pl.Float64)),
+        first_day=days[0] if days else None,
+        last_day=days[-1] if days else None,
+        sessions=len(days),
+        rows=rows.height,
+        reason=reason,
+    )
 
 
 def no_answers(levels: Sequence[int]) -> pl.DataFrame:

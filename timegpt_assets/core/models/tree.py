@@ -12,13 +12,14 @@ from typing import Any, Literal
 import polars as pl
 
 from timegpt_assets.core.models import control, folds
-from timegpt_assets.core.models.apart import Apart, learn_apart, teacher
+from timegpt_assets.core.models.apart import Apart, learn_apart
 from timegpt_assets.core.models.boosting import library
 from timegpt_assets.core.models.design import unknown
 from timegpt_assets.core.models.judged import Comparison, compared, losses
-from timegpt_assets.core.models.learnt import INSUFFICIENT_HISTORY, Learnt
+from timegpt_assets.core.models.learnt import INSUFFICIENT_HISTORY, Learnt, nothing
 from timegpt_assets.core.models.rows import KEY
-from timegpt_assets.core.models.together import Conformal, Quantiles, learn_conformal, learn_quantiles, seen_apart
+from timegpt_assets.core.models.teaching import teacher
+from timegpt_assets.core.models.together import Conformal, Quantiles, learn_conformal, learn_quantiles
 from timegpt_assets.core.models.tree_spec import TreeSpec
 
 Form = Literal["apart", "quantile", "conformal"]
@@ -86,7 +87,7 @@ def learn_tree(rows: pl.DataFrame, spec: TreeSpec) -> Learnt:
     days = folds.sessions(own)
     if len(days) < spec.min_sessions:
         found = f"{len(days)} sessions with rows, at least {spec.min_sessions} (models.min_sessions)"
-        return _nothing(own, f"{INSUFFICIENT_HISTORY}: {found}")
+        return nothing(own, f"{INSUFFICIENT_HISTORY}: {found}")
     spec.whole_design.matrix(own[:1])
     validation, form = _validated(own, spec)
     tree, chosen = fitted(own, spec, form)
@@ -104,7 +105,7 @@ def learn_tree(rows: pl.DataFrame, spec: TreeSpec) -> Learnt:
     return Learnt(
         model=tree,
         report=report,
-        out_of_fold=teacher(own, spec) if form == "apart" else seen_apart(own, spec),
+        out_of_fold=teacher(own, spec),
         first_day=days[0],
         last_day=days[-1],
         sessions=len(days),
@@ -149,17 +150,3 @@ def _validated(rows: pl.DataFrame, spec: TreeSpec) -> tuple[dict[str, Any], Form
         "forms": {form: {word: one.saved() for word, one in judged.items()} for form, judged in found.items()},
         "chosen": best,
     }, best
-
-
-def _nothing(rows: pl.DataFrame, reason: str) -> Learnt:
-    days = folds.sessions(rows)
-    return Learnt(
-        model=None,
-        report={"reason": reason},
-        out_of_fold=rows.select(KEY).clear().with_columns(mean=pl.lit(None, pl.Float64)),
-        first_day=days[0] if days else None,
-        last_day=days[-1] if days else None,
-        sessions=len(days),
-        rows=rows.height,
-        reason=reason,
-    )
