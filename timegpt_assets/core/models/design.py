@@ -74,12 +74,9 @@ def sums(keys: pl.Series, values: Floats) -> tuple[pl.Series, Floats, Floats]:
     """
     distinct = keys.unique().sort()
     place = keys.rank("dense").to_numpy() - 1
-    size = len(distinct)
-    return (
-        distinct,
-        np.bincount(place, weights=values, minlength=size),
-        np.bincount(place, minlength=size).astype(float),
-    )
+    added: Floats = np.bincount(place, weights=values, minlength=len(distinct)).astype(np.float64)
+    counted: Floats = np.bincount(place, minlength=len(distinct)).astype(np.float64)
+    return distinct, added, counted
 
 
 def by_moment(rows: pl.DataFrame, values: Floats) -> Floats:
