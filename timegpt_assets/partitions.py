@@ -117,6 +117,19 @@ def month_window(months: int) -> dg.TimeWindowPartitionMapping:
     return dg.TimeWindowPartitionMapping(start_offset=-months, allow_nonexistent_upstream_partitions=True)
 
 
+def months_before(months: int) -> dg.TimeWindowPartitionMapping:
+    """Return the ``months`` before a month, or their days: what a month learns from, in which its own has no part."""
+    return dg.TimeWindowPartitionMapping(
+        start_offset=-months, end_offset=-1, allow_nonexistent_upstream_partitions=True
+    )
+
+
+def of_month() -> dg.TimeWindowPartitionMapping:
+    """Return the month that a day lies in; the grid's first day lies before the first and reads none."""
+    # no offset: with one a day would be handed its own month as well
+    return dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
+
+
 def by_day() -> dg.MultiToSingleDimensionPartitionMapping:
     """Return the mapping between a day and every symbol of that day, in either direction."""
     return dg.MultiToSingleDimensionPartitionMapping("day")

@@ -18,6 +18,7 @@ from timegpt_assets.adapters.ledger.limits import Account
 from timegpt_assets.adapters.local_forecasters import LocalForecasters
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.models.ladder import Ladder
+from timegpt_assets.adapters.models.publishing import Publisher
 from timegpt_assets.adapters.search.studies import Studies
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.object_store import ObjectStore
@@ -136,6 +137,18 @@ class LadderOfMonths(dg.ConfigurableResource[Ladder]):
     def create_resource(self, context: dg.InitResourceContext) -> Ladder:
         """Return the ladder."""
         return runtimes.ladder(self.runtime)
+
+
+class ModelPublisher(dg.ConfigurableResource[Publisher]):
+    """Where a month's models go, and in whose name."""
+
+    registry: str
+    signed: bool
+    runtime: dg.ResourceDependency[Runtime]
+
+    def create_resource(self, context: dg.InitResourceContext) -> Publisher:
+        """Return who publishes them."""
+        return runtimes.publisher(self.runtime)
 
 
 class BarsSource(dg.ConfigurableResource[MarketData]):
@@ -331,6 +344,9 @@ def resources(runtime: Runtime, tables: TableIOManager) -> dict[str, Any]:
             registry=data.storage_root,
             believed=sorted(settings.models.public_keys),
             runtime=runtime,
+        ),
+        "publisher": ModelPublisher(
+            registry=data.storage_root, signed=runtimes.signer(runtime) is not None, runtime=runtime
         ),
         "market_data": BarsSource(
             source=data.source, place=data.bucket or data.root or "", template=data.template, runtime=runtime

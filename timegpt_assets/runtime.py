@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from timegpt_assets.adapters.local_forecasters import LocalForecasters
     from timegpt_assets.adapters.market.daily_files import DailyFiles
     from timegpt_assets.adapters.models.ladder import Ladder, Loaded
+    from timegpt_assets.adapters.models.publishing import Publisher
     from timegpt_assets.adapters.models.registry import ModelRegistry
     from timegpt_assets.adapters.models.signing import Signer
     from timegpt_assets.adapters.search.studies import Studies
@@ -345,6 +346,21 @@ def signer(runtime: Runtime) -> "Signer | None":
     if not runtime.environment.get(SIGNING_KEY):
         return None
     return Signer(lambda: runtime.environment.get(SIGNING_KEY), runtime.settings.models.public_keys)
+
+
+def publisher(runtime: Runtime) -> "Publisher":
+    """Return where a month's models go, and in whose name."""
+    from timegpt_assets.adapters.models.publishing import Publisher
+
+    settings = runtime.settings
+    return Publisher(
+        registry=model_registry(runtime),
+        signer=signer(runtime),
+        clock=runtime.clock,
+        universe=settings.profile,
+        made_under=core_inputs.expected(settings, daily_files(runtime).calendar),
+        seed=settings.models.seed,
+    )
 
 
 def studies(runtime: Runtime) -> "Studies":

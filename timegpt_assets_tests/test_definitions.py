@@ -73,7 +73,10 @@ def _reading(asset: dg.AssetsDefinition, parent: dg.AssetKey) -> str:
     name = next(name for name, key in asset.keys_by_input_name.items() if key == parent)
     metadata = asset.op.ins[name].metadata
     absent = ", may be absent" if metadata.get("missing") == "ok" else ""
-    return absent + (f", columns {' '.join(metadata['columns'])}" if "columns" in metadata else "")
+    columns = metadata.get("columns")
+    if columns is None:
+        return absent
+    return f"{absent}, columns {' '.join(columns)}" if len(columns) < 10 else f"{absent}, {len(columns)} columns"
 
 
 def _window(mapping: dg.PartitionMapping | None) -> str:

@@ -11,8 +11,10 @@ from timegpt_assets.adapters.call_errors import CallError
 from timegpt_assets.adapters.forecaster import NOTES, ForecastResult, HostedForecaster
 from timegpt_assets.adapters.local_forecasters import LocalForecasters
 from timegpt_assets.adapters.market.daily_files import DailyFiles
+from timegpt_assets.adapters.models.ladder import Ladder
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.assets.declare import declared, keep_days, note_rows, of_partitions, stored_in, with_own
+from timegpt_assets.assets.models import PARTS, POLICY, ROW
 from timegpt_assets.config import core_inputs
 from timegpt_assets.core.forecasts import bulk, framing, quantiles
 from timegpt_assets.core.forecasts import snapshots as schedule
@@ -25,8 +27,9 @@ from timegpt_assets.core.tables.forecasts import (
     RAW_FORECASTS,
     SNAPSHOTS,
 )
+from timegpt_assets.core.tables.models import MODEL
 from timegpt_assets.io_managers import AnswersIOManager
-from timegpt_assets.partitions import REASK, GraphContext, by_day, day_window, days_of
+from timegpt_assets.partitions import REASK, GraphContext, by_day, day_window, days_of, of_month
 from timegpt_assets.resources import ApiBudget
 
 
@@ -157,8 +160,9 @@ def _requests(places: Sequence[tuple[datetime, str, str]]) -> dg.MetadataValue:
 
 
 def base_answers(graph: GraphContext) -> dg.AssetsDefinition:
-    """Return the asset of what the forecasters on this machine said."""
+    """Return the asset of what the forecasters on this machine said; a rung of the ladder by its month's model."""
     nothing = quantiles.no_answers(core_inputs.levels(graph.settings))
+    rungs = [name for word, name in PARTS.items() if word in graph.settings.forecast.ladder]
 
     @declared(
         BASE_ANSWERS,
@@ -174,26 +178,41 @@ def base_answers(graph: GraphContext) -> dg.AssetsDefinition:
             "forecast.size",
             "forecast.statsforecast",
             "forecast.zero",
+            *((*ROW, "models.public_keys") if rungs else ()),
         ),
-        ins=framed_inputs(graph),
+        # no month stands above a day where no rung is seated
+        ins=framed_inputs(graph) | {name: of_its_month(name) for name in rungs},
     )
     def base_answers(
         context: dg.AssetExecutionContext,
         panel: Partitions,
         snapshots: pl.DataFrame,
         local_forecasters: dg.ResourceParam[LocalForecasters],
+        ladder: dg.ResourceParam[Ladder],
+        **models: pl.DataFrame,
     ) -> pl.DataFrame:
         """What every forecaster on this machine answered to the same snapshots, by itself and for nothing."""
         known, spec = with_own(context, panel, "features/panel"), core_inputs.frame_spec(graph.settings)
-        found = {
-            str(day): local_forecasters.answers(framing.frames(known, snapshots, spec, day=day))
-            for day in days_of(context.partition_keys)
-        }
+        learnt, found = pl.concat([MODEL.empty(), *models.values()]), dict[str, ForecastResult]()
+        for day in days_of(context.partition_keys):
+            seats = ladder.rungs(learnt, known, day=day) if models else ()
+            found[str(day)] = local_forecasters.answers(framing.frames(known, snapshots, spec, day=day), *seats)
         rows = _rows(nothing, found)
-        note_rows(context, rows, {"left_out": {day: dict(answered.left_out) for day, answered in found.items()}})
+        note_rows(context, rows, _told(found))
         return rows
 
     return base_answers
+
+
+def of_its_month(name: str) -> dg.AssetIn:
+    """Return the input of what a day reads of the models of its month."""
+    return stored_in("models", of_month(), name=name, missing="ok")
+
+
+def _told(found: Mapping[str, ForecastResult]) -> dict[str, dict[str, Any]]:
+    """Return what stands beside each day: who was left out, and which artifacts of the ladder answered."""
+    told = {"left_out": {day: dict(answered.left_out) for day, answered in found.items()}}
+    return told | {"ladder": {day: dict(answered.ladder) for day, answered in found.items() if answered.ladder}}
 
 
 def _rows(nothing: pl.DataFrame, found: Mapping[str, ForecastResult]) -> pl.DataFrame:
@@ -202,18 +221,28 @@ def _rows(nothing: pl.DataFrame, found: Mapping[str, ForecastResult]) -> pl.Data
 
 def local_answers(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of all that was said on this machine, what is blended of others' answers too."""
+    blends = BLEND in graph.settings.forecast.ladder
 
     @declared(
         LOCAL_ANSWERS,
         group="forecasts",
         partitions=graph.grid.trading_day,
-        settings=(),
-        ins={"base_answers": stored_in("forecasts", name="base_answers")},
+        settings=(*ROW, "models.public_keys", "forecast.challengers") if blends else ("forecast.challengers",),
+        ins={"base_answers": stored_in("forecasts", name="base_answers")}
+        | ({POLICY: of_its_month(POLICY)} if blends else {}),
     )
-    def local_answers(context: dg.AssetExecutionContext, base_answers: pl.DataFrame) -> pl.DataFrame:
+    def local_answers(
+        context: dg.AssetExecutionContext,
+        base_answers: pl.DataFrame,
+        ladder: dg.ResourceParam[Ladder],
+        **models: pl.DataFrame,
+    ) -> pl.DataFrame:
         """What every forecaster on this machine answered by itself, and what was blended of that."""
-        note_rows(context, base_answers)
-        return base_answers
+        days = days_of(context.partition_keys) if models else ()
+        found = {str(day): ladder.blended(base_answers, models[POLICY], day=day) for day in days}
+        rows = _rows(base_answers, found)
+        note_rows(context, rows, _told(found))
+        return rows
 
     return local_answers
 
@@ -223,7 +252,7 @@ def raw_forecasts(graph: GraphContext) -> dg.AssetsDefinition:
     target = core_inputs.target(graph.settings)
     forecast = graph.settings.forecast
     # a copy of what stands beside it is made for nobody: where nothing is blended, a stored house stays as it is
-    local = "local_answers" if BLEND in forecast.challengers else "base_answers"
+    local = "local_answers" if BLEND in forecast.ladder else "base_answers"
 
     @declared(
         RAW_FORECASTS,

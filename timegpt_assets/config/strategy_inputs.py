@@ -14,6 +14,7 @@ from timegpt_assets.core.backtest.liquidity import Filters
 from timegpt_assets.core.backtest.rules import Risk, Rules
 from timegpt_assets.core.backtest.signals import TradingSpec
 from timegpt_assets.core.evaluation.comparison import Terms
+from timegpt_assets.core.evaluation.ladder import Terms as LadderTerms
 from timegpt_assets.core.evaluation.trading import Account
 from timegpt_assets.core.gates import forecast, trading
 from timegpt_assets.core.gates.contract import FIELDS, Contract
@@ -126,6 +127,15 @@ def terms(settings: Settings) -> Terms:
         draws=asked.bootstrap_draws,
         cluster_days=asked.block_days,
         price_per_call=settings.forecast.api_budget.price_per_call,
+    )
+
+
+def ladder_terms(settings: Settings) -> LadderTerms:
+    """Return how rungs of the model ladder are judged."""
+    return LadderTerms(
+        control_settings=core_inputs.ladder_control(settings).settings,
+        account=account(settings),
+        dm_p_lt=settings.gates.ladder.dm_p_lt,
     )
 
 

@@ -37,7 +37,15 @@ STAGES = {
     "gates": ("symbol_gates", "forecast_gate", "trading_gate", "hard_metrics", "contract", "luck_gate"),
     "promotion": ("promotion",),
     "reports": ("report",),
-    "models": ("training_set", "base_scores", "local_answers"),
+    "models": (
+        "training_set",
+        "tabular_model",
+        "base_scores",
+        "ensemble_policy",
+        "local_answers",
+        "model_report",
+        "feature_drift",
+    ),
     "research": ("grid_days", "trading_grid"),
     "search": ("search_stage_1", "search_stage_2", "search_stage_3"),
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from timegpt_assets.assets.models import PARTS, POLICY
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.tables.every import ALL
@@ -195,5 +196,11 @@ def test_a_session_is_open_to_requests_from_its_close_on(day, closing, before):
 
 
 def test_every_stage_names_declared_tables():
-    several = {*VERDICTS, "promotion", *STAGES["search"]}  # of a table that is not called after them
+    several = {
+        *VERDICTS,
+        "promotion",
+        *STAGES["search"],
+        *PARTS.values(),
+        POLICY,
+    }  # of a table that is not called after them
     assert {name for stage in STAGES.values() for name in stage} - several <= {table.name for table in ALL}

@@ -24,7 +24,7 @@ from timegpt_assets.core.forecasts.quantiles import nested
 from timegpt_assets.core.models import blend
 from timegpt_assets.core.models.blend import BASELINE, LIVE, MODEL, REPLAY, Policy, Vouched
 from timegpt_assets.core.models.learnt import Model
-from timegpt_assets.core.models.manifests import REPORT, Artifact, Expected
+from timegpt_assets.core.models.manifests import REPORT, TEACHER, Artifact, Expected
 from timegpt_assets.core.models.rows import RowSpec, snapshot_rows
 from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.tables.columns import BLEND, CONTROL, FALLBACK, TREE
@@ -159,8 +159,9 @@ def _digest(word: str, models: pl.DataFrame, month: str) -> str:
 
 
 def _read(word: str, artifact: Artifact, version: Version) -> Model | Policy:
-    """Return what an artifact's one file beside its report holds. Raises ArtifactRefused for what is none."""
-    (data,) = (content for file, content in artifact.files.items() if file != REPORT)
+    """Return what an artifact's model file holds. Raises ArtifactRefused for what is none."""
+    beside = (REPORT, f"{version.name}{TEACHER}")
+    (data,) = (content for file, content in artifact.files.items() if file not in beside)
     try:
         found: Model | Policy = _reader(word)(data)
         return found

@@ -4,7 +4,7 @@ Belongs here: the protocol that trees, nets and blends keep. Answers are in unit
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from timegpt_assets.core.forecasts.quantiles import nested
 from timegpt_assets.core.models.folds import sessions
 from timegpt_assets.core.models.rows import KEY
 from timegpt_assets.core.schema import TIME
+from timegpt_assets.core.tables.models import LOSSES
 
 INSUFFICIENT_HISTORY = "insufficient_history"
 
@@ -51,6 +52,8 @@ class Learnt:
     sessions: int
     rows: int
     reason: str = ""
+    losses: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LOSSES))
+    """LOSSES of the validation: the model's own, the control arm's and zero's."""
 
 
 def nothing(rows: pl.DataFrame, reason: str) -> Learnt:

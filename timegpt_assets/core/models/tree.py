@@ -21,6 +21,8 @@ from timegpt_assets.core.models.rows import KEY
 from timegpt_assets.core.models.teaching import teacher
 from timegpt_assets.core.models.together import Conformal, Quantiles, learn_conformal, learn_quantiles
 from timegpt_assets.core.models.tree_spec import TreeSpec
+from timegpt_assets.core.models.validation import daily_losses
+from timegpt_assets.core.tables.columns import CONTROL, TREE
 
 Form = Literal["apart", "quantile", "conformal"]
 FORMS: Mapping[str, tuple[Form, ...]] = {"apart": ("apart",), "together": ("quantile", "conformal")}
@@ -89,7 +91,7 @@ def learn_tree(rows: pl.DataFrame, spec: TreeSpec) -> Learnt:
         found = f"{len(days)} sessions with rows, at least {spec.min_sessions} (models.min_sessions)"
         return nothing(own, f"{INSUFFICIENT_HISTORY}: {found}")
     spec.whole_design.matrix(own[:1])
-    validation, form = _validated(own, spec)
+    validation, form, lost = _validated(own, spec)
     tree, chosen = fitted(own, spec, form)
     report = {
         "settings": spec.saved(),
@@ -99,8 +101,9 @@ def learn_tree(rows: pl.DataFrame, spec: TreeSpec) -> Learnt:
         "symbols": own["symbol"].unique().sort().to_list(),
         "chosen": chosen,
         "validation": validation,
-        "control_settings": spec.control.settings,
-        "libraries": tree.libraries,
+        "control_arm": {"settings": spec.control.settings, **validation["forms"][form][CONTROL]},
+        "fold_metrics": chosen.get("folds", []),
+        "library_versions": dict([tree.libraries.split()]),
     }
     return Learnt(
         model=tree,
@@ -110,6 +113,7 @@ def learn_tree(rows: pl.DataFrame, spec: TreeSpec) -> Learnt:
         last_day=days[-1],
         sessions=len(days),
         rows=own.height,
+        losses=lost,
     )
 
 
@@ -127,21 +131,19 @@ def _learnt(rows: pl.DataFrame, spec: TreeSpec, form: Form) -> tuple[Apart | Qua
     return (learn_quantiles(rows, spec) if form == "quantile" else learn_conformal(rows, spec)), {}
 
 
-def _validated(rows: pl.DataFrame, spec: TreeSpec) -> tuple[dict[str, Any], Form]:
-    """Return what every form is worth on the newest sessions, and the best form of the spec's road."""
+def _validated(rows: pl.DataFrame, spec: TreeSpec) -> tuple[dict[str, Any], Form, pl.DataFrame]:
+    """Return what every form is worth on the newest sessions, the best form of the spec's road, and its LOSSES."""
     split = folds.walk_forward(rows, validation_sessions=spec.validation_sessions, embargo_days=spec.embargo_days)
-    judges = {
-        seat.word: losses(split.test, control.answers(split.train, split.test, seat, spec.levels), spec.levels)
-        for seat in spec.control.seats
-    }
-    found: dict[Form, dict[str, Comparison]] = {}
+    others = {seat.word: control.answers(split.train, split.test, seat, spec.levels) for seat in spec.control.seats}
+    judges = {word: losses(split.test, answered, spec.levels) for word, answered in others.items()}
+    found, told = dict[Form, dict[str, Comparison]](), dict[Form, pl.DataFrame]()
     for form in (form for forms in FORMS.values() for form in forms):
-        said = fitted(split.train, spec, form)[0].predicted(split.test, spec.levels)
-        own = losses(split.test, said, spec.levels)
+        told[form] = fitted(split.train, spec, form)[0].predicted(split.test, spec.levels)
+        own = losses(split.test, told[form], spec.levels)
         found[form] = {word: compared(own, judge) for word, judge in judges.items()}
     best = min(FORMS[spec.road], key=lambda form: found[form]["zero"].pinball or 0.0)
     days = folds.sessions(split.test)
-    return {
+    worth = {
         "first_day": str(days[0]),
         "last_day": str(days[-1]),
         "sessions": len(days),
@@ -149,4 +151,5 @@ def _validated(rows: pl.DataFrame, spec: TreeSpec) -> tuple[dict[str, Any], Form
         "test_rows": split.test.height,
         "forms": {form: {word: one.saved() for word, one in judged.items()} for form, judged in found.items()},
         "chosen": best,
-    }, best
+    }
+    return worth, best, daily_losses(split.test, {TREE: told[best]} | others)
