@@ -35,6 +35,7 @@ def checks(graph: GraphContext, assets: Sequence[dg.AssetsDefinition]) -> list[d
         bars_quality(graph),
         embargo_kept(graph),
         coverage_holds(graph),
+        features_hold(graph),
         gates_passed(graph),
     ]
 
@@ -144,6 +145,28 @@ def coverage_holds(graph: GraphContext) -> dg.AssetChecksDefinition:
         )
 
     return coverage_holds
+
+
+def features_hold(graph: GraphContext) -> dg.AssetChecksDefinition:
+    """Return the alarm of features as a warning: some lie further from those learnt from than models.drift_psi_max."""
+
+    @dg.asset_check(
+        asset=dg.AssetKey(["models", "feature_drift"]),
+        name="features_hold",
+        partitions_def=graph.grid.month,
+        description="No feature of the month has drifted from what the month's models learnt from.",
+    )
+    def features_hold(drift: pl.DataFrame) -> dg.AssetCheckResult:
+        far = drift.filter("drifted").unique("feature").sort("psi", "feature", descending=[True, False])
+        ringing = [f"{feature}: {psi:.2f}" for feature, psi in far.select("feature", "psi").iter_rows()]
+        return dg.AssetCheckResult(
+            passed=not ringing,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=_sentence(ringing),
+            metadata={"drifted": ringing[:SHOWN]},
+        )
+
+    return features_hold
 
 
 def gates_passed(graph: GraphContext) -> dg.AssetChecksDefinition:

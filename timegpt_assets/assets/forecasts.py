@@ -227,7 +227,7 @@ def local_answers(graph: GraphContext) -> dg.AssetsDefinition:
         LOCAL_ANSWERS,
         group="forecasts",
         partitions=graph.grid.trading_day,
-        settings=(*ROW, "models.public_keys", "forecast.challengers") if blends else ("forecast.challengers",),
+        settings=(*ROW, "models.public_keys") if blends else (),
         ins={"base_answers": stored_in("forecasts", name="base_answers")}
         | ({POLICY: of_its_month(POLICY)} if blends else {}),
     )

@@ -1,6 +1,6 @@
 """Reports: per month a page with its pictures, the same in Markdown, how robust it is, and the figures as rows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import polars as pl
 
+from timegpt_assets.adapters.models.publishing import Publisher
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore, Partitions
+from timegpt_assets.adapters.storage.rollout_record import RolloutRecord
 from timegpt_assets.assets import previews
 from timegpt_assets.assets.declare import Span, declared, judged_months, stored_in, trailing
 from timegpt_assets.config.settings import Settings
@@ -25,6 +27,7 @@ from timegpt_assets.resources import ApiBudget, AppliedSettings
 
 if TYPE_CHECKING:
     from timegpt_assets.reports.figures import Lineage, Report
+    from timegpt_assets.reports.ladder import Ladder
 
 MONTHLY = (
     "forecast_diagnostics",
@@ -35,6 +38,8 @@ MONTHLY = (
     "trading_scores",
     "comparison",
 )
+OF_LADDER = ("model_report", "feature_drift")
+"""What is told of the model ladder where a rung of it is seated."""
 MONTHS_SHOWN = 12
 """Months of the gates that a page shows beside each other."""
 BOARD = "eval/grid/scoreboard.csv"
@@ -45,6 +50,8 @@ def report(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the month's report."""
     ins = {name: stored_in("evaluation", name=name) for name in MONTHLY}
     ins |= {name: stored_in("gates", month_window(MONTHS_SHOWN - 1), name=name, missing="ok") for name in VERDICTS}
+    ladder = graph.settings.forecast.ladder
+    ins |= {name: stored_in("models", name=name) for name in OF_LADDER if ladder}
     ins |= {
         "day_scores": trailing(graph, "evaluation", "day_scores"),
         "portfolio": trailing(graph, "backtest", "portfolio"),
@@ -75,6 +82,8 @@ def report(graph: GraphContext) -> dg.AssetsDefinition:
         settings: dg.ResourceParam[AppliedSettings],
         api_budget: dg.ResourceParam[ApiBudget],
         stored_tables: dg.ResourceParam[ParquetStore],
+        publisher: dg.ResourceParam[Publisher],
+        rollouts: dg.ResourceParam[RolloutRecord],
         day_scores: Partitions,
         portfolio: Partitions,
         **frames: Any,
@@ -84,13 +93,32 @@ def report(graph: GraphContext) -> dg.AssetsDefinition:
         beside = surroundings(lineage_book, settings, api_budget)
 
         def published(span: Span) -> pl.DataFrame:
-            found = reported(graph.settings, span, read, beside)
+            rungs = of_ladder(span, read, ladder, publisher, rollouts)
+            found = reported(graph.settings, span, read, beside | {"ladder": rungs})
             grid = partial(_grid, stored_tables, span.month)
             return _published(artifacts, found, span, storage=settings.storage, grid=grid)
 
         return judged_months(context, REPORT, portfolio, published)
 
     return report
+
+
+def of_ladder(
+    span: Span, read: Mapping[str, Any], rungs: Sequence[str], publisher: Publisher, rollouts: RolloutRecord
+) -> "Ladder":
+    """Return what a month's page tells of the model ladder: how rungs did, what they took, who was rolled out."""
+    from timegpt_assets.reports.ladder import Ladder, Phase, Timing
+
+    recorded = rollouts.recorded().filter(pl.col("time").dt.date() <= span.as_of)
+    phases = recorded.select("time", "forecaster", "phase", "share", "why", "who").iter_rows(named=True)
+    tables = {
+        name: span.of(read[table]) for name, table in (("report", OF_LADDER[0]), ("drift", OF_LADDER[1])) if rungs
+    }
+    return Ladder(
+        timings=[Timing(forecaster=word, training_s=publisher.took(word, span.month)) for word in rungs],
+        rollout=[Phase(**phase) for phase in phases],
+        **tables,
+    )
 
 
 def surroundings(book: LineageStore, settings: AppliedSettings, budget: ApiBudget) -> dict[str, Any]:

@@ -61,6 +61,14 @@ class Publisher:
         self.registry.switch(self.name(forecaster), month, digest, clock=self.clock, seconds=seconds)
         return digest
 
+    def took(self, forecaster: str, month: str) -> float | None:
+        """Return the seconds the month's live model took to learn; None where nobody knows, or it is not believed."""
+        try:
+            live = self.registry.live(self.name(forecaster), month)
+        except ArtifactRefused:
+            return None
+        return live.seconds if live else None
+
     def teacher(self, models: pl.DataFrame, month: str) -> pl.DataFrame:
         """Return day, symbol, snapshot_ts, mean: what the month's tree teaches by, of MODEL rows.
 
