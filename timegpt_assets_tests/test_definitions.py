@@ -53,7 +53,7 @@ def graph_text() -> str:
     lines += ["", *(f"check {asset} {name}{' blocking' if blocking else ''}" for asset, name, blocking in checks)]
     lines += ["", *(f"job {job.name}" for job in repository().get_all_jobs() if not job.name.startswith("__"))]
     lines += [f"schedule {s.name}: {s.cron_schedule} {s.execution_timezone} -> {s.job_name}" for s in _schedules()]
-    lines += [f"sensor {s.name}: every {s.minimum_interval_seconds} s -> {s.job_name}" for s in _sensors()]
+    lines += [f"sensor {s.name}: every {s.minimum_interval_seconds} s -> {_launched(s)}" for s in _sensors()]
     resources = sorted(repository().get_top_level_resources().items())
     lines += ["", *(f"resource {name}: {_fields(resource)}" for name, resource in resources)]
     return "\n".join(lines) + "\n"
@@ -104,6 +104,10 @@ def _schedules() -> list[dg.ScheduleDefinition]:
 
 def _sensors() -> list[dg.SensorDefinition]:
     return sorted(repository().sensor_defs, key=lambda s: s.name)
+
+
+def _launched(sensor: dg.SensorDefinition) -> str:
+    return ", ".join(target.job_name for target in sensor.targets) or "nothing is launched"
 
 
 def ancestors(name: str) -> set[str]:

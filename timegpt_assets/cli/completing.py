@@ -1,4 +1,4 @@
-"""What a shell offers for a word that is begun: profiles, symbols, sessions, settings and models.
+"""What a shell offers for a word that is begun: profiles, symbols, sessions, challengers, settings and models.
 
 Belongs here: the offers. A configuration that cannot be used offers nothing, and says why when the command is run.
 """
@@ -43,6 +43,15 @@ def sessions(ctx: typer.Context, incomplete: str) -> list[str]:
     except Explained:
         return []
     return [day for day in days if day.startswith(incomplete)]
+
+
+def challengers(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the challengers that begin so."""
+    try:
+        forecast = _started(ctx).settings.forecast
+    except Explained:
+        return []
+    return [name for name in forecast.forecasters if name != forecast.champion and name.startswith(incomplete)]
 
 
 def settings(ctx: typer.Context, incomplete: str) -> list[str]:

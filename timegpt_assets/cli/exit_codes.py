@@ -8,7 +8,7 @@ EXIT_CODES = {
     0: "done",
     FAILED: "an expected error, named in one message with its remedy; what is not well (`doctor`, `models verify`)",
     MISUNDERSTOOD: "the command was not understood",
-    GATES_FAILED: "a gate failed (`evaluate`); nothing passed every criterion (`promote`)",
+    GATES_FAILED: "a gate failed (`evaluate`); nothing passed every criterion (`promote`, `rollout`)",
     DATA_FAILED: "a rule of severity fail is broken (`check-data`); no imported day passes (`import-bars`, `init`)",
     WAITS: "what could be made is made; days that were asked for wait for bars or for the call budget, and are named",
     STOPPED: "stopped by hand; what was stored stays",

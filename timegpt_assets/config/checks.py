@@ -15,6 +15,7 @@ from timegpt_assets.config.addresses import PROVIDER_HOST, unfit
 from timegpt_assets.config.forecasting import Forecast
 from timegpt_assets.config.market import Data, Events, Features, Universe
 from timegpt_assets.config.research import Search, TradingGrid
+from timegpt_assets.config.rollout import Rollout
 from timegpt_assets.config.seats import unaccompanied, unseated
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 from timegpt_assets.core.backtest.rules import OWN_SIGMA
@@ -341,6 +342,14 @@ def rates(trading: Trading) -> Refusals:
                 yield Refusal(f"trading.{setting}.{name}", allowed if hourly else "symbol: number", remedy)
 
 
+def rollouts(rollout: Rollout) -> Refusals:
+    """Refuse a rollout whose share falls from a phase to the next: who traded the challenger would trade it no more."""
+    shares = rollout.shares
+    if shares.canary > shares.ramp:
+        remedy = f"Raise rollout.shares.ramp, or lower rollout.shares.canary to at most {shares.ramp}."
+        yield Refusal("rollout.shares.ramp", f"at least rollout.shares.canary, {shares.canary}", remedy)
+
+
 REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (modes, ("profile", "data", "forecast")),
     (seats, ("forecast",)),
@@ -362,6 +371,7 @@ REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (costs, ("backtest", "gates")),
     (rules, ("trading",)),
     (rates, ("trading",)),
+    (rollouts, ("rollout",)),
 )
 """Each check with the sections it reads; it runs when all of them are valid by themselves."""
 

@@ -28,6 +28,8 @@ from timegpt_assets.core.gates.trading import TradingGate
 from timegpt_assets.core.lineage import FEATURE_PAYLOAD_SCHEMA_VERSION
 from timegpt_assets.core.research.scoreboard import Scoring
 from timegpt_assets.core.research.trading_grid import Grid
+from timegpt_assets.core.rollout import phases
+from timegpt_assets.core.rollout.triggers import Asked
 from timegpt_assets.core.significance import Sampling
 from timegpt_assets.core.tables.columns import WILDCARD
 
@@ -137,6 +139,17 @@ def ladder_terms(settings: Settings) -> LadderTerms:
         account=account(settings),
         dm_p_lt=settings.gates.ladder.dm_p_lt,
     )
+
+
+def rollout_triggers(settings: Settings) -> Asked:
+    """Return how bad something must be to send a challenger back to shadow."""
+    asked = settings.rollout
+    return Asked(gate_failures=asked.gate_failures, anomaly_sigma=asked.anomaly_sigma, sessions=asked.min_days)
+
+
+def rollout_shares(settings: Settings) -> Mapping[str, int]:
+    """Return phase -> percentage of the symbols that trade the challenger in it."""
+    return phases.shares_of(settings.rollout.shares.canary, settings.rollout.shares.ramp)
 
 
 def account(settings: Settings) -> Account:

@@ -44,12 +44,12 @@ def ladder_gate(
         for rung in LADDER
         if rung in forecasters
         for triple in judged.triples()
-        for row in _of_rung(rung, triple, report.filter(rung=rung), asked)
+        for row in of_rung(rung, triple, report.filter(rung=rung), asked)
     ]
     return counted.stamped(rows, month, as_of)
 
 
-def _of_rung(rung: str, triple: Mapping[str, str], report: pl.DataFrame, asked: Ladder) -> Iterator[dict[str, Any]]:
+def of_rung(rung: str, triple: Mapping[str, str], report: pl.DataFrame, asked: Ladder) -> Iterator[dict[str, Any]]:
     """Yield the criteria of one rung: against the control arm, and of a blend what it earns beside its parts."""
     needed = dict(zip(JUDGED_STAGES, (asked.validation_sessions, asked.min_sessions), strict=True))
     for stage in JUDGED_STAGES:
