@@ -19,6 +19,7 @@ _SECRET_VALUE = re.compile(
     r"|(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{32,}"  # one long word of letters and digits: no name, date or path
 )
 _ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][\w.+-]*)://(?P<rest>[^\s'\"]+)")
+_PUBLIC_KEYS = "models.public_keys."
 _PLACES = ("gs", "file", "sqlite")
 """Schemes of places: what stands before an @ in one is part of a name."""
 
@@ -69,12 +70,16 @@ def redacted(key: str, value: object) -> object:
     """Return the value, or ``[REDACTED]`` (in place of the secret part of a text) when key or value looks secret."""
     if SECRET_KEY.search(key) and isinstance(value, str) and not isinstance(value, MissingKey):
         return REDACTED
-    return _veiled(value) if isinstance(value, str) and not is_public_key(key, value) else value
+    if is_public_key(key, value):
+        return value
+    if key.startswith(_PUBLIC_KEYS) and isinstance(value, str) and not isinstance(value, MissingKey):
+        return REDACTED  # perhaps a private one, mistyped
+    return _veiled(value) if isinstance(value, str) else value
 
 
 def is_public_key(key: str, value: object) -> bool:
     """Return whether it is a key that everybody may see: of the right shape, and where such keys are named."""
-    return key.startswith("models.public_keys.") and isinstance(value, str) and bool(re.fullmatch(PUBLIC_KEY, value))
+    return key.startswith(_PUBLIC_KEYS) and isinstance(value, str) and bool(re.fullmatch(PUBLIC_KEY, value))
 
 
 def looks_secret(value: object) -> bool:

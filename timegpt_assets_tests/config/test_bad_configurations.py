@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from timegpt_assets.config.errors import ConfigError, carries_password, redacted
-from timegpt_assets.config.settings import load_settings
+from timegpt_assets.config.settings import load_settings, resolved
 
 NO_PRESET_HORIZON = "snapshot_preset: snapshots_et\n"
 BAD_FILES = [
@@ -218,6 +218,9 @@ def test_a_config_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         "tsfm.base_url=http://me:hunter2@127.0.0.1/",
         "tsfm.base_url=http://me:hunter2/@127.0.0.1/",
         "data.root=postgresql://me:hunter2@db/x",
+        "models.public_keys.ada=nixak-0123456789abcdef",
+        "models.public_keys.ada=/0123456789abcdef/hunter2/hunter2hunter2hunter2=",
+        "forecast.model=AA/AA+0123456789abcdef0000hunter2hunter2hun=",
     ],
 )
 def test_a_secret_in_the_settings_is_refused_and_not_repeated(override: str) -> None:
@@ -226,6 +229,19 @@ def test_a_secret_in_the_settings_is_refused_and_not_repeated(override: str) -> 
     assert "hunter2" not in str(refused.value)
     assert "0123456789abcdef" not in str(refused.value)
     assert "[REDACTED]" in str(refused.value)
+
+
+def test_a_public_key_is_shown_and_counts_and_anything_else_in_its_place_is_refused() -> None:
+    key = "DZc6oOKRUXs2HPxKUcGmIEqaeRqCPvtxhpwKt9CStNM="
+    found = load_settings(profile=None, config_dir=None, overrides=[f"models.public_keys.ada={key}"], environment={})
+    assert [row.value for row in resolved(found) if row.key == "models.public_keys.ada"] == [key]
+    without = load_settings(profile=None, config_dir=None, environment={})
+    assert found.digest(["models.public_keys"]) != without.digest(["models.public_keys"])
+    for name, value in (("ada", "short"), ("ada", key[:-1]), ("a b", key), ("ada", f"{key[:-2]}N=")):
+        with pytest.raises(ConfigError, match=r"models\.public_keys\.a.* is refused: allowed is "):
+            load_settings(
+                profile=None, config_dir=None, overrides=[f"models.public_keys.{name}={value}"], environment={}
+            )
 
 
 @pytest.mark.parametrize(
