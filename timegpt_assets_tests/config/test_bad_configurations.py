@@ -220,7 +220,7 @@ def test_a_config_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         "data.root=postgresql://me:hunter2@db/x",
         "models.public_keys.ada=nixak-0123456789abcdef",
         "models.public_keys.ada=/0123456789abcdef/hunter2/hunter2hunter2hunter2=",
-        "forecast.model=AA/AA+0123456789abcdef0000hunter2hunter2hun=",
+        "forecast.model=hunter2/0123456789abcdef/hunter2/hunter2/aA=",
     ],
 )
 def test_a_secret_in_the_settings_is_refused_and_not_repeated(override: str) -> None:

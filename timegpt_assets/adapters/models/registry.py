@@ -4,6 +4,7 @@ Belongs here: ``<storage root>/models/registry/<name>/<month>/<digest>/`` with t
 it lists, and beside the digests ``live.json``, which names one. What a manifest must say is core/models/manifests.py.
 """
 
+import os
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 from timegpt_assets.adapters.models.live import Live, read_live, written_live
 from timegpt_assets.adapters.models.signing import BadSignature, Signer, UnknownKey, signer_of
 from timegpt_assets.adapters.storage.chained_record import ClockWentBack
-from timegpt_assets.adapters.storage.object_store import Current, LocalStore, ObjectStore
+from timegpt_assets.adapters.storage.object_store import Current, LocalStore, ObjectStore, remedied
 from timegpt_assets.core.explained import Explained
 from timegpt_assets.core.models import manifests
 from timegpt_assets.core.models.manifests import MANIFEST, SIGNATURE, Artifact, Expected, canonical, sha256
@@ -227,11 +228,13 @@ class ModelRegistry:
         if not isinstance(self.objects, LocalStore):
             return {name.removeprefix(f"{folder}/") for name, _ in self.objects.names(f"{folder}/")}
         place = self.objects.path(folder)
-        found = [path for path in place.iterdir() if not path.name.startswith(".")] if place.is_dir() else []
-        for path in sorted(found):
-            if what := _irregular(path.lstat().st_mode, path.lstat().st_nlink):
-                raise self._damaged(version, f"{path.name} is {what}")
-        return {path.name for path in found}
+        with remedied(place, "read"):
+            found = [path for path in place.iterdir() if not path.name.startswith(".")] if place.is_dir() else []
+            kinds = {path.name: _irregular(path.lstat()) for path in sorted(found)}
+        for name, what in kinds.items():
+            if what:
+                raise self._damaged(version, f"{name} is {what}")
+        return set(kinds)
 
     def _bytes(self, version: Version, listed: set[str], file: str) -> bytes:
         found = self.objects.read(f"{self._folder(version)}/{file}") if file in listed else None
@@ -243,7 +246,8 @@ class ModelRegistry:
         """Store bytes under a name; a file of its own that holds them already is left."""
         own = True
         if isinstance(self.objects, LocalStore) and (path := self.objects.path(name)).exists():
-            own = not _irregular(path.lstat().st_mode, path.lstat().st_nlink)
+            with remedied(path, "read"):
+                own = not _irregular(path.lstat())
         if not (own and (found := self.objects.read(name)) and found.data == data):
             self.objects.update(name, lambda _: data)
 
@@ -262,10 +266,15 @@ class ModelRegistry:
         return f"Train the month again: timegpt-assets train --month {version.month} --profile {self.profile}"
 
 
-def _irregular(mode: int, links: int) -> str | None:
+def _irregular(found: os.stat_result) -> str | None:
     """Return what a file is that is no plain one under one name, None for a plain one."""
+    mode = found.st_mode
     if stat.S_ISLNK(mode):
         return "a link"
     if stat.S_ISDIR(mode):
         return "a folder"
-    return None if stat.S_ISREG(mode) and links == 1 else "no file of its own: it has another name, or is a device"
+    return (
+        None
+        if stat.S_ISREG(mode) and found.st_nlink == 1
+        else "no file of its own: it has another name, or is a device"
+    )

@@ -78,6 +78,7 @@ def test_a_signature_file_of_another_shape_is_bad(text: bytes) -> None:
         (SECRET, {"eve": public(OTHER)}, "models.public_keys does not name"),
         (SECRET, {"ada": SECRET}, "the private key itself"),
     ],
+    ids=["absent", "empty", "no base64", "too short", "nobody named", "another named", "itself named"],
 )
 def test_what_cannot_sign_says_what_to_do_and_never_the_key(
     secret: str | None, keys: dict[str, str], said: str
