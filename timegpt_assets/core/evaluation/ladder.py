@@ -15,14 +15,12 @@ import polars as pl
 from timegpt_assets.core import significance
 from timegpt_assets.core.evaluation import forecast, trading
 from timegpt_assets.core.evaluation.trading import Account
-from timegpt_assets.core.tables.columns import CONTROL, LADDER, REFERENCES, SOURCE_KEY, WILDCARD
+from timegpt_assets.core.tables.columns import CONTROL, FALLBACK, LADDER, REFERENCES, SOURCE_KEY, WILDCARD
 from timegpt_assets.core.tables.models import LOSSES, MODEL_REPORT
 
 LOWEST = REFERENCES[0]
 RUNGS = (LOWEST, CONTROL, *LADDER)
 """The ladder, lowest rung first."""
-FALLBACK = "fallback"
-"""The score source of rows the control arm answered under another's word: they say nothing of whose word it is."""
 _KEY = ["day", "symbol", "snapshot_ts", "target_ts"]
 _FORWARD = {"forward": "", "forward_raw": "raw_"}
 """Stage -> what the columns of its losses begin with."""
