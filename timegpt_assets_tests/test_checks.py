@@ -9,10 +9,11 @@ import pytest
 
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, ParquetStore
-from timegpt_assets.checks import MEND, SHOWN, checks, coverage_holds, embargo_kept, matches_table
+from timegpt_assets.checks import MEND, SHOWN, checks, coverage_holds, embargo_kept, features_hold, matches_table
 from timegpt_assets.core import calendar
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS
 from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT
+from timegpt_assets.core.tables.models import FEATURE_DRIFT
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.engine import RANGE_END, RANGE_START
 from timegpt_assets.partitions import GraphContext, graph_context
@@ -234,6 +235,27 @@ def test_a_model_that_saw_the_embargo_fails_the_check_with_its_dates() -> None:
     assert not result.passed
     assert str(calendar.shifted(DAY, -1)) in result.metadata["breaches"].value[0]
     assert check.check_specs_by_output_name.popitem()[1].blocking
+
+
+def test_drifted_features_are_a_warning_that_names_each_once() -> None:
+    row = {
+        "month": "2025-02",
+        "as_of": DAY,
+        "feature": "ret_1m",
+        "psi": 0.4,
+        "threshold": 0.25,
+        "drifted": True,
+        "n": 90,
+    }
+    rows = [row | {"forecaster": word} for word in ("lightgbm", "tsmixer")]
+    drifted = pl.DataFrame(rows, schema=FEATURE_DRIFT.schema)
+    check = features_hold(_house())
+    result = check(drifted)
+    assert not result.passed
+    assert result.severity == dg.AssetCheckSeverity.WARN
+    assert result.description == "ret_1m: 0.40"
+    assert check(drifted.with_columns(drifted=pl.lit(False))).passed
+    assert check(FEATURE_DRIFT.empty()).passed
 
 
 def test_the_drift_alarm_is_a_warning_on_the_months_last_session() -> None:

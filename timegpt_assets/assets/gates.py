@@ -18,7 +18,7 @@ from timegpt_assets.assets.declare import (
 )
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core.backtest.books import LIVE
-from timegpt_assets.core.gates import counted, eligibility, forecast, trading
+from timegpt_assets.core.gates import counted, eligibility, forecast, ladder, trading
 from timegpt_assets.core.gates import hard_metrics as metrics
 from timegpt_assets.core.tables.gates import GATES, SYMBOL_GATES
 from timegpt_assets.partitions import GraphContext, days_of, own_symbol_window, symbols_of
@@ -28,6 +28,8 @@ TRADING_TABLES = ("trading_scores", "cost_sensitivity", "oos_summary")
 RISK_TABLES = ("trading_scores", "backtest_runs")
 COUNTED = ("gates.include_sources", "gates.include_regimes")
 """Which rows monthly gates judge."""
+LADDER_ASKED = ("gates.ladder", "models.validation_sessions")
+"""What rungs of the model ladder are asked on top."""
 Judge = Callable[[Span, Mapping[str, pl.DataFrame]], pl.DataFrame]
 """Makes the rows of a month of tables by name: the gate's own asset, and promotion, which believes no stored row."""
 
@@ -81,11 +83,22 @@ def of_forecasts(graph: GraphContext) -> Judge:
     """Return what makes a month's rows of forecast_gate of the tables it reads."""
     gate, promotion = strategy_inputs.forecast_gate(graph.settings), strategy_inputs.forecast_promotion(graph.settings)
     symbols, forecasters = graph.settings.universe.tickers, graph.settings.forecast.forecasters
-    judged = strategy_inputs.judged(graph.settings)
+    judged, rungs = strategy_inputs.judged(graph.settings), graph.settings.forecast.ladder
+    of_rungs = strategy_inputs.ladder(graph.settings)
+
+    def on_the_ladder(span: Span, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+        return ladder.ladder_gate(
+            span.of(tables["model_report"]),
+            month=span.month,
+            as_of=span.as_of,
+            forecasters=rungs,
+            judged=judged,
+            asked=of_rungs,
+        )
 
     def made(span: Span, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         diagnostics, comparison, widths = (span.of(tables[name]) for name in FORECAST_TABLES)
-        return forecast.forecast_gate(
+        rows = forecast.forecast_gate(
             forecast.Measured(diagnostics=diagnostics, comparison=comparison, widths=widths),
             month=span.month,
             as_of=span.as_of,
@@ -95,8 +108,17 @@ def of_forecasts(graph: GraphContext) -> Judge:
             gate=gate,
             promotion=promotion,
         )
+        return pl.concat([rows, on_the_ladder(span, tables)]) if rungs else rows
 
     return made
+
+
+def forecast_inputs(graph: GraphContext) -> dict[str, dg.AssetIn]:
+    """Return the tables that the month's verdict on forecasts is made of: the ladder's, too, where it is seated."""
+    of_ladder = {"model_report": stored_in("models", name="model_report", missing="ok")}
+    return {name: stored_in("evaluation", name=name) for name in FORECAST_TABLES} | (
+        of_ladder if graph.settings.forecast.ladder else {}
+    )
 
 
 def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
@@ -116,12 +138,12 @@ def forecast_gate(graph: GraphContext) -> dg.AssetsDefinition:
             "gates.promotion.rmae_lte",
             "gates.promotion.pit_dev_max",
             "gates.promotion.dm_p_lt",
+            *(LADDER_ASKED if graph.settings.forecast.ladder else ()),
             "forecast.backend",
             "forecast.challengers",
             "universe.tickers",
         ),
-        ins={name: stored_in("evaluation", name=name) for name in FORECAST_TABLES}
-        | {"day_scores": trailing(graph, "evaluation", "day_scores")},
+        ins=forecast_inputs(graph) | {"day_scores": trailing(graph, "evaluation", "day_scores")},
     )
     def forecast_gate(
         context: dg.AssetExecutionContext, day_scores: Partitions, **tables: pl.DataFrame

@@ -9,9 +9,9 @@ from timegpt_assets.adapters.storage.trial_store import TrialStore
 from timegpt_assets.assets.contract import contract_inputs, made_under, of_contract
 from timegpt_assets.assets.declare import declared, spans, stored_in
 from timegpt_assets.assets.gates import (
-    FORECAST_TABLES,
     RISK_TABLES,
     TRADING_TABLES,
+    forecast_inputs,
     note_verdicts,
     of_forecasts,
     of_risk,
@@ -40,7 +40,8 @@ def promotion(graph: GraphContext) -> dg.AssetsDefinition:
         partitions=graph.grid.month,
         settings=("forecast.backend",),
         ins={name: stored_in("gates", name=name) for name in VERDICTS}
-        | {name: stored_in("evaluation", name=name) for name in (*FORECAST_TABLES, *TRADING_TABLES, *RISK_TABLES)}
+        | {name: stored_in("evaluation", name=name) for name in (*TRADING_TABLES, *RISK_TABLES)}
+        | forecast_inputs(graph)
         | account_inputs(graph)
         | contract_inputs(graph),
     )
