@@ -60,6 +60,24 @@ def walk_forward(rows: pl.DataFrame, *, validation_sessions: int, embargo_days: 
     return _fold(rows, days, len(days) - validation_sessions, len(days), embargo_days)
 
 
+def successive(rows: pl.DataFrame, *, first: int, step: int, embargo_days: int) -> tuple[Fold, ...]:
+    """Return a fold per ``step`` sessions from the one at place ``first`` on: all sessions up to the embargo teach.
+
+    What a forecaster that learns anew every so often knows each time. Raises TooFewSessions where one knows nothing.
+    """
+    days = sessions(rows)
+    return tuple(
+        _fold(
+            rows.filter(pl.col("day") <= days[min(start + step, len(days)) - 1]),
+            days,
+            start,
+            start + step,
+            embargo_days,
+        )
+        for start in range(first, len(days), step)
+    )
+
+
 _REMEDY = "Learn from more of them (models.window_months), or lower models.embargo_days, folds or validation_sessions."
 
 
