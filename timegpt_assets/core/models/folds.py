@@ -32,7 +32,7 @@ def sessions(rows: pl.DataFrame) -> list[date]:
 def learnt_from(rows: pl.DataFrame, *, embargo_days: int) -> pl.DataFrame:
     """Return the rows of a window less its last ``embargo_days`` sessions: what is used begins right after it."""
     days = sessions(rows)
-    return rows.filter(pl.col("day").is_in(days[: len(days) - embargo_days]))
+    return rows.filter(pl.col("day").is_in(days[: max(len(days) - embargo_days, 0)]))
 
 
 def purged_folds(rows: pl.DataFrame, *, folds: int, embargo_days: int) -> tuple[Fold, ...]:
