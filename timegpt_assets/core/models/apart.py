@@ -67,72 +67,7 @@ def learn_apart(rows: pl.DataFrame, spec: TreeSpec) -> tuple[Apart, dict[str, An
     return Apart(centre=centre, bands=bands), report
 
 
-<<<<<<< HEAD
 def z_apart(rows: pl.DataFrame) -> Floats:
-=======
-def teacher(rows: pl.DataFrame, spec: TreeSpec) -> pl.DataFrame:
-    """Return KEY and mean: the centre as boosters tell it that never saw the row's block of sessions.
-
-    How much of it is believed is chosen without that block too: on each other block, by boosters that saw neither.
-    """
-    folds, design = purged_folds(rows, folds=spec.folds, embargo_days=spec.embargo_days), spec.centre_design
-    without: dict[int, list[tuple[Floats, Floats]]] = {place: [] for place in range(len(folds))}
-    for (i, one), (j, other) in combinations(enumerate(folds), 2):
-        booster, seen = _learnt(_both(one.train, other.train), spec, design, _apart)
-        for place, fold, judge in ((i, one, other), (j, other, one)):
-            # of the block that judges, too, only what the fold itself may learn from
-            judges = _both(judge.test, fold.train)
-            without[place].append((_apart(judges), _said(booster, seen, judges, 0.0)))
-    told = []
-    for place, fold in enumerate(folds):
-        truth, said = (np.concatenate(values) for values in zip(*without[place], strict=True))
-        booster, seen = _learnt(fold.train, spec, design, _apart)
-        share = _closest(truth, said, truth, 0.0) if truth.size else 0.0
-        mean = _shrunk(_said(booster, seen, fold.test, 0.0), share, 0.0)
-        told.append(fold.test.select(KEY).with_columns(mean=pl.Series(mean, dtype=pl.Float64)))
-    return pl.concat(told).sort(KEY)
-
-
-def _both(rows: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows that are among the others."""
-    return rows.join(others.select(KEY), on=list(KEY), how="semi", maintain_order="left")
-
-
-def _part(
-    rows: pl.DataFrame,
-    folds: Sequence[Fold],
-    spec: TreeSpec,
-    design: Design,
-    target: Callable[[pl.DataFrame], Floats],
-    choose: Callable[[Floats, Floats, Floats, float], float],
-) -> tuple[Part, Floats]:
-    """Return what is learnt of a target, and [row] what boosters said that never saw the row's block."""
-    truth = target(rows)
-    known = truth[np.isfinite(truth)]
-    level = float(known.mean()) if target is _log_size and known.size else 0.0
-    seen = np.concatenate([_said(*_learnt(f.train, spec, design, target), f.test, level) for f in folds])
-    booster, kept = _learnt(rows, spec, design, target)
-    share = choose(truth, seen, rows["z"].to_numpy(), level)
-    return Part(booster=booster, design=kept, share=share, level=level), seen
-
-
-def _learnt(
-    rows: pl.DataFrame, spec: TreeSpec, design: Design, target: Callable[[pl.DataFrame], Floats]
-) -> tuple[Booster | None, Design]:
-    """Return the booster of a target and the features that any row knows; none where there is nothing to learn."""
-    kept, truth = design.without(unknown(rows, design.names)), target(rows)
-    known = np.isfinite(truth)
-    if not kept.names or not known.any() or np.ptp(truth[known]) == 0.0:
-        return None, kept
-    return trained(kept.matrix(rows), truth, kept.names, spec.boosting), kept
-
-
-def _said(booster: Booster | None, design: Design, rows: pl.DataFrame, level: float) -> Floats:
-    return np.full(rows.height, level) if booster is None else booster.predicted(design.matrix(rows))
-
-
-def _apart(rows: pl.DataFrame) -> Floats:
->>>>>>> 480f3ce (Prove the tree's splits, teacher, shares and judges: what leaks into a fold looks like skill until it is traded)
     """Return z less the market's: the mean of z over all symbols of the snapshot."""
     return by_moment(rows, rows["z"].to_numpy())
 

@@ -7,7 +7,6 @@ it is taught must not know how that fold came out.
 from collections.abc import Sequence
 from itertools import combinations
 
-import numpy as np
 import polars as pl
 
 from timegpt_assets.core.models.apart import closest, z_apart
@@ -18,8 +17,8 @@ from timegpt_assets.core.models.rows import KEY
 from timegpt_assets.core.models.together import seen_apart
 from timegpt_assets.core.models.tree_spec import TreeSpec
 
-_Seen = tuple[Floats, Floats]
-"""[row of a block]: the truth, and what a booster says of it."""
+_Seen = pl.DataFrame
+"""KEY, truth and said of a block's rows: what came, and what a booster says of it."""
 
 
 def teacher(rows: pl.DataFrame, spec: TreeSpec) -> pl.DataFrame:
@@ -31,7 +30,7 @@ def teacher(rows: pl.DataFrame, spec: TreeSpec) -> pl.DataFrame:
     for own, fold in enumerate(folds):
         booster, design = learn_booster(fold.train, spec, spec.centre_design, z_apart)
         others = [pairs[other, own] for other in range(len(folds)) if other != own]
-        told.append(_told(fold.test, said_by(booster, design, fold.test, 0.0), others))
+        told.append(_told(fold.test, said_by(booster, design, fold.test, 0.0), others, [fold]))
     return pl.concat(told).sort(KEY)
 
 
@@ -46,7 +45,12 @@ def teachers(rows: pl.DataFrame, spec: TreeSpec) -> list[pl.DataFrame]:
     pairs, found, places = _pairs(folds, spec), list[pl.DataFrame](), range(len(folds))
     for own, fold in enumerate(folds):
         told = [
-            _told(folds[one].test, pairs[one, own][1], [pairs[k, own] for k in places if k not in (one, own)])
+            _told(
+                folds[one].test,
+                pairs[one, own]["said"].to_numpy(),
+                [pairs[k, own] for k in places if k not in (one, own)],
+                [fold, folds[one]],
+            )
             for one in places
             if one != own
         ]
@@ -66,14 +70,20 @@ def _pairs(folds: Sequence[Fold], spec: TreeSpec) -> dict[tuple[int, int], _Seen
         booster, design = learn_booster(both, spec, spec.centre_design, z_apart)
         for block, beside in ((i, j), (j, i)):
             test = folds[block].test
-            found[block, beside] = z_apart(test), said_by(booster, design, test, 0.0)
+            truth, said = z_apart(test), said_by(booster, design, test, 0.0)
+            found[block, beside] = test.select(KEY).with_columns(truth=pl.Series(truth), said=pl.Series(said))
     return found
 
 
-def _told(rows: pl.DataFrame, said: Floats, others: Sequence[_Seen]) -> pl.DataFrame:
-    """Return KEY and mean of a block's rows; nothing is believed where no other block can tell how much to believe."""
-    share = 0.0
-    if others:
-        truth, believed = (np.concatenate(values) for values in zip(*others, strict=True))
-        share = closest(truth, believed, truth, 0.0)
+def _told(rows: pl.DataFrame, said: Floats, others: Sequence[_Seen], allowed: Sequence[Fold]) -> pl.DataFrame:
+    """Return KEY and mean of a block's rows; nothing is believed where no other block can tell how much to believe.
+
+    Of the other blocks only rows count that every one of ``allowed`` may learn from: the embargo holds here, too.
+    """
+    tell = pl.concat([*others, rows.select(KEY).clear().with_columns(truth=pl.lit(0.0), said=pl.lit(0.0))])
+    for fold in allowed:
+        tell = tell.join(fold.train.select(KEY), on=list(KEY), how="semi", maintain_order="left")
+    truth, share = tell["truth"].to_numpy(), 0.0
+    if not tell.is_empty():
+        share = closest(truth, tell["said"].to_numpy(), truth, 0.0)
     return rows.select(KEY).with_columns(mean=pl.Series(shrunk(said, share, 0.0), dtype=pl.Float64))

@@ -8,6 +8,7 @@ from functools import reduce
 
 import polars as pl
 
+from timegpt_assets.core.models.design import sums
 from timegpt_assets.core.tables.models import LOSSES
 
 _KEY = ["day", "symbol", "snapshot_ts"]
@@ -28,12 +29,15 @@ def daily_losses(rows: pl.DataFrame, answers: Mapping[str, pl.DataFrame]) -> pl.
 
 
 def _of_one(answered: pl.DataFrame, forecaster: str) -> pl.DataFrame:
-    summed = answered.group_by("day", maintain_order=True).agg(
-        n=pl.len().cast(pl.Int64),
-        pinball=pl.mean_horizontal(_pinballs(answered.columns)).sum(),
-        abs_error=(pl.col("z") - pl.col("mean")).abs().sum(),
+    lost = answered.select(
+        "day", pinball=pl.mean_horizontal(_pinballs(answered.columns)), abs_error=(pl.col("z") - pl.col("mean")).abs()
     )
-    return summed.with_columns(forecaster=pl.lit(forecaster)).select(list(LOSSES))
+    days, pinball, n = sums(lost["day"], lost["pinball"].to_numpy())
+    error = sums(lost["day"], lost["abs_error"].to_numpy())[1]
+    return pl.DataFrame(
+        {"day": days, "forecaster": forecaster, "n": n.astype("int64"), "pinball": pinball, "abs_error": error},
+        schema_overrides={"day": pl.Date, "forecaster": pl.String},
+    ).select(list(LOSSES))
 
 
 def _pinballs(columns: list[str]) -> list[pl.Expr]:

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from timegpt_assets.core.models.apart import Apart, learn_apart, teacher
-from timegpt_assets.core.models.folds import purged_folds, sessions
+from timegpt_assets.core.models.apart import Apart, learn_apart
+from timegpt_assets.core.models.folds import sessions
 from timegpt_assets.core.models.rows import KEY, OUTCOME
 from timegpt_assets_tests.core.models.made import rows, tree_spec
 
@@ -22,34 +22,6 @@ EAGER = replace(SPEC, boosting=replace(SPEC.boosting, rounds=200, leaves=31, min
 def model() -> Apart:
     """Return what is learnt of the market with a signal."""
     return learn_apart(SIGNAL, SPEC)[0]
-
-
-def disturbed(made: pl.DataFrame, days: list) -> pl.DataFrame:
-    """Return the rows with the outcomes of some sessions turned and stretched."""
-    changed = pl.col("day").is_in(days)
-    return made.with_columns(
-        pl.when(changed).then(pl.col(name) * factor).otherwise(pl.col(name)).alias(name)
-        for name, factor in (("y", -3.0), ("z", -3.0), ("realised", 5.0))
-    )
-
-
-def test_what_teaches_a_block_never_saw_its_outcomes_nor_those_of_the_embargo_beside_it() -> None:
-    taught = teacher(SIGNAL, SPEC)
-    assert taught.select(KEY).equals(SIGNAL.select(KEY))
-    days = sessions(SIGNAL)
-    for fold in purged_folds(SIGNAL, folds=SPEC.folds, embargo_days=SPEC.embargo_days):
-        first, last = (days.index(day) for day in (fold.test["day"].min(), fold.test["day"].max()))
-        block, around = days[first : last + 1], days[max(first - 1, 0) : last + 2]
-        its = pl.col("day").is_in(block)
-        for touched in (block, around):
-            again = teacher(disturbed(SIGNAL, touched), SPEC)
-            assert again.filter(its).equals(taught.filter(its))
-        assert not again.filter(~its).equals(taught.filter(~its))
-
-
-def test_a_teacher_knows_something_where_there_is_something_to_know() -> None:
-    told = SIGNAL.join(teacher(SIGNAL, SPEC), on=list(KEY))
-    assert told.select(pl.corr("mean", "z")).item() > 0.2
 
 
 def test_of_noise_nothing_is_believed_however_well_the_days_seen_are_known() -> None:
@@ -104,8 +76,8 @@ def test_a_symbol_never_seen_is_answered_as_the_mean_symbol_would_be(model: Apar
     new = model.predicted(one.with_columns(symbol=pl.lit("NEW")), LEVELS).row(0, named=True)
     own = model.predicted(one, LEVELS).row(0, named=True)
     assert new["mean"] == own["mean"]
-    assert new["hi_80"] - new["mean"] == pytest.approx((own["hi_80"] - own["mean"]) / model.factors["AAA"])
-    assert "NEW" not in model.factors
+    assert new["hi_80"] - new["mean"] == pytest.approx((own["hi_80"] - own["mean"]) / model.bands.factors["AAA"])
+    assert "NEW" not in model.bands.factors
 
 
 def test_a_feature_not_known_when_asked_is_no_reason_not_to_answer(model: Apart) -> None:
@@ -126,8 +98,10 @@ def test_contributions_add_up_to_what_the_parts_say(model: Apart) -> None:
     nobody = model.centre.at(asked) - centre
     np.testing.assert_allclose(nobody, nobody[0], atol=1e-9)
     size = sums.filter(pl.col("part") == "size")["contribution"].to_numpy()
-    factor = np.array([model.factors[symbol] for symbol in asked["symbol"]])
-    np.testing.assert_allclose(size, (np.exp(model.size.at(asked)) - np.exp(model.size.level)) * factor, atol=1e-9)
+    factor = np.array([model.bands.factors[symbol] for symbol in asked["symbol"]])
+    np.testing.assert_allclose(
+        size, (np.exp(model.bands.size.at(asked)) - np.exp(model.bands.size.level)) * factor, atol=1e-9
+    )
     strongest = told.filter(pl.col("part") == "size").group_by("feature").agg(pl.col("contribution").abs().mean())
     assert strongest.sort("contribution")["feature"][-1] == "vol_ewm_15m"
 
