@@ -17,7 +17,7 @@ from rich.text import Text
 
 from timegpt_assets.cli.exit_codes import FAILED, STOPPED
 from timegpt_assets.cli.terminal import Terminal, listen, show_what_cannot_be_encoded
-from timegpt_assets.cli.verbs import calls, house, importing, making, models, promoting, research, rollout
+from timegpt_assets.cli.verbs import calls, house, importing, making, models, promoting, research, rollout, training
 from timegpt_assets.core.explained import Explained
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ VERBS: tuple[Callable[..., None], ...] = (
     making.backfill,
     making.run_day,
     *making.STAGE_VERBS,
+    training.train,
     house.config,
     house.status,
     house.doctor,

@@ -15,6 +15,7 @@ from timegpt_assets.cli.app import app
 from timegpt_assets.core import calendar
 from timegpt_assets.engine import inventory, lineages
 from timegpt_assets.engine.engine import Outcome
+from timegpt_assets.engine.status import status
 from timegpt_assets_tests.engine.test_revisions import DAYS, HOUSE, MADE, REVISED, at, deliver, house
 from timegpt_assets_tests.roads import TINY, Road, road
 
@@ -130,6 +131,10 @@ def test_a_month_is_made_again_for_its_days_and_no_session_on_the_first_for_its_
     ) as of:
         of.run([first, second])
         outcome = of.run([first, second, third])
+        of.run([second], assets=("funnel",), force=True)  # which the month's report alone reads
+        told = status(of.engine, [first, second, third], ["AAPL"])
+    assert told.stale == {"reports/report": 1}
+    assert {*told.states.values()} == {"complete"}, "a month's table is old, and no session on the 1st"
     again = {(key.path[-1], p.day) for run in outcome.range_runs for key in run.assets for p in run.partitions}
     assert {name for name, day in again if day == second} == set()
     daily = {name for name, day in again if day == first} - {name for name, day in again if day == third}

@@ -1,0 +1,50 @@
+"""A month's models on request: which month may be asked for, and what its training brings along."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from timegpt_assets.config.settings import load_settings
+from timegpt_assets.engine.stages import Refused
+from timegpt_assets.engine.training import month_asked
+from timegpt_assets_tests.roads import SMALL
+
+MARCH = date(2025, 3, 1)
+
+
+def asked(month: str | None, at: str, *overrides: str) -> date:
+    settings = load_settings(profile="demo", config_dir=None, overrides=[*SMALL, *overrides], environment={})
+    return month_asked(settings, month, at=datetime.fromisoformat(at).replace(tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("at", "end", "month"),
+    [
+        ("2025-03-01T12:00", "null", MARCH),  # a Saturday: its first session is still to come
+        ("2025-03-31T23:00", "null", MARCH),  # after the last close, and April has not begun in New York
+        ("2025-04-01T02:00", "null", MARCH),  # April in Greenwich alone
+        ("2025-04-01T12:00", "null", date(2025, 4, 1)),
+        ("2026-06-01T12:00", "2025-02-28", date(2025, 2, 1)),
+    ],
+)
+def test_without_a_month_the_one_it_is_in_new_york_is_meant_or_the_grid_s_last(at, end, month):
+    assert asked(None, at, f"data.end_date={end}") == month
+
+
+@pytest.mark.parametrize(
+    ("month", "said"),
+    [
+        ("2025-3", r"^--month is 2025-3. Write it like 2025-02\.$"),
+        ("2025-04", r"^2025-04 has not begun: .* Ask for 2025-03 or earlier, or for it from 2025-04-01 on\.$"),
+        ("2024-12", r"^2024-12 lies outside the grid, which runs from 2025-01-02 to today\. Move data\.start_date or "),
+    ],
+)
+def test_a_month_that_cannot_be_trained_is_refused_with_the_remedy(month, said):
+    assert asked("2025-01", "2025-03-03T12:00", "data.end_date=null") == date(2025, 1, 1)
+    with pytest.raises(Refused, match=said):
+        asked(month, "2025-03-03T12:00", "data.end_date=null")
+
+
+def test_a_month_after_the_grid_s_end_is_refused_though_it_is_over():
+    with pytest.raises(Refused, match=r"^2025-03 lies outside the grid, which runs from 2025-01-02 to 2025-02-28\."):
+        asked("2025-03", "2026-06-01T12:00")
