@@ -99,7 +99,7 @@ def strata(asset_nodes: Mapping[AssetKey, AssetNode]) -> list[dict[AssetKey, Ass
     """Return the assets level by level: days on the even ones, months on the odd ones, none reads one above it.
 
     A month is handed days of several ranges, and a day what was learnt of whole months: a level is made over all days
-    before the next one begins (docs/adr/0032). Assets outside ``asset_nodes`` are taken as there; a level may be empty.
+    before the next one begins (docs/adr/0033). Assets outside ``asset_nodes`` are taken as there; a level may be empty.
     """
     level: dict[AssetKey, int] = {}
     for key in in_order(asset_nodes):

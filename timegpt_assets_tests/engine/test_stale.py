@@ -3,6 +3,7 @@
 import random
 from datetime import date
 
+import dagster as dg
 import pytest
 from dagster import AssetKey
 from dagster._core.definitions.partitions.context import partition_loading_context
@@ -53,6 +54,22 @@ def test_the_clerk_finds_the_same_stale_partitions_whatever_the_order_of_making(
 def test_every_edge_of_the_graph_maps_and_ours_are_the_partitions_that_dagster_hands_over(repository):
     """Refused mappings do not fail when they are loaded: each edge is mapped here, for every partition of the grid."""
     assert edges_compared(repository) > 80
+
+
+@pytest.mark.filterwarnings("ignore:Parameter `allow_nonexistent_upstream_partitions`")
+def test_a_day_that_reads_the_month_before_its_own_is_refused_by_name():
+    """Dagster hands it the own month, too: a model that was learnt from the day it answers on."""
+    day, month = dg.DailyPartitionsDefinition("2025-01-01"), dg.MonthlyPartitionsDefinition("2025-01-01")
+    before = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True)
+
+    @dg.asset(partitions_def=month)
+    def model() -> None: ...
+
+    @dg.asset(partitions_def=day, ins={"model": dg.AssetIn(partition_mapping=before)})
+    def answers(model: None) -> None: ...
+
+    with pytest.raises(TypeError, match=r"^answers reads the months -1\.\.-1 of model\. Let it read its own month"):
+        input_windows(dg.Definitions(assets=[model, answers]).get_repository_def())
 
 
 def edges_compared(repository) -> int:
