@@ -34,6 +34,7 @@ from timegpt_assets.core.lineage import FEATURE_PAYLOAD_SCHEMA_VERSION
 from timegpt_assets.core.models.boosting import Boosting
 from timegpt_assets.core.models.control import Control
 from timegpt_assets.core.models.manifests import Expected, artifact_name, label_definition
+from timegpt_assets.core.models.net_spec import NetSpec
 from timegpt_assets.core.models.rows import RowSpec
 from timegpt_assets.core.models.tree_spec import TreeSpec
 from timegpt_assets.core.tables.columns import HOSTED
@@ -269,6 +270,27 @@ def tree_spec(settings: Settings, events: EventCalendar) -> TreeSpec:
             threads=tree.threads,
         ),
         control=ladder_control(settings),
+    )
+
+
+def net_spec(settings: Settings, events: EventCalendar) -> NetSpec:
+    """Return how the ladder's net learns: on the tree's windows and folds, taught by it."""
+    net = settings.models.net
+    units = {feature.name: feature.unit for feature in feature_spec(settings, events).features}
+    return NetSpec(
+        tree=tree_spec(settings, events),
+        n_tokens=net.n_tokens,
+        channels=net.channels,
+        scaled=frozenset(name for name in net.channels if units.get(name) in _IN_SIGMA),
+        hidden=net.hidden,
+        blocks=net.blocks,
+        epochs=net.epochs,
+        batch_rows=net.batch_rows,
+        learning_rate=net.learning_rate,
+        weight_decay=net.weight_decay,
+        dropout=net.dropout,
+        distill_lambda=net.distill_lambda,
+        seed=settings.models.seed,
     )
 
 

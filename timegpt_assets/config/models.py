@@ -41,6 +41,13 @@ class Net(Section):
 
     n_tokens: Count
     channels: Annotated[tuple[Name, ...], Field(min_length=1)]
+    hidden: Count
+    blocks: Count
+    epochs: Count
+    batch_rows: Count
+    learning_rate: Positive
+    weight_decay: NotNegative
+    dropout: Annotated[float, Field(ge=0, lt=1)]
     distill_lambda: NotNegative
 
 

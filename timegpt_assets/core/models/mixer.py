@@ -97,10 +97,10 @@ def said(weights: Weights, x: np.ndarray, shape: Shape, *, at_once: int) -> np.n
         return found
 
 
-def packed(weights: Weights, fields: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a state dict and its fields, numbers, texts and lists of them."""
+def packed(weights: Weights | None, fields: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a state dict, if any, and its fields: numbers, texts, lists and mappings of them."""
     file = io.BytesIO()
-    torch.save({"state": dict(weights), **fields}, file)
+    torch.save({"state": None if weights is None else dict(weights), **fields}, file)
     return file.getvalue()
 
 
@@ -115,6 +115,16 @@ def unpacked(data: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"no state dict but a {type(found).__name__}")
     return found
+
+
+def check(weights: Weights, shape: Shape) -> None:
+    """Raise ValueError for weights that are not float32 tensors of the shape's own sizes, saying which is not."""
+    found = {name: tuple(one.shape) if torch.is_tensor(one) else one for name, one in weights.items()}
+    if found != shape.sizes:
+        odd = sorted(name for name in found.keys() | shape.sizes if found.get(name) != shape.sizes.get(name))
+        raise ValueError(f"tensor {odd[0]} is {found.get(odd[0])}, and {shape.sizes.get(odd[0])} is asked")
+    if odd := sorted(name for name, one in weights.items() if one.dtype != torch.float32):
+        raise ValueError(f"tensor {odd[0]} is {weights[odd[0]].dtype}, and torch.float32 is asked")
 
 
 def _net(weights: Weights, x: Any, shape: Shape, dropout: float, chance: Any) -> Any:

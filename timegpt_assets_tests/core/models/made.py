@@ -11,6 +11,7 @@ from timegpt_assets.core.forecasts.local.ridge import Ridge
 from timegpt_assets.core.forecasts.local.zero import Zero
 from timegpt_assets.core.models.boosting import Boosting
 from timegpt_assets.core.models.control import Control
+from timegpt_assets.core.models.net_spec import NetSpec
 from timegpt_assets.core.models.rows import RowSpec
 from timegpt_assets.core.models.tree_spec import TreeSpec
 from timegpt_assets.core.tables.features import LABELS
@@ -130,3 +131,43 @@ def tree_spec(**changed: Any) -> TreeSpec:
         "control": control,
     }
     return TreeSpec(**(usual | changed))
+
+
+TOKENS, CHANNELS = 8, ("ret_1m", "volume_norm_5m")
+
+
+def tokened(rows: pl.DataFrame, *, interaction: float = 0.0, seed: int = 5) -> pl.DataFrame:
+    """Return rows with TOKENS minutes of CHANNELS; z has a correlation of ``interaction`` with what both say together.
+
+    That is the sign of the minutes' return times that of their volume less its usual 1; alone neither says anything.
+    """
+    rng = np.random.default_rng(seed)
+    sigma = rows["sigma"].to_numpy()[:, None]
+    returns = rng.standard_normal((rows.height, TOKENS)) * sigma
+    state = rng.choice([-1.0, 1.0], rows.height)
+    volume = 1.0 + 0.5 * state[:, None] + 0.2 * rng.standard_normal((rows.height, TOKENS))
+    both = np.stack([returns, volume], axis=2).reshape(rows.height, -1).astype(np.float32)
+    signal = np.sign(returns.sum(axis=1)) * state
+    z = np.sqrt(1 - interaction**2) * rows["z"].to_numpy() + interaction * signal * rows["z"].to_numpy().std()
+    flat = pl.Series("tokens", both).cast(pl.List(pl.Float32))
+    return rows.with_columns(flat, z=pl.Series(z), y=pl.Series(z * sigma[:, 0]))
+
+
+def net_spec(**changed: Any) -> NetSpec:
+    """Return how nets learn from ``tokened`` rows: small, as tests need them; ``tree`` as ``tree_spec`` has it."""
+    usual: dict[str, Any] = {
+        "tree": tree_spec(boosting=Boosting(rounds=20, leaves=4, learning_rate=0.1, min_rows=50, l2=10.0, seed=7)),
+        "n_tokens": TOKENS,
+        "channels": CHANNELS,
+        "scaled": frozenset(CHANNELS[:1]),
+        "hidden": 8,
+        "blocks": 1,
+        "epochs": 4,
+        "batch_rows": 128,
+        "learning_rate": 0.01,
+        "weight_decay": 0.01,
+        "dropout": 0.0,
+        "distill_lambda": 0.5,
+        "seed": 7,
+    }
+    return NetSpec(**(usual | changed))

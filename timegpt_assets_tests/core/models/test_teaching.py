@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date
 
+import numpy as np
 import polars as pl
 
 from timegpt_assets.core.models.folds import purged_folds, sessions
@@ -62,3 +63,23 @@ def test_on_the_road_together_the_teacher_sees_everything_but_its_block() -> Non
     again = teacher(disturbed(SIGNAL, around), spec)
     assert again.filter(its).equals(taught.filter(its))
     assert not again.filter(~its).equals(taught.filter(~its))
+
+
+def test_what_a_judged_student_is_taught_of_a_row_does_not_know_how_that_row_came_out() -> None:
+    """Beside each fold, the rows of every other block: louder by a hair, lest another share of the tree be believed."""
+    strong = rows(12, linear=0.5).sort(KEY)
+    folds, usual = purged_folds(strong, folds=SPEC.folds, embargo_days=SPEC.embargo_days), teachers(strong, SPEC)
+    for block, fold in enumerate(folds):
+        its = pl.col("day").is_in(fold.test["day"].unique().implode())
+        changed = teachers(strong.with_columns(z=pl.when(its).then(pl.col("z") * 1.001).otherwise("z")), SPEC)
+        assert changed[block].equals(usual[block])
+        for other in {*range(len(folds))} - {block}:
+            assert changed[other].filter(its).equals(usual[other].filter(its))
+            assert not changed[other].equals(usual[other])
+
+
+def test_on_noise_a_teacher_says_nothing_of_what_it_teaches() -> None:
+    """Who had seen the rows would: a tree's answers to what it learnt from follow it, whatever it is."""
+    noise = rows(12, seed=8).sort(KEY)
+    said, z = teacher(noise, SPEC)["mean"].to_numpy(), noise["z"].to_numpy()
+    assert abs(said @ z) <= 0.1 * np.linalg.norm(said) * np.linalg.norm(z)
