@@ -68,6 +68,7 @@ def _looks(runtime: Runtime) -> Iterator[Finding]:
     yield from (Finding("settings", "warn", warning) for warning in warnings)
     for name, look in (
         ("key", health.key),
+        ("models", health.models),
         ("bars", health.bars),
         ("storage", health.places),
         ("ledger", health.money),

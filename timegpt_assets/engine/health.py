@@ -22,11 +22,13 @@ from packaging.requirements import Requirement
 
 from timegpt_assets.adapters.ledger.process_identity import is_known_dead
 from timegpt_assets.adapters.ledger.tables import RESERVED, SENT
+from timegpt_assets.adapters.models.registry import ArtifactRefused
+from timegpt_assets.adapters.models.signing import SIGNING_KEY
 from timegpt_assets.core import calendar
 from timegpt_assets.core.explained import Explained
 from timegpt_assets.engine.home_owner import MARKER, claim
 from timegpt_assets.instance import run_owners
-from timegpt_assets.runtime import GS, Runtime, account, ledger
+from timegpt_assets.runtime import GS, Runtime, account, ledger, model_registry, signer
 
 PACKAGE = "timegpt_assets"
 KEYS = ("TIMEGPT_API_KEY", "NIXTLA_API_KEY")
@@ -96,6 +98,32 @@ def key(runtime: Runtime) -> Iterator[Finding]:
     else:
         place = "the environment" if os.environ.get(found[0]) == runtime.environment[found[0]] else ".env"
         yield Finding("key", "ok", f"{found[0]} is set, from {place}")
+
+
+def models(runtime: Runtime) -> Iterator[Finding]:
+    """Say whether what months teach will be signed, and whether every live model is believed."""
+    settings = runtime.settings
+    if not settings.forecast.ladder:
+        yield Finding("models", "ok", "no rung of the ladder is seated")
+        return
+    registry, who = model_registry(runtime), signer(runtime)
+    if registry.demand_signature and not registry.public_keys:
+        remedy = "Make a key and name it in models.public_keys: timegpt-assets models sign NAME says how."
+        yield Finding("models", "fail", "models.public_keys names nobody: no model is believed", remedy)
+    elif who is None:
+        state: State = "warn" if registry.demand_signature else "ok"
+        yield Finding("models", state, "nothing is signed here", f"Set {SIGNING_KEY}." if state == "warn" else "")
+    else:
+        who.signed(b"")  # raises for a key that nobody would believe
+        yield Finding("models", "ok", f"{SIGNING_KEY} is set, and its public key is named")
+    verify = f"timegpt-assets models verify --profile {settings.profile}"
+    for name, month in registry.contents().live:
+        try:
+            live = registry.live(name, month)
+            if live:
+                registry.load(name, month, live.digest)
+        except ArtifactRefused as refused:
+            yield Finding("models", "warn", f"{name} of {month} is refused: {refused.reason}", verify)
 
 
 def bars(runtime: Runtime) -> Iterator[Finding]:

@@ -18,14 +18,17 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from timegpt_assets import runtime as runtimes
+from timegpt_assets.adapters.models.signing import SIGNING_KEY
+from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.cli.app import app
 from timegpt_assets.cli.context import dagster_home, instance_of
 from timegpt_assets.engine import health
+from timegpt_assets_tests.adapters.models.artifacts import MONTH, made, public, registry
 from timegpt_assets_tests.engine.test_call_budget import modest
 from timegpt_assets_tests.instance.test_run_owners import begun, holder
 from timegpt_assets_tests.project import PROJECT
 from timegpt_assets_tests.roads import TINY
-from timegpt_assets_tests.secret_search import KEY
+from timegpt_assets_tests.secret_search import KEY, SIGNING
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer, status
 
 
@@ -90,6 +93,7 @@ def test_a_house_that_is_well_exits_0_and_leaves_nothing_behind(ward: Callable[.
         "extras",
         "settings",
         "key",
+        "models",
         "bars",
         "storage",
         "artifacts",
@@ -127,6 +131,29 @@ def test_a_key_is_said_to_be_there_or_not_and_from_where_and_never_shown(
     house.patched.setattr(runtimes, "environment", lambda: dict(os.environ))
     code, found, result = house.examined()
     assert (code, found["key"]["state"], found["key"]["remedy"][:19]) == (1, "fail", "Set TIMEGPT_API_KEY")
+
+
+def test_whose_models_are_believed_is_said_and_which_are_not(tmp_path: Path) -> None:
+    seated, place = ["forecast.challengers=[lightgbm]"], [f"data.storage_root={tmp_path}"]
+
+    def worst(*said: str, key: str = "", profile: str = "prod") -> tuple[str, str, str]:
+        runtime = runtimes.load_runtime([*place, *said], profile=profile, environ={SIGNING_KEY: key})
+        one = health.looked("models", lambda: health.models(runtime))[-1]
+        return one.state, one.seen, one.remedy
+
+    ada, eve = (f"models.public_keys.{name}={public(key)}" for name, key in (("ada", SIGNING), ("eve", "A" * 43 + "=")))
+    assert worst()[:2] == ("ok", "no rung of the ladder is seated")
+    assert worst(*seated, profile="demo")[:2] == ("ok", "nothing is signed here")
+    assert worst(*seated)[:2] == ("fail", "models.public_keys names nobody: no model is believed")
+    assert worst(*seated, ada) == ("warn", "nothing is signed here", f"Set {SIGNING_KEY}.")
+    assert worst(*seated, ada, key=SIGNING)[:2] == ("ok", f"{SIGNING_KEY} is set, and its public key is named")
+    state, seen, _ = worst(*seated, eve, key=SIGNING)
+    assert (state, "YOUR_NAME: " in seen, SIGNING[:24] in seen) == ("fail", True, False)
+    models, artifact = registry(LocalStore(tmp_path)), made()
+    models.put(artifact, None)
+    models.switch(artifact.manifest["name"], MONTH, artifact.digest, clock=runtimes.now)
+    said = f"{artifact.manifest['name']} of {MONTH} is refused: it is not signed"
+    assert worst(*seated, ada, key=SIGNING) == ("warn", said, "timegpt-assets models verify --profile prod")
 
 
 def test_bars_that_are_nowhere_fail_with_the_remedy(ward: Callable[..., Ward], tmp_path: Path) -> None:
