@@ -15,6 +15,7 @@ from timegpt_assets import checks, resources
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.assets import (
+    attribution,
     backtest,
     bars,
     calibration,
@@ -82,6 +83,7 @@ ASSETS = (
     evaluation.comparison,
     models.model_report,
     models.feature_drift,
+    attribution.attribution,
     gates.forecast_gate,
     gates.trading_gate,
     gates.hard_metrics,

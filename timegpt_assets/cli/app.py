@@ -17,7 +17,18 @@ from rich.text import Text
 
 from timegpt_assets.cli.exit_codes import FAILED, STOPPED
 from timegpt_assets.cli.terminal import Terminal, listen, show_what_cannot_be_encoded
-from timegpt_assets.cli.verbs import calls, house, importing, making, models, promoting, research, rollout, training
+from timegpt_assets.cli.verbs import (
+    calls,
+    explaining,
+    house,
+    importing,
+    making,
+    models,
+    promoting,
+    research,
+    rollout,
+    training,
+)
 from timegpt_assets.core.explained import Explained
 
 app = typer.Typer(
@@ -41,6 +52,7 @@ VERBS: tuple[Callable[..., None], ...] = (
     research.sweep,
     research.search,
     models.models,
+    explaining.explain,
     promoting.promote,
     promoting.demote,
     rollout.rollout,

@@ -45,6 +45,7 @@ STAGES = {
         "local_answers",
         "model_report",
         "feature_drift",
+        "attribution",
     ),
     "research": ("grid_days", "trading_grid"),
     "search": ("search_stage_1", "search_stage_2", "search_stage_3"),

@@ -23,13 +23,15 @@ from timegpt_assets.core.forecasts.local.answers import REFUSED, Answered
 from timegpt_assets.core.forecasts.quantiles import nested
 from timegpt_assets.core.models import blend
 from timegpt_assets.core.models.blend import BASELINE, LIVE, MODEL, REPLAY, Policy, Vouched
-from timegpt_assets.core.models.learnt import Model
 from timegpt_assets.core.models.manifests import REPORT, TEACHER, Artifact, Expected
 from timegpt_assets.core.models.rows import RowSpec, snapshot_rows
+from timegpt_assets.core.models.shares import Net
+from timegpt_assets.core.models.tree import Tree, load_tree
 from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.tables.columns import BLEND, CONTROL, FALLBACK, TREE
 
-_Is = TypeVar("_Is", bound=Model | Policy)
+Model = Tree | Net
+_Is = TypeVar("_Is", bound=Model | Policy, covariant=True)
 Loaded = dict[Version, tuple[Model | Policy, bool]]
 """What a process has verified and loaded: the model or policy, and whether somebody known vouches for it."""
 
@@ -173,8 +175,7 @@ def _read(word: str, artifact: Artifact, version: Version) -> Model | Policy:
 def _reader(word: str) -> Any:
     if word == BLEND:
         return blend.load_policy
-    room = "timegpt_assets.core.models"
-    return import_module(f"{room}.tree").load_tree if word == TREE else import_module(f"{room}.net").load_net
+    return load_tree if word == TREE else import_module("timegpt_assets.core.models.net").load_net
 
 
 def _asked(rows: pl.DataFrame, frame: Frame) -> pl.DataFrame:

@@ -87,6 +87,7 @@ STORED = {
             evaluation.COMPARISON,
         ),
         *_months("models", models.MODEL_REPORT, models.FEATURE_DRIFT),
+        *_days("models", models.ATTRIBUTION),
         *_alike("gates", gates.GATES, *gates.VERDICTS, "promotion"),
         *_months("reports", REPORT),
         *_days("research", research.GRID_DAYS),
