@@ -55,6 +55,7 @@ ASSETS = (
     forecasts.answers,
     models.training_set,
     models.tabular_model,
+    models.neural_model,
     forecasts.base_answers,
     evaluation.base_scores,
     models.ensemble_policy,

@@ -20,6 +20,9 @@ ASSETS_FOLDER = Path(definitions.__file__).parent / "assets"
 OF_RESOURCE = {"market_data": "raw_bars", "timegpt": "answers", "local_forecasters": "base_answers"}
 """Factory of an adapter -> the one asset whose rows it can change."""
 
+OF_EVERYBODY = {"daily_files"}
+"""What several assets and resources are handed: what it says changes what they read of it (READ_OF_FILES)."""
+
 
 class Reads:
     """Asset name -> the dotted keys it has read, itself or through the adapter that only it uses."""
@@ -45,6 +48,8 @@ class Reads:
         frame: FrameType | None = sys._getframe(2)
         while frame is not None:
             name, file = frame.f_code.co_qualname.split(".")[0], Path(frame.f_code.co_filename)
+            if name in OF_EVERYBODY and file == Path(runtime.__file__):
+                return
             asset = OF_RESOURCE.get(name) if file == Path(runtime.__file__) else None
             if asset or (name in FACTORIES and ASSETS_FOLDER in file.parents):
                 self.by_asset[asset or name].add(key)

@@ -15,11 +15,11 @@ from timegpt_assets.assets.trading_scores import ACCOUNT, account_inputs
 from timegpt_assets.config import core_inputs, strategy_inputs
 from timegpt_assets.core import calendar
 from timegpt_assets.core.evaluation import ladder
-from timegpt_assets.core.models import blend, drift, folds, rows, stated, tree
+from timegpt_assets.core.models import blend, drift, folds, net, rows, stated, tree
 from timegpt_assets.core.models.folds import TooFewSessions
 from timegpt_assets.core.models.rows import RowSpec
 from timegpt_assets.core.models.stated import Taught
-from timegpt_assets.core.tables.columns import BLEND, CONTROL, LADDER, TREE
+from timegpt_assets.core.tables.columns import BLEND, CONTROL, LADDER, NET, TREE
 from timegpt_assets.core.tables.models import FEATURE_DRIFT, MODEL, MODEL_REPORT, TRAINING_SET
 from timegpt_assets.partitions import GraphContext, by_day, month_window, months_before, months_of
 
@@ -37,7 +37,7 @@ LEARNING = (
     *("models.folds", "models.seed", "models.road", "models.tree", "models.snapshot_every_min"),
 )
 """How a rung learns from rows, and whom it is judged against; the net as its teacher does."""
-PARTS = {TREE: "tabular_model"}
+PARTS = {TREE: "tabular_model", NET: "neural_model"}
 """What a blend is made of -> the asset that holds its models."""
 POLICY = "ensemble_policy"
 """The asset that holds the blends themselves."""
@@ -117,6 +117,40 @@ def tabular_model(graph: GraphContext) -> dg.AssetsDefinition:
         return _stated(graph, context, publisher, TREE, taught)
 
     return tabular_model
+
+
+def neural_model(graph: GraphContext) -> dg.AssetsDefinition:
+    """Return the asset of each month's net."""
+    months = graph.settings.models.window_months
+
+    @declared(
+        MODEL,
+        name="neural_model",
+        group="models",
+        partitions=graph.grid.month,
+        settings=(*LEARNING, "models.net"),
+        ins={
+            "training_set": learnt_from(graph, tokens=True),
+            "tabular_model": stored_in("models", name="tabular_model"),
+        },
+    )
+    def neural_model(
+        context: dg.AssetExecutionContext,
+        training_set: pl.DataFrame,
+        tabular_model: pl.DataFrame,
+        daily_files: dg.ResourceParam[DailyFiles],
+        publisher: dg.ResourceParam[Publisher],
+    ) -> pl.DataFrame:
+        """The net of the months before, the tree's student: its artifact and validation, or why there is none."""
+        spec = core_inputs.net_spec(graph.settings, daily_files.calendar)
+
+        def taught(month: str) -> Taught:
+            own, teacher = stated.window(training_set, month, months), publisher.teacher(tabular_model, month)
+            return Taught.of(NET, net.learn_net(own, teacher, spec))
+
+        return _stated(graph, context, publisher, NET, taught)
+
+    return neural_model
 
 
 def ensemble_policy(graph: GraphContext) -> dg.AssetsDefinition:

@@ -40,6 +40,7 @@ STAGES = {
     "models": (
         "training_set",
         "tabular_model",
+        "neural_model",
         "base_scores",
         "ensemble_policy",
         "local_answers",

@@ -61,7 +61,7 @@ STORED = {
         *_days("features", features.FEATURES, features.LABELS, by_symbol=True),
         *_days("forecasts", forecasts.SNAPSHOTS, forecasts.ANSWERS, forecasts.BASE_ANSWERS, forecasts.OUTCOMES),
         *_months("models", models.TRAINING_SET),
-        *_alike("models", models.MODEL, "tabular_model", "ensemble_policy"),
+        *_alike("models", models.MODEL, "tabular_model", "neural_model", "ensemble_policy"),
         *_days("evaluation", models.BASE_SCORES),
         *_days("forecasts", forecasts.LOCAL_ANSWERS),
         *_days("forecasts", forecasts.RAW_FORECASTS, by_symbol=True),

@@ -48,7 +48,8 @@ def answers(n: int = 12) -> pl.DataFrame:
             }
         )
     levels = dict.fromkeys((name for name in QUANTILES if name != "mean"), pl.Float64)
-    return BASE_ANSWERS.conformed(pl.DataFrame(rows, schema={**BASE_ANSWERS.schema, **levels}))
+    on_the_way = [row | {"step": 5} for row in rows[:3]]
+    return BASE_ANSWERS.conformed(pl.DataFrame(rows + on_the_way, schema={**BASE_ANSWERS.schema, **levels}))
 
 
 def labels() -> pl.DataFrame:
@@ -72,13 +73,14 @@ def test_each_answer_with_a_label_and_a_volatility_is_scored_as_a_clerk_would() 
     expected = {}
     for row in answers().iter_rows(named=True):
         y = known.get((row["symbol"], row["snapshot_ts"] + timedelta(minutes=15)))
-        if y is not None and row["sigma"]:
+        if y is not None and row["sigma"] and row["step"] == 15:
             missed = {q: y - row[name] * 1e-4 for name, q in QUANTILES.items()}
             loss = sum(q * e if e > 0 else (q - 1) * e for q, e in missed.items()) / len(QUANTILES) / row["sigma"]
             expected[row["snapshot_ts"], row["symbol"], row["forecaster"]] = loss
     scored = {tuple(key): loss for *key, loss in found.select("snapshot_ts", "symbol", "forecaster", "pinball").rows()}
     assert len(expected) == 7, "guard: one without a volatility and those without a label are left out"
     assert scored == pytest.approx(expected, rel=1e-12)
+    assert found.height == 7
     assert found["y"].is_in(list(known.values())).all()
 
 
