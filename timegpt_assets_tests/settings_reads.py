@@ -17,7 +17,13 @@ from timegpt_assets.config.base import Section
 
 FACTORIES = {make.__name__ for make in definitions.ASSETS}
 ASSETS_FOLDER = Path(definitions.__file__).parent / "assets"
-OF_RESOURCE = {"market_data": "raw_bars", "timegpt": "answers", "local_forecasters": "base_answers"}
+OF_RESOURCE = {
+    "market_data": "raw_bars",
+    "timegpt": "answers",
+    "local_forecasters": "base_answers",
+    "ladder": "base_answers",
+    "publisher": "tabular_model",
+}
 """Factory of an adapter -> the one asset whose rows it can change."""
 
 OF_EVERYBODY = {"daily_files"}

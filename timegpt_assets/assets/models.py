@@ -289,7 +289,8 @@ def feature_drift(graph: GraphContext) -> dg.AssetsDefinition:
             if own:
                 seen = learnable(panel, labels, own, spec)
                 about = {"month": month, "as_of": own[-1], "forecasters": LADDER, "features": spec.features}
-                made.append(drift.feature_drift(learnt, seen, psi_max=models.drift_psi_max, **about))
+                known = learnt if learnt.height else seen.clear()  # before the first month nothing is, not a column
+                made.append(drift.feature_drift(known, seen, psi_max=models.drift_psi_max, **about))
             told = {"rows": made[-1].height, "drifted": made[-1].filter("drifted")["feature"].unique().sort().to_list()}
             context.add_asset_metadata(told, partition_key=key)
         return pl.concat(made)
