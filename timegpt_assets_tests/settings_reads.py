@@ -25,7 +25,6 @@ OF_RESOURCE = {
     "publisher": "tabular_model",
 }
 """Factory of an adapter -> the one asset whose rows it can change."""
-
 OF_EVERYBODY = {"daily_files"}
 """What several assets and resources are handed: what it says changes what they read of it (READ_OF_FILES)."""
 
