@@ -142,10 +142,14 @@ def test_validation_is_what_the_rungs_own_model_was_validated_by() -> None:
     assert frame.filter(rung="tsmixer", against="zero").is_empty(), "what was not validated is not made up"
 
 
-def test_the_p_is_that_of_daily_sums_in_volatilities() -> None:
-    ridge = of("ridge", 2.0)
+def test_the_p_and_the_ratio_are_those_of_daily_sums_in_volatilities() -> None:
+    ridge, tree = of("ridge", 2.0), of("lightgbm", 1.9)
     ridge[3] |= {"pinball": 5.0}
-    row = one(report([*of("lightgbm", 1.9), *ridge]), "lightgbm", "ridge")
-    own = np.array([(1.9 + wave) / 2 for wave in WAVE])
-    other = np.array([each["pinball"] / 2 for each in ridge])
+    restless = [4.0 if place == 5 else 2.0 for place in range(len(DAYS))]
+    for rows in (ridge, tree):
+        for row, sigma in zip(rows, restless, strict=True):
+            row["sigma"] = sigma
+    row = one(report([*tree, *ridge]), "lightgbm", "ridge")
+    own, other = (np.array([each["pinball"] for each in rows]) / np.array(restless) for rows in (tree, ridge))
+    assert row["pinball_ratio"] == pytest.approx(own.sum() / other.sum())
     assert row["dm_p"] == pytest.approx(significance.diebold_mariano(own, other))
