@@ -18,10 +18,9 @@ from timegpt_assets.cli.progress import Progress
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.engine.revisions import outdated
-from timegpt_assets.engine.training import month_asked, trained
+from timegpt_assets.engine.training import RUNGS, month_asked, trained
 from timegpt_assets.runtime import Runtime
 
-RUNGS = ("tabular_model", "neural_model", "ensemble_policy")
 SHOWN_DIGITS = 12
 """Of a digest: enough to tell two apart, and what `models show` finds it by."""
 

@@ -112,15 +112,6 @@ def strata(asset_nodes: Mapping[AssetKey, AssetNode]) -> list[dict[AssetKey, Ass
     ]
 
 
-def midway(asset_nodes: Mapping[AssetKey, AssetNode]) -> frozenset[AssetKey]:
-    """Return the month assets in the middle of the road: those that a day asset stands on, at any remove."""
-    below_days: set[AssetKey] = set()
-    for key in reversed(in_order(asset_nodes)):
-        if not asset_nodes[key].is_monthly or key in below_days:
-            below_days |= asset_nodes[key].deps
-    return frozenset(key for key in below_days & asset_nodes.keys() if asset_nodes[key].is_monthly)
-
-
 def closures(
     asset_nodes: Mapping[AssetKey, AssetNode], *, alone: Set[AssetKey] = frozenset()
 ) -> list[tuple[AssetKey, ...]]:

@@ -8,9 +8,9 @@ from datetime import date
 
 from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.engine.engine import Engine, Rectangle, asset_nodes
-from timegpt_assets.engine.plans import midway
 from timegpt_assets.engine.rectangles import rectangle
 from timegpt_assets.engine.stages import STAGES, Refused
+from timegpt_assets.engine.training import TAUGHT
 from timegpt_assets.partitions import GraphContext
 
 PORTFOLIO = "backtest/portfolio/"
@@ -34,6 +34,5 @@ def verdict(engine: Engine, graph: GraphContext, day: date) -> Rectangle:
     """
     nodes = asset_nodes(engine.repository)
     whole = rectangle(graph, nodes, days=[day], assets=STAGES["promotion"], force=True)
-    before = midway({key: nodes[key] for key in whole.assets})
-    own = tuple(key for key in whole.assets if nodes[key].is_monthly and key not in before)
+    own = tuple(key for key in whole.assets if nodes[key].is_monthly and key.path[-1] not in TAUGHT)
     return replace(whole, assets=own, forced=frozenset(own), whole=frozenset(), history=(), paid=None)

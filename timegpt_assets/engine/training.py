@@ -19,6 +19,10 @@ from timegpt_assets.engine.rectangles import rectangle
 from timegpt_assets.engine.stages import STAGES, Refused
 from timegpt_assets.partitions import GraphContext, is_month
 
+RUNGS = ("tabular_model", "neural_model", "ensemble_policy")
+"""What a month's models stand in, rung by rung."""
+TAUGHT = ("training_set", *RUNGS)
+
 
 def month_asked(settings: Settings, month: str | None, *, at: datetime) -> date:
     """Return the first date of the month; of none, that of the month it is at ``at``, or of the grid's last.

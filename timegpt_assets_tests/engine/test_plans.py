@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from timegpt_assets.core import calendar
 from timegpt_assets.engine.axes import MONTHS, SESSIONS
-from timegpt_assets.engine.plans import AssetNode, PartitionRef, closures, midway, range_runs, strata
+from timegpt_assets.engine.plans import AssetNode, PartitionRef, closures, range_runs, strata
 
 A, B, C, D, E, F = (AssetKey(name) for name in "ABCDEF")
 DAYS = [s.day for s in calendar.sessions(date(2025, 1, 13), date(2025, 1, 31))]
@@ -39,7 +39,7 @@ def test_the_paid_asset_runs_alone():
     assert closures(graph, alone={B}) == [(A,), (B,), (C,)]
 
 
-@pytest.mark.parametrize("planned", [closures, strata, midway])
+@pytest.mark.parametrize("planned", [closures, strata])
 def test_a_cycle_is_refused_by_name(planned):
     with pytest.raises(ValueError, match="A, B read each other"):
         planned({A: node("day_symbol", B), B: node("day_symbol", A)})
@@ -55,13 +55,11 @@ def test_days_and_months_take_turns_and_each_stands_as_low_as_what_it_reads_allo
         F: node("day_symbol", A),
     }
     assert [set(level) for level in strata(graph)] == [{A, F}, {B, C}, {D}, {E}]
-    assert midway(graph) == {B, C}, "no day stands on E"
 
 
 def test_without_a_month_below_a_day_there_are_the_days_and_then_the_months():
     graph = {A: node("day_symbol"), B: node("month", A), C: node("trading_day", A), D: node("month", B, C)}
     assert [set(level) for level in strata(graph)] == [{A, C}, {B, D}]
-    assert midway(graph) == frozenset()
     assert [set(level) for level in strata({B: graph[B]})] == [set(), {B}], "a month is no day, whatever stands below"
     assert strata({}) == []
 

@@ -10,8 +10,9 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.engine import asset_nodes
-from timegpt_assets.engine.plans import PartitionRef
+from timegpt_assets.engine.plans import PartitionRef, strata
 from timegpt_assets.engine.stale import Ages, InputWindow, input_window, input_windows, stale
+from timegpt_assets_tests.ladder_house import SETTINGS
 from timegpt_assets_tests.roads import LATER, TINY, load_runtime, sessions
 
 FIRST, LAST = date(2025, 1, 21), date(2025, 2, 6)
@@ -51,9 +52,14 @@ def test_the_clerk_finds_the_same_stale_partitions_whatever_the_order_of_making(
         assert 50 < sum(map(len, found.values())) < sum(map(len, made.values()))
 
 
-def test_every_edge_of_the_graph_maps_and_ours_are_the_partitions_that_dagster_hands_over(repository):
+@pytest.mark.parametrize("seated", [(), (*SETTINGS, "forecast.challengers=[ridge, lightgbm, tsmixer, blend]")])
+def test_every_edge_of_the_graph_maps_and_ours_are_the_partitions_that_dagster_hands_over(tmp_path, seated):
     """Refused mappings do not fail when they are loaded: each edge is mapped here, for every partition of the grid."""
-    assert edges_compared(repository) > 80
+    runtime = load_runtime(tmp_path, *seated, base=TINY)
+    repository = build_definitions(runtime).get_repository_def()
+    days = sessions(date(2025, 1, 20), runtime.settings.data.end_date)
+    assert edges_compared(repository, days, runtime.settings.universe.everyone) > 80
+    assert len(strata(asset_nodes(repository))) == (6 if seated else 2), "months below days where a rung is seated"
 
 
 @pytest.mark.filterwarnings("ignore:Parameter `allow_nonexistent_upstream_partitions`")
@@ -72,11 +78,10 @@ def test_a_day_that_reads_the_month_before_its_own_is_refused_by_name():
         input_windows(dg.Definitions(assets=[model, answers]).get_repository_def())
 
 
-def edges_compared(repository) -> int:
+def edges_compared(repository, days, symbols) -> int:
     """Compare what every partition reads by Dagster's mappings and by ours, and return over how many edges."""
     graph, known, windows = repository.asset_graph, asset_nodes(repository), input_windows(repository)
-    days = sessions(date(2025, 1, 20), LAST)
-    on_grid = {key: node.partitions(days, ["AAPL", "META", "NVDA", "SPY"]) for key, node in known.items()}
+    on_grid = {key: node.partitions(days, symbols) for key, node in known.items()}
     with partition_loading_context(LATER):
         for (key, parent), window in windows.items():
             lined_up = Ages(dict.fromkeys(on_grid[parent], 1), known[parent].kind)

@@ -1,13 +1,18 @@
 """A month's models on request: which month may be asked for, and what its training brings along."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
 import pytest
 
 from timegpt_assets.config.settings import load_settings
+from timegpt_assets.engine.plans import PartitionRef
+from timegpt_assets.engine.promoting import verdict
 from timegpt_assets.engine.stages import Refused
-from timegpt_assets.engine.training import month_asked
-from timegpt_assets_tests.roads import SMALL
+from timegpt_assets.engine.training import month_asked, trained
+from timegpt_assets.partitions import graph_context
+from timegpt_assets_tests.ladder_house import ladder_road
+from timegpt_assets_tests.roads import SMALL, Road, sessions
 
 MARCH = date(2025, 3, 1)
 
@@ -48,3 +53,39 @@ def test_a_month_that_cannot_be_trained_is_refused_with_the_remedy(month, said):
 def test_a_month_after_the_grid_s_end_is_refused_though_it_is_over():
     with pytest.raises(Refused, match=r"^2025-03 lies outside the grid, which runs from 2025-01-02 to 2025-02-28\."):
         asked("2025-03", "2026-06-01T12:00")
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+    with ladder_road(tmp_path_factory.mktemp("trained"), "data.end_date=2025-04-04") as built:
+        yield built
+
+
+def test_a_training_demands_the_sessions_that_are_learnt_from_and_nothing_that_is_asked_for(house):
+    graph = graph_context(house.runtime.settings)
+    wanted = trained(house.engine, graph, date(2025, 4, 1))
+    names = {key.path[-1] for key in wanted.assets}
+    assert wanted.days == tuple(sessions(date(2025, 2, 1), date(2025, 3, 31))), "the window of two months"
+    assert {"panel", "labels", "training_set", "tabular_model", "ensemble_policy", "model_report"} <= names
+    assert not names & {"snapshots", "answers", "base_answers", "base_scores", "raw_forecasts"}
+    assert not wanted.forced
+    assert wanted.history[0][1] > 0, "bars that features and volatility of the first session need"
+    asked = {key.path[-1]: months for key, months in house.engine.asked(wanted).items()}
+    assert asked["training_set"] == {PartitionRef(date(2025, 2, 1)), PartitionRef(MARCH)}
+    assert asked["tabular_model"] == {PartitionRef(date(2025, 4, 1))}
+    forced = trained(house.engine, graph, date(2025, 4, 1), force=True).forced
+    assert {key.path[0] for key in forced} == {"models"}
+
+
+def test_the_grid_s_first_month_has_no_session_to_learn_from(house):
+    wanted = trained(house.engine, graph_context(house.runtime.settings), date(2025, 1, 1))
+    assert {key.path[0] for key in wanted.assets} == {"models"}
+    assert trained(house.engine, graph_context(house.runtime.settings), date(2025, 2, 1)).days == tuple(
+        sessions(date(2025, 1, 21), date(2025, 1, 31))
+    ), "as far as the grid goes"
+
+
+def test_a_promotion_judges_the_month_and_learns_no_model_anew(house):
+    own = {key.path[-1] for key in verdict(house.engine, graph_context(house.runtime.settings), MARCH).assets}
+    assert {"promotion", "model_report", "forecast_gate"} <= own
+    assert not own & {"training_set", "tabular_model", "ensemble_policy"}
