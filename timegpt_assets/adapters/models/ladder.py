@@ -5,10 +5,9 @@ and what is said where nothing answers. An artifact is verified and loaded once 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
-from importlib import import_module
+from datetime import date, datetime
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -24,16 +23,17 @@ from timegpt_assets.core.forecasts.quantiles import nested
 from timegpt_assets.core.models import blend
 from timegpt_assets.core.models.blend import BASELINE, LIVE, MODEL, REPLAY, Policy, Vouched
 from timegpt_assets.core.models.manifests import REPORT, TEACHER, Artifact, Expected
+from timegpt_assets.core.models.net import Net, load_net
 from timegpt_assets.core.models.rows import RowSpec, snapshot_rows
-from timegpt_assets.core.models.shares import Net
 from timegpt_assets.core.models.tree import Tree, load_tree
 from timegpt_assets.core.schema import TIME
-from timegpt_assets.core.tables.columns import BLEND, CONTROL, FALLBACK, TREE
+from timegpt_assets.core.tables.columns import BLEND, CONTROL, FALLBACK, NET, TREE
 
 Model = Tree | Net
 _Is = TypeVar("_Is", bound=Model | Policy, covariant=True)
 Loaded = dict[Version, tuple[Model | Policy, bool]]
 """What a process has verified and loaded: the model or policy, and whether somebody known vouches for it."""
+_READ: Mapping[str, Callable[[bytes], Model | Policy]] = {TREE: load_tree, NET: load_net, BLEND: blend.load_policy}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,9 +135,8 @@ class Rung:
         spec = self.ladder.rows
         if others := sorted({frame.horizon_min for frame in frames} - {spec.horizon_min}):
             raise LeftOut(f"learnt {spec.horizon_min} minutes ahead, asked {others[0]}: set forecast.horizon_min")
-        rows = snapshot_rows(self.panel, [frame.snapshot_ts for frame in frames], spec)
-        asked = {frame.snapshot_ts: _asked(rows, frame) for frame in frames}
-        parts = [_of_frame(found.model, asked[frame.snapshot_ts], frame, levels) for frame in frames]
+        asked = asked_with(self.panel, frames, spec)
+        parts = [answered(found.model, asked[frame.snapshot_ts], frame, levels) for frame in frames]
         return Said(
             parameters={"artifact": found.version.name, "digest": found.version.digest, "package": package(self.word)},
             shown={snapshot_ts: _sha256(own) for snapshot_ts, own in asked.items()},
@@ -165,26 +164,24 @@ def _read(word: str, artifact: Artifact, version: Version) -> Model | Policy:
     beside = (REPORT, f"{version.name}{TEACHER}")
     (data,) = (content for file, content in artifact.files.items() if file not in beside)
     try:
-        found: Model | Policy = _reader(word)(data)
+        found: Model | Policy = _READ[word](data)
         return found
     except ValueError as error:
         remedy = f"Make it again: timegpt-assets train --month {version.month}"
         raise ArtifactRefused(f"{version.name} of {version.month}", f"it cannot be read: {error}", remedy) from error
 
 
-def _reader(word: str) -> Any:
-    if word == BLEND:
-        return blend.load_policy
-    return load_tree if word == TREE else import_module("timegpt_assets.core.models.net").load_net
+def asked_with(panel: pl.DataFrame, frames: Sequence[Frame], spec: RowSpec) -> dict[datetime, pl.DataFrame]:
+    """Return snapshot -> the rows that a model is asked with: those of the frame's symbols, by symbol."""
+    rows = snapshot_rows(panel, [frame.snapshot_ts for frame in frames], spec)
+    found = {}
+    for frame in frames:
+        own = rows.filter(pl.col("snapshot_ts") == frame.snapshot_ts)
+        found[frame.snapshot_ts] = own.join(frame.sigma.select("symbol"), on="symbol", how="semi").sort("symbol")
+    return found
 
 
-def _asked(rows: pl.DataFrame, frame: Frame) -> pl.DataFrame:
-    """Return the rows of a frame's snapshot and symbols, by symbol."""
-    own = rows.filter(pl.col("snapshot_ts") == frame.snapshot_ts)
-    return own.join(frame.sigma.select("symbol"), on="symbol", how="semi").sort("symbol")
-
-
-def _of_frame(model: Model, asked: pl.DataFrame, frame: Frame, levels: Sequence[int]) -> Answered:
+def answered(model: Model, asked: pl.DataFrame, frame: Frame, levels: Sequence[int]) -> Answered:
     """Return a frame's answers: what the model says in volatilities, in the frame's units."""
     said = model.predicted(asked, levels).join(frame.sigma, on="symbol")
     numbers = (pl.col(name) * pl.col("sigma") / pl.col("target_scale") for name in nested(levels))

@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 
 from timegpt_assets.core.models.design import Floats
+from timegpt_assets.core.models.net import Net
 from timegpt_assets.core.models.rows import KEY
-from timegpt_assets.core.models.shares import CENTRE, SIZE, Net, Shares, shares
+from timegpt_assets.core.models.shares import CENTRE, SIZE, Shares, shares
 from timegpt_assets.core.models.tree import Tree
 from timegpt_assets.core.tables.columns import BLEND, WILDCARD
 from timegpt_assets.core.tables.models import ATTRIBUTION

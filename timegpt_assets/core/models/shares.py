@@ -8,7 +8,6 @@ together is nobody's. All in units of sigma.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -17,34 +16,13 @@ from timegpt_assets.core.models.apart import Apart
 from timegpt_assets.core.models.bands import Bands
 from timegpt_assets.core.models.boosting import Booster
 from timegpt_assets.core.models.design import Design, Floats
+from timegpt_assets.core.models.net import Net
 from timegpt_assets.core.models.part import Part
 from timegpt_assets.core.models.together import Conformal
 from timegpt_assets.core.models.tree import Tree
 
 CENTRE, SIZE = "centre", "size"
 CONTRIBUTIONS, OCCLUSION = "contributions", "occlusion"
-
-
-class Net(Protocol):
-    """A net, as far as it is asked here: it is learnt and read in net.py, which imports torch."""
-
-    @property
-    def pupil(self) -> Any:
-        """Return what sees tokens."""
-        ...
-
-    @property
-    def bands(self) -> Bands:
-        """Return the bands around its centre."""
-        ...
-
-    def centre(self, rows: pl.DataFrame) -> Floats:
-        """Return [row], in units of sigma."""
-        ...
-
-    def predicted(self, rows: pl.DataFrame, levels: Sequence[int]) -> pl.DataFrame:
-        """Return the answers of rows."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,7 +42,7 @@ class Shares:
 
 def shares(model: Tree | Net, rows: pl.DataFrame, level: int) -> list[Shares]:
     """Return the shares of centre and size of each row; the size is half the width of the band of ``level``."""
-    if not isinstance(model, Tree):
+    if isinstance(model, Net):
         return [_of_net(model, rows), _of_bands(model.bands, rows, level)]
     form = model.model
     if isinstance(form, Apart):

@@ -6,10 +6,13 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.core.models import attribution
+from timegpt_assets.core.models import net as nets
 from timegpt_assets.core.models.attribution import blended, moved, named
+from timegpt_assets.core.models.net import Net
 from timegpt_assets.core.models.rows import KEY
+from timegpt_assets.core.models.teaching import teacher
 from timegpt_assets.core.models.tree import Form, Tree, fitted
-from timegpt_assets_tests.core.models.made import FEATURES, rows, tree_spec
+from timegpt_assets_tests.core.models.made import CHANNELS, FEATURES, TOKENS, net_spec, rows, tokened, tree_spec
 
 LEVELS = (50, 80, 95)
 ROWS = rows(20, linear=0.3)
@@ -132,3 +135,62 @@ def test_nobody_is_explained_where_nobody_was_asked(tree: Tree) -> None:
     assert named(nothing, forecaster="x", top=3, policy=None, digest="d").is_empty()
     assert set(FEATURES) >= set(moved(tree, ASKED[:1], LEVELS)["feature"]) - {"*"}
     assert attribution.moved(tree, ASKED[:1], LEVELS).height > 0
+
+
+@pytest.fixture(scope="module")
+def net() -> Net:
+    """Return a net that only both of its channels together tell anything."""
+    pytest.importorskip("torch", reason="torch is not installed: make setup-neural")
+    spec = net_spec()
+    taught = tokened(ROWS, interaction=0.4)
+    return nets.fitted(taught, teacher(taught, spec.tree), spec)[0]
+
+
+SEEN = tokened(ASKED, interaction=0.4, seed=9)
+
+
+def without(*channels: int) -> pl.DataFrame:
+    """Return the rows with the minutes of some channels unknown: to a net that is the mean of its training."""
+    tokens = SEEN["tokens"].explode().to_numpy().reshape(SEEN.height, TOKENS, len(CHANNELS)).copy()
+    tokens[:, :, list(channels)] = np.nan
+    return SEEN.with_columns(pl.Series("tokens", tokens.reshape(SEEN.height, -1)).cast(pl.List(pl.Float32)))
+
+
+def test_a_nets_channel_added_what_the_centre_loses_without_it(net: Net) -> None:
+    told = moved(net, SEEN, LEVELS).filter(part="centre").sort(KEY)
+    assert set(told["method"]) == {"occlusion"}
+    assert told["forecast"].to_list() == pytest.approx(np.repeat(net.centre(SEEN), 2).tolist(), abs=1e-6)
+    for place, name in enumerate(CHANNELS):
+        own = told.filter(feature=name)
+        lost = net.centre(SEEN) - net.centre(without(place))
+        assert own["contribution"].to_list() == pytest.approx(lost.tolist(), abs=1e-5)
+        last = SEEN["tokens"].list.get(len(CHANNELS) * (TOKENS - 1) + place)
+        assert own["value"].to_list() == last.cast(pl.Float64).to_list()
+    assert told.select(pl.col("contribution").abs().max()).item() > 0.01
+
+
+def test_what_channels_do_together_stands_with_all_others_and_the_sum_is_the_forecast(net: Net) -> None:
+    every = moved(net, SEEN, LEVELS)
+    base = every.filter(part="centre")["base"].to_numpy()
+    assert np.ptp(base) < 1e-5
+    told = named(every, forecaster="tsmixer", top=5, policy=None, digest="d")
+    sums = parts(told)
+    assert (sums["contribution"] + sums["base"]).to_list() == pytest.approx(sums["forecast"].to_list(), abs=1e-9)
+    together = told.filter(part="centre", feature="*")["contribution"].abs()
+    assert together.max() > 0.01
+    size = told.filter(part="size")
+    assert set(size["method"]) == {"contributions"}
+    said = net.predicted(SEEN, LEVELS)
+    assert size.filter(rank=1).sort(KEY)["forecast"].to_list() == ((said["hi_50"] - said["lo_50"]) / 2).to_list()
+
+
+def test_a_blend_of_tree_and_net_is_explained_by_both(net: Net) -> None:
+    tree = fitted(ROWS, tree_spec(), "apart")[0]
+    told = blended(moved(tree, SEEN, LEVELS), moved(net, SEEN, LEVELS), 0.3)
+    sums = named(told, forecaster="blend", top=3, policy="blend_alpha_0.3", digest="d")
+    both = 0.7 * tree.predicted(SEEN, LEVELS)["mean"] + 0.3 * net.predicted(SEEN, LEVELS)["mean"]
+    centre = sums.filter(part="centre", rank=1).sort(KEY)
+    assert centre["forecast"].to_list() == pytest.approx(both.to_list(), abs=1e-9)
+    added = parts(sums)
+    assert (added["contribution"] + added["base"]).to_list() == pytest.approx(added["forecast"].to_list(), abs=1e-9)
+    assert {"ret_1m", "volume_norm_5m"} <= set(told.filter(part="centre")["feature"])
