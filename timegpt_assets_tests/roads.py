@@ -29,7 +29,7 @@ from timegpt_assets.engine.stages import EVERYDAY
 from timegpt_assets.partitions import graph_context
 from timegpt_assets.reports import page as report_page
 from timegpt_assets.runtime import Runtime
-from timegpt_assets_tests.secret_search import MARK
+from timegpt_assets_tests.secret_search import is_marked
 
 SMALL = (
     "universe.tickers=[AAPL, META, MSFT, NVDA]",
@@ -181,7 +181,7 @@ def _logs_a_key(instance: dg.DagsterInstance) -> bool:
     assert isinstance(storage, SqlEventLogStorage)
     with storage.index_connection() as connection:
         # read and not asked of the database: where events lie packed, it cannot look into them
-        return any(MARK in event for event in connection.execute(sa.select(SqlEventLogStorageTable.c.event)).scalars())
+        return any(map(is_marked, connection.execute(sa.select(SqlEventLogStorageTable.c.event)).scalars()))
 
 
 def non_null(frame: pl.DataFrame) -> int:

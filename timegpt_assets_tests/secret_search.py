@@ -26,6 +26,11 @@ SIGNING = base64.b64encode(f"{MARK}-signs".encode().ljust(32, b"!")).decode()
 MARKS = (MARK, SIGNING[:24])
 
 
+def is_marked(text: str) -> bool:
+    """Return whether a text holds a marked key."""
+    return any(mark in text for mark in MARKS)
+
+
 def leaking(folder: Path) -> list[Path]:
     """Return the files at any depth below the folder that hold a marked key, sorted."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and _leaks(path))
@@ -67,7 +72,7 @@ class SecretSearch:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Search what one test printed, logged and failed with."""
-        self.found += [f"{report.nodeid} ({name})" for name, text in _shown(report) if _is_marked(text)]
+        self.found += [f"{report.nodeid} ({name})" for name, text in _shown(report) if is_marked(text)]
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -81,10 +86,6 @@ class SecretSearch:
         """Name what leaks."""
         for where in self.found:
             terminalreporter.line(f"An API key is in {where}: see who wrote it there.", red=True)
-
-
-def _is_marked(text: str) -> bool:
-    return any(mark in text for mark in MARKS)
 
 
 def _shown(report: pytest.TestReport) -> Iterator[tuple[str, str]]:

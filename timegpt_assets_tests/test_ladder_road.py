@@ -8,12 +8,14 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from timegpt_assets.adapters.models.signing import SIGNING_KEY
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.config import core_inputs
 from timegpt_assets.core import calendar
 from timegpt_assets.core.forecasts import framing
 from timegpt_assets.runtime import local_forecasters, market_data
 from timegpt_assets_tests import markets
+from timegpt_assets_tests.adapters.models.artifacts import public
 from timegpt_assets_tests.ladder_house import (
     ANSWERS,
     FEBRUARY,
@@ -25,9 +27,11 @@ from timegpt_assets_tests.ladder_house import (
     ladder_road,
 )
 from timegpt_assets_tests.roads import Road, non_null
+from timegpt_assets_tests.secret_search import SIGNING
 from timegpt_assets_tests.strategies import Changed
 
 TREE = "lightgbm"
+KEY = ("symbol", "snapshot_ts")
 BY_MONTH = ("models/training_set", "models/tabular_model")
 
 
@@ -155,3 +159,28 @@ def test_nothing_after_a_month_s_first_minute_changes_its_models_by_a_bit_made_h
         assert non_null(before) > 100
         own = [frame.filter(day=FEBRUARY[1]).get_column("lo_80") for frame in (before, after)]
         assert not own[0].equals(own[1]), "nothing came of the change: it proves nothing"
+
+
+@pytest.mark.whole
+def test_what_is_signed_answers_as_a_model_and_one_flipped_byte_has_the_control_arm_stand_in(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    said, key = f"models.public_keys.ada={public(SIGNING)}", {SIGNING_KEY: SIGNING}
+    with ladder_road(tmp_path_factory.mktemp("signed"), said, environment=key) as built:
+
+        def own(which: str = TREE) -> pl.DataFrame:
+            return built.tables()["forecasts/base_answers"].filter(forecaster=which)
+
+        january(built)
+        built.run(FEBRUARY[:1], assets=["base_answers"])
+        assert set(own()["score_source"]) == {"model"}
+        (file,) = (name for name in artifacts(built) if name.endswith("_v2.json"))
+        whole = (built.root / file).read_bytes()
+        (built.root / file).write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+        built.runtime.models.clear()  # another process has loaded none
+        built.run(FEBRUARY[:1], assets=["base_answers"], force=True)
+        assert set(own()["score_source"]) == {"fallback"}
+        assert_frame_equal(*(own(word).select(*KEY, "mean", "lo_80").sort(KEY) for word in (TREE, "ridge")))
+        (built.root / file).write_bytes(whole)
+        built.run(FEBRUARY[:1], assets=["base_answers"], force=True)
+        assert set(own()["score_source"]) == {"model"}
