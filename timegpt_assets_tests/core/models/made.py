@@ -88,7 +88,7 @@ def rows(
         "vol_ewm_15m": sigma * np.exp(ratio),
         "volume_percentile": busy,
         "minute_index": minute,
-        "spy_ret_15m": shock * sigma,
+        "spy_ret_15m": np.repeat(rng.standard_normal(n // len(SYMBOLS)), len(SYMBOLS)) * sigma,
     }
     return TRAINING_SET.conformed(
         grid.with_columns(

@@ -114,3 +114,10 @@ def test_an_outcome_that_never_changes_makes_a_flat_answer_and_no_fault(moved: f
     assert chosen["shrink"] == 0.0
     np.testing.assert_allclose(said["hi_95"].to_numpy(), moved)
     np.testing.assert_allclose(said["mean"].to_numpy(), 0.0)
+
+
+def test_a_market_three_times_as_wild_is_the_same_market(model: Apart) -> None:
+    asked = SIGNAL.drop(OUTCOME)
+    moves = [name for name in SPEC.scaled if name in asked.columns]
+    wild = asked.with_columns(pl.col("sigma") * 4, *(pl.col(name) * 4 for name in moves))
+    assert model.predicted(wild, LEVELS).equals(model.predicted(asked, LEVELS))

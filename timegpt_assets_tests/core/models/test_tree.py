@@ -43,15 +43,12 @@ def test_the_road_apart_finds_sizes_and_beats_zero_and_the_control_arm_on_days_i
     assert (learnt.sessions, learnt.reason, learnt.rows) == (23, "", 23 * 100)
 
 
-def test_the_same_rows_in_any_order_and_any_threads_give_the_same_bytes(learnt: Learnt) -> None:
-    shuffled = ROWS.sample(fraction=1.0, shuffle=True, seed=3)
-    two = replace(SPEC, boosting=replace(SPEC.boosting, threads=2))
-    again = learn_tree(shuffled, two)
+def test_the_same_rows_in_any_order_give_the_same_bytes_report_and_lessons(learnt: Learnt) -> None:
+    again = learn_tree(ROWS.sample(fraction=1.0, shuffle=True, seed=3), SPEC)
     assert the(again) == the(learnt)
     assert again.report == learnt.report
     assert again.out_of_fold.equals(learnt.out_of_fold)
-    other = learn_tree(ROWS, replace(SPEC, boosting=replace(SPEC.boosting, rounds=39)))
-    assert the(other) != the(learnt)
+    assert again.losses.equals(learnt.losses)
 
 
 @pytest.mark.parametrize("form", [form for forms in FORMS.values() for form in forms])
@@ -170,3 +167,11 @@ def test_the_report_is_json_and_knows_no_clock(learnt: Learnt) -> None:
     assert "insufficient" not in text
     assert len(learnt.report["chosen"]["folds"]) == 3
     assert learnt.report["settings"] == SPEC.saved()
+
+
+def test_who_knows_days_by_heart_is_found_out_in_validation() -> None:
+    eager = replace(SPEC.boosting, rounds=100, leaves=31, min_rows=5, l2=0.0)
+    forms = learn_tree(rows(size=0.0), replace(SPEC, boosting=eager)).report["validation"]["forms"]
+    assert forms["conformal"]["zero"]["pinball_ratio"] > 1.02
+    assert forms["quantile"]["zero"]["pinball_ratio"] > 1.02
+    assert forms["apart"]["zero"]["pinball_ratio"] == pytest.approx(1.0, abs=0.02)
