@@ -26,6 +26,8 @@ SETTINGS = (
     "models.tree.rounds=3",
     "models.tree.min_rows=5",
     "models.net.n_tokens=4",
+    "models.net.hidden=2",
+    "models.net.epochs=1",
     "models.blend.months=1",
 )
 """Enough for a rung to learn something, and no more."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from importlib.util import find_spec
 from itertools import product
 
 import polars as pl
@@ -104,6 +105,21 @@ def test_models_of_several_months_made_in_one_range_learn_from_their_own_windows
     assert_frame_equal(stored["models/tabular_model"].filter(month="2025-02"), before)
 
 
+def test_a_net_that_cannot_learn_and_a_blend_without_it_are_rows_with_the_reason_and_no_failure(answered: Road) -> None:
+    answered.run(FEBRUARY, assets=["neural_model", "ensemble_policy"])
+    stored = answered.tables()
+    net = stored["models/neural_model"].filter(month="2025-02").row(0, named=True)
+    if find_spec("torch"):
+        assert (net["reason"], net["sessions"]) == ("", len(JANUARY) - 1)
+    else:
+        assert net["digest"] is None
+        assert net["reason"].startswith("library_absent: ")
+        assert "make setup-neural" in net["reason"]
+    blend = stored["models/ensemble_policy"].filter(month="2025-02").row(0, named=True)
+    assert (blend["digest"], blend["policy"]) == (None, None)
+    assert blend["reason"].startswith("insufficient_history: 0 sessions before 2025-02")
+
+
 def test_a_seat_more_changes_no_bit_of_the_others(answered: Road) -> None:
     settings, store = answered.runtime.settings, ParquetStore(answered.runtime.storage)
     panel = store.read("features/panel", [str(day) for day in (*JANUARY[-3:], *FEBRUARY)])
@@ -135,7 +151,8 @@ def test_days_made_one_by_one_are_answered_by_the_same_models_with_the_same_byte
 def of_february(road: Road) -> dict[str, bytes]:
     """Return the stored files but those of other days that a test made later."""
     later = (str(JANUARY[-1]), str(MARCH), "tabular_model/2025-01", "tabular_model/2025-03", "training_set/2025-02")
-    return {name: data for name, data in road.bytes().items() if not name.removesuffix(".parquet").endswith(later)}
+    own = {name: data for name, data in road.bytes().items() if not name.removesuffix(".parquet").endswith(later)}
+    return {name: data for name, data in own.items() if not name.startswith(("models/neural", "models/ensemble"))}
 
 
 def test_nothing_after_a_month_s_first_minute_changes_its_models_by_a_bit_made_however(

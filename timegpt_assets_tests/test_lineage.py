@@ -226,10 +226,25 @@ def test_the_version_of_a_shipped_seat_s_library_renames_what_it_can_change(
         return ids(replace(settings, forecast=settings.forecast.model_copy(update={"challengers": challengers})))
 
     before, without = now("zero", "statsforecast"), now("zero")
-    monkeypatch.setattr(seats, "version", lambda library: "9.9")
+    installed = seats.version
+    monkeypatch.setattr(seats, "version", lambda name: "9.9" if name == "statsforecast" else installed(name))
     after = now("zero", "statsforecast")
     assert {asset for asset in before if before[asset] != after[asset]} == below({"base_answers"})
     assert now("zero") == without
+
+
+def test_another_version_of_what_a_rung_learns_with_renames_its_models_and_one_installed_later_those_it_had_not(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, installed = ids(settings), seats.version
+
+    def renamed(package: str) -> set[str]:
+        monkeypatch.setattr(seats, "version", lambda name: "9.9" if name == package else installed(name))
+        after = ids(settings)
+        return {asset for asset in before if before[asset] != after[asset]}
+
+    assert renamed("lightgbm") == below({"tabular_model", "base_answers"})
+    assert renamed("torch") == below({"neural_model"}), "a month that was stored for want of it is made again"
 
 
 def test_a_model_renames_no_feature_and_a_feature_no_bar(settings: Settings) -> None:

@@ -18,8 +18,10 @@ from timegpt_assets.assets.declare import Span, declared, judged_months, stored_
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.backtest.books import LIVE
 from timegpt_assets.core.bars.content import data_version
+from timegpt_assets.core.models.importance import moved_most
 from timegpt_assets.core.tables.columns import HOSTED
 from timegpt_assets.core.tables.gates import VERDICTS
+from timegpt_assets.core.tables.models import ATTRIBUTION
 from timegpt_assets.core.tables.reports import REPORT
 from timegpt_assets.core.tables.research import TRADING_GRID
 from timegpt_assets.partitions import GraphContext, month_window
@@ -94,6 +96,8 @@ def report(graph: GraphContext) -> dg.AssetsDefinition:
 
         def published(span: Span) -> pl.DataFrame:
             rungs = of_ladder(span, read, ladder, publisher, rollouts)
+            if ladder:
+                rungs = replace(rungs, importance=_importance(stored_tables, span))
             found = reported(graph.settings, span, read, beside | {"ladder": rungs})
             grid = partial(_grid, stored_tables, span.month)
             return _published(artifacts, found, span, storage=settings.storage, grid=grid)
@@ -119,6 +123,13 @@ def of_ladder(
         rollout=[Phase(**phase) for phase in phases],
         **tables,
     )
+
+
+def _importance(tables: ParquetStore, span: Span) -> pl.DataFrame:
+    """Return what moved the month's forecasts, as far as they were explained. Not an input: a report explains none."""
+    days = [str(day) for day in span.sessions if f"{day:%Y-%m}" == span.month]
+    told = tables.read("models/attribution", days, missing="ok", empty=ATTRIBUTION.empty())
+    return moved_most(told)
 
 
 def surroundings(book: LineageStore, settings: AppliedSettings, budget: ApiBudget) -> dict[str, Any]:

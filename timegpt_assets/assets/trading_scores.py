@@ -11,7 +11,7 @@ from timegpt_assets.assets.declare import LOOKBACK, SHARES, SURENESS, Span, decl
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core.backtest import books
 from timegpt_assets.core.evaluation import runs, stress, trading
-from timegpt_assets.core.tables.columns import ORIGIN_KEY
+from timegpt_assets.core.tables.columns import BLEND, ORIGIN_KEY
 from timegpt_assets.core.tables.evaluation import (
     BACKTEST_RUNS,
     COST_SENSITIVITY,
@@ -120,17 +120,22 @@ def cost_sensitivity(graph: GraphContext) -> dg.AssetsDefinition:
 def backtest_runs(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the sessions that each book was traded on, with the configuration they were traded with."""
     lookback, config = graph.settings.gates.lookback_sessions, strategy_inputs.traded_with(graph.settings)
+    # the blend keeps one word whatever its share of the net: which it was is part of what was traded with
+    answers = trailing(graph, "forecasts", "local_answers", columns=("day", "forecaster", "model"))
 
     @declared(
         BACKTEST_RUNS,
         group="evaluation",
         partitions=graph.grid.month,
         settings=(LOOKBACK, *ACCOUNT),
-        ins=account_inputs(graph),
+        ins=account_inputs(graph) | ({"local_answers": answers} if BLEND in graph.settings.forecast.ladder else {}),
     )
-    def backtest_runs(context: dg.AssetExecutionContext, portfolio: Partitions, day_scores: Partitions) -> pl.DataFrame:
+    def backtest_runs(
+        context: dg.AssetExecutionContext, portfolio: Partitions, day_scores: Partitions, **answers: pl.DataFrame
+    ) -> pl.DataFrame:
         """On how many complete sessions each book was traded, by source, under which regime and with which rules."""
 
+        blends = [rows.filter(forecaster=BLEND).select("day", policy="model") for rows in answers.values()]
         asked = asked_of_books(graph, day_scores, portfolio)
 
         def measured(span: Span) -> pl.DataFrame:
@@ -142,6 +147,7 @@ def backtest_runs(graph: GraphContext) -> dg.AssetsDefinition:
                 sessions=span.sessions,
                 lookback_sessions=lookback,
                 config=config,
+                blended=pl.concat([runs.NOTHING_BLENDED, *blends]),
             )
 
         return judged_months(context, BACKTEST_RUNS, portfolio, measured)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from timegpt_assets.config.base import Count, CountOrZero, Name, NotNegative, Positive, Section
+from timegpt_assets.config.base import PLACE, Count, CountOrZero, Name, NotNegative, Positive, Section
 from timegpt_assets.config.errors import PUBLIC_KEY
 
 
@@ -33,7 +33,7 @@ class Tree(Section):
     l2: NotNegative
     window_min: CountOrZero
     symbol_rows: CountOrZero
-    threads: Count
+    threads: Annotated[Count, PLACE]
 
 
 class Net(Section):

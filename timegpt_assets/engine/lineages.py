@@ -16,10 +16,12 @@ from timegpt_assets.config import core_inputs
 from timegpt_assets.config.seats import package
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import lineage
+from timegpt_assets.core.tables.columns import NET, TREE
 
 RAW_BARS = AssetKey(["bars", "raw_bars"])
 FEATURES = AssetKey(["features", "features"])
 BASE_ANSWERS = AssetKey(["forecasts", "base_answers"])
+LEARNING = {AssetKey(["models", "tabular_model"]): TREE, AssetKey(["models", "neural_model"]): NET}
 ANSWERED = (AssetKey(["forecasts", "answers"]), BASE_ANSWERS)
 
 
@@ -52,7 +54,7 @@ def lineage_records(
             feature_version=spec.feature_version if featured else "",
             features_hash=spec.features_hash if featured else "",
             model_name=model if answered else "",
-            model_version=_model_version(key, settings) if answered else "",
+            model_version=_model_version(key, settings) if answered else _library(key),
             parents={name: record.lineage_id for name, record in parents.items()},
         )
     return records
@@ -63,6 +65,11 @@ def chosen(keys: Sequence[str], settings: Settings) -> list[str]:
     names = {"preset": settings.forecast.snapshot_preset, "grid": settings.trading_grid.grid}
     names |= {"outer": settings.search.outer, "inner": settings.search.inner}
     return [key.format(**names) for key in keys]
+
+
+def _library(key: AssetKey) -> str:
+    """Return name and version of the package that a rung of the ladder learns with; empty for other assets."""
+    return package(LEARNING[key]) if key in LEARNING else ""
 
 
 def _model_version(key: AssetKey, settings: Settings) -> str:

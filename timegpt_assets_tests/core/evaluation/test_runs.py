@@ -61,3 +61,14 @@ def test_the_regime_is_that_of_one_book() -> None:
     assert {row["book"]: row["regime"] for row in rows.values()} == {
         "timegpt": "prod_live", "ridge": "maintenance_replay",
     }  # fmt: skip
+
+
+def test_what_the_blend_was_on_the_window_s_sessions_stands_in_its_own_book_s_config_alone() -> None:
+    asked = pl.concat([asked_on(DAYS[-4:]), asked_on(DAYS[-4:], book="blend")])
+    policies = {DAYS[0]: "nn_only", DAYS[-4]: "tabular_only", DAYS[-2]: "blend_alpha_0.3", DAYS[-1]: "tabular_only"}
+    blended = pl.DataFrame({"day": policies.keys(), "policy": policies.values()})
+    given: Any = {"month": "2025-02", "as_of": AS_OF, "sessions": DAYS, "lookback_sessions": 8, "config": '{"k": 1}'}
+    rows = backtest_runs(PORTFOLIO.empty(), asked, blended=pl.concat([blended, blended]), **given)
+    config = dict(rows.select("book", "config").iter_rows())
+    assert config["blend"] == '{"k": 1, "blend": ["tabular_only", "blend_alpha_0.3"]}', "in order, each once"
+    assert {book: said for book, said in config.items() if book != "blend"} == {"timegpt": '{"k": 1}'}
