@@ -82,6 +82,23 @@ def test_the_tree_answers_the_days_of_its_month_and_is_scored_like_everybody(ans
     assert "forecasts/local_answers" not in stored, "where nothing is blended nothing reads it"
 
 
+def test_what_moved_the_tree_s_forecasts_is_told_on_request_and_adds_up_to_what_it_answered(answered: Road) -> None:
+    assert "models/attribution" not in answered.tables(), "no day asks for it"
+    answered.run(FEBRUARY, assets=["attribution"])
+    stored = answered.tables()
+    told, own = stored["models/attribution"], stored["forecasts/base_answers"].filter(forecaster=TREE)
+    assert set(told["digest"]) == set(stored["models/tabular_model"].filter(month="2025-02")["digest"])
+    forecasts = ["day", "symbol", "snapshot_ts"]
+    centre = told.filter(part="centre")
+    sums = centre.group_by(forecasts).agg(pl.col("contribution").sum(), pl.col("base", "forecast").first())
+    both = own.join(sums, on=forecasts)
+    assert both.height == own.height > 0
+    said = both["mean"] * both["target_scale"] / both["sigma"]
+    assert (both["base"] + both["contribution"]).to_list() == pytest.approx(said.to_list(), abs=1e-9)
+    assert both["forecast"].to_list() == pytest.approx(said.to_list(), abs=1e-9)
+    assert centre["rank"].max() <= answered.runtime.settings.models.attribution_top + 1
+
+
 def test_a_range_over_a_month_s_turn_is_answered_day_by_day_by_the_day_s_own_month(answered: Road) -> None:
     before = answered.tables()["forecasts/base_answers"]
     answered.run([JANUARY[-1], *FEBRUARY], assets=["base_answers"], force=True)

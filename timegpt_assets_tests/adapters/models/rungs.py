@@ -25,19 +25,21 @@ from timegpt_assets.core.forecasts.local.ridge import Ridge
 from timegpt_assets.core.forecasts.local.zero import Zero
 from timegpt_assets.core.models.blend import Policy
 from timegpt_assets.core.models.manifests import Artifact, Expected, LearntFrom, artifact, artifact_name
+from timegpt_assets.core.models.net import fitted
 from timegpt_assets.core.models.rows import RowSpec, training_rows
+from timegpt_assets.core.models.teaching import teacher
 from timegpt_assets.core.models.tree import Tree, learn_tree
+from timegpt_assets.core.models.tree_spec import TreeSpec
 from timegpt_assets.core.tables.models import MODEL
 from timegpt_assets_tests.adapters.models.artifacts import SECRET, UNDER, public, registry
 from timegpt_assets_tests.core.forecasts.local.made import HOURS, framed
-from timegpt_assets_tests.core.models.made import labels, tree_spec
+from timegpt_assets_tests.core.models.made import labels, net_spec, tree_spec
 from timegpt_assets_tests.core.panels import HORIZON, panel
 
 MARCH = tuple(calendar.month_sessions("2025-03"))
 APRIL = tuple(calendar.month_sessions("2025-04")[:3])
 DAY = APRIL[1]
 MONTH, LEVELS = "2025-04", (50, 80, 95)
-WORDS = ("lightgbm", "tsmixer", "blend")
 RETURNS = {f"ret_{k}m": k for k in (1, 5, 15, 30)}
 FEATURES = (*RETURNS, "vol_ewm_60m")
 SPEC = RowSpec(
@@ -69,14 +71,30 @@ def frames(rows: pl.DataFrame | None = None, *, day: date = DAY, **changed: Any)
     return framed(market() if rows is None else rows, day=day, preset=HOURS, **changed)
 
 
+def spec_of_tree() -> TreeSpec:
+    """Return how the tree learns."""
+    return tree_spec(features=FEATURES, own=FEATURES, clock=(), scaled=frozenset(FEATURES), symbol_rows=10)
+
+
 @cache
 def tree() -> Tree:
     """Return the tree of April, learnt from March; nobody ever showed it the symbol CCC."""
     own = market().filter(pl.col("day") < APRIL[0], pl.col("symbol") != "CCC")
-    spec = tree_spec(features=FEATURES, own=FEATURES, clock=(), scaled=frozenset(FEATURES), symbol_rows=10)
-    found = learn_tree(training_rows(own, labels(own), SPEC), spec)
+    found = learn_tree(training_rows(own, labels(own), SPEC), spec_of_tree())
     assert isinstance(found.model, Tree), found.reason
     return found.model
+
+
+@cache
+def of_net() -> Artifact:
+    """Return the artifact of April's net, learnt from March; it needs torch."""
+    own = market().filter(pl.col("day") < APRIL[0], pl.col("symbol") != "CCC")
+    rows = training_rows(own, labels(own), SPEC)
+    spec = net_spec(
+        channels=SPEC.channels, n_tokens=SPEC.n_tokens, scaled=frozenset(SPEC.channels), tree=spec_of_tree()
+    )
+    net = fitted(rows, teacher(rows, spec.tree), spec)[0]
+    return stored("tsmixer", net.saved(), **net.stated())
 
 
 def stored(word: str, saved: Mapping[str, bytes], *, under: Expected = UNDER, **own: Any) -> Artifact:
@@ -125,13 +143,14 @@ class House:
     seats: Sequence[Local] = (ZERO,)
     expected: Expected = UNDER
     is_live: bool = False
+    words: Sequence[str] = ("lightgbm", "blend")
 
     @property
     def ladder(self) -> Ladder:
         """Return everyone of the ladder, as after a fresh start."""
         return Ladder(
             registry=registry(LocalStore(self.folder), demand=self.demand, keys=self.keys),
-            names={word: artifact_name(word, "demo") for word in WORDS if word != "tsmixer"},
+            names={word: artifact_name(word, "demo") for word in self.words},
             expected=self.expected,
             rows=SPEC,
             is_live=self.is_live,

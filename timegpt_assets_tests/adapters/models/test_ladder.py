@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 
 from timegpt_assets.adapters.forecaster import ForecastResult
 from timegpt_assets.core import calendar
+from timegpt_assets.core import models as core_models
 from timegpt_assets.core.forecasts.quantiles import nested, not_nested
 from timegpt_assets.core.models import boosting
 from timegpt_assets.core.models.rows import snapshot_rows
@@ -342,3 +343,45 @@ def test_an_artifact_that_holds_no_policy_is_refused(house: House) -> None:
 def test_the_time_of_the_day_is_that_of_the_snapshot(house: House) -> None:
     rows = of_tree(house.answers())
     assert rows["asked_at"].min() > datetime.combine(DAY, datetime.min.time(), UTC)
+
+
+def with_net(house: House) -> House:
+    return replace(house, words=("lightgbm", "tsmixer", "blend"))
+
+
+def test_a_net_answers_like_every_rung_and_a_blend_lies_between_tree_and_net(house: House) -> None:
+    pytest.importorskip("torch", reason="torch is not installed: make setup-neural")
+    own, net = with_net(house), rungs.of_net()
+    own.publish(net, signer())
+    made = rungs.of_blend(0.5)
+    own.publish(made, signer())
+    models = pl.concat([rungs.stated("lightgbm", rungs.of_tree().digest), rungs.stated("tsmixer", net.digest)])
+    found = own.answers(models)
+    rows = found.rows.filter(forecaster="tsmixer").sort("snapshot_ts", "symbol")
+    assert rows.select(SOURCES).unique().rows() == [("tsmixer", "model", "smoke", "maintenance_replay")]
+    assert rows.height == 12
+    assert rows.filter(not_nested(LEVELS)).is_empty()
+    assert_frame_equal(of_tree(found), of_tree(house.answers()), check_exact=True)
+    both = own.ladder.blended(found.rows, rungs.stated("blend", made.digest), day=DAY)
+    half = (of_tree(found)["lo_80"] + rows["lo_80"]) / 2
+    assert both.rows.sort("snapshot_ts", "symbol")["lo_80"].to_list() == pytest.approx(half.to_list())
+    alone = own.answers(models, shown=frames(symbols=("AAA",))).rows.filter(forecaster="tsmixer")
+    assert_frame_equal(alone.select(NUMBERS), rows.filter(symbol="AAA").select(NUMBERS), check_exact=True)
+
+
+def test_without_torch_the_nets_seat_is_left_out_with_the_remedy_and_the_tree_answers(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = with_net(house)
+    said = {"type": "tsmixer_liquid", "normalization": {}, "n_tokens": 8, "n_channels": 2, "ensemble_alpha": None}
+    net = rungs.stored("tsmixer", {".pt": b"a state dict"}, **said)
+    own.publish(net, signer())
+    # as in a process that begins without torch
+    monkeypatch.delattr(core_models, "mixer", raising=False)
+    monkeypatch.delitem(sys.modules, f"{core_models.__name__}.mixer", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    models = pl.concat([rungs.stated("lightgbm", rungs.of_tree().digest), rungs.stated("tsmixer", net.digest)])
+    found = own.answers(models)
+    assert set(found.rows["forecaster"]) == {"zero", "lightgbm"}
+    assert found.left_out["tsmixer"].startswith("absent: ")
+    assert "make setup-neural" in found.left_out["tsmixer"]
