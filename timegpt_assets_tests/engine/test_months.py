@@ -12,6 +12,7 @@ import pytest
 from timegpt_assets.engine.axes import MONTHS
 from timegpt_assets.engine.engine import Outcome, RunFailed
 from timegpt_assets.engine.plans import PartitionRef
+from timegpt_assets.engine.revisions import OLDER, only_stale, outdated
 from timegpt_assets_tests.engine.months_toy import GRAPH, SYMBOLS, Toy, toy
 
 pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
@@ -144,6 +145,19 @@ def test_a_choice_of_symbols_learns_from_all_of_them(made, at_once):
     lacking = {name.split()[0] for name in everyones.keys() - mine.keys()}
     assert lacking == {"toy/forecasts", "toy/portfolio", "toy/gate"}
     assert mine == {name: everyones[name] for name in mine}
+
+
+def test_what_is_stale_is_named_over_a_month_s_turn_and_made_again_until_nothing_is(made):
+    """A day of March was made again alone: April's model learnt from what it was before, and answered by that."""
+    made.run(*DAYS[1:3])
+    made.run(DAYS[1], assets=("toy/panel",), forced=frozenset(made.nodes))
+    wanted = made.asked(APRIL)
+    named = {key.path[-1] for key in outdated(made.engine, wanted)[OLDER]}
+    assert named == {"training_set", *MODELS, "gate", *DAILY} - {"bars", "panel", "labels"}
+    again = partitions(made.engine.run(only_stale(made.engine, wanted)))
+    assert (again["training_set"], again["tree"], again["policy"]) == ([MARCH], [APRIL], [APRIL])
+    assert again["base_answers"] == [DAYS[1], APRIL], "the day of March is read by the policy of April"
+    assert outdated(made.engine, wanted) == {}
 
 
 def test_the_open_month_s_training_set_is_made_for_nobody_and_a_complete_one_for_whoever_names_it(made):
