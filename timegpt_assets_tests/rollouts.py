@@ -106,14 +106,18 @@ class House:
         closes = trades(day, self.name, session).select("day", "symbol", "snapshot_ts").unique()
         bars = closes.select("day", "symbol", pl.col("snapshot_ts").dt.offset_by("-1m").alias("ts"), close=LAST_PRICE)
         self.put("bars/bars", day, bars)
-        self.put("evaluation/coverage_drift", f"{day:%Y-%m}", drift(day, session))
+        month = f"{day:%Y-%m}"
+        known = self.store.read("evaluation/coverage_drift", [month], missing="ok", empty=COVERAGE_DRIFT.empty())
+        known = known.filter(pl.col("day") != day)
+        self.put("evaluation/coverage_drift", month, pl.concat([known, drift(day, session)]))
         if session.psi is not None:
-            self.put("models/feature_drift", f"{day:%Y-%m}", features(day, self.name, session.psi))
+            self.put("models/feature_drift", month, features(day, self.name, session.psi))
 
     def put(self, asset: str, key: date | str, frame: pl.DataFrame) -> None:
         self.store.write(asset, key, frame, facts={"*": {}})
 
 
+@cache
 def trades(day: date, name: str, session: Session) -> pl.DataFrame:
     """Return ridge's and the challenger's trades, two a symbol, without a book."""
     made: list[dict[str, Any]] = []
@@ -132,6 +136,7 @@ def trades(day: date, name: str, session: Session) -> pl.DataFrame:
     return book(*made).drop("book")
 
 
+@cache
 def portfolio(day: date, name: str, session: Session) -> pl.DataFrame:
     rows = books.with_books(trades(day, name, session), champion="ridge")
     place = pl.int_range(pl.len()).over("book")
@@ -140,6 +145,7 @@ def portfolio(day: date, name: str, session: Session) -> pl.DataFrame:
     return PORTFOLIO.conformed(rows.with_columns(admitted=~refused, refused_by=by, whitelisted=pl.lit(False)))
 
 
+@cache
 def scores(day: date, name: str, session: Session) -> pl.DataFrame:
     source = {name: session.answers}
     rows = [
@@ -151,6 +157,7 @@ def scores(day: date, name: str, session: Session) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
+@cache
 def gates(day: date, name: str, session: Session) -> pl.DataFrame:
     base: Mapping[str, Any] = {"criterion": "eligibility", "n": 200, "bootstrap": "trade", "reason": ""}
     rows = [
@@ -162,6 +169,7 @@ def gates(day: date, name: str, session: Session) -> pl.DataFrame:
     return SYMBOL_GATES.conformed(pl.DataFrame(rows, schema=SYMBOL_GATES.schema))
 
 
+@cache
 def drift(day: date, session: Session, seats: Sequence[str] = (*SEATS, LADDER[0])) -> pl.DataFrame:
     base: dict[str, Any] = {"month": f"{day:%Y-%m}", "as_of": day, "day": day, "symbol": "*", "stage": "calibrated"}
     rows = [

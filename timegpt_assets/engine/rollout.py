@@ -6,7 +6,7 @@ sensor ask the same questions. Nothing here makes a table.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -36,7 +36,7 @@ OF_A_DAY = {
 }
 """What a session must have to be finished, as a rollout sees it."""
 OF_A_MONTH = {"evaluation/coverage_drift": COVERAGE_DRIFT, "models/feature_drift": FEATURE_DRIFT}
-"""What a session's triggers read of its month."""
+"""What a session's triggers read of its month, and of the month before it."""
 MODEL_REPORTS = "models/model_report"
 SCORED = ("day", "symbol", *ORIGIN_KEY)
 """Columns of day_scores that say who answered what, and under which sources."""
@@ -82,7 +82,7 @@ class Rollouts:
         Of the newest the month's tables belong to it: they are made anew every day, and after the day's own.
         """
         names = [file_name(asset, day) for asset in OF_A_DAY]
-        names += [file_name(asset, f"{day:%Y-%m}") for asset in OF_A_MONTH] if newest else []
+        names += [file_name(asset, month) for asset in OF_A_MONTH for month in _months(day)] if newest else []
         return " ".join(self.store.objects.generation(name) or "-" for name in names)
 
     def evidence(self, forecaster: str, day: date) -> Evidence:
@@ -90,7 +90,8 @@ class Rollouts:
         asked = strategy_inputs.rollout_triggers(self.runtime.settings)
         known = [session for session in self.finished() if session <= day]
         days = known[-max(asked.sessions, asked.gate_failures) :]
-        portfolio, month = self._read("backtest/portfolio", PORTFOLIO, days, TRADED), [f"{day:%Y-%m}"]
+        portfolio = self._read("backtest/portfolio", PORTFOLIO, days, TRADED)
+        drift = {asset: self._read(asset, table, _months(day)) for asset, table in OF_A_MONTH.items()}
         return Evidence(
             forecaster=forecaster,
             control=CONTROL,
@@ -99,8 +100,8 @@ class Rollouts:
             day_scores=self._read("evaluation/day_scores", DAY_SCORES, days, SCORED),
             portfolio=portfolio,
             last_prices=self._last_prices(portfolio, days),
-            coverage_drift=self._read("evaluation/coverage_drift", COVERAGE_DRIFT, month),
-            feature_drift=self._read("models/feature_drift", FEATURE_DRIFT, month),
+            coverage_drift=drift["evaluation/coverage_drift"],
+            feature_drift=drift["models/feature_drift"],
         )
 
     def findings(self, forecaster: str, day: date) -> list[Finding]:
@@ -250,3 +251,8 @@ class Rollouts:
         closes = self._read("bars/bars", BARS, days, ("day", "symbol", "ts", "close"))
         known = closes.select("day", "symbol", pl.col("ts").dt.offset_by("1m").alias("snapshot_ts"), last_price="close")
         return at.join(known, on=["day", "symbol", "snapshot_ts"])
+
+
+def _months(day: date) -> list[str]:
+    """Return the month before a session's, and its own."""
+    return [f"{day.replace(day=1) - timedelta(days=1):%Y-%m}", f"{day:%Y-%m}"]

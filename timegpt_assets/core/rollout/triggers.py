@@ -115,26 +115,26 @@ def coverage_drift(evidence: Evidence, asked: Asked) -> Finding:
 
 
 def feature_drift(evidence: Evidence, asked: Asked) -> Finding:
-    """Fire where, at a month's last session, half of the model's features have drifted beyond the threshold.
+    """Fire where, in the last whole month that is measured, half of the features have drifted beyond the threshold.
 
-    A part of a month is not judged: what is the same for all symbols has too few values in it.
+    Part of a month is not judged: what is the same for all symbols has too few values in it.
     """
-    month = f"{evidence.day:%Y-%m}"
-    rows = evidence.feature_drift.filter(forecaster=evidence.forecaster, month=month, as_of=evidence.day)
-    over = calendar.month_sessions(month)[-1] == evidence.day
-    known = rows.drop_nulls("psi").sort("psi", descending=True)
-    threshold = float(known["threshold"][0]) if known.height else math.nan
-    value = float(known["psi"].median()) if known.height and over else None  # type: ignore[arg-type]  # of floats
-    worst = ", ".join(f"{name} {psi:.3g}" for name, psi in known.head(3).select("feature", "psi").iter_rows())
-    told = (
-        f"median PSI {value:.3g} of {known.height} features, most of {worst}" if value is not None else "not measured"
-    )
+    rows = evidence.feature_drift.filter(pl.col("as_of") <= evidence.day, forecaster=evidence.forecaster)
+    spans = rows.select("month", "as_of").unique().sort("month").iter_rows()
+    whole = [month for month, last in spans if last == calendar.month_sessions(month)[-1]]
+    known = rows.filter(pl.col("month").is_in(whole[-1:])).drop_nulls("psi").sort("psi")
+    if known.is_empty():
+        reason = "not measured: no whole month of a model"
+        return Finding(trigger="feature_drift", fired=False, value=None, threshold=0.0, reason=reason)
+    value, threshold = float(np.median(known["psi"].to_numpy())), float(known["threshold"][0])
+    worst = ", ".join(f"{name} {psi:.3g}" for name, psi in known.tail(3).select("feature", "psi").iter_rows())
+    told = f"median PSI of {known.height} features in {whole[-1]} {value:.3g}, over {threshold:g} sends back"
     return Finding(
         trigger="feature_drift",
-        fired=value is not None and value > threshold,
+        fired=value > threshold,
         value=value,
-        threshold=threshold if known.height else 0.0,
-        reason=f"{told}{f', {threshold:g} sends back' if value is not None else ': no whole month of a model'}",
+        threshold=threshold,
+        reason=f"{told}; most in {worst}",
     )
 
 
@@ -164,8 +164,8 @@ def reject_rate(evidence: Evidence, asked: Asked) -> Finding:
 def slippage(evidence: Evidence, asked: Asked) -> Finding:
     """Fire where its entries were dearer than the control arm's by more than ``anomaly_sigma`` deviations.
 
-    An entry's slippage: side x ln(entry price / last price at the snapshot) / sigma. The deviation is that of the mean
-    of as many entries of the control arm on as many sessions: scatter inside its sessions and between them.
+    An entry's slippage: side x ln(entry price / last price at the snapshot) / sigma. The deviation is that of two means
+    of the control arm, of as many entries on as many sessions: scatter inside its sessions and between them.
     """
     days = evidence.recent(asked.sessions)
     own, usual = (_slipped(evidence, name, days) for name in (evidence.forecaster, evidence.control))
@@ -179,7 +179,7 @@ def slippage(evidence: Evidence, asked: Asked) -> Finding:
             f"{sum(map(len, usual.values()))}, over {len(days)} sessions",
         )
     mean, of = (float(np.mean(np.concatenate(list(values.values())))) for values in (own, usual))
-    deviation = deviation_of_mean(list(usual.values()), entries=sum(map(len, own.values())), sessions=len(own))
+    deviation = deviation_of_difference(list(usual.values()), entries=sum(map(len, own.values())), sessions=len(own))
     beyond = (mean - of) / deviation if deviation else 0.0
     return Finding(
         trigger="slippage",
@@ -216,17 +216,17 @@ def normal_tail(deviations: float) -> float:
     return math.erfc(deviations / math.sqrt(2)) / 2
 
 
-def deviation_of_mean(values: Sequence[np.ndarray], *, entries: int, sessions: int) -> float:
-    """Return the deviation of a mean of so many entries on so many sessions, by what ``values`` of sessions scatter.
+def deviation_of_difference(values: Sequence[np.ndarray], *, entries: int, sessions: int) -> float:
+    """Return the deviation of a mean of so many entries on so many sessions less that of ``values``, by sessions.
 
-    One-way random effects by the method of moments: the variance inside sessions, and what the sessions' means scatter
-    beyond it (never below zero).
+    Both scatter as ``values`` do. One-way random effects by the method of moments: the variance inside sessions, and
+    what the sessions' means scatter beyond it (never below zero).
     """
     sizes, means = np.array([len(own) for own in values], float), np.array([own.mean() for own in values])
     inside = float(sum(((own - own.mean()) ** 2).sum() for own in values)) / max(sizes.sum() - len(values), 1.0)
     spread = float(np.var(means, ddof=1)) if len(values) > 1 else 0.0
     between = max(spread - inside * float(np.mean(1 / sizes)), 0.0)
-    return math.sqrt(between / sessions + inside / entries)
+    return math.sqrt(between * (1 / sessions + 1 / len(values)) + inside * (1 / entries + 1 / float(sizes.sum())))
 
 
 def _slipped(evidence: Evidence, name: str, days: Sequence[date]) -> dict[date, np.ndarray]:
