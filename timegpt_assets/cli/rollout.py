@@ -29,7 +29,7 @@ def done(runtime: Runtime, action: str, forecaster: str, reason: str, *, as_json
     """Take a step and print it, judge the triggers, or print where everyone stands."""
     rollouts = Rollouts(runtime=runtime)
     if action == "status":
-        _show(runtime, _found(rollouts), as_json=as_json)
+        _tell(_found(rollouts), as_json=as_json)
     elif action == "judge":
         _, said = watch.judge(rollouts, {})
         _print({"judged": said}, said, as_json=as_json)
@@ -55,12 +55,12 @@ def _step(rollouts: Rollouts, action: str, forecaster: str, why: str) -> Mapping
     return rollouts.roll_back(standing, who=who, why=why, evidence={})
 
 
-def _found(rollouts: Rollouts) -> list[dict[str, Any]]:
-    """Return where each stands with everything its next phase asks."""
+def _found(rollouts: Rollouts) -> dict[str, Any]:
+    """Return who is champion, and where each challenger stands with everything its next phase asks."""
     standings, settings = rollouts.standings(), rollouts.runtime.settings
     shares, champion = [(s.forecaster, s.share) for s in standings.values() if s.traded], settings.forecast.champion
     trades = assigned(settings.universe.tickers, shares, champion=champion)
-    return [
+    found = [
         {
             "forecaster": name,
             "phase": standing.phase,
@@ -76,26 +76,30 @@ def _found(rollouts: Rollouts) -> list[dict[str, Any]]:
         }
         for name, standing in standings.items()
     ]
+    told = {"profile": settings.profile, "champion": champion, "symbols": len(settings.universe.tickers)}
+    return told | {"rollouts": found}
 
 
-def _show(runtime: Runtime, found: list[dict[str, Any]], *, as_json: bool) -> None:
-    profile, champion = runtime.settings.profile, runtime.settings.forecast.champion
+def _tell(found: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
-        _print({"profile": profile, "champion": champion, "rollouts": found}, "", as_json=True)
-        return
-    out = Terminal()
-    if not found:
-        out.print(f"{profile}: nobody is in rollout, {champion} is traded. Begin with: timegpt-assets rollout start")
+        _print(found, "", as_json=True)
+    else:
+        _show(found, Terminal())
+
+
+def _show(found: Mapping[str, Any], out: Terminal) -> None:
+    profile, rows = found["profile"], found["rollouts"]
+    if not rows:
+        said = f"{profile}: nobody is in rollout, {found['champion']} is traded. Begin with: "
+        out.print(f"{said}timegpt-assets rollout start", soft_wrap=True)
         return
     table = Table(("forecaster", "phase", "share", "symbols", "sessions", "since", "why"), title=f"{profile}: rollouts")
-    for row in found:
-        symbols = f"{len(row['symbols'])} of {len(runtime.settings.universe.tickers)}"
-        since = row["since"][:16].replace("T", " ")
-        table.add(
-            row["forecaster"], row["phase"], f"{row['share']} %", symbols, str(row["sessions"]), since, row["why"]
-        )
+    for row in rows:
+        symbols, since = f"{len(row['symbols'])} of {found['symbols']}", row["since"][:16].replace("T", " ")
+        own = (row["forecaster"], row["phase"], f"{row['share']} %", symbols)
+        table.add(*own, str(row["sessions"]), since, row["why"])
     out.print(table)
-    for row in found:
+    for row in rows:
         _show_next(row, out)
 
 

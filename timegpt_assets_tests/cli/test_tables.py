@@ -24,6 +24,7 @@ from timegpt_assets.cli import (
     forecast_grid,
     import_view,
     promoting,
+    rollout,
     searching,
     settings_view,
     status,
@@ -163,6 +164,10 @@ SIDES = [
     Side(name=name, settings={"trading.k_sigma": value}, figures={"pinball loss": INSUFFICIENT})
     for name, value in (("demo:2025-02", "0.5"), ("dev:2025-02", "0.75"))
 ]
+LACKING = {"criterion": "symbol_gates", "value": 3.0, "threshold": 20.0, "passed": False, "reason": INSUFFICIENT}
+ROLLED_OUT = {"forecaster": "lightgbm", "phase": "canary", "share": 10, "symbols": ["AAPL"], "sessions": 3}
+ROLLED_OUT |= {"since": "2025-03-28T20:30:00+00:00", "why": "every criterion of shadow holds", "seated": True}
+ROLLED_OUT |= {"next": "ramp", "criteria": [LACKING, LACKING | {"value": None}]}
 TABLES: dict[str, Show] = {
     "what a run found, with gates and forecasters side by side": lambda out: console.show(FOUND, out),
     "config": lambda out: settings_view.show(load_runtime(environ={}, profile="demo").settings, as_json=False),
@@ -172,6 +177,7 @@ TABLES: dict[str, Show] = {
     "sweep": lambda out: out.print(sweeping._table("ridge", drawn.scores())),
     "sweep --forecast-grid": lambda out: out.print(forecast_grid._board_table(BOARD, CHOICES)),
     "promote": lambda out: out.print(promoting._table(REASONS)),
+    "rollout": lambda out: rollout._show({"profile": "demo", "symbols": 10, "rollouts": [ROLLED_OUT]}, out),
     "search": lambda out: searching._show(SEARCHED, {"1": TRIALS, "2": TRIALS}),
     "status": lambda out: status._show("demo", test_status.house(7, test_status.troubled), [], out),
     "doctor": lambda out: doctor.shown(FINDINGS, as_json=False),
@@ -240,6 +246,7 @@ COVERED = {
     "forecast_grid.py",
     "import_view.py",
     "promoting.py",
+    "rollout.py",
     "searching.py",
     "settings_view.py",
     "sweeping.py",
