@@ -128,10 +128,16 @@ def trades(day: date, name: str, session: Session) -> pl.DataFrame:
         for place, symbol in enumerate(SYMBOLS):
             for n in range(ENTRIES):
                 noise = 0.2 * math.sin(97.0 * place + 31.0 * n + day.toordinal())  # what entries scatter by anyhow
-                price = LAST_PRICE * math.exp((slipped + noise) * SIGMA)
+                side = 1 - 2 * (place % 2)
+                price = LAST_PRICE * math.exp(side * (slipped + noise) * SIGMA)
                 made.append(
                     {"day": day, "symbol": symbol, "minute": 20 * n, "forecaster": who, "book": who, "sigma": SIGMA}
-                    | {"entry_price": price, **SMOKE, "score_source": session.answers if who == name else "baseline"}
+                    | {
+                        "side": side,
+                        "entry_price": price,
+                        **SMOKE,
+                        "score_source": session.answers if who == name else "baseline",
+                    }
                 )
     return book(*made).drop("book")
 

@@ -17,6 +17,7 @@ from timegpt_assets.cli import completing
 from timegpt_assets.cli import rollout as rollouts
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.core import calendar
+from timegpt_assets.engine.rollout import Rollouts
 from timegpt_assets_tests.cli.test_tables import printed
 from timegpt_assets_tests.rollouts import SETTINGS, House, Session
 
@@ -105,6 +106,24 @@ def test_nothing_is_advanced_from_full(house, run) -> None:
         run("advance", "size")
     )
     assert set(house.live(calendar.shifted(house.sessions[-1], 1)).values()) == {"size"}
+
+
+def test_of_two_challengers_that_leave_shadow_at_once_the_second_waits(house, run, monkeypatch) -> None:
+    run("start", "size")
+    for day in DAYS[2:4]:
+        on(house, day)
+    criteria = Rollouts.criteria
+
+    def meanwhile(own: Rollouts, standing: object) -> object:
+        said = {"forecaster": "other", "share": 10, "who": "me", "why": "", "evidence": {}}
+        own.record.add("advance", phase="canary", **said, allowed=lambda _: None, clock=own.runtime.clock)
+        return criteria(own, standing)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Rollouts, "criteria", meanwhile)
+    assert "other is in canary: one challenger at a time is on its way. Bring it to full" in refused(
+        run("advance", "size")
+    )
+    assert house.rollouts.standings()["size"].phase == "shadow"
 
 
 def test_who_has_no_scores_is_not_started(tmp_path, monkeypatch) -> None:
