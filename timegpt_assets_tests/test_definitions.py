@@ -17,6 +17,7 @@ from timegpt_assets.core.tables.stored import STORED
 from timegpt_assets.definitions import ASSETS, build_definitions
 from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.lineages import lineage_records
+from timegpt_assets.engine.stages import EVERYDAY
 from timegpt_assets.runtime import Runtime, load_runtime
 
 GOLDEN = Path(__file__).parent / "golden" / "graph.txt"
@@ -183,6 +184,18 @@ def test_every_windowed_input_says_that_partitions_may_be_absent():
                 assert "may be absent" in _reading(asset, parent), (key, parent)
                 windowed += 1
     assert windowed >= 10
+
+
+def test_where_no_rung_is_seated_no_day_stands_on_a_month_and_a_house_stored_before_is_read_as_it_was():
+    nodes = {key.path[-1]: node for key, node in asset_nodes(repository()).items()}
+    monthly = {name for name, node in nodes.items() if node.kind == "month"}
+    read = {name: {key.path[-1] for key in node.deps} for name, node in nodes.items()}
+    days = nodes.keys() - monthly
+    assert {name: read[name] & monthly for name in days if read[name] & monthly} == {}
+    assert read["raw_forecasts"] == {"answers", "base_answers", "snapshots"}
+    shaped = {name: [key for key in nodes[name].settings if key.startswith("models.")] for name in EVERYDAY}
+    assert {name: keys for name, keys in shaped.items() if keys} == {}
+    assert not any({"base_scores", "local_answers", "attribution"} & read[name] for name in EVERYDAY)
 
 
 def test_only_the_paid_asset_waits_for_the_pool():

@@ -28,6 +28,8 @@ class Mark:
 PLACE = Mark("place")
 """Where something lies, when it is looked at or how it is paid for; no stored number depends on it, so no digest counts
 it."""
+ADDED = Mark("added")
+"""A key that came after houses were stored: at nothing it changes no row of theirs, so no digest counts it there."""
 PER_SYMBOL = Mark("per_symbol")
 """A mapping symbol -> number with the entry ``default``; a single number stands for the default."""
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field
 
 from timegpt_assets.config.base import (
+    ADDED,
     PLACE,
     Count,
     CountOrZero,
@@ -30,7 +31,7 @@ class Synthetic(Section):
 
     seed: int
     predictability: Annotated[float, Field(ge=0, le=0.85)]
-    interaction: Annotated[float, Field(ge=0, lt=1)]
+    interaction: Annotated[float, Field(ge=0, lt=1), ADDED]
     missing_rate: Annotated[float, Field(ge=0, lt=1)]
 
 

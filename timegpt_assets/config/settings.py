@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from timegpt_assets.config import advisories
 from timegpt_assets.config.automation import Automation
-from timegpt_assets.config.base import PLACE
+from timegpt_assets.config.base import ADDED, PLACE
 from timegpt_assets.config.close_names import did_you_mean
 from timegpt_assets.config.errors import ConfigError, Fault, redacted
 from timegpt_assets.config.faults import origin, reading
@@ -213,7 +213,8 @@ def _leaves(settings: Settings, *, without_places: bool = False) -> Iterator[tup
     for section in SECTIONS:
         values = getattr(settings, section).model_dump(mode="json")
         for path, value in flat(values, (section,)):
-            if not (without_places and marked(path, PLACE)):
+            uncounted = marked(path, PLACE) or (marked(path, ADDED) and not value)
+            if not (without_places and uncounted):
                 yield dotted(path), value
 
 

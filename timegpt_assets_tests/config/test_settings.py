@@ -1,5 +1,7 @@
 """Settings come from the layer that has the say, remember it, and are digested without their places."""
 
+import hashlib
+import json
 from datetime import date, time
 from pathlib import Path
 
@@ -220,3 +222,15 @@ def test_a_grid_combination_may_hold_snapshots_that_cannot_exist() -> None:
     assert loaded(grid=combination).forecast.horizon_min == 30
     with pytest.raises(ConfigError):
         loaded("forecast.horizon_min=30")
+
+
+def test_a_key_that_came_after_houses_were_stored_counts_only_where_it_says_something() -> None:
+    def without_it(settings: Settings) -> str:
+        values = settings.data.synthetic.model_dump(mode="json")
+        counted = {f"data.synthetic.{name}": value for name, value in values.items() if name != "interaction"}
+        text = json.dumps(counted, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    plain, planted = loaded(), loaded("data.synthetic.interaction=0.3")
+    assert plain.digest(["data.synthetic"]) == without_it(plain)
+    assert planted.digest(["data.synthetic"]) != plain.digest(["data.synthetic"])
