@@ -49,6 +49,14 @@ def test_a_comparison_counts_common_rows_by_days() -> None:
     assert compared(bad, good).dm_p == pytest.approx(1 - compared(good, bad).dm_p)
 
 
+def test_a_lower_loss_that_one_day_made_is_not_better() -> None:
+    own, first = losses(ROWS, said(1.0), LEVELS), pl.col("day") == ROWS["day"].min()
+    found = compared(own, own.with_columns(pl.col("pinball") * pl.when(first).then(3.0).otherwise(0.95)))
+    assert found.pinball_ratio < 1
+    assert found.dm_p > 0.05
+    assert not found.better
+
+
 def test_nothing_in_common_is_nothing_known() -> None:
     found = compared(losses(ROWS[:0], said(1.0), LEVELS), losses(ROWS, said(1.0), LEVELS))
     assert (found.n, found.sessions, found.pinball_ratio, found.dm_p, found.better) == (0, 0, None, None, False)
