@@ -71,7 +71,7 @@ class LocalForecasters:
             try:
                 return seat.answered(frames, self.levels)
             except ArtifactRefused as refusal:
-                return self._stood_in(seat.word, seen, refusal)
+                return self._stood_in(seen, refusal)
         marks = Marks(model=seat.word)
         if isinstance(seat, PlugIn):
             parameters, rows = seat.answered(frames, self.levels)
@@ -79,10 +79,10 @@ class LocalForecasters:
         library = {"package": package(seat.word)} if seat.word in LIBRARIES else {}
         return Said(parameters=asdict(seat) | library, answered=answered(seen, seat, levels=self.levels), marks=marks)
 
-    def _stood_in(self, word: str, seen: Sequence[Known], refusal: ArtifactRefused) -> Said:
+    def _stood_in(self, seen: Sequence[Known], refusal: ArtifactRefused) -> Said:
         """Return what the control arm says in the place of a rung whose artifact is not believed."""
         return Said(
-            parameters=asdict(self.control) | {"stands_in_for": word},
+            parameters=asdict(self.control),
             answered=answered(seen, self.control, levels=self.levels),
             marks=Marks(model=self.control.word, score_source=FALLBACK),
             note=f"{FALLBACK}: {refusal}",

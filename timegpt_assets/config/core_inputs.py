@@ -37,7 +37,7 @@ from timegpt_assets.core.models.manifests import Expected, artifact_name, label_
 from timegpt_assets.core.models.net_spec import NetSpec
 from timegpt_assets.core.models.rows import RowSpec
 from timegpt_assets.core.models.tree_spec import TreeSpec
-from timegpt_assets.core.tables.columns import HOSTED
+from timegpt_assets.core.tables.columns import HOSTED, LADDER, RUN_SOURCES
 from timegpt_assets.core.targets import Target
 
 
@@ -312,7 +312,8 @@ def makers(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
         yield HOSTED, "nixtla", forecast.model, "model" if forecast.host in forecast.trusted_hosts else "simulated"
     for name in forecast.local_forecasters:
         # a local forecaster's model is its own word: nothing else is known of it before it answers
-        yield name, BACKEND, name, BACKEND
+        is_signed = name in LADDER and settings.run_source == RUN_SOURCES["prod"]  # else it does not answer there
+        yield name, BACKEND, name, "model" if is_signed else BACKEND
 
 
 def champion_version(settings: Settings) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from timegpt_assets.config import core_inputs
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.config.seats import offered, package
 from timegpt_assets.config.settings import load_settings
@@ -103,3 +104,14 @@ def test_no_package_takes_a_word_of_the_ladder(word: str, tmp_path: Path, monkey
     offering(tmp_path, "one", word)
     assert word not in offered()
     assert not package(word).startswith("one ")
+
+
+def test_in_prod_a_rung_that_answers_is_a_model_and_elsewhere_nobody_here_is_known_to_be_one() -> None:
+    def asked(profile: str, *more: str) -> dict[str, str]:
+        seated = ["forecast.challengers=[ridge, lightgbm]", *more]
+        settings = load_settings(profile=profile, config_dir=None, environment={}, overrides=seated)
+        return {word: source for word, *_, source in core_inputs.makers(settings)}
+
+    assert asked("demo") == {"ridge": "baseline", "lightgbm": "baseline"}
+    found = asked("prod", "data.source=local", "data.root=bars")
+    assert found == {"timegpt": "model", "ridge": "baseline", "lightgbm": "model"}

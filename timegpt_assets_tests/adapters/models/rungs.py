@@ -67,8 +67,8 @@ def market() -> pl.DataFrame:
 
 
 def frames(rows: pl.DataFrame | None = None, *, day: date = DAY, **changed: Any) -> tuple[Frame, ...]:
-    """Return six frames of a day."""
-    return framed(market() if rows is None else rows, day=day, preset=HOURS, **changed)
+    """Return three frames of a day."""
+    return framed(market() if rows is None else rows, day=day, preset=HOURS, **changed)[::2]
 
 
 def spec_of_tree() -> TreeSpec:

@@ -97,7 +97,7 @@ def test_a_symbol_asked_by_itself_is_answered_as_among_the_others(house: House) 
 
 def test_whatever_comes_later_is_in_no_earlier_answer_nor_in_its_hash(house: House) -> None:
     shown = frames()
-    after = shown[2].snapshot_ts
+    after = shown[1].snapshot_ts
     later = (pl.col("known_at") > after) & (pl.col("day") == DAY)
     floats = [name for name, kind in market().schema.items() if kind.is_float()]
     other = market().with_columns(pl.when(later).then(pl.col(n) * 1.01).otherwise(n).alias(n) for n in floats)
@@ -240,10 +240,10 @@ def test_a_feature_that_is_null_throughout_when_asked_spoils_nobody(house: House
         pl.when(pl.col("day") == DAY).then(None).otherwise(pl.col("ret_15m")).alias("ret_15m")
     )
     rows = of_tree(house.answers(rows=blind, shown=frames()))
-    assert rows.height == 12
+    assert rows.height == 6
     assert rows.filter(not_nested(LEVELS)).is_empty()
     nothing = market().with_columns(pl.lit(None, pl.Float32).alias(name) for name in rungs.FEATURES)
-    assert of_tree(house.answers(rows=nothing, shown=frames())).height == 12
+    assert of_tree(house.answers(rows=nothing, shown=frames())).height == 6
 
 
 def test_a_panel_without_a_feature_leaves_the_seat_out_and_names_it(house: House) -> None:
@@ -359,7 +359,7 @@ def test_a_net_answers_like_every_rung_and_a_blend_lies_between_tree_and_net(hou
     found = own.answers(models)
     rows = found.rows.filter(forecaster="tsmixer").sort("snapshot_ts", "symbol")
     assert rows.select(SOURCES).unique().rows() == [("tsmixer", "model", "smoke", "maintenance_replay")]
-    assert rows.height == 12
+    assert rows.height == 6
     assert rows.filter(not_nested(LEVELS)).is_empty()
     assert_frame_equal(of_tree(found), of_tree(house.answers()), check_exact=True)
     both = own.ladder.blended(found.rows, rungs.stated("blend", made.digest), day=DAY)
