@@ -268,15 +268,14 @@ def feature_drift(graph: GraphContext) -> dg.AssetsDefinition:
         settings=(*ROW, "models.window_months", "models.embargo_days", "models.drift_psi_max"),
         ins={
             "training_set": learnt_from(graph, tokens=False),
+            # no labels: what came after says nothing of the features, and an open month has sessions without them
             "panel": stored_in("features", month_window(0), name="panel", missing="ok"),
-            "labels": stored_in("features", by_day(), name="labels", missing="ok"),
         },
     )
     def feature_drift(
         context: dg.AssetExecutionContext,
         training_set: pl.DataFrame,
         panel: LazyPartitions,
-        labels: LazyPartitions,
         daily_files: dg.ResourceParam[DailyFiles],
     ) -> pl.DataFrame:
         """Each feature of the month so far against what the month's models learnt from: its stability index."""
@@ -287,7 +286,7 @@ def feature_drift(graph: GraphContext) -> dg.AssetsDefinition:
                 stated.window(training_set, month, models.window_months), embargo_days=models.embargo_days
             )
             if own:
-                seen = learnable(panel, labels, own, spec)
+                seen = pl.concat(rows.grid_rows(panel.of(part), spec) for part in in_chunks(own))
                 about = {"month": month, "as_of": own[-1], "forecasters": LADDER, "features": spec.features}
                 known = learnt if learnt.height else seen.clear()  # before the first month nothing is, not a column
                 made.append(drift.feature_drift(known, seen, psi_max=models.drift_psi_max, **about))

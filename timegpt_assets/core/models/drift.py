@@ -43,7 +43,7 @@ def feature_drift(
     features: Collection[str],
     psi_max: float,
 ) -> pl.DataFrame:
-    """Return FEATURE_DRIFT of each forecaster: the month's TRAINING_SET rows ``seen`` against those learnt from."""
+    """Return FEATURE_DRIFT of each forecaster: the month's ``grid_rows`` seen against those learnt from."""
     found = {name: psi(learnt[name], seen[name]) for name in sorted(features)}
     rows = [
         {"month": month, "as_of": as_of, "forecaster": forecaster, "feature": name, "psi": value}

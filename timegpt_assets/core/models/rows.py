@@ -46,7 +46,7 @@ def training_rows(panel: pl.DataFrame, labels: pl.DataFrame, spec: RowSpec) -> p
     ``panel`` PANEL and ``labels`` LABELS of the same sessions. ``realised`` is of the label's own minutes. Raises
     ValueError for a panel without a column of the spec.
     """
-    rows = snapshot_rows(panel, _grid(panel["day"], spec), spec)
+    rows = grid_rows(panel, spec)
     own = labels.filter(pl.col("horizon_min") == spec.horizon_min).select("day", "symbol", "target_ts", "y")
     learnt = rows.join(own, on=["day", "symbol", "target_ts"])
     came = learnt.join(_realised(panel, spec), on=["day", "symbol", "target_ts"], how="left")
@@ -55,6 +55,11 @@ def training_rows(panel: pl.DataFrame, labels: pl.DataFrame, spec: RowSpec) -> p
             *TRAINING_SET.columns, *spec.features
         )
     )
+
+
+def grid_rows(panel: pl.DataFrame, spec: RowSpec) -> pl.DataFrame:
+    """Return ``snapshot_rows`` of the moments that rows are learnt from, whatever came after. ``panel`` PANEL."""
+    return snapshot_rows(panel, _grid(panel["day"], spec), spec)
 
 
 def snapshot_rows(panel: pl.DataFrame, snapshots_ts: Collection[datetime], spec: RowSpec) -> pl.DataFrame:
