@@ -263,7 +263,8 @@ READ_ELSEWHERE = {
     "events.calendar_names": "runtime.py",
     "forecast.api_budget.single_writer": "config/checks.py",
 }
-"""Keys that no run of the graph reads -> the file that does: planning, importing, a file that is named, a refusal."""
+"""Keys that no run of the graph reads -> the file that does: planning, importing, a rollout's steps, a named file, a
+refusal."""
 
 
 def test_every_setting_is_read_by_something_that_runs(
