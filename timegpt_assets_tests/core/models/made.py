@@ -107,7 +107,7 @@ def rows(
 
 def tree_spec(**changed: Any) -> TreeSpec:
     """Return how trees learn from ``rows``: small, as tests need them."""
-    boosting = Boosting(rounds=40, leaves=4, learning_rate=0.1, min_rows=50, l2=10.0, seed=7)
+    boosting = Boosting(rounds=24, leaves=4, learning_rate=0.15, min_rows=50, l2=10.0, seed=7)
     control = Control(
         ridge=Ridge(ridge=0.25, residual_window_min=30, min_residuals=120),
         zero=Zero(window_min=30, min_residuals=120),

@@ -14,7 +14,7 @@ from timegpt_assets_tests.core.models.made import rows, tree_spec
 SPEC, LEVELS = tree_spec(), (50, 80, 95)
 SIGNAL = rows(linear=0.2, interaction=0.3)
 NOISE = rows(size=0.0)
-EAGER = replace(SPEC, boosting=replace(SPEC.boosting, rounds=200, leaves=31, min_rows=5, l2=0.0))
+EAGER = replace(SPEC, boosting=replace(SPEC.boosting, rounds=80, leaves=31, min_rows=5, l2=0.0))
 """Whoever learns like this knows the days it saw by heart."""
 
 

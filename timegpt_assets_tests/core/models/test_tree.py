@@ -172,7 +172,7 @@ def test_the_report_is_json_and_knows_no_clock(learnt: Learnt) -> None:
 
 
 def test_who_knows_days_by_heart_is_found_out_in_validation() -> None:
-    eager = replace(SPEC.boosting, rounds=100, leaves=31, min_rows=5, l2=0.0)
+    eager = replace(SPEC.boosting, rounds=50, leaves=31, min_rows=5, l2=0.0)
     forms = learn_tree(rows(size=0.0), replace(SPEC, boosting=eager)).report["validation"]["forms"]
     assert forms["conformal"]["zero"]["pinball_ratio"] > 1.02
     assert forms["quantile"]["zero"]["pinball_ratio"] > 1.02
