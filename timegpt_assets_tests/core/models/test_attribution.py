@@ -57,8 +57,7 @@ def test_the_base_knows_nothing_of_the_row(tree: Tree) -> None:
 def test_what_the_market_was_made_of_moves_the_centre_most(tree: Tree) -> None:
     told = moved(tree, ASKED, LEVELS).filter(part="centre")
     total = told.group_by("feature").agg(pl.col("contribution").abs().sum()).sort("contribution")
-    # spy_ret_15m is the shock itself: whoever is shown the market is moved by it
-    assert total["feature"][-1] == ("ret_15m" if tree.form == "apart" else "spy_ret_15m")
+    assert total["feature"][-1] == "ret_15m"
 
 
 def test_the_value_is_the_rows_own_and_one_that_is_not_known_is_missing(tree: Tree) -> None:
