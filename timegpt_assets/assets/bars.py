@@ -26,14 +26,12 @@ from timegpt_assets.runtime import Clock, MarketData
 
 def raw_bars(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the rows as the source delivered them."""
-    # a law of the made-up market says nothing of bars that somebody delivered: a new one must not make these again
-    made_up = ("data.synthetic",) if graph.settings.data.source == "synthetic" else ()
 
     @declared(
         RAW_BARS,
         group="bars",
         partitions=graph.grid.day_symbol,
-        settings=("data.source", *made_up, "data.stamp", "data.timezone", "universe.context"),
+        settings=("data.source", "data.synthetic", "data.stamp", "data.timezone", "universe.context"),
     )
     def raw_bars(
         context: dg.AssetExecutionContext,

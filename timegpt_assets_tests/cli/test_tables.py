@@ -5,7 +5,7 @@ Guards against a layout that cuts, folds a word on a line that has room for it, 
 
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from timegpt_assets.cli import (
     comparing,
     console,
     doctor,
+    explaining,
     forecast_grid,
     import_view,
     promoting,
@@ -30,6 +31,7 @@ from timegpt_assets.cli import (
     status,
     sweeping,
     tables,
+    training,
 )
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
@@ -168,7 +170,22 @@ LACKING = {"criterion": "symbol_gates", "value": 3.0, "threshold": 20.0, "passed
 ROLLED_OUT = {"forecaster": "lightgbm", "phase": "canary", "share": 10, "symbols": ["AAPL"], "sessions": 3}
 ROLLED_OUT |= {"since": "2025-03-28T20:30:00+00:00", "why": "every criterion of shadow holds", "seated": True}
 ROLLED_OUT |= {"next": "ramp", "criteria": [LACKING, LACKING | {"value": None}]}
+MODELS = [
+    {"forecaster": "lightgbm", "policy": None, "sessions": 30, "rows": 48_000, "digest": "a1b2" * 16, "reason": ""},
+    {"forecaster": "blend", "policy": "blend_alpha_0.3", "sessions": 0, "rows": 0, "digest": None, "reason": "too few"},
+]
+TRAINED = {"profile": "demo", "month": "2025-03", "untaught": {"training_set": ["2025-01"]}, "days_awaiting_bars": []}
+TRAINED |= {"partitions_made": 4, "runs": 2, "partitions_there": 40, "seconds": 3.5}
+TRAINED |= {"models": [row | {"pinball_ratio": 0.987 if row["digest"] else None} for row in MODELS]}
+MOVED = [{"feature": "ret_5m", "missing": False, "value": 0.00123, "contribution": 0.04}]
+MOVED += [{"feature": "*", "missing": False, "value": None, "contribution": -0.01}]
+EXPLAINED = [
+    {"forecaster": "lightgbm", "snapshot_ts": datetime(2025, 3, 3, 15, tzinfo=UTC), "part": "centre", "base": 0.0}
+    | {"forecast": 0.03, "method": "contributions", "policy": None, "digest": "a1b2" * 16, "moved_by": MOVED}
+]
 TABLES: dict[str, Show] = {
+    "train": lambda out: training.show(TRAINED),
+    "explain": lambda out: explaining._show(date(2025, 3, 3), "AAPL", EXPLAINED),
     "what a run found, with gates and forecasters side by side": lambda out: console.show(FOUND, out),
     "config": lambda out: settings_view.show(load_runtime(environ={}, profile="demo").settings, as_json=False),
     "check-data": lambda out: bars.shown(QUALITY, out),
@@ -239,6 +256,8 @@ def test_tables_are_laid_out_in_one_place() -> None:
 COVERED = {
     "comparing.py",
     "doctor.py",
+    "explaining.py",
+    "models.py",  # in test_models.py, of a registry
     "status.py",
     "bars.py",
     "calls.py",
@@ -250,4 +269,5 @@ COVERED = {
     "searching.py",
     "settings_view.py",
     "sweeping.py",
+    "training.py",
 }
