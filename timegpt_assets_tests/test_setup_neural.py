@@ -53,6 +53,7 @@ def test_every_file_is_named_with_its_size_and_the_largest_first(shelf: Path) ->
 
 def test_what_would_move_a_package_of_the_lock_is_refused(shelf: Path) -> None:
     wheel(shelf, "plantednet", requires="numpy<2")
+    wheel(shelf, "numpy")
     with pytest.raises(subprocess.CalledProcessError):
         setup_neural.would_fetch(["plantednet==1.0"])
 
