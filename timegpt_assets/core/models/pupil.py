@@ -70,7 +70,7 @@ def arithmetic() -> ModuleType:
     try:
         from timegpt_assets.core.models import mixer
     except ModuleNotFoundError as missing:
-        if missing.name != "torch":
+        if (missing.name or "").split(".")[0] != "torch":
             raise
         raise LibraryAbsent(
             "torch is not installed: the seat tsmixer learns and answers with it. make setup-neural says what it would "
