@@ -13,21 +13,24 @@ import numpy as np
 import polars as pl
 
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
-from timegpt_assets.config import core_inputs
+from timegpt_assets.config import core_inputs, strategy_inputs
 from timegpt_assets.config.settings import Settings, load_settings
 from timegpt_assets.core import calendar, targets
 from timegpt_assets.core.bars import session_grid
 from timegpt_assets.core.calendar import Session
+from timegpt_assets.core.evaluation import ladder
 from timegpt_assets.core.features import matrix
 from timegpt_assets.core.features.context import market_context
 from timegpt_assets.core.forecasts import framing, snapshots
-from timegpt_assets.core.models import control, folds, net, rows, teaching
+from timegpt_assets.core.models import control, folds, net, rows, stated, teaching
 from timegpt_assets.core.models.blend import ALPHAS
 from timegpt_assets.core.models.judged import Comparison, compared, losses
+from timegpt_assets.core.models.learnt import Learnt
 from timegpt_assets.core.models.net_spec import NetSpec
 from timegpt_assets.core.models.rows import KEY, OUTCOME, RowSpec
-from timegpt_assets.core.models.tree import Form, fitted
+from timegpt_assets.core.models.tree import Form, fitted, learn_tree
 from timegpt_assets.core.models.tree_spec import TreeSpec
+from timegpt_assets.core.tables.backtest import PORTFOLIO
 from timegpt_assets.core.tables.bars import RAW_BARS
 from timegpt_assets.core.tables.columns import BLEND, NET, TREE
 from timegpt_assets.runtime import MarketData, local_forecasters
@@ -199,6 +202,51 @@ def walked(
         for word, own in said.items():
             parts.setdefault(word, []).append(own)
     return {word: pl.concat(own) for word, own in parts.items()}
+
+
+def reading(ready: Made, shown: int) -> pl.DataFrame:
+    """Return MODEL_REPORT of a tree that learns from the first ``shown`` sessions and answers all later ones.
+
+    As a month is read, but that forward everybody's answers, the seats' among them, count as they were given: no
+    calibration has learnt from them.
+    """
+    known, spec = ready.rows(), specs(ready.under)[1]
+    learnt = learn_tree(known.filter(pl.col("day").is_in(ready.days[:shown])), spec)
+    assert learnt.model is not None, learnt.reason
+    later = known.filter(pl.col("day").is_in(ready.days[shown:]))
+    said = ready.seated(ready.days[shown:]) | {TREE: learnt.model.predicted(later.drop(OUTCOME), spec.levels)}
+    scored = pl.concat(_scored(later, word, own, spec.levels) for word, own in said.items())
+    return reported(ready.under, learnt, scored, ready.days[-1])
+
+
+def reported(under: Settings, learnt: Learnt, scored: pl.DataFrame, as_of: date) -> pl.DataFrame:
+    """Return MODEL_REPORT of a tree; ``scored``: what it reads of DAY_SCORES, of sessions up to ``as_of``."""
+    terms = strategy_inputs.ladder_terms(under)
+    taught = stated.Taught(found=learnt, losses=learnt.losses, own={})
+    month = f"{as_of:%Y-%m}"
+    return ladder.model_report(
+        stated.row(month, TREE, taught, name="tree", digest=None, control_settings=terms.control_settings),
+        scored,
+        PORTFOLIO.empty(),
+        month=month,
+        as_of=as_of,
+        lookback_sessions=under.gates.lookback_sessions,
+        terms=terms,
+    )
+
+
+def _scored(rows: pl.DataFrame, word: str, said: pl.DataFrame, levels: Sequence[int]) -> pl.DataFrame:
+    """Return what the ladder reads of DAY_SCORES: losses of answers in units of sigma, as log returns again."""
+    lost = losses(rows, said, levels).join(rows.select(*KEY, "target_ts", "sigma"), on=list(KEY))
+    sources = {"score_source": "baseline", "run_source": "smoke", "data_regime": "maintenance_replay"}
+    own = (pl.col("pinball") * pl.col("sigma"), pl.col("abs_error") * pl.col("sigma"))
+    return lost.with_columns(
+        *own,
+        *(each.name.prefix("raw_") for each in own),
+        forecaster=pl.lit(word),
+        calibration=pl.lit("as_answered"),
+        **{name: pl.lit(source) for name, source in sources.items()},
+    )
 
 
 def averaged(tree: pl.DataFrame, student: pl.DataFrame, share: float) -> pl.DataFrame:

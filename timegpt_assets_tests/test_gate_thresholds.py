@@ -102,8 +102,12 @@ CASES: Mapping[str, Case] = {
     "luck.pbo_lte": case(1.0, 0.0, *asked("promotion", "pbo")),
     "luck.track_record_confidence": case(0.6, 1 - 1e-12, *asked("promotion", "min_track_record")),
     "luck.trials_in_oos_lte": case(6, 5, *asked("promotion", "trials_in_oos")),
-    "ladder.pinball_ratio_lt": case(0.9, 0.8, *asked("promotion", "ladder_validation", "ladder_forward")),
-    "ladder.dm_p_lt": case(0.011, 0.01, *asked("promotion", "ladder_validation_p", "ladder_forward_p")),
+    "ladder.pinball_ratio_lt": case(
+        0.9, 0.8, *asked("promotion", "ladder_validation", "ladder_forward", "unlearnt_validation")
+    ),
+    "ladder.dm_p_lt": case(
+        0.011, 0.01, *asked("promotion", "ladder_validation_p", "ladder_forward_p", "unlearnt_validation_p")
+    ),
     "ladder.min_sessions": case(60, 61, *OF_LADDER),
     "contract.backend": case("nixtla", "baseline", *asked("contract", "backend")),
 }

@@ -163,7 +163,7 @@ def ensemble_policy(graph: GraphContext) -> dg.AssetsDefinition:
         name=POLICY,
         group="models",
         partitions=graph.grid.month,
-        settings=("models.blend", "models.min_sessions", "models.seed", "forecast.baseline"),
+        settings=("models.blend", "models.min_sessions", "models.seed", "models.tree.window_min", "forecast.baseline"),
         ins={
             "base_scores": stored_in("evaluation", months_before(spec.months), name="base_scores", missing="ok"),
             **{name: stored_in("models", name=name) for name in PARTS.values()},
@@ -180,7 +180,9 @@ def ensemble_policy(graph: GraphContext) -> dg.AssetsDefinition:
         def taught(month: str) -> Taught:
             chosen = blend.policy(base_scores, month=month, spec=spec, control=CONTROL)
             own = stated.window(base_scores, month, spec.months)
-            return stated.of_blend(chosen, own, pl.concat(parts.values()).filter(month=month))
+            return stated.of_blend(
+                chosen, own, pl.concat(parts.values()).filter(month=month), window_min=models.tree.window_min
+            )
 
         return _stated(graph, context, publisher, BLEND, taught)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from timegpt_assets.core.evaluation.ladder import RUNGS, proven
-from timegpt_assets.core.tables.columns import CONTROL, LADDER, SOURCE_KEY
+from timegpt_assets.core.evaluation.ladder import LOWEST, proven
+from timegpt_assets.core.tables.columns import CONTROL, LADDER, SOURCE_KEY, TWIN
 from timegpt_assets.core.tables.models import FEATURE_DRIFT, MODEL_REPORT, STAGES
 
 IMPORTANCE = {"forecaster": pl.String(), "part": pl.String(), "feature": pl.String(), "gain": pl.Float64()}
@@ -79,8 +79,14 @@ def verdict(ladder: Ladder) -> str:
     if ladder.report.is_empty():
         return "Nothing is measured of the ladder in this month: no rung has a row in common with another."
     if not (better := proven(ladder.report)):
-        return f"No rung is proven better than {arm} both in validation and on sessions it was never shown."
-    return f"{_listed(better)} proven better than {arm}, in validation and on sessions never shown."
+        return (
+            f"No rung is proven better than {arm} both in validation and on sessions it was never shown, and in "
+            "validation than its own bands with nothing learnt."
+        )
+    return (
+        f"{_listed(better)} proven better than {arm}, in validation and on sessions never shown, and in validation "
+        "than the same bands with nothing learnt."
+    )
 
 
 def basis(ladder: Ladder) -> str:
@@ -96,16 +102,16 @@ def basis(ladder: Ladder) -> str:
 
 
 def table(ladder: Ladder, *, every: bool = False) -> list[tuple[object, ...]]:
-    """Return the ladder table below HEAD, the lowest rung first: against zero, the control arm and the rung below.
+    """Return the ladder table below HEAD, lowest rung first: against zero, the control arm, its twin, the rung below.
 
     ``every``: each pair, and what was lost as answered, too.
     """
-    places = {word: place for place, word in enumerate((*RUNGS, *STAGES))}
+    places = {word: place for place, word in enumerate((LOWEST, CONTROL, TWIN, *LADDER, *STAGES))}
     order = [pl.col(name).replace_strict(places, return_dtype=pl.Int64) for name in ("rung", "against", "stage")]
     rows = ladder.report.sort(*order, *SOURCE_KEY)
     if not every:
         below = order[1] == order[1].max().over("rung")
-        rows = rows.filter(pl.col("stage") != STAGES[-1], pl.col("against").is_in(RUNGS[:2]) | below)
+        rows = rows.filter(pl.col("stage") != STAGES[-1], pl.col("against").is_in((LOWEST, CONTROL, TWIN)) | below)
     return [_line(row) for row in _named(rows).iter_rows(named=True)]
 
 

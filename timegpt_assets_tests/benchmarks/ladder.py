@@ -24,20 +24,24 @@ import polars as pl
 from timegpt_assets.config import core_inputs
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
+from timegpt_assets.core.evaluation import ladder
 from timegpt_assets.core.models import folds, net, teaching
 from timegpt_assets.core.models.net_spec import NetSpec
 from timegpt_assets.core.models.rows import OUTCOME
-from timegpt_assets.core.models.tree import fitted
+from timegpt_assets.core.models.tree import fitted, learn_tree
+from timegpt_assets.core.tables.columns import CONTROL, TREE
+from timegpt_assets.core.tables.evaluation import DAY_SCORES
 from timegpt_assets_tests.ladder_walk import (
     TREES,
     Made,
     StillMarket,
-    Walk,
     in_sigma,
     made,
     market,
     of_house,
     pair,
+    reading,
+    reported,
     settings,
     specs,
     walked,
@@ -46,8 +50,8 @@ from timegpt_assets_tests.ladder_walk import (
 SYMBOLS = tuple("ABCDEFGH")
 FEW = SYMBOLS[:3]
 SESSIONS = [session.day for session in calendar.sessions(date(2025, 2, 3), date(2025, 6, 30))]
-PLANTED_DAYS, STILL_DAYS, SEEDS = 48, 33, 20
-SLOWLY = Walk(block=10)
+PLANTED_DAYS, STILL_DAYS, SHOWN, SEEDS = 48, 33, 23, 20
+"""Sessions of the walk; of a reading, and those of them that the tree learns from; and seeds."""
 SEATED = ("forecast.challengers=[zero]", "forecast.history_days=40")
 GOAL_REAL = 0.995
 """Pinball loss of the ladder over zero's, on real bars, at most."""
@@ -91,6 +95,8 @@ def real() -> None:
         root, _, context = place.partition(":")
         under = settings(f"universe.context=[{context}]")
         spec, known = specs(under)[1], of_house(Path(root), under)
+        learnt = learn_tree(known, spec)
+        read(f"read_{name}", reported(under, learnt, DAY_SCORES.empty(), known["day"].max()))
         said = walked(known, spec, tuple(TREES), taught=taught(under))
         answers = pl.read_parquet(Path(root) / "forecasts" / "base_answers" / "*.parquet")
         said |= {f"seat_{word}": own for word, own in in_sigma(answers).items()}
@@ -110,6 +116,16 @@ def planted() -> None:
         said = walked(known, spec, tuple(TREES), taught=taught(under))
         said |= seats(ready, said["lightgbm"]["day"].unique().sort().to_list())
         told(f"planted_{name}", known, said, spec.levels)
+    verdict()
+
+
+def verdict() -> None:
+    """Print how production reads the tree of a planted interaction."""
+    under = settings(*SEATED)
+    read(
+        "read_interaction",
+        reading(made(market(7, SYMBOLS, interaction=0.3), SYMBOLS, SESSIONS[:STILL_DAYS], under), SHOWN),
+    )
 
 
 def seats(ready: Made, days: Sequence[date]) -> dict[str, pl.DataFrame]:
@@ -118,31 +134,24 @@ def seats(ready: Made, days: Sequence[date]) -> dict[str, pl.DataFrame]:
 
 
 def still() -> None:
-    """Print for each seed whether the tree is better than others in either half, and how often in both: seated."""
-    under = settings(*SEATED)
-    spec, both = specs(under)[1], dict.fromkeys(("seat_zero", "seat_ridge", "zero", "ridge"), 0)
-    seated = 0
+    """Print for each seed how production reads the tree, and of how many seeds anybody is proven."""
+    under, found = settings(*SEATED), list[bool]()
+    against_control = list[bool]()
     for seed in range(1, SEEDS + 1):
-        ready = made(StillMarket(seed=seed), FEW, SESSIONS[:STILL_DAYS], under)
-        known = ready.rows()
-        said = walked(known, spec, walk=SLOWLY)
-        days = said["lightgbm"]["day"].unique().sort().to_list()
-        said |= seats(ready, days)
-        half = pl.col("day") < days[len(days) // 2]
-        better = dict[str, bool]()
-        for other in both:
-            parts = {part: pair(known.filter(own), said, "lightgbm", other, spec.levels) for part, own in
-                     (("first", half), ("second", ~half))}  # fmt: skip
-            better[other] = all(found.better for found in parts.values())
-            both[other] += better[other]
-            show(
-                name="still",
-                seed=seed,
-                against=other,
-                **{part: _rounded(found.saved()) for part, found in parts.items()},
-            )
-        seated += better["seat_zero"] and better["seat_ridge"]
-    show(name="still_seated", of=SEEDS, goal="at most 1", value=seated, **both)
+        report = reading(made(StillMarket(seed=seed), FEW, SESSIONS[:STILL_DAYS], under), SHOWN)
+        read("still", report, seed=seed)
+        found.append(bool(ladder.proven(report)))
+        better = set(report.filter(rung=TREE, against=CONTROL).filter("better")["stage"])
+        against_control.append({"validation", "forward"} <= better)
+    show(name="still_proven", of=SEEDS, goal="at most 1", value=sum(found), against_control_alone=sum(against_control))
+
+
+def read(name: str, report: pl.DataFrame, **more: Any) -> None:
+    """Print the rows of MODEL_REPORT that decide about the tree, and whether it is proven."""
+    for against, stages in ladder.TO_BEAT.items():
+        for row in report.filter(pl.col("stage").is_in(stages), rung=TREE, against=against).iter_rows(named=True):
+            show(name=name, against=against, stage=row["stage"], **more, **_rounded(row))
+    show(name=f"{name}_proven", **more, value=ladder.proven(report))
 
 
 def speed() -> None:

@@ -17,19 +17,20 @@ from timegpt_assets_tests.reports.test_page import report as report
 OWN = ladders.ladder()
 
 
-def unproven(stage: str) -> Ladder:
-    """Return a ladder whose tree is not better than the control arm in one stage."""
-    worse = (pl.col("against") == "ridge") & (pl.col("stage") == stage)
+def unproven(stage: str, against: str = "ridge") -> Ladder:
+    """Return a ladder whose tree is not better than one judge in one stage."""
+    worse = (pl.col("against") == against) & (pl.col("stage") == stage)
     return replace(OWN, report=OWN.report.with_columns(better=pl.col("better") & ~worse))
 
 
 def test_the_verdict_names_who_is_better_than_which_control_arm_or_that_nobody_is() -> None:
     assert ladder.verdict(OWN) == (
         "lightgbm is proven better than the control arm (ridge, settings 5e77ed), in validation and on sessions never "
-        "shown."
+        "shown, and in validation than the same bands with nothing learnt."
     )
     for stage in ("validation", "forward"):
         assert ladder.verdict(unproven(stage)).startswith("No rung is proven better than the control arm (ridge")
+    assert ladder.verdict(unproven("validation", "unlearnt")).startswith("No rung is proven"), "more rows, no more"
     assert "lightgbm is" in ladder.verdict(unproven("forward_raw")), "as answered decides nothing"
     assert "Nothing is measured" in ladder.verdict(replace(OWN, report=MODEL_REPORT.empty()))
 
@@ -41,7 +42,7 @@ def test_the_basis_says_how_many_sessions_it_rests_on() -> None:
 def test_the_table_begins_at_the_lowest_rung_and_shows_ratios_with_their_intervals() -> None:
     lines = ladder.table(OWN)
     assert [line[:3] for line in lines[:2]] == [("ridge", "zero", "validation"), ("ridge", "zero", "forward")]
-    assert len(lines) == 2 * (1 + 2 + 3 + 3)
+    assert len(lines) == 2 * (1 + 2 + 3 + 3) + 3
     assert len(ladder.table(OWN, every=True)) == OWN.report.height
     own = next(line for line in lines if line[:3] == ("lightgbm", "ridge", "forward"))
     assert own[3:8] == (1200, 40, "0.9700 [0.958, 0.982]", "0.003", "1.0000 [0.998, 1.002]")

@@ -15,12 +15,16 @@ import polars as pl
 from timegpt_assets.core import significance
 from timegpt_assets.core.evaluation import forecast, trading
 from timegpt_assets.core.evaluation.trading import Account
-from timegpt_assets.core.tables.columns import CONTROL, FALLBACK, LADDER, REFERENCES, SOURCE_KEY, WILDCARD
+from timegpt_assets.core.tables.columns import CONTROL, FALLBACK, LADDER, REFERENCES, SOURCE_KEY, TWIN, WILDCARD
 from timegpt_assets.core.tables.models import LOSSES, MODEL_REPORT
 
 LOWEST = REFERENCES[0]
 RUNGS = (LOWEST, CONTROL, *LADDER)
 """The ladder, lowest rung first."""
+PAIRS = (*combinations(RUNGS, 2), *((TWIN, rung) for rung in LADDER))
+"""Against whom, and which rung: each one below it, and the twin of those that learn by month."""
+TO_BEAT = {CONTROL: ("validation", "forward"), TWIN: ("validation",)}
+"""Whom a rung that is proven is better than, and where: the twin answers nobody, so forward there is none."""
 _KEY = ["day", "symbol", "snapshot_ts", "target_ts"]
 _FORWARD = {"forward": "", "forward_raw": "raw_"}
 """Stage -> what the columns of its losses begin with."""
@@ -45,7 +49,7 @@ def model_report(
     lookback_sessions: int,
     terms: Terms,
 ) -> pl.DataFrame:
-    """Return MODEL_REPORT: every rung against each one below it, in validation and over the sessions up to ``as_of``.
+    """Return MODEL_REPORT: PAIRS in validation and over the sessions up to ``as_of``.
 
     ``models``: MODEL rows of the month; ``day_scores`` and ``portfolio``: of ``lookback_sessions``, each of which was
     answered by a model of its own month, learnt before it. Rows that the control arm stood in for are none of either.
@@ -55,7 +59,7 @@ def model_report(
     rows = [
         {"month": month, "as_of": as_of, "rung": rung, "against": against, "control_settings": terms.control_settings}
         | row
-        for against, rung in combinations(RUNGS, 2)
+        for against, rung in PAIRS
         for row in (*_validation(models, rung, against, terms), *_forward(own, portfolio, rung, against, terms))
     ]
     return MODEL_REPORT.conformed(pl.DataFrame(rows, schema=MODEL_REPORT.schema))
@@ -133,12 +137,13 @@ def _money(
     return found
 
 
-def proven(report: pl.DataFrame, *, against: str = CONTROL) -> list[str]:
-    """Return the rungs of LADDER that are better than another in validation and forward, lowest first.
+def proven(report: pl.DataFrame) -> list[str]:
+    """Return the rungs of LADDER that are better than everybody of TO_BEAT, lowest first.
 
     Of several sources forward the one with most rows speaks.
     """
-    last = report.filter(against=against).sort("n", *SOURCE_KEY, descending=[True, False, False, False])
-    better = last.unique(["rung", "stage"], keep="first", maintain_order=True).filter("better")
-    stages = {rung: set(better.filter(rung=rung)["stage"]) for rung in LADDER}
-    return [rung for rung in LADDER if {"validation", "forward"} <= stages[rung]]
+    last = report.sort("n", *SOURCE_KEY, descending=[True, False, False, False])
+    better = last.unique(["rung", "against", "stage"], keep="first", maintain_order=True).filter("better")
+    met = set(better.select("rung", "against", "stage").iter_rows())
+    asked = [(against, stage) for against, stages in TO_BEAT.items() for stage in stages]
+    return [rung for rung in LADDER if all((rung, *one) in met for one in asked)]

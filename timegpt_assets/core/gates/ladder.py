@@ -1,4 +1,4 @@
-"""What a promotion asks of a rung of the model ladder beyond the gates: it must be better than the control arm.
+"""What a promotion asks of a rung of the model ladder beyond the gates: better than the control arm and its twin.
 
 Belongs here: the criteria of lightgbm, tsmixer and blend alone. Their figures are those of the ladder table.
 """
@@ -14,16 +14,20 @@ from timegpt_assets.core.gates import counted, criteria
 from timegpt_assets.core.gates.counted import Counted
 from timegpt_assets.core.gates.criteria import Evidence
 from timegpt_assets.core.significance import Estimate
-from timegpt_assets.core.tables.columns import CONTROL, LADDER, SOURCE_KEY, WILDCARD
+from timegpt_assets.core.tables.columns import CONTROL, LADDER, SOURCE_KEY, TWIN, WILDCARD
 
 *PARTS, BLEND = LADDER
-JUDGED_STAGES = ("validation", "forward")
-"""Stages of MODEL_REPORT in which the control arm must be beaten: in its window, and after calibration since."""
+JUDGED = {
+    "ladder_validation": (CONTROL, "validation"),
+    "ladder_forward": (CONTROL, "forward"),
+    f"{TWIN}_validation": (TWIN, "validation"),
+}
+"""Criterion -> who must be beaten, and in which stage of MODEL_REPORT: in its window, and after calibration since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ladder:
-    """What a rung must show against the control arm, and on how many sessions."""
+    """What a rung must show against the control arm and its unlearnt twin, and on how many sessions."""
 
     pinball_ratio_lt: float
     dm_p_lt: float
@@ -50,13 +54,13 @@ def ladder_gate(
 
 
 def of_rung(rung: str, triple: Mapping[str, str], report: pl.DataFrame, asked: Ladder) -> Iterator[dict[str, Any]]:
-    """Yield the criteria of one rung: against the control arm, and of a blend what it earns beside its parts."""
-    needed = dict(zip(JUDGED_STAGES, (asked.validation_sessions, asked.min_sessions), strict=True))
-    for stage in JUDGED_STAGES:
-        row, evidence = _row(report, CONTROL, stage, triple, needed[stage])
+    """Yield the criteria of one rung: against whom it is judged, and of a blend what it earns beside its parts."""
+    needed = {"validation": asked.validation_sessions, "forward": asked.min_sessions}
+    for criterion, (against, stage) in JUDGED.items():
+        row, evidence = _row(report, against, stage, triple, needed[stage])
         ratio, p = criteria.estimate(row, "pinball_ratio"), Estimate(row["dm_p"] if row else None)
-        yield criteria.judged(f"ladder_{stage}", ratio, "<", asked.pinball_ratio_lt, evidence)
-        yield criteria.judged(f"ladder_{stage}_p", p, "<", asked.dm_p_lt, evidence)
+        yield criteria.judged(criterion, ratio, "<", asked.pinball_ratio_lt, evidence)
+        yield criteria.judged(f"{criterion}_p", p, "<", asked.dm_p_lt, evidence)
     if rung == BLEND:
         for part in PARTS:
             row, evidence = _row(report, part, "forward", triple, asked.min_sessions)

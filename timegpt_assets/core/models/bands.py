@@ -62,7 +62,7 @@ def learn_bands(rows: pl.DataFrame, folds: Sequence[Fold], centre: Floats, spec:
 
     ``folds``: of these rows; ``centre`` [row]: what was said of each by a model that never saw its block of sessions.
     """
-    size, seen = learn_part(rows, folds, spec, spec.size_design, _log_size, _likeliest, centred=True)
+    size, seen = learn_part(rows, folds, spec, spec.size_design, _log_size, likeliest, centred=True)
     sizes = np.exp(shrunk(seen, size.share, size.level))
     errors = np.abs(rows["z"].to_numpy() - centre) / sizes
     factors = _factors(rows, errors, spec.symbol_rows)
@@ -80,7 +80,7 @@ def _log_size(rows: pl.DataFrame) -> Floats:
     return found
 
 
-def _likeliest(_truth: Floats, said: Floats, z: Floats, level: float) -> float:
+def likeliest(_truth: Floats, said: Floats, z: Floats, level: float) -> float:
     """Return the share under which |z| is likeliest: Laplace's density, its scale a multiple of the size."""
 
     def surprise(share: float) -> float:

@@ -53,7 +53,7 @@ class Learnt:
     rows: int
     reason: str = ""
     losses: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LOSSES))
-    """LOSSES of the validation: the model's own, the control arm's and zero's."""
+    """LOSSES of the validation: the model's own, the control arm's, zero's and the unlearnt twin's."""
 
 
 def nothing(rows: pl.DataFrame, reason: str) -> Learnt:

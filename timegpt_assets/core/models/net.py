@@ -31,8 +31,9 @@ from timegpt_assets.core.models.teaching import teacher as tree_means
 from timegpt_assets.core.models.teaching import teachers
 from timegpt_assets.core.models.tree import FORMS
 from timegpt_assets.core.models.tree import fitted as fitted_tree
+from timegpt_assets.core.models.unlearnt import twin
 from timegpt_assets.core.models.validation import daily_losses
-from timegpt_assets.core.tables.columns import CONTROL, NET, TREE
+from timegpt_assets.core.tables.columns import CONTROL, NET, TREE, TWIN
 
 FORMAT = 1
 """Raised when the checkpoint's fields change meaning."""
@@ -206,6 +207,7 @@ def _validated(rows: pl.DataFrame, spec: NetSpec) -> tuple[dict[str, Any], float
     said = {
         NET: net.predicted(split.test, tree.levels),
         TREE: fitted_tree(split.train, tree, form)[0].predicted(split.test, tree.levels),
+        TWIN: twin(split.train, window_min=tree.window_min).predicted(split.test, tree.levels),
     } | {seat.word: control.answers(split.train, split.test, seat, tree.levels) for seat in tree.control.seats}
     lost = {word: losses(split.test, one, tree.levels) for word, one in said.items()}
     by_alpha = _by_alpha(split.test, said[TREE], said[NET])

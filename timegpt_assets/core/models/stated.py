@@ -14,9 +14,10 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.models.blend import Chosen, Policy, months_before
 from timegpt_assets.core.models.learnt import Learnt
 from timegpt_assets.core.models.manifests import OF_KIND, TEACHER
+from timegpt_assets.core.models.unlearnt import by_the_others
 from timegpt_assets.core.models.validation import daily_losses
 from timegpt_assets.core.schema import TIME
-from timegpt_assets.core.tables.columns import BLEND, CONTROL, FALLBACK, NET, REFERENCES, TREE
+from timegpt_assets.core.tables.columns import BLEND, CONTROL, FALLBACK, NET, REFERENCES, TREE, TWIN
 from timegpt_assets.core.tables.models import LOSSES, MODEL
 
 _KEY = ["day", "symbol", "snapshot_ts"]
@@ -103,26 +104,34 @@ def row(
     return MODEL.conformed(pl.DataFrame([told], schema=MODEL.schema))
 
 
-def of_blend(chosen: Chosen, base_scores: pl.DataFrame, parts: pl.DataFrame) -> Taught:
-    """Return what a blend has chosen on BASE_SCORES of the months before; ``parts``: MODEL rows of its own month."""
+def of_blend(chosen: Chosen, base_scores: pl.DataFrame, parts: pl.DataFrame, *, window_min: int) -> Taught:
+    """Return what a blend has chosen on BASE_SCORES of the months before; ``parts``: MODEL rows of its own month.
+
+    ``window_min``: of the unlearnt twin it is judged against, as the tree's.
+    """
     digests = dict(parts.drop_nulls("digest").select("forecaster", "digest").iter_rows())
     if chosen.policy is None:
         return Taught(found=chosen, losses=NOTHING_LOST, own={})
     own = {"policy": chosen.policy.name, "parts": digests}
-    return Taught(found=chosen, losses=_losses_of_choice(base_scores, chosen.policy), own=own)
+    return Taught(found=chosen, losses=_losses_of_choice(base_scores, chosen.policy, window_min), own=own)
 
 
-def _losses_of_choice(base_scores: pl.DataFrame, policy: Policy) -> pl.DataFrame:
-    """Return LOSSES of a blend on what it was chosen on, and of its parts, the control arm and the lowest reference.
+def _losses_of_choice(base_scores: pl.DataFrame, policy: Policy, window_min: int) -> pl.DataFrame:
+    """Return LOSSES of a blend on what it was chosen on, of its parts, and of all whom it is judged against.
 
     Of the rows that each of them answered by itself.
     """
     ends = [name for name in base_scores.columns if name == "mean" or name.startswith(("lo_", "hi_"))]
     own = base_scores.filter(pl.col("score_source") != FALLBACK)
-    scaled = own.select(*_KEY, "forecaster", *((pl.col(name) / pl.col("sigma")).alias(name) for name in ("y", *ends)))
+    scaled = own.select(
+        *_KEY, "forecaster", "sigma", *((pl.col(name) / pl.col("sigma")).alias(name) for name in ("y", *ends))
+    )
     parts = {word: scaled.filter(forecaster=word) for word in (TREE, NET, CONTROL, REFERENCES[0])}
-    rows = parts[TREE].select(*_KEY, z="y")
+    rows = parts[TREE].select(*_KEY, "sigma", z="y")
     said = {word: part.select(*_KEY, *ends) for word, part in parts.items() if part.height}
+    known = rows.filter(pl.col("z").is_finite(), pl.col("sigma") > 0)
+    levels = sorted(int(name.removeprefix("lo_")) for name in ends if name.startswith("lo_"))
+    said[TWIN] = by_the_others(known, levels, window_min=window_min).select(*_KEY, *ends)
     return daily_losses(rows, said | {BLEND: _averaged(said, policy, ends)})
 
 

@@ -21,8 +21,9 @@ from timegpt_assets.core.models.rows import KEY
 from timegpt_assets.core.models.teaching import teacher
 from timegpt_assets.core.models.together import Conformal, Quantiles, learn_conformal, learn_quantiles
 from timegpt_assets.core.models.tree_spec import TreeSpec
+from timegpt_assets.core.models.unlearnt import twin
 from timegpt_assets.core.models.validation import daily_losses
-from timegpt_assets.core.tables.columns import CONTROL, TREE
+from timegpt_assets.core.tables.columns import CONTROL, TREE, TWIN
 
 Form = Literal["apart", "quantile", "conformal"]
 FORMS: Mapping[str, tuple[Form, ...]] = {"apart": ("apart",), "together": ("quantile", "conformal")}
@@ -135,6 +136,7 @@ def _validated(rows: pl.DataFrame, spec: TreeSpec) -> tuple[dict[str, Any], Form
     """Return what every form is worth on the newest sessions, the best form of the spec's road, and its LOSSES."""
     split = folds.walk_forward(rows, validation_sessions=spec.validation_sessions, embargo_days=spec.embargo_days)
     others = {seat.word: control.answers(split.train, split.test, seat, spec.levels) for seat in spec.control.seats}
+    others[TWIN] = twin(split.train, window_min=spec.window_min).predicted(split.test, spec.levels)
     judges = {word: losses(split.test, answered, spec.levels) for word, answered in others.items()}
     found, told = dict[Form, dict[str, Comparison]](), dict[Form, pl.DataFrame]()
     for form in (form for forms in FORMS.values() for form in forms):

@@ -29,6 +29,8 @@ HOSTED, CONTROL = "timegpt", "ridge"
 """The forecaster that is paid for, and the control arm: frozen, free, what every other one is compared with."""
 TREE, NET, BLEND = LADDER = ("lightgbm", "tsmixer", "blend")
 """The forecasters that learn by month, each rung to be proven better than the one before."""
+TWIN = "unlearnt"
+"""The judge in validation that has a rung's bands with nothing learnt (core/models/unlearnt.py); it answers nobody."""
 REFERENCES = ("zero", "climatology")
 """The forecasters that must be beaten: no return is expected, and what usually comes at that time of day."""
 ORIGIN = FORECASTER | SOURCES

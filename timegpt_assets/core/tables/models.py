@@ -56,8 +56,9 @@ MODEL = Table(
         "control_settings": Column(pl.String, "digest of the control arm's settings"),
         "validation": Column(
             pl.List(pl.Struct(LOSSES)),
-            "of each session in validation and each forecaster, zero and the control arm among them: n, and the summed "
-            "pinball and abs_error in volatilities of the rows that all answered; empty: there was none",
+            "of each session in validation and each forecaster, zero, the control arm and the unlearnt twin among "
+            "them: n, and the summed pinball and abs_error in volatilities of the rows that all answered; "
+            "empty: there was none",
         ),
     },
     key=("month", "forecaster"),
@@ -133,7 +134,11 @@ MODEL_REPORT = Table(
     columns=MONTH
     | {
         "rung": Column(pl.String, "forecaster judged: ridge, lightgbm, tsmixer, blend"),
-        "against": Column(pl.String, "the one it is judged against: each one below it, zero the lowest"),
+        "against": Column(
+            pl.String,
+            "the one it is judged against: each one below it, zero the lowest, and unlearnt, its own bands with "
+            "nothing learnt",
+        ),
         "stage": Column(
             pl.String,
             "validation (the window's newest sessions, as answered), forward (sessions that no model was shown, after "

@@ -9,7 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.core import calendar, significance
-from timegpt_assets.core.evaluation.ladder import Terms, model_report
+from timegpt_assets.core.evaluation.ladder import Terms, model_report, proven
 from timegpt_assets.core.evaluation.trading import Account
 from timegpt_assets.core.tables.backtest import PORTFOLIO
 from timegpt_assets.core.tables.evaluation import DAY_SCORES
@@ -140,6 +140,22 @@ def test_validation_is_what_the_rungs_own_model_was_validated_by() -> None:
     assert one(frame, "tsmixer", "lightgbm", "validation")["pinball_ratio"] == pytest.approx(2.0, rel=0.01)
     assert one(frame, "ridge", "zero", "validation")["pinball_ratio"] == pytest.approx(1.0)
     assert frame.filter(rung="tsmixer", against="zero").is_empty(), "what was not validated is not made up"
+
+
+def test_proven_is_better_than_the_control_arm_twice_and_than_the_twin_in_validation() -> None:
+    forward = [*of("lightgbm", 1.0), *of("ridge", 2.0)]
+    forward[-1] |= {"pinball": 3.0}
+
+    def read(twin: float | None) -> pl.DataFrame:
+        judges = [*losses("zero", 4.0), *losses("ridge", 4.1)] + ([] if twin is None else losses("unlearnt", twin))
+        for place, row in enumerate(judges):
+            row["pinball"] += 0.001 * (place % 3)
+        return report(forward, models=model("lightgbm", [*losses("lightgbm", 3.0), *judges]))
+
+    assert proven(read(3.5)) == ["lightgbm"]
+    assert one(read(3.5), "lightgbm", "unlearnt", "validation")["pinball_ratio"] == pytest.approx(3 / 3.5, rel=0.01)
+    assert proven(read(2.9)) == []
+    assert proven(read(None)) == [], "who did not meet its twin has shown nothing"
 
 
 def test_the_p_and_the_ratio_are_those_of_daily_sums_in_volatilities() -> None:

@@ -292,6 +292,7 @@ def ladder_report(**changes: Any) -> pl.DataFrame:
     validation = dict.fromkeys(LIVE, "*") | {"stage": "validation"}
     rows = [own | {"against": word, **validation} for word in ("zero", "ridge", "lightgbm", "tsmixer")]
     rows += [own | LIVE | books | {"against": row["against"], "stage": "forward"} for row in rows]
+    rows.append(own | {"against": "unlearnt", **validation})
     made = [row | (changes if row["stage"] != "validation" else {}) | MONTH for row in rows]
     return MODEL_REPORT.conformed(pl.DataFrame(made, schema=MODEL_REPORT.schema))
 

@@ -42,14 +42,14 @@ def test_a_blend_s_row_holds_what_it_lost_day_by_day_beside_its_parts_and_the_co
     chosen = blend.policy(scores(), month="2025-03", spec=BlendSpec(months=1, min_sessions=5), control="ridge")
     parts = pl.DataFrame({"forecaster": [TREE, NET], "digest": ["a" * 64, "b" * 64]})
     own = stated.window(scores(), "2025-03", 1)
-    taught = stated.of_blend(chosen, own, parts)
+    taught = stated.of_blend(chosen, own, parts, window_min=120)
     assert chosen.policy is not None
     assert chosen.policy.alpha > 0.5, "guard: the net knows more"
     assert taught.own == {"policy": chosen.policy.name, "parts": {TREE: "a" * 64, NET: "b" * 64}}
     row = stated.row("2025-03", "blend", taught, name="x", digest="c" * 64, control_settings="d").row(0, named=True)
     assert (row["policy"], row["as_of"], row["last_day"]) == (chosen.policy.name, date(2025, 2, 28), date(2025, 2, 28))
     assert row["validation_sessions"] == chosen.sessions == 19
-    assert {one["forecaster"] for one in row["validation"]} == {"blend", TREE, NET, "ridge", "zero"}
+    assert {one["forecaster"] for one in row["validation"]} == {"blend", TREE, NET, "ridge", "zero", "unlearnt"}
     assert row["pinball"] == pytest.approx(clerk(own, chosen.policy.alpha), rel=1e-12) == chosen.pinball
     assert row["control_pinball"] == pytest.approx(chosen.control_pinball, rel=1e-12)
 
@@ -69,7 +69,10 @@ def test_a_blend_that_nothing_was_chosen_for_says_why_and_has_no_files() -> None
     for seen in (scores((TREE, "ridge")), scores(source="fallback"), scores().clear()):
         chosen = blend.policy(seen, month="2025-03", spec=BlendSpec(months=1, min_sessions=5), control="ridge")
         taught = stated.of_blend(
-            chosen, stated.window(seen, "2025-03", 1), pl.DataFrame(schema={"forecaster": str, "digest": str})
+            chosen,
+            stated.window(seen, "2025-03", 1),
+            pl.DataFrame(schema={"forecaster": str, "digest": str}),
+            window_min=120,
         )
         row = stated.row("2025-03", "blend", taught, name="x", digest=None, control_settings="d").row(0, named=True)
         assert row["reason"].startswith("insufficient_history: 0 sessions")
