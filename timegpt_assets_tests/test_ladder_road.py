@@ -68,7 +68,7 @@ def test_a_month_s_model_learns_from_the_month_before_less_its_last_session(answ
     assert (row["first_day"], row["last_day"], row["sessions"]) == (JANUARY[0], JANUARY[-2], len(JANUARY) - 1)
     assert (row["reason"], row["as_of"]) == ("", JANUARY[-1])
     assert row["validation_sessions"] == 2
-    assert {one["forecaster"] for one in row["validation"]} == {TREE, "ridge", "zero"}
+    assert {one["forecaster"] for one in row["validation"]} == {TREE, "ridge", "zero", "unlearnt"}
     assert min(row["pinball"], row["control_pinball"]) > 0
     assert any(row["digest"] in name for name in artifacts(answered))
 
