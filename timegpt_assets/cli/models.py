@@ -182,9 +182,9 @@ def _row(found: Found) -> dict[str, Any]:
 
 def validation_ratio(manifest: Mapping[str, Any]) -> float | None:
     """Return the pinball loss in validation over the control arm's, None where either is unknown."""
-    own = manifest.get("validation", {}).get("pinball")
-    control = manifest.get("control_arm", {}).get("pinball")
-    return own / control if own is not None and control else None
+    control = manifest.get("control_arm", {})
+    own, arm = control.get("pinball"), control.get("against_pinball")
+    return own / arm if own is not None and arm else None
 
 
 def _show(registry: ModelRegistry, version: Version, *, as_json: bool) -> None:

@@ -89,7 +89,7 @@ class Chosen:
             "library_versions": {"numpy": version("numpy")},
             "fold_metrics": {name: {"pinball": loss} for name, loss in self.losses.items()},
             "validation": counts | {"pinball": self.pinball},
-            "control_arm": {"pinball": self.control_pinball},
+            "control_arm": {"pinball": self.pinball, "against_pinball": self.control_pinball},
         }
 
 

@@ -152,9 +152,9 @@ def artifact(
     """Return what was learnt as an artifact: its files, the report of the training among them, and their manifest.
 
     ``saved``: ending of the file's name, from its dot on -> bytes. ``report``: all that the training tells, and in it
-    ``library_versions``, ``fold_metrics`` (a mapping for each fold), ``validation`` (with ``pinball``) and
-    ``control_arm`` (with ``pinball`` on the same rows and the digest of its ``settings``). ``own``: the fields of
-    OF_KIND. Raises ManifestError where a field is missing, unknown or no JSON.
+    ``library_versions``, ``fold_metrics`` (a mapping for each fold), ``validation`` and ``control_arm`` (with
+    ``pinball``, the arm's own ``against_pinball`` on the same rows and the digest of its ``settings``). ``own``: the
+    fields of OF_KIND. Raises ManifestError where a field is missing, unknown or no JSON.
     """
     name, told = artifact_name(forecaster, universe), canonical(report)
     files = {f"{name}{suffix}": data for suffix, data in saved.items()} | {REPORT: told}

@@ -49,8 +49,8 @@ def made(
     report = {
         "library_versions": {"lightgbm": "4.7.0"},
         "fold_metrics": [{"fold": 0, "pinball": 0.31, "rows": 100}],
-        "validation": {"pinball": 0.3, "sessions": 10},
-        "control_arm": {"forecaster": "ridge", "settings": "c" * 64, "pinball": 0.31, "dm_p": 0.04},
+        "validation": {"sessions": 10},
+        "control_arm": {"settings": "c" * 64, "pinball": 0.3, "against_pinball": 0.31, "dm_p": 0.04},
     }
     return artifact(
         forecaster,

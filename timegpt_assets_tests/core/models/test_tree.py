@@ -9,6 +9,7 @@ from importlib.metadata import version
 import polars as pl
 import pytest
 
+from timegpt_assets.cli.models import validation_ratio
 from timegpt_assets.core.forecasts.quantiles import not_nested
 from timegpt_assets.core.models import folds
 from timegpt_assets.core.models.boosting import LibraryAbsent
@@ -169,6 +170,12 @@ def test_the_report_is_json_and_knows_no_clock(learnt: Learnt) -> None:
     assert "insufficient" not in text
     assert len(learnt.report["chosen"]["folds"]) == 3
     assert learnt.report["settings"] == SPEC.saved()
+
+
+def test_what_lists_of_models_show_of_a_tree_is_its_loss_over_the_control_arm_s(learnt: Learnt) -> None:
+    told = learnt.report["control_arm"]
+    assert validation_ratio(learnt.report) == pytest.approx(told["pinball_ratio"], rel=1e-9)
+    assert 0.5 < told["pinball_ratio"] < 1
 
 
 def test_who_knows_days_by_heart_is_found_out_in_validation() -> None:
