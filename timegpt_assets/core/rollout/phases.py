@@ -4,7 +4,7 @@ Belongs here: the meaning of the record's lines. Which symbols a share is stands
 advance asks in advancing.py, what sends a challenger back in triggers.py.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -32,7 +32,6 @@ RECORDED = pl.Schema(
 )
 """A step of a rollout, in the order of the record: phase and share hold from it on."""
 NOTHING = pl.DataFrame(schema=RECORDED)
-TIMELINE = pl.Schema({"day": pl.Date(), **{name: RECORDED[name] for name in RECORDED if name != "time"}, "since": TIME})
 
 
 class RolloutRefused(Explained, RuntimeError):
@@ -84,22 +83,6 @@ def shares(recorded: pl.DataFrame, days: Iterable[date]) -> dict[date, Shares]:
     """Return the days on which challengers are traded, with the share of each."""
     found = {day: [s for s in standings(before(recorded, day)).values() if s.traded] for day in sorted(set(days))}
     return {day: tuple((s.forecaster, s.share) for s in traded) for day, traded in found.items() if traded}
-
-
-def timeline(recorded: pl.DataFrame, days: Collection[date]) -> pl.DataFrame:
-    """Return a row [day, what, forecaster, phase, share, who, why, since] for each session and everyone in rollout.
-
-    ``recorded`` is RolloutRecord.recorded() (in a run: the resource ``rollouts``), ``days`` the sessions of a report.
-    ``what``, ``who``, ``why`` and ``since`` (UTC) are those of the last step recorded before the session's open: rows
-    in which ``since`` differs from the session before show a step. Sessions before the first step have no rows.
-    """
-    steps = {(row["forecaster"], row["time"]): row["what"] for row in recorded.iter_rows(named=True)}
-    rows = [
-        (day, steps[s.forecaster, s.since], s.forecaster, s.phase, s.share, s.who, s.why, s.since)
-        for day in sorted(set(days))
-        for s in standings(before(recorded, day)).values()
-    ]
-    return pl.DataFrame(rows, TIMELINE, orient="row")
 
 
 def next_phase(standing: Standing) -> str:

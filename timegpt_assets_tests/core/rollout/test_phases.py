@@ -49,20 +49,6 @@ def test_who_left_shadow_last_stands_last_and_keeps_its_place_as_it_goes_on() ->
     assert phases.shares(back, [DAY])[DAY] == (("blend", 10), ("size", 10)), "it has left shadow anew"
 
 
-def test_the_timeline_tells_each_sessions_phase_with_the_reason_of_the_last_step() -> None:
-    days = [calendar.shifted(DAY, n) for n in range(-1, 3)]
-    at = [calendar.session(day).open - timedelta(hours=1) for day in days]
-    record = recorded((at[1], "size", SHADOW), (at[2], "size", CANARY), (at[3], "size", SHADOW))
-    told = phases.timeline(record, days)
-    assert told.select("day", "phase", "share", "what").rows() == [
-        (days[1], SHADOW, 0, "to shadow"),
-        (days[2], CANARY, 10, "to canary"),
-        (days[3], SHADOW, 0, "to shadow"),
-    ]
-    assert told["since"].to_list() == at[1:]
-    assert phases.timeline(phases.NOTHING, days).is_empty()
-
-
 def test_a_step_that_cannot_be_taken_is_refused_with_what_can() -> None:
     at = OPEN - timedelta(days=3)
     record = recorded((at, "size", SHADOW), (at, "tree", CANARY), (at, "old", FULL))
