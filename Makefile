@@ -35,7 +35,7 @@ check: setup  ## format, lint, types, import contracts, definitions
 	$(RUN) dg check defs
 
 test: setup  ## everything but the soak counts; under 15 minutes on 2 cores
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 soak: setup  ## the whole repetition counts (crash and race tests)
 	$(BIN)/python -m pytest -m soak -n 2 --soak

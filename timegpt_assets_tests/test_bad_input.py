@@ -301,6 +301,7 @@ WINDOWED = {
 """Asset -> the windowed input that may lack earlier sessions, never the run's own."""
 
 
+@pytest.mark.whole
 def test_a_window_may_lack_earlier_sessions_but_never_the_runs_own(tmp_path):
     """Asked of Dagster itself, as the UI does: the engine would make the lost day again before it runs the asset."""
     with road(tmp_path, *TWO) as house:

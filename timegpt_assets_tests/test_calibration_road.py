@@ -109,6 +109,7 @@ def test_equal_flat_and_tied_forecasts_are_calibrated_or_say_why(tmp_path: Path)
     assert "slope kept at 1: all forecasts are equal" in notes
 
 
+@pytest.mark.whole
 def test_a_price_that_never_moves_and_a_missing_day_leave_the_others_calibrated(tmp_path: Path) -> None:
     tables = made(tmp_path, "affine", bars=two_strange_symbols)
     assert tables["forecasts/raw_forecasts"].filter(symbol="AAPL").is_empty()  # no sigma, no question

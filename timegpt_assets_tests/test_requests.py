@@ -108,7 +108,7 @@ def test_what_is_projected_goes_out_as_it_came_and_ahead_as_the_snapshot_knew_it
     assert len(set(ahead["liquidity_bucket"])) > 1
 
 
-@pytest.mark.parametrize("mode", [(), BULK])
+@pytest.mark.parametrize("mode", [(), pytest.param(BULK, marks=pytest.mark.whole)])
 def test_what_was_paid_for_with_columns_beside_y_is_replayed_offline_without_a_call_or_a_key(
     server: TimeGPTServer, tmp_path: Path, mode: tuple[str, ...]
 ) -> None:

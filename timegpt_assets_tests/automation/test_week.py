@@ -197,6 +197,7 @@ def test_a_week_of_late_bars_and_a_daemon_that_was_down_loses_no_day_and_pays_ea
     assert server.counts == {FORECAST: asked.height, PARAMS: 1}
 
 
+@pytest.mark.whole
 def test_a_machine_that_was_off_after_a_finished_day_makes_every_session_since(
     daemon: Daemon, server: TimeGPTServer, tmp_path: Path
 ) -> None:

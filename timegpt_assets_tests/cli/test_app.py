@@ -205,6 +205,7 @@ def test_a_report_without_a_range_is_of_what_was_made_and_makes_nothing_else(run
     assert f"what was made: 1 session, {DAY} to {DAY}" in result.stderr
 
 
+@pytest.mark.whole
 def test_some_symbols_first_leave_the_day_s_tables_to_the_rest(run, house):
     some = run(house, "run-day", NEXT, "--symbols", "AAPL", "--json")
     assert some.exit_code == 0, some.output

@@ -112,6 +112,7 @@ def test_launches_hold_assets_of_one_kind_and_each_cell_once(walked, tmp_path):
     assert len(made) == outcome.made
 
 
+@pytest.mark.whole
 def test_a_range_run_by_tags_of_one_asset_stores_what_the_engine_stored(walked):
     compared = 0
     for key in sorted(asset_nodes(walked.engine.repository), key=lambda k: k.path):

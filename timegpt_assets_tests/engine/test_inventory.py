@@ -120,6 +120,7 @@ def old(of: Road) -> dict[str, dict[str, int]]:
     }
 
 
+@pytest.mark.whole
 def test_a_month_is_made_again_for_its_days_and_no_session_on_the_first_for_its_month(tmp_path):
     """R3: what changed on another day of the month made the session of the 1st again, answers included."""
     with house(tmp_path, made=()) as of:
@@ -197,6 +198,7 @@ def test_a_source_that_is_another_one_is_read_and_one_that_is_nowhere_is_refused
     assert told["stale"] == {}
 
 
+@pytest.mark.whole
 def test_a_revised_price_stays_until_it_is_asked_for_and_is_named(at_home, tmp_path):
     assets = ("--assets", ",".join(MADE))
     at_home.made(*assets)
@@ -210,6 +212,7 @@ def test_a_revised_price_stays_until_it_is_asked_for_and_is_named(at_home, tmp_p
     assert at_home.made(*assets, "--stale")["partitions_made"] == 0
 
 
+@pytest.mark.whole
 def test_making_the_stale_reaches_the_first_day_that_made_it_so_and_ends(at_home):
     """W4: stale days before --start stayed, so the same partitions were made at each call, and named again."""
     assets = ("--assets", ",".join(MADE))

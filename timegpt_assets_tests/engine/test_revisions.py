@@ -245,6 +245,7 @@ def test_making_the_stale_again_gives_what_a_fresh_house_makes_of_the_revised_so
         assert found[asset].equals(frame), asset
 
 
+@pytest.mark.whole
 def test_the_command_line_names_what_is_stale_with_the_remedy_and_the_remedy_mends_it(tmp_path, monkeypatch):
     """A refreshed day leaves features behind; ``backfill --stale`` makes just these again, and then nothing is left."""
     deliver(tmp_path / "source")

@@ -67,6 +67,7 @@ def test_all_days_at_once_equal_day_by_day_row_for_row(method: str, made_up: pl.
     assert_frame_equal(shuffled.sort(FORECASTS.key), found, check_exact=True)
 
 
+@pytest.mark.whole
 def test_they_are_equal_on_real_outcomes_too(real_data: Path) -> None:
     for name, symbols, last in (
         ("mag7_spy_2025", ("MSFT", "SPY"), date(2025, 1, 24)),
