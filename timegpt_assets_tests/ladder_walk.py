@@ -4,7 +4,7 @@ Belongs here: rows of a house or of a made-up market, the walk, and pairs of run
 judges is production code; what is found is read by benchmarks and tests.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -23,7 +23,8 @@ from timegpt_assets.core.features import matrix
 from timegpt_assets.core.features.context import market_context
 from timegpt_assets.core.forecasts import framing, snapshots
 from timegpt_assets.core.models import control, folds, net, rows, stated, teaching
-from timegpt_assets.core.models.blend import ALPHAS
+from timegpt_assets.core.models.blend import ALPHAS, mixed
+from timegpt_assets.core.models.folds import Fold
 from timegpt_assets.core.models.judged import Comparison, compared, losses
 from timegpt_assets.core.models.learnt import Learnt
 from timegpt_assets.core.models.net_spec import NetSpec
@@ -192,13 +193,14 @@ def walked(
     the blend of it with the tree, whose share is chosen on the blocks before.
     """
     parts: dict[str, list[pl.DataFrame]] = {}
-    for train, test in blocks(known, spec.embargo_days, walk):
+    for fold in blocks(known, spec.embargo_days, walk):
+        train, test = fold.train, fold.test
         asked = test.drop(OUTCOME)
         said = {seat.word: control.answers(train, test, seat, spec.levels) for seat in spec.control.seats}
         said |= {word: fitted(train, spec, TREES[word])[0].predicted(asked, spec.levels) for word in who}
         if taught is not None:
             said[NET] = net.fitted(train, teaching.teacher(train, spec), taught)[0].predicted(asked, spec.levels)
-            said[BLEND] = averaged(said[TREE], said[NET], best_share(known, parts, spec.levels))
+            said[BLEND] = mixed(said[TREE], said[NET], best_share(known, parts, spec.levels))
         for word, own in said.items():
             parts.setdefault(word, []).append(own)
     return {word: pl.concat(own) for word, own in parts.items()}
@@ -249,27 +251,18 @@ def _scored(rows: pl.DataFrame, word: str, said: pl.DataFrame, levels: Sequence[
     )
 
 
-def averaged(tree: pl.DataFrame, student: pl.DataFrame, share: float) -> pl.DataFrame:
-    """Return each quantile as (1 - share) x the tree's + share x the net's, of rows both answered."""
-    both, ends = tree.join(student, on=KEY, suffix="_net"), [name for name in tree.columns if name not in KEY]
-    return both.select(*KEY, *(((1 - share) * pl.col(end) + share * pl.col(f"{end}_net")).alias(end) for end in ends))
-
-
 def best_share(known: pl.DataFrame, before: Mapping[str, Sequence[pl.DataFrame]], levels: Sequence[int]) -> float:
     """Return the share of the net that lost least on the blocks before, half where there are none."""
     if not before:
         return 0.5
     tree, student = (pl.concat(before[word]) for word in (TREE, NET))
-    lost = {share: losses(known, averaged(tree, student, share), levels)["pinball"].sum() for share in ALPHAS}
+    lost = {share: losses(known, mixed(tree, student, share), levels)["pinball"].sum() for share in ALPHAS}
     return min(lost, key=lambda share: (lost[share], share))
 
 
-def blocks(known: pl.DataFrame, embargo_days: int, walk: Walk) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Yield what may be learnt from and the rows of the next block of sessions, in order."""
-    days = folds.sessions(known)
-    for start in range(walk.least + embargo_days, len(days), walk.block):
-        before, block = days[: start - embargo_days], days[start : start + walk.block]
-        yield known.filter(pl.col("day").is_in(before)), known.filter(pl.col("day").is_in(block))
+def blocks(known: pl.DataFrame, embargo_days: int, walk: Walk) -> tuple[Fold, ...]:
+    """Return what may be learnt from and the rows of the next block of sessions, in order."""
+    return folds.successive(known, first=walk.least + embargo_days, step=walk.block, embargo_days=embargo_days)
 
 
 def pair(

@@ -51,7 +51,7 @@ def test_in_a_still_market_the_trees_centre_says_nothing() -> None:
 
 def test_a_block_is_answered_by_what_lies_before_its_embargo_and_each_session_once() -> None:
     known = made(StillMarket(seed=1), ["A"], SESSIONS[:24], UNDER).rows()
-    found = [(sorted(set(train["day"])), sorted(set(test["day"]))) for train, test in blocks(known, 1, WEEKLY)]
+    found = [(sorted(set(fold.train["day"])), sorted(set(fold.test["day"]))) for fold in blocks(known, 1, WEEKLY)]
     assert [test for _, test in found] == [SESSIONS[13:18], SESSIONS[18:23], SESSIONS[23:24]]
     assert [train for train, _ in found] == [SESSIONS[:12], SESSIONS[:17], SESSIONS[:22]]
 

@@ -112,7 +112,7 @@ def tabular_model(graph: GraphContext) -> dg.AssetsDefinition:
         spec = core_inputs.tree_spec(graph.settings, daily_files.calendar)
 
         def taught(month: str) -> Taught:
-            return Taught.of(TREE, tree.learn_tree(stated.window(training_set, month, months), spec))
+            return Taught.of(TREE, tree.learn_tree(folds.months_before(training_set, month, months), spec))
 
         return _stated(graph, context, publisher, TREE, taught)
 
@@ -145,7 +145,7 @@ def neural_model(graph: GraphContext) -> dg.AssetsDefinition:
         spec = core_inputs.net_spec(graph.settings, daily_files.calendar)
 
         def taught(month: str) -> Taught:
-            own, teacher = stated.window(training_set, month, months), publisher.teacher(tabular_model, month)
+            own, teacher = folds.months_before(training_set, month, months), publisher.teacher(tabular_model, month)
             return Taught.of(NET, net.learn_net(own, teacher, spec))
 
         return _stated(graph, context, publisher, NET, taught)
@@ -179,7 +179,7 @@ def ensemble_policy(graph: GraphContext) -> dg.AssetsDefinition:
 
         def taught(month: str) -> Taught:
             chosen = blend.policy(base_scores, month=month, spec=spec, control=CONTROL)
-            own = stated.window(base_scores, month, spec.months)
+            own = folds.months_before(base_scores, month, spec.months)
             return stated.of_blend(
                 chosen, own, pl.concat(parts.values()).filter(month=month), window_min=models.tree.window_min
             )
@@ -285,7 +285,7 @@ def feature_drift(graph: GraphContext) -> dg.AssetsDefinition:
         for key in context.partition_keys:
             own, month = own_sessions(key[:7], panel), key[:7]
             learnt = folds.learnt_from(
-                stated.window(training_set, month, models.window_months), embargo_days=models.embargo_days
+                folds.months_before(training_set, month, models.window_months), embargo_days=models.embargo_days
             )
             if own:
                 seen = pl.concat(rows.grid_rows(panel.of(part), spec) for part in in_chunks(own))

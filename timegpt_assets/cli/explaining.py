@@ -15,6 +15,7 @@ from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.core.calendar import ZONE
+from timegpt_assets.core.models.manifests import SHOWN
 from timegpt_assets.core.tables.columns import LADDER, WILDCARD
 from timegpt_assets.core.tables.models import ATTRIBUTION
 from timegpt_assets.engine.stages import Refused, symbols_asked
@@ -79,7 +80,7 @@ def _show(day: date, symbol: str, told: list[dict[str, Any]]) -> None:
     seen = dict.fromkeys((one["forecaster"], one["part"], one["policy"], one["digest"]) for one in told)
     for forecaster, part, policy, digest in seen:
         by = f", {policy}" if policy else ""
-        title = f"{forecaster}{by}: {PARTS[part]}, {symbol} on {day}, in volatilities (artifact {digest[:12]})"
+        title = f"{forecaster}{by}: {PARTS[part]}, {symbol} on {day}, in volatilities (artifact {digest[:SHOWN]})"
         table = Table(("at", "moved by", "was", "added", "forecast"), title=title)
         for one in (one for one in told if (one["forecaster"], one["part"]) == (forecaster, part)):
             at = f"{one['snapshot_ts'].astimezone(ZoneInfo(ZONE)):%H:%M}"

@@ -20,12 +20,10 @@ from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import core_inputs
 from timegpt_assets.config.close_names import did_you_mean
-from timegpt_assets.core.models.manifests import Artifact, Expected, place_fault
+from timegpt_assets.core.models.manifests import SHOWN, Artifact, Expected, place_fault
 from timegpt_assets.engine.stages import Refused
 from timegpt_assets.runtime import Runtime, daily_files, model_registry
 
-SHORT = 12
-"""Letters of a digest that a table shows; --digest takes them."""
 UNREADABLE = ""
 """Stands for the digest of what is live where that cannot be read."""
 
@@ -88,7 +86,7 @@ def _chosen(runtime: Runtime, registry: ModelRegistry, choice: Choice) -> list[V
     if choice.name and choice.name not in names:
         meant = did_you_mean(choice.name, names)
         raise Refused(f"no model is called {choice.name}. {meant}Choose from: {', '.join(names)}.")
-    of_it = sorted({f"{v.month} {v.digest[:SHORT]}" for v in there if choice.name in ("", v.name)})
+    of_it = sorted({f"{v.month} {v.digest[:SHOWN]}" for v in there if choice.name in ("", v.name)})
     raise Refused(f"none of {choice.name or 'these models'} is of that month and digest. There: {', '.join(of_it)}.")
 
 
@@ -101,7 +99,7 @@ def _one(runtime: Runtime, registry: ModelRegistry, choice: Choice) -> Version:
         live = registry.live(choice.name, month)
         if live and live.digest.startswith(choice.digest):
             return Version(choice.name, month, live.digest)
-    there = ", ".join(f"{version.month} {version.digest[:SHORT]}" for version in found)
+    there = ", ".join(f"{version.month} {version.digest[:SHOWN]}" for version in found)
     raise Refused(f"none of these is live: {there}. Say --month and --digest.")
 
 
@@ -155,7 +153,7 @@ def _list(runtime: Runtime, registry: ModelRegistry, choice: Choice, *, as_json:
         table.add(
             row["name"],
             row["month"],
-            row["digest"][:SHORT],
+            row["digest"][:SHOWN],
             "–" if sessions is None else sessions,
             "–" if ratio is None else f"{ratio:.3f}",
             row["signed_by"] or "nobody",
@@ -258,7 +256,7 @@ def _sign(runtime: Runtime, registry: ModelRegistry, version: Version, *, as_jso
     if as_json:
         _json({"name": version.name, "month": version.month, "digest": version.digest, "signed_by": who})
         return
-    Terminal().print(f"{version.name} of {version.month}, {version.digest[:SHORT]}: signed by {who}", soft_wrap=True)
+    Terminal().print(f"{version.name} of {version.month}, {version.digest[:SHOWN]}: signed by {who}", soft_wrap=True)
 
 
 def _json(found: Mapping[str, Any]) -> None:

@@ -17,12 +17,10 @@ from timegpt_assets.cli.exit_codes import WAITS
 from timegpt_assets.cli.progress import Progress
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
+from timegpt_assets.core.models.manifests import SHOWN
 from timegpt_assets.engine.revisions import outdated
 from timegpt_assets.engine.training import RUNGS, month_asked, trained
 from timegpt_assets.runtime import Runtime
-
-SHOWN_DIGITS = 12
-"""Of a digest: enough to tell two apart, and what `models show` finds it by."""
 
 
 def train(runtime: Runtime, month: str | None, *, force: bool, as_json: bool) -> None:
@@ -74,7 +72,7 @@ def show(found: Mapping[str, Any]) -> None:
     table = Table(columns, title=f"{found['profile']}: models of {found['month']}")
     for row in found["models"]:
         ratio = "–" if row["pinball_ratio"] is None else f"{row['pinball_ratio']:.3f}"
-        digest = (row["digest"] or "–")[:SHOWN_DIGITS]
+        digest = (row["digest"] or "–")[:SHOWN]
         seat = f"{row['forecaster']} ({row['policy']})" if row["policy"] else row["forecaster"]
         table.add(seat, f"{row['sessions']:,}", f"{row['rows']:,}", ratio, digest, row["reason"])
     out.print(table)

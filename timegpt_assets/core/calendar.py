@@ -149,15 +149,19 @@ def deadline(day: date, sessions_later: int) -> datetime:
     return session(shifted(day, sessions_later)).close
 
 
+def months_later(first: date, months: int) -> date:
+    """Return the first of the month that lies so many months after (negative: before) that of ``first``."""
+    number = first.year * 12 + first.month - 1 + months
+    return date(number // 12, number % 12 + 1, 1)
+
+
 def month_sessions(month: str) -> tuple[date, ...]:
     """Return the session days of a calendar month given as YYYY-MM. Raises ValueError for another format."""
     try:
         first = date.fromisoformat(f"{month}-01")
     except ValueError as error:
         raise ValueError(f"{month!r} is not a month. Write it as YYYY-MM, for example 2025-01.") from error
-    # 31 days after its first every month is over, and the next one is not.
-    next_month = (first + timedelta(days=31)).replace(day=1)
-    return tuple(s.day for s in sessions(first, next_month - timedelta(days=1)))
+    return tuple(s.day for s in sessions(first, months_later(first, 1) - timedelta(days=1)))
 
 
 def _position(day: date) -> int:

@@ -38,14 +38,12 @@ class Axis:
         return (self.shifted(own, by) for by in range(first, last + 1))
 
 
-def _months_later(first: date, months: int) -> date:
-    number = first.year * 12 + first.month - 1 + months
-    return date(number // 12, number % 12 + 1, 1)
-
-
 SESSIONS = Axis(rank=0, of=lambda day: day, shifted=calendar.shifted, end=lambda day: day + timedelta(days=1))
 MONTHS = Axis(
-    rank=1, of=lambda day: day.replace(day=1), shifted=_months_later, end=lambda first: _months_later(first, 1)
+    rank=1,
+    of=lambda day: day.replace(day=1),
+    shifted=calendar.months_later,
+    end=lambda first: calendar.months_later(first, 1),
 )
 AXES = {"day_symbol": SESSIONS, "trading_day": SESSIONS, "month": MONTHS}
 """Kind of an asset's partitions -> where they lie."""

@@ -6,7 +6,7 @@ sensor ask the same questions. Nothing here makes a table.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -27,6 +27,7 @@ from timegpt_assets.core.tables.columns import CONTROL, FALLBACK, ORIGIN_KEY, RE
 from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT, DAY_SCORES
 from timegpt_assets.core.tables.gates import GATES, SYMBOL_GATES
 from timegpt_assets.core.tables.models import FEATURE_DRIFT, MODEL_REPORT
+from timegpt_assets.engine.axes import MONTHS
 from timegpt_assets.runtime import Runtime
 
 OF_A_DAY = {
@@ -255,4 +256,4 @@ class Rollouts:
 
 def _months(day: date) -> list[str]:
     """Return the month before a session's, and its own."""
-    return [f"{day.replace(day=1) - timedelta(days=1):%Y-%m}", f"{day:%Y-%m}"]
+    return [f"{month:%Y-%m}" for month in MONTHS.within(MONTHS.of(day), -1, 0)]

@@ -22,7 +22,7 @@ from timegpt_assets.core.forecasts.local.answers import REFUSED, Answered
 from timegpt_assets.core.forecasts.quantiles import nested
 from timegpt_assets.core.models import blend
 from timegpt_assets.core.models.blend import BASELINE, LIVE, MODEL, REPLAY, Policy, Vouched
-from timegpt_assets.core.models.manifests import REPORT, TEACHER, Artifact, Expected
+from timegpt_assets.core.models.manifests import REPORT, SHOWN, TEACHER, Artifact, Expected
 from timegpt_assets.core.models.net import Net, load_net
 from timegpt_assets.core.models.rows import RowSpec, snapshot_rows
 from timegpt_assets.core.models.tree import Tree, load_tree
@@ -47,7 +47,7 @@ class Believed(Generic[_Is]):
     @property
     def note(self) -> str:
         """Return for people which artifact answered, and what it is worth."""
-        return f"{self.version.name} {self.version.month} {self.version.digest[:12]}, {self.vouched.score_source}"
+        return f"{self.version.name} {self.version.month} {self.version.digest[:SHOWN]}, {self.vouched.score_source}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ class Ladder:
         version = Version(self.names[word], month, _digest(word, models, month))
         live = self.registry.live(version.name, month)
         if live is None or live.digest != version.digest:
-            there = f"{live.digest[:12]} is live" if live else "none is live"
+            there = f"{live.digest[:SHOWN]} is live" if live else "none is live"
             remedy = f"Make the month's models again: timegpt-assets train --month {month}"
             raise ArtifactRefused(self.registry.shown(version), f"of that month {there}", remedy)
         if version not in self.loaded:

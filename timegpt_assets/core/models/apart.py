@@ -16,7 +16,6 @@ from timegpt_assets.core.models.bands import Bands, learn_bands
 from timegpt_assets.core.models.design import Floats, by_moment
 from timegpt_assets.core.models.folds import Fold, purged_folds
 from timegpt_assets.core.models.part import SHARES, Part, learn_part, shrunk
-from timegpt_assets.core.models.rows import KEY
 from timegpt_assets.core.models.tree_spec import TreeSpec
 
 
@@ -30,15 +29,6 @@ class Apart:
     def predicted(self, rows: pl.DataFrame, levels: Sequence[int]) -> pl.DataFrame:
         """Return the answers (core/models/learnt.py) of rows."""
         return self.bands.around(rows, self.centre.at(rows), levels)
-
-    def contributions(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return KEY, part, feature, contribution: what each feature added to the centre, and to the size.
-
-        In units of sigma; a part's contributions add up to what it says less what it says of nobody. A size is a
-        product: its factors share what they add by their logarithms.
-        """
-        parts = (("centre", self.centre, None), ("size", self.bands.size, self.bands.grown(rows)))
-        return pl.concat([_shared(rows, *part) for part in parts])
 
     def saved(self) -> dict[str, Any]:
         """Return the fields as JSON holds them."""
@@ -94,16 +84,3 @@ def judged(fold: Fold, rows: pl.DataFrame, centre: Floats, sizes: Floats) -> dic
 
 def _correlation(one: Floats, other: Floats) -> float | None:
     return None if np.ptp(one) == 0 or np.ptp(other) == 0 else float(np.corrcoef(one, other)[0, 1])
-
-
-def _shared(rows: pl.DataFrame, name: str, part: Part, grown: Floats | None) -> pl.DataFrame:
-    """Return a part's contributions; ``grown`` [row]: what all of them add where that is not their sum."""
-    key = rows.select(KEY).with_columns(part=pl.lit(name))
-    if part.booster is None:
-        return key.clear().with_columns(feature=pl.lit(""), contribution=pl.lit(0.0))
-    told = part.booster.contributions(part.design.matrix(rows))[:, :-1] * part.share
-    if grown is not None:
-        total = told.sum(axis=1)
-        told = told * np.divide(grown, total, out=np.zeros_like(grown), where=total != 0)[:, None]
-    wide = key.with_columns(pl.Series(n, told[:, i]) for i, n in enumerate(part.design.names))
-    return wide.unpivot(part.design.names, index=[*KEY, "part"], variable_name="feature", value_name="contribution")

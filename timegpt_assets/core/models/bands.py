@@ -12,7 +12,7 @@ import polars as pl
 
 from timegpt_assets.core.models.design import Floats, sums
 from timegpt_assets.core.models.folds import Fold
-from timegpt_assets.core.models.learnt import answers
+from timegpt_assets.core.models.learnt import around
 from timegpt_assets.core.models.part import SHARES, Part, learn_part, shrunk
 from timegpt_assets.core.models.reach import Reach, reach
 from timegpt_assets.core.models.tree_spec import TreeSpec
@@ -33,14 +33,7 @@ class Bands:
     def around(self, rows: pl.DataFrame, centre: Floats, levels: Sequence[int]) -> pl.DataFrame:
         """Return the answers (core/models/learnt.py) of rows, their ``centre`` [row] in units of sigma."""
         size = np.exp(self.size.at(rows)) * _of_symbols(rows, self.factors)
-        reached = size[:, None] * self.reach.at(rows, levels)
-        ends = {f"lo_{level}": centre - reached[:, i] for i, level in enumerate(levels)}
-        return answers(rows, centre, ends | {f"hi_{level}": centre + reached[:, i] for i, level in enumerate(levels)})
-
-    def grown(self, rows: pl.DataFrame) -> Floats:
-        """Return [row]: how much larger the size is than that of nobody."""
-        found: Floats = (np.exp(self.size.at(rows)) - np.exp(self.size.level)) * _of_symbols(rows, self.factors)
-        return found
+        return around(rows, centre, size[:, None] * self.reach.at(rows, levels), levels)
 
     def saved(self) -> dict[str, Any]:
         """Return the fields as JSON holds them."""

@@ -15,6 +15,8 @@ import numpy as np
 import orjson
 import polars as pl
 
+from timegpt_assets.core.models.folds import months_before
+from timegpt_assets.core.models.learnt import INSUFFICIENT_HISTORY
 from timegpt_assets.core.tables.columns import BLEND, FALLBACK, NET, TREE
 
 ALPHAS = tuple(tenths / 10 for tenths in range(11))
@@ -113,21 +115,13 @@ def load_policy(data: bytes) -> Policy:
     return policy
 
 
-def months_before(month: str, months: int) -> tuple[date, date]:
-    """Return the first day of the ``months`` calendar months before ``month`` (YYYY-MM), and that of the month."""
-    own = date.fromisoformat(f"{month}-01")
-    first = own.year * 12 + own.month - 1 - months
-    return date(first // 12, first % 12 + 1, 1), own
-
-
 def policy(base_scores: pl.DataFrame, *, month: str, spec: BlendSpec, control: str) -> Chosen:
     """Return the policy of ``month`` by BASE_SCORES of the months before it: the least mean pinball loss of the blend.
 
     Whatever is handed in, no row of the month itself or of later ones is read. Counted are rows that both parts
     answered by themselves; of equal losses the smaller share of the net wins.
     """
-    first, own = months_before(month, spec.months)
-    seen = base_scores.filter((pl.col("day") >= first) & (pl.col("day") < own), pl.col("score_source") != FALLBACK)
+    seen = months_before(base_scores, month, spec.months).filter(pl.col("score_source") != FALLBACK)
     ends = _ends(seen.columns)
     tree, net = (_numbers(seen.filter(forecaster=part), ends) for part in (TREE, NET))
     common = tree.join(net.drop("y", "sigma"), on=_KEY, suffix=_NET).sort(_KEY)
@@ -135,7 +129,7 @@ def policy(base_scores: pl.DataFrame, *, month: str, spec: BlendSpec, control: s
     found: dict[str, Any] = {"sessions": sessions, "rows": common.height}
     found |= {"first_day": common["day"].min(), "last_day": common["day"].max()}
     if sessions < max(spec.min_sessions, 1):
-        reason = f"insufficient_history: {sessions} sessions before {month} on which both parts answered, at least "
+        reason = f"{INSUFFICIENT_HISTORY}: {sessions} sessions before {month} on which both parts answered, at least "
         nothing: dict[str, Any] = {"policy": None, "losses": {}, "pinball": None, "control_pinball": None}
         return Chosen(reason=f"{reason}{spec.min_sessions}", **nothing, **found)
     losses = _losses(common, ends)
@@ -175,6 +169,15 @@ def blended(base_answers: pl.DataFrame, policy: Policy, vouched: Vouched) -> pl.
         forecaster=pl.lit(BLEND),
         request_hash=_hashed(rows.select("request_hash", f"request_hash{_NET}"), policy, vouched),
     ).select(base_answers.columns)
+
+
+def mixed(tree: pl.DataFrame, net: pl.DataFrame, alpha: float) -> pl.DataFrame:
+    """Return day, symbol, snapshot_ts and each number as (1 - alpha) x the tree's + alpha x the net's, of common rows.
+
+    Both have the same columns.
+    """
+    both, numbers = tree.join(net, on=_KEY, suffix=_NET), [name for name in tree.columns if name not in _KEY]
+    return both.select(*_KEY, *(((1 - alpha) * pl.col(n) + alpha * pl.col(f"{n}{_NET}")).alias(n) for n in numbers))
 
 
 def stood_in(control: pl.DataFrame) -> pl.DataFrame:

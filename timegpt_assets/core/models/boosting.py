@@ -59,11 +59,6 @@ class Booster:
         found: Floats = _parsed(self.text).predict(x, pred_contrib=True, num_threads=1)
         return found
 
-    def gains(self) -> dict[str, float]:
-        """Return feature -> the loss its splits took away."""
-        booster = _parsed(self.text)
-        return dict(zip(booster.feature_name(), map(float, booster.feature_importance("gain")), strict=True))
-
 
 def trained(
     x: Floats, target: Floats, names: Sequence[str], how: Boosting, *, quantile: float | None = None

@@ -11,6 +11,8 @@ from itertools import pairwise
 
 import polars as pl
 
+from timegpt_assets.core import calendar
+
 
 class TooFewSessions(ValueError):
     """Raised where nothing is left to learn from, or to be judged; says how many sessions there are and the remedy."""
@@ -27,6 +29,12 @@ class Fold:
 def sessions(rows: pl.DataFrame) -> list[date]:
     """Return the sessions of rows, oldest first."""
     return rows["day"].unique().sort().to_list()
+
+
+def months_before(rows: pl.DataFrame, month: str, months: int) -> pl.DataFrame:
+    """Return the rows of the ``months`` calendar months before ``month`` (YYYY-MM), whatever months are handed in."""
+    own = date.fromisoformat(f"{month}-01")
+    return rows.filter((pl.col("day") >= calendar.months_later(own, -months)) & (pl.col("day") < own))
 
 
 def learnt_from(rows: pl.DataFrame, *, embargo_days: int) -> pl.DataFrame:

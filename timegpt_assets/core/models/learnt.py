@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import polars as pl
 
 from timegpt_assets.core.forecasts.quantiles import nested
+from timegpt_assets.core.models.design import Floats
 from timegpt_assets.core.models.folds import sessions
 from timegpt_assets.core.models.rows import KEY
 from timegpt_assets.core.schema import TIME
@@ -56,6 +57,12 @@ class Learnt:
     """LOSSES of the validation: the model's own, the control arm's, zero's and the unlearnt twin's."""
 
 
+def too_few(days: Sequence[date], least: int) -> str:
+    """Return why so many sessions teach nothing, empty where they are enough."""
+    found = f"{len(days)} sessions with rows, at least {least} (models.min_sessions)"
+    return f"{INSUFFICIENT_HISTORY}: {found}" if len(days) < least else ""
+
+
 def nothing(rows: pl.DataFrame, reason: str) -> Learnt:
     """Return that there is no model of the rows that would have been learnt from, and why."""
     days = sessions(rows)
@@ -77,6 +84,12 @@ def no_answers(levels: Sequence[int]) -> pl.DataFrame:
     return pl.DataFrame(
         schema=times | dict.fromkeys(["mean", *(n for n in nested(levels) if n != "mean")], pl.Float64())
     )
+
+
+def around(rows: pl.DataFrame, centre: Floats, reached: Floats, levels: Sequence[int]) -> pl.DataFrame:
+    """Return the answer of rows whose bands reach as far on both sides: ``centre`` [row], ``reached`` [row, level]."""
+    ends = {f"lo_{level}": centre - reached[:, i] for i, level in enumerate(levels)}
+    return answers(rows, centre, ends | {f"hi_{level}": centre + reached[:, i] for i, level in enumerate(levels)})
 
 
 def answers(rows: pl.DataFrame, centre: Any, ends: Mapping[str, Any]) -> pl.DataFrame:

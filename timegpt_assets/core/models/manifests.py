@@ -19,6 +19,8 @@ VERSION = 2
 WORDS = dict(zip(LADDER, ("lgbm_baseline", "tsmixer", "blend"), strict=True))
 """Forecaster -> how its artifacts are called."""
 MANIFEST, SIGNATURE, REPORT = "manifest.json", "manifest.sig", "train_report.json"
+SHOWN = 12
+"""Of a digest: enough to tell two apart, and what ``models --digest`` finds it by."""
 TEACHER = ".teacher.parquet"
 """Ending of the file of a tree's artifact that holds what models said which had not seen the rows."""
 FIELDS: Mapping[str, tuple[type, ...]] = {

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from timegpt_assets.core.models import control, folds
+from timegpt_assets.core.models import folds
 from timegpt_assets.core.models.apart import closest, judged
 from timegpt_assets.core.models.bands import Bands, learn_bands
-from timegpt_assets.core.models.blend import ALPHAS
+from timegpt_assets.core.models.blend import ALPHAS, mixed
 from timegpt_assets.core.models.boosting import LibraryAbsent, library
 from timegpt_assets.core.models.design import Floats
 from timegpt_assets.core.models.judged import compared, losses
-from timegpt_assets.core.models.learnt import INSUFFICIENT_HISTORY, Learnt, nothing
+from timegpt_assets.core.models.judges import judged_on, judges
+from timegpt_assets.core.models.learnt import Learnt, nothing, too_few
 from timegpt_assets.core.models.manifests import TSMIXER_TYPE, canonical, sha256
 from timegpt_assets.core.models.net_spec import NetSpec
 from timegpt_assets.core.models.part import shrunk
@@ -31,9 +32,8 @@ from timegpt_assets.core.models.teaching import teacher as tree_means
 from timegpt_assets.core.models.teaching import teachers
 from timegpt_assets.core.models.tree import FORMS
 from timegpt_assets.core.models.tree import fitted as fitted_tree
-from timegpt_assets.core.models.unlearnt import twin
 from timegpt_assets.core.models.validation import daily_losses
-from timegpt_assets.core.tables.columns import CONTROL, NET, TREE, TWIN
+from timegpt_assets.core.tables.columns import CONTROL, NET, TREE
 
 FORMAT = 1
 """Raised when the checkpoint's fields change meaning."""
@@ -142,9 +142,8 @@ def learn_net(rows: pl.DataFrame, teacher: pl.DataFrame, spec: NetSpec) -> Learn
     """
     own = folds.learnt_from(rows, embargo_days=spec.tree.embargo_days).sort(KEY)
     days = folds.sessions(own)
-    if len(days) < spec.tree.min_sessions:
-        found = f"{len(days)} sessions with rows, at least {spec.tree.min_sessions} (models.min_sessions)"
-        return nothing(own, f"{INSUFFICIENT_HISTORY}: {found}")
+    if reason := too_few(days, spec.tree.min_sessions):
+        return nothing(own, reason)
     try:
         arithmetic()
     except LibraryAbsent as absent:
@@ -207,17 +206,10 @@ def _validated(rows: pl.DataFrame, spec: NetSpec) -> tuple[dict[str, Any], float
     said = {
         NET: net.predicted(split.test, tree.levels),
         TREE: fitted_tree(split.train, tree, form)[0].predicted(split.test, tree.levels),
-        TWIN: twin(split.train, window_min=tree.window_min).predicted(split.test, tree.levels),
-    } | {seat.word: control.answers(split.train, split.test, seat, tree.levels) for seat in tree.control.seats}
+    } | judges(split, tree)
     lost = {word: losses(split.test, one, tree.levels) for word, one in said.items()}
     by_alpha = _by_alpha(split.test, said[TREE], said[NET])
-    days = folds.sessions(split.test)
-    worth = {
-        "first_day": str(days[0]),
-        "last_day": str(days[-1]),
-        "sessions": len(days),
-        "train_rows": split.train.height,
-        "test_rows": split.test.height,
+    worth = judged_on(split) | {
         "against": {word: compared(lost[NET], other).saved() for word, other in lost.items() if word != NET},
         "tree_form": form,
         "pinball_by_alpha": {f"{alpha:g}": loss for alpha, loss in by_alpha.items()},
@@ -227,11 +219,7 @@ def _validated(rows: pl.DataFrame, spec: NetSpec) -> tuple[dict[str, Any], float
 
 def _by_alpha(rows: pl.DataFrame, tree: pl.DataFrame, net: pl.DataFrame) -> dict[float, float]:
     """Return alpha -> the mean pinball loss of (1 - alpha) x the tree's + alpha x the net's answers."""
-    both, names = tree.join(net, on=list(KEY), suffix="_net"), [name for name in tree.columns if name not in KEY]
-    mixed = {
-        str(alpha): both.select(*KEY, *((1 - alpha) * both[n] + alpha * both[f"{n}_net"] for n in names))
-        for alpha in ALPHAS
-    }
-    lost = daily_losses(rows, mixed).partition_by("forecaster", as_dict=True)
+    tried = {str(alpha): mixed(tree, net, alpha) for alpha in ALPHAS}
+    lost = daily_losses(rows, tried).partition_by("forecaster", as_dict=True)
     sums = {alpha: lost[(str(alpha),)].select("pinball", "n").to_numpy().sum(axis=0) for alpha in ALPHAS}
     return {alpha: float(pinball / n) for alpha, (pinball, n) in sums.items()}

@@ -11,12 +11,11 @@ from typing import Any
 import polars as pl
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.models.blend import Chosen, Policy, months_before
-from timegpt_assets.core.models.learnt import Learnt
+from timegpt_assets.core.models.blend import Chosen, Policy, mixed
+from timegpt_assets.core.models.learnt import Learnt, no_answers, nothing
 from timegpt_assets.core.models.manifests import OF_KIND, TEACHER
 from timegpt_assets.core.models.unlearnt import by_the_others
 from timegpt_assets.core.models.validation import daily_losses
-from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.tables.columns import BLEND, CONTROL, FALLBACK, NET, REFERENCES, TREE, TWIN
 from timegpt_assets.core.tables.models import LOSSES, MODEL
 
@@ -49,10 +48,7 @@ class Taught:
 
 def nothing_learnt(reason: str) -> Learnt:
     """Return a month without a model, for want of something that is not its rows."""
-    nothing = pl.DataFrame(schema={"day": pl.Date(), "symbol": pl.String(), "snapshot_ts": TIME, "mean": pl.Float64()})
-    return Learnt(
-        model=None, report={}, out_of_fold=nothing, first_day=None, last_day=None, sessions=0, rows=0, reason=reason
-    )
+    return nothing(no_answers(()), reason)
 
 
 def written(rows: pl.DataFrame) -> bytes:
@@ -60,12 +56,6 @@ def written(rows: pl.DataFrame) -> bytes:
     buffer = BytesIO()
     rows.write_parquet(buffer, compression="zstd", statistics=False)
     return buffer.getvalue()
-
-
-def window(rows: pl.DataFrame, month: str, months: int) -> pl.DataFrame:
-    """Return the rows of the ``months`` calendar months before ``month``, whatever months are handed in."""
-    first, own = months_before(month, months)
-    return rows.filter((pl.col("day") >= first) & (pl.col("day") < own))
 
 
 def row(
@@ -132,15 +122,7 @@ def _losses_of_choice(base_scores: pl.DataFrame, policy: Policy, window_min: int
     known = rows.filter(pl.col("z").is_finite(), pl.col("sigma") > 0)
     levels = sorted(int(name.removeprefix("lo_")) for name in ends if name.startswith("lo_"))
     said[TWIN] = by_the_others(known, levels, window_min=window_min).select(*_KEY, *ends)
-    return daily_losses(rows, said | {BLEND: _averaged(said, policy, ends)})
-
-
-def _averaged(said: Mapping[str, pl.DataFrame], policy: Policy, ends: list[str]) -> pl.DataFrame:
-    both = said[TREE].join(said[NET], on=_KEY, suffix="_net")
-    return both.select(
-        *_KEY,
-        *(((1 - policy.alpha) * pl.col(end) + policy.alpha * pl.col(f"{end}_net")).alias(end) for end in ends),
-    )
+    return daily_losses(rows, said | {BLEND: mixed(said[TREE], said[NET], policy.alpha)})
 
 
 def _mean(losses: pl.DataFrame, forecaster: str) -> float | None:

@@ -14,7 +14,7 @@ from timegpt_assets.core.forecasts.quantiles import nested
 from timegpt_assets.core.models.boosting import Booster, trained
 from timegpt_assets.core.models.design import Design, Floats, unknown
 from timegpt_assets.core.models.folds import purged_folds
-from timegpt_assets.core.models.learnt import answers
+from timegpt_assets.core.models.learnt import answers, around
 from timegpt_assets.core.models.reach import Reach, reach
 from timegpt_assets.core.models.rows import KEY
 from timegpt_assets.core.models.tree_spec import TreeSpec
@@ -64,9 +64,7 @@ class Conformal:
 
     def predicted(self, rows: pl.DataFrame, levels: Sequence[int]) -> pl.DataFrame:
         """Return the answers of rows."""
-        centre, reached = self.booster.predicted(self.design.matrix(rows)), self.reach.at(rows, levels)
-        ends = {f"lo_{level}": centre - reached[:, i] for i, level in enumerate(levels)}
-        return answers(rows, centre, ends | {f"hi_{level}": centre + reached[:, i] for i, level in enumerate(levels)})
+        return around(rows, self.booster.predicted(self.design.matrix(rows)), self.reach.at(rows, levels), levels)
 
     def saved(self) -> dict[str, Any]:
         """Return the fields as JSON holds them."""

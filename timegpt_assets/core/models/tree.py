@@ -11,19 +11,19 @@ from typing import Any, Literal
 
 import polars as pl
 
-from timegpt_assets.core.models import control, folds
+from timegpt_assets.core.models import folds
 from timegpt_assets.core.models.apart import Apart, learn_apart
 from timegpt_assets.core.models.boosting import library
 from timegpt_assets.core.models.design import unknown
 from timegpt_assets.core.models.judged import Comparison, compared, losses
-from timegpt_assets.core.models.learnt import INSUFFICIENT_HISTORY, Learnt, nothing
+from timegpt_assets.core.models.judges import judged_on, judges
+from timegpt_assets.core.models.learnt import Learnt, nothing, too_few
 from timegpt_assets.core.models.rows import KEY
 from timegpt_assets.core.models.teaching import teacher
 from timegpt_assets.core.models.together import Conformal, Quantiles, learn_conformal, learn_quantiles
 from timegpt_assets.core.models.tree_spec import TreeSpec
-from timegpt_assets.core.models.unlearnt import twin
 from timegpt_assets.core.models.validation import daily_losses
-from timegpt_assets.core.tables.columns import CONTROL, TREE, TWIN
+from timegpt_assets.core.tables.columns import CONTROL, TREE
 
 Form = Literal["apart", "quantile", "conformal"]
 FORMS: Mapping[str, tuple[Form, ...]] = {"apart": ("apart",), "together": ("quantile", "conformal")}
@@ -88,9 +88,8 @@ def learn_tree(rows: pl.DataFrame, spec: TreeSpec) -> Learnt:
     # another order of rows is another tree
     own = folds.learnt_from(rows, embargo_days=spec.embargo_days).sort(KEY)
     days = folds.sessions(own)
-    if len(days) < spec.min_sessions:
-        found = f"{len(days)} sessions with rows, at least {spec.min_sessions} (models.min_sessions)"
-        return nothing(own, f"{INSUFFICIENT_HISTORY}: {found}")
+    if reason := too_few(days, spec.min_sessions):
+        return nothing(own, reason)
     spec.whole_design.matrix(own[:1])
     validation, form, lost = _validated(own, spec)
     tree, chosen = fitted(own, spec, form)
@@ -135,22 +134,15 @@ def _learnt(rows: pl.DataFrame, spec: TreeSpec, form: Form) -> tuple[Apart | Qua
 def _validated(rows: pl.DataFrame, spec: TreeSpec) -> tuple[dict[str, Any], Form, pl.DataFrame]:
     """Return what every form is worth on the newest sessions, the best form of the spec's road, and its LOSSES."""
     split = folds.walk_forward(rows, validation_sessions=spec.validation_sessions, embargo_days=spec.embargo_days)
-    others = {seat.word: control.answers(split.train, split.test, seat, spec.levels) for seat in spec.control.seats}
-    others[TWIN] = twin(split.train, window_min=spec.window_min).predicted(split.test, spec.levels)
-    judges = {word: losses(split.test, answered, spec.levels) for word, answered in others.items()}
+    others = judges(split, spec)
+    lost = {word: losses(split.test, answered, spec.levels) for word, answered in others.items()}
     found, told = dict[Form, dict[str, Comparison]](), dict[Form, pl.DataFrame]()
     for form in (form for forms in FORMS.values() for form in forms):
         told[form] = fitted(split.train, spec, form)[0].predicted(split.test, spec.levels)
         own = losses(split.test, told[form], spec.levels)
-        found[form] = {word: compared(own, judge) for word, judge in judges.items()}
+        found[form] = {word: compared(own, judge) for word, judge in lost.items()}
     best = min(FORMS[spec.road], key=lambda form: found[form]["zero"].pinball or 0.0)
-    days = folds.sessions(split.test)
-    worth = {
-        "first_day": str(days[0]),
-        "last_day": str(days[-1]),
-        "sessions": len(days),
-        "train_rows": split.train.height,
-        "test_rows": split.test.height,
+    worth = judged_on(split) | {
         "forms": {form: {word: one.saved() for word, one in judged.items()} for form, judged in found.items()},
         "chosen": best,
     }

@@ -13,7 +13,7 @@ import polars as pl
 
 from timegpt_assets.core.models.bands import likeliest
 from timegpt_assets.core.models.design import Floats, sums
-from timegpt_assets.core.models.learnt import answers, no_answers
+from timegpt_assets.core.models.learnt import around, no_answers
 from timegpt_assets.core.models.part import shrunk
 from timegpt_assets.core.models.reach import Reach, reach
 
@@ -33,10 +33,7 @@ class Unlearnt:
     def predicted(self, rows: pl.DataFrame, levels: Sequence[int]) -> pl.DataFrame:
         """Return the answers (core/models/learnt.py) of rows: day, symbol, snapshot_ts, sigma."""
         size = np.exp(shrunk(_calmer(rows, self.usual), self.share, 0.0))
-        reached = size[:, None] * self.reach.at(rows, levels)
-        lower = {f"lo_{level}": -reached[:, i] for i, level in enumerate(levels)}
-        upper = {f"hi_{level}": reached[:, i] for i, level in enumerate(levels)}
-        return answers(rows, np.zeros(rows.height), lower | upper)
+        return around(rows, np.zeros(rows.height), size[:, None] * self.reach.at(rows, levels), levels)
 
 
 def twin(rows: pl.DataFrame, *, window_min: int) -> Unlearnt:

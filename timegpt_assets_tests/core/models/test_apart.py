@@ -9,6 +9,8 @@ import pytest
 from timegpt_assets.core.models.apart import Apart, learn_apart
 from timegpt_assets.core.models.folds import sessions
 from timegpt_assets.core.models.rows import KEY, OUTCOME
+from timegpt_assets.core.models.shares import shares
+from timegpt_assets.core.models.tree import Tree
 from timegpt_assets_tests.core.models.made import rows, tree_spec
 
 SPEC, LEVELS = tree_spec(), (50, 80, 95)
@@ -91,19 +93,17 @@ def test_a_feature_not_known_when_asked_is_no_reason_not_to_answer(model: Apart)
 
 def test_contributions_add_up_to_what_the_parts_say(model: Apart) -> None:
     asked = SIGNAL.drop(OUTCOME)[:20]
-    told = model.contributions(asked)
-    sums = told.group_by([*KEY, "part"]).agg(pl.col("contribution").sum()).sort(KEY)
-    assert set(told["feature"]) == {*SPEC.own, *SPEC.clock}
-    centre = sums.filter(pl.col("part") == "centre")["contribution"].to_numpy()
-    nobody = model.centre.at(asked) - centre
-    np.testing.assert_allclose(nobody, nobody[0], atol=1e-9)
-    size = sums.filter(pl.col("part") == "size")["contribution"].to_numpy()
-    factor = np.array([model.bands.factors[symbol] for symbol in asked["symbol"]])
-    np.testing.assert_allclose(
-        size, (np.exp(model.bands.size.at(asked)) - np.exp(model.bands.size.level)) * factor, atol=1e-9
-    )
-    strongest = told.filter(pl.col("part") == "size").group_by("feature").agg(pl.col("contribution").abs().mean())
-    assert strongest.sort("contribution")["feature"][-1] == "vol_ewm_15m"
+    centre, size = shares(Tree(form="apart", model=model, features=SPEC.features, libraries=""), asked, 50)
+    assert {*centre.names, *size.names} == {*SPEC.own, *SPEC.clock}
+    np.testing.assert_allclose(centre.base + centre.added.sum(axis=1), model.centre.at(asked), atol=1e-9)
+    np.testing.assert_allclose(centre.base, centre.base[0], atol=1e-9)
+    said = model.predicted(asked, (50,))
+    half = ((said["hi_50"] - said["lo_50"]) / 2).to_numpy()
+    np.testing.assert_allclose(size.base + size.added.sum(axis=1), half, atol=1e-9)
+    unit = half / np.exp(model.bands.size.at(asked))
+    logs = np.log(size.base / unit)
+    np.testing.assert_allclose(logs, logs[0], atol=1e-9)
+    assert size.names[np.abs(size.added).mean(axis=0).argmax()] == "vol_ewm_15m"
 
 
 @pytest.mark.parametrize("moved", [0.0, 0.3])

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from timegpt_assets.core import calendar
 from timegpt_assets.core.calendar import month_sessions
 from timegpt_assets.core.forecasts.quantiles import not_nested
 from timegpt_assets.core.models import blend
@@ -266,5 +267,5 @@ def test_what_is_no_policy_is_refused(said: bytes) -> None:
 
 
 def test_the_months_before_cross_the_turn_of_the_year() -> None:
-    assert blend.months_before("2025-02", 3) == (date(2024, 11, 1), date(2025, 2, 1))
-    assert blend.months_before("2025-12", 12) == (date(2024, 12, 1), date(2025, 12, 1))
+    assert calendar.months_later(date(2025, 2, 1), -3) == date(2024, 11, 1)
+    assert calendar.months_later(date(2025, 12, 1), -12) == date(2024, 12, 1)

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from timegpt_assets.core import calendar
-from timegpt_assets.core.models import blend, stated
+from timegpt_assets.core.models import blend, folds, stated
 from timegpt_assets.core.models.blend import BlendSpec
 from timegpt_assets.core.tables.models import BASE_SCORES
 
@@ -33,15 +33,15 @@ def scores(words: tuple[str, ...] = (TREE, NET, "ridge", "zero"), source: str = 
 
 def test_a_window_is_the_months_before_and_nothing_of_the_month_itself() -> None:
     days = pl.DataFrame({"day": [date(2024, 12, 31), *DAYS]})
-    assert stated.window(days, "2025-03", 1)["day"].to_list() == [day for day in DAYS if day.month == 2]
-    assert stated.window(days, "2025-02", 1)["day"].to_list() == [day for day in DAYS if day.month == 1]
-    assert stated.window(days, "2025-02", 2)["day"].min() == date(2024, 12, 31)
+    assert folds.months_before(days, "2025-03", 1)["day"].to_list() == [day for day in DAYS if day.month == 2]
+    assert folds.months_before(days, "2025-02", 1)["day"].to_list() == [day for day in DAYS if day.month == 1]
+    assert folds.months_before(days, "2025-02", 2)["day"].min() == date(2024, 12, 31)
 
 
 def test_a_blend_s_row_holds_what_it_lost_day_by_day_beside_its_parts_and_the_control_arm() -> None:
     chosen = blend.policy(scores(), month="2025-03", spec=BlendSpec(months=1, min_sessions=5), control="ridge")
     parts = pl.DataFrame({"forecaster": [TREE, NET], "digest": ["a" * 64, "b" * 64]})
-    own = stated.window(scores(), "2025-03", 1)
+    own = folds.months_before(scores(), "2025-03", 1)
     taught = stated.of_blend(chosen, own, parts, window_min=120)
     assert chosen.policy is not None
     assert chosen.policy.alpha > 0.5, "guard: the net knows more"
@@ -70,7 +70,7 @@ def test_a_blend_that_nothing_was_chosen_for_says_why_and_has_no_files() -> None
         chosen = blend.policy(seen, month="2025-03", spec=BlendSpec(months=1, min_sessions=5), control="ridge")
         taught = stated.of_blend(
             chosen,
-            stated.window(seen, "2025-03", 1),
+            folds.months_before(seen, "2025-03", 1),
             pl.DataFrame(schema={"forecaster": str, "digest": str}),
             window_min=120,
         )
