@@ -91,7 +91,7 @@ def _show(found: Mapping[str, Any], out: Terminal) -> None:
     profile, rows = found["profile"], found["rollouts"]
     if not rows:
         said = f"{profile}: nobody is in rollout, {found['champion']} is traded. Begin with: "
-        out.print(f"{said}timegpt-assets rollout start", soft_wrap=True)
+        out.print(f"{said}timegpt-assets rollout start FORECASTER", soft_wrap=True)
         return
     table = Table(("forecaster", "phase", "share", "symbols", "sessions", "since", "why"), title=f"{profile}: rollouts")
     for row in rows:

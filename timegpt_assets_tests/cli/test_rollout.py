@@ -51,7 +51,7 @@ def on(house: House, day: date, **session: object) -> None:
 
 def test_a_challenger_is_started_advanced_and_rolled_back_and_each_step_says_what_holds_next(house, run) -> None:
     assert run("status").stdout.strip() == (
-        "demo: nobody is in rollout, ridge is traded. Begin with: timegpt-assets rollout start"
+        "demo: nobody is in rollout, ridge is traded. Begin with: timegpt-assets rollout start FORECASTER"
     )
     assert run("start", "size").stdout.strip() == (
         "size is in shadow from the next session on: it is scored, and nothing of it is traded"

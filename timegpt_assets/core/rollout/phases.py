@@ -90,7 +90,8 @@ def next_phase(standing: Standing) -> str:
     if standing.phase == FULL:
         raise RolloutRefused(
             f"{standing.forecaster} is in full since {standing.since:%Y-%m-%d %H:%M} UTC: every symbol trades it, and "
-            f"there is no phase after it. Take it back with: timegpt-assets rollout rollback {standing.forecaster}"
+            f"there is no phase after it. Take it back with: timegpt-assets rollout rollback {standing.forecaster} "
+            "--reason WHY"
         )
     return PHASES[PHASES.index(standing.phase) + 1]
 
@@ -123,7 +124,7 @@ def refuse_second(recorded: pl.DataFrame, forecaster: str, phase: str) -> None:
         raise RolloutRefused(
             f"{other.forecaster} is in {other.phase}: one challenger at a time is on its way. Bring it to full with: "
             f"timegpt-assets rollout advance {other.forecaster}, or take it back with: "
-            f"timegpt-assets rollout rollback {other.forecaster}"
+            f"timegpt-assets rollout rollback {other.forecaster} --reason WHY"
         )
 
 
