@@ -255,6 +255,7 @@ def test_a_model_renames_no_feature_and_a_feature_no_bar(settings: Settings) -> 
 
 
 READ_ELSEWHERE = {
+    "news": "config/settings.py",
     "automation.forecast_grid": "automation/forecast_grid.py",
     "rollout": "config/strategy_inputs.py",
     "data.recent_sessions": "engine/daily.py",

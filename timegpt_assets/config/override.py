@@ -18,6 +18,7 @@ PATHS = (
     "data.vix_path",
     "events.calendar_path",
     "events.earnings_path",
+    "news.aliases_path",
     "forecast.cache_dir",
     "forecast.api_budget.ledger_file",
 )

@@ -16,6 +16,7 @@ from timegpt_assets.config.base import Mark, Section
 from timegpt_assets.config.forecasting import Calibration, Forecast
 from timegpt_assets.config.market import Data, DqPolicy, Events, Features, Importing, Universe
 from timegpt_assets.config.models import Models
+from timegpt_assets.config.news import News
 from timegpt_assets.config.research import Search, TradingGrid
 from timegpt_assets.config.rollout import Rollout
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
@@ -29,6 +30,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "universe": Universe,
     "events": Events,
     "features": Features,
+    "news": News,
     "forecast": Forecast,
     "models": Models,
     "calibration": Calibration,

@@ -33,6 +33,7 @@ from timegpt_assets.config.layers import (
 )
 from timegpt_assets.config.market import Data, DqPolicy, Events, Features, Importing, Universe
 from timegpt_assets.config.models import Models
+from timegpt_assets.config.news import News
 from timegpt_assets.config.research import Search, TradingGrid
 from timegpt_assets.config.rollout import Rollout
 from timegpt_assets.config.schema import SECTIONS, dotted, marked
@@ -57,6 +58,7 @@ class Settings:
     universe: Universe
     events: Events
     features: Features
+    news: News
     forecast: Forecast
     models: Models
     calibration: Calibration
