@@ -124,10 +124,11 @@ def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definiti
         {asset.key: set(asset.dependency_keys) for asset in assets},
         {asset.key: asset.metadata_by_key[asset.key]["settings"] for asset in assets},
     )
+    by_id = {record.lineage_id: record for record in records.values()}
     manager = TableIOManager(
         store=ParquetStore(runtime.storage),
         tables=checks.BY_NAME,
-        lineage=lambda key: book.record(records[key]),
+        lineage=lambda key: book.record_road(by_id, records[key].lineage_id),
     )
     standing = resources.resources(runtime, manager)
     made = {asset.key.path[-1]: asset.key for asset in assets}

@@ -13,12 +13,14 @@ import dagster as dg
 import pytest
 
 from timegpt_assets import definitions, runtime
+from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.config import core_inputs, seats
 from timegpt_assets.config.base import PLACE, Section
 from timegpt_assets.config.layers import flat
 from timegpt_assets.config.schema import SECTIONS, marked
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.core.lineage import path_to_bars
 from timegpt_assets.engine.lineages import lineage_records
 from timegpt_assets.engine.stages import STAGES
 from timegpt_assets.runtime import Runtime, load_runtime
@@ -252,6 +254,23 @@ def test_a_model_renames_no_feature_and_a_feature_no_bar(settings: Settings) -> 
     assert {asset for asset in before if before[asset] != other[asset]} <= below({"answers"})
     off = ids(changed(settings, "features.groups"))
     assert {asset for asset in before if before[asset] != off[asset]} == below({"features"})
+
+
+def test_what_an_id_leads_to_is_on_record_although_what_was_read_was_never_made(tmp_path: Path) -> None:
+    """A first month's models learn from no month; without their records nobody could say later what changed."""
+    loaded = roads.load_runtime(tmp_path, SEATED, base=roads.TINY)
+    built = definitions.build_definitions(loaded)
+    dg.materialize(
+        assets(),
+        selection=[dg.AssetKey(["models", "tabular_model"])],
+        partition_key="2025-02-01",
+        resources=built.resources,
+        instance=dg.DagsterInstance.ephemeral(),
+    )
+    records = LineageStore(loaded.storage).records()
+    (made,) = (key for key, record in records.items() if record.asset == "models/tabular_model")
+    road = {record.asset for record in path_to_bars(records, made)}
+    assert {"models/training_set", "features/panel", "bars/raw_bars"} <= road
 
 
 READ_ELSEWHERE = {

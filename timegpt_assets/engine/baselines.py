@@ -68,8 +68,9 @@ class Baseline:
     ) -> Rectangle:
         """Copy what can be reused to ``target`` and return the rectangle without it; nothing here is ever written."""
         reused, book = self.reusable(rectangle, nodes, expected), LineageStore(target)
+        by_id = {record.lineage_id: record for record in expected.values()}
         for key in reused:
-            book.record(expected[key])
+            book.record_road(by_id, expected[key].lineage_id)
             for day in {partition.day for partition in _wanted(rectangle, nodes, key)}:
                 _copy(self.objects, target, file_name(key.to_user_string(), day))
         return replace(

@@ -3,12 +3,13 @@
 import json
 import logging
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from timegpt_assets.adapters.storage.object_store import ObjectStore
-from timegpt_assets.core.lineage import Lineage
+from timegpt_assets.core.lineage import Lineage, path_to_bars
 
 FOLDER, DAMAGED = "lineage/", "lineage/damaged/"
 _LOG = logging.getLogger(__name__)
@@ -19,6 +20,18 @@ class LineageStore:
     """The records of one storage root, by lineage id."""
 
     objects: ObjectStore
+    _kept: set[str] = field(default_factory=set, repr=False, compare=False)
+
+    def record_road(self, records: Mapping[str, Lineage], lineage_id: str) -> str:
+        """Keep the record of an id and of everything it was made from; returns the id. Raises ObjectStoreError.
+
+        What was read may never have been made, and nobody could say later what a row stands for but by its record.
+        """
+        for record in path_to_bars(records, lineage_id):
+            # those before it once: a store asked forty times for each partition would wait for little else
+            if record.lineage_id == lineage_id or record.lineage_id not in self._kept:
+                self._kept.add(self.record(record))
+        return lineage_id
 
     def record(self, lineage: Lineage) -> str:
         """Keep the record and return its id; one already there is left as it is. Raises ObjectStoreError."""

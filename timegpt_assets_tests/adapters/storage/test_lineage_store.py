@@ -1,6 +1,7 @@
 """Records of lineage: an id is the digest of its record, and a file of which that is not true is set aside and said."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,15 @@ def test_an_edited_record_is_not_believed_and_is_written_anew(book: LineageStore
     file.write_text(edited)
     assert book.record(RECORD) == RECORD.lineage_id
     assert book.records() == {RECORD.lineage_id: RECORD}
+
+
+def test_a_record_brings_those_it_leads_to_and_comes_back_when_its_own_file_is_gone(tmp_path: Path) -> None:
+    first = replace(RECORD, asset="bars/raw_bars", parents={})
+    second = replace(RECORD, parents={"raw_bars": first.lineage_id})
+    by_id = {record.lineage_id: record for record in (first, second)}
+    book = LineageStore(LocalStore(tmp_path))
+    assert book.record_road(by_id, second.lineage_id) == second.lineage_id
+    assert book.records() == by_id
+    (tmp_path / "lineage" / f"{second.lineage_id}.json").unlink()
+    book.record_road(by_id, second.lineage_id)
+    assert book.records() == by_id
