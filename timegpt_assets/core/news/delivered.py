@@ -25,6 +25,7 @@ class Told:
     ``published_at``: aware; None where the source says ``published_on``, a date, alone. ``seen_at``: when the source
     says it saw the event itself, never earlier than it could be known. ``known_from``: the moment before which nobody
     outside could know it, where the parser can tell (the next session's open of a date without a clock time).
+    ``surprise``: how far a value lies from what its own history let expect (surprise.py); None where nobody can say.
     """
 
     type: str
@@ -37,3 +38,4 @@ class Told:
     tickers: tuple[str, ...] = ()
     series: str | None = None
     value: float | None = None
+    surprise: float | None = None

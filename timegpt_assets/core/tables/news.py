@@ -42,6 +42,9 @@ NORMALIZED_NEWS = Table(
         "tickers": Column(pl.List(pl.String), "whom the source itself names"),
         "series": Column(pl.String, "economic series of a value", True),
         "value": Column(pl.Float64, "of the series; null: withdrawn, or no value", True),
+        "surprise": Column(
+            pl.Float64, "of a value, in standard deviations of its series' changes; null: nobody can say", True
+        ),
         "published_at": Column(TIME, "what the source says; null where it says a date alone", True),
         "fetched_at": Column(TIME, "when it was delivered"),
         "known_at": Column(TIME, "when it may first be used"),
@@ -88,6 +91,7 @@ SCORED_NEWS = Table(
     | {name: LINKED_NEWS.columns[name] for name in ("entity", "entity_kind", "symbol", "method", "synthetic_link")}
     | {
         "cluster_id": NEWS_CLUSTERS.columns["cluster_id"],
+        "surprise": NORMALIZED_NEWS.columns["surprise"],
         "tier": Column(pl.Int64, "1 official, 2 a vendor's or one's own, 3 everybody's"),
         "confidence": Column(pl.Float64, "of the source times that of the link"),
         "novelty": Column(pl.Float64, "1 for the first of a story, less for each copy"),
