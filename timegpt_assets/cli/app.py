@@ -71,6 +71,7 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
     @wraps(function)
     def command(*args: P.args, **kwargs: P.kwargs) -> None:
         listen()
+        Terminal.profile = said if isinstance(said := kwargs.get("profile"), str) else None
         messages = Terminal(stderr=True)
         try:
             function(*args, **kwargs)

@@ -16,6 +16,8 @@ from rich.text import Text
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 """All but tab and newline; and what is invisible or turns the writing round."""
+_COMMAND = re.compile(r"(timegpt-assets (?!init\b|demo\b)[a-z]+(?:-[a-z]+)*)")
+"""A command with its verb; those two are of one profile each."""
 
 
 class Line:
@@ -61,6 +63,9 @@ class Line:
 class Terminal(Console):
     """A console that takes every text literally; what is meant to be styled is a ``Text``."""
 
+    profile: ClassVar[str | None] = None
+    """The profile that was said: a command that is printed must work as it stands, and so says it, too."""
+
     def __init__(self, *, stderr: bool = False) -> None:
         """Write to standard output, or to standard error."""
         # markup would make colours, and links, of brackets in a file's name
@@ -81,7 +86,7 @@ class Terminal(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return the text, printable; every text and every cell of a table comes by here."""
-        return super().render_str(printable(text), **options)
+        return super().render_str(under(self.profile, printable(text)), **options)
 
 
 class _Printed(logging.Handler):
@@ -103,6 +108,18 @@ def show_what_cannot_be_encoded(stream: TextIO) -> None:
     """Have characters that the stream's encoding lacks written as escapes: a name or a tick is no reason to fail."""
     if isinstance(stream, TextIOWrapper):  # None without a terminal, another one under a test or a notebook
         stream.reconfigure(errors="backslashreplace")
+
+
+def under(profile: str | None, text: str) -> str:
+    """Return the text with ``--profile`` in each command of ours that says none; the same text without a profile."""
+    if profile is None:
+        return text
+    # cut before each command: one that says its profile may stand beside one that does not
+    parts = _COMMAND.split(text)
+    return parts[0] + "".join(
+        verb + ("" if "--profile" in rest else f" --profile {profile}") + rest
+        for verb, rest in zip(parts[1::2], parts[2::2], strict=True)
+    )
 
 
 def printable(text: str) -> str:

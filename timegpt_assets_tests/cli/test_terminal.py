@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from timegpt_assets.cli import terminal
 from timegpt_assets.cli.app import app
 from timegpt_assets.cli.tables import Table
-from timegpt_assets.cli.terminal import Terminal, printable
+from timegpt_assets.cli.terminal import Terminal, printable, under
 
 PACKAGE = Path(terminal.__file__).parents[1]
 NASTY = "see [/ticket] [bold]:smile:\x1b]0;owned\x07\x1b[2J\r\u202egnp.exe"
@@ -75,3 +75,38 @@ def test_a_note_on_a_freeze_and_a_symbol_s_name_stop_no_verb(tmp_path: Path, mon
     assert found.exit_code == 1
     assert SHOWN in found.output
     assert "is not in the universe" in found.output
+
+
+REMEDIES = {
+    "Make it: timegpt-assets run-day 2025-02-03.": "Make it: timegpt-assets run-day --profile dev 2025-02-03.",
+    "timegpt-assets rollout start lightgbm": "timegpt-assets rollout --profile dev start lightgbm",
+    "Run `timegpt-assets budget thaw`.": "Run `timegpt-assets budget --profile dev thaw`.",
+    "timegpt-assets train --month 2025-02 --profile prod": "timegpt-assets train --month 2025-02 --profile prod",
+    "timegpt-assets promote, or timegpt-assets ui --profile prod": (
+        "timegpt-assets promote --profile dev, or timegpt-assets ui --profile prod"
+    ),
+    "(timegpt-assets train), or timegpt-assets demo": "(timegpt-assets train --profile dev), or timegpt-assets demo",
+    "timegpt-assets init BARS": "timegpt-assets init BARS",
+    "Usage: timegpt-assets [OPTIONS]": "Usage: timegpt-assets [OPTIONS]",
+}
+
+
+@pytest.mark.parametrize("text", REMEDIES)
+def test_a_command_that_is_printed_is_said_under_the_profile_that_was_said(text: str) -> None:
+    assert under("dev", text) == REMEDIES[text]
+    assert under(None, text) == text
+    assert under("dev", under("dev", text)) == REMEDIES[text]
+
+
+def test_a_remedy_of_another_profile_works_as_it_was_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was once typed as it stood, and answered for the demo."""
+    monkeypatch.chdir(tmp_path)
+    asked = ["--set", "forecast.challengers=[lightgbm]"]
+    refused = CliRunner().invoke(app, ["rollout", "advance", "lightgbm", "--profile", "dev", *asked])
+    assert refused.exit_code == 1
+    found = re.search(r"timegpt-assets (rollout --profile dev start lightgbm)", refused.output)
+    assert found, refused.output
+    done = CliRunner().invoke(app, [*found[1].split(), *asked])
+    assert "timegpt-assets run-day --profile dev" in done.output, "heard as what it was said for"
+    plain = CliRunner().invoke(app, ["rollout", "advance", "lightgbm", *asked])
+    assert "--profile" not in plain.output, "nobody said one: what is typed next is of the same"
