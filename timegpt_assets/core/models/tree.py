@@ -125,6 +125,13 @@ def fitted(rows: pl.DataFrame, spec: TreeSpec, form: Form) -> tuple[Tree, dict[s
     return Tree(form=form, model=model, features=features, libraries=library()), chosen
 
 
+def settled(rows: pl.DataFrame, spec: TreeSpec) -> Tree:
+    """Return the tree of all of the rows, of the road's form that wins on their newest sessions; no report is made."""
+    forms = FORMS[spec.road]
+    form = forms[0] if len(forms) == 1 else _validated(rows.sort(KEY), spec)[1]
+    return fitted(rows, spec, form)[0]
+
+
 def _learnt(rows: pl.DataFrame, spec: TreeSpec, form: Form) -> tuple[Apart | Quantiles | Conformal, dict[str, Any]]:
     if form == "apart":
         return learn_apart(rows, spec)

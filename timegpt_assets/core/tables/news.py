@@ -6,7 +6,7 @@ Belongs here: declarations only. A day holds what became known after the previou
 import polars as pl
 
 from timegpt_assets.core.schema import TIME, Column, Table
-from timegpt_assets.core.tables.columns import BAR_TIME, DAY, KNOWN_AT, SYMBOL
+from timegpt_assets.core.tables.columns import BAR_TIME, DAY, FORECASTER, KNOWN_AT, MONTH, SYMBOL
 
 SOURCE = {"source": Column(pl.String, "who delivered it: fred, calendar, own, gdelt_files, gdelt_doc")}
 EVENT = {"event_id": Column(pl.String, "sha256 of source, url, title and time: the same news has the same name")}
@@ -146,3 +146,49 @@ EVENT_ATTRIBUTION = Table(
     },
     key=("day", "symbol", "snapshot_ts", "feature", "event_id"),
 )
+
+_OF_BOTH = {
+    name: Column(pl.Float64, f"{said} with the group over that without it, on common rows, in volatilities", True)
+    for name, said in (("pinball_ratio", "mean pinball loss"), ("mae_ratio", "mean absolute error"))
+}
+INFORMATION_VALUE = Table(
+    name="information_value",
+    columns=MONTH
+    | FORECASTER
+    | {
+        "reason": Column(
+            pl.String,
+            "why nothing is measured: insufficient_history, no_rows, no_news, reads_no_features; empty: it is",
+        ),
+        "first_day": Column(pl.Date, "first session learnt from", True),
+        "last_day": Column(pl.Date, "last session learnt from", True),
+        "learnt_sessions": Column(pl.Int64, "sessions that both arms learnt from"),
+        "features": Column(pl.Int64, "features of the group that differ among the rows learnt from"),
+        "n": Column(pl.Int64, "rows of the month that both arms answered"),
+        "sessions": Column(pl.Int64, "sessions of those rows"),
+        "covered": Column(pl.Float64, "share of those rows that know any feature of the group", True),
+        "pinball": Column(pl.Float64, "mean pinball loss with the group, in volatilities", True),
+        "without_pinball": Column(pl.Float64, "that without it", True),
+    }
+    | {
+        f"{name}{end}": Column(pl.Float64, f"{column.meaning}{said}", True)
+        for name, column in _OF_BOTH.items()
+        for end, said in (("", ""), ("_low", ", lower end of its 95 % by days"), ("_high", ", upper end of it"))
+    }
+    | {
+        "dm_p": Column(
+            pl.Float64, "one-sided Diebold-Mariano p of less being lost with the group; null: no day differs", True
+        ),
+        "control_ratio": Column(pl.Float64, "mean pinball loss with the group over the control arm's, same rows", True),
+        "trades": Column(pl.Int64, "entries on the answers with the group, of every symbol alone", True),
+        "without_trades": Column(pl.Int64, "those without it", True),
+        "net_pnl": Column(pl.Float64, "USD after costs, with the group", True),
+        "without_net_pnl": Column(pl.Float64, "USD after costs, without it", True),
+        "pnl_difference": Column(pl.Float64, "USD that the group earned", True),
+        "seated": Column(
+            pl.Boolean, "pinball_ratio below 1, dm_p below gates.ladder.dm_p_lt, and pnl_difference not below 0"
+        ),
+    },
+    key=("month", "forecaster"),
+)
+"""Whether the group news was worth anything on a month that neither arm was shown."""

@@ -15,7 +15,7 @@ from timegpt_assets.core.models import folds
 from timegpt_assets.core.models.boosting import LibraryAbsent
 from timegpt_assets.core.models.learnt import Learnt
 from timegpt_assets.core.models.rows import KEY, OUTCOME
-from timegpt_assets.core.models.tree import FORMS, fitted, learn_tree, load_tree
+from timegpt_assets.core.models.tree import FORMS, fitted, learn_tree, load_tree, settled
 from timegpt_assets_tests.core.models.made import FEATURES, rows, tree_spec
 
 ROWS, SPEC, LEVELS = rows(), tree_spec(), (50, 80, 95)
@@ -111,6 +111,8 @@ def test_of_a_road_s_forms_the_one_that_wins_in_validation_is_learnt(learnt: Lea
     forms = together.report["validation"]["forms"]
     assert together.report["form"] == min(FORMS["together"], key=lambda form: forms[form]["zero"]["pinball"])
     assert forms == learnt.report["validation"]["forms"]
+    taught = folds.learnt_from(ROWS, embargo_days=1).sample(fraction=1.0, shuffle=True, seed=4)
+    assert settled(taught, replace(SPEC, road="together")).form == together.report["form"]
     assert the(together) != the(learnt)
     assert together.out_of_fold.select(KEY).equals(ROWS.filter(pl.col("day") <= together.last_day).select(KEY))
 
