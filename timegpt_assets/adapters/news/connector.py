@@ -46,7 +46,9 @@ class Question:
     """One question: a GET of ``url`` with ``params``, secrets left out.
 
     ``asked`` names it for good: a question of the same source and the same name is answered once. ``refused``: why it
-    is not even sent (too old for the source, say); None: it is sent.
+    is never sent (its source refuses such words, say). ``whole_at``: before this moment its answer would lack what is
+    yet to come, so it is not sent; ``gone_at``: from this moment on its source has forgotten what it asks for.
+    ``paged``: a good answer may make further questions necessary.
     """
 
     source: str
@@ -54,6 +56,9 @@ class Question:
     url: str
     params: Mapping[str, str] = field(default_factory=dict)
     refused: str | None = None
+    whole_at: datetime | None = None
+    gone_at: datetime | None = None
+    paged: bool = False
 
 
 class Connector(Protocol):
@@ -72,7 +77,9 @@ class Connector(Protocol):
         ...
 
     def further(self, question: Question, body: bytes) -> Sequence[Question]:
-        """Return what a good answer makes necessary besides: the next page, halves of what was cut short."""
+        """Return what a good answer to a ``paged`` question makes necessary besides: a next page, halves of what was
+        cut short.
+        """
         ...
 
     def secret(self) -> Mapping[str, str]:
