@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from timegpt_assets.config.addresses import PROVIDER_HOST, unfit
 from timegpt_assets.config.forecasting import Forecast
 from timegpt_assets.config.market import Data, Events, Features, Universe
+from timegpt_assets.config.news import News
 from timegpt_assets.config.research import Search, TradingGrid
 from timegpt_assets.config.rollout import Rollout
 from timegpt_assets.config.seats import unaccompanied, unseated
@@ -227,6 +228,16 @@ def event_names(events: Events, forecast: Forecast, trading: Trading) -> Refusal
             yield Refusal(f"{section}.skip_events", known, remedy)
 
 
+def released_events(events: Events, news: News) -> Refusals:
+    """Refuse a series or release that has the time of day of an event the calendar does not hold."""
+    names = {**events.dates, **(events.calendar_names if events.calendar_path else {})}
+    known = " | ".join(["null", *names])
+    for key, named in (("news.fred_series", news.fred_series), ("news.fred_releases", news.fred_releases)):
+        for what, event in named.items():
+            if event and event not in names:
+                yield Refusal(f"{key}.{what}", known, f"Give {event} its days under events.dates, or null.")
+
+
 def liquidity(features: Features) -> Refusals:
     """Refuse percentiles of a normal liquidity that leave nothing between them."""
     if features.liquidity.low >= features.liquidity.high:
@@ -364,6 +375,7 @@ REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (snapshot_times, ("forecast",)),
     (possible_snapshots, ("forecast", "in_grid")),
     (event_names, ("events", "forecast", "trading")),
+    (released_events, ("events", "news")),
     (liquidity, ("features",)),
     (volatilities, ("features", "forecast", "trading")),
     (grids, ("trading_grid", "trading", "features", "forecast")),

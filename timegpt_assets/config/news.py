@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from timegpt_assets.config.base import PLACE, Count, Name, NotNegative, Positive, Section, Share, _unique
+from timegpt_assets.config.base import PLACE, Count, EventName, Name, NotNegative, Positive, Section, Share, _unique
 
 Tier = Annotated[int, Field(ge=1, le=3)]
+ReleaseNumber = Annotated[str, Field(pattern=r"^[1-9]\d*$")]
 SourceName = Literal["fred", "calendar", "own", "gdelt_files", "gdelt_doc"]
 
 
@@ -82,7 +83,9 @@ class News(Section):
     retry: Retry
     breaker: Mapping[Literal["default", "gdelt_doc", "gdelt_files", "fred"], Breaker]
     goals: Goals
-    fred_series: Mapping[Name, Name | None]
+    fred_series: Mapping[Name, EventName | None]
+    fred_releases: Mapping[ReleaseNumber, EventName | None]
+    surprise_changes: Annotated[int, Field(ge=2)]
     extractor: Extractor
     min_confidence: Share
     cluster: Cluster

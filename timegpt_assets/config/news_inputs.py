@@ -1,0 +1,28 @@
+"""What news needs of the settings, in the shapes of core/news.
+
+Belongs here: one function per spec of core/news, made of settings and the event calendar.
+"""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from timegpt_assets.config.settings import Settings
+from timegpt_assets.core import calendar
+from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.core.news.formats.fred import FredSpec
+
+
+def fred_spec(settings: Settings, events: EventCalendar) -> FredSpec:
+    """Return what FRED's answers alone do not say: when its series and releases of a date come."""
+    news = settings.news
+    return FredSpec(
+        moments={series: _moments(events, event) for series, event in news.fred_series.items()},
+        releases={int(number): _moments(events, event) for number, event in news.fred_releases.items()},
+        changes=news.surprise_changes,
+    )
+
+
+def _moments(events: EventCalendar, event: str | None) -> Mapping[date, datetime]:
+    """Return New York date -> moment of each day of an event whose time of day is known."""
+    return {at.astimezone(ZoneInfo(calendar.ZONE)).date(): at for at in events.times.get(event or "", ())}
