@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from timegpt_assets.config.base import PLACE, Count, EventName, Name, NotNegative, Positive, Section, Share, _unique
 
 Tier = Annotated[int, Field(ge=1, le=3)]
-ReleaseNumber = Annotated[str, Field(pattern=r"^[1-9]\d*$")]
+ReleaseNumber = Annotated[str, Field(pattern=r"^release_[1-9]\d*$")]
 SourceName = Literal["fred", "calendar", "own", "gdelt_files", "gdelt_doc"]
 
 

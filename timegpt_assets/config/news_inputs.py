@@ -18,7 +18,9 @@ def fred_spec(settings: Settings, events: EventCalendar) -> FredSpec:
     news = settings.news
     return FredSpec(
         moments={series: _moments(events, event) for series, event in news.fred_series.items()},
-        releases={int(number): _moments(events, event) for number, event in news.fred_releases.items()},
+        releases={
+            int(name.removeprefix("release_")): _moments(events, event) for name, event in news.fred_releases.items()
+        },
         changes=news.surprise_changes,
     )
 
