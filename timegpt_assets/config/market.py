@@ -195,7 +195,7 @@ class Events(Section):
     halts: tuple[Halt, ...]
 
 
-FeatureGroup = Literal["price", "volatility", "volume", "clock", "context", "sector", "events"]
+FeatureGroup = Literal["price", "volatility", "volume", "clock", "context", "sector", "events", "news"]
 
 
 class Liquidity(Section):

@@ -4,8 +4,8 @@ Straightforward on purpose: rolling, ewm and groupby as documented, no array of 
 the package but the calendar. Column names and rules are those of the feature reference.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date
 
 import numpy as np
 import pandas as pd  # noqa: TID251 - the oracle is another library on purpose
@@ -13,13 +13,24 @@ import polars as pl
 
 from timegpt_assets.core import calendar
 from timegpt_assets.core.features.feature_spec import FeatureSpec
+from timegpt_assets_tests.core.news.scored_made import Event, slowly
 
 Frame = pd.DataFrame
 ATLEAST = 10
 
 
-def oracle(bars: pl.DataFrame, vix: pl.DataFrame | None, *, days: Sequence[date], spec: FeatureSpec) -> Frame:
-    """Return all features of the bars of ``days`` (none dropped) with day, symbol, ts and ``dropped``, sorted."""
+def oracle(
+    bars: pl.DataFrame,
+    vix: pl.DataFrame | None,
+    *,
+    days: Sequence[date],
+    spec: FeatureSpec,
+    told: Callable[[date], Sequence[Event] | None] = lambda _: None,
+) -> Frame:
+    """Return all features of the bars of ``days`` (none dropped) with day, symbol, ts and ``dropped``, sorted.
+
+    ``told``: the events of a day and of the one before; None where nobody answered.
+    """
     table = _pandas(bars).sort_values(["day", "symbol", "ts"])
     sessions = {key: own.reset_index(drop=True) for key, own in table.groupby(["day", "symbol"], sort=True)}
     symbols = sorted({symbol for _, symbol in sessions})
@@ -36,7 +47,7 @@ def oracle(bars: pl.DataFrame, vix: pl.DataFrame | None, *, days: Sequence[date]
             peers = [own[s] for s in own if s != symbol and s in spec.sectors]
             peers = [p for p in peers if spec.sectors[p["symbol"].iloc[0]] == spec.sectors.get(symbol)]
             features = session_features(day, symbol, session, before, earlier, context, peers, spec)
-            made.append(features)
+            made.append(features if "news" not in spec.groups else features.assign(**news(session, told(day))))
     return pd.concat(made, ignore_index=True)
 
 
@@ -213,6 +224,15 @@ def market(day: date, sessions: Mapping[str, Frame], spec: FeatureSpec, vix: pd.
     missing = any(symbol not in sessions for symbol in spec.context)
     found["context_missing"] = pd.Series(float(missing), index=range(length))
     return pd.DataFrame(found, index=range(length))
+
+
+def news(bars: Frame, told: Sequence[Event] | None) -> dict[str, pd.Series]:
+    """Return what was told of the symbol and of the market by the end of each minute."""
+    symbol, ends = bars["symbol"].iloc[0], bars["ts"] + pd.Timedelta(minutes=1)
+    of_symbol = [one for one in told or () if one["symbol"] == symbol or one["entity_kind"] == "macro"]
+    moments = (end.to_pydatetime().replace(tzinfo=UTC) for end in ends)
+    rows = [slowly(of_symbol, symbol=symbol, at=at, answered=told is not None) for at in moments]
+    return dict(pd.DataFrame(rows, index=bars.index, dtype=float))
 
 
 def sector(bars: Frame, peers: Sequence[Frame]) -> dict[str, pd.Series]:

@@ -68,7 +68,9 @@ VIX_FEATURES = (
         "regime_stress", "that close above the mean of the 20 up to it", "20 days", "flag", "data.vix_path", pl.Boolean
     ),
 )
-CONTEXT_MISSING = Feature("context_missing", "a context symbol had no bars", "1 session", "flag", "", pl.Boolean)
+CONTEXT_MISSING = Feature(
+    "context_missing", "a context symbol had no bars", "1 session", "flag", "", pl.Boolean, counts=False
+)
 
 
 def relations_of(context: Sequence[str]) -> tuple[Feature, ...]:

@@ -10,7 +10,11 @@ import polars as pl
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One stored column: how it is computed, over which window, in which unit, and whose formula it is."""
+    """One stored column: how it is computed, over which window, in which unit, and whose formula it is.
+
+    ``counts``: whether a missing value counts against the row. What says something about others (flags of what is
+    absent, what peers did, what sources told) says nothing of the symbol's own bars.
+    """
 
     name: str
     formula: str
@@ -18,11 +22,4 @@ class Feature:
     unit: str
     source: str
     dtype: type[pl.DataType] = pl.Float32
-
-    @property
-    def counts(self) -> bool:
-        """Return whether a missing value counts against the row.
-
-        Flags say something about others and never miss; what peers did says nothing of the symbol's own bars.
-        """
-        return self.name.startswith("regime_") or not (self.dtype == pl.Boolean or self.name.startswith("sector_"))
+    counts: bool = True

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from timegpt_assets.core.events import EventCalendar
-from timegpt_assets.core.features import clock, context, events, price, sector, volatility, volume
+from timegpt_assets.core.features import clock, context, events, news, price, sector, volatility, volume
 from timegpt_assets.core.features.feature import Feature
 
 VERSIONS: Mapping[str, int] = {
@@ -20,6 +20,7 @@ VERSIONS: Mapping[str, int] = {
     "context": context.VERSION,
     "sector": sector.VERSION,
     "events": events.VERSION,
+    "news": news.VERSION,
 }
 """Group -> its version, raised when one of its formulas changes; the groups in table order."""
 
@@ -59,6 +60,7 @@ class FeatureSpec:
             "context": (*market, *context.relations_of(self.context)),
             "sector": sector.FEATURES,
             "events": events.features_of(self.calendar),
+            "news": news.FEATURES,
         }
 
     @property

@@ -14,7 +14,7 @@ import polars as pl
 
 from timegpt_assets.core import calendar
 from timegpt_assets.core.features import context as market
-from timegpt_assets.core.features import events, price, sector, volatility, volume
+from timegpt_assets.core.features import events, news, price, sector, volatility, volume
 from timegpt_assets.core.features.clock import clock
 from timegpt_assets.core.features.feature import Feature
 from timegpt_assets.core.features.feature_spec import FeatureSpec
@@ -24,12 +24,13 @@ from timegpt_assets.core.features.volume import Measured
 from timegpt_assets.core.features.windows import Floats, Grid, Ints, grid_of
 from timegpt_assets.core.schema import TableError
 from timegpt_assets.core.tables.features import FEATURES, PANEL
+from timegpt_assets.core.tables.news import NEWS_FEATURES
 
 KNOWN_AT = pl.col("ts") + pl.duration(minutes=1)
 CHUNK_DAYS, CHUNK_CELLS, CACHED_CELLS = 20, 1_000_000, 80_000
 """Days and minutes made at a time, to bound memory; minutes computed at a time, to fit the processor's cache."""
-BarsOf: TypeAlias = Callable[[Sequence[date]], pl.DataFrame]
-"""Returns BARS of some sessions, with or without those of others; sessions that have none are absent."""
+FramesOf: TypeAlias = Callable[[Sequence[date]], pl.DataFrame]
+"""Returns the rows of some sessions, with or without those of others; sessions that have none are absent."""
 DROPPED = {"day": pl.Date, "symbol": pl.String, "dropped": pl.Int64}
 
 
@@ -42,24 +43,44 @@ class Made:
     dropped: pl.DataFrame
 
 
-def features(bars: pl.DataFrame, context: pl.DataFrame, *, days: Collection[date], spec: FeatureSpec) -> Made:
+def features(
+    bars: pl.DataFrame,
+    context: pl.DataFrame,
+    *,
+    days: Collection[date],
+    spec: FeatureSpec,
+    told: pl.DataFrame | None = None,
+) -> Made:
     """Return FEATURES of ``days``: everything known of each bar at ``known_at``, less rows with too much missing.
 
     ``bars`` BARS of ``days`` and of the ``spec.sessions`` sessions before each (others are not looked at);
-    ``context`` MARKET_CONTEXT of ``days``. Nothing is NaN or infinite: what cannot be known is null.
+    ``context`` MARKET_CONTEXT of ``days``, ``told`` NEWS_FEATURES of them or None. Nothing is NaN or infinite: what
+    cannot be known is null.
     """
     symbols = bars["symbol"].unique()
-    made = list(chunks(lambda _: bars, context, days=days, symbols=symbols, spec=spec))
+    known = NEWS_FEATURES.empty() if told is None else told
+    made = list(chunks(lambda _: bars, context, days=days, symbols=symbols, spec=spec, told_of=lambda _: known))
     return Made(tuple(sorted(set(days))), pl.concat([m.frame for m in made]), pl.concat([m.dropped for m in made]))
 
 
+def nothing_told(days: Sequence[date]) -> pl.DataFrame:
+    """Return NEWS_FEATURES of no minute: whatever days are asked for, nothing is known of their news."""
+    return NEWS_FEATURES.empty()
+
+
 def chunks(
-    bars_of: BarsOf, context: pl.DataFrame, *, days: Collection[date], symbols: Collection[str], spec: FeatureSpec
+    bars_of: FramesOf,
+    context: pl.DataFrame,
+    *,
+    days: Collection[date],
+    symbols: Collection[str],
+    spec: FeatureSpec,
+    told_of: FramesOf = nothing_told,
 ) -> Iterator[Made]:
     """Yield ``features`` of these symbols a few days at a time, oldest first: the same rows, without holding them all.
 
-    ``bars_of`` is asked for the bars of each chunk as it comes, and for those of the sessions before the first. Without
-    any day one empty chunk is yielded.
+    ``bars_of`` is asked for the bars of each chunk as it comes, and for those of the sessions before the first;
+    ``told_of`` for their NEWS_FEATURES, where the group is on. Without any day one empty chunk is yielded.
     """
     names = tuple(sorted(set(symbols)))
     size = max(1, min(CHUNK_DAYS, CHUNK_CELLS // max(1, len(names) * 390)))
@@ -71,7 +92,8 @@ def chunks(
             grid = grid_of(bars_of(chunk), chunk, names)
             market = _minute_frame(chunk, context, spec)
             made, past = _own_columns(grid, past, market, spec)
-            yield _assembled(grid, made, market, spec)
+            told = told_of(chunk) if spec.has("news") else nothing_told(chunk)
+            yield _assembled(grid, made, market, told, spec)
 
 
 def panel(features: pl.DataFrame, bars: pl.DataFrame, *, days: Collection[date]) -> pl.DataFrame:
@@ -117,7 +139,7 @@ def _runs(days: list[date]) -> list[list[date]]:
     return runs
 
 
-def _warmed_up(bars_of: BarsOf, run: list[date], symbols: tuple[str, ...], spec: FeatureSpec) -> _Past:
+def _warmed_up(bars_of: FramesOf, run: list[date], symbols: tuple[str, ...], spec: FeatureSpec) -> _Past:
     """Return what the sessions before the run's first day leave to it, from bars alone."""
     before = [calendar.shifted(run[0], -back) for back in range(spec.sessions, 0, -1)] if run else []
     bars = bars_of(before)
@@ -232,7 +254,11 @@ def _stored(feature: Feature) -> type[np.floating]:
 
 
 def _assembled(
-    grid: Grid, made: Mapping[str, npt.NDArray[np.generic]], market: pl.DataFrame, spec: FeatureSpec
+    grid: Grid,
+    made: Mapping[str, npt.NDArray[np.generic]],
+    market: pl.DataFrame,
+    told: pl.DataFrame,
+    spec: FeatureSpec,
 ) -> Made:
     """Return the chunk's rows with every feature in table order, rows with too much missing left out and counted."""
     cells = np.arange(np.prod(grid.shape)) if grid.cells is None else grid.cells
@@ -241,6 +267,8 @@ def _assembled(
     shared = market.select("ts", *(f.name for f in spec.features if f.name in market.columns))[of_minute[usable]]
     kept, kept_session = cells[usable], of_session[usable]
     flags = events.columns(spec.calendar, grid.days, grid.symbols) if spec.has("events") else {}
+    keys = grid.bars.select("day", "symbol", "ts", known_at=KNOWN_AT).filter(pl.Series(usable))
+    of_news = news.placed(keys, told) if spec.has("news") else keys.select()
     columns = []
     for feature in spec.features:
         if feature.name in made:
@@ -249,9 +277,10 @@ def _assembled(
             columns.append(_series(feature, flags[feature.name].reshape(-1).take(kept_session)))
         elif feature.name in shared.columns:
             columns.append(shared[feature.name].cast(feature.dtype))
+        elif feature.name in of_news.columns:
+            columns.append(of_news[feature.name])
         else:
             columns.append(pl.Series(feature.name, [None] * len(kept), dtype=feature.dtype))
-    keys = grid.bars.select("day", "symbol", "ts", known_at=KNOWN_AT).filter(pl.Series(usable))
     frame = keys.with_columns(columns).select(*FEATURES.columns, *(f.name for f in spec.features))
     return Made(grid.days, frame, _dropped(grid, of_session, usable))
 

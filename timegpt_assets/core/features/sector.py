@@ -19,11 +19,13 @@ _LAGGED = "as known 1 min before"
 RETURNS = tuple(
     Feature(
         f"sector_ret_{n}m", f"mean ret_{n}m of the other symbols of its sector", f"{n} min, {_LAGGED}", "log return",
-        "universe.sectors",
+        "universe.sectors", counts=False,
     )
     for n in RETURN_WINDOWS
 )  # fmt: skip
-MISSING = Feature("sector_missing", "no other symbol of its sector had bars", "1 session", "flag", "", pl.Boolean)
+MISSING = Feature(
+    "sector_missing", "no other symbol of its sector had bars", "1 session", "flag", "", pl.Boolean, counts=False
+)
 FEATURES = (*RETURNS, MISSING)
 
 

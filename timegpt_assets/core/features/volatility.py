@@ -62,7 +62,15 @@ FEATURES = (
         )
         for n in EWM_SPANS
     ),
-    Feature("vol_ewm_warm", "the previous session was there to start from", "1 session", "flag", "", pl.Boolean),
+    Feature(
+        "vol_ewm_warm",
+        "the previous session was there to start from",
+        "1 session",
+        "flag",
+        "",
+        pl.Boolean,
+        counts=False,
+    ),
     Feature("atr_14m", _ATR, f"14 {_SHORTER}", "share of the price", "Wilder 1978 (true range), plain mean"),
     _moved("parkinson_30m", "sqrt(mean ln(high/low)^2 / (4 ln 2))", f"30 {_SHORTER}", "Parkinson 1980"),
     _moved("garman_klass_30m", _GARMAN_KLASS, f"30 {_SHORTER}", "Garman and Klass 1980"),

@@ -1,7 +1,8 @@
-"""Features as the assets make them, from seeded bars: every group on, a VIX of its own, events on known days."""
+"""Features as the assets make them, from seeded bars: every group on, VIX and news of its own, events on known days."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -10,7 +11,9 @@ from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.features.context import market_context
 from timegpt_assets.core.features.feature_spec import FeatureSpec
 from timegpt_assets.core.features.matrix import Made, features
+from timegpt_assets.core.news.project import projected
 from timegpt_assets_tests.core.bars.bars_factory import DAYS, SYMBOLS
+from timegpt_assets_tests.core.news.scored_made import Event, links, raw, scored
 
 CALENDAR = EventCalendar(
     {"event_cpi": (DAYS[1],), "event_fomc": (DAYS[2],)}, symbols={"event_earnings": {"AAA": (DAYS[3],)}}
@@ -18,6 +21,9 @@ CALENDAR = EventCalendar(
 SECTORS = {"AAA": "made_up", "BBB": "made_up", "SPY": "made_up"}
 SPEC = FeatureSpec(horizon_min=15, sessions=2, context=("SPY",), sectors=SECTORS, vix=True, calendar=CALENDAR)
 """Two sessions to compare with: the days of the factory are four."""
+SILENT = DAYS[2]
+"""The day on which no source answered."""
+EVENTS = links(DAYS, ("AAA", "BBB"))
 NAMES = tuple(feature.name for feature in SPEC.features)
 
 
@@ -28,6 +34,17 @@ def vix(last: date = DAYS[-1], days: int = 40) -> pl.DataFrame:
     return pl.DataFrame({"date": dates, "close": closes}).filter(pl.col("date").dt.weekday() <= 5)
 
 
+def news(events: Sequence[Event] = EVENTS, days: Collection[date] = DAYS) -> pl.DataFrame:
+    """Return NEWS_FEATURES of the events."""
+    told = raw([day for day in DAYS if day != SILENT], [SILENT])
+    return projected(scored(events, days), told, days=days, symbols=SYMBOLS)
+
+
+@cache
+def _usual_news() -> pl.DataFrame:
+    return news()
+
+
 def made(
     bars: pl.DataFrame,
     days: Sequence[date] = DAYS,
@@ -35,13 +52,15 @@ def made(
     *,
     spec: FeatureSpec = SPEC,
     closes: pl.DataFrame | None = None,
+    told: pl.DataFrame | None = None,
 ) -> Made:
     """Return the features of these days and symbols; the market around them is made of all symbols."""
     daily = vix() if closes is None else closes
     context = market_context(
         bars, days=days, context=spec.context, vix=daily if spec.vix else None, sectors=spec.sectors
     )
-    return features(bars.filter(pl.col("symbol").is_in(list(symbols))), context, days=days, spec=spec)
+    known = _usual_news() if told is None else told
+    return features(bars.filter(pl.col("symbol").is_in(list(symbols))), context, days=days, spec=spec, told=known)
 
 
 def values_of(frame: pl.DataFrame) -> int:

@@ -171,7 +171,7 @@ def test_volatility_scales_with_the_root_of_the_horizon():
         assert ratio.to_list() == pytest.approx([2.0] * ratio.len())
 
 
-@pytest.mark.parametrize("off", ["price", "volatility", "volume", "clock", "context", "sector", "events"])
+@pytest.mark.parametrize("off", ["price", "volatility", "volume", "clock", "context", "sector", "events", "news"])
 def test_a_group_can_be_switched_off_and_changes_no_other_column(off: str):
     bars = troubled_bars()
     loose = _with(max_missing=1.0)
@@ -193,7 +193,7 @@ def test_needed_columns_stay_when_their_group_is_off():
 
 
 def test_the_version_says_which_groups_and_the_hash_which_columns():
-    assert SPEC.feature_version == "price.1+volatility.1+volume.1+clock.1+context.1+sector.1+events.1"
+    assert SPEC.feature_version == "price.1+volatility.1+volume.1+clock.1+context.1+sector.1+events.1+news.1"
     assert _with(sessions=5).features_hash == SPEC.features_hash
     assert _with(context=("SPY", "QQQ")).features_hash != SPEC.features_hash
     assert _with(calendar=EventCalendar({})).features_hash != SPEC.features_hash

@@ -1,24 +1,35 @@
 """Every feature against the same feature written with pandas, session by session: values and missing ones alike."""
 
+from datetime import date
+
 import numpy as np
 import polars as pl
 import pytest
 
+from timegpt_assets.core import calendar
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.features.feature_spec import FeatureSpec
+from timegpt_assets.core.news.windows import window
 from timegpt_assets_tests.benchmarks._pandas_features import oracle
 from timegpt_assets_tests.core.bars.bars_factory import DAYS, grid_of, needs_real_data, real_raw, troubled_bars
-from timegpt_assets_tests.core.features.made import NAMES, SPEC, made, vix
+from timegpt_assets_tests.core.features.made import EVENTS, NAMES, SILENT, SPEC, made, vix
+from timegpt_assets_tests.core.news.scored_made import Event
 
 LARGEST = 1e-5
 """Largest difference allowed, in standard deviations of the column: float32 keeps seven digits."""
+
+
+def told(day: date) -> list[Event] | None:
+    """Return the events of a day and of the session before it, None of the silent day and of those of other bars."""
+    begun, ended = window(calendar.shifted(day, -1))[0], window(day)[1]
+    return [one for one in EVENTS if begun < one["known_at"] <= ended] if day in DAYS and day != SILENT else None
 
 
 def compared(bars: pl.DataFrame, days, spec: FeatureSpec, closes: pl.DataFrame | None) -> dict[str, float]:
     """Return the largest difference of each column in its standard deviations; missing values must be the same."""
     symbols = bars["symbol"].unique().sort().to_list()
     ours = made(bars, days, symbols, spec=spec, closes=closes)
-    theirs = oracle(bars, closes, days=days, spec=spec)
+    theirs = oracle(bars, closes, days=days, spec=spec, told=told)
     assert int(theirs["dropped"].sum()) == ours.dropped["dropped"].sum()
     kept = theirs[~theirs["dropped"]]
     assert kept["symbol"].tolist() == ours.frame["symbol"].to_list()
@@ -28,7 +39,11 @@ def compared(bars: pl.DataFrame, days, spec: FeatureSpec, closes: pl.DataFrame |
         other = kept[feature.name].to_numpy(dtype=float)
         np.testing.assert_array_equal(np.isnan(own), np.isnan(other), err_msg=feature.name)
         known = other[~np.isnan(other)]
-        errors[feature.name] = float(np.nanmax(np.abs(own - other)) / (known.std() or 1.0))
+        errors[feature.name] = (
+            float(np.max(np.abs(own - other), initial=0.0, where=~np.isnan(other))) / (known.std() or 1.0)
+            if known.size
+            else 0.0
+        )
     return errors
 
 

@@ -12,7 +12,8 @@ import pytest
 from timegpt_assets.core import calendar
 from timegpt_assets.core.features import windows
 from timegpt_assets_tests.core.bars.bars_factory import DAYS, perturbed, troubled_bars
-from timegpt_assets_tests.core.features.made import NAMES, SPEC, made, vix
+from timegpt_assets_tests.core.features.made import EVENTS, NAMES, SPEC, made, news, vix
+from timegpt_assets_tests.core.news.scored_made import otherwise_after
 
 KEY = ["day", "symbol", "ts"]
 
@@ -31,7 +32,7 @@ MINUTES = [*((day, minute) for n, day in enumerate(DAYS) for minute in minutes_o
 KNOWN_BEFOREHAND = {
     *(name for name in NAMES if name.startswith(("fourier", "event_", "vix_"))),
     *("minute_index", "session_progress", "minutes_to_close", "session_bucket", "weekday", "month_end"),
-    *("context_missing", "sector_missing", "vol_ewm_warm", "regime_stress"),
+    *("context_missing", "sector_missing", "news_missing", "vol_ewm_warm", "regime_stress"),
 }
 """Features that no bar of the day can change: the other proofs would be empty of them."""
 
@@ -47,26 +48,28 @@ def whole() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def otherwise(whole: pl.DataFrame) -> list[tuple[datetime, pl.DataFrame]]:
-    """Return the features of bars that are others after each of the minutes, VIX of later days too."""
+    """Return the features of bars and news that are others after each of the minutes, VIX of later days too."""
     bars, found = troubled_bars(), []
     for seed, (day, minute) in enumerate(MINUTES):
         at = moment(day, minute)
         later = pl.col("date") >= day
         closes = vix().with_columns(close=pl.when(later).then(pl.col("close") * 1.5).otherwise("close"))
-        found.append((at, made(perturbed(bars, at, seed), closes=closes).frame))
+        told = news(otherwise_after(EVENTS, at, seed))
+        found.append((at, made(perturbed(bars, at, seed), closes=closes, told=told).frame))
     return found
 
 
 @pytest.fixture(scope="module")
 def cut_short() -> list[tuple[datetime, pl.DataFrame]]:
-    """Return the features of bars of which none ends after each of the minutes."""
+    """Return the features of bars of which none ends after each of the minutes, and of what was told by then."""
     bars = troubled_bars()
     found = []
     for day, minute in MINUTES:
         at = moment(day, minute)
         past = bars.filter(pl.col("ts") < at)
         days = [d for d in DAYS if d <= day]
-        found.append((at, made(past, days, closes=vix().filter(pl.col("date") < day)).frame))
+        told = news([event for event in EVENTS if event["known_at"] <= at], days)
+        found.append((at, made(past, days, closes=vix().filter(pl.col("date") < day), told=told).frame))
     return found
 
 
