@@ -78,6 +78,7 @@ class News(Section):
 
     sources: Annotated[tuple[SourceName, ...], AfterValidator(_unique)]
     clock: Literal["replay", "live"]
+    ahead_tolerance_s: NotNegative
     aliases_path: Annotated[str | None, PLACE]
     source: Mapping[SourceName, Source]
     retry: Retry

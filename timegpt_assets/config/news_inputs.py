@@ -4,13 +4,14 @@ Belongs here: one function per spec of core/news, made of settings and the event
 """
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.news.formats.fred import FredSpec
+from timegpt_assets.core.news.normalise import ClockSpec
 
 
 def fred_spec(settings: Settings, events: EventCalendar) -> FredSpec:
@@ -22,6 +23,16 @@ def fred_spec(settings: Settings, events: EventCalendar) -> FredSpec:
             int(name.removeprefix("release_")): _moments(events, event) for name, event in news.fred_releases.items()
         },
         changes=news.surprise_changes,
+    )
+
+
+def clock_spec(settings: Settings) -> ClockSpec:
+    """Return when an event is known."""
+    news = settings.news
+    return ClockSpec(
+        clock=news.clock,
+        latency={name: timedelta(seconds=source.latency_s) for name, source in news.source.items()},
+        tolerance=timedelta(seconds=news.ahead_tolerance_s),
     )
 
 

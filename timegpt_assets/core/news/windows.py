@@ -4,7 +4,7 @@ Belongs here: the window (previous close, this close]. Weekends and holidays lie
 """
 
 from collections.abc import Collection
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
@@ -15,6 +15,15 @@ from timegpt_assets.core.schema import TIME
 def window(day: date) -> tuple[datetime, datetime]:
     """Return the close before a session, outside its window, and its own close, inside; both UTC."""
     return calendar.session(calendar.shifted(day, -1)).close, calendar.session(day).close
+
+
+def next_open(day: date) -> datetime:
+    """Return the open of the first session after a date: by then everybody knows what came on it, whatever the hour.
+
+    Raises OutsideCalendar.
+    """
+    # ten days hold a session: the longest closure since 2000, September 2001, lasted six
+    return calendar.sessions(day + timedelta(days=1), day + timedelta(days=10))[0].open
 
 
 def within(days: Collection[date]) -> pl.DataFrame:
