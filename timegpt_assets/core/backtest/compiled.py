@@ -4,6 +4,7 @@ Belongs here: what the kernel reads. What combinations share is in shared.py. It
 """
 
 import functools
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -70,7 +71,8 @@ class Market:
 
 def market(forecasts: pl.DataFrame, bars: pl.DataFrame) -> Market:
     """Return what every combination reads."""
-    ordered, blocks = _in_order(bars)
+    # in one piece: as arrays, columns of several would be copied one by one
+    ordered, blocks = _in_order(bars.select(*BLOCK, "ts", *PRICES, "volume", "is_filled").rechunk())
     symbols = forecasts["symbol"].unique().sort()
     numbered = pl.DataFrame({"symbol": symbols}).with_row_index("number")
     asked = forecasts.select(READ).sort(ORDER)
@@ -88,13 +90,13 @@ def market(forecasts: pl.DataFrame, bars: pl.DataFrame) -> Market:
     )
     rows = groups["end"] - groups["start"]
     places = {name: np.repeat(of_groups[name].to_numpy(), rows.to_numpy()) for name in of_groups.columns}
-    prices = {name: fixed(ordered[name].fill_null(np.nan)) for name in PRICES}
+    prices = {name: _numbers(ordered[name]) for name in PRICES}
     tape = Tape(_micros(ordered["ts"]), filled=fixed(ordered["is_filled"]), **prices)
-    means = running_means(fixed(ordered["volume"].fill_null(np.nan)), *_edges(blocks))
     last = rows_at(tape.ts, places["start"], places["end"], _micros(asked["snapshot_ts"]) - MINUTE)
-    found = pl.Series(last, dtype=pl.Int64).replace(-1, None)
+    means = running_means(_numbers(ordered["volume"]), places["start"], places["end"], last)
     known = asked.with_columns(
-        last_price=ordered["close"].gather(found), volume_per_min=pl.Series(means, nan_to_null=True).gather(found)
+        last_price=ordered["close"].gather(pl.Series(last, dtype=pl.Int64).replace(-1, None)),
+        volume_per_min=pl.Series(means, nan_to_null=True),
     )
     return Market(tape, known, symbols.to_list(), **places)
 
@@ -111,9 +113,10 @@ def _in_order(bars: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def runs(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """Return the names, start and end of each run of rows that have them alike."""
-    ends = [frame[name].rle().struct.field("len").cast(pl.Int64).cum_sum().to_numpy() for name in names]
-    end = functools.reduce(np.union1d, ends)
-    start = np.append(0, end)[: end.size]
+    columns = [frame[name] for name in names]
+    turns = functools.reduce(operator.or_, (column[1:].ne_missing(column[:-1]) for column in columns))
+    start = np.append(0, turns.arg_true().to_numpy().astype(np.int64) + 1)[: frame.height]
+    end = np.append(start[1:], frame.height)[: start.size]
     return frame.select(names)[start].with_columns(start=pl.Series(start), end=pl.Series(end))
 
 
@@ -127,6 +130,12 @@ def fixed(values: pl.Series) -> Any:
     array = values.to_physical().to_numpy().view()
     array.flags.writeable = False
     return array
+
+
+def _numbers(values: pl.Series) -> Floats:
+    """Return the values with NaN for null; not copied where there is none."""
+    numbers: Floats = fixed((values.fill_null(np.nan) if values.null_count() else values).cast(pl.Float64))
+    return numbers
 
 
 def _micros(times: pl.Series) -> Ints:

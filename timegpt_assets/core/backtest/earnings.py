@@ -15,7 +15,7 @@ from timegpt_assets.core.backtest.kernel import Asked, Rates
 from timegpt_assets.core.backtest.passages import NEVER, WAYS, Laid, Passages, Signals
 from timegpt_assets.core.backtest.tape import Flags, Floats, Ints, Tape
 
-MADE_OF = "0f3c88697adab282"
+MADE_OF = "887c56d0995892e5"
 """Digest of kernel.py, passages.py and tape.py (as in kernel.py)."""
 LAST = 1 << 40
 """A minute after all others."""
@@ -118,7 +118,7 @@ def _add(signals: Signals, p: int, laid: Laid, start: int, end: int, found: Sett
     own, k = signals.own, signals.own[p]
     while k < end:
         place = laid.place[k]
-        all_, few = sums[place], of_tight[place]
+        all_, few = sums[:, place], of_tight[:, place]
         score, gross, cost, net, notional = all_[0], all_[1], all_[2], all_[3], all_[4]
         score_, gross_, cost_, net_, notional_ = few[0], few[1], few[2], few[3], few[4]
         while k < end and laid.place[k] == place:
@@ -148,21 +148,23 @@ def _add(signals: Signals, p: int, laid: Laid, start: int, end: int, found: Sett
     return p
 
 
-@njit(cache=True)
-def add_up(tape: Tape, asked: Asked, signals: Signals, dues: Flags, stops: Floats, takes: Floats, pairs: Pairs,
-           plans: Plans, rates: Rates, impacts: Floats, size: int, sums: Floats) -> None:  # fmt: skip
-    """Add up what each combination comes to, from SCORE to NOTIONAL, at its slot and place.
+@njit(cache=True, nogil=True)
+def add_up(tape: Tape, asked: Asked, signals: Signals, laid: Laid, start: int, stop: int, dues: Flags, stops: Floats,
+           takes: Floats, pairs: Pairs, plans: Plans, rates: Rates, impacts: Floats, size: int,
+           sums: Floats) -> None:  # fmt: skip
+    """Add up what each combination comes to on the signals from ``start`` to ``stop``, at its slot and place.
 
-    ``size``: signals a block, one symbol's session at least.
+    ``sums``: from SCORE to NOTIONAL, by slot and place. ``size``: signals a block, one symbol's session at least. No
+    other thread may add to the same places.
     """
-    n, laid = signals.row.size, passages.lay(asked, signals.row)
-    ways, widest, start = stops.size + takes.size + dues.size, _widest(laid, size), 0
+    ways, widest = stops.size + takes.size + dues.size, _widest(laid, start, stop, size)
     met = Passages(np.empty((ways, widest), np.int16), np.empty((ways, widest)))
     settled = Settled(np.empty((widest, ways), np.int64), np.empty((widest, ways, kernel.SUMS)))
     left, money = np.empty(widest, np.int64), np.empty((widest, kernel.SUMS))
-    begin, onward, nowhere = signals.begin.copy(), signals.begin.copy(), np.zeros(sums.shape[1:])
-    while start < n:
-        end = laid.group_end[min(start + size, n) - 1]
+    begin = _from(signals, start)
+    onward, nowhere = begin.copy(), np.zeros((kernel.SUMS, 1, sums.shape[2]))
+    while start < stop:
+        end = laid.group_end[min(start + size, stop) - 1]
         passages.walk(tape, asked, signals, start, end, dues, stops, takes, met)
         for pair in range(pairs.stop.size):
             if pair == 0 or pairs.charge[pair] != pairs.charge[pair - 1]:
@@ -173,10 +175,10 @@ def add_up(tape: Tape, asked: Asked, signals: Signals, dues: Flags, stops: Float
             while c < last:
                 own, cap = plans.entries[c], plans.daily_cap[c]
                 two = c + 1 < last and plans.road[c + 1] == plans.road[c]
-                of_tight = sums[plans.slot[c + 1]] if two else nowhere
+                of_tight = sums[:, plans.slot[c + 1]] if two else nowhere[:, 0]
                 onward[own] = _add(
                     signals, begin[own], laid, start, end, found, plans.rest[c], cap,
-                    plans.daily_cap[c + 1] if two else 0, sums[plans.slot[c]], of_tight,
+                    plans.daily_cap[c + 1] if two else 0, sums[:, plans.slot[c]], of_tight,
                 )  # fmt: skip
                 c += 1 + two
         begin[:] = onward
@@ -184,10 +186,20 @@ def add_up(tape: Tape, asked: Asked, signals: Signals, dues: Flags, stops: Float
 
 
 @njit(cache=True)
-def _widest(laid: Laid, size: int) -> int:
+def _from(signals: Signals, start: int) -> Ints:
+    """Return where in ``own`` each entries' signals go on from ``start``."""
+    begin = signals.begin.copy()
+    for own in range(begin.size):
+        while signals.own[begin[own]] < start:
+            begin[own] += 1
+    return begin
+
+
+@njit(cache=True)
+def _widest(laid: Laid, start: int, stop: int, size: int) -> int:
     """Return how many signals the largest block has."""
-    n, widest, start = laid.entry.size, 0, 0
-    while start < n:
-        end = laid.group_end[min(start + size, n) - 1]
+    widest = 0
+    while start < stop:
+        end = laid.group_end[min(start + size, stop) - 1]
         widest, start = max(widest, end - start), end
     return widest

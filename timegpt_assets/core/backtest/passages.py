@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from timegpt_assets.core.backtest.kernel import Asked
 from timegpt_assets.core.backtest.tape import MINUTE, Flags, Floats, Ints, Tape
 
-MADE_OF = "04f360f36b41fc68"
+MADE_OF = "7e35d879ac6a030a"
 """Digest of kernel.py and tape.py (as in kernel.py)."""
 DUE_OPEN, STOP_OPEN, TAKE_OPEN, STOP, TAKE, DUE_CLOSE = range(6)
 """Ways out of a bar, in the order of the loop's decisions: the first that holds is the exit."""

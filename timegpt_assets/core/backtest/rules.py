@@ -145,23 +145,40 @@ def no_signal(rules: Rules) -> pl.Expr:
     return pl.coalesce(pl.when(holds[reason]).then(pl.lit(reason)) for reason in NO_SIGNAL)
 
 
+def is_sound() -> pl.Expr:
+    """Return whether none of the reasons of NO_SIGNAL holds that stand under any rules."""
+    return ~pl.any_horizontal(*_flaws().values()).fill_null(False)
+
+
 def is_signal(rules: Rules) -> pl.Expr:
-    """Return whether ``no_signal`` is null."""
-    return ~pl.any_horizontal(*_objections(rules).values()).fill_null(False)
+    """Return whether ``no_signal`` is null, of rows that are sound: asked for many rules, the rest is asked once."""
+    against = [pl.col("side") == 0]
+    against += [pl.col("ev") <= 0] if rules.require_positive_ev else []
+    against += [_wide(rules)] if rules.suppress_wide else []
+    return ~pl.any_horizontal(*against).fill_null(False)
 
 
 def _objections(rules: Rules) -> dict[str, pl.Expr]:
     """Return whether each reason of NO_SIGNAL holds; null: no."""
+    return _flaws() | {
+        "no_direction": pl.col("side") == 0,
+        "low_ev": pl.lit(rules.require_positive_ev) & (pl.col("ev") <= 0),
+        "wide": pl.lit(rules.suppress_wide) & _wide(rules),
+    }
+
+
+def _wide(rules: Rules) -> pl.Expr:
+    return pl.col("q75") - pl.col("q25") > pl.lit(rules.max_width_sigma, pl.Float64) * pl.col("sigma")
+
+
+def _flaws() -> dict[str, pl.Expr]:
+    """Return whether each reason of NO_SIGNAL holds that stands under any rules; null: no."""
     known = pl.all_horizontal(pl.col(name).is_finite() for name in ("q25", "q50", "q75", "sigma")).fill_null(False)
-    wide = pl.col("q75") - pl.col("q25") > pl.lit(rules.max_width_sigma, pl.Float64) * pl.col("sigma")
     return {
         "no_price": ~(pl.col("last_price") > 0).fill_null(False),
         "no_volume": pl.col("impact").is_infinite(),
         "unaligned": ~pl.col("label_aligned"),
         "unknown": ~(known & (pl.col("sigma") > 0)),
-        "no_direction": pl.col("side") == 0,
-        "low_ev": pl.lit(rules.require_positive_ev) & (pl.col("ev") <= 0),
-        "wide": pl.lit(rules.suppress_wide) & wide,
     }
 
 

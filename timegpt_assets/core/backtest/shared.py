@@ -8,6 +8,7 @@ go through its signals in order. A trailing stop or several open positions take 
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -68,7 +69,7 @@ class Combination:
 def swept(inputs: Inputs, specs: Sequence[TradingSpec]) -> tuple[pl.DataFrame, list[Any]]:
     """Return each (forecaster, day), and trades, hits and money (sweep.MONEY) of each combination and each of them."""
     laid = compiled.market(inputs.forecasts, inputs.bars)
-    sums = np.zeros((len(specs), laid.places, kernel.SUMS))
+    sums = np.zeros((kernel.SUMS, len(specs), laid.places))
     own, costs = _told_apart(specs)
     rates = compiled.rates([spec.costs for spec in costs], laid.symbols)
     entered = _entered(laid, inputs, specs, own)
@@ -78,7 +79,7 @@ def swept(inputs: Inputs, specs: Sequence[TradingSpec]) -> tuple[pl.DataFrame, l
         follow(laid, asked, [one for one in alike if one.alone], rates, sums)
         if several := [one for one in alike if not one.alone]:
             _add_up(laid, asked, several, rates, sums)
-    score, *money = np.ascontiguousarray(sums.reshape(-1, sums.shape[2]).T)
+    score, *money = sums.reshape(kernel.SUMS, -1)
     failed = np.flatnonzero(score >= earnings.RAN_OUT)
     if failed.size:  # bars ran out: the loop names the trade
         event_loop.trades(inputs, specs[failed[0] // laid.places])
@@ -110,7 +111,7 @@ def _entered(laid: Market, inputs: Inputs, specs: Sequence[TradingSpec], own: Se
         key = (*alike, *_entry_rules(spec.rules))
         if key not in made:
             if alike not in weighed:
-                frame = signals.weighed(laid.known, inputs, spec)
+                frame = signals.free(signals.weighed(laid.known, inputs, spec))
                 weighed[alike] = frame, compiled.fixed(frame["impact"].fill_null(0.0))
             frame, impact = weighed[alike]
             made[key] = Entries(compiled.fixed(signals.sides(frame, spec.rules)), impact)
@@ -122,11 +123,11 @@ def follow(laid: Market, asked: kernel.Asked, some: Sequence[Combination], rates
     ledger = kernel.empty_ledger(1)
     barred = compiled.fixed(pl.zeros(asked.place.size, pl.Int8, eager=True).cast(pl.Boolean))
     for own in some:
-        limits, entries = compiled.limits(own.spec, own.costs), own.entries
-        if not kernel.follow(
-            laid.tape, asked, entries.sides, barred, entries.impact, rates, limits, ledger, sums[own.slot]
-        ):
-            sums[own.slot] = earnings.RAN_OUT
+        limits, entries, found = compiled.limits(own.spec, own.costs), own.entries, np.zeros((laid.places, kernel.SUMS))
+        ended = kernel.follow(
+            laid.tape, asked, entries.sides, barred, entries.impact, rates, limits, ledger, found
+        )  # fmt: skip
+        sums[:, own.slot] = found.T if ended else earnings.RAN_OUT
 
 
 def _add_up(laid: Market, asked: kernel.Asked, part: Sequence[Combination], rates: kernel.Rates, sums: Floats) -> None:
@@ -141,10 +142,24 @@ def _add_up(laid: Market, asked: kernel.Asked, part: Sequence[Combination], rate
     codes = [_codes(entries, enterable[at_forecast]) for (_, at_forecast), entries in entered.items()]
     found = _signals(codes, asked.first.size)
     size = max(1, min(BLOCK, CELLS // (len(ways) + len(dues))))
-    earnings.add_up(
-        laid.tape, asked, found, np.array(dues), stops, takes, pairs, plans, rates, np.stack([*impacts.values()]), size,
-        sums,
-    )  # fmt: skip
+    along, impact = passages.lay(asked, found.row), np.stack([*impacts.values()])
+
+    def add_up(start: int, stop: int) -> None:
+        earnings.add_up(
+            laid.tape, asked, found, along, start, stop, np.array(dues), stops, takes, pairs, plans, rates, impact,
+            size, sums,
+        )  # fmt: skip
+
+    edges = _shares(along.place, pl.thread_pool_size())
+    with ThreadPoolExecutor(max(1, len(edges) - 1)) as pool:
+        list(pool.map(add_up, edges, edges[1:]))
+
+
+def _shares(place: Ints, threads: int) -> list[int]:
+    """Return where the signals are cut into a share for each thread, none of which adds to another's place."""
+    cuts = np.append(np.flatnonzero(np.diff(place, prepend=-1)), place.size)
+    wanted = np.linspace(0, place.size, threads + 1)
+    return [int(at) for at in np.unique(cuts[np.searchsorted(cuts, wanted)])]
 
 
 def _enters(own: Combination) -> tuple[int, bool]:

@@ -135,10 +135,21 @@ def decided(weighed: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     return _directed(weighed, rules).with_columns(reason=reason)
 
 
+def free(weighed: pl.DataFrame) -> pl.DataFrame:
+    """Return the forecasts with ``free``: whether nothing but the rules of ``sides`` can stand against an entry."""
+    return weighed.with_columns(free=trading.is_sound() & pl.col("turned_away").is_null())
+
+
 def sides(weighed: pl.DataFrame, rules: Rules) -> pl.Series:
-    """Return the side of each forecast whose ``reason`` would be empty, 0 for the others: no words, for the sweep."""
-    signal = trading.is_signal(rules) & pl.col("turned_away").is_null()
-    return _directed(weighed, rules).select(pl.when(signal).then("side").otherwise(0).cast(pl.Int8)).to_series()
+    """Return the side of each forecast whose ``reason`` would be empty, 0 for the others: no words, for the sweep.
+
+    ``weighed`` has ``free``.
+    """
+    frame = weighed.with_columns(side=trading.side(rules))
+    if rules.require_positive_ev:
+        frame = frame.with_columns(ev=trading.expected_value(rules))
+    signal = pl.col("free") & trading.is_signal(rules)
+    return frame.select(pl.when(signal).then("side").otherwise(0).cast(pl.Int8)).to_series()
 
 
 def _directed(weighed: pl.DataFrame, rules: Rules) -> pl.DataFrame:

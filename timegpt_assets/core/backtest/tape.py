@@ -56,14 +56,20 @@ def rise(ts: Ints, start: Ints, end: Ints) -> bool:
 
 
 @njit(cache=True)
-def running_means(values: Floats, start: Ints, end: Ints) -> Floats:
-    """Return the mean of each block until each of its rows; NaN where the row has none."""
-    means = np.full(values.size, np.nan)
-    for block in range(start.size):
-        total, count = 0.0, 0
-        for i in range(start[block], end[block]):
-            if not math.isnan(values[i]):
-                total += values[i]
+def running_means(values: Floats, start: Ints, end: Ints, rows: Ints) -> Floats:
+    """Return for each of ``rows`` the mean of its block, from ``start`` to ``end``, until then.
+
+    NaN where the row has none, and for -1. Rows of one block that follow one another and rise are gone along once.
+    """
+    means, at, total, count = np.full(rows.size, np.nan), 0, 0.0, 0
+    for k in range(rows.size):
+        if k == 0 or start[k] != start[k - 1] or end[k] != end[k - 1] or rows[k] + 1 < at:
+            at, total, count = start[k], 0.0, 0
+        while at <= rows[k]:
+            if not math.isnan(values[at]):
+                total += values[at]
                 count += 1
-                means[i] = total / count
+            at += 1
+        if rows[k] >= 0 and not math.isnan(values[rows[k]]):
+            means[k] = total / count
     return means

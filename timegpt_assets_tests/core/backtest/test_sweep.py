@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core.backtest import engines, event_loop
+from timegpt_assets.core.backtest import engines, event_loop, shared
 from timegpt_assets.core.backtest import sweep as sweeping
 from timegpt_assets.core.backtest.costs import ENTRY_NOTIONAL, EXIT_NOTIONAL
 from timegpt_assets.core.backtest.signals import TradingSpec
+from timegpt_assets_tests.core.backtest import random_markets
 from timegpt_assets_tests.core.backtest import test_event_loop as market
 
 SPEC = TradingSpec(
@@ -87,3 +89,25 @@ def test_without_numba_the_loop_sweeps_and_gives_the_same(monkeypatch: pytest.Mo
     found = swept(LONG_TO_GO, bars, [SPEC])
     monkeypatch.setattr(engines, "find_spec", lambda name: None)
     assert_frame_equal(swept(LONG_TO_GO, bars, [SPEC]), found, check_exact=True)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 64])
+def test_however_many_threads_share_the_days_the_sums_are_the_same_bits(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = market.inputs(random_markets.forecasts(3), random_markets.bars(3, [("AAA", 0, 40, 30)], wild=0.002))
+    rules = [replace(SPEC.rules, s_stop=stop, daily_trade_cap=cap) for stop in (0.5, 2.0) for cap in (2, None)]
+    specs = [replace(SPEC, rules=one) for one in rules]
+    monkeypatch.setattr(shared.pl, "thread_pool_size", lambda: threads)
+    found = sweeping.sweep(drawn, specs)
+    assert_frame_equal(found, sweeping.looped(drawn, specs), check_exact=True)
+    assert found["trades"].sum() > 50
+
+
+def test_no_two_threads_are_handed_the_same_day() -> None:
+    place = np.repeat(np.arange(7), [5, 1, 9, 2, 2, 30, 1])
+    for threads in range(1, 12):
+        edges = shared._shares(place, threads)
+        assert (edges[0], edges[-1]) == (0, 50)
+        assert all(place[cut - 1] != place[cut] for cut in edges[1:-1])
+        assert len(edges) <= min(threads, 7) + 1
