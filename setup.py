@@ -7,7 +7,12 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
-BESIDE = (*sorted(HERE.glob("configs/**/*.yaml")), HERE / "dagster.yaml", HERE / "workspace.yaml")
+BESIDE = (
+    *sorted(HERE.glob("configs/**/*.yaml")),
+    *sorted(HERE.glob("configs/*.csv")),
+    HERE / "dagster.yaml",
+    HERE / "workspace.yaml",
+)
 
 
 class BuildWithSettings(build_py):

@@ -17,6 +17,8 @@ PLANTED = {
     "statsforecast has one door": ("core/forecasts/local/zero.py", "import statsforecast"),
     "lightgbm and torch have one door each": ("core/models/blend.py", "import torch"),
     "cryptography has one door": ("adapters/models/registry.py", "import cryptography"),
+    "pyahocorasick has one door": ("core/news/link.py", "import ahocorasick"),
+    "cleanco has one door": ("core/news/link.py", "import cleanco"),
     "the runtime does not know Dagster": ("adapters/storage/ranged.py", "import dagster"),
     "what serves does not know Dagster": ("serving/__init__.py", "import timegpt_assets.partitions"),
     "stages of the core point one way": ("core/bars/rows.py", "import timegpt_assets.core.features.matrix"),

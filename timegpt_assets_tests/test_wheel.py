@@ -63,7 +63,12 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 def test_the_wheel_holds_the_package_its_settings_and_dagster_s_files_and_no_test(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     inside = {name for name in held if ".dist-info/" not in name}
-    beside = [*PROJECT.glob("configs/**/*.yaml"), PROJECT / "dagster.yaml", PROJECT / "workspace.yaml"]
+    beside = [
+        *PROJECT.glob("configs/**/*.yaml"),
+        *PROJECT.glob("configs/*.csv"),
+        PROJECT / "dagster.yaml",
+        PROJECT / "workspace.yaml",
+    ]
     shipped = {f"timegpt_assets/shipped/{file.relative_to(PROJECT)}" for file in beside}
     files = (file for file in (PROJECT / "timegpt_assets").rglob("*") if file.is_file())
     package = {str(file.relative_to(PROJECT)) for file in files if "__pycache__" not in file.parts}
