@@ -83,6 +83,7 @@ class News(Section):
     source: Mapping[SourceName, Source]
     retry: Retry
     breaker: Mapping[Literal["default", "gdelt_doc", "gdelt_files", "fred"], Breaker]
+    spacing_s: Annotated[Mapping[Literal["gdelt_doc", "gdelt_files", "fred"], NotNegative], PLACE]
     goals: Goals
     fred_series: Mapping[Name, EventName | None]
     fred_releases: Mapping[ReleaseNumber, EventName | None]

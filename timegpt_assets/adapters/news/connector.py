@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Protocol
 
 from timegpt_assets.adapters.news.raw_store import Answer
@@ -59,6 +60,20 @@ class Question:
     whole_at: datetime | None = None
     gone_at: datetime | None = None
     paged: bool = False
+
+
+def of_status(status: int, body: bytes) -> Verdict | None:
+    """Return what a status alone says of an answer, None for 200: what its body says is the connector's affair."""
+    if status == HTTPStatus.OK:
+        return None
+    said = f"HTTP {status}: {body[:200].decode('utf-8', 'replace')}"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Verdict(Doubt.THROTTLED, said)
+    is_passing = status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in (
+        HTTPStatus.FORBIDDEN,  # how a wall before the source refuses those who ask too much
+        HTTPStatus.REQUEST_TIMEOUT,
+    )
+    return Verdict(Doubt.BROKEN if is_passing else Doubt.REFUSED, said)
 
 
 class Connector(Protocol):
