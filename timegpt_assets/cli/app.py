@@ -46,6 +46,7 @@ VERBS: tuple[Callable[..., None], ...] = (
     house.config,
     house.status,
     house.doctor,
+    house.metrics,
     house.ui,
     importing.import_bars,
     house.migrate,

@@ -20,8 +20,9 @@ from timegpt_assets.core.tables.evaluation import (
     TRADING_SCORES,
 )
 from timegpt_assets.core.tables.gates import GATES
-from timegpt_assets.reports import ladder
+from timegpt_assets.reports import ladder, news
 from timegpt_assets.reports.ladder import Ladder
+from timegpt_assets.reports.news import News
 from timegpt_assets.reports.pictures.gates import judged
 from timegpt_assets.reports.pictures.pnl import dollars
 from timegpt_assets.reports.pictures.style import by_source, latest, sources
@@ -102,12 +103,15 @@ class Report:
     settings: Sequence[Setting] = ()
     ladder: Ladder = field(default_factory=Ladder)
     """Falsy where no rung of the model ladder is seated: nothing is said of it then."""
+    news: News = field(default_factory=News)
+    """Falsy where no source of news is listed and nothing was measured: nothing is said of it then."""
 
 
 def summary_rows(report: Report) -> list[Row]:
     """Return the report's figures as (section, name, value), in reading order; a name is unique in its section."""
     of_ladder = [("ladder", name, value) for name, value in ladder.figures(report.ladder)]
-    return [*_about(report), *_headline(report), *_data_quality(report), *_gate_counts(report), *of_ladder]
+    of_news = [("news", name, value) for name, value in news.figures(report.news)]
+    return [*_about(report), *_headline(report), *_data_quality(report), *_gate_counts(report), *of_ladder, *of_news]
 
 
 def _about(report: Report) -> list[Row]:

@@ -11,7 +11,7 @@ import polars as pl
 from timegpt_assets.core.backtest.funnel import FATES
 from timegpt_assets.core.tables.columns import WILDCARD
 from timegpt_assets.reports import headline as first
-from timegpt_assets.reports import html, ladder, rows
+from timegpt_assets.reports import html, ladder, news, rows
 from timegpt_assets.reports.figures import Report, champion_first, percent_between, summary_rows
 from timegpt_assets.reports.pictures.gates import judged
 from timegpt_assets.reports.pictures.style import latest
@@ -32,6 +32,7 @@ def report_text(report: Report) -> str:
             "Why forecasts were not traded": lambda: _funnel(report),
             "Forecasters side by side": lambda: _pairs(report.comparison),
             **({"Model ladder": lambda: _ladder(report.ladder)} if report.ladder else {}),
+            **({"News": lambda: _news(report.news)} if report.news else {}),
             "Calibration": lambda: _calibration(report.diagnostics),
             "Costs": lambda: _costs(report.costs),
             "Gates": lambda: _gates(report.gates),
@@ -130,6 +131,17 @@ def _ladder(own: ladder.Ladder) -> str:
         table(["rung", "takes"], ladder.costs(own)) if own.timings else "",
         "Features that drifted:\n\n" + table(drifted.columns, drifted.rows()) if own.drift.height else "",
         table(["time", "forecaster", "phase", "share", "why", "who"], ladder.rollout(own)) if own.rollout else "",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _news(own: news.News) -> str:
+    """Return the verdict, what each month came to, and how the sources answered."""
+    parts = [
+        f"**{plain(news.verdict(own))}**",
+        plain(news.basis(own)),
+        table(news.WORTH_HEAD, news.worth_table(own)) if own.values.height else "",
+        table(news.SOURCE_HEAD, news.source_table(own)) if own.health.height else "",
     ]
     return "\n\n".join(part for part in parts if part)
 

@@ -9,7 +9,7 @@ from datetime import date
 from html import escape
 
 from timegpt_assets.reports import headline as first
-from timegpt_assets.reports import html, ladder, rows
+from timegpt_assets.reports import html, ladder, news, rows
 from timegpt_assets.reports.figures import Report
 from timegpt_assets.reports.interactive import Album
 from timegpt_assets.reports.pictures.comparison import losses
@@ -20,6 +20,7 @@ from timegpt_assets.reports.pictures.fan import fan
 from timegpt_assets.reports.pictures.gates import lights, strip
 from timegpt_assets.reports.pictures.intervals import drift, histogram, widths
 from timegpt_assets.reports.pictures.ladder import feature_drift, importance, rollout, rungs
+from timegpt_assets.reports.pictures.news import sources, worth
 from timegpt_assets.reports.pictures.pnl import pnl
 from timegpt_assets.reports.pictures.quality import quality
 from timegpt_assets.reports.pictures.style import Picture, nothing
@@ -133,6 +134,22 @@ def _rollout(own: ladder.Ladder, album: Album) -> str:
     return drawn + html.folded("every record of the rollout", html.table(head, ladder.rollout(own)))
 
 
+def _news(report: Report, album: Album) -> str:
+    """Return what the news was worth and how its sources answered; nothing where none is listed."""
+    own = report.news
+    if not own:
+        return ""
+    goals = {"success_min": own.success_min, "publish_to_ingest_p95_s": own.publish_to_ingest_p95_s}
+    return html.section(
+        "News",
+        html.part("news", lambda: f"<p><strong>{escape(news.verdict(own))}</strong></p>{html.said(news.basis(own))}"),
+        album.figure("what the news was worth", lambda: worth(own.values)) if own.values.height else "",
+        html.part("worth", lambda: html.table(news.WORTH_HEAD, news.worth_table(own))) if own.values.height else "",
+        album.figure("how its sources answered", lambda: sources(own.health, **goals)) if own.health.height else "",
+        html.part("sources", lambda: html.table(news.SOURCE_HEAD, news.source_table(own))) if own.health.height else "",
+    )
+
+
 def _symbols(report: Report, album: Album) -> str:
     return html.section(
         "Symbols side by side",
@@ -189,7 +206,7 @@ def _origin(report: Report, album: Album) -> str:
 
 
 SECTIONS: tuple[Callable[[Report, Album], str], ...] = (
-    _money, _trades, _funnel, _forecasters, _ladder, _symbols, _calibration, _gates, _quality, _budget, _origin,
+    _money, _trades, _funnel, _forecasters, _ladder, _news, _symbols, _calibration, _gates, _quality, _budget, _origin,
 )  # fmt: skip
 """The page's sections, in reading order."""
 

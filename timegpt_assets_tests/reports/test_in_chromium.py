@@ -1,6 +1,7 @@
 """The report page in a browser that has no network: on a phone, on a screen, on paper, and without its script."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from timegpt_assets.reports.figures import Report
 from timegpt_assets.reports.page import page
 from timegpt_assets_tests import chromium
 from timegpt_assets_tests.chromium import Tab
+from timegpt_assets_tests.reports.pictures import newsrooms
 from timegpt_assets_tests.reports.test_page import report as report
 
 pytestmark = pytest.mark.skipif(chromium.PROGRAM is None, reason="no Chromium is installed")
@@ -26,7 +28,7 @@ FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTi
 @pytest.fixture(scope="module")
 def file(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("report") / "report.html"
-    found.write_text(page(report), encoding="utf-8")
+    found.write_text(page(replace(report, news=newsrooms.news())), encoding="utf-8")
     return found
 
 

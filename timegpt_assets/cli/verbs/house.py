@@ -49,6 +49,14 @@ def doctor(
     view.examined(settings, profile, live=live, yes=yes, as_json=json)
 
 
+def metrics(json: Json = False, settings: Set = None, profile: Profile = None) -> None:
+    """What is stored of the news sources' health, as Prometheus reads it: a text exposition on standard output."""
+    runtime = started(settings, profile)
+    from timegpt_assets.cli import metrics as exposed
+
+    exposed.metrics(runtime, as_json=json)
+
+
 def migrate(json: Json = False, settings: Set = None, profile: Profile = None) -> None:
     """Bring stored tables of an earlier version to this one's columns; what cannot be told is set aside."""
     runtime = started(settings, profile)

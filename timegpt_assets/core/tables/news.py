@@ -112,6 +112,9 @@ SOURCE_HEALTH = Table(
         "failure": Column(pl.Int64, "answers that could not, and none"),
         "empty_result_count": Column(pl.Int64, "answers without anything where there usually is something"),
         "rate_limit_count": Column(pl.Int64, "refusals for being asked too often"),
+        "answered": Column(
+            pl.Float64, "share of the day's questions that have an answer by now; null: nothing was to be asked", True
+        ),
         "fetch_latency_p50_s": Column(pl.Float64, "seconds; null: nothing was asked", True),
         "fetch_latency_p95_s": Column(pl.Float64, "seconds; null: nothing was asked", True),
         "publish_to_ingest_p95_s": Column(

@@ -29,6 +29,7 @@ from timegpt_assets.reports.pictures.fan import MOST_PANELS, fan
 from timegpt_assets.reports.pictures.gates import judged, lights, strip
 from timegpt_assets.reports.pictures.intervals import drift, histogram, widths
 from timegpt_assets.reports.pictures.ladder import feature_drift, importance, rollout, rungs
+from timegpt_assets.reports.pictures.news import sources, worth
 from timegpt_assets.reports.pictures.pixels import COLOURS, PngError, packed
 from timegpt_assets.reports.pictures.pnl import cumulative, dollars, pnl
 from timegpt_assets.reports.pictures.quality import quality
@@ -36,7 +37,7 @@ from timegpt_assets.reports.pictures.style import Picture
 from timegpt_assets.reports.pictures.trades import levels, trades
 from timegpt_assets.reports.pictures.waterfall import steps, waterfall
 from timegpt_assets_tests.core.house_rules import RULES
-from timegpt_assets_tests.reports.pictures import frames, ladders
+from timegpt_assets_tests.reports.pictures import frames, ladders, newsrooms
 
 SYMBOLS = ["AAPL", "AMD", "AMZN", "GOOGL", "META", "MSFT", "NFLX", "NVDA", "TSLA"]
 DAYS = frames.sessions(12)
@@ -65,6 +66,8 @@ DRAWN: dict[str, Callable[[], Picture]] = {
     "lights": lambda: lights(pl.concat([frames.gates(SYMBOLS, "2024-02"), frames.gates(SYMBOLS)])),
     "losses": lambda: losses(frames.comparison(), champion="timegpt"),
     "equity": lambda: equity(frames.books(SYMBOLS, DAYS), days=DAYS, seats=["timegpt", "size"]),
+    "sources": lambda: sources(newsrooms.health(), success_min=0.95, publish_to_ingest_p95_s=120.0),
+    "worth": lambda: worth(newsrooms.value()),
     "rungs": lambda: rungs(ladders.ladder_report()),
     "feature drift": lambda: feature_drift(ladders.feature_drift()),
     "importance": lambda: importance(ladders.importance()),
