@@ -17,7 +17,7 @@ from timegpt_assets.core.news.spotting import Spot, Spotter, spotter
 from timegpt_assets.core.news.words import plain, read
 from timegpt_assets.core.tables.news import LINKED_NEWS
 
-CONFIDENCE = {"given": 0.99, "cashtag": 0.98, "name": 0.97, "alias": 0.95, "ticker": 0.9, "market": 0.6}
+CONFIDENCE = {"given": 0.99, "cashtag": 0.98, "name": 0.98, "alias": 0.97, "ticker": 0.9, "market": 0.7}
 """Method -> share of its links that are right, in the order of trust; measured in docs/explanation/news.md."""
 WHOLE = 3
 """Companies of one event that are each linked in full; of more each has its share of these."""
