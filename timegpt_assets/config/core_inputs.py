@@ -17,6 +17,7 @@ from timegpt_assets.core.bars.quality_rules import QualityPolicy
 from timegpt_assets.core.bars.vendor_columns import Reading
 from timegpt_assets.core.calibration.methods import CalibrationSpec
 from timegpt_assets.core.events import EARNINGS, EventCalendar
+from timegpt_assets.core.features import news
 from timegpt_assets.core.features.feature_spec import FeatureSpec
 from timegpt_assets.core.forecasts.exogenous import Exogenous
 from timegpt_assets.core.forecasts.framing import FrameSpec
@@ -238,20 +239,26 @@ def row_spec(settings: Settings, events: EventCalendar) -> RowSpec:
 
 _IN_SIGMA = ("log return", "scale of y", "share of the price")
 _NOT_ALIKE = ("USD", "shares")
-"""Units of features that move with volatility, and of those that mean nothing of another symbol's."""
+_OF_A_SYMBOL = ("price", "volatility", "volume", "news")
+"""Units of features that move with volatility, of those that mean nothing of another symbol's, and groups of a symbol's
+own features, but for those that news.OF_THE_MARKET names."""
 
 
-def tree_spec(settings: Settings, events: EventCalendar) -> TreeSpec:
-    """Return how the ladder's tree learns, and against whom it is judged."""
-    models, made = settings.models, feature_spec(settings, events)
+def tree_spec(settings: Settings, events: EventCalendar, *, with_news: bool = False) -> TreeSpec:
+    """Return how the ladder's tree learns, and against whom it is judged.
+
+    ``with_news``: as if the feature group news were switched on, whether it is or not.
+    """
+    models, tree, made = settings.models, settings.models.tree, feature_spec(settings, events)
+    made = replace(made, groups=(*made.groups, "news")) if with_news else made
     made_names = {feature.name for feature in made.features}
-    own = [f for group in ("price", "volatility", "volume") for f in made.by_group[group] if f.name in made_names]
-    tree = models.tree
+    own = [f for group in _OF_A_SYMBOL for f in made.by_group[group] if f.name in made_names - news.OF_THE_MARKET]
+    moment = ("minute_index", "minutes_to_close", *sorted(news.OF_THE_MARKET))
     return TreeSpec(
         road=models.road,
         features=tuple(feature.name for feature in made.features),
         own=tuple(feature.name for feature in own if feature.unit not in _NOT_ALIKE),
-        clock=tuple(name for name in ("minute_index", "minutes_to_close") if name in made_names),
+        clock=tuple(name for name in moment if name in made_names),
         scaled=frozenset(feature.name for feature in made.features if feature.unit in _IN_SIGMA),
         embargo_days=models.embargo_days,
         min_sessions=models.min_sessions,

@@ -35,11 +35,18 @@ class MonthsAsked:
 
     @cached_property
     def looked_back_on(self) -> Mapping[AssetKey, Mapping[AssetKey, InputWindow]]:
-        """Return by month asset the windows in which others read months of it that lie before their own."""
+        """Return by month asset that others learn from the windows in which they read months of it before their own.
+
+        One of them may read its own month beside: it is judged on what it did not learn from.
+        """
+        monthly = {
+            pair: window
+            for pair, window in self.input_windows.items()
+            if all(self.asset_nodes[key].is_monthly for key in pair)
+        }
         found: dict[AssetKey, dict[AssetKey, InputWindow]] = {}
-        for (key, parent), window in self.input_windows.items():
-            if self.asset_nodes[key].is_monthly and self.asset_nodes[parent].is_monthly and window.last < 0:
-                found.setdefault(parent, {})[key] = window
+        for parent in {parent for (_, parent), window in monthly.items() if window.last < 0}:
+            found[parent] = {key: w for (key, other), w in monthly.items() if other == parent and w.first < 0}
         return found
 
     def of(self, key: AssetKey, days: Iterable[date]) -> set[PartitionRef]:

@@ -6,6 +6,8 @@ import pytest
 
 from timegpt_assets.config import core_inputs
 from timegpt_assets.config.settings import Settings, load_settings
+from timegpt_assets.core.features import news
+from timegpt_assets.core.models.arms import without
 from timegpt_assets.core.models.rows import RowSpec
 from timegpt_assets.core.models.tree_spec import TreeSpec
 
@@ -94,3 +96,23 @@ def test_the_digest_of_the_control_arm_follows_its_settings_and_no_other() -> No
     usual = tree_spec().control.settings
     assert tree_spec("forecast.baseline.residual_window_min=45").control.settings != usual
     assert tree_spec("forecast.zero.window_min=45", "models.tree.rounds=9").control.settings == usual
+
+
+def test_a_tree_with_news_is_the_one_that_switching_the_group_on_gives() -> None:
+    off, events = loaded(), core_inputs.event_calendar(loaded())
+    groups = ", ".join((*off.features.groups, "news"))
+    on = loaded(f"features.groups=[{groups}]")
+    told = core_inputs.tree_spec(off, events, with_news=True)
+    assert told == core_inputs.tree_spec(on, events) == core_inputs.tree_spec(on, events, with_news=True)
+    usual, names = core_inputs.tree_spec(off, events), {feature.name for feature in news.FEATURES}
+    assert not names & {*usual.features, *usual.own, *usual.clock}
+    assert without(told, frozenset(names)) == usual
+
+
+def test_what_the_whole_market_is_told_says_how_much_moves_and_never_which_way() -> None:
+    off = loaded()
+    told = core_inputs.tree_spec(off, core_inputs.event_calendar(off), with_news=True)
+    assert {"news_surprise_above_1d", "news_value_count_30m", "news_market_age", "news_missing"} <= news.OF_THE_MARKET
+    assert {*told.clock} >= news.OF_THE_MARKET
+    assert not {*told.own} & news.OF_THE_MARKET
+    assert {"news_headline_count_30m", "news_release_weight_1d", "news_own_age"} <= {*told.centre_design.names}

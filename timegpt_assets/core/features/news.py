@@ -54,6 +54,13 @@ FEATURES = (
     ),
 )  # fmt: skip
 
+OF_THE_MARKET = frozenset(
+    f.name
+    for f in FEATURES
+    if f.name.startswith(("news_value_", "news_surprise_", "news_market_")) or f.name == MISSING
+)
+"""Names of the features that are the same for every symbol at a moment."""
+
 
 def placed(minutes: pl.DataFrame, news: pl.DataFrame) -> pl.DataFrame:
     """Return FEATURES of each of the minutes (day, symbol, ts), in their order; ``news`` NEWS_FEATURES.

@@ -14,10 +14,11 @@ Road = Literal["apart", "together"]
 class TreeSpec:
     """How a tree learns from TRAINING_SET rows, and against whom it is judged.
 
-    ``features``: every feature of the rows; ``own``: those of the symbol's own bars; ``clock``: those that tell the
-    time of day; ``scaled``: those that move with volatility. ``levels``: bands that quantile boosters are learnt for.
-    ``window_min``: minutes around a time of day whose errors make its bands; ``symbol_rows``: rows at the mean size
-    that each symbol's own is averaged with. The other fields as in configs/models.yaml.
+    ``features``: every feature of the rows; ``own``: those of the symbol's own bars and news; ``clock``: those that
+    tell the moment, the time of day and what news the whole market has; ``scaled``: those that move with volatility.
+    ``levels``: bands that quantile boosters are learnt for. ``window_min``: minutes around a time of day whose errors
+    make its bands; ``symbol_rows``: rows at the mean size that each symbol's own is averaged with. The other fields as
+    in configs/models.yaml.
     """
 
     road: Road
@@ -42,7 +43,7 @@ class TreeSpec:
 
     @property
     def size_design(self) -> Design:
-        """Return what the size of road apart sees: its own features without their sign, and the time of day."""
+        """Return what the size of road apart sees: its own features without their sign, and the moment."""
         return Design(names=self.own + self.clock, scaled=self.scaled, sizes_only=True)
 
     @property
