@@ -205,6 +205,7 @@ def test_the_forward_label_planted_in_y_is_seen_by_that_test(tmp_path: Path, mon
         ("forecast.exogenous.future=[close]", "minutes_since_open | minutes_to_close"),
         ("forecast.exogenous.future=[regime_stress]", "Take out regime_stress"),  # there is no VIX file
         ("forecast.exogenous.historic=[spread]", "Take out spread, or add its group to features.groups"),
+        ("forecast.exogenous.historic=[news_own_age]", "Take out news_own_age: on a day without an answer"),
         ("forecast.max_bytes_per_call=1000", "at least"),
     ],
 )

@@ -1,6 +1,7 @@
 """What the command line says of why a forecast of the ladder came out as it did.
 
-Belongs here: what is looked up, refused and printed. How it is worked out is core/models/attribution.py.
+Belongs here: what is looked up, refused and printed. How it is worked out is core/models/attribution.py; the events
+behind its news are events_behind.py.
 """
 
 import sys
@@ -12,6 +13,7 @@ import orjson
 import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.cli import events_behind
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.core.calendar import ZONE
@@ -36,11 +38,17 @@ def explain(runtime: Runtime, day: date, symbol: str, forecaster: str, *, as_jso
             f"{forecaster or 'the ladder'} did not answer for {symbol} on {day} by itself: {there}. Why stands in the "
             f"notes of base_answers; once it has answered, {_made_by(runtime, day)}"
         )
-    told = _told(rows if not forecaster else rows.filter(forecaster=forecaster))
+    own = rows if not forecaster else rows.filter(forecaster=forecaster)
+    told = _told(own)
+    beside = events_behind.behind(runtime, own, _made_by(runtime, day, "event_attribution"))
     if as_json:
-        sys.stdout.write(orjson.dumps({"day": day, "symbol": symbol, "forecasts": told}).decode() + "\n")
+        events = [{"events": beside.of(tuple(one[name] for name in _FORECAST))} for one in told]
+        said = {"day": day, "symbol": symbol, "flags": beside.flags.to_dicts(), "events_lost": beside.lost}
+        said |= {"forecasts": [one | own_events for one, own_events in zip(told, events, strict=True)]}
+        sys.stdout.write(orjson.dumps(said).decode() + "\n")
         return
     _show(day, symbol, told)
+    events_behind.show(f"{symbol} on {day}", beside)
 
 
 def _stored(runtime: Runtime, day: date) -> pl.DataFrame:
@@ -55,9 +63,9 @@ def _stored(runtime: Runtime, day: date) -> pl.DataFrame:
     return rows
 
 
-def _made_by(runtime: Runtime, day: date) -> str:
+def _made_by(runtime: Runtime, day: date, asset: str = "attribution") -> str:
     """Return the command that makes the table."""
-    asked = f"--start {day} --end {day} --assets attribution --force --profile {runtime.settings.profile}"
+    asked = f"--start {day} --end {day} --assets {asset} --force --profile {runtime.settings.profile}"
     return f"make it: timegpt-assets backfill {asked}"
 
 

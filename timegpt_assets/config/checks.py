@@ -21,9 +21,11 @@ from timegpt_assets.config.seats import unaccompanied, unseated
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
 from timegpt_assets.core.backtest.rules import OWN_SIGMA
 from timegpt_assets.core.events import EARNINGS, EventCalendar
+from timegpt_assets.core.features import news
 from timegpt_assets.core.features.feature_spec import FeatureSpec
 from timegpt_assets.core.features.volatility import IN_SCALE_OF_Y
 from timegpt_assets.core.forecasts.exogenous import CLOCK, PROJECTED, STEP
+from timegpt_assets.core.news.project import MISSING
 from timegpt_assets.core.research.search_windows import Window, WindowError, spans
 
 OPEN, CLOSE = time(9, 30), time(16, 0)
@@ -115,7 +117,11 @@ def exogenous(forecast: Forecast, events: Events, features: Features, universe: 
     if unknown := ", ".join(name for name in future if name not in known):
         remedy = f"Take out {unknown}; what is no clock, no event and not projected belongs in historic."
         yield Refusal("forecast.exogenous.future", " | ".join(known), remedy)
-    if unmade := ", ".join(name for name in historic if name not in made):
+    silent = {feature.name for feature in news.FEATURES if feature.name != MISSING}
+    if told := ", ".join(name for name in historic if name in silent):
+        remedy = f"Take out {told}: on a day without an answer it is not known, and no forecast would be asked."
+        yield Refusal("forecast.exogenous.historic", "features that are known whoever is silent", remedy)
+    if unmade := ", ".join(name for name in historic if name not in made | silent):
         remedy = f"Take out {unmade}, or add its group to features.groups (docs/reference/features.md)."
         yield Refusal("forecast.exogenous.historic", "features that are made", remedy)
     if both := ", ".join(sorted(set(future) & set(historic))):

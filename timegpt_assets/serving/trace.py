@@ -1,4 +1,5 @@
-"""Where a stored row comes from: its lineage records down to the bars, its request, the bytes that were paid for.
+"""Where a stored row comes from: its lineage records down to the bars, its request, the bytes that were paid for, and
+of an event of the news those it was read from.
 
 Belongs here: putting together what records, files and cache say. Nothing is set aside or mended on the way.
 """
@@ -8,10 +9,13 @@ from typing import Any
 
 import polars as pl
 
+from timegpt_assets.adapters.news.origin import origins
+from timegpt_assets.adapters.news.raw_store import RawStore
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore, file_name
 from timegpt_assets.adapters.timegpt.cache import ForecastCache
 from timegpt_assets.core.lineage import Lineage, path_to_bars
+from timegpt_assets.core.tables.columns import WILDCARD
 from timegpt_assets.core.tables.stored import STORED
 from timegpt_assets.runtime import Runtime
 from timegpt_assets.serving.question import ReadingError
@@ -40,6 +44,8 @@ class _Records(dict[str, Lineage]):
 def traced(runtime: Runtime, store: ParquetStore, row: Mapping[str, Any] | pl.DataFrame) -> pl.DataFrame:
     """Return [what, id, made_by, lies_at] of everything a row was made from, nearest first, the source of bars last.
 
+    Of a row about an event of the news its bytes stand there by their sha256, with who delivered them.
+
     Raises ReadingError for what is no row of a stored table, and for a record that is not there.
     """
     known = _one(row)
@@ -50,7 +56,14 @@ def traced(runtime: Runtime, store: ParquetStore, row: Mapping[str, Any] | pl.Da
     if request := _request(runtime, store, known):
         asset, line = request
         lines.insert(next((i for i, one in enumerate(path, 1) if one.asset == asset), len(lines)), line)
-    lines.append(("source of the bars", _content(store, known), path[-1].data_version, None))
+    if (
+        event := origins(store, RawStore(runtime.storage), known["day"], [known["event_id"]])
+        if _is_event(known)
+        else []
+    ):
+        lines.append(("bytes of the event", event[0].content_hash, event[0].source, event[0].lies_at))
+    if source := next((one.data_version for one in path if one.data_version), None):
+        lines.append(("source of the bars", _content(store, known), source, None))
     return pl.DataFrame(lines, SCHEMA, orient="row")
 
 
@@ -62,6 +75,10 @@ def _one(row: Mapping[str, Any] | pl.DataFrame) -> Mapping[str, Any]:
     if not isinstance(row, Mapping) or not isinstance(row.get("lineage_id"), str):
         raise ReadingError("The row has no lineage_id. Give a whole row of a table, as collect() returns it.")
     return row
+
+
+def _is_event(row: Mapping[str, Any]) -> bool:
+    return row.get("event_id") not in (None, WILDCARD) and row.get("day") is not None
 
 
 def _lies_at(store: ParquetStore, asset: str, row: Mapping[str, Any]) -> str | None:

@@ -109,6 +109,11 @@ class RawStore:
             raise NewsDamaged(f"{self.objects.shown(name)} is damaged ({error}). Delete it. {_ASK}") from None
         return body
 
+    def lies_at(self, content_hash: str) -> str | None:
+        """Return the place of the bytes, for people; None when they are gone."""
+        name = _body_name(content_hash)
+        return self.objects.shown(name) if self.objects.generation(name) is not None else None
+
     def _whole(self, name: str, data: bytes) -> Answer | None:
         """Return what an entry says, None when its bytes are gone. Raises NewsDamaged."""
         try:

@@ -27,7 +27,7 @@ def explain(
     settings: Set = None,
     profile: Profile = None,
 ) -> None:
-    """What moved each forecast of a symbol on a session: the features, their values, and how much each added."""
+    """What moved each forecast of a symbol on a session: features, values, what each added, and the news behind it."""
     runtime = started(settings, profile)
     from timegpt_assets.cli import explaining
 

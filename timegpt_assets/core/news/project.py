@@ -36,7 +36,7 @@ AGES = ("news_own_age", "news_market_age")
 NAMES = (*ADDED, *FLAGS, *SOURCES, *AGES)
 """The columns that are numbers, in table order."""
 MISSING = "news_missing"
-_MINUTE, _MILLION = 60_000_000, 1_000_000
+MINUTE, _MILLION = 60_000_000, 1_000_000
 """Microseconds of a minute; quality is added up in millionths, whole numbers: the same sum in any order."""
 
 
@@ -60,7 +60,7 @@ class Stream:
     def sums(self, values: Ints, ends: Ints, minutes: int) -> Ints:
         """Return the sum of the values known in (end - minutes, end] of each end."""
         until = np.concatenate([np.zeros(1, np.int64), np.cumsum(values)])
-        begun, ended = (np.searchsorted(self.at, edge, side="right") for edge in (ends - minutes * _MINUTE, ends))
+        begun, ended = (np.searchsorted(self.at, edge, side="right") for edge in (ends - minutes * MINUTE, ends))
         found: Ints = until[ended] - until[begun]
         return found
 
@@ -68,7 +68,7 @@ class Stream:
         """Return the minutes from the newest event that is known at each end; NaN where none is."""
         known = np.searchsorted(self.at, ends, side="right")
         newest = np.concatenate([np.zeros(1, np.int64), self.at])[known]
-        return np.where(known > 0, (ends - newest) / _MINUTE, np.nan)
+        return np.where(known > 0, (ends - newest) / MINUTE, np.nan)
 
 
 def projected(
@@ -81,9 +81,14 @@ def projected(
     """
     chosen, names = sorted(set(days)), sorted(set(symbols))
     told = streams(scored, names)
-    answered = set(raw.filter(pl.col("failed").is_null())["day"])
-    made = [_session(day, names, told, is_known=day in answered) for day in chosen]
+    known = answered(raw)
+    made = [_session(day, names, told, is_known=day in known) for day in chosen]
     return NEWS_FEATURES.conformed(pl.concat([_nothing(), *made]))
+
+
+def answered(raw: pl.DataFrame) -> set[date]:
+    """Return the days of RAW_NEWS on which any source that was asked answered."""
+    return set(raw.filter(pl.col("failed").is_null())["day"])
 
 
 def streams(scored: pl.DataFrame, symbols: Collection[str]) -> dict[tuple[date, str], Stream]:

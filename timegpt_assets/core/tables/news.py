@@ -140,15 +140,16 @@ EVENT_ATTRIBUTION = Table(
     columns=DAY
     | SYMBOL
     | {"snapshot_ts": Column(TIME, "when the forecast is asked")}
-    | EVENT
     | {
         "feature": Column(pl.String, "news feature that it is behind"),
-        "weight": Column(pl.Float64, "its share of the feature"),
-        "tier": SCORED_NEWS.columns["tier"],
-        "age_min": Column(pl.Float64, "minutes from known_at to the snapshot"),
+        "event_id": Column(pl.String, "an event of scored_news; * all that are not named, together"),
+        "weight": Column(pl.Float64, "its share of the feature; those of a feature add up to 1"),
+        "tier": Column(pl.Int64, f"{SCORED_NEWS.columns['tier'].meaning}; null for *", True),
+        "age_min": Column(pl.Float64, "minutes from known_at to the snapshot; null for *", True),
     },
     key=("day", "symbol", "snapshot_ts", "feature", "event_id"),
 )
+"""A feature that is 0, or not known, has no event behind it."""
 
 _OF_BOTH = {
     name: Column(pl.Float64, f"{said} with the group over that without it, on common rows, in volatilities", True)
