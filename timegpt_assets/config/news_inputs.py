@@ -10,8 +10,10 @@ from zoneinfo import ZoneInfo
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.events import EventCalendar
+from timegpt_assets.core.news.cluster import ClusterSpec
 from timegpt_assets.core.news.formats.fred import FredSpec
 from timegpt_assets.core.news.normalise import ClockSpec
+from timegpt_assets.core.news.quality import QualitySpec
 
 
 def fred_spec(settings: Settings, events: EventCalendar) -> FredSpec:
@@ -33,6 +35,24 @@ def clock_spec(settings: Settings) -> ClockSpec:
         clock=news.clock,
         latency={name: timedelta(seconds=source.latency_s) for name, source in news.source.items()},
         tolerance=timedelta(seconds=news.ahead_tolerance_s),
+    )
+
+
+def cluster_spec(settings: Settings) -> ClusterSpec:
+    """Return which events tell the same story."""
+    cluster = settings.news.cluster
+    return ClusterSpec(similarity=cluster.similarity, window_min=cluster.window_min)
+
+
+def quality_spec(settings: Settings) -> QualitySpec:
+    """Return what each source's word is worth."""
+    news = settings.news
+    return QualitySpec(
+        tiers={name: source.tier for name, source in news.source.items()},
+        confidence={name: source.confidence for name, source in news.source.items()},
+        weights={1: news.tier_weights.tier_1, 2: news.tier_weights.tier_2, 3: news.tier_weights.tier_3},
+        min_quality=news.min_quality,
+        exclude_synthetic=news.exclude_synthetic,
     )
 
 
