@@ -21,6 +21,10 @@ PLANTED = {
     "cleanco has one door": ("core/news/link.py", "import cleanco"),
     "prometheus-client has one door": ("cli/metrics.py", "import prometheus_client"),
     "rapidfuzz has one door": ("core/news/cluster.py", "import rapidfuzz"),
+    "no rule, size or gate knows the language model": (
+        "core/features/events.py",
+        "import timegpt_assets.core.news.extracted",
+    ),  # by way of features, whom forecasts know
     "the runtime does not know Dagster": ("adapters/storage/ranged.py", "import dagster"),
     "what serves does not know Dagster": ("serving/__init__.py", "import timegpt_assets.partitions"),
     "stages of the core point one way": ("core/bars/rows.py", "import timegpt_assets.core.features.matrix"),

@@ -42,7 +42,7 @@ def unfit(base_url: str) -> tuple[str, str] | None:
     except ValueError:
         return "an address with a port from 1 to 65535", "Write it like http://127.0.0.1:8080."
     if "@" in parts.netloc:
-        return "an address without user or password", "Take them out: the key comes from TIMEGPT_API_KEY alone."
+        return "an address without user or password", "Take them out: a key comes from the environment alone."
     if parts.query or parts.fragment:
         return "an address without ? and #", "End it with the host, its port or a path."
     name = parts.hostname or ""

@@ -80,6 +80,20 @@ def addresses(forecast: Forecast) -> Refusals:
         yield Refusal("forecast.base_url", *wrong)
 
 
+def keyed_addresses(news: News) -> Refusals:
+    """Refuse addresses of news that a key must not be sent to, and a model that has no name where it is asked."""
+    for key, address in (
+        ("news.source.fred.base_url", news.source["fred"].base_url),
+        ("news.extractor.base_url", news.extractor.base_url),
+    ):
+        if address and (wrong := unfit(address)):
+            yield Refusal(key, *wrong)
+    if news.extractor.base_url and not news.extractor.model:
+        yield Refusal(
+            "news.extractor.model", "the model's name where base_url is set", "Name it, or leave base_url null."
+        )
+
+
 def storage(data: Data, forecast: Forecast) -> Refusals:
     """Refuse shared storage with a ledger that only one machine can see."""
     budget = forecast.api_budget
@@ -382,6 +396,7 @@ REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (possible_snapshots, ("forecast", "in_grid")),
     (event_names, ("events", "forecast", "trading")),
     (released_events, ("events", "news")),
+    (keyed_addresses, ("news",)),
     (liquidity, ("features",)),
     (volatilities, ("features", "forecast", "trading")),
     (grids, ("trading_grid", "trading", "features", "forecast")),

@@ -34,6 +34,21 @@ BAD_FILES = [
         "Give event_gdp its days",
     ),
     ("news", "fred_releases: {gdp: null}", "news.fred_releases.gdp", "'gdp'", "[1-9]"),
+    (
+        "news",
+        "extractor: {base_url: http://x.com/v1, model: m}",
+        "news.extractor.base_url",
+        "'http://x.com/v1'",
+        "https",
+    ),
+    (
+        "news",
+        "extractor: {base_url: https://x.com/v1, model: null}",
+        "news.extractor.model",
+        "None",
+        "Name it, or leave base_url",
+    ),
+    ("news", "source: {fred: {base_url: http://x.com}}", "news.source.fred.base_url", "'http://x.com'", "https"),
     ("news", "surprise_changes: 1", "news.surprise_changes", "1", "e.g. 12"),
     ("forecast", "target: {mode: returns}", "forecast.target.mode", "'returns'", 'e.g. "log_return_15m"'),
     ("forecast", "base_url: ftp://x", "forecast.base_url", "'ftp://x'", "null for the provider"),
@@ -123,7 +138,7 @@ BAD_OVERRIDES = [
         ("dev", ["forecast.backend=nixtla", f"forecast.base_url={url}"], "--set", "forecast.base_url", url, remedy)
         for url, remedy in (
             ("http://api.nixtla.io", "Write https://"),
-            ("https://me@api.nixtla.io", "TIMEGPT_API_KEY alone"),
+            ("https://me@api.nixtla.io", "the environment alone"),
             ("https://api.nixtla.io.", "Write the host as the provider does"),
             ("https://api%2enixtla.io", "Write the host as the provider does"),
             ("https://\uff41pi.nixtla.io", "Write the host as the provider does"),

@@ -5,10 +5,12 @@ news.extractor.base_url names an OpenAI-compatible address. What may come of an 
 """
 
 import logging
+import ssl
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import cache
 from http import HTTPStatus
 from typing import Annotated, Literal
 
@@ -178,7 +180,7 @@ class Extractor:
         }
         address, headers = f"{self.base_url.rstrip('/')}/chat/completions", {"Authorization": f"Bearer {key}"}
         with (
-            httpx.Client(timeout=self.timeout_s) as http,
+            httpx.Client(verify=_tls(), timeout=self.timeout_s) as http,
             http.stream("POST", address, json=question, headers=headers) as response,
         ):
             body = b""
@@ -198,6 +200,12 @@ class Extractor:
             f"{what}, and news.extractor.base_url names who is to be asked: nothing was. Put its key (any word for a "
             f"server that asks for none) into the environment or .env as {KEY}, or set news.extractor.base_url=null."
         )
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Return whom this process believes over TLS; read once, it takes longer than a call."""
+    return httpx.create_ssl_context()
 
 
 def _refusal(host: str, status: int) -> _Unread:
