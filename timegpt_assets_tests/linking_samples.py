@@ -144,7 +144,7 @@ def _of_labels(rows: Iterable[Mapping[str, str]]) -> Directory:
 
 
 def _found(texts: Mapping[str, tuple[date, str]], names: Directory) -> pl.DataFrame:
-    rows = [(day, key, mended(text), [], None) for key, (day, text) in texts.items()]
+    rows = [(day, key, mended(text), [], None, None) for key, (day, text) in texts.items()]
     return linked(pl.DataFrame(rows, schema=EVENTS, orient="row"), names, min_confidence=0.0)
 
 

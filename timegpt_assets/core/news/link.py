@@ -17,8 +17,17 @@ from timegpt_assets.core.news.spotting import Spot, Spotter, spotter
 from timegpt_assets.core.news.words import plain, read
 from timegpt_assets.core.tables.news import LINKED_NEWS
 
-CONFIDENCE = {"given": 0.99, "cashtag": 0.98, "name": 0.98, "alias": 0.97, "ticker": 0.9, "market": 0.7}
-"""Method -> share of its links that are right, in the order of trust; measured in docs/explanation/news.md."""
+CONFIDENCE = {
+    "given": 0.99,
+    "cashtag": 0.98,
+    "name": 0.98,
+    "alias": 0.97,
+    "ticker": 0.9,
+    "extracted": 0.75,
+    "market": 0.7,
+}
+"""Method -> share of its links that are right, in the order of trust; measured in docs/explanation/news.md, but for
+extracted: what a language model says counts less than any name that is read."""
 WHOLE = 3
 """Companies of one event that are each linked in full; of more each has its share of these."""
 _ORDER = {method: nth for nth, method in enumerate(CONFIDENCE)}
@@ -58,10 +67,10 @@ class Reader:
         named = [link for link in found if link[2] != "market"]
         return _best(named or found)
 
-    def given(self, tickers: list[str]) -> dict[tuple[str, str], str]:
-        """Return the companies of tickers that a source names itself; one that nobody trades as is nobody's."""
+    def given(self, tickers: list[str], method: str = "given") -> dict[tuple[str, str], str]:
+        """Return the companies of tickers that a source, or a model, names; one that nobody trades as is nobody's."""
         plain_ones = (re.sub(r"[-/]", ".", _PLACE.sub("", ticker.strip().lstrip("$")).upper()) for ticker in tickers)
-        return {(key, "company"): "given" for ticker in plain_ones for key in self.names.tickers.get(ticker, ())}
+        return {(key, "company"): method for ticker in plain_ones for key in self.names.tickers.get(ticker, ())}
 
     def _tickers(self, text: str) -> Iterator[tuple[str, str, str]]:
         for pattern, method in ((_CASHTAG, "cashtag"), (_BRACKET, "ticker")):
@@ -80,7 +89,9 @@ def linked(normalized: pl.DataFrame, directory: Directory, *, min_confidence: fl
     readers: dict[date, Reader] = {}
     read_before: dict[tuple[date, str], dict[tuple[str, str], str]] = {}
     rows = []
-    for event in normalized.select("day", "event_id", "title", "tickers", "series").iter_rows(named=True):
+    for event in normalized.select("day", "event_id", "title", "tickers", "series", "extracted_by").iter_rows(
+        named=True
+    ):
         era = directory.era(event["day"])
         if era not in readers:
             names = directory.as_of(event["day"])
@@ -91,7 +102,8 @@ def linked(normalized: pl.DataFrame, directory: Directory, *, min_confidence: fl
         else:
             if said not in read_before:
                 read_before[said] = reader.about(event["title"])
-            found = _best_of(read_before[said], reader.given(event["tickers"]))
+            method = "extracted" if event["extracted_by"] else "given"
+            found = _best_of(read_before[said], reader.given(event["tickers"], method))
         rows += [(event["day"], event["event_id"], *row) for row in _rows(found, reader.names)]
     schema = {name: LINKED_NEWS.schema[name] for name in _COLUMNS}
     frame = pl.DataFrame(rows, schema=schema, orient="row").filter(pl.col("confidence") >= min_confidence)
@@ -121,8 +133,9 @@ def _rows(found: Mapping[tuple[str, str], str], names: Names) -> list[tuple[obje
 
 
 def _best_of(read: Mapping[tuple[str, str], str], given: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:
-    """Return whom the text and the source name; the market as a whole alone is nobody beside a company."""
-    return {link: method for link, method in read.items() if not given or method != "market"} | dict(given)
+    """Return whom the text and the source name, most trusted; the market alone is nobody beside a company."""
+    named = {link: method for link, method in read.items() if not given or method != "market"}
+    return named | {link: method for link, method in given.items() if link not in named or method == "given"}
 
 
 def _named(key: str, kind: str) -> tuple[str, str, str]:

@@ -62,7 +62,7 @@ LINKED_NEWS = Table(
         "entity": Column(pl.String, "company, ticker or index that it is about"),
         "entity_kind": Column(pl.String, "symbol, company or macro"),
         "symbol": Column(pl.String, "ticker as of that day; null for what is no share", True),
-        "method": Column(pl.String, "how it was found: given, cashtag, name, alias, ticker, market"),
+        "method": Column(pl.String, "how it was found: given, cashtag, name, alias, ticker, extracted, market"),
         "confidence": Column(pl.Float64, "0 to 1"),
         "synthetic_link": Column(pl.Boolean, "only the market as a whole matched"),
     },

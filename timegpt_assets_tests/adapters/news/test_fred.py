@@ -5,21 +5,27 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import polars as pl
 import pytest
 
 from timegpt_assets.adapters.news.calendar import Scheduled
 from timegpt_assets.adapters.news.connector import Doubt, Question, SecretMissing, Verdict
 from timegpt_assets.adapters.news.fred import Fred
 from timegpt_assets.adapters.news.raw_store import RawStore
+from timegpt_assets.adapters.news.sources import NewsSources
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.core import calendar
 from timegpt_assets.core.events import EventCalendar
-from timegpt_assets.core.news.delivered import Told
+from timegpt_assets.core.news.delivered import Delivered, Told
 from timegpt_assets.core.news.formats import fred
 from timegpt_assets.core.news.formats.calendar import told as told_by_calendar
 from timegpt_assets.core.news.formats.fred import FredSpec
+from timegpt_assets.core.news.normalise import ClockSpec, normalised
 from timegpt_assets.core.news.windows import window
-from timegpt_assets_tests.secret_search import KEY, WRONG
+from timegpt_assets_tests.adapters.news.askers import FILES as RULES
+from timegpt_assets_tests.adapters.news.askers import Hands, sources
+from timegpt_assets_tests.adapters.news.askers import asked as asked_with
+from timegpt_assets_tests.secret_search import KEY, WRONG, is_marked, leaking
 from timegpt_assets_tests.servers.fred import Fault, FredServer, gdp, recorded
 
 NOW = datetime(2025, 1, 20, 18, tzinfo=UTC)
@@ -57,20 +63,64 @@ def told(source: Fred, day: date) -> list[Told]:
     return found
 
 
+def normalized(desk: NewsSources, day: date) -> pl.DataFrame:
+    """Return NORMALIZED_NEWS of a session, of what was delivered for it and for the one before."""
+    raw = pl.concat([desk.deliver([calendar.shifted(day, -1)]), desk.deliver([day])])
+
+    def reader(answer: Delivered) -> list[Told]:
+        return fred.told(answer.body, asked=answer.asked, fetched_at=answer.fetched_at, spec=SPEC)
+
+    spec = ClockSpec(clock="replay", latency={"fred": timedelta(seconds=60)}, tolerance=timedelta(0))
+    found = normalised(desk.delivered(raw), readers={"fred": reader}, clock=spec, days=[day])
+    assert (found.unreadable, dict(found.refused)) == ((), {})
+    return found.frame
+
+
 @pytest.mark.parametrize(
     ("day", "value"), [("2018-04-27", 19965.326), ("2018-05-30", 19956.811), ("2018-06-28", 19960.097)]
 )
 def test_gdp_of_2018q1_is_known_at_the_session_after_its_vintage_and_is_never_a_later_one(
-    day: str, value: float
+    tmp_path: Path, day: str, value: float
 ) -> None:
     vintage = date.fromisoformat(day)
+    session = calendar.shifted(vintage, 1)
     with served() as server:
-        source, session = connector(server), calendar.shifted(vintage, 1)
-        events = [event for event in told(source, session) if "2018-01-01" in event.title]
-        assert [(event.value, event.published_on) for event in events] == [(value, vintage)]
-        assert events[0].known_from == calendar.session(session).open
-        assert [event.value for event in told(source, vintage)] == [value]  # known, but not yet at its close
-        assert told(source, calendar.shifted(vintage, -1)) == []
+        desk = sources(tmp_path, asked_with(tmp_path, Hands(now=NOW), connector(server), RULES))
+        events = normalized(desk, session)
+        mine = events.filter(pl.col("title").str.contains("2018-01-01"))
+        assert mine.select("series", "value", "known_at").rows() == [("GDP", value, calendar.session(session).open)]
+        assert mine["published_at"].to_list() == [None]
+        for other in (calendar.shifted(vintage, -1), vintage, calendar.shifted(vintage, 2)):
+            assert normalized(desk, other).is_empty()
+        asked_once = [parameters for _, parameters in server.received]
+        assert normalized(desk, session).equals(events)
+        assert [parameters for _, parameters in server.received] == asked_once
+
+
+def test_a_key_is_in_no_file_no_log_and_no_row_whatever_goes_wrong(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    with served() as server:
+        hands = Hands(now=NOW)
+        server.faults += [Fault(kind=kind) for kind in ("html", "cut", "today", "truncated")]
+        server.faults += [said(429, "quoted_429_rate_limit"), Fault(kind="slow", seconds=0.01), Fault(kind="cut")]
+        desk = sources(tmp_path, asked_with(tmp_path, hands, connector(server, releases=True), RULES))
+        first = desk.deliver([DAY])
+        for _ in range(3):
+            hands.pass_(3600)
+            again = desk.deliver([DAY])
+        wrong = sources(tmp_path, asked_with(tmp_path, hands, connector(server, WRONG, ("CPI",)), RULES))
+        refused = wrong.deliver([DAY])
+    assert first["failed"].null_count() < 3
+    assert again["failed"].null_count() == again.height == 3
+    assert [row.startswith("refused: Bad Request. The value for variable api_key") for row in refused["failed"]] == [
+        True
+    ]
+    told_of = f"{first.to_dicts()}{again.to_dicts()}{refused.to_dicts()}{desk!r}{wrong!r}"
+    assert not is_marked(told_of)
+    assert not is_marked(caplog.text)
+    assert leaking(tmp_path) == []
 
 
 def test_windows_leave_no_vintage_out_hold_fewer_than_fred_s_cap_and_wait_for_their_last_day() -> None:

@@ -13,12 +13,15 @@ from timegpt_assets.core.news.link import linked
 DAY = date(2018, 3, 20)
 EVENTS = {
     "day": pl.Date, "event_id": pl.String, "title": pl.String, "tickers": pl.List(pl.String), "series": pl.String,
+    "extracted_by": pl.String,
 }  # fmt: skip
 
 
-def events(*titles: str, day: date = DAY, tickers: Sequence[str] = (), series: str | None = None) -> pl.DataFrame:
+def events(
+    *titles: str, day: date = DAY, tickers: Sequence[str] = (), series: str | None = None, by: str | None = None
+) -> pl.DataFrame:
     """Return an event of each title, named by it."""
-    rows = [(day, title, title, list(tickers), series) for title in titles]
+    rows = [(day, title, title, list(tickers), series, by) for title in titles]
     return pl.DataFrame(rows, schema=EVENTS, orient="row")
 
 

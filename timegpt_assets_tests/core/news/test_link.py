@@ -118,6 +118,14 @@ def test_the_most_trusted_method_is_said():
     assert list(CONFIDENCE.values()) == sorted(CONFIDENCE.values(), reverse=True)
 
 
+def test_what_a_model_names_counts_less_than_any_name_that_is_read_and_more_than_the_market():
+    found = linked(events("Stocks of Microsoft", tickers=["MSFT", "AAPL"], by="m"), shipped(), min_confidence=0.0)
+    assert dict(found.select("entity", "method").rows()) == {"AAPL": "extracted", "MSFT": "name"}
+    assert min(CONFIDENCE[how] for how in CONFIDENCE if how not in ("extracted", "market")) > CONFIDENCE["extracted"]
+    alone = linked(events("Stocks close higher", tickers=["AAPL"], by="m"), shipped(), min_confidence=0.0)
+    assert alone.select("entity", "confidence", "synthetic_link").rows() == [("AAPL", CONFIDENCE["extracted"], False)]
+
+
 def test_the_market_alone_is_marked_and_counts_as_little_as_asked():
     found = linked(events("Stocks close higher"), shipped(), min_confidence=0.5)
     assert found.select("entity_kind", "symbol", "synthetic_link").rows() == [("macro", None, True)]

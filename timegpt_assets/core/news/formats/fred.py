@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from timegpt_assets.core import calendar
 from timegpt_assets.core.news.delivered import Told
 from timegpt_assets.core.news.formats.text import json_value
 from timegpt_assets.core.news.formats.unreadable import Unreadable
 from timegpt_assets.core.news.surprise import surprises
+from timegpt_assets.core.news.windows import next_open
 
 OBSERVATIONS, RELEASES = "series/observations", "releases/dates"
 ZONE = "America/Chicago"
@@ -157,7 +157,7 @@ def _value(
         surprise=surprise,
         published_on=vintage,
         published_at=at,
-        known_from=None if at else _next_open(vintage),
+        known_from=None if at else next_open(vintage),
     )
 
 
@@ -176,14 +176,8 @@ def _released(row: tuple[int, str, date], spec: FredSpec) -> Told:
         url=f"https://fred.stlouisfed.org/release?rid={number}",
         published_on=day,
         published_at=at,
-        known_from=None if at else _next_open(day),
+        known_from=None if at else next_open(day),
     )
-
-
-def _next_open(day: date) -> datetime:
-    """Return the open of the first session after a day: by then everybody knows what came on it, whatever the hour."""
-    # ten days hold a session: the longest closure since 2000, September 2001, lasted six
-    return calendar.sessions(day + _DAY, day + 10 * _DAY)[0].open
 
 
 def _mapping(body: bytes, fields: tuple[str, ...]) -> dict[str, Any]:
