@@ -49,6 +49,7 @@ VERBS: tuple[Callable[..., None], ...] = (
     house.metrics,
     house.ui,
     importing.import_bars,
+    importing.import_news,
     house.migrate,
     research.sweep,
     research.search,

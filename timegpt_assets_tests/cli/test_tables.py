@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from timegpt_assets.adapters.news.imports import Told
 from timegpt_assets.cli import (
     bars,
     calls,
@@ -24,6 +25,7 @@ from timegpt_assets.cli import (
     explaining,
     forecast_grid,
     import_view,
+    importing_news,
     promoting,
     rollout,
     searching,
@@ -35,6 +37,8 @@ from timegpt_assets.cli import (
 )
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
+from timegpt_assets.core.news.formats.own import Understood
+from timegpt_assets.core.news.formats.own_imports import Import, Reading
 from timegpt_assets.core.tables.gates import INSUFFICIENT
 from timegpt_assets.definitions import load_runtime
 from timegpt_assets.engine.health import Finding
@@ -183,6 +187,20 @@ EXPLAINED = [
     {"forecaster": "lightgbm", "snapshot_ts": datetime(2025, 3, 3, 15, tzinfo=UTC), "part": "centre", "base": 0.0}
     | {"forecast": 0.03, "method": "contributions", "policy": None, "digest": "a1b2" * 16, "moved_by": MOVED}
 ]
+UNDERSTOOD = Understood(
+    rows=12_345,
+    columns={"date": "Datum", "clock": "Uhrzeit", "title": "Überschrift der Meldung"},
+    events=(),
+    left_out={"no title": [3, 4], "a time nobody can read": [12_345]},
+    notes=("every time is midnight: taken for dates without a clock time",),
+)
+TAKEN = Import(
+    name="a", first=date(2018, 3, 1), last=date(2018, 4, 2), reading=Reading(zone="Europe/Berlin"), content_hash="ab"
+)
+IMPORTED_NEWS = [
+    Told(name="a folder/meldungen.csv", became="beside", found=UNDERSTOOD, taken=TAKEN, words="has changed"),
+    Told(name="table.xlsx", became="refused", words="is no text but begins b'PK'"),
+]
 TABLES: dict[str, Show] = {
     "train": lambda out: training.show(TRAINED),
     "explain": lambda out: explaining._show(date(2025, 3, 3), "AAPL", EXPLAINED),
@@ -199,6 +217,7 @@ TABLES: dict[str, Show] = {
     "status": lambda out: status._show("demo", test_status.house(7, test_status.troubled), [], out),
     "doctor": lambda out: doctor.shown(FINDINGS, as_json=False),
     "compare RUN RUN": lambda out: comparing._show(SIDES, [], "/a/page.html", "demo against dev", as_json=False),
+    "import-news": lambda out: importing_news.show(IMPORTED_NEWS, "timegpt-assets backfill --start 2018-03-01", out),
     "import-bars": lambda out: import_view.show([], VERDICTS, Path("/bars"), out),
 }
 
@@ -264,6 +283,7 @@ COVERED = {
     "console.py",
     "forecast_grid.py",
     "import_view.py",
+    "importing_news.py",
     "promoting.py",
     "rollout.py",
     "searching.py",

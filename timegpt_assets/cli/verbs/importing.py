@@ -1,6 +1,6 @@
-"""The verbs that take in bars of any vendor: into a new folder to work in, or to bars that are there.
+"""The verbs that take in bars of any vendor, into a new folder or to bars that are there, and news of one's own.
 
-Belongs here: options and help. What they do is cli/init.py and cli/importing.py.
+Belongs here: options and help. What they do is cli/init.py, cli/importing.py and cli/importing_news.py.
 """
 
 from pathlib import Path
@@ -39,6 +39,17 @@ PriceScale = Annotated[float | None, typer.Option(min=1e-12, help="USD of one un
 VolumeScale = Annotated[float | None, typer.Option(min=1e-9, help="shares of one unit of volume, 100 for lots")]
 Interval = Annotated[
     Literal["1m"] | None, typer.Option(help="1m: these are one-minute bars, although nothing shows it")
+]
+
+News = Annotated[Path, typer.Argument(exists=True, help="file or folder of CSV, JSON lines, JSON or parquet")]
+LookAtNews = Annotated[bool, typer.Option("--look", help="show what would be understood; write nothing")]
+ReplaceNews = Annotated[
+    bool, typer.Option("--replace", help="put these files in the place of what was taken in under their names")
+]
+NewsColumns = Annotated[str | None, typer.Option(help="time=NAME,title=NAME; also date, clock, url, tickers")]
+NewsZone = Annotated[str | None, typer.Option(help="IANA zone of times that carry none, for example America/New_York")]
+NewsDateOrder = Annotated[
+    Literal["mdy", "dmy"] | None, typer.Option(help="month or day first in dates as 03/04/2018; default: as they show")
 ]
 
 
@@ -81,6 +92,25 @@ def import_bars(
         one_minute=interval is not None,
     )
     importing.import_bars(runtime, path, into, said=said, look=look, replace=replace, as_json=json)
+
+
+def import_news(
+    path: News,
+    look: LookAtNews = False,
+    replace: ReplaceNews = False,
+    columns: NewsColumns = None,
+    timezone: NewsZone = None,
+    date_order: NewsDateOrder = None,
+    json: Json = False,
+    settings: Set = None,
+    profile: Profile = None,
+) -> None:
+    """News of one's own as the source own, with what was understood of each file; again adds nothing."""
+    runtime = started(settings, profile)
+    from timegpt_assets.cli import importing_news
+
+    reading = importing_news.reading(timezone, date_order, columns)
+    importing_news.import_news(runtime, path, reading, look=look, replace=replace, as_json=json)
 
 
 def init(

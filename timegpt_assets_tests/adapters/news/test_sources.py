@@ -11,7 +11,6 @@ import pytest
 from timegpt_assets.adapters.news.calendar import Scheduled
 from timegpt_assets.adapters.news.connector import Question
 from timegpt_assets.adapters.news.gdelt_files import GdeltFiles
-from timegpt_assets.adapters.news.own import Own
 from timegpt_assets.adapters.news.raw_store import NewsDamaged, RawStore
 from timegpt_assets.adapters.news.sources import NewsSources
 from timegpt_assets.adapters.storage.object_store import LocalStore
@@ -258,20 +257,6 @@ def test_a_calendar_that_cannot_be_read_is_a_row(tmp_path: Path) -> None:
     shelf = Scheduled(events=unreadable, store=RawStore(LocalStore(tmp_path)), clock=Hands().clock)
     raw = replace(sources(tmp_path), listed=(shelf,)).deliver([DAY])
     assert raw.select("source", "failed").rows() == [("calendar", "events.csv has no column date. Mend it.")]
-
-
-def test_own_pieces_are_of_the_session_they_tell_of_and_live_of_the_one_they_came_in(tmp_path: Path) -> None:
-    raw = RawStore(LocalStore(tmp_path))
-    for day, number in ((DAY, 1), (DAY, 2), (TUESDAY, 3)):
-        raw.keep("own", f"{day} {number}", b"piece %d" % number, day=day, fetched_at=AFTER, status=200)
-    replayed = replace(sources(tmp_path), listed=(Own(raw=raw, live=False),)).deliver([DAY, TUESDAY])
-    assert replayed.select("day", "asked").rows() == [
-        (DAY, f"{DAY} 1"),
-        (DAY, f"{DAY} 2"),
-        (TUESDAY, f"{TUESDAY} 3"),
-    ]
-    live = replace(sources(tmp_path, live=True), listed=(Own(raw=raw, live=True),)).deliver([DAY, TUESDAY])
-    assert live["day"].to_list() == [TUESDAY] * 3, "they came after Monday's close"
 
 
 def test_who_comes_first_is_asked_first(gdelt: GdeltServer, tmp_path: Path) -> None:
