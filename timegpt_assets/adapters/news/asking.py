@@ -122,12 +122,10 @@ class _Sending:
     ends: float = math.inf
 
     def is_over(self, state: tenacity.RetryCallState) -> bool:
-        """Return whether no attempt may follow."""
-        patience, told = self.asking.patience, state.outcome and state.outcome.result()
-        return bool(
-            self.attempts >= patience.max_attempts
+        """Return whether no attempt may follow. Who asks for a longer wait than is granted has opened its breaker."""
+        return (
+            self.attempts >= self.asking.patience.max_attempts
             or self.turn.is_probing
-            or (told and told.wait_s > patience.retry_after_cap_s)
             or self.asking.ticks() + state.upcoming_sleep >= self.ends
         )
 

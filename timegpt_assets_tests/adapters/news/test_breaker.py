@@ -157,6 +157,7 @@ def test_who_begins_later_knows_of_the_silence(tmp_path: Path) -> None:
         for _ in range(3):
             turn.begin()
             turn.end(Doubt.THROTTLED, "asked too often")
+        assert breaker(tmp_path, hands, "gdelt_doc", RULES).recorded()[0].breaker == OPEN, "before the turn is over"
     with breaker(tmp_path, hands, "gdelt_doc", RULES).turn() as turn:
         assert turn.held() == "left alone until 2024-07-01 20:40:00Z, because: asked too often"
     with breaker(tmp_path, hands, "gdelt_files", RULES).turn() as turn:
