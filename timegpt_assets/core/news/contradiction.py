@@ -20,27 +20,30 @@ LEFT = 3
 def contradict(one: Telling, other: Telling) -> bool:
     """Return whether two titles cannot tell the same.
 
-    They do not where either is cut off and not how the other begins, where names may be meant of which each has one
+    One that is cut off tells what it is the beginning of. Others do not where names may be meant of which each has one
     that the other has not, and where they contradict surely.
     """
-    return _cut_elsewhere(one, other) or _strangers(one.names, other.names, one, other) or surely(one, other)
+    if one.cut or other.cut:
+        return _cut_elsewhere(one, other)
+    return _strangers(one.names, other.names, one, other) or surely(one, other)
 
 
 def surely(one: Telling, other: Telling) -> bool:
     """Return whether two titles tell different things, however much of them is missing.
 
-    Modes differ. Each has a figure of one kind, a name, or a topic that the other has not. Of two opposites one title
-    says the one, or says it first, and the other the other. Of a relation doer and done-to are exchanged. Shares move
-    in one, and nothing in the other. Their sources name tickers, none in common.
+    Modes differ, unless one is cut off. Each has a figure of one kind, a name, or a topic that the other has not. Of
+    two opposites one title says the one, or says it first, and the other the other. Of a relation doer and done-to are
+    exchanged. Shares move in one, and nothing in the other. Their sources name tickers, none in common.
     """
+    whole = not (one.cut or other.cut)
     return (
-        one.modes != other.modes
+        (whole and one.modes != other.modes)
         or bool(one.topics - other.topics and other.topics - one.topics)
         or _differ(one.figures, other.figures)
         or any(_opposed(word, one, other) for word in one.marks)
         or {one.doers[key] for key in one.doers.keys() & other.doers.keys() if one.doers[key] != other.doers[key]}
         == {True, False}
-        or (_shares_move(one) != _shares_move(other) and not (_moves(one) and _moves(other)))
+        or (whole and _shares_move(one) != _shares_move(other) and not (_moves(one) and _moves(other)))
         or bool(one.tickers and other.tickers and one.tickers.isdisjoint(other.tickers))
         or _strangers(one.sure, other.sure, one, other)
     )
@@ -71,8 +74,6 @@ def _share_a_rare_figure(one: Telling, other: Telling) -> bool:
 
 
 def _cut_elsewhere(one: Telling, other: Telling) -> bool:
-    if not (one.cut or other.cut):
-        return False
     shorter, longer = sorted((one, other), key=lambda telling: len(telling.spoken))
     left = len(shorter.spoken)
     return not shorter.cut or left < LEFT or longer.spoken[:left] != shorter.spoken
@@ -109,8 +110,10 @@ def _shares_move(telling: Telling) -> bool:
 
 
 def _strangers(ours: frozenset[str], theirs: frozenset[str], one: Telling, other: Telling) -> bool:
-    """Return whether each has a name that is no word of the other's and begins like no such name there."""
+    """Return whether each has a name that is no word of the other's; the home country is one only beside another."""
     left, right = ours.difference(other.words), theirs.difference(one.words)
+    if not (left & kinds.NATIONS and right & kinds.NATIONS):
+        left, right = left - kinds.HOME, right - kinds.HOME
     return any(not _like_any(name, right) for name in left) and any(not _like_any(name, left) for name in right)
 
 

@@ -11,9 +11,10 @@ from timegpt_assets.core.news import kinds
 Figure = tuple[float, float]
 """A number, and by how much it may be rounded."""
 Found = tuple[str, Figure, int]
-"""Kind (%, bp, n, quarter, month, date, year, weekday), the figure, and how many words it takes."""
+"""Kind (%, bp, n, nth, quarter, month, date, year, weekday), the figure, and how many words it takes."""
 _HALF = 4
 """Halves of a year are numbered behind its quarters."""
+_COUNTED = ("day", "week", "month", "year", "time")
 _MONTH_WORDS = ("in", "for", "since", "until", "by", "from", "of", "through")
 
 
@@ -45,10 +46,12 @@ def figure(words: Sequence[Word], at: int) -> Found | None:
     if low in kinds.WEEKDAYS:
         return "weekday", (float(kinds.WEEKDAYS[low]), 0.0), 1
     behind = _behind(words, at)
-    if low in kinds.ORDINALS and behind in ("quarter", "half"):
+    if low in kinds.ORDINALS and behind in ("quarter", "half") and kinds.ORDINALS[low] <= _HALF:
         return "quarter", (kinds.ORDINALS[low] + (_HALF if behind == "half" else 0.0), 0.0), 2
     if low in ("q", "h") and behind in ("1", "2", "3", "4") and words[at + 1].glued:
         return "quarter", (int(behind) + (_HALF if low == "h" else 0.0), 0.0), 2
+    if low in kinds.ORDINALS and behind in _COUNTED:
+        return "nth", (float(kinds.ORDINALS[low]), 0.0), 1
     return None
 
 

@@ -12,31 +12,40 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-NAMES = _words(
-    "argentina australia austria belgium boe bofa boj brazil canada chile china denmark doj dutch ecb egypt eu "
-    "fda fed finland france ftc ge germany gm goldman greece hongkong india indonesia iran iraq ireland israel "
-    "italy j&j japan mexico morganstanley newyork nigeria northkorea norway p&g poland portugal russia saudi sec "
-    "southkorea spain supremecourt sweden swiss thailand turkey uk ukraine us venezuela vietnam volkswagen "
+NATIONS = _words(
+    "argentina australia austria belgium brazil canada chile china denmark dutch egypt eu finland france germany "
+    "greece hongkong india indonesia iran iraq ireland israel italy japan mexico nigeria northkorea norway poland "
+    "portugal russia saudi southkorea spain sweden swiss thailand turkey uk ukraine us venezuela vietnam"
+)
+"""Countries, whatever letters they are written in."""
+HOME = frozenset({"us"})
+"""The country that desks leave out where it goes without saying."""
+
+NAMES = NATIONS | _words(
+    "boe bofa boj doj ecb fda fed ftc ge gm goldman j&j morganstanley newyork p&g sec supremecourt volkswagen "
     "wellsfargo whitehouse"
 )
 """Names, whatever letters they are written in."""
 
 TOPICS = _words(
-    "add aluminum appeal approve bankrupt bond buy buyback car ceo cfo close copper dividend drug export fine "
-    "fire gas gdp gold hack hire housing import impose inflation invest ipo job jobless lose loss merge oil "
-    "outlook output pay plane ppi probe profit quake rate recall reject resign retailer revenue sell share silver "
-    "steel strike sue tariff"
+    "add aluminum appeal approve bankrupt beef bond buy buyback car ceo cfo close coal cocoa coffee copper corn "
+    "cotton dividend drug export fine fire gas gdp gold hack hire housing import impose inflation invest ipo job "
+    "jobless lose loss lumber merge oil outlook output pay plane pork ppi profit quake rate recall reject resign "
+    "retailer revenue sell share silver soybean steel strike sue sugar tariff wheat"
 )
 """What is told of: of two titles each with one that the other has not each tells something else."""
 
-STATES = _words("approve cancel delay reject stop sue")
-"""How far a thing has come: a title with one tells something else than a title without."""
+STATES = {
+    "approve": "approved", "ban": "refused", "cancel": "ended", "close": "ended", "delay": "delayed",
+    "fail": "failed", "reject": "refused", "stop": "ended", "sue": "sued",
+}  # fmt: skip
+"""How far a thing has come, by word: a title with one tells something else than a title without."""
 
 OPPOSITE = (
     ("rise", "fall"), ("beat", "miss"), ("buy", "sell"), ("profit", "loss"), ("hire", "fire"),
     ("hire", "resign"), ("start", "stop"), ("launch", "stop"), ("continue", "stop"), ("launch", "delay"),
     ("open", "close"), ("approve", "reject"), ("win", "lose"), ("allow", "ban"), ("confirm", "deny"),
-    ("import", "export"), ("supply", "demand"), ("buy", "merge"), ("file", "emerge"),
+    ("import", "export"), ("supply", "demand"), ("buy", "merge"), ("file", "emerge"), ("allow", "reject"),
 )  # fmt: skip
 """Two that contradict each other where each stands alone, or comes first."""
 
@@ -46,26 +55,32 @@ RELATIONS = _words("beat buy invest overtake reject replace sell sue")
 PASSIVE = frozenset({"by", "from"})
 """After a relation, within two words: who does it stands behind it."""
 
-DROPPED = _words("appeal bid case charges claim lawsuit merger objections offer plan plans probe suit takeover")
+DROPPED = _words(
+    "agreement alliance appeal bid case charges claim contract lawsuit merger objections offer order partnership "
+    "plan plans probe suit takeover"
+)
 """What ends when it is dropped."""
 
 MODES = {
-    "comment": (
-        "comment explainer factbox analysis opinion column preview timeline podcast editorial commentary "
-        "breakingviews graphic review cramer cramers"
-    ),
-    "done": "complete completes completed completion finalizes finalises finalized finalised",
+    "comment": "comment",
+    "done": "complete completed completes completion finalised finalises finalized finalizes",
     "not": (
-        "not no never without neither nor cannot cant wont dont doesnt didnt isnt arent wasnt werent hasnt havent "
-        "wouldnt couldnt shouldnt unlikely unchanged deny denies denied none"
+        "arent cannot cant couldnt denied denies deny didnt doesnt dont hasnt havent isnt neither never no none nor "
+        "not shouldnt unchanged unlikely wasnt werent without wont wouldnt"
     ),
     "perhaps": (
-        "perhaps may might could would consider considers considering mull mulls mulling weigh weighs weighing "
-        "explore explores exploring eye eyes eyeing talks ponder ponders possible potential rumored rumoured "
-        "reportedly likely if discuss discusses discussing"
+        "brink consider considering considers could discuss discusses discussing explore explores exploring eye "
+        "eyeing eyes if likely may might mull mulling mulls near nearing nears perhaps poised ponder ponders "
+        "possible potential premature reportedly rumored rumoured talks verge weigh weighing weighs would"
     ),
 }
 """How it is said -> the words: with it and without it the same words tell something else."""
+
+COMMENTS = _words(
+    "analysis analyst breakingviews column commentary cramer cramers editorial explained explainer factbox graphic "
+    "highlights instant live opinion podcast preview profile q&a review timeline"
+)
+"""A title with one among its first two words comments."""
 
 ASKS = _words("are can does here heres how is should what who why will")
 """A title that begins so comments."""
@@ -75,7 +90,8 @@ NUMBERS = {
     "eleven": 11, "twelve": 12, "dozen": 12, "hundreds": 100, "thousands": 1000,
 }  # fmt: skip
 ORDINALS = {
-    "first": 1, "second": 2, "third": 3, "fourth": 4,
+    "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
+    "tenth": 10,
 }  # fmt: skip
 UNITS = {
     "%": ("%", 1.0), "percent": ("%", 1.0), "pct": ("%", 1.0), "percentage": ("%", 1.0), "bps": ("bp", 1.0),
@@ -100,46 +116,44 @@ WEEKDAYS = {
 
 SILENT = _words(
     "a about after again against agree agreed agreement agrees aim aims all almost also amid an and announce "
-    "announced announces are around as at back based be been before between bid but by can co companies company "
-    "corp data day days deal deals despite did do does due exclusive firm follow following follows for from get "
-    "gets give gives group had has have he help helped helps her his hit hits how in inc intends into is it its "
-    "just ltd made make makes more near nearly new now of off offer official officials on one only or our out "
-    "over per plan planned planning plans plc post posted posts re report reported reporting reports roughly s "
-    "said say saying says see seen sees set sets should show shown shows so some source sources still t take "
-    "takes taking tell tells than thanks that the their them then there these they this those to today told under "
-    "update value valued via was we week weeks were what when where which while who why will with worth year "
-    "years you your"
+    "announced announces are around as at back based be been before between bid but by can co companies company corp "
+    "data day days deal deals despite did do does due exclusive firm follow following follows for from get gets give "
+    "gives group had has have he help helped helps her his hit hits how in inc intends into is it its just ltd made "
+    "make makes more new now of off offer official officials on one only or our out over per plan planned planning "
+    "plans plc post posted posts re report reported reporting reports roughly s said say saying says see seen sees "
+    "set sets should show shown shows so some source sources still t take takes taking tell tells than thanks that "
+    "the their them then there these they this those to today told under update value valued via was we week weeks "
+    "were what when where which while who why will with worth year years you your"
 )
 """Words that make no difference."""
 
 PLAIN = _words(
-    "accident advertisers ahead aid airbag airbags airline airlines airport alcohol aluminum amid answer "
-    "antitrust app apps army ask asks assets bad baht bailout bank banks barrel barrels beauty beef beer best "
-    "bigger biggest bill billionaire bitcoin board bonus bonuses book box brake brakes brand brands bridge bus "
-    "cabin call calls cancer cannabis capacity cement central change changes city climate clothing cloud club "
-    "coach coal coffee competition competitor computer computers conference congress construction consumer "
-    "consumers container content contract copper corn cosmetics cotton countries country court creators crew crop "
-    "crops cruise crypto cup cyber daily data deal democrats despite developer developers device devices diapers "
-    "digital display doctor doctors document documents domestic drilling drink drone drones early eastern "
-    "education election electric email energy engine engines estate expansion face faces farmer farmers fashion "
-    "fast faster federal fight fights filing film films final first flash flat flood following football foreign "
-    "fund funds gas gold good half hardware health healthcare hedge help high hospital hotel hotels housing "
-    "industry inflation insurance insurer international internet interview inventories inventory issue issues "
-    "jewelry judge key last late latest launchpad law leader league letter line lira local long low lumber luxury "
-    "major market markets mars match media metal metals military milk mine mining minister missile missiles mixed "
-    "mobile model models monopoly moon mortgage move moves movie music national need needs network next northern "
-    "nuclear offer office old online output overhaul paper papers party patients peer peers pension pensions peso "
-    "pipeline platform player players police political politician politicians pork port pound power president "
-    "pressure prison privacy private problem problems product products project projects property public push "
-    "question questions race rail rand real recovery refinery region rent republicans restaurant restaurants "
-    "restructuring revamp review risk risks rival rivals road robot robots rouble ruble rupee safety satellite "
-    "school screen search season second sector seek seeks senate service services shale sharp sharply shift ship "
-    "shipment shipments ships shoes short signal signals silver site slightly slower small social software solar "
-    "southern soy soybean soybeans space speech sport sports stable stage star state statement states steel "
-    "stimulus strategy streaming strength sugar support surprise talks tenants third threat threaten threatens "
-    "tobacco total tourism toy toys trade trader traders trading train travel truck trucks turnaround tv "
-    "university voters want wants war watch watches weakness weather web western wheat wind wireless wood worst "
-    "yen yield yields young yuan"
+    "accident advertisers ahead aid airbag airbags airline airlines airport alcohol aluminum amid answer antitrust "
+    "app apps army ask asks assets bad baht bailout bank banks barrel barrels beauty beef beer best bigger biggest "
+    "bill billionaire bitcoin board bonus bonuses book box brake brakes brand brands bridge bus cabin call calls "
+    "cancer cannabis capacity cement central change changes city climate clothing cloud club coach coal coffee "
+    "competition competitor computer computers conference congress construction consumer consumers container content "
+    "contract copper corn cosmetics cotton countries country court creators crew crop crops cruise crypto cup cyber "
+    "daily data deal democrats despite developer developers device devices diapers digital display doctor doctors "
+    "document documents domestic drilling drink drone drones early eastern education election electric email energy "
+    "engine engines estate expansion face faces farmer farmers fashion fast faster federal fight fights filing film "
+    "films final first flash flat flood following football foreign fund funds gas gold good half hardware health "
+    "healthcare hedge help high hospital hotel hotels housing industry inflation insurance insurer international "
+    "internet interview inventories inventory issue issues jewelry judge key last late latest launchpad law leader "
+    "league letter line lira local long low lumber luxury major market markets mars match media metal metals "
+    "military milk mine mining minister missile missiles mixed mobile model models monopoly moon mortgage move moves "
+    "movie music national need needs network next northern nuclear offer office old online output overhaul paper "
+    "papers party patients peer peers pension pensions peso pipeline platform player players police political "
+    "politician politicians pork port pound power president pressure prison privacy private problem problems product "
+    "products project projects property public push question questions race rail rand real recovery refinery region "
+    "rent republicans restaurant restaurants restructuring revamp review risk risks rival rivals road robot robots "
+    "rouble ruble rupee safety satellite school screen search season second sector seek seeks senate service "
+    "services shale sharp sharply shift ship shipment shipments ships shoes short signal signals silver site "
+    "slightly slower small social software solar southern soy soybean soybeans space speech sport sports stable "
+    "stage star state statement states steel stimulus strategy streaming strength sugar support surprise talks "
+    "tenants third threat threaten threatens tobacco total tourism toy toys trade trader traders trading train "
+    "travel truck trucks turnaround tv university voters want wants war watch watches weakness weather web western "
+    "wheat wind wireless wood worst yen yield yields young yuan"
 )
 """Plain words: where capital letters do not tell names from words, these are none."""
 

@@ -80,7 +80,7 @@ def read(title: str, tickers: frozenset[str] = frozenset()) -> Telling:
     """Return what a title tells; one of fewer than two words tells nothing but its letters."""
     tokens, cut = _tokens(_stripped(title))
     capitals = _tell_names(tokens)
-    reading = _Reading(modes={"comment"} if tokens and tokens[0].low in kinds.ASKS else set())
+    reading = _Reading(modes={"comment"} if _comments(tokens) else set())
     at = 0
     while at < len(tokens):
         at += _figure(tokens, at, reading) or _phrase(tokens, at, reading) or _word(tokens, at, reading, capitals)
@@ -124,6 +124,13 @@ def _tell_names(tokens: Sequence[Token]) -> bool:
     words = [token.text for token in tokens if token.text[0].isalpha()]
     capital = [word[0].isupper() for word in words[1:] if len(word) > 3]
     return sum(capital) < 0.7 * len(capital) and not all(word.islower() for word in words)
+
+
+def _comments(tokens: Sequence[Token]) -> bool:
+    """Return whether a title comments on a story instead of telling it."""
+    return any(token.low in kinds.ASKS for token in tokens[:1]) or any(
+        token.low in kinds.COMMENTS for token in tokens[:2]
+    )
 
 
 def _figure(tokens: Sequence[Token], at: int, reading: _Reading) -> int:
@@ -173,10 +180,11 @@ def _ended(tokens: Sequence[Token], at: int) -> str | None:
 
 
 def _telling(reading: _Reading, title: str, tickers: frozenset[str], *, cut: bool) -> Telling:
-    spoken = tuple(word for word in reading.words if word not in kinds.SILENT)
-    doers = dict(_doers(reading.words))
+    told_of, buyer = _bought(reading)
+    spoken = tuple(word for word in told_of if word not in kinds.SILENT)
+    doers = dict(_doers(told_of, buyer))
     names, figures = reading.maybe | reading.sure, {kind: frozenset(all_) for kind, all_ in reading.figures.items()}
-    modes = kinds.STATES.intersection(spoken) | reading.modes
+    modes = frozenset(kinds.STATES[word] for word in spoken if word in kinds.STATES) | reading.modes
     facts = (sorted(modes), sorted(names), sorted(reading.sure), sorted(doers.items()), sorted(tickers), cut)
     numbers = [(kind, sorted(figures[kind])) for kind in sorted(figures)]
     return Telling(
@@ -195,12 +203,22 @@ def _telling(reading: _Reading, title: str, tickers: frozenset[str], *, cut: boo
     )
 
 
-def _doers(words: Sequence[str]) -> Iterator[tuple[tuple[str, str], bool]]:
+def _bought(reading: _Reading) -> tuple[list[str], int]:
+    """Return the words, of what is sold to a name as what it buys, and the buyer's place; their number: nowhere."""
+    words = reading.words
+    for at, word in enumerate(words[:-1]):
+        if word == "to" and "sell" in words[: max(at - 1, 0)] and words[at + 1] in reading.maybe | reading.sure:
+            return ["buy" if one == "sell" else one for one in words], at + 1
+    return words, len(words)
+
+
+def _doers(words: Sequence[str], buyer: int) -> Iterator[tuple[tuple[str, str], bool]]:
     """Yield each word beside the first relation and whether it stands for who does it."""
     for at, relation in enumerate(words):
         if relation in kinds.RELATIONS:
             passive = not kinds.PASSIVE.isdisjoint(words[at + 1 : at + 3])
             for place, word in enumerate(words):
                 if place != at and word not in kinds.SILENT:
-                    yield (relation, word), (place < at) != passive
+                    does = place == buyer if buyer < len(words) else (place < at) != passive
+                    yield (relation, word), does
             return

@@ -12,13 +12,12 @@ import polars as pl
 from timegpt_assets.core import calendar
 from timegpt_assets.core.news.cluster import ClusterSpec, clustered
 from timegpt_assets.core.news.windows import dated
-from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.tables.news import NORMALIZED_NEWS
 
 DAY = date(2018, 3, 7)
 DAYS = [s.day for s in calendar.sessions(date(2018, 3, 1), date(2018, 3, 14))]
 NOON = datetime(2018, 3, 7, 17, tzinfo=UTC)
-SPEC = ClusterSpec(similarity=82.0, window_min=1440)
+SPEC = ClusterSpec(similarity=84.0, window_min=1440)
 _PLAIN: dict[str, Any] = {"source": "own", "type": "headline", "url": None, "tickers": [], "series": None}
 _PLAIN |= {"value": None, "surprise": None, "extracted_by": None, "content_hash": "none"}
 
@@ -49,8 +48,3 @@ def one_story(*titles: str) -> bool:
     """Return whether titles, each known a minute after the one before, are told as one story."""
     found = stories(*(event(title, minute) for minute, title in enumerate(titles)))
     return found["cluster_id"].n_unique() == 1
-
-
-def at(moment: datetime) -> pl.Expr:
-    """Return a moment as a column has it."""
-    return pl.lit(moment, TIME)

@@ -2,16 +2,16 @@
 
 import random
 from datetime import date
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from timegpt_assets.core.news.cluster import ClusterSpec, clustered
-from timegpt_assets_tests.core.news.made_stories import made, stories_of
+from timegpt_assets_tests.core.news.made_stories import measured
 from timegpt_assets_tests.core.news.normalized_made import DAY, DAYS, NOON, SPEC, event, normalized, one_story, stories
 
 SAME = (
@@ -75,8 +75,8 @@ def test_a_story_is_named_by_the_first_that_told_it_and_of_two_at_once_by_the_le
 
 BRIDGED = (
     event("Acme to cut jobs in Ohio and Texas plants, union says", 0, "first"),
-    event("Northern workers of Acme face job cuts in Ohio and Texas plants", 1, "second"),
-    event("Acme workers face job cuts in Ohio and Texas plants, union says", 2, "bridge"),
+    event("Northern lenders fear that Acme will cut jobs in Ohio and Texas plants", 1, "second"),
+    event("Northern lenders and union fear that Acme will cut jobs in Ohio, Texas plants", 2, "bridge"),
     event("Acme to cut jobs in Ohio and Texas plants, union says", 3, "after"),
 )
 
@@ -99,12 +99,12 @@ def test_figures_that_differ_are_not_united_by_a_title_without_any() -> None:
 
 def test_a_story_ends_a_window_after_its_first_event() -> None:
     told = [event("Acme to buy Zenith for $2 bln", 300.0 * n, f"{n}") for n in range(-3, 1)]
-    spec = ClusterSpec(similarity=82.0, window_min=600)
+    spec = ClusterSpec(similarity=84.0, window_min=600)
     assert stories(*told, spec=spec)["cluster_id"].to_list() == ["-3", "-3", "-3", "0"]
 
 
 def test_a_day_sees_the_session_before_it_and_no_more() -> None:
-    long = ClusterSpec(similarity=82.0, window_min=9999)
+    long = ClusterSpec(similarity=84.0, window_min=9999)
     told = [event("Acme to buy Zenith for $2 bln", -1440.0 * n, f"{n}") for n in range(3)]
     found = stories(*told, days=DAYS, spec=long)
     assert found.select("event_id", "cluster_id", "copies").rows() == [("2", "2", 1), ("1", "2", 2), ("0", "1", 2)]
@@ -157,6 +157,7 @@ TITLES = st.sampled_from([*(title for pair in (*SAME, *OTHER) for title in pair)
 TOLD = st.lists(st.tuples(TITLES, st.integers(-2000, 200), st.sampled_from(["own", "fred"])), max_size=25)
 
 
+@settings(max_examples=40)
 @given(TOLD, TOLD, st.integers(-2000, 200), st.randoms(use_true_random=False))
 def test_nothing_that_comes_later_changes_a_row_and_no_order_of_rows_does(
     told: list[tuple[str, int, str]], later: list[tuple[str, int, str]], now: int, draw: random.Random
@@ -172,6 +173,7 @@ def test_nothing_that_comes_later_changes_a_row_and_no_order_of_rows_does(
     assert_frame_equal(after.filter(pl.col("event_id").str.starts_with("k")), before)
 
 
+@settings(max_examples=40)
 @given(TOLD)
 def test_a_day_alone_and_among_others_is_the_same(told: list[tuple[str, int, str]]) -> None:
     events = normalized([event(title, minute, f"{n}", source=source) for n, (title, minute, source) in enumerate(told)])
@@ -182,12 +184,13 @@ def test_a_day_alone_and_among_others_is_the_same(told: list[tuple[str, int, str
         assert together.filter(day=day).height == events.filter(day=day).height
 
 
-@pytest.mark.parametrize("told", ["developed on", "held back"])
-def test_what_is_told_as_one_story_is_one_and_most_of_what_is_one_is_told_so(told: str) -> None:
-    titles = made(stories_of(told), copies=3, seed=1)
-    events = [event(one.title, n / 60, f"{n:05d}") for n, one in enumerate(titles)]
-    found = clustered(normalized(events), days=[DAY], spec=SPEC).sort("event_id")["cluster_id"].to_list()
-    pairs = [(titles[a].story == titles[b].story, found[a] == found[b]) for a, b in combinations(range(len(titles)), 2)]
-    right, alike, same = pairs.count((True, True)), sum(one for _, one in pairs), sum(one for one, _ in pairs)
-    assert right / alike >= 0.97
-    assert right / same >= 0.85
+@pytest.mark.parametrize(("part", "precision", "recall"), [("developed on", 0.98, 0.90), ("held back", 0.96, 0.88)])
+def test_what_is_told_as_one_story_is_one_and_most_of_what_is_one_is_told_so(
+    part: str, precision: float, recall: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_it_came, at_the_end = measured(part)
+    with capsys.disabled():
+        print(f"\n{part}: as it came {as_it_came}, at the end {at_the_end}")  # noqa: T201 - the table of the docs
+    assert at_the_end.precision >= precision
+    assert at_the_end.recall >= recall
+    assert as_it_came.precision >= precision

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from timegpt_assets.core.news.cluster import clustered
@@ -97,6 +97,7 @@ def test_of_no_days_there_is_nothing() -> None:
 SHARES = st.floats(0.0, 1.0)
 
 
+@settings(max_examples=40)
 @given(st.lists(SHARES, min_size=3, max_size=3), st.lists(SHARES, min_size=3, max_size=3), SHARES, st.integers(1, 5))
 def test_quality_lies_in_0_to_1_and_never_rises_with_less_of_anything(
     weights: list[float], confidences: list[float], sure: float, copies: int
