@@ -218,10 +218,9 @@ def test_pages_of_release_dates_are_whole_or_refused() -> None:
     last, asked = released(1000, every=many)
     assert len(fred.release_dates(json.dumps(last).encode(), asked=asked)) == 1
     assert not fred.pages_left(json.dumps(last).encode())
-    with pytest.raises(
-        Unreadable, match="has 1000 release dates from number 0 of 1001, asked for 1000 from number 1000"
-    ):
-        fred.release_dates(json.dumps(first).encode(), asked=asked)
+    twice = json.dumps(released(every=[*many, *many])[0]).encode()
+    with pytest.raises(Unreadable, match="has 1000 release dates from number 0 of 2002, asked for 1000 from number"):
+        fred.release_dates(twice, asked=asked)
     first["release_dates"] = first["release_dates"][:999]
     with pytest.raises(Unreadable, match="has 999 release dates"):
         fred.release_dates(json.dumps(first).encode(), asked=released()[1])
@@ -248,8 +247,8 @@ def test_later_vintages_never_change_what_is_told_as_of_an_earlier_day(said: dic
     body, asked = answered(rows(*every), "1776-07-04", "9999-12-31")
     whole = fred.observations(body, asked=asked, fetched_at=NOW)
     expected = {period: value for period, _, value in until}
-    found = {str(period): value for period, value in fred.as_of(whole, day).rows()}
-    assert found == {period: None if value == "." else float(value) for period, value in expected.items()}
+    found = [(str(period), value) for period, value in fred.as_of(whole, day).rows()]
+    assert found == [(period, None if value == "." else float(value)) for period, value in sorted(expected.items())]
 
 
 BODIES = Path(os.environ.get("TIMEGPT_ASSETS_REAL_DATA", "")) / "extras" / "fred_api_bodies" / "bodies"
