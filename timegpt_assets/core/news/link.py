@@ -86,13 +86,14 @@ def linked(normalized: pl.DataFrame, directory: Directory, *, min_confidence: fl
     A company has a row for each of its tickers of that day, class shares too, and one without a symbol where it has
     none. An event of more than WHOLE companies is linked to each with WHOLE / their number of the confidence.
     """
+    eras = {day: directory.era(day) for day in normalized["day"].unique()}
     readers: dict[date, Reader] = {}
     read_before: dict[tuple[date, str], dict[tuple[str, str], str]] = {}
     rows = []
     for event in normalized.select("day", "event_id", "title", "tickers", "series", "extracted_by").iter_rows(
         named=True
     ):
-        era = directory.era(event["day"])
+        era = eras[event["day"]]
         if era not in readers:
             names = directory.as_of(event["day"])
             readers[era] = Reader(names, spotter(names.patterns))

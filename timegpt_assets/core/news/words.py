@@ -8,6 +8,7 @@ import unicodedata
 from dataclasses import dataclass
 
 _WORD = re.compile(r"(?:[^\W\d_]\.){2,}(?:[^\W\d_](?!\w))?|(?<=\w)'[sS](?!\w)|(?<=\w) '[sS](?!\w)|[^\W_]+\+?|&")
+_BREAK = re.compile(r"[:;?!|\"“”–—]| '|\. ")
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "ʼ": "'"})
 POSSESSIVE = "'s"
 
@@ -48,7 +49,7 @@ def words(text: str) -> tuple[Word, ...]:
     end = 0
     for match in _WORD.finditer(text):
         between = text[end : match.start()]
-        opens = not found or any(mark in between for mark in ':;?!|"“”–—') or " '" in between or ". " in between
+        opens = not found or (between not in ("", " ", "-", ", ") and bool(_BREAK.search(between)))
         found.append(Word(match.group().strip(), folded(match.group()), opens))
         end = match.end()
     return tuple(found)
