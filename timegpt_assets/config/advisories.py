@@ -9,6 +9,7 @@ from datetime import time
 
 from timegpt_assets.config.forecasting import Calibration, Forecast
 from timegpt_assets.config.market import Data, Events, Features, Universe
+from timegpt_assets.config.news import News
 from timegpt_assets.config.strategy import Gates
 
 
@@ -83,6 +84,15 @@ def peers(universe: Universe, features: Features) -> Iterator[str]:
         )
 
 
+def silence(features: Features, news: News) -> Iterator[str]:
+    """Yield a warning where columns of the news are made and nobody is asked for any."""
+    if "news" in features.groups and not news.sources:
+        yield (
+            "features.groups holds news and news.sources nobody: all its columns are null but news_missing. List a "
+            "source, or take news out of features.groups."
+        )
+
+
 def warnings(
     *,
     data: Data,
@@ -92,6 +102,7 @@ def warnings(
     forecast: Forecast,
     calibration: Calibration,
     gates: Gates,
+    news: News,
 ) -> tuple[str, ...]:
     """Return every warning about the sections, one sentence or two each."""
     return (
@@ -100,4 +111,5 @@ def warnings(
         *alignment(forecast),
         *event_years(data, events, forecast),
         *peers(universe, features),
+        *silence(features, news),
     )

@@ -217,6 +217,13 @@ def test_what_will_silently_not_happen_is_reported(tmp_path: Path) -> None:
         assert part in said
 
 
+def test_news_that_nobody_is_asked_for_is_reported_and_either_remedy_works() -> None:
+    group, source = "features.groups=[price, volatility, volume, news]", "news.sources=[own]"
+    assert any("news.sources nobody: all its columns are null" in warning for warning in loaded(group).warnings)
+    for said in ([group, source], []):
+        assert not any("news.sources nobody" in warning for warning in loaded(*said).warnings)
+
+
 def test_a_grid_combination_may_hold_snapshots_that_cannot_exist() -> None:
     combination = {"forecast.horizon_min": 30, "forecast.target.mode": "volatility_z"}
     assert loaded(grid=combination).forecast.horizon_min == 30
