@@ -15,6 +15,7 @@ import time
 import zipfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
@@ -37,8 +38,9 @@ class Fault:
     """What to do to one request instead of answering it well.
 
     ``kind``: status (answer ``status`` with ``body``), text (``body`` under 200), empty, no_match, html, half (less
-    than is said), torn (the first half as if it were all), slow (after ``seconds``), drip (a byte at a time),
-    reset, bomb, echo (what was asked, the key with it).
+    than is said), torn (the first half as if it were all), slow (after ``seconds``), drip (a byte at a time), tarpit
+    (headers without an end, one after ``seconds``), flood (a body without one), reset, bomb, echo (what was asked, the
+    key with it).
     """
 
     kind: str
@@ -210,6 +212,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(200, good, head)
             case "drip":
                 self._send(200, good, head, pause=fault.seconds)
+            case "tarpit":
+                self._drip_headers(fault.seconds)
+            case "flood":
+                self._flood()
             case "bomb":
                 self._send(200, gzip.compress(b" " * BOMB_BYTES, 1), head | {"Content-Encoding": "gzip"})
             case "echo":
@@ -220,6 +226,23 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             case _:
                 raise ValueError(fault.kind)
+
+    def _drip_headers(self, pause: float) -> None:
+        """Send a header, and another, until the client has left."""
+        self.close_connection = True
+        with suppress(OSError):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+            for number in range(1000):
+                self.wfile.write(b"X-%d: 1\r\n" % number)
+                time.sleep(pause)
+
+    def _flood(self) -> None:
+        """Send a body until the client has left."""
+        self.close_connection = True
+        with suppress(OSError):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+            while True:
+                self.wfile.write(b" " * 65536)
 
     def _send(self, code: int, body: bytes, headers: Mapping[str, str], *, cut: int = 0, pause: float = 0.0) -> None:
         """Send the body, ``cut`` bytes of it withheld, or byte by byte with a pause; a client that left is no error."""

@@ -7,13 +7,16 @@ asked the breaker (breaker.py).
 import math
 import random
 import re
+import socket
+import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -77,9 +80,9 @@ class Asking:
     ticks: Callable[[], float] = field(default=time.monotonic, repr=False)
 
     def connection(self) -> httpx.Client:
-        """Return a client that keeps a connection for a moment only and follows nobody. Raises CannotConnect."""
-        # one that a server cut while it was idle would count as a failure of the source
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=2.0)
+        """Return a client whose every question has a connection of its own. Raises CannotConnect."""
+        # one that is kept may be cut by its server while it is idle, which would count as a failure of the source
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=0)
         try:
             return httpx.Client(headers={"User-Agent": USER_AGENT}, limits=limits)
         except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
@@ -192,7 +195,8 @@ class _Sending:
         request = self.http.build_request("GET", self.question.url, params=dict(self.question.params), timeout=left)
         # the key is in what is sent and not in the address: httpx writes every address into its log
         request.extensions["target"] = request.url.copy_merge_params(self.secret).raw_path
-        response = self.http.send(request, stream=True, follow_redirects=False)
+        with _cut_after(left, request):
+            response = self.http.send(request, stream=True, follow_redirects=False)
         try:
             parts, size = [], 0
             for part in response.iter_bytes():
@@ -214,6 +218,40 @@ class _Sending:
             for form in (value, quote(value, safe="")):
                 why = why.replace(form, "[key]")
         return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in why)).strip()[:300]
+
+
+@contextmanager
+def _cut_after(seconds: float, request: httpx.Request) -> Iterator[None]:
+    """End the connection of a request when its time is over, unless its headers are there: they may drip in, too.
+
+    httpx's own timeout is one of each read. Raises ReadTimeout.
+    """
+    streams: list[Any] = []
+    is_late = False
+
+    def traced(event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            streams.append(info["return_value"])
+
+    def cut() -> None:
+        nonlocal is_late
+        is_late = True
+        for stream in streams[-1:]:
+            with suppress(OSError):  # closed meanwhile
+                socket.socket.shutdown(stream.get_extra_info("socket"), socket.SHUT_RDWR)
+
+    request.extensions["trace"] = traced
+    watch = threading.Timer(seconds, cut)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
+    except httpx.HTTPError as error:
+        if is_late:
+            raise httpx.ReadTimeout("the headers dripped in for longer than the timeout") from error
+        raise
+    finally:
+        watch.cancel()
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

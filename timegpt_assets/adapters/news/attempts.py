@@ -13,6 +13,7 @@ from itertools import count
 import orjson
 import polars as pl
 
+from timegpt_assets.adapters.news.raw_store import NewsDamaged
 from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.core.news.health import ATTEMPTS
 
@@ -49,16 +50,28 @@ class AttemptLog:
         self.objects.write_new(f"{_folder(attempt.day)}{attempt.source}/{moment}.json", line + b"\n")
 
     def read(self, days: Collection[date]) -> pl.DataFrame:
-        """Return ATTEMPTS of these sessions, in the order in which they were made within a source."""
+        """Return ATTEMPTS of these sessions, in the order in which they were made within a source.
+
+        Raises NewsDamaged.
+        """
         rows = [row for day in sorted(set(days)) for row in self._of(day)]
         return pl.DataFrame(rows, schema=ATTEMPTS, orient="row")
 
     def _of(self, day: date) -> Iterator[tuple[object, ...]]:
         for name, _ in self.objects.names(_folder(day)):
             if found := self.objects.read(name):
-                said = orjson.loads(found.data)
-                moments = {"day": date.fromisoformat(said["day"]), "at": datetime.fromisoformat(said["at"])}
-                yield tuple((said | moments)[column] for column in ATTEMPTS)
+                yield self._row(name, found.data)
+
+    def _row(self, name: str, line: bytes) -> tuple[object, ...]:
+        try:
+            said = orjson.loads(line)
+            moments = {"day": date.fromisoformat(said["day"]), "at": datetime.fromisoformat(said["at"])}
+            return tuple((said | moments)[column] for column in ATTEMPTS)
+        except (ValueError, TypeError, KeyError) as error:
+            raise NewsDamaged(
+                f"{self.objects.shown(name)} is damaged ({error!r}). Delete it: one attempt less is counted, and no "
+                "answer is lost. Or restore the file from a backup."
+            ) from None
 
 
 def _folder(day: date) -> str:

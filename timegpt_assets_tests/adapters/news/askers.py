@@ -17,7 +17,7 @@ from timegpt_assets.adapters.news.gdelt_files import GdeltFiles
 from timegpt_assets.adapters.news.raw_store import RawStore
 from timegpt_assets.adapters.news.round import Asked
 from timegpt_assets.adapters.news.sources import NewsSources
-from timegpt_assets.adapters.storage.object_store import LocalStore
+from timegpt_assets.adapters.storage.object_store import LocalStore, ObjectStore
 
 DAY = date(2024, 7, 1)
 AFTER = datetime(2024, 7, 1, 20, 30, tzinfo=UTC)
@@ -52,9 +52,14 @@ class Hands:
         self.seconds += seconds
 
 
-def breaker(folder: Path, hands: Hands, source: str, rules: Rules, *, spacing_s: float = 0.0) -> Breaker:
+def place(where: Path | ObjectStore) -> ObjectStore:
+    """Return a folder as what bytes are kept in."""
+    return LocalStore(where) if isinstance(where, Path) else where
+
+
+def breaker(folder: Path | ObjectStore, hands: Hands, source: str, rules: Rules, *, spacing_s: float = 0.0) -> Breaker:
     return Breaker(
-        objects=LocalStore(folder),
+        objects=place(folder),
         source=source,
         rules=rules,
         spacing_s=spacing_s,
@@ -65,7 +70,7 @@ def breaker(folder: Path, hands: Hands, source: str, rules: Rules, *, spacing_s:
 
 
 def asked(
-    folder: Path,
+    folder: Path | ObjectStore,
     hands: Hands,
     connector: Connector,
     rules: Rules,
@@ -74,7 +79,7 @@ def asked(
     patience: Patience = PATIENCE,
 ) -> Asked:
     """Return a source that is asked over the network, with what it keeps in the folder."""
-    objects = LocalStore(folder)
+    objects = place(folder)
     log = AttemptLog(objects)
     return Asked(
         connector=connector,
@@ -84,8 +89,8 @@ def asked(
     )
 
 
-def sources(folder: Path, *listed: Asked, live: bool = False) -> NewsSources:
-    objects = LocalStore(folder)
+def sources(folder: Path | ObjectStore, *listed: Asked, live: bool = False) -> NewsSources:
+    objects = place(folder)
     return NewsSources(listed=listed, raw=RawStore(objects), log=AttemptLog(objects), live=live)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from timegpt_assets.adapters.news import asking as asking_module
 from timegpt_assets.adapters.news.asking import MAX_BYTES, Asking, Patience, Told
 from timegpt_assets.adapters.news.attempts import AttemptLog
 from timegpt_assets.adapters.news.breaker import CLOSED, OPEN, PROBING, Rules
@@ -194,9 +195,9 @@ def test_failures_are_counted_across_questions(gdelt: GdeltServer, tmp_path: Pat
     assert (len(one.outcomes), one.state) == (5, OPEN)
 
 
-@pytest.mark.parametrize(("kind", "outcome"), [("slow", "unreached"), ("drip", "unreached")])
+@pytest.mark.parametrize("kind", ["slow", "drip", "tarpit"])
 def test_an_answer_that_takes_too_long_is_given_up_however_it_comes(
-    gdelt: GdeltServer, tmp_path: Path, kind: str, outcome: str
+    gdelt: GdeltServer, tmp_path: Path, kind: str
 ) -> None:
     gdelt.faults += [Fault(kind=kind, seconds=0.4 if kind == "slow" else 0.05)]
     short = Patience(budget_s=60.0, max_attempts=1, retry_after_cap_s=30.0, timeout_s=0.2)
@@ -204,7 +205,7 @@ def test_an_answer_that_takes_too_long_is_given_up_however_it_comes(
     one = Asker(tmp_path, Hands(), doc(gdelt.url))
     one.asking = Asking(patience=short, log=log, clock=one.hands.clock)
     assert one.ask().reply is None
-    assert one.outcomes == [outcome]
+    assert one.outcomes == ["unreached"]
     latency = log.read([DAY])["latency_s"][0]
     assert 0.15 < latency < 0.4
 
@@ -226,6 +227,17 @@ def test_no_more_is_read_than_any_answer_has(gdelt: GdeltServer, tmp_path: Path)
     assert "unpacks to more than 64 MiB" in told.verdict.why
     assert told.reply is not None
     assert len(told.reply.body) == MAX_BYTES + 1
+
+
+def test_a_body_without_an_end_is_left_where_any_answer_ends(
+    gdelt: GdeltServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking_module, "MAX_BYTES", 1 << 20)
+    gdelt.faults += [Fault(kind="flood")]
+    one = Asker(tmp_path, Hands(), doc(gdelt.url), patience=replace(PATIENCE, max_attempts=1))
+    told = one.ask()
+    assert told.verdict is not None
+    assert told.verdict.why == "the answer unpacks to more than 1 MiB"
 
 
 def test_nobody_is_followed_elsewhere(gdelt: GdeltServer, tmp_path: Path) -> None:

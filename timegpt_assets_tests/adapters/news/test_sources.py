@@ -13,12 +13,13 @@ from timegpt_assets.adapters.news.connector import Question
 from timegpt_assets.adapters.news.gdelt_files import GdeltFiles
 from timegpt_assets.adapters.news.raw_store import NewsDamaged, RawStore
 from timegpt_assets.adapters.news.sources import NewsSources
-from timegpt_assets.adapters.storage.object_store import LocalStore
+from timegpt_assets.adapters.storage.object_store import LocalStore, ObjectStore
 from timegpt_assets.core.calendar import shifted
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.explained import Explained
 from timegpt_assets.core.news.formats import calendar as schedule
 from timegpt_assets.core.news.windows import window
+from timegpt_assets_tests.adapters.buckets import Opened
 from timegpt_assets_tests.adapters.news.askers import AFTER, DAY, DOC, FILES, Hands, asked, doc, files, sources
 from timegpt_assets_tests.servers.gdelt import Fault, GdeltServer, too_many
 
@@ -32,7 +33,12 @@ def gdelt() -> Iterator[GdeltServer]:
 
 
 def searching(
-    folder: Path, hands: Hands, server: GdeltServer, names: Mapping[str, str] | None = None, *, live: bool = False
+    folder: Path | ObjectStore,
+    hands: Hands,
+    server: GdeltServer,
+    names: Mapping[str, str] | None = None,
+    *,
+    live: bool = False,
 ) -> NewsSources:
     """Return the search alone, of two companies."""
     connector = doc(server.url, names) if names is not None else doc(server.url)
@@ -47,6 +53,33 @@ def test_what_was_answered_is_asked_of_nobody_again(gdelt: GdeltServer, tmp_path
     assert again.equals(first)
     assert len(gdelt.asked) == 2
     assert hands.slept == []
+
+
+def test_in_a_bucket_it_is_kept_counted_and_left_alone_as_on_a_disk(gdelt: GdeltServer, bucket: Opened) -> None:
+    objects, hands = bucket(), Hands()
+    gdelt.faults += [None, too_many()]
+    raw = searching(objects, hands, gdelt).deliver([DAY])
+    assert raw["failed"].null_count() == 1
+    hands.pass_(1)
+    assert searching(objects, hands, gdelt).deliver([DAY])["failed"].null_count() == 1
+    assert len(gdelt.asked) == 2
+    hands.pass_(1800)
+    found = searching(objects, hands, gdelt)
+    assert found.deliver([DAY])["failed"].null_count() == 2
+    assert len(gdelt.asked) == 3
+    assert found.attempts([DAY])["outcome"].to_list() == ["answered", "throttled", "held", "answered"]
+
+
+def test_a_damaged_attempt_is_named_and_its_remedy_works(gdelt: GdeltServer, tmp_path: Path) -> None:
+    ours = searching(tmp_path, Hands(), gdelt)
+    ours.deliver([DAY])
+    first, _ = sorted((tmp_path / "news" / "attempts" / str(DAY) / "gdelt_doc").iterdir())
+    first.write_bytes(b"{")
+    with pytest.raises(NewsDamaged, match="Delete it") as damaged:
+        ours.attempts([DAY])
+    assert str(first) in str(damaged.value)
+    first.unlink()
+    assert ours.attempts([DAY]).height == 1
 
 
 def test_the_bytes_of_a_row_are_those_that_came(gdelt: GdeltServer, tmp_path: Path) -> None:
