@@ -108,7 +108,7 @@ def linked(normalized: pl.DataFrame, directory: Directory, *, min_confidence: fl
         rows += [(event["day"], event["event_id"], *row) for row in _rows(found, reader.names)]
     schema = {name: LINKED_NEWS.schema[name] for name in _COLUMNS}
     frame = pl.DataFrame(rows, schema=schema, orient="row").filter(pl.col("confidence") >= min_confidence)
-    return LINKED_NEWS.conformed(frame.sort(LINKED_NEWS.key))
+    return LINKED_NEWS.conformed(frame)
 
 
 _COLUMNS = ("day", "event_id", "entity", "entity_kind", "symbol", "method", "confidence", "synthetic_link")

@@ -28,6 +28,7 @@ MEANT = {
     "Why Apple waits": {"AAPL": "name"},
     "APPLE SHARES WAIT": {"AAPL": "name"},
     "apple shares wait": {"AAPL": "name"},
+    "AN APPLE A DAY": {},
     "Retailers such as Target and Gap wait": {"TGT": "alias", "GPS": "alias"},
     "Target shares wait": {"TGT": "alias"},
     "Gap's new boss": {"GPS": "alias"},
@@ -84,6 +85,17 @@ def test_a_company_is_linked_by_the_ticker_of_the_day(day, found):
     assert set(links("Facebook waits", day=day)) == found
     assert set(links(f"${'FB' if day < date(2022, 6, 9) else 'META'} waits", day=day)) == found
     assert not links(f"${'META' if day < date(2022, 6, 9) else 'FB'} waits", day=day), "a ticker of another time"
+
+
+def test_days_of_one_frame_are_each_read_with_their_own_names():
+    days = (date(2018, 3, 1), date(2021, 11, 15), date(2022, 6, 9))
+    frame = pl.concat([events("Why Meta waits", "Why Facebook waits", day=day) for day in days])
+    found = linked(frame, shipped(), min_confidence=0.0)
+    assert found.select("day", "event_id", "entity").rows() == [
+        (days[0], "Why Facebook waits", "FB"),
+        *((days[1], title, "FB") for title in ("Why Facebook waits", "Why Meta waits")),
+        *((days[2], title, "META") for title in ("Why Facebook waits", "Why Meta waits")),
+    ]
 
 
 def test_a_name_of_tomorrow_is_nobody_s_today():
@@ -160,6 +172,7 @@ def test_one_s_own_name_counts_before_the_shipped_one_and_brings_new_companies()
         [
             ("Oracle", "AAPL", None, None, None, None),
             ("the big blue box", "FB", date(2018, 1, 1), date(2018, 12, 31), None, None),
+            ("The Book of Faces", "FB", None, None, None, None),
             ("Acme Rockets Inc.", "ACMR", None, None, None, None),
         ],
         schema=ALIASES,
@@ -169,6 +182,7 @@ def test_one_s_own_name_counts_before_the_shipped_one_and_brings_new_companies()
     assert links("Why Oracle waits", directory=mine) == {"AAPL": "alias"}
     assert links("Whoever owns the big blue box", directory=mine) == {"FB": "alias"}
     assert links("Whoever owns the big blue box", directory=mine, day=date(2019, 1, 2)) == {}
+    assert links("Who reads a book of faces", directory=mine, day=date(2023, 1, 3)) == {"META": "alias"}
     assert links("Why Acme Rockets waits", directory=mine) == {"ACMR": "alias"}
     assert links("$QQQQ and $ACMR wait", directory=mine) == {"QQQQ": "cashtag", "ACMR": "cashtag"}
     assert links("Nobody is here", directory=directory(own.head(0), own.head(0), ())) == {}
@@ -202,5 +216,5 @@ def test_a_name_is_found_in_any_wrapping_and_case():
 @settings(max_examples=15)
 @given(st.characters(categories=["L", "N"]).filter(lambda letter: plain(letter).isalnum()))
 def test_a_part_of_a_word_is_no_name(letter):
-    titles = [f"Who builds for {letter}Boeing", f"Who builds for Boeing{letter}"]
+    titles = [f"Who waits for {letter}Starbucks", f"Who waits for Starbucks{letter}"]
     assert linked(events(*titles), shipped(), min_confidence=0.0).is_empty()
