@@ -6,6 +6,7 @@ says which, so that a process that begins does not ask whom another was just ref
 its turn; the turn of a process that is gone goes to the next.
 """
 
+import logging
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,11 +16,12 @@ from typing import Any
 
 import orjson
 
-from timegpt_assets.adapters.ledger.process_identity import is_known_dead, owner
+from timegpt_assets.adapters.ledger.process_identity import is_known_dead, is_on_this_machine, owner
 from timegpt_assets.adapters.news.connector import Doubt
 from timegpt_assets.adapters.storage.object_store import Current, ObjectStore
 from timegpt_assets.core.explained import Explained
 
+_LOG = logging.getLogger(__name__)
 CLOSED, OPEN, PROBING = "closed", "open", "probing"
 LONGEST_SILENCE_S = 86_400.0
 """Most that a source may ask to be left alone for."""
@@ -155,6 +157,8 @@ class Breaker:
             turn = Turn(self, token)
             if self._is_free(holder, waited_s) and turn.taken_from(holder):
                 return turn
+            if holder and not waited_s:
+                _LOG.info("%s is being asked by %s: waiting for the turn", self.source, _named(holder.who))
             self.sleep(_LOOK_S)
             waited_s += _LOOK_S
 
@@ -265,6 +269,11 @@ class Turn:
         self._until = self._breaker.clock() + timedelta(seconds=self._breaker.lease_s)
         holder = _Holder(who=owner(), token=self._token, beat=self._beat, until=self._until)
         return orjson.dumps({"state": self.state, "holder": None if is_over else holder})
+
+
+def _named(who: str) -> str:
+    """Return a process as a person may look for it."""
+    return f"process {who.rsplit('/', 2)[1]}{'' if is_on_this_machine(who) else ' of another machine'}"
 
 
 def _timed(said: Mapping[str, Any]) -> dict[str, Any]:

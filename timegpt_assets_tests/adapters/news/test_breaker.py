@@ -214,13 +214,18 @@ def held_by(folder: Path, who: str, until_s: float) -> None:
     ("who", "until_s", "waited_s"),
     [(DEAD, 100.0, 0.0), ("elsewhere/7/1", 30.0, 30.0), ("elsewhere/7/1", 1e6, 140.0), ("elsewhere/7/1", -1.0, 0.0)],
 )
-def test_the_turn_of_who_is_gone_goes_to_the_next(tmp_path: Path, who: str, until_s: float, waited_s: float) -> None:
+def test_the_turn_of_who_is_gone_goes_to_the_next(
+    tmp_path: Path, who: str, until_s: float, waited_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
     """At once on its own machine; on another when its lease ends, by the clock or, if that is wrong, by waiting."""
+    caplog.set_level("INFO", "timegpt_assets")
     held_by(tmp_path, who, until_s)
     hands = Hands()
     with breaker(tmp_path, hands, "gdelt_doc", RULES).turn() as turn:
         assert turn.held() is None
     assert sum(hands.slept) == pytest.approx(waited_s, abs=0.5)
+    said = ["gdelt_doc is being asked by process 7 of another machine: waiting for the turn"] * (waited_s > 0)
+    assert [record.message for record in caplog.records] == said
 
 
 def test_who_lost_the_turn_asks_nothing_more(tmp_path: Path) -> None:
