@@ -7,7 +7,7 @@ found is believed is link.py.
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 
@@ -74,7 +74,7 @@ class Row:
 class Directory:
     """All names of all days."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...] = field(repr=False)
     symbols: tuple[str, ...]
 
     def as_of(self, day: date) -> Names:

@@ -1,6 +1,8 @@
 """Files of names: what is refused, by its line and with a remedy that works, and what those that are shipped hold."""
 
+import textwrap
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +12,7 @@ from timegpt_assets.adapters.news.aliases import AliasFileError, aliases, names
 from timegpt_assets.core.news.directory import ALIASES
 from timegpt_assets_tests.core.bars.bars_factory import REAL_DATA, needs_real_data
 from timegpt_assets_tests.core.news.linking import DAY, links, shipped, shipped_rows
+from timegpt_assets_tests.project import PROJECT
 
 HEAD = "name,ticker,from,to\n"
 BAD = {
@@ -90,11 +93,21 @@ def test_what_is_shipped_is_sorted_by_company_and_says_nothing_twice():
 
 
 @needs_real_data
-def test_every_symbol_of_both_bar_sets_has_a_name_on_its_days():
-    from datetime import date
+@pytest.mark.parametrize(("bars", "day"), [("us_large_cap_2018", DAY), ("mag7_spy_2025", date(2025, 1, 15))])
+def test_every_symbol_of_a_bar_set_has_a_name_on_its_days(bars, day):
+    symbols = {path.name for path in (Path(REAL_DATA) / bars / "stocks" / "1m").iterdir()}
+    gone = {"CPN": date(2018, 3, 8), "JUNO": date(2018, 3, 5)}  # taken over while the bars go on
+    for symbol in symbols:
+        known = shipped().as_of(min(day, gone.get(symbol, day)))
+        assert any(company in known.called for company in known.tickers[symbol]), symbol
 
-    for bars, day in (("mag7_spy_2025", date(2025, 1, 15)), ("us_large_cap_2018", DAY)):
-        symbols = {path.name for path in (Path(REAL_DATA) / bars / "stocks" / "1m").iterdir()}
-        known = shipped().as_of(date(2018, 2, 20) if bars.startswith("us") else day)
-        named = {ticker for ticker, keys in known.tickers.items() if any(key in known.called for key in keys)}
-        assert symbols <= named, symbols - named
+
+def test_the_file_of_the_how_to_does_what_it_says(written):
+    page = (PROJECT / "docs" / "how-to" / "name-companies-in-the-news.md").read_text()
+    example = textwrap.dedent(page.split("```")[1]).strip()
+    mine = names(written(example), ())
+    assert links("Who owns the big blue box", directory=mine, day=date(2018, 5, 1)) == {"FB": "alias"}
+    assert links("Acme Rockets lands", directory=mine, day=date(2024, 3, 1)) == {"ACMR": "alias"}
+    rows = [row for row in page.split("`") if row.count(",") == 5 and "\n" not in row]
+    assert len(rows) == 4
+    assert aliases(written("\n".join(["name,ticker,from,to,kind,care", *rows]))).height == 4
