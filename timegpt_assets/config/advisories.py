@@ -88,7 +88,7 @@ def silence(features: Features, news: News) -> Iterator[str]:
     """Yield a warning where columns of the news are made and nobody is asked for any."""
     if "news" in features.groups and not news.sources:
         yield (
-            "features.groups holds news and news.sources nobody: all its columns are null but news_missing. List a "
+            "features.groups holds news and news.sources nobody: all its columns are null but the flags. List a "
             "source, or take news out of features.groups."
         )
 

@@ -131,7 +131,7 @@ def exogenous(forecast: Forecast, events: Events, features: Features, universe: 
     if unknown := ", ".join(name for name in future if name not in known):
         remedy = f"Take out {unknown}; what is no clock, no event and not projected belongs in historic."
         yield Refusal("forecast.exogenous.future", " | ".join(known), remedy)
-    silent = {feature.name for feature in news.FEATURES if feature.name != MISSING}
+    silent = {feature.name for feature in news.FEATURES if feature.name not in MISSING}
     if told := ", ".join(name for name in historic if name in silent):
         remedy = f"Take out {told}: on a day without an answer it is not known, and no forecast would be asked."
         yield Refusal("forecast.exogenous.historic", "features that are known whoever is silent", remedy)

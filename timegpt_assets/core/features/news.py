@@ -4,6 +4,8 @@ Belongs here: what each column means, and its place beside the bars' minutes. Wh
 numbers, are core/news/project.py. None counts as missing against a row: a silent source takes no forecast away.
 """
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from timegpt_assets.core.features.feature import Feature
@@ -17,6 +19,7 @@ _KINDS = {
     "value": "new values of economic series",
     "release": "scheduled releases",
 }
+_TOLD: Mapping[tuple[str, ...], str] = {TYPES: "any news"} | {(kind,): told for kind, told in _KINDS.items()}
 
 
 def _number(name: str, formula: str, window: str, unit: str) -> Feature:
@@ -48,16 +51,19 @@ FEATURES = (
     *(_number(f"news_sources_{w}", "sources that told any of it", told, "sources") for w, told in _WINDOW.items()),
     _number("news_own_age", "minutes from the newest event about the symbol itself; null: none", _SINCE, "min"),
     _number("news_market_age", "minutes from the newest event about the market; null: none", _SINCE, "min"),
-    Feature(
-        MISSING, "no source that was asked of the day answered: all others are null", "1 session", "flag",
-        "raw_news", pl.Boolean, counts=False,
+    *(
+        Feature(
+            name, f"no source that tells {_TOLD[of]} answered about the day: what stands on them is null", "1 session",
+            "flag", "raw_news", pl.Boolean, counts=False,
+        )
+        for name, of in MISSING.items()
     ),
 )  # fmt: skip
 
 OF_THE_MARKET = frozenset(
     f.name
     for f in FEATURES
-    if f.name.startswith(("news_value_", "news_surprise_", "news_market_")) or f.name == MISSING
+    if f.name.startswith(("news_value_", "news_surprise_", "news_market_")) or f.dtype == pl.Boolean
 )
 """Names of the features that are the same for every symbol at a moment."""
 
@@ -68,7 +74,7 @@ def placed(minutes: pl.DataFrame, news: pl.DataFrame) -> pl.DataFrame:
     A minute that the news does not know is missing.
     """
     key = ["day", "symbol", "ts"]
-    own = [name for name in (*NAMES, MISSING) if name in news.columns]
+    own = [name for name in (*NAMES, *MISSING) if name in news.columns]
     found = minutes.select(key).join(news.select(*key, *own), on=key, how="left", maintain_order="left")
     absent = [pl.lit(None, f.dtype).alias(f.name) for f in FEATURES if f.name not in own]
-    return found.with_columns(absent).with_columns(pl.col(MISSING).fill_null(True)).select(f.name for f in FEATURES)
+    return found.with_columns(absent).with_columns(pl.col(*MISSING).fill_null(True)).select(f.name for f in FEATURES)

@@ -22,6 +22,7 @@ from timegpt_assets.core.news.project import (
     Ints,
     answered,
     applying,
+    known,
 )
 from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.tables.columns import WILDCARD
@@ -45,13 +46,16 @@ def attributed(
     told = applying(scored, symbols).partition_by("day", "whose", as_dict=True, maintain_order=True)
     asked = snapshots.filter("asked").sort("snapshot_ts")
     rows = [EVENT_ATTRIBUTION.empty()]
-    for day in sorted(set(days) & answered(raw)):
+    kinds = answered(raw)
+    for day in sorted(set(days) & kinds.keys()):
         moments = asked.filter(day=day)["snapshot_ts"].to_list()
         everybodys = told.get((day, WILDCARD))
         for symbol in sorted(set(symbols)):
-            known = [part for part in (told.get((day, symbol)), everybodys) if part is not None]
-            if known and moments:
-                own = _of_symbol(pl.concat(known), moments, top).with_columns(day=pl.lit(day), symbol=pl.lit(symbol))
+            told_of = [part for part in (told.get((day, symbol)), everybodys) if part is not None]
+            if told_of and moments:
+                own = _of_symbol(pl.concat(told_of), moments, kinds[day], top).with_columns(
+                    day=pl.lit(day), symbol=pl.lit(symbol)
+                )
                 rows.append(own.select(*EVENT_ATTRIBUTION.columns))
     return EVENT_ATTRIBUTION.conformed(pl.concat(rows))
 
@@ -97,17 +101,18 @@ class _Behind:
             _, source, counts = np.unique(self.sources[begun:ended], return_inverse=True, return_counts=True)
             yield f"news_sources_{window}", begun, 1.0 / counts[source]
         for name, may in self.newest.items():
-            known, its_own = self.at[:ended], may[:ended]
-            yield name, 0, (its_own & (known == known[its_own].max(initial=-1))).astype(np.float64)
+            at, its_own = self.at[:ended], may[:ended]
+            yield name, 0, (its_own & (at == at[its_own].max(initial=-1))).astype(np.float64)
 
 
-def _of_symbol(told: pl.DataFrame, moments: Sequence[datetime], top: int) -> pl.DataFrame:
-    """Return snapshot_ts, feature, event_id, weight, tier and age_min of every feature that is something."""
+def _of_symbol(told: pl.DataFrame, moments: Sequence[datetime], kinds: frozenset[str], top: int) -> pl.DataFrame:
+    """Return snapshot_ts, feature, event_id, weight, tier and age_min of every feature that is known and something."""
     events = _once(told)
     behind, rows = _behind(events), []
     for moment, at in zip(moments, pl.Series(moments, dtype=TIME).to_physical().to_list(), strict=True):
         for feature, begun, values in behind.parts(at):
-            rows += [(moment, feature, place, share) for place, share in _largest(values, begun, top)]
+            if known(feature, kinds):
+                rows += [(moment, feature, place, share) for place, share in _largest(values, begun, top)]
     schema = pl.Schema({"snapshot_ts": TIME, "feature": pl.String(), "place": pl.Int64(), "weight": pl.Float64()})
     found = pl.DataFrame(rows, schema=schema, orient="row")
     named = found.join(events.with_row_index("place").cast({"place": pl.Int64}), on="place", how="left")

@@ -35,7 +35,24 @@ SOURCES = tuple(f"news_sources_{window}" for window in WINDOWS)
 AGES = ("news_own_age", "news_market_age")
 NAMES = (*ADDED, *FLAGS, *SOURCES, *AGES)
 """The columns that are numbers, in table order."""
-MISSING = "news_missing"
+TELLERS: Mapping[str, frozenset[str]] = {
+    "headline": frozenset({"own", "gdelt_files", "gdelt_doc"}),
+    "value": frozenset({"fred"}),
+    "release": frozenset({"fred", "calendar"}),
+}
+"""Kind of event -> sources of which any tells it: where none of them answered, nobody knows whether there was one."""
+NEEDED: Mapping[str, frozenset[str]] = {
+    **{name: frozenset({kind}) for kind in TYPES for name in ADDED if name.startswith(f"news_{kind}_")},
+    **dict.fromkeys(FLAGS, frozenset({"value"})),
+    **dict.fromkeys(
+        (name for name in NAMES if name.startswith(("news_first_", "news_sources_"))), frozenset({"headline"})
+    ),
+    "news_own_age": frozenset({"headline"}),
+    "news_market_age": frozenset({"value", "release"}),
+}
+"""Column -> kinds of event of which any must have been told for it to be known."""
+MISSING = {"news_missing": TYPES, **{f"news_{kind}_missing": (kind,) for kind in TYPES}}
+"""Flag -> kinds of event of which none was told by anybody."""
 MINUTE, _MILLION = 60_000_000, 1_000_000
 """Microseconds of a minute; quality is added up in millionths, whole numbers: the same sum in any order."""
 
@@ -76,19 +93,25 @@ def projected(
 ) -> pl.DataFrame:
     """Return NEWS_FEATURES of each minute of the sessions and symbols; columns as core/features/news.py lists them.
 
-    ``scored`` SCORED_NEWS and ``raw`` RAW_NEWS of ``days``. Of a day on which no source that was asked answered
-    everything is null and ``news_missing`` true; on any other a number that is 0 says that nothing was known.
+    ``scored`` SCORED_NEWS and ``raw`` RAW_NEWS of ``days``. What no source that was asked of a day answered about
+    is null, and a flag of MISSING true; of what one did a number that is 0 says that nothing was known.
     """
     chosen, names = sorted(set(days)), sorted(set(symbols))
     told = streams(scored, names)
-    known = answered(raw)
-    made = [_session(day, names, told, is_known=day in known) for day in chosen]
+    kinds = answered(raw)
+    made = [_session(day, names, told, kinds.get(day, frozenset())) for day in chosen]
     return NEWS_FEATURES.conformed(pl.concat([_nothing(), *made]))
 
 
-def answered(raw: pl.DataFrame) -> set[date]:
-    """Return the days of RAW_NEWS on which any source that was asked answered."""
-    return set(raw.filter(pl.col("failed").is_null())["day"])
+def answered(raw: pl.DataFrame) -> dict[date, frozenset[str]]:
+    """Return the days of RAW_NEWS on which any source that was asked answered, and the kinds of event it tells."""
+    sources = raw.filter(pl.col("failed").is_null()).group_by("day").agg("source").iter_rows()
+    return {day: frozenset(kind for kind in TYPES if TELLERS[kind] & set(own)) for day, own in sources}
+
+
+def known(name: str, kinds: frozenset[str]) -> bool:
+    """Return whether a column is known on a day on which these kinds of event were told of."""
+    return bool(NEEDED[name] & kinds)
 
 
 def streams(scored: pl.DataFrame, symbols: Collection[str]) -> dict[tuple[date, str], Stream]:
@@ -136,7 +159,7 @@ def _stream(part: pl.DataFrame) -> Stream:
 
 
 def _session(
-    day: date, symbols: Sequence[str], told: Mapping[tuple[date, str], Stream], *, is_known: bool
+    day: date, symbols: Sequence[str], told: Mapping[tuple[date, str], Stream], kinds: frozenset[str]
 ) -> pl.DataFrame:
     """Return the rows of a session, symbol by symbol."""
     minutes = calendar.minutes([day]).select("day", "ts", "known_at")
@@ -144,10 +167,11 @@ def _session(
     everybodys = _Sums.of(told.get((day, WILDCARD)), ends)
     parts = [_nothing()]
     for symbol in symbols:
-        values = _columns(_Sums.of(told.get((day, symbol)), ends), everybodys) if is_known else {}
-        unknown = np.full(ends.size, np.nan)
-        numbers = (pl.Series(name, values.get(name, unknown), nan_to_null=True).cast(pl.Float32) for name in NAMES)
-        own = minutes.with_columns(pl.lit(symbol).alias("symbol"), *numbers, pl.lit(not is_known).alias(MISSING))
+        values = _columns(_Sums.of(told.get((day, symbol)), ends), everybodys)
+        shown = {name: values[name] if known(name, kinds) else np.full(ends.size, np.nan) for name in NAMES}
+        numbers = (pl.Series(name, shown[name], nan_to_null=True).cast(pl.Float32) for name in NAMES)
+        flags = (pl.lit(kinds.isdisjoint(of)).alias(name) for name, of in MISSING.items())
+        own = minutes.with_columns(pl.lit(symbol).alias("symbol"), *numbers, *flags)
         parts.append(own.select(parts[0].columns))
     return pl.concat(parts)
 
@@ -195,5 +219,5 @@ def _columns(own: _Sums, everybodys: _Sums) -> dict[str, Floats]:
 
 def _nothing() -> pl.DataFrame:
     """Return NEWS_FEATURES without rows, with every column."""
-    further = [*((name, pl.Float32) for name in NAMES), (MISSING, pl.Boolean)]
+    further = [*((name, pl.Float32) for name in NAMES), *((name, pl.Boolean) for name in MISSING)]
     return pl.DataFrame(schema={**NEWS_FEATURES.schema, **dict(further)})

@@ -11,6 +11,7 @@ import pytest
 
 from timegpt_assets.core import calendar
 from timegpt_assets.core.features import windows
+from timegpt_assets.core.news.project import MISSING
 from timegpt_assets_tests.core.bars.bars_factory import DAYS, perturbed, troubled_bars
 from timegpt_assets_tests.core.features.made import EVENTS, NAMES, SPEC, made, news, vix
 from timegpt_assets_tests.core.news.scored_made import otherwise_after
@@ -32,7 +33,7 @@ MINUTES = [*((day, minute) for n, day in enumerate(DAYS) for minute in minutes_o
 KNOWN_BEFOREHAND = {
     *(name for name in NAMES if name.startswith(("fourier", "event_", "vix_"))),
     *("minute_index", "session_progress", "minutes_to_close", "session_bucket", "weekday", "month_end"),
-    *("context_missing", "sector_missing", "news_missing", "vol_ewm_warm", "regime_stress"),
+    *("context_missing", "sector_missing", *MISSING, "vol_ewm_warm", "regime_stress"),
 }
 """Features that no bar of the day can change: the other proofs would be empty of them."""
 

@@ -86,11 +86,12 @@ def scored(made: Sequence[Event], days: Collection[date]) -> pl.DataFrame:
     return SCORED_NEWS.conformed(pl.concat([SCORED_NEWS.empty(), *(p.select(*SCORED_NEWS.columns) for p in parts)]))
 
 
-def raw(answered: Collection[date], silent: Collection[date] = ()) -> pl.DataFrame:
-    """Return RAW_NEWS: two questions of each day, of which one was answered, or none."""
+def raw(answered: Collection[date], silent: Collection[date] = (), sources: Sequence[str] = SOURCES) -> pl.DataFrame:
+    """Return RAW_NEWS: two questions of each day to each source, of which one was answered, or none."""
     rows = [
-        {"day": day, "source": "own", "asked": f"{n}", "failed": None if n and day in answered else "no answer"}
+        {"day": day, "source": source, "asked": f"{n}", "failed": None if n and day in answered else "no answer"}
         for day in (*answered, *silent)
+        for source in sources
         for n in range(2)
     ]
     return RAW_NEWS.conformed(pl.DataFrame(rows, schema=RAW_NEWS.schema))
@@ -121,7 +122,8 @@ def otherwise_after(made: Sequence[Event], at: datetime, seed: int) -> list[Even
 
 def slowly(made: Sequence[Event], *, symbol: str, at: datetime, answered: bool) -> dict[str, float | None]:
     """Return the features of news of a symbol at a moment, one event after the other; None for null."""
-    found: dict[str, float | None] = {"news_missing": float(not answered)}
+    flags = ("news_missing", "news_headline_missing", "news_value_missing", "news_release_missing")
+    found: dict[str, float | None] = dict.fromkeys(flags, float(not answered))
     known = [one for one in made if one["used"] and one["known_at"] <= at]
     markets = [one for one in known if one["entity_kind"] == "macro"]
     own = [one for one in known if one["symbol"] == symbol and one["entity_kind"] != "macro"]
@@ -140,4 +142,4 @@ def slowly(made: Sequence[Event], *, symbol: str, at: datetime, answered: bool) 
     for name, whose in (("news_own_age", own), ("news_market_age", markets)):
         newest = max((one["known_at"] for one in whose), default=None)
         found[name] = None if newest is None else (at - newest) / timedelta(minutes=1)
-    return found if answered else dict.fromkeys(found) | {"news_missing": 1.0}
+    return found if answered else dict.fromkeys(found) | dict.fromkeys(flags, 1.0)

@@ -155,3 +155,37 @@ def test_an_event_adds_to_a_forecast_its_share_of_what_its_features_added():
     nobody = added(moved, behind(events, 0).filter(symbol="AAA"))
     assert nobody.is_empty()
     assert nobody.schema == found.schema
+
+
+@pytest.mark.parametrize(
+    ("answering", "known", "unknown"),
+    [
+        (["calendar"], {"release"}, {"headline", "value"}),
+        (["calendar", "own"], {"release", "headline"}, {"value"}),
+        (["gdelt_files"], {"headline"}, {"value", "release"}),
+        (["fred"], {"value", "release"}, {"headline"}),
+    ],
+)
+def test_who_answers_about_one_kind_of_event_does_not_speak_for_those_that_tell_another(
+    answering: list[str], known: set[str], unknown: set[str]
+) -> None:
+    everybody = ("fred", "calendar", "own", "gdelt_files")
+    told = pl.concat([raw([DAY], sources=answering), raw([], [DAY], [s for s in everybody if s not in answering])])
+    events = [link(n, OPEN, symbol="AAA", type=kind, surprise=None) for n, kind in enumerate(sorted(known | unknown))]
+    frame = projected(scored(events, [DAY]), told, days=[DAY], symbols=["AAA"])
+    row = frame.row(-1, named=True)
+    assert {kind: row[f"news_{kind}_missing"] for kind in known | unknown} == dict.fromkeys(
+        known, False
+    ) | dict.fromkeys(unknown, True)
+    assert row["news_missing"] is False
+    assert {row[f"news_{kind}_count_1d"] for kind in known} == {1.0}
+    assert {row[f"news_{kind}_{what}_1d"] for kind in unknown for what in ("count", "weight")} == {None}
+    is_told = "headline" in known
+    assert [row[name] is not None for name in ("news_own_age", "news_sources_1d", "news_first_count_1d")] == [
+        is_told
+    ] * 3
+    assert (row["news_surprise_above_1d"] is not None) == ("value" in known)
+    behind = attributed(
+        scored(events, [DAY]), told, asked(calendar.session(DAY).close), days=[DAY], symbols=["AAA"], top=9
+    )
+    assert set(behind["feature"]) == {name for name in NAMES if row[name]}
