@@ -23,7 +23,7 @@ class Fault:
     """What to do to one question instead of answering it well.
 
     ``kind``: status (answer ``status``), said (``said`` as the content), body (``said`` as the whole body), slow (after
-    ``seconds``), cut (close without an answer), echo (repeat the key).
+    ``seconds``), drip (over ``seconds``), headers (they drip), cut (close without an answer), echo (repeat the key).
     """
 
     kind: str
@@ -93,12 +93,30 @@ class _Handler(BaseHTTPRequestHandler):
             case "cut":
                 self.close_connection = True
                 return None
+            case "drip":
+                return self._drip(body, fault.seconds)
+            case "headers":
+                return self._drip_headers(fault.seconds)
             case "slow":
                 time.sleep(fault.seconds)
         return self._send(200, body)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
+
+    def _drip(self, body: bytes, seconds: float) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", f"{len(body)}")
+        self.end_headers()
+        for nth in range(10):
+            time.sleep(seconds / 10)
+            self.wfile.write(body[nth * len(body) // 10 : (nth + 1) * len(body) // 10])
+
+    def _drip_headers(self, seconds: float) -> None:
+        for byte in b"HTTP/1.1 ":
+            time.sleep(seconds / 9)
+            self.wfile.write(bytes([byte]))
+        self.close_connection = True
 
     def _send(self, status: int, body: bytes) -> None:
         self.send_response(status)

@@ -195,7 +195,7 @@ class _Sending:
         request = self.http.build_request("GET", self.question.url, params=dict(self.question.params), timeout=left)
         # the key is in what is sent and not in the address: httpx writes every address into its log
         request.extensions["target"] = request.url.copy_merge_params(self.secret).raw_path
-        with _cut_after(left, request):
+        with cut_after(left, request):
             response = self.http.send(request, stream=True, follow_redirects=False)
         try:
             parts, size = [], 0
@@ -221,7 +221,7 @@ class _Sending:
 
 
 @contextmanager
-def _cut_after(seconds: float, request: httpx.Request) -> Iterator[None]:
+def cut_after(seconds: float, request: httpx.Request) -> Iterator[None]:
     """End the connection of a request when its time is over, unless its headers are there: they may drip in, too.
 
     httpx's own timeout is one of each read. Raises ReadTimeout.

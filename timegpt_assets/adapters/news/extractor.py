@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from timegpt_assets.adapters.call_errors import BudgetExceeded, CallError
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
 from timegpt_assets.adapters.ledger.limits import Account
+from timegpt_assets.adapters.news.asking import cut_after
 from timegpt_assets.adapters.news.connector import SecretMissing
 from timegpt_assets.adapters.news.raw_store import Answer, RawStore
 from timegpt_assets.core import calendar
@@ -124,9 +125,8 @@ class Extractor:
         key, run = self._key(), f"{NAME} {self.clock().astimezone(UTC).date()}"
         entry = LedgerEntry("extract", name, f"{NAME} {name}", {"host": self.account.host})
         try:
-            granted = self._reserved(entry, run) or self._reserved(
-                entry, run
-            )  # first, what a dead process left is settled
+            # twice: where a dead process left something, the first only settles it
+            granted = self._reserved(entry, run) or self._reserved(entry, run)
             if not (call := granted.get(name)):
                 return self.store.answered(NAME, name)
             try:
@@ -179,10 +179,10 @@ class Extractor:
             "response_format": {"type": "json_object"},
         }
         address, headers = f"{self.base_url.rstrip('/')}/chat/completions", {"Authorization": f"Bearer {key}"}
-        with (
-            httpx.Client(verify=_tls(), timeout=self.timeout_s) as http,
-            http.stream("POST", address, json=question, headers=headers) as response,
-        ):
+        with httpx.Client(verify=_tls(), timeout=self.timeout_s) as http:
+            request = http.build_request("POST", address, json=question, headers=headers)
+            with cut_after(self.timeout_s, request):
+                response = http.send(request, stream=True)
             body = b""
             for part in response.iter_bytes():
                 body += part

@@ -162,6 +162,8 @@ def test_a_headline_that_orders_the_model_about_buys_nothing(
         (Fault(kind="status", status=500), "UNKNOWN", 3),
         (Fault(kind="cut"), "UNKNOWN", 3),
         (Fault(kind="slow", seconds=0.6), "UNKNOWN", 3),
+        (Fault(kind="drip", seconds=1.0), "UNKNOWN", 3),
+        (Fault(kind="headers", seconds=2.0), "UNKNOWN", 3),
         (Fault(kind="echo"), "UNKNOWN", 1),
     ],
     ids=lambda part: f"{part.kind}{part.status}" if isinstance(part, Fault) else None,
