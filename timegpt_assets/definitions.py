@@ -26,6 +26,7 @@ from timegpt_assets.assets import (
     gates,
     luck,
     models,
+    news,
     promotion,
     reports,
     research,
@@ -37,7 +38,7 @@ from timegpt_assets.automation import day as automation
 from timegpt_assets.automation import forecast_grid, rollout, source
 from timegpt_assets.engine.home_owner import claim
 from timegpt_assets.engine.lineages import lineage_records
-from timegpt_assets.engine.stages import EVERYDAY
+from timegpt_assets.engine.stages import everyday
 from timegpt_assets.instance.run_launcher import owned_in_process
 from timegpt_assets.io_managers import TableIOManager
 from timegpt_assets.partitions import graph_context
@@ -47,6 +48,14 @@ ASSETS = (
     bars.raw_bars,
     bars.bars,
     bars.quality_report,
+    news.raw_news,
+    news.normalized_news,
+    news.linked_news,
+    news.news_clusters,
+    news.scored_news,
+    news.source_health,
+    news.news_features,
+    news.event_attribution,
     features.market_context,
     features.features,
     features.panel,
@@ -111,11 +120,9 @@ def build_definitions(runtime: Runtime | None = None, *, overriding: Mapping[str
 
 
 def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definitions:
-    graph = graph_context(runtime.settings)
+    graph, daily = graph_context(runtime.settings), everyday(runtime.settings)
     assets = [
-        catalogued(
-            asset, runtime.settings, Path(__file__).resolve().parents[1], everyday=asset.key.path[-1] in EVERYDAY
-        )
+        catalogued(asset, runtime.settings, Path(__file__).resolve().parents[1], everyday=asset.key.path[-1] in daily)
         for asset in (make(graph) for make in ASSETS)
     ]
     book = LineageStore(runtime.storage)
@@ -133,13 +140,13 @@ def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definiti
     standing = resources.resources(runtime, manager)
     made = {asset.key.path[-1]: asset.key for asset in assets}
     day = automation.whole_day(runtime)
-    everyday, of_bars = [made[name] for name in EVERYDAY], [made[name] for name in ("raw_bars", "bars")]
+    of_bars = [made[name] for name in ("raw_bars", "bars")]
     return dg.Definitions(
         assets=assets,
         asset_checks=checks.checks(graph, assets),
         resources=standing | dict(overriding),
         jobs=[
-            automation.daily_refresh(day, everyday),
+            automation.daily_refresh(day, [made[name] for name in daily]),
             automation.run_day(day, graph),
             automation.resume_pending(runtime),
             source.refresh_bars(runtime, of_bars),

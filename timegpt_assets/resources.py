@@ -12,6 +12,7 @@ import dagster as dg
 import sqlalchemy as sa
 
 from timegpt_assets import runtime as runtimes
+from timegpt_assets import runtime_news as runtimes_of_news
 from timegpt_assets.adapters.forecaster import HostedForecaster
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
 from timegpt_assets.adapters.ledger.limits import Account
@@ -19,6 +20,7 @@ from timegpt_assets.adapters.local_forecasters import LocalForecasters
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.models.ladder import Ladder
 from timegpt_assets.adapters.models.publishing import Publisher
+from timegpt_assets.adapters.news.desk import HeadlineReader, Newswire
 from timegpt_assets.adapters.search.studies import Studies
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.object_store import ObjectStore
@@ -28,6 +30,7 @@ from timegpt_assets.adapters.storage.rollout_record import RolloutRecord
 from timegpt_assets.adapters.storage.trial_store import TrialStore
 from timegpt_assets.config.addresses import PROVIDER_URL
 from timegpt_assets.config.settings import Row, resolved
+from timegpt_assets.core.news.directory import Directory
 from timegpt_assets.io_managers import AnswersIOManager, TableIOManager
 from timegpt_assets.runtime import GS, Clock, MarketData, Runtime
 
@@ -175,6 +178,43 @@ class DailySource(dg.ConfigurableResource[DailyFiles]):
     def create_resource(self, context: dg.InitResourceContext) -> DailyFiles:
         """Return what the files say."""
         return runtimes.daily_files(self.runtime)
+
+
+class NewsDesk(dg.ConfigurableResource[Newswire]):
+    """Who is asked for news, by which clock it is known, and where what they deliver is kept."""
+
+    sources: list[str]
+    clock: str
+    place: str
+    runtime: dg.ResourceDependency[Runtime]
+
+    def create_resource(self, context: dg.InitResourceContext) -> Newswire:
+        """Return the sources that are listed."""
+        return runtimes_of_news.news_sources(self.runtime)
+
+
+class NewsNames(dg.ConfigurableResource[Directory]):
+    """The names that companies are told of by: those that are shipped, and one's own file."""
+
+    aliases_path: str | None
+    runtime: dg.ResourceDependency[Runtime]
+
+    def create_resource(self, context: dg.InitResourceContext) -> Directory:
+        """Return all names of all days."""
+        return runtimes_of_news.news_names(self.runtime)
+
+
+class NewsReader(dg.ConfigurableResource[HeadlineReader | None]):
+    """The language model that reads what no parser can, or nobody; its key stays in the environment."""
+
+    base_url: str | None
+    model: str | None
+    max_calls_per_day: int
+    runtime: dg.ResourceDependency[Runtime]
+
+    def create_resource(self, context: dg.InitResourceContext) -> HeadlineReader | None:
+        """Return the model; None where no address is set."""
+        return runtimes_of_news.headline_reader(self.runtime)
 
 
 class AppliedSettings(dg.ConfigurableResource["AppliedSettings"]):
@@ -355,6 +395,16 @@ def resources(runtime: Runtime, tables: TableIOManager) -> dict[str, Any]:
             vix_path=data.vix_path,
             calendar_path=events.calendar_path,
             earnings_path=events.earnings_path,
+            runtime=runtime,
+        ),
+        "news_sources": NewsDesk(
+            sources=list(settings.news.sources), clock=settings.news.clock, place=data.storage_root, runtime=runtime
+        ),
+        "news_names": NewsNames(aliases_path=settings.news.aliases_path, runtime=runtime),
+        "headline_reader": NewsReader(
+            base_url=settings.news.extractor.base_url,
+            model=settings.news.extractor.model,
+            max_calls_per_day=settings.news.extractor.max_calls_per_day,
             runtime=runtime,
         ),
         "clock": WallClock(runtime=runtime),

@@ -25,7 +25,6 @@ from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine, Outcome, asset_nodes
 from timegpt_assets.engine.rectangles import rectangle
-from timegpt_assets.engine.stages import EVERYDAY
 from timegpt_assets.partitions import graph_context
 from timegpt_assets.reports import page as report_page
 from timegpt_assets.runtime import Runtime
@@ -108,7 +107,7 @@ class Road:
         days: Sequence[date],
         *,
         symbols: Sequence[str] = (),
-        assets: Sequence[str] = EVERYDAY,
+        assets: Sequence[str] = (),
         force: bool = False,
     ) -> Outcome:
         """Make these days with the engine the command line uses."""

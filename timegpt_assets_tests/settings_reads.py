@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType, FunctionType, MethodType
 from typing import Any
 
-from timegpt_assets import definitions, runtime
+from timegpt_assets import definitions, runtime, runtime_news
 from timegpt_assets.config.base import Section
 
 FACTORIES = {make.__name__ for make in definitions.ASSETS}
@@ -23,8 +23,14 @@ OF_RESOURCE = {
     "local_forecasters": "base_answers",
     "ladder": "base_answers",
     "publisher": "tabular_model",
+    "news_sources": "raw_news",
+    "headline_reader": "normalized_news",
+    "news_names": "linked_news",
 }
 """Factory of an adapter -> the one asset whose rows it can change."""
+RUNTIMES = {Path(module.__file__) for module in (runtime, runtime_news)}
+BY_NAME = {("news", "source"), ("news", "breaker")}
+"""Mappings of which an asset reads some keys of each, and not all."""
 OF_EVERYBODY = {"daily_files"}
 """What several assets and resources are handed: what it says changes what they read of it (READ_OF_FILES)."""
 
@@ -53,9 +59,9 @@ class Reads:
         frame: FrameType | None = sys._getframe(2)
         while frame is not None:
             name, file = frame.f_code.co_qualname.split(".")[0], Path(frame.f_code.co_filename)
-            if name in OF_EVERYBODY and file == Path(runtime.__file__):
+            if name in OF_EVERYBODY and file in RUNTIMES:
                 return
-            asset = OF_RESOURCE.get(name) if file == Path(runtime.__file__) else None
+            asset = OF_RESOURCE.get(name) if file in RUNTIMES else None
             if asset or (name in FACTORIES and ASSETS_FOLDER in file.parents):
                 self.by_asset[asset or name].add(key)
                 return
@@ -72,6 +78,8 @@ class Recorded:
         value, path = getattr(self._real, name), (*self._path, name)
         if isinstance(value, Section):
             return Recorded(value, self._reads, path)
+        if path in BY_NAME:
+            return {key: Recorded(one, self._reads, (*path, key)) for key, one in value.items()}
         if name in (type(self._real).model_fields if isinstance(self._real, Section) else ()):
             self._reads(".".join(path))
             return value

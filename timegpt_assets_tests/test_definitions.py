@@ -17,7 +17,7 @@ from timegpt_assets.core.tables.stored import STORED
 from timegpt_assets.definitions import ASSETS, build_definitions
 from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.lineages import lineage_records
-from timegpt_assets.engine.stages import EVERYDAY
+from timegpt_assets.engine.stages import EVERYDAY, STAGES
 from timegpt_assets.runtime import Runtime, load_runtime
 
 GOLDEN = Path(__file__).parent / "golden" / "graph.txt"
@@ -196,6 +196,15 @@ def test_where_no_rung_is_seated_no_day_stands_on_a_month_and_a_house_stored_bef
     shaped = {name: [key for key in nodes[name].settings if key.startswith("models.")] for name in EVERYDAY}
     assert {name: keys for name, keys in shaped.items() if keys} == {}
     assert not any({"base_scores", "local_answers", "attribution"} & read[name] for name in EVERYDAY)
+
+
+def test_where_the_group_news_is_off_nothing_of_a_day_stands_on_news_and_a_house_stored_before_is_read_as_it_was():
+    nodes = asset_nodes(repository())
+    told = {key for key in nodes if key.path[0] == "news"}
+    assert {key.path[-1] for key in told} >= {*STAGES["news"]}
+    others = {key: node for key, node in nodes.items() if key not in told and not node.is_monthly}
+    assert {key: node.deps & told for key, node in others.items() if node.deps & told} == {}
+    assert {key: found for key, node in others.items() if (found := [s for s in node.settings if "news" in s])} == {}
 
 
 def test_only_the_paid_asset_waits_for_the_pool():

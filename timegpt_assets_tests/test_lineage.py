@@ -31,6 +31,8 @@ from timegpt_assets_tests.settings_reads import Reads, Recorded
 pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # changed values are not validated
 READ_OF_FILES = {
     "features": {"events.dates", "events.times", "events.calendar_names"},
+    "raw_news": {"events.dates", "events.times", "events.calendar_names", "universe.tickers", "universe.context"},
+    "normalized_news": {"events.dates", "events.times", "events.calendar_names"},
     "trades": {"events.dates", "events.times", "events.calendar_names"},
     "grid_days": {"events.dates", "events.times", "events.calendar_names"},
     **{f"search_stage_{n}": {"events.dates", "events.times", "events.calendar_names"} for n in (1, 2, 3)},
@@ -38,7 +40,8 @@ READ_OF_FILES = {
     "snapshots": {"events.dates", "events.calendar_names"},
     "answers": {"events.dates", "events.calendar_names", "forecast.backend"},
 }
-"""What these take from a resource (daily_files, hosted_forecaster), which the recorder sees read by nobody's asset."""
+"""What these take from a resource (daily_files, hosted_forecaster, news_names), which the recorder sees read by nobody
+or by another's asset."""
 SEATED = "forecast.challengers=[ridge, zero, climatology, lightgbm]"
 NO_NUMBER = {
     # how far back a month may look: what is searched is said by the stages' own
@@ -73,6 +76,8 @@ def reads(seen: Reads, tmp_path_factory: pytest.TempPathFactory) -> dict[str, se
             road.run(DAYS[:1], assets=["promotion", *STAGES["research"]])
             road.run(DAYS[:4], assets=["book"])  # the fourth lies after gates.oos_start
             road.run(DAYS[3:4], assets=STAGES["search"])
+        with roads.road(tmp_path_factory.mktemp("news"), *EVERYBODY_DOWN, base=roads.TINY) as road:
+            road.run(DAYS[:1], assets=STAGES["news"])
     paid = load(tmp_path_factory.mktemp("paid"), *PAID, profile="dev", base=roads.TINY)
     with seen.on_behalf_of("answers"):
         view = _recorded(paid, seen)
@@ -86,6 +91,13 @@ def reads(seen: Reads, tmp_path_factory: pytest.TempPathFactory) -> dict[str, se
     return {asset: keys | READ_OF_FILES.get(asset, set()) for asset, keys in seen.by_asset.items()}
 
 
+EVERYBODY_DOWN = (
+    "news.sources=[fred, calendar, own, gdelt_files, gdelt_doc]",
+    *(f"news.source.{name}.base_url=http://127.0.0.1:9" for name in ("fred", "gdelt_files", "gdelt_doc")),
+    *("news.extractor.base_url=http://127.0.0.1:9/v1", "news.extractor.model=small"),
+    *("news.retry.max_attempts=1", "news.spacing_s.fred=0", "news.spacing_s.gdelt_doc=0"),
+)
+"""Sources of news that are all listed and never answer: what is read to ask them is read all the same."""
 PAID = ("forecast.backend=nixtla", "forecast.base_url=http://127.0.0.1:9", "forecast.exogenous.future=[weekday]")
 
 
@@ -274,7 +286,8 @@ def test_what_an_id_leads_to_is_on_record_although_what_was_read_was_never_made(
 
 
 READ_ELSEWHERE = {
-    "news": "config/settings.py",
+    "news.source.calendar.base_url": "config/checks.py",
+    "news.source.own.base_url": "config/checks.py",
     "automation.forecast_grid": "automation/forecast_grid.py",
     "rollout": "config/strategy_inputs.py",
     "data.recent_sessions": "engine/daily.py",

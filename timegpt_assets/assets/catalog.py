@@ -22,6 +22,7 @@ PAGES: Mapping[str, str] = {
     "gates": "docs/explanation/gates.md",
     "reports": "docs/how-to/read-a-verdict.md",
     "models": "docs/explanation/model-ladder.md",
+    "news": "docs/explanation/news.md",
     "research": "docs/how-to/sweep-the-rules.md",
 }
 """Group -> the page of the docs that explains its assets."""

@@ -17,7 +17,7 @@ from timegpt_assets.engine import daily, pending
 from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine, Outcome, RunFailed, asset_nodes
 from timegpt_assets.engine.rectangles import rectangle
-from timegpt_assets.engine.stages import EVERYDAY, last_closed_session, sessions_asked
+from timegpt_assets.engine.stages import everyday, last_closed_session, sessions_asked
 from timegpt_assets.instance.failures import Failed, said_plainly
 from timegpt_assets.instance.internals import job_about
 from timegpt_assets.instance.timeline import USER
@@ -120,11 +120,11 @@ def _made(
     graph: GraphContext,
     days: Sequence[date],
     *,
-    assets: Sequence[str] = EVERYDAY,
+    assets: Sequence[str] = (),
     symbols: Sequence[str] = (),
 ) -> Outcome:
     """Return what came of running a rectangle of days; what could not be made is noted to be taken up again."""
-    nodes = asset_nodes(context.repository_def)
+    nodes, assets = asset_nodes(context.repository_def), assets or everyday(graph.settings)
     try:
         outcome = engine.run(rectangle(graph, nodes, days=days, assets=assets, symbols=symbols))
     except RunFailed as failure:

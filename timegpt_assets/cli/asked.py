@@ -46,9 +46,9 @@ def asked(
     ``symbols`` and ``assets`` are names with commas; without assets those of the stages are meant, or of every day.
     ``of_made``: a side of the range that is not said is where the sessions begin, or end, that have forecasts.
     """
-    from timegpt_assets.engine.stages import EVERYDAY, STAGES, assets_asked, sessions_asked, symbols_asked
+    from timegpt_assets.engine.stages import STAGES, assets_asked, everyday, sessions_asked, symbols_asked
 
-    wanted = names(assets) or [name for stage in stages for name in STAGES[stage]] or EVERYDAY
+    wanted = names(assets) or [name for stage in stages for name in STAGES[stage]] or everyday(runtime.settings)
     chosen, of_assets = symbols_asked(runtime.settings, names(symbols)), assets_asked(wanted)
     if of_made and not (start and end):
         days = made_sessions(runtime, start, end)

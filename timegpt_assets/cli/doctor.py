@@ -70,6 +70,7 @@ def _looks(runtime: Runtime) -> Iterator[Finding]:
         ("key", health.key),
         ("models", health.models),
         ("bars", health.bars),
+        ("news", health.news),
         ("storage", health.places),
         ("ledger", health.money),
         ("clock", health.clock),

@@ -24,7 +24,7 @@ from timegpt_assets.engine import daily, pending
 from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.rectangles import rectangle
 from timegpt_assets.engine.revisions import only_stale, outdated
-from timegpt_assets.engine.stages import EVERYDAY, last_closed_session
+from timegpt_assets.engine.stages import everyday, last_closed_session
 from timegpt_assets.runtime import Runtime
 
 
@@ -66,7 +66,7 @@ def _figures(
     progress = Progress(messages)
     with opened(asked.runtime, report=progress.heard, listener=progress) as command:
         days = asked.days
-        if not (asked.symbols or stale) and asked.assets == EVERYDAY:
+        if not (asked.symbols or stale) and asked.assets == everyday(asked.runtime.settings):
             days = daily.looked_at_again(command.engine, days, last_closed_session(asked.runtime.clock()))
         if reask:
             cli_calls.reasked(asked.runtime, days, messages)

@@ -17,6 +17,7 @@ from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.core import calendar
 from timegpt_assets.engine import status as houses
+from timegpt_assets.engine.news import SourceState, source_states, stored
 from timegpt_assets.engine.stages import STAGES, last_closed_session
 from timegpt_assets.engine.status import Status
 from timegpt_assets.runtime import Runtime
@@ -50,10 +51,13 @@ def told(runtime: Runtime, sessions: int, symbols: Sequence[str], *, as_json: bo
     with opened(runtime, report=lambda range_run, done: None) as command:
         days, since = _days(command, sessions)
         found = houses.status(command.engine, days, symbols or runtime.settings.universe.everyone)
+        sources = source_states(runtime, stored(command.store, days))
     if as_json:
-        sys.stdout.write(orjson.dumps(_plain(runtime, found, since), default=str).decode() + "\n")
+        plain = _plain(runtime, found, since) | {"news": [asdict(one) for one in sources]}
+        sys.stdout.write(orjson.dumps(plain, default=str).decode() + "\n")
     else:
         _show(runtime.settings.profile, found, since, Terminal())
+        _show_news(sources, Terminal())
 
 
 def _days(command: CommandContext, sessions: int) -> tuple[list[date], list[date]]:
@@ -111,6 +115,14 @@ def _show(profile: str, found: Status, since: Sequence[date], out: Terminal) -> 
         )
     if found.other_code:
         out.print(f"{found.other_code:,} partitions were made by earlier code; the same command makes them again.")
+
+
+def _show_news(sources: Sequence[SourceState], out: Terminal) -> None:
+    """Print a line for each source of news: what it answered, and why it is silent."""
+    for one in sources:
+        said = f"news of {one.source}: {one.answered:,} of {one.asked:,} questions answered"
+        why = one.held or one.first_failure
+        out.print(f"{said}; {why}" if why else said, soft_wrap=True)
 
 
 def _strips(found: Status, width: int) -> list[Text]:

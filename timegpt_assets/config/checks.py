@@ -258,6 +258,14 @@ def released_events(events: Events, news: News) -> Refusals:
                 yield Refusal(f"{key}.{what}", known, f"Give {event} its days under events.dates, or null.")
 
 
+def news_at_home(news: News) -> Refusals:
+    """Refuse an address of what lies on this machine: nobody would be asked there."""
+    for name in ("calendar", "own"):
+        if (source := news.source.get(name)) and source.base_url:
+            remedy = f"Leave it null: what {name} tells lies on this machine."
+            yield Refusal(f"news.source.{name}.base_url", "null", remedy)
+
+
 def liquidity(features: Features) -> Refusals:
     """Refuse percentiles of a normal liquidity that leave nothing between them."""
     if features.liquidity.low >= features.liquidity.high:
@@ -397,6 +405,7 @@ REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (event_names, ("events", "forecast", "trading")),
     (released_events, ("events", "news")),
     (keyed_addresses, ("news",)),
+    (news_at_home, ("news",)),
     (liquidity, ("features",)),
     (volatilities, ("features", "forecast", "trading")),
     (grids, ("trading_grid", "trading", "features", "forecast")),

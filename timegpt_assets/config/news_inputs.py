@@ -11,8 +11,11 @@ from timegpt_assets.config.settings import Settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.news.cluster import ClusterSpec
+from timegpt_assets.core.news.formats import calendar as scheduled
+from timegpt_assets.core.news.formats import fred, gdelt_doc, gdelt_export, own
 from timegpt_assets.core.news.formats.fred import FredSpec
-from timegpt_assets.core.news.normalise import ClockSpec
+from timegpt_assets.core.news.health import Goals
+from timegpt_assets.core.news.normalise import ClockSpec, Reader
 from timegpt_assets.core.news.quality import QualitySpec
 
 
@@ -25,6 +28,30 @@ def fred_spec(settings: Settings, events: EventCalendar) -> FredSpec:
             int(name.removeprefix("release_")): _moments(events, event) for name, event in news.fred_releases.items()
         },
         changes=news.surprise_changes,
+    )
+
+
+def readers(settings: Settings, events: EventCalendar) -> Mapping[str, Reader]:
+    """Return who reads what each source delivers."""
+    spec = fred_spec(settings, events)
+    return {
+        "fred": lambda one: fred.told(one.body, asked=one.asked, fetched_at=one.fetched_at, spec=spec),
+        "calendar": lambda one: scheduled.told(one.body),
+        "own": lambda one: own.told(one.body, asked=one.asked),
+        "gdelt_files": lambda one: gdelt_export.told(one.body),
+        "gdelt_doc": lambda one: gdelt_doc.told(one.body),
+    }
+
+
+def goals(settings: Settings) -> Goals:
+    """Return who is watched, and what is demanded of each."""
+    news = settings.news
+    return Goals(
+        sources=news.sources,
+        primaries=frozenset(name for name in news.sources if news.source[name].primary),
+        success_min=news.goals.success_min,
+        publish_to_ingest_p95_s=news.goals.publish_to_ingest_p95_s,
+        live=news.clock == "live",
     )
 
 

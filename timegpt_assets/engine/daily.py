@@ -17,7 +17,7 @@ from timegpt_assets.engine.deliveries import BARS, RAW_BARS, Deliveries, named, 
 from timegpt_assets.engine.engine import Engine, Outcome
 from timegpt_assets.engine.inventory import DELIVERED, OVERDUE, Inventory
 from timegpt_assets.engine.plans import PartitionRef
-from timegpt_assets.engine.stages import EVERYDAY
+from timegpt_assets.engine.stages import EVERYDAY, NEWS
 from timegpt_assets.runtime import Runtime
 
 COMPLETE = "complete"
@@ -80,7 +80,7 @@ def _unfinished(engine: Engine, inventory: Inventory, made: Iterable[date]) -> l
     waiting = {
         session.day
         for entry in pending.waiting(engine.instance)
-        if (entry.assets, entry.symbols) == (EVERYDAY, ())
+        if {*entry.assets} - {*NEWS} == {*EVERYDAY} and not entry.symbols
         for session in calendar.sessions(entry.first, entry.last)
     }
     came = {p.day for p, why in inventory.of(RAW_BARS).items() if why == DELIVERED}

@@ -33,6 +33,7 @@ from timegpt_assets.engine.plans import (
     strata,
 )
 from timegpt_assets.engine.progress import Amount, Listener, Silent, amounts
+from timegpt_assets.engine.stages import NEWS
 from timegpt_assets.engine.stale import Ages, input_windows
 from timegpt_assets.instance.internals import listening
 from timegpt_assets.instance.run_owners import owned
@@ -315,7 +316,7 @@ class _Work:
 
     def _deliverable(self, key: AssetKey, wanted: set[PartitionRef]) -> set[PartitionRef]:
         """Return the partitions that are not held because bars of their session are awaited."""
-        if key in (RAW_BARS, BARS, QUALITY):
+        if key in (RAW_BARS, BARS, QUALITY) or key.path[-1] in NEWS:  # what the world says waits for no bars
             return wanted
         if self.asset_nodes[key].is_monthly:
             return wanted & self.months.of(key, set(self.rectangle.days) - self._held(self.rectangle.days).keys())

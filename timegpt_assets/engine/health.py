@@ -29,6 +29,7 @@ from timegpt_assets.core.explained import Explained
 from timegpt_assets.engine.home_owner import MARKER, claim
 from timegpt_assets.instance import run_owners
 from timegpt_assets.runtime import GS, Runtime, account, ledger, model_registry, signer
+from timegpt_assets.runtime_news import NETWORK, breaker
 
 PACKAGE = "timegpt_assets"
 KEYS = ("TIMEGPT_API_KEY", "NIXTLA_API_KEY")
@@ -142,6 +143,26 @@ def bars(runtime: Runtime) -> Iterator[Finding]:
         some = next(iter(bucket.names()), None)
         yield Finding("bars", "ok" if some else "warn", f"{bucket.shown('')} answers" + ("" if some else ", empty"),
                       "" if some else "Set data.bucket and data.template to where the bars lie.")  # fmt: skip
+
+
+def news(runtime: Runtime) -> Iterator[Finding]:
+    """Say of every source of news that is listed whether it has the key it needs, and whether it is left alone."""
+    from timegpt_assets.adapters.news.extractor import KEY as READER_KEY  # its client is loaded by who asks for news
+    from timegpt_assets.adapters.news.fred import KEY as FRED_KEY
+
+    listed = runtime.settings.news.sources
+    if not listed:
+        yield Finding("news", "ok", "no source is listed")
+    for name in listed:
+        held = breaker(runtime, name).recorded()[0].held(runtime.clock()) if name in NETWORK else None
+        if name == "fred" and not runtime.environment.get(FRED_KEY, "").strip():
+            yield Finding("news", "fail", f"{name} is asked with a key, and none is set", f"Set {FRED_KEY}.")
+        elif held:
+            yield Finding("news", "warn", f"{name} is {held}", "Nothing to do: it is asked again by itself after that.")
+        else:
+            yield Finding("news", "ok", f"{name} may be asked")
+    if (named := runtime.settings.news.extractor).base_url and not runtime.environment.get(READER_KEY, "").strip():
+        yield Finding("news", "fail", f"{named.model} is asked with a key, and none is set", f"Set {READER_KEY}.")
 
 
 def places(runtime: Runtime) -> Iterator[Finding]:

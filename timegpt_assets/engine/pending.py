@@ -14,6 +14,7 @@ import dagster as dg
 import orjson
 
 from timegpt_assets.engine.engine import Outcome
+from timegpt_assets.engine.stages import NEWS
 from timegpt_assets.instance.internals import keep_text, kept_text
 
 _KEY = "timegpt_assets/pending"
@@ -82,16 +83,25 @@ def _note(
     symbols: Sequence[str],
 ) -> None:
     first, last = min(days), max(days)
-    same = (tuple(assets), tuple(symbols))
+    asked = _asked(assets, symbols)
     # a range is replaced only by one that holds it whole: of a part, the rest would still wait
-    kept = [p for p in waiting(instance) if (p.assets, p.symbols) != same or not (first <= p.first and p.last <= last)]
+    kept = [
+        noted
+        for noted in waiting(instance)
+        if _asked(noted.assets, noted.symbols) != asked or not (first <= noted.first and noted.last <= last)
+    ]
     kept += [
-        Pending(first=min(of), last=max(of), assets=same[0], symbols=same[1], why=why, on=on)
+        Pending(first=min(of), last=max(of), assets=tuple(assets), symbols=tuple(symbols), why=why, on=on)
         for on, of, why in left
         if of
     ]
     if kept != waiting(instance):
         _keep(instance, kept)
+
+
+def _asked(assets: Sequence[str], symbols: Sequence[str]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return what two notes of one request have in common: news never waits, and may be listed in between."""
+    return frozenset(assets) - {*NEWS}, tuple(symbols)
 
 
 def forget(instance: dg.DagsterInstance) -> int:

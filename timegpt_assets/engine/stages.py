@@ -15,6 +15,16 @@ from timegpt_assets.core.explained import Explained
 
 STAGES = {
     "bars": ("raw_bars", "bars", "quality_report"),
+    "news": (
+        "raw_news",
+        "normalized_news",
+        "linked_news",
+        "news_clusters",
+        "scored_news",
+        "source_health",
+        "news_features",
+        "event_attribution",
+    ),
     "features": ("market_context", "features", "panel", "labels"),
     "forecasts": ("snapshots", "answers", "base_answers", "raw_forecasts", "outcomes"),
     "calibration": ("calibration_models", "forecasts"),
@@ -52,14 +62,22 @@ STAGES = {
     "search": ("search_stage_1", "search_stage_2", "search_stage_3"),
 }
 """Stage word -> asset names; ``promotion`` is apart because only ``evaluate`` and ``promote`` make it."""
-ON_DEMAND = ("promotion", "models", "research", "search")
-"""Stages that no day asks for: ``evaluate`` and ``promote`` make the first, ``train`` the second, ``sweep`` and
-``search`` the others. Where a rung of the ladder is seated, a day's assets read those of ``models``."""
+ON_DEMAND = ("promotion", "news", "models", "research", "search")
+"""Stages that no day asks for: ``evaluate`` and ``promote`` make the first, ``fetch-news`` the second, ``train`` the
+third, ``sweep`` and ``search`` the others. Where a rung of the ladder is seated, a day's assets read those of
+``models``, and where the feature group news is on, those of ``news``."""
 EVERYDAY = tuple(name for stage, names in STAGES.items() if stage not in ON_DEMAND for name in names)
+NEWS = STAGES["news"][:-2]
+"""What every day makes besides, where a source of news is listed."""
 
 
 FORECAST = "forecasts/raw_forecasts"
 """A session that has a file of it was asked for, and whatever stands on it can be made."""
+
+
+def everyday(settings: Settings) -> tuple[str, ...]:
+    """Return the assets that every session makes under these settings."""
+    return EVERYDAY + (NEWS if settings.news.sources else ())
 
 
 class Refused(Explained, ValueError):

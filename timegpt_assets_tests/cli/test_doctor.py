@@ -100,7 +100,7 @@ def test_a_house_that_is_well_exits_0_and_leaves_nothing_behind(ward: Callable[.
         "paid answers",
         "ledger",
     }
-    assert found.keys() == asked | {"clock", "calendar", "home"}
+    assert found.keys() == asked | {"news", "clock", "calendar", "home"}
     assert "GiB free" in found["storage"]["seen"]
     declared = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert set(re.findall(r"\w+", found["extras"]["seen"])) >= declared.keys() - {"dev"}, "make setup after a new extra"

@@ -10,6 +10,7 @@ import pytest
 
 from timegpt_assets.engine import pending
 from timegpt_assets.engine.engine import Outcome
+from timegpt_assets.engine.stages import EVERYDAY, NEWS
 
 DAYS = [date(2025, 1, 30), date(2025, 1, 31)]
 ASSETS = ("answers",)
@@ -65,3 +66,12 @@ def test_beside_a_damaged_note_the_others_are_kept(instance: dg.DagsterInstance)
     stored(instance, orjson.dumps([{"first": "?"}, good(instance)]).decode())
     assert [entry.why for entry in pending.waiting(instance)] == ["no calls are left"]
     assert pending.forget(instance) == 1
+
+
+def test_a_note_from_before_a_source_of_news_was_listed_is_replaced_by_what_came_of_its_days_after_that() -> None:
+    with dg.DagsterInstance.ephemeral() as opened:
+        for earlier, later in ((EVERYDAY, (*EVERYDAY, *NEWS)), ((*EVERYDAY, *NEWS), EVERYDAY)):
+            pending.note(opened, DAYS, Outcome(held={DAYS[0]: "awaited"}), assets=earlier)
+            assert [entry.assets for entry in pending.waiting(opened)] == [earlier]
+            pending.note(opened, DAYS, Outcome(), assets=later)
+            assert pending.waiting(opened) == []

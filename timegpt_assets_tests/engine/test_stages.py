@@ -14,7 +14,7 @@ from timegpt_assets.core.tables.gates import VERDICTS
 from timegpt_assets.definitions import ASSETS, build_definitions
 from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.rectangles import rectangle
-from timegpt_assets.engine.stages import EVERYDAY, STAGES, Refused, last_closed_session, sessions_asked
+from timegpt_assets.engine.stages import EVERYDAY, NEWS, STAGES, Refused, everyday, last_closed_session, sessions_asked
 from timegpt_assets.engine.stale import input_windows
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.runtime import Runtime
@@ -58,7 +58,16 @@ def test_every_asset_belongs_to_exactly_one_stage():
     staged = [name for stage in STAGES.values() for name in stage]
     assert len(staged) == len(set(staged)) == len(ASSETS)
     assert set(staged) == names(graph())
-    assert set(staged) - set(EVERYDAY) == {"promotion", *STAGES["models"], *STAGES["research"], *STAGES["search"]}
+    on_demand = {"promotion", *STAGES["news"], *STAGES["models"], *STAGES["research"], *STAGES["search"]}
+    assert set(staged) - set(EVERYDAY) == on_demand
+
+
+def test_a_day_makes_news_where_a_source_is_listed_and_none_where_none_is():
+    assert everyday(house().settings) == EVERYDAY
+    assert not set(STAGES["news"]) & names(asked().assets)
+    listed = asked("news.sources=[calendar]")
+    assert names(listed.assets) == {*EVERYDAY, *NEWS}
+    assert "news_features" not in names(listed.assets), "the group is off: nothing reads it"
 
 
 def test_no_stage_but_evaluate_makes_the_promotion():
@@ -114,11 +123,19 @@ def test_trades_need_the_sessions_that_liquidity_is_compared_with_whatever_the_f
 @pytest.mark.parametrize("overrides", [(), ("trading.filters.lookback_sessions=7", "forecast.history_days=9")])
 def test_the_warm_up_of_a_lone_day_is_what_its_assets_read_of_bars_and_features_and_no_session_more(overrides):
     nodes, windows = graph(*overrides), input_windows(repository(*overrides))
-    for name in EVERYDAY:
+    for name in (*EVERYDAY, *STAGES["news"]):
         found = asked(*overrides, assets=(name,))
-        made = {key: sessions for keys, sessions in found.history for key in keys & set(found.assets)}
+        made = warmed(found)
         read = {key: sessions_read(key, found.assets, nodes, windows, warmed=made) for key in made}
         assert {key.path[-1]: n for key, n in made.items()} == {key.path[-1]: n for key, n in read.items()}, name
+
+
+def warmed(found) -> dict:
+    """Sessions made before the first day, by asset, of those the rectangle holds."""
+    most: dict = {}
+    for keys, sessions in found.history:
+        most |= {key: max(sessions, most.get(key, 0)) for key in keys & set(found.assets)}
+    return most
 
 
 def sessions_read(key, assets, nodes, windows, *, warmed) -> int:

@@ -14,7 +14,7 @@ import threading
 import time
 import zipfile
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -93,16 +93,21 @@ def artlist(asked: Mapping[str, str], *, per_hour: float) -> str:
     return json.dumps({"articles": found}) if found else "{}"
 
 
-def export(stamp: str, *, rows: int = 3) -> bytes:
+def numbered(stamp: str, count: int = 3) -> Sequence[str]:
+    """Return the addresses of articles that say nothing."""
+    return [f"https://example.org/{stamp}/{number}" for number in range(count)]
+
+
+def export(stamp: str, addresses: Sequence[str]) -> bytes:
     """Return the zip of a quarter of an hour's events: 61 columns, tabs between them, no header."""
     day = stamp[:8]
     lines = []
-    for number in range(rows):
+    for number, address in enumerate(addresses):
         told = [""] * COLUMNS
         told[0:5] = [f"{stamp}{number}", day, day[:6], day[:4], f"{day[:4]}.5"]
         told[5:7], told[15:17] = ["BUS", "APPLE"], ["GOV", "UNITED STATES"]
         told[25:35] = ["1", "040", "040", "04", "1", "1.0", "5", "1", "5", "-0.5"]
-        told[59:61] = [stamp, f"https://example.org/{stamp}/{number}"]
+        told[59:61] = [stamp, address]
         lines.append("\t".join(told))
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
@@ -114,13 +119,21 @@ class GdeltServer(Served):
     """Serves in a thread inside ``with``; remembers what was asked, takes faults from a queue, else from ``rule``.
 
     ``faults`` strike requests one by one (None: answered well). ``rule`` is given what is asked when none is queued.
-    ``missing``: export files that are not there. ``asked``: each request as path?query, ``agents`` their User-Agents.
-    A key that a request has is taken out of both and counted in ``keyed``. ``date``: what it says the time is (None:
-    this machine's).
+    ``articles``: stamp of an export file -> the addresses it tells of. ``missing``: export files that are not there.
+    ``asked``: each request as path?query, ``agents`` their User-Agents. A key that a request has is taken out of both
+    and counted in ``keyed``. ``date``: what it says the time is (None: this machine's).
     """
 
-    def __init__(self, *, port: int = 0, per_hour: float = 2.0, delay_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        per_hour: float = 2.0,
+        delay_s: float = 0.0,
+        articles: Callable[[str], Sequence[str]] = numbered,
+    ) -> None:
         """Bind the port (0: any)."""
+        self.articles = articles
         self.per_hour, self.delay_s = per_hour, delay_s
         self.asked: list[str] = []
         self.answered: list[str] = []
@@ -183,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
         name = path.removeprefix("/gdeltv2/")
         if path == name or name in self.owner.missing or not name.endswith(".export.CSV.zip"):
             return 404, "text/html", b"<html><body>404 Not Found</body></html>"
-        return 200, "application/zip", export(name[:14])
+        return 200, "application/zip", export(name[:14], self.owner.articles(name[:14]))
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         """Return what the answer says of its time."""

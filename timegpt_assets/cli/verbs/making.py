@@ -127,6 +127,14 @@ def forecast(
     making.made(wanted, force=force, reask=reask, as_json=json)
 
 
+def fetch_news(start: Start, end: End, json: Json = False, settings: Set = None, profile: Profile = None) -> None:
+    """Ask the sources of news about a window of sessions, what was answered before excepted, and say what came."""
+    wanted = asked(started(settings, profile), start, end, stages=("news",))
+    from timegpt_assets.cli import fetching
+
+    fetching.fetched(wanted, as_json=json)
+
+
 def compare(
     run: Run = None,
     other: Run = None,
@@ -160,6 +168,7 @@ STAGE_VERBS = (
         "Read bars and judge their quality, rule by rule; exits non-zero when a rule of severity fail is broken.",
         stages=("bars",),
     ),
+    fetch_news,
     _stage_verb("build_features", "Build features and labels.", stages=("features",)),
     forecast,
     _verb_of_made("calibrate", "Fit calibration and apply it.", stages=("calibration",)),

@@ -17,6 +17,7 @@ from timegpt_assets.core.tables import (
     forecasts,
     gates,
     models,
+    news,
     research,
 )
 from timegpt_assets.core.tables.reports import REPORT
@@ -57,6 +58,9 @@ STORED = {
     for one in (
         *_days("bars", bars.RAW_BARS, bars.BARS, by_symbol=True),
         *_days("bars", bars.QUALITY),
+        *_days("news", news.RAW_NEWS, news.NORMALIZED_NEWS, news.LINKED_NEWS, news.NEWS_CLUSTERS, news.SCORED_NEWS),
+        *_days("news", news.SOURCE_HEALTH),
+        *_days("news", news.NEWS_FEATURES, news.EVENT_ATTRIBUTION, by_symbol=True),
         *_days("features", features.MARKET_CONTEXT, features.PANEL),
         *_days("features", features.FEATURES, features.LABELS, by_symbol=True),
         *_days("forecasts", forecasts.SNAPSHOTS, forecasts.ANSWERS, forecasts.BASE_ANSWERS, forecasts.OUTCOMES),

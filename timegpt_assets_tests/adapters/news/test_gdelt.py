@@ -16,7 +16,7 @@ from timegpt_assets.core.news.formats import gdelt_doc, gdelt_export
 from timegpt_assets.core.news.windows import window
 from timegpt_assets_tests.adapters.news.askers import doc
 from timegpt_assets_tests.servers import gdelt
-from timegpt_assets_tests.servers.gdelt import artlist, export
+from timegpt_assets_tests.servers.gdelt import artlist, export, numbered
 
 TUESDAY = date(2024, 7, 2)
 
@@ -53,19 +53,19 @@ def test_a_file_is_named_and_waited_for_by_its_moment() -> None:
 
 
 def test_a_whole_file_is_believed_and_can_be_read() -> None:
-    body = export("20240701201500")
+    body = export("20240701201500", numbered("20240701201500"))
     assert verdict(GdeltFiles(), body) is None
     assert len(gdelt_export.told(body)) == 3
 
 
 @pytest.mark.parametrize("keep", range(0, 600, 37))
 def test_a_file_cut_anywhere_is_not(keep: int) -> None:
-    assert verdict(GdeltFiles(), export("20240701201500")[:keep]) == "broken"
+    assert verdict(GdeltFiles(), export("20240701201500", numbered("20240701201500"))[:keep]) == "broken"
 
 
 @pytest.mark.parametrize("byte", range(40, 300, 23))
 def test_nor_one_with_a_flipped_bit_among_its_data(byte: int) -> None:
-    body = bytearray(export("20240701201500", rows=40))
+    body = bytearray(export("20240701201500", numbered("20240701201500", 40)))
     body[byte + 30] ^= 0x04
     assert verdict(GdeltFiles(), bytes(body)) == "broken"
 
@@ -80,7 +80,7 @@ def test_a_file_that_is_not_there_or_holds_nothing_is_counted_and_not_believed()
 
 
 def test_a_file_that_says_it_unpacks_to_more_than_any_is_not_unpacked() -> None:
-    packed = bytearray(export("20240701201500"))
+    packed = bytearray(export("20240701201500", numbered("20240701201500")))
     entry = packed.index(b"PK\x01\x02")
     packed[entry + 24 : entry + 28] = (300 << 20).to_bytes(4, "little")
     assert verdict(GdeltFiles(), bytes(packed)) == "broken"

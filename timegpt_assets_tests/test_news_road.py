@@ -1,0 +1,93 @@
+"""News on a whole road: a session makes it where a source is listed, and nothing that was answered is asked twice."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from timegpt_assets.core.news.windows import window
+from timegpt_assets.engine.news import fetch, source_states
+from timegpt_assets.engine.stages import NEWS
+from timegpt_assets.partitions import graph_context
+from timegpt_assets_tests.news_house import DAYS, Newsroom, news_road, newsroom
+from timegpt_assets_tests.roads import LATER, Road
+from timegpt_assets_tests.secret_search import KEY, ROTATED
+from timegpt_assets_tests.servers.gdelt import Fault
+
+LAYERS = tuple(f"news/{name}" for name in NEWS)
+
+
+@pytest.fixture(scope="module")
+def sources() -> Iterator[Newsroom]:
+    with newsroom() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def told(sources: Newsroom, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+    """Yield a house that has made the news of two sessions at once."""
+    with news_road(tmp_path_factory.mktemp("told"), sources) as built:
+        built.run(DAYS[:2], assets=NEWS)
+        yield built
+
+
+def test_a_session_holds_what_became_known_in_its_window_from_every_source_down_to_what_it_is_worth(
+    told: Road,
+) -> None:
+    stored = told.tables()
+    assert stored.keys() == {*LAYERS}, "the group is off: nobody reads features of the news"
+    events = stored["news/normalized_news"]
+    assert set(events["source"]) == {"fred", "calendar", "gdelt_files"}
+    for day in DAYS[:2]:
+        after, by = window(day)
+        known = events.filter(day=day)["known_at"]
+        assert after < known.min() <= known.max() <= by
+    scored = stored["news/scored_news"].filter(day=DAYS[1])
+    assert set(scored["symbol"].drop_nulls()) == {"AAPL", "NVDA"}
+    assert scored.filter(symbol="NVDA")["novelty"].n_unique() > 1, "two papers tell of the same plant"
+    (decision,) = scored.filter(source="calendar", type="release")["title"].unique()
+    assert "fomc" in decision.lower()
+    assert set(scored["known_at"].dt.date()) >= set(DAYS[:2]), "the session before is part of it"
+
+
+def test_what_was_answered_is_asked_of_nobody_when_it_is_made_again(told: Road, sources: Newsroom) -> None:
+    before, rows = sources.asked, told.tables()["news/raw_news"]
+    assert set(sources.gdelt.counts.values()) == {1}
+    told.run(DAYS[:1], assets=["raw_news"], force=True)
+    lacking = rows.filter(pl.col("failed").is_not_null(), day=DAYS[0]).height
+    assert sources.asked - before == lacking, "what has no answer alone"
+    assert told.tables()["news/raw_news"].equals(rows)
+
+
+def test_a_session_on_which_every_source_is_down_is_forecast_and_is_what_it_would_have_been_once_it_is_fetched(
+    tmp_path: Path, told: Road
+) -> None:
+    now = [LATER]
+    with newsroom() as silent, news_road(tmp_path, silent, clock=lambda: now[0]) as built:
+        silent.gdelt.rule = lambda asked: Fault(kind="status", status=503, body="down")
+        silent.fred.key = ROTATED
+        built.run(DAYS[1:2], assets=["base_answers", *NEWS])
+        assert built.tables()["forecasts/base_answers"].height, "the forecast is there all the same"
+        rows = built.tables()["news/raw_news"]
+        assert rows.filter(pl.col("source") != "calendar")["failed"].null_count() == 0
+        health = built.tables()["news/source_health"]
+        assert set(health.filter(~pl.col("good"))["source"]) == {"fred", "gdelt_files"}
+        (held,) = [one.held for one in source_states(built.runtime, rows) if one.source == "gdelt_files"]
+        assert held, "it is left alone, and that is seen"
+        asked = silent.gdelt.counts.total()
+        assert asked == 5, "news.breaker.default.failures"
+        fetched(built)
+        assert silent.gdelt.counts.total() == asked
+        silent.gdelt.rule, silent.fred.key, now[0] = lambda asked: None, KEY, LATER + timedelta(minutes=6)
+        fetched(built)
+        for asset in LAYERS[1:-1]:
+            found, wanted = (road.tables()[asset].filter(day=DAYS[1]).drop("fetched_at", strict=False)
+                             for road in (built, told))  # fmt: skip
+            assert found.equals(wanted), asset
+
+
+def fetched(built: Road) -> None:
+    """Ask again about the second session what nobody answered."""
+    built.engine.run(fetch(built.engine, graph_context(built.runtime.settings), DAYS[1:2]))
