@@ -15,6 +15,8 @@ _SECRET = re.compile(
 def shown(url: str) -> str:
     """Return the address on one line without user, password and parameters named as secrets are; others stay as is."""
     plain = "".join(url.encode("utf-8", "replace").decode().split())
+    if "?" not in plain and "@" not in plain:
+        return plain
     try:
         parts = urlsplit(plain)
     except ValueError:  # half a bracket: no address, and nothing in it leads anywhere
