@@ -7,6 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from timegpt_assets.adapters.market.vendor_files import Limits
+from timegpt_assets.adapters.news.imports import Importer
+from timegpt_assets.adapters.news.raw_store import RawStore
+from timegpt_assets.core.news.formats.own_imports import Reading
 from timegpt_assets.core.news.windows import window
 from timegpt_assets.engine.news import fetch, source_states
 from timegpt_assets.engine.stages import NEWS
@@ -88,6 +92,27 @@ def test_a_session_on_which_every_source_is_down_is_forecast_and_is_what_it_woul
             assert found.equals(wanted), asset
 
 
-def fetched(built: Road) -> None:
-    """Ask again about the second session what nobody answered."""
-    built.engine.run(fetch(built.engine, graph_context(built.runtime.settings), DAYS[1:2]))
+def test_what_is_imported_is_news_of_sessions_that_were_made_before(tmp_path: Path) -> None:
+    with newsroom() as idle, news_road(tmp_path / "house", idle, "news.sources=[own]") as built:
+        built.run(DAYS[1:2], assets=NEWS)
+        assert built.tables()["news/normalized_news"].is_empty()
+        file = tmp_path / "news.csv"
+        file.write_text(
+            f"time,title,ticker\n{DAYS[1]}T15:00Z,A gadget for cooks,AAPL\n{DAYS[2]}T23:00Z,Too late,NVDA\n"
+        )
+        raw = RawStore(built.runtime.storage)
+        importer = Importer(raw=raw, limits=Limits(), reading=Reading(), now=LATER, replace=False)
+        assert importer.imported(file, file.name).became == "taken"
+        fetched(built)
+        scored = built.tables()["news/scored_news"]
+        assert scored.select("source", "title", "symbol", "method").rows() == [
+            ("own", "A gadget for cooks", "AAPL", "given")
+        ]
+        (row,) = built.tables()["news/raw_news"].filter(day=DAYS[1]).iter_rows(named=True)
+        assert raw.body(row["content_hash"]) == file.read_bytes()
+        assert fetched(built) == 0, "nothing was imported since"
+
+
+def fetched(built: Road) -> int:
+    """Ask again about the second session what nobody answered, and return how many partitions were made for it."""
+    return built.engine.run(fetch(built.engine, graph_context(built.runtime.settings), DAYS[1:2])).made

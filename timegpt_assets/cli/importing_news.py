@@ -52,13 +52,13 @@ def import_news(runtime: Runtime, path: Path, reading: Reading, *, look: bool, r
 
 
 def next_command(told: Sequence[Told], sources: Sequence[str]) -> str:
-    """Return the command that makes the sessions of what was taken in; "" where nothing was."""
+    """Return the command that makes the news of what was taken in; "" where nothing was."""
     spans = [one.taken for one in told if one.taken and one.became != "refused"]
     if not spans:
         return ""
     listed = "" if SOURCE in sources else f" --set news.sources=[{','.join((*sources, SOURCE))}]"
     first, last = min(one.first for one in spans), max(one.last for one in spans)
-    return f"timegpt-assets backfill --start {first} --end {last}{listed}"
+    return f"timegpt-assets fetch-news --start {first} --end {last}{listed}"
 
 
 def show(told: Sequence[Told], after: str, out: Terminal) -> None:

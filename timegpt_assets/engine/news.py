@@ -11,7 +11,10 @@ from datetime import date
 import polars as pl
 from dagster import AssetKey
 
+from timegpt_assets.adapters.news.imports import SOURCE
+from timegpt_assets.adapters.news.own import Own
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.core.news.windows import window
 from timegpt_assets.core.tables.news import RAW_NEWS
 from timegpt_assets.engine.engine import Engine, Rectangle, asset_nodes, sessions_before
 from timegpt_assets.engine.plans import PartitionRef
@@ -19,7 +22,7 @@ from timegpt_assets.engine.rectangles import NEWS_BEFORE, rectangle
 from timegpt_assets.engine.stages import NEWS, Refused
 from timegpt_assets.partitions import GraphContext
 from timegpt_assets.runtime import Runtime
-from timegpt_assets.runtime_news import NETWORK, breaker
+from timegpt_assets.runtime_news import NETWORK, breaker, raw_store
 
 RAW = AssetKey(["news", "raw_news"])
 
@@ -40,7 +43,7 @@ class SourceState:
 
 
 def fetch(engine: Engine, graph: GraphContext, days: Sequence[date]) -> Rectangle:
-    """Return the rectangle that makes the news of these days, and asks again where an answer is lacking.
+    """Return the rectangle that makes the news of these days, again where an answer is lacking or came by an import.
 
     So it does about the sessions before them on whose raw news theirs stands. What was answered is asked of nobody.
     Raises Refused where no source is listed.
@@ -52,10 +55,24 @@ def fetch(engine: Engine, graph: GraphContext, days: Sequence[date]) -> Rectangl
         )
     projected = ("news_features",) if "news" in settings.features.groups else ()
     wanted = rectangle(graph, asset_nodes(engine.repository), days=days, assets=(*NEWS, *projected))
-    before = sessions_before(wanted, NEWS_BEFORE[RAW.path[-1]])
-    raw = stored(ParquetStore(engine.runtime.storage), [*before, *days])
-    lacking = frozenset(map(PartitionRef, raw.filter(pl.col("failed").is_not_null())["day"].unique().to_list()))
-    return replace(wanted, stale={RAW: lacking})
+    asked = [*sessions_before(wanted, NEWS_BEFORE[RAW.path[-1]]), *days]
+    raw = stored(ParquetStore(engine.runtime.storage), asked)
+    failed = raw.filter(pl.col("failed").is_not_null())["day"].unique().to_list()
+    old = frozenset(map(PartitionRef, [*failed, *_imported_since(engine.runtime, raw, asked)]))
+    return replace(wanted, stale={RAW: old})
+
+
+def _imported_since(runtime: Runtime, raw: pl.DataFrame, days: Sequence[date]) -> list[date]:
+    """Return the days whose rows of the source own in RAW_NEWS, if any, are not what is imported now."""
+    if SOURCE not in runtime.settings.news.sources:
+        return []
+    shelf = Own(raw=raw_store(runtime), live=runtime.settings.news.clock == "live")
+    known = {
+        day: set(part["asked"]) for (day,), part in raw.filter(source=SOURCE).partition_by("day", as_dict=True).items()
+    }
+    return [
+        day for day in days if {answer.asked for answer in shelf.answers(window(day), day)} != known.get(day, set())
+    ]
 
 
 def stored(store: ParquetStore, days: Sequence[date]) -> pl.DataFrame:

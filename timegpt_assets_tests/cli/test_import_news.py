@@ -77,12 +77,12 @@ def test_one_bad_file_is_refused_and_the_others_are_taken(tmp_path: Path) -> Non
     assert run(tmp_path, "--json").exit_code == 1
     plain = json.loads(run(tmp_path, "--json").output)
     assert {one["file"]: one["became"] for one in plain["files"]} == {"good.csv": "there", "bad.csv": "refused"}
-    assert plain["next"].startswith("timegpt-assets backfill --start 2018-03-02 --end 2018-03-02")
+    assert plain["next"].startswith("timegpt-assets fetch-news --start 2018-03-02 --end 2018-03-02")
 
 
 def test_it_ends_with_the_command_that_makes_its_sessions_where_own_is_listed_and_where_not(tmp_path: Path) -> None:
     put(tmp_path, news="date,title\n2018-03-29,Acme\n2018-04-05,Acme\n")
-    asked = "backfill --profile dev --start 2018-04-02 --end 2018-04-06"
+    asked = "fetch-news --profile dev --start 2018-04-02 --end 2018-04-06"
     assert run(tmp_path).output.splitlines()[-1] == f"next: timegpt-assets {asked} --set news.sources=[own]"
     listed = run(tmp_path, "--set", "news.sources=[own]").output.splitlines()[-1]
     assert listed == f"next: timegpt-assets {asked}"

@@ -217,7 +217,7 @@ TABLES: dict[str, Show] = {
     "status": lambda out: status._show("demo", test_status.house(7, test_status.troubled), [], out),
     "doctor": lambda out: doctor.shown(FINDINGS, as_json=False),
     "compare RUN RUN": lambda out: comparing._show(SIDES, [], "/a/page.html", "demo against dev", as_json=False),
-    "import-news": lambda out: importing_news.show(IMPORTED_NEWS, "timegpt-assets backfill --start 2018-03-01", out),
+    "import-news": lambda out: importing_news.show(IMPORTED_NEWS, "timegpt-assets fetch-news --start 2018-03-01", out),
     "import-bars": lambda out: import_view.show([], VERDICTS, Path("/bars"), out),
 }
 
