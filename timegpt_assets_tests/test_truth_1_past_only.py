@@ -1,6 +1,7 @@
 """Truth 1, past only: change every bar after a minute, and nothing known by then changes, in any asset, bit for bit.
 
 Every forecaster's rows are looked at by themselves: one of whom nothing was known, or nothing changed, proves nothing.
+News that is known later is changed in test_news_there_and_back.py.
 """
 
 import random

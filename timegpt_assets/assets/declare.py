@@ -14,7 +14,7 @@ import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_files import Facts
-from timegpt_assets.adapters.storage.parquet_store import Partitions, missing_partition
+from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, Partitions, missing_partition
 from timegpt_assets.core import calendar
 from timegpt_assets.core.schema import Table
 from timegpt_assets.instance.failures import said_plainly
@@ -95,14 +95,17 @@ def stored_in(
     missing: str = "error",
     columns: tuple[str, ...] | None = None,
     made_under: bool = False,
+    lazy: bool = False,
 ) -> dg.AssetIn:
     """Return the input ``group/name``; ``missing`` "ok" lets absent partitions be, ``columns`` reads these alone.
 
-    ``made_under``: the facts of each partition say its lineage id.
+    ``made_under``: the facts of each partition say its lineage id. ``lazy``: read a few days at a time, of an input
+    that is there under some settings only, which no annotation can say.
     """
     metadata: dict[str, Any] = {"missing": missing, "made_under": made_under}
     metadata |= {} if columns is None else {"columns": list(columns)}
-    return dg.AssetIn(key=dg.AssetKey([group, name]), partition_mapping=mapping, metadata=metadata)
+    read = dg.AssetIn(key=dg.AssetKey([group, name]), partition_mapping=mapping, metadata=metadata)
+    return read._replace(dagster_type=dg.PythonObjectDagsterType(LazyPartitions)) if lazy else read
 
 
 def trailing(graph: GraphContext, group: str, name: str, **options: Any) -> dg.AssetIn:

@@ -53,6 +53,8 @@ def market_context(graph: GraphContext) -> dg.AssetsDefinition:
 def features(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of past-only features."""
     warmup = graph.settings.features.warmup_sessions
+    is_told = "news" in graph.settings.features.groups
+    news = {"news_features": stored_in("news", name="news_features", lazy=True)} if is_told else {}
 
     @declared(
         FEATURES,
@@ -73,6 +75,7 @@ def features(graph: GraphContext) -> dg.AssetsDefinition:
         ins={
             "bars": stored_in("bars", own_symbol_window(-warmup, 0), name="bars", missing="ok"),
             "market_context": stored_in("features", by_day(), name="market_context"),
+            **news,
         },
     )
     def features(
@@ -80,13 +83,17 @@ def features(graph: GraphContext) -> dg.AssetsDefinition:
         bars: LazyPartitions,
         market_context: pl.DataFrame,
         daily_files: dg.ResourceParam[DailyFiles],
+        **news: LazyPartitions,
     ) -> PartitionStream:
         """Features of each minute from bars that ended by then; earlier sessions serve as warm-up only."""
         spec = core_inputs.feature_spec(graph.settings, daily_files.calendar)
         # the warm-up may lie before the grid and be absent; the run's own bars may not
         refuse_absent(context, bars.facts, "bars/bars")
         keys = context.partition_keys
-        made = matrix.chunks(bars.of, market_context, days=days_of(keys), symbols=symbols_of(keys), spec=spec)
+        told_of = news["news_features"].of if news else matrix.nothing_told
+        made = matrix.chunks(
+            bars.of, market_context, days=days_of(keys), symbols=symbols_of(keys), spec=spec, told_of=told_of
+        )
         return PartitionStream(_noted(context, made))
 
     return features
