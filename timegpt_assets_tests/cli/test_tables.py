@@ -16,13 +16,16 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from timegpt_assets.adapters.news.imports import Told
+from timegpt_assets.adapters.news.origin import Origin
 from timegpt_assets.cli import (
     bars,
     calls,
     comparing,
     console,
     doctor,
+    events_behind,
     explaining,
+    fetching,
     forecast_grid,
     import_view,
     importing_news,
@@ -35,6 +38,7 @@ from timegpt_assets.cli import (
     tables,
     training,
 )
+from timegpt_assets.cli.events_behind import Behind, Event
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.core.news.formats.own import Understood
@@ -187,6 +191,26 @@ EXPLAINED = [
     {"forecaster": "lightgbm", "snapshot_ts": datetime(2025, 3, 3, 15, tzinfo=UTC), "part": "centre", "base": 0.0}
     | {"forecast": 0.03, "method": "contributions", "policy": None, "digest": "a1b2" * 16, "moved_by": MOVED}
 ]
+ORIGIN = Origin(
+    event_id="ab" * 32,
+    title="Acme opens a second plant in Ohio, says its chief",
+    source="gdelt_files",
+    tier=3,
+    url=None,
+    published_at=None,
+    known_at=datetime(2025, 3, 3, 14, 45, tzinfo=UTC),
+    content_hash="cd" * 32,
+    lies_at=None,
+)
+BEHIND = Behind(
+    events=[Event(("lightgbm", datetime(2025, 3, 3, 15, tzinfo=UTC), "centre"), 0.0123, ["news_count_30m"], ORIGIN)],
+    lost="events behind AAPL on 2025-03-03 are not stored: timegpt-assets backfill",
+    flags=pl.DataFrame({"snapshot_ts": [datetime(2025, 3, 3, 15, tzinfo=UTC)], "news_missing": [True]}),
+)
+STATE = {"source": "gdelt_doc", "asked": 1_234, "answered": 1_200, "failed": 34, "held": "15:30 UTC: asked too often"}
+STATE |= {"first_failure": "throttled: Please limit requests"}
+FETCHED = {"profile": "dev", "first_day": date(2025, 3, 3), "last_day": date(2025, 3, 4), "sources": [STATE]}
+FETCHED |= {"events": 12_345, "partitions_made": 14, "seconds": 3.5, "read_by_features": True}
 UNDERSTOOD = Understood(
     rows=12_345,
     columns={"date": "Datum", "clock": "Uhrzeit", "title": "Überschrift der Meldung"},
@@ -203,6 +227,8 @@ IMPORTED_NEWS = [
 ]
 TABLES: dict[str, Show] = {
     "train": lambda out: training.show(TRAINED),
+    "events behind a forecast": lambda out: events_behind.show("AAPL on 2025-03-03", BEHIND),
+    "fetch-news": lambda out: fetching.show(FETCHED),
     "explain": lambda out: explaining._show(date(2025, 3, 3), "AAPL", EXPLAINED),
     "what a run found, with gates and forecasters side by side": lambda out: console.show(FOUND, out),
     "config": lambda out: settings_view.show(load_runtime(environ={}, profile="demo").settings, as_json=False),
@@ -275,7 +301,9 @@ def test_tables_are_laid_out_in_one_place() -> None:
 COVERED = {
     "comparing.py",
     "doctor.py",
+    "events_behind.py",
     "explaining.py",
+    "fetching.py",
     "models.py",  # in test_models.py, of a registry
     "status.py",
     "bars.py",
