@@ -135,6 +135,8 @@ def test_windows_leave_no_vintage_out_hold_fewer_than_fred_s_cap_and_wait_for_th
             assert last == day
             assert question.whole_at == calendar.session(day).close
             told_from = 0 if question.paged else 1
+            # what was dated the session before and came after its close is told, too
+            assert first + timedelta(days=told_from) == window(day)[0].date()
             covered.update(first + timedelta(days=n) for n in range(told_from, (last - first).days + 1))
     assert covered == {days[0] + timedelta(days=n) for n in range(-1, (days[-1] - days[0]).days + 1)} | {
         calendar.shifted(days[0], -1)
