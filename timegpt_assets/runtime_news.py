@@ -131,6 +131,7 @@ def headline_reader(runtime: Runtime) -> "Extractor | None":
         return None
     from timegpt_assets.adapters.ledger.limits import Account
     from timegpt_assets.adapters.news import extractor
+    from timegpt_assets.core.news import link
 
     names, most = news_names(runtime), asked.max_calls_per_day
     return extractor.Extractor(
@@ -141,6 +142,7 @@ def headline_reader(runtime: Runtime) -> "Extractor | None":
         store=raw_store(runtime),
         key=lambda: runtime.environment.get(extractor.KEY),
         known=lambda day: names.as_of(day).tickers,
+        named=lambda events: link.shares(events, names),
         clock=runtime.clock,
         news_clock=runtime.settings.news.clock,
         timeout_s=asked.timeout_s,

@@ -68,6 +68,7 @@ class _Unread(Exception):
 class Extractor:
     """Reads headlines by a model. ``known``: the tickers that are believed on a day; any other refuses the answer.
 
+    ``named``: those of some events (event_id) whose titles name a share in known words; nobody is paid to read them.
     Calls are reserved in the ledger of paid calls before they are made, in an account of their own.
     """
 
@@ -78,6 +79,7 @@ class Extractor:
     store: RawStore
     key: Callable[[], str | None] = field(repr=False)
     known: Callable[[date], Collection[str]] = field(repr=False)
+    named: Callable[[pl.DataFrame], Collection[str]] = field(repr=False)
     clock: Callable[[], datetime] = field(repr=False)
     news_clock: Literal["replay", "live"]
     timeout_s: float
@@ -91,7 +93,11 @@ class Extractor:
         found: dict[str, Extracted] = {}
         left: list[str] = []
         failures = 0
-        for event, title, day in extracted.unread(events).select("event_id", "title", "day").iter_rows():
+        unread = extracted.unread(events)
+        named = set(self.named(unread))
+        for event, title, day in unread.select("event_id", "title", "day").iter_rows():
+            if event in named:
+                continue
             try:
                 found[event] = self._read(title, day, may_ask=failures < FAILURES)
                 failures = 0

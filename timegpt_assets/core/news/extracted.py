@@ -35,7 +35,7 @@ class Extracted:
 
 
 def unread(events: pl.DataFrame) -> pl.DataFrame:
-    """Return the headlines among NORMALIZED_NEWS that name no company by themselves, by known_at."""
+    """Return the headlines among NORMALIZED_NEWS whose source names no company, by known_at."""
     is_unread = (pl.col("type") == "headline") & (pl.col("tickers").list.len() == 0) & pl.col("extracted_by").is_null()
     return events.filter(is_unread).sort("known_at", "event_id")
 

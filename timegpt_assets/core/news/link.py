@@ -111,6 +111,12 @@ def linked(normalized: pl.DataFrame, directory: Directory, *, min_confidence: fl
     return LINKED_NEWS.conformed(frame)
 
 
+def shares(normalized: pl.DataFrame, directory: Directory) -> list[str]:
+    """Return the events (event_id) of NORMALIZED_NEWS that are about somebody's shares."""
+    found = linked(normalized, directory, min_confidence=0.0)
+    return found.filter(pl.col("symbol").is_not_null())["event_id"].unique().sort().to_list()
+
+
 _COLUMNS = ("day", "event_id", "entity", "entity_kind", "symbol", "method", "confidence", "synthetic_link")
 
 

@@ -18,7 +18,9 @@ from timegpt_assets.adapters.news.extractor import Extractor
 from timegpt_assets.adapters.news.raw_store import RawStore
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.core.news.extracted import question_name
+from timegpt_assets.core.news.link import shares
 from timegpt_assets.core.tables.news import NORMALIZED_NEWS
+from timegpt_assets_tests.core.news.linking import shipped
 from timegpt_assets_tests.secret_search import KEY, WRONG, leaking
 from timegpt_assets_tests.servers.extractor import ORDER, ExtractorServer, Fault
 
@@ -65,6 +67,7 @@ def extractor(server: ExtractorServer, tmp_path: Path) -> Iterator[Callable[...,
             "store": RawStore(LocalStore(tmp_path / "storage")),
             "key": lambda: key,
             "known": lambda day: {"AAPL", "MSFT", "TSLA"},
+            "named": lambda events: (),
             "clock": lambda: now,
             "news_clock": "replay",
             "timeout_s": 5.0,
@@ -100,6 +103,15 @@ def test_what_names_somebody_or_is_no_headline_is_not_asked_about(
     value = news("GDP of 2018-01-01: 5", type="value")
     assert extractor().read(value).equals(value)
     assert server.received == []
+
+
+def test_nobody_is_paid_to_read_a_name_that_is_known(
+    extractor: Callable[..., Extractor], server: ExtractorServer
+) -> None:
+    knowing = extractor(named=lambda events: shares(events, shipped()))
+    read = knowing.read(news("Microsoft sells its offices", "Stocks close higher", CAR))
+    assert said(read) == {"Microsoft sells its offices": None, "Stocks close higher": [], CAR: ["TSLA"]}
+    assert server.titles == ["Stocks close higher", CAR]
 
 
 def test_the_same_headline_is_asked_once_by_one_model_whoever_tells_it_and_whenever(
