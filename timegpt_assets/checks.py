@@ -12,6 +12,7 @@ import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, Partitions
 from timegpt_assets.core.calibration import samples
+from timegpt_assets.core.news.goals import missed
 from timegpt_assets.core.schema import Table
 from timegpt_assets.core.tables.columns import WILDCARD
 from timegpt_assets.core.tables.every import ALL
@@ -37,6 +38,7 @@ def checks(graph: GraphContext, assets: Sequence[dg.AssetsDefinition]) -> list[d
         coverage_holds(graph),
         features_hold(graph),
         gates_passed(graph),
+        primary_sources_meet_their_goals(graph),
     ]
 
 
@@ -167,6 +169,28 @@ def features_hold(graph: GraphContext) -> dg.AssetChecksDefinition:
         )
 
     return features_hold
+
+
+def primary_sources_meet_their_goals(graph: GraphContext) -> dg.AssetChecksDefinition:
+    """Return the alarm of news as a warning: a source that is marked primary misses news.goals."""
+    goals = graph.settings.news.goals
+
+    @dg.asset_check(
+        asset=dg.AssetKey(["news", "source_health"]),
+        name="primary_sources_meet_their_goals",
+        partitions_def=graph.grid.trading_day,
+        description="Every source marked primary answered as much, and as soon, as news.goals demand.",
+    )
+    def primary_sources_meet_their_goals(health: pl.DataFrame) -> dg.AssetCheckResult:
+        ringing = missed(health, **goals.model_dump())
+        return dg.AssetCheckResult(
+            passed=not ringing,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=_sentence(ringing),
+            metadata={"missed": ringing[:SHOWN]},
+        )
+
+    return primary_sources_meet_their_goals
 
 
 def gates_passed(graph: GraphContext) -> dg.AssetChecksDefinition:

@@ -9,14 +9,26 @@ import pytest
 
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, ParquetStore
-from timegpt_assets.checks import MEND, SHOWN, checks, coverage_holds, embargo_kept, features_hold, matches_table
+from timegpt_assets.checks import (
+    MEND,
+    SHOWN,
+    checks,
+    coverage_holds,
+    embargo_kept,
+    features_hold,
+    matches_table,
+    primary_sources_meet_their_goals,
+)
 from timegpt_assets.core import calendar
+from timegpt_assets.core.news.goals import missed
 from timegpt_assets.core.tables.calibration import CALIBRATION_MODELS
 from timegpt_assets.core.tables.evaluation import COVERAGE_DRIFT
 from timegpt_assets.core.tables.models import FEATURE_DRIFT
+from timegpt_assets.core.tables.news import SOURCE_HEALTH
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.engine import RANGE_END, RANGE_START
 from timegpt_assets.partitions import GraphContext, graph_context
+from timegpt_assets_tests.reports.pictures import newsrooms
 from timegpt_assets_tests.roads import Road, road
 
 pytestmark = [
@@ -256,6 +268,16 @@ def test_drifted_features_are_a_warning_that_names_each_once() -> None:
     assert result.description == "ret_1m: 0.40"
     assert check(drifted.with_columns(drifted=pl.lit(False))).passed
     assert check(FEATURE_DRIFT.empty()).passed
+
+
+def test_a_primary_source_that_misses_its_goals_rings_and_stops_nothing() -> None:
+    check = primary_sources_meet_their_goals(_house())
+    result = check(newsrooms.health())
+    assert not result.passed
+    assert result.severity == dg.AssetCheckSeverity.WARN
+    assert result.description == missed(newsrooms.health(), success_min=0.95, publish_to_ingest_p95_s=120.0)[0]
+    assert check(newsrooms.health().with_columns(primary=pl.lit(False))).passed
+    assert check(SOURCE_HEALTH.empty()).passed
 
 
 def test_the_drift_alarm_is_a_warning_on_the_months_last_session() -> None:

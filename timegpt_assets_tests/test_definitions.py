@@ -132,7 +132,7 @@ def test_the_text_shows_the_windows_and_the_embargo():
     text = graph_text()
     assert "<- forecasts/outcomes: [-31..-2], may be absent" in text
     assert "<- features/panel: [-10..0], may be absent" in text
-    assert text.count("\ncheck ") == len(ASSETS) + 5
+    assert text.count("\ncheck ") == len(ASSETS) + 6
 
 
 def test_every_stored_asset_is_in_the_list_that_python_reads_by():

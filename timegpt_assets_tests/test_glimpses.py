@@ -9,7 +9,7 @@ import pytest
 from timegpt_assets.assets import glimpses
 from timegpt_assets.core import calendar
 from timegpt_assets.reports.pictures import glimpse
-from timegpt_assets_tests.reports.pictures import frames
+from timegpt_assets_tests.reports.pictures import frames, newsrooms
 from timegpt_assets_tests.reports.pictures.test_glimpse import drawn
 
 DAYS = [date(2024, 3, 14), date(2024, 3, 15)]
@@ -92,3 +92,17 @@ def test_forecasts_without_an_outcome_have_no_drawing() -> None:
 
 def test_every_public_drawing_is_guarded() -> None:
     assert all(hasattr(f, "__wrapped__") for f in (glimpses.of_bars, glimpses.of_forecasts, glimpses.of_days))
+
+
+def test_every_session_shows_how_much_each_source_answered_and_who_was_not_good() -> None:
+    notes = glimpses.of_sources(newsrooms.health())[glimpses.NAME]
+    assert set(notes) == {str(day) for day in newsrooms.DAYS}
+    bad = str(notes[str(newsrooms.REFUSED_ON)].value)
+    assert bad.startswith(f"answered on {newsrooms.REFUSED_ON}: fred 100%, gdelt_files 52%, own not asked")
+    paths = drawn(bad)
+    assert (paths[glimpse.BLUE], paths[glimpse.VERMILION]) == ("M27,40v-40", "M80,40v-21"), (
+        "who is not asked has no bar"
+    )
+    good = str(notes[str(newsrooms.DAYS[0])].value)
+    assert glimpse.VERMILION not in drawn(good)
+    assert len(bad) <= glimpse.LIMIT

@@ -48,6 +48,8 @@ NO_NUMBER = {
     ("search_stage_1", "search.stages.confirm.sessions"),
     ("search_stage_2", "search.stages.confirm.sessions"),
     ("raw_bars", "universe.tickers"),  # says which symbols there are, and changes no row of another
+    # what the news is worth is traded without gates and filters, in the rows' own volatility
+    *(("information_value", key) for key in ("gates.bootstrap", "trading.filters.unjudged", "trading.sigma_column")),
     ("tabular_model", "models.public_keys"),  # whose word is believed: nobody asks when something is learnt
     ("answers", "forecast.api_mode"),  # whether anything may be sent: what is answered is the same, or an error
     ("answers", "forecast.api_budget.price_per_call"),  # what is paid for an answer is no part of it

@@ -41,6 +41,22 @@ def of_bars(frame: pl.DataFrame, quality: pl.DataFrame, grid: Callable[[pl.DataF
     return {NAME: found}
 
 
+@unfailing
+def of_sources(health: pl.DataFrame) -> Notes:
+    """Return by day how much each source answered, a bar a source, vermilion where it is not good."""
+    from timegpt_assets.reports.pictures import glimpse
+
+    found: dict[str, dg.MetadataValue] = {}
+    for (day,), own in health.sort("source").partition_by("day", as_dict=True, maintain_order=True).items():
+        said = [
+            f"{source} {'not asked' if answered is None else f'{answered:.0%}'}"
+            for source, answered in own.select("source", "answered").iter_rows()
+        ]
+        bars = own.select("answered", "good").rows()
+        found[str(day)] = dg.MetadataValue.md(glimpse.shares(f"answered on {day}: {', '.join(said)}", bars))
+    return {NAME: found}
+
+
 def _place(ts: str, session: calendar.Session) -> float:
     """Return where in its session a time lies, 0 to 1; those outside are at its edges."""
     into = datetime.fromisoformat(ts) - session.open

@@ -16,6 +16,7 @@ from timegpt_assets.adapters.storage.parquet_store import (
     PartitionStream,
     missing_partition,
 )
+from timegpt_assets.assets import glimpses
 from timegpt_assets.assets.declare import declared, note_rows, stored_in
 from timegpt_assets.config import news_inputs
 from timegpt_assets.config.news import SourceName
@@ -212,7 +213,8 @@ def source_health(graph: GraphContext) -> dg.AssetsDefinition:
 
         def healthy(day: date, raw: pl.DataFrame, events: pl.DataFrame) -> Made:
             found = health.health(news_sources.attempts([day]), raw, events, days=[day], goals=goals)
-            return Made(found, {"not_good": found.filter(~pl.col("good"))["source"].to_list()})
+            glimpse = {name: noted[str(day)] for name, noted in glimpses.of_sources(found).items() if str(day) in noted}
+            return Made(found, {"not_good": found.filter(~pl.col("good"))["source"].to_list()} | glimpse)
 
         return day_by_day(context, healthy, raw_news=raw_news, normalized_news=normalized_news)
 

@@ -130,6 +130,17 @@ def of_months(context: dg.AssetExecutionContext, frame: pl.DataFrame, table: str
 
 
 @unfailing
+def worth(context: dg.AssetExecutionContext, values: pl.DataFrame) -> Notes:
+    """Put what the news was worth in the run's months beside its newest one, and return it."""
+    from timegpt_assets.reports.pictures.news import worth as drawn
+
+    newest = max(context.partition_keys)
+    picture = _shown(f"what the news was worth, {newest[:7]}", partial(drawn, values))
+    context.add_asset_metadata({"worth": picture}, partition_key=newest)
+    return {"worth": {newest: picture}}
+
+
+@unfailing
 def choice(
     context: dg.AssetExecutionContext, spans: "Iterable[Span]", chosen: "Callable[[Span], Choice | None]"
 ) -> Notes:

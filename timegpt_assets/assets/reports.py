@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,14 @@ from timegpt_assets.adapters.storage.rollout_record import RolloutRecord
 from timegpt_assets.assets import previews
 from timegpt_assets.assets.declare import Span, declared, judged_months, stored_in, trailing
 from timegpt_assets.config.settings import Settings
+from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest.books import LIVE
 from timegpt_assets.core.bars.content import data_version
 from timegpt_assets.core.models.importance import moved_most
 from timegpt_assets.core.tables.columns import HOSTED
 from timegpt_assets.core.tables.gates import VERDICTS
 from timegpt_assets.core.tables.models import ATTRIBUTION
+from timegpt_assets.core.tables.news import INFORMATION_VALUE, SOURCE_HEALTH
 from timegpt_assets.core.tables.reports import REPORT
 from timegpt_assets.core.tables.research import TRADING_GRID
 from timegpt_assets.partitions import GraphContext, month_window
@@ -30,6 +33,7 @@ from timegpt_assets.resources import ApiBudget, AppliedSettings
 if TYPE_CHECKING:
     from timegpt_assets.reports.figures import Lineage, Report
     from timegpt_assets.reports.ladder import Ladder
+    from timegpt_assets.reports.news import News
 
 MONTHLY = (
     "forecast_diagnostics",
@@ -52,7 +56,8 @@ def report(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the month's report."""
     ins = {name: stored_in("evaluation", name=name) for name in MONTHLY}
     ins |= {name: stored_in("gates", month_window(MONTHS_SHOWN - 1), name=name, missing="ok") for name in VERDICTS}
-    ladder = graph.settings.forecast.ladder
+    ladder, listed = graph.settings.forecast.ladder, bool(graph.settings.news.sources)
+    ins |= {"source_health": trailing(graph, "news", "source_health")} if listed else {}
     ins |= {name: stored_in("models", name=name) for name in OF_LADDER if ladder}
     ins |= {
         "day_scores": trailing(graph, "evaluation", "day_scores"),
@@ -74,6 +79,7 @@ def report(graph: GraphContext) -> dg.AssetsDefinition:
             "gates.min_observation_days",
             "forecast.backend",
             "universe.tickers",
+            *("news.sources", "news.goals", "features.groups"),
         ),
         ins=ins,
     )
@@ -98,7 +104,8 @@ def report(graph: GraphContext) -> dg.AssetsDefinition:
             rungs = of_ladder(span, read, ladder, publisher, rollouts)
             if ladder:
                 rungs = replace(rungs, importance=_importance(stored_tables, span))
-            found = reported(graph.settings, span, read, beside | {"ladder": rungs})
+            news = of_news(graph.settings, span, read, stored_tables)
+            found = reported(graph.settings, span, read, beside | {"ladder": rungs, "news": news})
             grid = partial(_grid, stored_tables, span.month)
             return _published(artifacts, found, span, storage=settings.storage, grid=grid)
 
@@ -122,6 +129,25 @@ def of_ladder(
         timings=[Timing(forecaster=word, training_s=publisher.took(word, span.month)) for word in rungs],
         rollout=[Phase(**phase) for phase in phases],
         **tables,
+    )
+
+
+def of_news(settings: Settings, span: Span, read: Mapping[str, Any], tables: ParquetStore) -> "News":
+    """Return what a month's page tells of the news: how its sources answered, and what it was worth where measured.
+
+    The worth is no input: it is measured on request, and a report measures nothing.
+    """
+    from timegpt_assets.reports.news import News
+
+    months = [calendar.months_later(date.fromisoformat(f"{span.month}-01"), -n) for n in range(MONTHS_SHOWN)]
+    keys = [f"{month:%Y-%m}" for month in sorted(months)]
+    days = span.sessions[-settings.gates.lookback_sessions :]
+    health = read.get("source_health", SOURCE_HEALTH.empty())
+    return News(
+        health=health.filter(pl.col("day").is_in(days)),
+        values=tables.read("news/information_value", keys, missing="ok", empty=INFORMATION_VALUE.empty()),
+        switched_on="news" in settings.features.groups,
+        **settings.news.goals.model_dump(),
     )
 
 

@@ -43,6 +43,7 @@ VERBS: tuple[Callable[..., None], ...] = (
     making.run_day,
     *making.STAGE_VERBS,
     training.train,
+    training.news_value,
     house.config,
     house.status,
     house.doctor,

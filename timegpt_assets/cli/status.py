@@ -15,6 +15,7 @@ from rich.text import Text
 from timegpt_assets.cli.context import CommandContext, opened
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
+from timegpt_assets.cli.valuing import standing
 from timegpt_assets.core import calendar
 from timegpt_assets.engine import status as houses
 from timegpt_assets.engine.news import SourceState, source_states, stored
@@ -52,12 +53,15 @@ def told(runtime: Runtime, sessions: int, symbols: Sequence[str], *, as_json: bo
         days, since = _days(command, sessions)
         found = houses.status(command.engine, days, symbols or runtime.settings.universe.everyone)
         sources = source_states(runtime, stored(command.store, days))
+        worth = standing(command.store, runtime.settings)
     if as_json:
-        plain = _plain(runtime, found, since) | {"news": [asdict(one) for one in sources]}
+        plain = _plain(runtime, found, since) | {"news": [asdict(one) for one in sources], "news_value": worth or None}
         sys.stdout.write(orjson.dumps(plain, default=str).decode() + "\n")
     else:
         _show(runtime.settings.profile, found, since, Terminal())
         _show_news(sources, Terminal())
+        if worth:
+            Terminal().print(worth, soft_wrap=True)
 
 
 def _days(command: CommandContext, sessions: int) -> tuple[list[date], list[date]]:

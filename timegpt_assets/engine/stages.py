@@ -58,14 +58,15 @@ STAGES = {
         "feature_drift",
         "attribution",
     ),
+    "worth": ("information_value",),
     "research": ("grid_days", "trading_grid"),
     "search": ("search_stage_1", "search_stage_2", "search_stage_3"),
 }
 """Stage word -> asset names; ``promotion`` is apart because only ``evaluate`` and ``promote`` make it."""
-ON_DEMAND = ("promotion", "news", "models", "research", "search")
+ON_DEMAND = ("promotion", "news", "models", "worth", "research", "search")
 """Stages that no day asks for: ``evaluate`` and ``promote`` make the first, ``fetch-news`` the second, ``train`` the
-third, ``sweep`` and ``search`` the others. Where a rung of the ladder is seated, a day's assets read those of
-``models``, and where the feature group news is on, those of ``news``."""
+third, ``news-value`` the fourth, ``sweep`` and ``search`` the others. Where a rung of the ladder is seated, a day's
+assets read those of ``models``, and where the feature group news is on, those of ``news``."""
 EVERYDAY = tuple(name for stage, names in STAGES.items() if stage not in ON_DEMAND for name in names)
 NEWS = STAGES["news"][:-2]
 """What every day makes besides, where a source of news is listed."""

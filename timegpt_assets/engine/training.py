@@ -4,6 +4,7 @@ Belongs here: what a training runs. Unlike a day's run it demands the sessions t
 cli/training.py.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -21,7 +22,8 @@ from timegpt_assets.partitions import GraphContext, is_month
 
 RUNGS = ("tabular_model", "neural_model", "ensemble_policy")
 """What a month's models stand in, rung by rung."""
-TAUGHT = ("training_set", *RUNGS)
+SETS, VALUE = "training_set", "information_value"
+TAUGHT = (SETS, *RUNGS)
 
 
 def month_asked(settings: Settings, month: str | None, *, at: datetime) -> date:
@@ -47,19 +49,57 @@ def month_asked(settings: Settings, month: str | None, *, at: datetime) -> date:
     return wanted
 
 
+def month_judged(settings: Settings, month: str | None, *, at: datetime) -> date:
+    """Return the first date of a month of which every session has closed and is on the grid; of none, of the last such.
+
+    Raises Refused as month_asked, and for a month that is not whole: what is judged needs all its labels.
+    """
+    wanted = month_asked(settings, month, at=at)
+    before = calendar.months_later(wanted, -1)
+    if _is_whole(settings, wanted, at=at):
+        return wanted
+    if month or before < MONTHS.of(settings.data.start_date):
+        last = sessions_of(wanted)[-1]
+        raise Refused(
+            f"{wanted:%Y-%m} is not whole: its last session, {last}, has not closed or lies beyond the grid's end. Ask "
+            f"for an earlier month, wait for its end, or move data.end_date to {last}."
+        )
+    return before
+
+
+def _is_whole(settings: Settings, month: date, *, at: datetime) -> bool:
+    last, end = sessions_of(month)[-1], settings.data.end_date
+    return calendar.has_closed(last, at) and (end is None or last <= end)
+
+
 def trained(engine: Engine, graph: GraphContext, month: date, *, force: bool = False) -> Rectangle:
     """Return the rectangle of a month's models, with every session on the grid that they are learnt from.
 
     ``force`` makes training sets and models again.
     """
+    return _learnt(engine, graph, month, STAGES["models"], forced=STAGES["models"] if force else ())
+
+
+def valued(engine: Engine, graph: GraphContext, month: date, *, force: bool = False) -> Rectangle:
+    """Return the rectangle of what the news was worth on a month, with the training sets of it and of those before it.
+
+    News is taken as it is stored: no source is asked. ``force`` measures again, and learns from the same training sets.
+    """
+    return _learnt(engine, graph, month, (SETS, VALUE), forced=(VALUE,) if force else ())
+
+
+def _learnt(
+    engine: Engine, graph: GraphContext, month: date, names: Sequence[str], *, forced: Sequence[str]
+) -> Rectangle:
+    """Return the rectangle of the month assets among ``names``, with what their training sets are made of."""
     nodes, everyone = asset_nodes(engine.repository), graph.settings.universe.everyone
-    models = tuple(key for key in nodes if key.path[-1] in STAGES["models"] and nodes[key].is_monthly)
+    models = tuple(key for key in nodes if key.path[-1] in names and nodes[key].is_monthly)
     alone = Rectangle(
         days=sessions_of(month)[:1],
         symbols=everyone,
         all_symbols=everyone,
         assets=models,
-        forced=frozenset(models if force else ()),
+        forced=frozenset(key for key in models if key.path[-1] in forced),
         first_day=graph.grid.first_day,
         months=(month,),
     )

@@ -70,10 +70,11 @@ def basis(news: News) -> str:
     measured = _measured(news.values)
     seated = int(measured["seated"].sum())
     return (
-        f"Seated in {seated} of {measured.height} months measured; one in twenty reads as seated by chance alone. The "
-        "same tree is learnt from the months before with the group and without it, and both answer the month: worth "
-        "something is a pinball ratio below 1, one-sided Diebold-Mariano p below gates.ladder.dm_p_lt, and no less net "
-        "P&L by the same rules on every snapshot, after costs, without calibration, gates or limits."
+        f"Seated in {seated} of {measured.height} months measured. The same tree is learnt from the months before with "
+        "the group, without it, and with that of other sessions in its place, and each answers the month: worth "
+        "something is less pinball loss than in every other arm, each one-sided Diebold-Mariano p below a quarter of "
+        "gates.ladder.dm_p_lt, and no less net P&L than without by the same rules on every snapshot, after costs, "
+        "without calibration, gates or limits."
     )
 
 

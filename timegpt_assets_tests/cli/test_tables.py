@@ -37,6 +37,7 @@ from timegpt_assets.cli import (
     sweeping,
     tables,
     training,
+    valuing,
 )
 from timegpt_assets.cli.events_behind import Behind, Event
 from timegpt_assets.cli.tables import Table
@@ -46,8 +47,10 @@ from timegpt_assets.core.news.formats.own_imports import Import, Reading
 from timegpt_assets.core.tables.gates import INSUFFICIENT
 from timegpt_assets.definitions import load_runtime
 from timegpt_assets.engine.health import Finding
+from timegpt_assets.reports import news
 from timegpt_assets.reports.runs import Side
 from timegpt_assets_tests.cli import test_status
+from timegpt_assets_tests.reports.pictures import newsrooms
 from timegpt_assets_tests.reports.pictures import test_sweep as drawn
 
 PACKAGE = Path(tables.__file__).parent
@@ -185,6 +188,8 @@ MODELS = [
 TRAINED = {"profile": "demo", "month": "2025-03", "untaught": {"training_set": ["2025-01"]}, "days_awaiting_bars": []}
 TRAINED |= {"partitions_made": 4, "runs": 2, "partitions_there": 40, "seconds": 3.5}
 TRAINED |= {"models": [row | {"pinball_ratio": 0.987 if row["digest"] else None} for row in MODELS]}
+VALUED = {"profile": "demo", "month": "2024-03", "verdict": news.verdict(newsrooms.news())}
+VALUED |= {"days_awaiting_bars": ["2024-03-14"]}
 MOVED = [{"feature": "ret_5m", "missing": False, "value": 0.00123, "contribution": 0.04}]
 MOVED += [{"feature": "*", "missing": False, "value": None, "contribution": -0.01}]
 EXPLAINED = [
@@ -229,6 +234,7 @@ TABLES: dict[str, Show] = {
     "train": lambda out: training.show(TRAINED),
     "events behind a forecast": lambda out: events_behind.show("AAPL on 2025-03-03", BEHIND),
     "fetch-news": lambda out: fetching.show(FETCHED),
+    "news-value": lambda out: valuing.show(VALUED, newsrooms.news()),
     "explain": lambda out: explaining._show(date(2025, 3, 3), "AAPL", EXPLAINED),
     "what a run found, with gates and forecasters side by side": lambda out: console.show(FOUND, out),
     "config": lambda out: settings_view.show(load_runtime(environ={}, profile="demo").settings, as_json=False),
@@ -318,4 +324,5 @@ COVERED = {
     "settings_view.py",
     "sweeping.py",
     "training.py",
+    "valuing.py",
 }

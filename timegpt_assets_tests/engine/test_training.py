@@ -9,7 +9,7 @@ from timegpt_assets.config.settings import load_settings
 from timegpt_assets.engine.plans import PartitionRef
 from timegpt_assets.engine.promoting import verdict
 from timegpt_assets.engine.stages import Refused
-from timegpt_assets.engine.training import month_asked, trained
+from timegpt_assets.engine.training import month_asked, month_judged, trained
 from timegpt_assets.partitions import graph_context
 from timegpt_assets_tests.ladder_house import ladder_road
 from timegpt_assets_tests.roads import SMALL, Road, sessions
@@ -53,6 +53,31 @@ def test_a_month_that_cannot_be_trained_is_refused_with_the_remedy(month, said):
 def test_a_month_after_the_grid_s_end_is_refused_though_it_is_over():
     with pytest.raises(Refused, match=r"^2025-03 lies outside the grid, which runs from 2025-01-02 to 2025-02-28\."):
         asked("2025-03", "2026-06-01T12:00")
+
+
+def judged(month: str | None, at: str, *overrides: str) -> date:
+    settings = load_settings(profile="demo", config_dir=None, overrides=[*SMALL, *overrides], environment={})
+    return month_judged(settings, month, at=datetime.fromisoformat(at).replace(tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("at", "end", "month"),
+    [
+        ("2025-03-31T23:00", "null", MARCH),  # after the month's last close
+        ("2025-03-31T19:00", "null", date(2025, 2, 1)),  # an hour before it
+        ("2026-06-01T12:00", "2025-03-31", MARCH),
+        ("2026-06-01T12:00", "2025-03-28", date(2025, 2, 1)),  # the grid ends a session too soon
+    ],
+)
+def test_what_is_judged_without_a_month_is_the_last_whole_one(at, end, month):
+    assert judged(None, at, f"data.end_date={end}") == month
+
+
+@pytest.mark.parametrize("month", ["2025-03", None])
+def test_a_month_that_is_not_whole_is_refused_with_its_last_session(month):
+    start = "data.start_date=2025-03-03"
+    with pytest.raises(Refused, match=r"^2025-03 is not whole: .* 2025-03-31, .* move data\.end_date to 2025-03-31\.$"):
+        judged(month, "2026-06-01T12:00", start, "data.end_date=2025-03-20")
 
 
 @pytest.fixture(scope="module")

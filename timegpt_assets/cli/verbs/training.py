@@ -1,6 +1,6 @@
-"""The verb that learns a month's models.
+"""The verbs that learn from the months before one: its models, and what the news was worth on it.
 
-Belongs here: options and help. What it does is cli/training.py.
+Belongs here: options and help. What they do is cli/training.py and cli/valuing.py.
 """
 
 from typing import Annotated
@@ -25,3 +25,17 @@ def train(
     from timegpt_assets.cli import training
 
     training.train(runtime, month, force=force, as_json=json)
+
+
+def news_value(
+    month: Month = None,
+    force: Force = False,
+    json: Json = False,
+    settings: Set = None,
+    profile: Profile = None,
+) -> None:
+    """Measure what the news was worth on a month: the ladder's tree, learnt before it, with the news and without."""
+    runtime = started(settings, profile)
+    from timegpt_assets.cli import valuing
+
+    valuing.news_value(runtime, month, force=force, as_json=json)

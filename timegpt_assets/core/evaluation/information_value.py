@@ -6,7 +6,7 @@ the learning grid is traded, each symbol on its own, after costs; no calibration
 portfolio stands in between, for they hang on everybody's earlier rows and would need a house of its own for each arm.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from timegpt_assets.core.backtest import engines
 from timegpt_assets.core.backtest.signals import Inputs, TradingSpec
 from timegpt_assets.core.events import EventCalendar
 from timegpt_assets.core.forecasts.quantiles import bands
-from timegpt_assets.core.models.arms import WITH, WITHOUT, Arms
+from timegpt_assets.core.models.arms import PLACEBOS, WITH, WITHOUT, Arms
 from timegpt_assets.core.models.judged import Comparison, compared, losses
 from timegpt_assets.core.tables.columns import CONTROL, SOURCES, TREE
 from timegpt_assets.core.tables.gates import SYMBOL_GATES
@@ -48,9 +48,17 @@ def information_value(arms: Arms, market: Market, *, month: str, dm_p_lt: float)
     return INFORMATION_VALUE.conformed(pl.DataFrame(rows, schema=INFORMATION_VALUE.schema))
 
 
-def is_seated(ratio: float | None, p: float | None, gained: float, *, dm_p_lt: float) -> bool:
-    """Return whether the group may be switched on: less was lost, surely, and no less was earned."""
-    return ratio is not None and p is not None and ratio < 1 and p < dm_p_lt and gained >= 0
+def is_seated(against: Sequence[Comparison], gained: float, *, dm_p_lt: float) -> bool:
+    """Return whether the group may be switched on: less was lost than in each other arm, surely, and no less earned.
+
+    Several arms are several looks (Bonferroni): each p lies below its part of ``dm_p_lt``.
+    """
+    level = dm_p_lt / len(against)
+    sure = [
+        one.pinball_ratio is not None and one.dm_p is not None and one.pinball_ratio < 1 and one.dm_p < level
+        for one in against
+    ]
+    return all(sure) and gained >= 0
 
 
 def _as_of(arms: Arms, month: str) -> Any:
@@ -69,7 +77,7 @@ def _tree(arms: Arms, market: Market, dm_p_lt: float) -> dict[str, Any]:
         return {"seated": False}
     levels = sorted(int(name.removeprefix("lo_")) for name in arms.told[WITH].columns if name.startswith("lo_"))
     lost = {word: losses(arms.asked, told, levels) for word, told in arms.told.items()}
-    found, control = compared(lost[WITH], lost[WITHOUT]), compared(lost[WITH], lost[CONTROL])
+    found, control, *placebos = (compared(lost[WITH], lost[word]) for word in (WITHOUT, CONTROL, *PLACEBOS))
     money = {word: _money(arms, word, market, levels) for word in SIDES}
     gained = money[WITH]["net_pnl"] - money[WITHOUT]["net_pnl"]
     earned = {f"{prefix}{name}": value for word, prefix in SIDES.items() for name, value in money[word].items()}
@@ -77,8 +85,15 @@ def _tree(arms: Arms, market: Market, dm_p_lt: float) -> dict[str, Any]:
         _compared(found)
         | {"control_ratio": control.pinball_ratio, "pnl_difference": gained, "covered": _covered(arms)}
         | earned
-        | {"seated": is_seated(found.pinball_ratio, found.dm_p, gained, dm_p_lt=dm_p_lt)}
+        | {f"placebo_{name}": _least_sure(placebos, name) for name in ("pinball_ratio", "dm_p")}
+        | {"seated": is_seated([found, *placebos], gained, dm_p_lt=dm_p_lt)}
     )
+
+
+def _least_sure(placebos: Sequence[Comparison], name: str) -> float | None:
+    """Return the largest of a figure over the placebos; None where one of them has none: nobody's answers differ."""
+    values = [getattr(one, name) for one in placebos]
+    return None if None in values else float(max(values))
 
 
 def _compared(found: Comparison) -> dict[str, Any]:

@@ -1,6 +1,8 @@
-"""One rung learnt twice from the same rows, with a group of features and without it: what each then says of a month.
+"""One rung learnt from the same rows with a group of features, without it, and with that of other sessions instead.
 
-Belongs here: which rows teach and which are answered, and the two designs. What the answers are worth is
+Belongs here: which rows teach and which are answered, and what each arm is shown. Placebos are what tells information
+from luck: how much of a booster is believed is chosen anew in each arm, and whichever believes less noise is surely
+better, day by day, whatever its features know. What the answers are worth is
 core/evaluation/information_value.py.
 """
 
@@ -14,12 +16,15 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.models import control, folds
 from timegpt_assets.core.models.folds import TooFewSessions
 from timegpt_assets.core.models.learnt import INSUFFICIENT_HISTORY, too_few
+from timegpt_assets.core.models.reach import since_open
 from timegpt_assets.core.models.rows import KEY
 from timegpt_assets.core.models.tree import settled
 from timegpt_assets.core.models.tree_spec import TreeSpec
 from timegpt_assets.core.tables.columns import CONTROL
 
 WITH, WITHOUT = "with", "without"
+PLACEBOS = ("placebo_1", "placebo_2", "placebo_3")
+"""Arms that are shown what the group said of other sessions, each of ones that lie further away."""
 NO_ROWS, NO_NEWS = "no_rows", "no_news"
 
 
@@ -27,9 +32,9 @@ NO_ROWS, NO_NEWS = "no_rows", "no_news"
 class Arms:
     """What was said of a month's rows, or why nothing was.
 
-    ``told``: WITH, WITHOUT and CONTROL -> answers (core/models/learnt.py) of ``asked``, the month's rows; empty where
-    there is a ``reason``. ``taught``: the sessions that both arms learnt from. ``known``: features of the group that
-    differ among their rows.
+    ``told``: WITH, WITHOUT, CONTROL and each of PLACEBOS -> answers (core/models/learnt.py) of ``asked``, the month's
+    rows; empty where there is a ``reason``. ``taught``: the sessions that all arms learnt from. ``known``: features of
+    the group that differ among their rows.
     """
 
     told: Mapping[str, pl.DataFrame]
@@ -69,6 +74,21 @@ def answered(rows: pl.DataFrame, spec: TreeSpec, names: Collection[str], *, mont
         return replace(found, reason=f"{INSUFFICIENT_HISTORY}: {why}")
 
 
+def moved(rows: pl.DataFrame, names: Sequence[str], place: int) -> pl.DataFrame:
+    """Return the rows with what ``names`` were of the same symbol and minute some sessions later, around the end.
+
+    ``place``: of PLACEBOS, 0 the first; they cut the sessions into equal parts. Null where the other one is shorter.
+    """
+    days = folds.sessions(rows)
+    far = max((place + 1) * len(days) // (len(PLACEBOS) + 1), 1)
+    other = dict(zip(days, days[far:] + days[:far], strict=True))
+    at = rows.select("day", "symbol").with_columns(pl.Series("minute", since_open(rows)))
+    told = at.with_columns(rows.select(names).get_columns()).rename({"day": "other"})
+    wanted = at.with_columns(other=pl.col("day").replace_strict(other, return_dtype=pl.Date))
+    found = wanted.join(told, on=["other", "symbol", "minute"], how="left", maintain_order="left")
+    return rows.with_columns(found.select(names).get_columns())
+
+
 def without(spec: TreeSpec, names: frozenset[str]) -> TreeSpec:
     """Return how a tree learns that is shown none of the features."""
 
@@ -96,4 +116,7 @@ def _lacking(asked: pl.DataFrame, known: Sequence[str], days: Sequence[date], sp
 def _told(learnt: pl.DataFrame, asked: pl.DataFrame, spec: TreeSpec, names: frozenset[str]) -> dict[str, pl.DataFrame]:
     arms = {WITH: spec, WITHOUT: without(spec, names)}
     told = {word: settled(learnt, own).predicted(asked, spec.levels) for word, own in arms.items()}
+    for place, word in enumerate(PLACEBOS):
+        other = settled(moved(learnt, sorted(names), place), spec)
+        told[word] = other.predicted(moved(asked, sorted(names), place), spec.levels)
     return told | {CONTROL: control.answers(learnt, asked, spec.control.seats[0], spec.levels)}

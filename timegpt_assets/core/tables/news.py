@@ -183,6 +183,10 @@ INFORMATION_VALUE = Table(
         "dm_p": Column(
             pl.Float64, "one-sided Diebold-Mariano p of less being lost with the group; null: no day differs", True
         ),
+        "placebo_pinball_ratio": Column(
+            pl.Float64, "largest ratio over the same tree with the news of other sessions in its place", True
+        ),
+        "placebo_dm_p": Column(pl.Float64, "largest p against those; null: one of them says the same", True),
         "control_ratio": Column(pl.Float64, "mean pinball loss with the group over the control arm's, same rows", True),
         "trades": Column(pl.Int64, "entries on the answers with the group, of every symbol alone", True),
         "without_trades": Column(pl.Int64, "those without it", True),
@@ -190,7 +194,8 @@ INFORMATION_VALUE = Table(
         "without_net_pnl": Column(pl.Float64, "USD after costs, without it", True),
         "pnl_difference": Column(pl.Float64, "USD that the group earned", True),
         "seated": Column(
-            pl.Boolean, "pinball_ratio below 1, dm_p below gates.ladder.dm_p_lt, and pnl_difference not below 0"
+            pl.Boolean,
+            "both ratios below 1, both p below a quarter of gates.ladder.dm_p_lt, pnl_difference not below 0",
         ),
     },
     key=("month", "forecaster"),

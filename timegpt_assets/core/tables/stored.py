@@ -60,6 +60,7 @@ STORED = {
         *_days("bars", bars.QUALITY),
         *_days("news", news.RAW_NEWS, news.NORMALIZED_NEWS, news.LINKED_NEWS, news.NEWS_CLUSTERS, news.SCORED_NEWS),
         *_days("news", news.SOURCE_HEALTH),
+        *_months("news", news.INFORMATION_VALUE),
         *_days("news", news.NEWS_FEATURES, news.EVENT_ATTRIBUTION, by_symbol=True),
         *_days("features", features.MARKET_CONTEXT, features.PANEL),
         *_days("features", features.FEATURES, features.LABELS, by_symbol=True),

@@ -43,6 +43,17 @@ def bands(words: str, rows: Sequence[tuple[float, float, float, float, float]]) 
     raise ValueError(f"{words}: not one forecast fits.")
 
 
+def shares(words: str, rows: Sequence[tuple[float | None, bool]]) -> str:
+    """Return a bar each of shares of the whole, vermilion where it is not good; None has no bar."""
+    step = WIDE / max(len(rows), 1)
+    good, bad = "", ""
+    for i, (share, is_good) in enumerate(rows):
+        bar = "" if share is None else f"M{(i + 0.5) * step:.0f},{HIGH}v-{max(share * HIGH, 1):.0f}"
+        good, bad = (good + bar, bad) if is_good else (good, bad + bar)
+    wide = max(2, min(16, int(step / 2)))
+    return _image(words, [(BLUE, wide, good), (VERMILION, wide, bad)])
+
+
 def _drawn(rows: Sequence[tuple[float, float, float, float, float]]) -> list[tuple[str, int, str]]:
     low, high = min(min(row) for row in rows), max(max(row) for row in rows)
     span, step = (high - low) or 1.0, WIDE / len(rows)
