@@ -28,13 +28,13 @@ NETWORK: tuple[OverTheNetwork, ...] = get_args(OverTheNetwork)
 
 
 def news_sources(runtime: Runtime) -> "NewsSources":
-    """Return the sources that are listed, in their order."""
+    """Return the sources that are listed: those of tier 1 are asked first, within a tier in their order."""
     from timegpt_assets.adapters.news.attempts import AttemptLog
     from timegpt_assets.adapters.news.sources import NewsSources
 
     news = runtime.settings.news
     return NewsSources(
-        listed=tuple(_listed(runtime, name) for name in news.sources),
+        listed=tuple(_listed(runtime, name) for name in sorted(news.sources, key=lambda name: news.source[name].tier)),
         raw=raw_store(runtime),
         log=AttemptLog(runtime.storage),
         live=news.clock == "live",

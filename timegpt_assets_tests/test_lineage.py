@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import dagster as dg
 import pytest
@@ -17,6 +17,7 @@ from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.config import core_inputs, seats
 from timegpt_assets.config.base import PLACE, Section
 from timegpt_assets.config.layers import flat
+from timegpt_assets.config.news import SourceName
 from timegpt_assets.config.schema import SECTIONS, marked
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.events import EventCalendar
@@ -53,6 +54,8 @@ NO_NUMBER = {
     ("tabular_model", "models.public_keys"),  # whose word is believed: nobody asks when something is learnt
     ("answers", "forecast.api_mode"),  # whether anything may be sent: what is answered is the same, or an error
     ("answers", "forecast.api_budget.price_per_call"),  # what is paid for an answer is no part of it
+    # who is asked first: what each answers is the same
+    *(("raw_news", f"news.source.{name}.tier") for name in get_args(SourceName)),
 }
 
 

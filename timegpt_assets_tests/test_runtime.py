@@ -8,6 +8,7 @@ import pytest
 from timegpt_assets.adapters.call_errors import LedgerUnusable
 from timegpt_assets.adapters.ledger.ledger import LedgerEntry
 from timegpt_assets.runtime import Runtime, account, forecast_cache, ledger
+from timegpt_assets.runtime_news import news_sources
 from timegpt_assets_tests.roads import load_runtime
 
 
@@ -76,3 +77,11 @@ def test_a_folder_that_is_taken_for_the_ledger_is_refused_and_stays_as_open_as_i
     with pytest.raises(LedgerUnusable, match="shared: unable to open database file"):
         left(load_runtime(tmp_path, "forecast.api_budget.ledger_file=shared"))
     assert (tmp_path / "shared").stat().st_mode & 0o777 == 0o755
+
+
+def test_sources_of_news_are_asked_by_their_tier_and_within_one_in_the_order_they_are_listed(tmp_path: Path) -> None:
+    listed = "news.sources=[gdelt_doc, own, gdelt_files, calendar, fred]"
+    by_tier = ["calendar", "fred", "own", "gdelt_doc", "gdelt_files"]
+    assert [source.name for source in news_sources(load_runtime(tmp_path, listed)).listed] == by_tier
+    other = load_runtime(tmp_path, listed, "news.source.gdelt_files.tier=1")
+    assert [source.name for source in news_sources(other).listed][:3] == ["gdelt_files", "calendar", "fred"]
