@@ -18,7 +18,9 @@ from timegpt_assets.adapters.news.imports import SOURCE, Importer, Told, news_fi
 from timegpt_assets.adapters.news.raw_store import RawStore
 from timegpt_assets.cli.exit_codes import FAILED
 from timegpt_assets.cli.tables import Table
-from timegpt_assets.cli.terminal import Terminal
+from timegpt_assets.cli.terminal import Terminal, under
+from timegpt_assets.config.settings import Settings
+from timegpt_assets.core.calendar import last_closed_session
 from timegpt_assets.core.news.formats.own_columns import ALIASES
 from timegpt_assets.core.news.formats.own_imports import Reading
 from timegpt_assets.core.news.formats.unreadable import Unreadable
@@ -41,9 +43,9 @@ def import_news(runtime: Runtime, path: Path, reading: Reading, *, look: bool, r
     importer = Importer(raw=raw, limits=limits, reading=reading, now=runtime.clock(), replace=replace)
     files = news_files(path)
     told = [importer.looked_at(*file) if look else importer.imported(*file) for file in files]
-    after = "" if look else next_command(told, runtime.settings.news.sources)
+    after = "" if look else next_step(told, runtime.settings, last_closed_session(runtime.clock()))
     if as_json:
-        plain = {"files": [_plain(one) for one in told], "next": after or None}
+        plain = {"files": [_plain(one) for one in told], "next": under(Terminal.profile, after) or None}
         sys.stdout.write(orjson.dumps(plain, default=str).decode() + "\n")
     else:
         show(told, after, Terminal())
@@ -51,14 +53,23 @@ def import_news(runtime: Runtime, path: Path, reading: Reading, *, look: bool, r
         raise typer.Exit(FAILED)
 
 
-def next_command(told: Sequence[Told], sources: Sequence[str]) -> str:
-    """Return the command that makes the news of what was taken in; "" where nothing was."""
+def next_step(told: Sequence[Told], settings: Settings, closed: date) -> str:
+    """Return the command that makes the news of what was taken in, or what is in its way; "" where nothing was taken.
+
+    Of the sessions up to ``closed``, the newest that has, as far as they lie on the grid.
+    """
     spans = [one.taken for one in told if one.taken and one.became != "refused"]
     if not spans:
         return ""
+    sources, begins, ends = settings.news.sources, settings.data.start_date, settings.data.end_date or closed
     listed = "" if SOURCE in sources else f" --set news.sources=[{','.join((*sources, SOURCE))}]"
     first, last = min(one.first for one in spans), max(one.last for one in spans)
-    return f"timegpt-assets fetch-news --start {first} --end {last}{listed}"
+    if last < begins or first > min(ends, closed):
+        return (
+            f"no closed session of {first} to {last} lies on the grid, which runs from {begins} to {ends}. "
+            "Move data.start_date or data.end_date, or wait for the close."
+        )
+    return f"timegpt-assets fetch-news --start {max(first, begins)} --end {min(last, ends, closed)}{listed}"
 
 
 def show(told: Sequence[Told], after: str, out: Terminal) -> None:
@@ -112,9 +123,10 @@ def _lines(reason: str, lines: Sequence[int]) -> str:
 def _closing(told: Sequence[Told], after: str) -> list[str]:
     refused = sum(one.became == "refused" for one in told)
     if not after:
-        return [f"{len(told):,} files, {refused:,} of them refused; nothing was written."]
+        return [f"{len(told):,} file{'s' * (len(told) != 1)}, {refused:,} refused; nothing was written."]
     new = sum(one.became in ("taken", "beside", "instead") for one in told)
-    return [f"{len(told):,} files: {new:,} taken in, {refused:,} refused, the others were there.", f"next: {after}"]
+    files = f"{len(told):,} file{'s' * (len(told) != 1)}"
+    return [f"{files}: {new:,} taken in, {refused:,} refused, the others were there.", f"next: {after}"]
 
 
 def _plain(one: Told) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """The verb import-news as a person meets it: looking first, remedies that work, the next command, JSON for scripts."""
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,16 @@ from timegpt_assets.adapters.news.imports import counting
 from timegpt_assets.adapters.news.raw_store import RawStore
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.cli import app as cli
-from timegpt_assets.cli.importing_news import next_command
+from timegpt_assets.cli.importing_news import next_step
+from timegpt_assets.config.settings import load_settings
 
 NAIVE = "time,title\n2018-03-01 10:00,Acme\n"
 
 
 def run(folder: Path, *options: str) -> Result:
     place = f"data.storage_root={folder / 'store'}"
-    command = ["import-news", str(folder / "in"), "--profile", "dev", "--set", place, *options]
+    grid = "--set", "data.start_date=2018-01-02"
+    command = ["import-news", str(folder / "in"), "--profile", "dev", "--set", place, *grid, *options]
     return CliRunner().invoke(cli.app, command, env={"COLUMNS": "250"})
 
 
@@ -77,7 +80,7 @@ def test_one_bad_file_is_refused_and_the_others_are_taken(tmp_path: Path) -> Non
     assert run(tmp_path, "--json").exit_code == 1
     plain = json.loads(run(tmp_path, "--json").output)
     assert {one["file"]: one["became"] for one in plain["files"]} == {"good.csv": "there", "bad.csv": "refused"}
-    assert plain["next"].startswith("timegpt-assets fetch-news --start 2018-03-02 --end 2018-03-02")
+    assert plain["next"].startswith("timegpt-assets fetch-news --profile dev --start 2018-03-02 --end 2018-03-02")
 
 
 def test_it_ends_with_the_command_that_makes_its_sessions_where_own_is_listed_and_where_not(tmp_path: Path) -> None:
@@ -86,7 +89,22 @@ def test_it_ends_with_the_command_that_makes_its_sessions_where_own_is_listed_an
     assert run(tmp_path).output.splitlines()[-1] == f"next: timegpt-assets {asked} --set news.sources=[own]"
     listed = run(tmp_path, "--set", "news.sources=[own]").output.splitlines()[-1]
     assert listed == f"next: timegpt-assets {asked}"
-    assert next_command([], ("own",)) == ""
+    settings = load_settings(profile="dev", config_dir=None, environment={})
+    assert next_step([], settings, date(2025, 1, 2)) == ""
+
+
+def test_what_lies_off_the_grid_is_cut_from_the_command_and_where_nothing_is_left_the_way_on_is_said(
+    tmp_path: Path,
+) -> None:
+    """It once ended with a command that was refused as it stood."""
+    put(tmp_path, news="date,title\n2018-03-29,Acme\n2018-04-05,Acme\n")
+    last = run(tmp_path, "--set", "data.end_date=2018-04-03").output.splitlines()[-1]
+    assert "--start 2018-04-02 --end 2018-04-03 " in last
+    begun = run(tmp_path, "--set", "data.start_date=2018-04-04").output.splitlines()[-1]
+    assert "--start 2018-04-04 --end 2018-04-06 " in begun
+    said = run(tmp_path, "--set", "data.start_date=2024-01-02").output.splitlines()[-1]
+    assert "no closed session of 2018-04-02 to 2018-04-06 lies on the grid, which runs from 2024-01-02" in said
+    assert "Move data.start_date" in said
 
 
 def test_columns_that_are_no_pairs_and_a_folder_without_news_are_refused_with_what_to_write(tmp_path: Path) -> None:
