@@ -17,6 +17,11 @@ from timegpt_assets_tests.core.news.normalized_made import DAY, DAYS, NOON, SPEC
 SAME = (
     ("Northwind to buy Contoso for $3.2 billion", "Contoso to be bought by Northwind in $3.2bn deal"),
     ("Acme Q1 profit rises 5%", "Acme first-quarter earnings up 5 pct - Reuters"),
+    (
+        "Kroger to sell convenience stores to Northwind for $2.15 billion",
+        "Northwind to buy Kroger stores for $2.15 bln",
+    ),
+    ("Acme to raise prices in June - Reuters", "Acme to raise prices in June - Bloomberg"),
     ("Acme Q1 profit rises 5%", "UPDATE 2-ACME Q1 PROFIT RISES 5 PERCENT"),
     ("Acme profit rises 5.2% on phone sales", "Acme profit rises 5% on phone sales"),
     ("Acme to shut two plants in Ohio by 2020", "Acme to shut two plants in Ohio..."),
@@ -40,6 +45,11 @@ OTHER = (
     ("Oil rises as dollar falls on Northwind report", "Oil falls as dollar rises on Northwind report"),
     ("Regulators block Northwind merger with Contoso", "Northwind merger with Contoso in detail"),
     ("Northwind raises stake in Contoso", "Contoso shares rise as Northwind raises its stake in it..."),
+    ("Acme profit rises 5%, sales rise 7%", "Acme profit rises 5%, sales rise 9%"),
+    (
+        "Regulators order checks of 900 Northwind planes",
+        "Northwind shares fall as regulators order checks of 900 planes",
+    ),
     ("Japan bans Northwind planes from its airspace", "China bans Northwind planes from its airspace"),
 )
 
@@ -92,6 +102,16 @@ def test_figures_that_differ_are_not_united_by_a_title_without_any() -> None:
         "Acme quarterly profit rises on sales",
         "Acme quarterly profit rises 5% on sales",
         "Acme quarterly profit rises 9% on sales",
+    )
+    found = stories(*(event(title, minute) for minute, title in enumerate(titles)))
+    assert found["copies"].to_list() == [1, 2, 1]
+
+
+def test_what_contradicts_the_first_that_told_a_story_does_not_join_it_through_another() -> None:
+    titles = (
+        "Japan bans Northwind planes from airspace",
+        "Ban of Northwind planes from airspace",
+        "China bans Northwind planes from airspace",
     )
     found = stories(*(event(title, minute) for minute, title in enumerate(titles)))
     assert found["copies"].to_list() == [1, 2, 1]

@@ -55,6 +55,12 @@ def test_what_is_worth_what_by_the_formulas() -> None:
     assert found["cluster_id"].to_list() == ["a", "a"]
 
 
+def test_weights_count_in_parts_of_the_greatest() -> None:
+    told = event("Acme to buy Zenith for $2 bln", source="own")
+    twice = replace(WORTH, weights={tier: 2 * weight for tier, weight in WORTH.weights.items()})
+    assert worth(told, spec=twice)["quality"].to_list() == worth(told)["quality"].to_list()
+
+
 def test_copies_count_until_they_are_worth_too_little() -> None:
     copies = [event("Acme to buy Zenith for $2 bln", n / 60, f"{n:02d}", source="gdelt_doc") for n in range(40)]
     used = worth(*copies).sort("event_id")["used"].to_list()
