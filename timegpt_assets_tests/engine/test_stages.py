@@ -18,6 +18,7 @@ from timegpt_assets.engine.stages import EVERYDAY, NEWS, STAGES, Refused, everyd
 from timegpt_assets.engine.stale import input_windows
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.runtime import Runtime
+from timegpt_assets_tests.news_house import ON
 from timegpt_assets_tests.roads import LATER, SMALL
 
 THURSDAY = date(2025, 1, 16)
@@ -41,7 +42,8 @@ def graph(*overrides: str):
 
 
 def asked(*overrides: str, profile: str = "demo", **wanted):
-    return rectangle(house(*overrides, profile=profile), graph(), **{"days": [THURSDAY], **wanted})
+    nodes = graph(ON) if ON in overrides else graph()
+    return rectangle(house(*overrides, profile=profile), nodes, **{"days": [THURSDAY], **wanted})
 
 
 def before(rectangle) -> dict[str, int]:
@@ -127,7 +129,7 @@ def test_trades_need_the_sessions_that_liquidity_is_compared_with_whatever_the_f
     assert before(asked(*off, assets=("trades",))) == {"bars": 6, "features": 4, "panel": 4}
 
 
-@pytest.mark.parametrize("overrides", [(), ("trading.filters.lookback_sessions=7", "forecast.history_days=9")])
+@pytest.mark.parametrize("overrides", [(), ("trading.filters.lookback_sessions=7", "forecast.history_days=9"), (ON,)])
 def test_the_warm_up_of_a_lone_day_is_what_its_assets_read_of_bars_and_features_and_no_session_more(overrides):
     nodes, windows = graph(*overrides), input_windows(repository(*overrides))
     for name in (*EVERYDAY, *STAGES["news"]):
