@@ -132,7 +132,7 @@ def test_a_missing_column_is_named_by_the_check():
     result = next(matches_table(asset)(stored))
     assert not result.passed
     assert "column symbol is missing" in result.metadata["errors"].value
-    assert len(checks(house, _assets())) == len(_assets()) + 5
+    assert len(checks(house, _assets())) == len(_assets()) + 6
 
 
 def test_bad_bars_stop_what_stands_on_them_in_a_run_of_one_partition(found):
