@@ -45,6 +45,7 @@ READ_OF_FILES = {
 or by another's asset."""
 SEATED = "forecast.challengers=[ridge, zero, climatology, lightgbm]"
 NO_NUMBER = {
+    ("report", "news.sources"),  # of those that are listed it reads source_health, which counts them
     # how far back a month may look: what is searched is said by the stages' own
     ("search_stage_1", "search.stages.confirm.sessions"),
     ("search_stage_2", "search.stages.confirm.sessions"),

@@ -79,7 +79,6 @@ def report(graph: GraphContext) -> dg.AssetsDefinition:
             "gates.min_observation_days",
             "forecast.backend",
             "universe.tickers",
-            *("news.sources", "news.goals", "features.groups"),
         ),
         ins=ins,
     )
@@ -147,7 +146,7 @@ def of_news(settings: Settings, span: Span, read: Mapping[str, Any], tables: Par
         health=health.filter(pl.col("day").is_in(days)),
         values=tables.read("news/information_value", keys, missing="ok", empty=INFORMATION_VALUE.empty()),
         switched_on="news" in settings.features.groups,
-        **settings.news.goals.model_dump(),
+        **(settings.news.goals.model_dump() if settings.news.sources else {}),
     )
 
 
