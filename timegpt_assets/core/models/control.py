@@ -95,10 +95,11 @@ def _places(rows: pl.DataFrame, symbols: Sequence[str], days: dict[date, int]) -
 
 def _past(rows: pl.DataFrame) -> Floats:
     """Return [row, of PAST] in units of sigma; what is not known is no move: a row is judged whoever knows it."""
-    told = rows.select(
+    # beside the rows and not selected from them: literals alone would be one row
+    told = rows.with_columns(
         (pl.col(name).cast(pl.Float64) / pl.col("sigma") if name in rows.columns else pl.lit(None, pl.Float64))
         .fill_null(0.0)
         .alias(name)
         for name in _PAST
     )
-    return told.to_numpy(order="c")
+    return told.select(_PAST).to_numpy(order="c")

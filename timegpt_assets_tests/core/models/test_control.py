@@ -56,3 +56,10 @@ def test_who_has_too_short_a_past_is_absent() -> None:
 
 def test_errors_of_the_grid_are_as_few_as_the_grid_is_coarse() -> None:
     assert [seat.min_residuals for seat in CONTROL.seats] == [8, 8]
+
+
+def test_rows_without_any_move_are_answered_as_if_nothing_had_moved() -> None:
+    """With the group price off; there was once one row of moves for hundreds that were asked."""
+    train, test = (frame.drop(PAST) for frame in (SPLIT.train, SPLIT.test))
+    still = [frame.with_columns(pl.lit(0.0).alias(name) for name in PAST) for frame in (SPLIT.train, SPLIT.test)]
+    assert control.answers(train, test, RIDGE, LEVELS).equals(control.answers(*still, RIDGE, LEVELS))
