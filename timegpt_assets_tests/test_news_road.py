@@ -134,6 +134,7 @@ def test_day_by_day_and_after_a_crash_a_range_is_the_range_made_at_once_and_noth
         assert mine == whole
 
 
+@pytest.mark.whole
 def test_a_session_on_which_every_source_is_down_is_forecast_and_is_what_it_would_have_been_once_it_is_fetched(
     tmp_path: Path, told: Road
 ) -> None:

@@ -26,7 +26,7 @@ SHELL = re.compile(r"^( *)```(?:sh|bash|shell|console)\n(.*?)^ *```$|((?:^ {4,}\
 COMMAND = re.compile(
     r"^(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?(timegpt-assets|make|python|uv|pip|git|marimo|docker|dagster)\b.*"
 )
-PLACEHOLDERS = {"DAY": "2025-03-14", "/path/to/vendor": __file__, "minutes.csv": __file__}
+PLACEHOLDERS = {"DAY": "2025-03-14", "/path/to/vendor": __file__, "minutes.csv": __file__, "headlines.csv": __file__}
 """What a reader puts another word for, and one that may stand there."""
 
 HERE = "test_tutorial.py::test_the_tutorial_is_walked_as_it_stands"
@@ -98,7 +98,8 @@ def invoked() -> frozenset[str]:
 @pytest.mark.parametrize("found", [one for one in ALL if "timegpt-assets " in one[1]], ids=named)
 def test_a_command_of_the_pages_is_understood(found: tuple[Path, str]) -> None:
     """Options, choices and dates are read as the command line reads them; nothing is run."""
-    words = [PLACEHOLDERS.get(word, word) for word in shlex.split(found[1])]
+    typed = shlex.split(found[1].partition(" > ")[0])  # where its output goes is the shell's business
+    words = [PLACEHOLDERS.get(word, word) for word in typed]
     after = next(n for n, word in enumerate(words) if word.endswith("timegpt-assets")) + 1
     app: Any = typer.main.get_command(cli.app)
     verb = app.commands[words[after]]

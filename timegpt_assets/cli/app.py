@@ -86,6 +86,8 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
         except KeyboardInterrupt as stop:
             messages.print("stopped: what was made and paid for is kept, and the same command goes on from there")
             raise typer.Exit(STOPPED) from stop
+        finally:
+            Terminal.profile = None
 
     return command
 

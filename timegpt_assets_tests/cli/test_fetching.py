@@ -38,6 +38,7 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(app, [*words, "--profile", "demo"])
 
 
+@pytest.mark.whole
 def test_what_came_is_told_by_source_and_what_failed_with_why_and_until_when_it_is_left_alone() -> None:
     result = run("fetch-news", "--start", DAY, "--end", DAY, "--json")
     assert result.exit_code == 0, result.output
