@@ -30,12 +30,12 @@ def _unanswered(row: Mapping[str, Any], least: float) -> Iterator[str]:
     refused, empty = row["rate_limit_count"], row["empty_result_count"]
     how = f"{row['failure']} of {row['attempts']} attempts failed ({refused} refused for being too many, {empty} empty)"
     if refused:
-        remedy = f"ask it less often: raise news.breaker.{row['source']}.cooldown_s"
+        remedy = f"ask it less often: raise news.spacing_s.{row['source']}"
     elif row["breaker"] != "closed":
         remedy = f"its breaker is {row['breaker']}: wait for the probe, or look whether its address answers"
     else:
         remedy = f"look at raw_news.failed of the day and at news.source.{row['source']}.base_url"
-    again = f"then timegpt-assets backfill --start {row['day']} --end {row['day']} --assets raw_news --force"
+    again = f"then timegpt-assets fetch-news --start {row['day']} --end {row['day']}"
     yield f"{share:.1%} of its questions are answered, news.goals.success_min is {least:.1%}: {how}; {remedy}, {again}"
 
 

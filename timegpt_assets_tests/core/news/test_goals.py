@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core.news.goals import missed
 from timegpt_assets_tests.reports.pictures import newsrooms
 
@@ -20,9 +21,17 @@ def test_who_was_refused_is_named_with_goal_value_and_remedy() -> None:
     assert said == (
         f"gdelt_files on {newsrooms.REFUSED_ON}: 52.0% of its questions are answered, news.goals.success_min is 95.0%: "
         "40 of 90 attempts failed (31 refused for being too many, 1 empty); ask it less often: raise "
-        f"news.breaker.gdelt_files.cooldown_s, then timegpt-assets backfill --start {newsrooms.REFUSED_ON} --end "
-        f"{newsrooms.REFUSED_ON} --assets raw_news --force"
+        f"news.spacing_s.gdelt_files, then timegpt-assets fetch-news --start {newsrooms.REFUSED_ON} --end "
+        f"{newsrooms.REFUSED_ON}"
     )
+
+
+def test_the_setting_that_is_named_may_be_set_by_itself() -> None:
+    """A breaker of its own needs three keys: with one alone it was refused."""
+    (said,) = missed(newsrooms.health(), **GOALS)
+    key = said.partition("raise ")[2].partition(",")[0]
+    settings = load_settings(profile="dev", config_dir=None, overrides=[f"{key}=7"], environment={})
+    assert settings.news.spacing_s["gdelt_files"] == 7
 
 
 @pytest.mark.parametrize(
