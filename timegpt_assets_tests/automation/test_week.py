@@ -148,6 +148,7 @@ def daemon(server: TimeGPTServer, tmp_path: Path) -> Iterator[Daemon]:
         yield Daemon(house, overrides)
 
 
+@pytest.mark.whole  # test_daemon.py keeps late and lost days in every run; this one is the longest of all
 def test_a_week_of_late_bars_and_a_daemon_that_was_down_loses_no_day_and_pays_each_snapshot_once(
     daemon: Daemon, server: TimeGPTServer, tmp_path: Path
 ) -> None:
