@@ -19,7 +19,7 @@ from timegpt_assets.core.news.formats.unreadable import Unreadable
 
 SEPARATORS = ",;\t|"
 AGAIN = "Export it again as CSV, JSON lines or parquet."
-UTF_8 = "Save it as UTF-8."
+UTF_8 = "Save the table of news itself, as text in UTF-8."
 _LONGEST = 20
 """Most lines of one row: a quote that is never closed swallows a file without a word."""
 _HEADER = 1 << 16
