@@ -77,7 +77,7 @@ def test_status_says_what_stands_against_the_group_and_nothing_where_nobody_aske
 def test_a_month_s_page_knows_no_later_month_and_its_own_sessions_alone(tmp_path: Path) -> None:
     months = [newsrooms.value(month) for month in ("2023-03", "2023-04", "2024-02", "2024-03", "2024-04")]
     span = Span(month="2024-03", as_of=newsrooms.DAYS[3], sessions=tuple(newsrooms.DAYS[:4]))
-    found = of_news(loaded(), span, {"source_health": newsrooms.health()}, kept(tmp_path, *months))
+    found = of_news(loaded("news.sources=[own]"), span, {"source_health": newsrooms.health()}, kept(tmp_path, *months))
     assert sorted(set(found.values["month"])) == ["2023-04", "2024-02", "2024-03"], "twelve months, its own the last"
     assert sorted(set(found.health["day"])) == newsrooms.DAYS[:4]
     assert (found.switched_on, found.success_min, found.publish_to_ingest_p95_s) == (False, 0.95, 120.0)

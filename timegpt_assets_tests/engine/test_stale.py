@@ -109,6 +109,10 @@ def clerk(repository, ages: dict[AssetKey, dict[PartitionRef, int]]) -> dict[Ass
     return {key: frozenset(partitions) for key, partitions in found.items() if partitions}
 
 
+OF_WHOLE_MONTHS = {("training_set", "labels"), ("information_value", "bars")}
+"""Month assets that the engine never asks of an open month, and what they read."""
+
+
 def _read(graph, key: AssetKey, parent: AssetKey, partition: PartitionRef) -> list[PartitionRef]:
     """Return the parent's partitions that a partition reads, less what a month asset filters out again."""
     own, theirs = graph.get(key).partitions_def, graph.get(parent).partitions_def
@@ -116,7 +120,7 @@ def _read(graph, key: AssetKey, parent: AssetKey, partition: PartitionRef) -> li
     mapping = graph.get_partition_mapping(key, parent)
     result = mapping.get_upstream_mapped_partitions_result_for_partitions(subset, own, theirs)
     # of what is not there Dagster makes an error when the partition is run: a grid may end within a month
-    if (key.path[-1], parent.path[-1]) != ("training_set", "labels"):  # of whole months alone
+    if (key.path[-1], parent.path[-1]) not in OF_WHOLE_MONTHS:
         assert not result.required_but_nonexistent_subset.get_partition_keys(), (key.path, parent.path, partition)
     partitions = [
         PartitionRef(date.fromisoformat(k.split("|")[0]), k.partition("|")[2])

@@ -120,7 +120,7 @@ def test_on_paper_what_is_folded_is_opened_and_pictures_are_the_still_ones(tab: 
     assert tab.value("document.querySelectorAll('details.unprinted:not([open])').length") == 2
     shown = "[...document.querySelectorAll('{}')].filter((e) => e.getClientRects().length).length"
     assert tab.value(shown.format(".live svg")) == 0
-    assert tab.value(shown.format(".still > *")) == 14
+    assert tab.value(shown.format(".still > *")) == 16
     tab.value("dispatchEvent(new Event('afterprint'))")
     assert tab.value("document.querySelectorAll('details[open]').length") == 0
     tab.ask("Emulation.setEmulatedMedia", media="")
@@ -130,7 +130,7 @@ def test_without_a_script_every_picture_and_figure_is_there(tab: Tab, file: Path
     tab.ask("Emulation.setScriptExecutionDisabled", value=True)
     try:
         tab.open(file, width=900)
-        assert tab.value("document.querySelectorAll('.still > *').length") == 14
+        assert tab.value("document.querySelectorAll('.still > *').length") == 16
         assert tab.value("document.querySelectorAll('.live *').length") == 0
         assert tab.value(f"{ROWS}.length") > 2
     finally:

@@ -138,7 +138,10 @@ def test_five_hundred_times_the_same_are_five_hundred_rows() -> None:
 REFUSED: dict[str, tuple[bytes, str]] = {
     "no bytes": (b"", r"is empty\. Save the table of news itself, as text in UTF-8\.$"),
     "a page": (b"<!DOCTYPE html><html>", "is a page of HTML"),
-    "another charset": ("time,title\n,Börse\n".encode("latin-1"), r"byte 13, line 2\. Save the table of news itself, as text in UTF-8\.$"),
+    "another charset": (
+        "time,title\n,Börse\n".encode("latin-1"),
+        r"byte 13, line 2\. Save the table of news itself, as text in UTF-8\.$",
+    ),
     "a spreadsheet": (b"PK\x03\x04 and more", "as archives and spreadsheets do. Export it again"),
     "zeros": ("time,title\n".encode("utf-16-le"), "it holds bytes of zero"),
     "half a parquet file": (BODIES["parquet in us"][:-9], "is no whole parquet file"),
