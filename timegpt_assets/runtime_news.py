@@ -66,6 +66,11 @@ def breaker(runtime: Runtime, source: OverTheNetwork) -> "Breaker":
     )
 
 
+def held(runtime: Runtime, source: "SourceName") -> str | None:
+    """Return until when a source is left alone, and why; None where it may be asked. Raises BreakerDamaged."""
+    return breaker(runtime, source).recorded()[0].held(runtime.clock()) if source in NETWORK else None
+
+
 def _listed(runtime: Runtime, name: "SourceName") -> "Shelf | Asked":
     if name == "own":
         from timegpt_assets.adapters.news.own import Own

@@ -29,7 +29,7 @@ from timegpt_assets.core.explained import Explained
 from timegpt_assets.engine.home_owner import MARKER, claim
 from timegpt_assets.instance import run_owners
 from timegpt_assets.runtime import GS, Runtime, account, ledger, model_registry, signer
-from timegpt_assets.runtime_news import NETWORK, breaker
+from timegpt_assets.runtime_news import held
 
 PACKAGE = "timegpt_assets"
 KEYS = ("TIMEGPT_API_KEY", "NIXTLA_API_KEY")
@@ -154,11 +154,13 @@ def news(runtime: Runtime) -> Iterator[Finding]:
     if not listed:
         yield Finding("news", "ok", "no source is listed")
     for name in listed:
-        held = breaker(runtime, name).recorded()[0].held(runtime.clock()) if name in NETWORK else None
+        left_alone = held(runtime, name)
         if name == "fred" and not runtime.environment.get(FRED_KEY, "").strip():
             yield Finding("news", "fail", f"{name} is asked with a key, and none is set", f"Set {FRED_KEY}.")
-        elif held:
-            yield Finding("news", "warn", f"{name} is {held}", "Nothing to do: it is asked again by itself after that.")
+        elif left_alone:
+            yield Finding(
+                "news", "warn", f"{name} is {left_alone}", "Nothing to do: it is asked again by itself after that."
+            )
         else:
             yield Finding("news", "ok", f"{name} may be asked")
     if (named := runtime.settings.news.extractor).base_url and not runtime.environment.get(READER_KEY, "").strip():

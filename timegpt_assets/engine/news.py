@@ -14,6 +14,7 @@ from dagster import AssetKey
 from timegpt_assets.adapters.news.imports import SOURCE
 from timegpt_assets.adapters.news.own import Own
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.config.news import SourceName
 from timegpt_assets.core.news.windows import window
 from timegpt_assets.core.tables.news import RAW_NEWS
 from timegpt_assets.engine.engine import Engine, Rectangle, asset_nodes, sessions_before
@@ -22,7 +23,7 @@ from timegpt_assets.engine.rectangles import NEWS_BEFORE, rectangle
 from timegpt_assets.engine.stages import NEWS, Refused
 from timegpt_assets.partitions import GraphContext
 from timegpt_assets.runtime import Runtime
-from timegpt_assets.runtime_news import NETWORK, breaker, raw_store
+from timegpt_assets.runtime_news import held, raw_store
 
 RAW = AssetKey(["news", "raw_news"])
 
@@ -86,7 +87,7 @@ def source_states(runtime: Runtime, raw: pl.DataFrame) -> list[SourceState]:
     return [_state(runtime, name, parts.get(name, RAW_NEWS.empty())) for name in runtime.settings.news.sources]
 
 
-def _state(runtime: Runtime, name: str, raw: pl.DataFrame) -> SourceState:
+def _state(runtime: Runtime, name: SourceName, raw: pl.DataFrame) -> SourceState:
     failed = raw.filter(pl.col("failed").is_not_null()).sort("day", "asked")
     return SourceState(
         source=name,
@@ -94,5 +95,5 @@ def _state(runtime: Runtime, name: str, raw: pl.DataFrame) -> SourceState:
         answered=raw.height - failed.height,
         failed=failed.height,
         first_failure=failed["failed"][0] if failed.height else None,
-        held=breaker(runtime, name).recorded()[0].held(runtime.clock()) if name in NETWORK else None,
+        held=held(runtime, name),
     )

@@ -21,16 +21,20 @@ class LineageStore:
 
     objects: ObjectStore
     _kept: set[str] = field(default_factory=set, repr=False, compare=False)
+    """Ids whose records are kept with all that they lead to."""
 
     def record_road(self, records: Mapping[str, Lineage], lineage_id: str) -> str:
         """Keep the record of an id and of everything it was made from; returns the id. Raises ObjectStoreError.
 
         What was read may never have been made, and nobody could say later what a row stands for but by its record.
         """
-        for record in path_to_bars(records, lineage_id):
-            # those before it once: a store asked forty times for each partition would wait for little else
-            if record.lineage_id == lineage_id or record.lineage_id not in self._kept:
-                self._kept.add(self.record(record))
+        if lineage_id in self._kept:
+            # its road is on record: to walk it for each partition would cost more than to store that
+            return self.record(records[lineage_id])
+        road = {record.lineage_id: record for record in path_to_bars(records, lineage_id)}
+        for key in road.keys() - self._kept:
+            self.record(road[key])
+        self._kept.update(road)
         return lineage_id
 
     def record(self, lineage: Lineage) -> str:

@@ -141,8 +141,8 @@ def no_signal(rules: Rules) -> pl.Expr:
 
     Rows need last_price, impact, side, ev, sigma, label_aligned and the quantiles.
     """
-    holds = _objections(rules)
-    return pl.coalesce(pl.when(holds[reason]).then(pl.lit(reason)) for reason in NO_SIGNAL)
+    holds = _flaws() | _refusals(rules)
+    return pl.coalesce(pl.when(holds[reason]).then(pl.lit(reason)) for reason in NO_SIGNAL if reason in holds)
 
 
 def is_sound() -> pl.Expr:
@@ -152,23 +152,18 @@ def is_sound() -> pl.Expr:
 
 def is_signal(rules: Rules) -> pl.Expr:
     """Return whether ``no_signal`` is null, of rows that are sound: asked for many rules, the rest is asked once."""
-    against = [pl.col("side") == 0]
-    against += [pl.col("ev") <= 0] if rules.require_positive_ev else []
-    against += [_wide(rules)] if rules.suppress_wide else []
-    return ~pl.any_horizontal(*against).fill_null(False)
+    return ~pl.any_horizontal(*_refusals(rules).values()).fill_null(False)
 
 
-def _objections(rules: Rules) -> dict[str, pl.Expr]:
-    """Return whether each reason of NO_SIGNAL holds; null: no."""
-    return _flaws() | {
-        "no_direction": pl.col("side") == 0,
-        "low_ev": pl.lit(rules.require_positive_ev) & (pl.col("ev") <= 0),
-        "wide": pl.lit(rules.suppress_wide) & _wide(rules),
-    }
-
-
-def _wide(rules: Rules) -> pl.Expr:
-    return pl.col("q75") - pl.col("q25") > pl.lit(rules.max_width_sigma, pl.Float64) * pl.col("sigma")
+def _refusals(rules: Rules) -> dict[str, pl.Expr]:
+    """Return whether each reason of NO_SIGNAL holds that these rules give; null: no. One they do not ask is absent."""
+    found = {"no_direction": pl.col("side") == 0}
+    if rules.require_positive_ev:
+        found["low_ev"] = pl.col("ev") <= 0
+    if rules.suppress_wide:
+        width = pl.lit(rules.max_width_sigma, pl.Float64) * pl.col("sigma")
+        found["wide"] = pl.col("q75") - pl.col("q25") > width
+    return found
 
 
 def _flaws() -> dict[str, pl.Expr]:
