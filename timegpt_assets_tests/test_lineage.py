@@ -292,6 +292,8 @@ def test_what_an_id_leads_to_is_on_record_although_what_was_read_was_never_made(
 
 
 READ_ELSEWHERE = {
+    "tsfm": "config/settings.py",
+    "models.tsfm": "config/settings.py",
     "news.source.calendar.base_url": "config/checks.py",
     "news.source.own.base_url": "config/checks.py",
     "automation.forecast_grid": "automation/forecast_grid.py",

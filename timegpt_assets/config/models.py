@@ -1,4 +1,4 @@
-"""The section about the model ladder: what each month's models learn from, how, and whose artifacts are believed.
+"""The section about models: what each month's models learn from, whose artifacts are believed, who else is asked.
 
 Belongs here: models. What each key means stands in configs/models.yaml.
 """
@@ -57,6 +57,14 @@ class Blend(Section):
     months: Count
 
 
+class Licensed(Section):
+    """A ready model, and what its licence allows."""
+
+    name: Name
+    licence: Name
+    use: Literal["commercial_ok", "research_only"]
+
+
 class Models(Section):
     """What the ladder learns, month by month."""
 
@@ -74,3 +82,4 @@ class Models(Section):
     net: Net
     blend: Blend
     public_keys: Mapping[KeyName, PublicKey]
+    tsfm: Annotated[tuple[Licensed, ...], PLACE]

@@ -19,6 +19,7 @@ PATHS = (
     "events.calendar_path",
     "events.earnings_path",
     "news.aliases_path",
+    "tsfm.markets.path",
     "forecast.cache_dir",
     "forecast.api_budget.ledger_file",
 )

@@ -20,6 +20,7 @@ from timegpt_assets.config.news import News
 from timegpt_assets.config.research import Search, TradingGrid
 from timegpt_assets.config.rollout import Rollout
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
+from timegpt_assets.config.tsfm import Tsfm
 
 Path = tuple[str, ...]
 
@@ -41,6 +42,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "gates": Gates,
     "rollout": Rollout,
     "automation": Automation,
+    "tsfm": Tsfm,
 }
 """Section name = file stem -> its model."""
 

@@ -39,6 +39,7 @@ from timegpt_assets.config.rollout import Rollout
 from timegpt_assets.config.schema import SECTIONS, dotted, marked
 from timegpt_assets.config.shipped import CONFIGS
 from timegpt_assets.config.strategy import Backtest, Gates, Trading
+from timegpt_assets.config.tsfm import Tsfm
 from timegpt_assets.core.tables.columns import RUN_SOURCES
 
 PROFILES = ("demo", "dev", "offline", "prod")
@@ -69,6 +70,7 @@ class Settings:
     gates: Gates
     rollout: Rollout
     automation: Automation
+    tsfm: Tsfm
     origins: Mapping[str, str]
     warnings: tuple[str, ...] = ()
 
