@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -22,13 +23,18 @@ REASK = "timegpt_assets/reask"
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """The partitions definitions every asset of a profile shares, and the first session they hold."""
+    """The partitions definitions that the assets of a profile share, and the first session they hold.
+
+    ``utc_day`` and ``utc_month`` are those of the second system, a family of their own: no mapping leads to the others.
+    """
 
     trading_day: dg.DailyPartitionsDefinition
     symbol: dg.StaticPartitionsDefinition
     day_symbol: dg.MultiPartitionsDefinition
     month: dg.MonthlyPartitionsDefinition
     first_day: date
+    utc_day: dg.DailyPartitionsDefinition
+    utc_month: dg.MonthlyPartitionsDefinition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +72,7 @@ def grid(settings: Settings) -> Grid:
         day_symbol=dg.MultiPartitionsDefinition({"day": trading_day, "symbol": symbol}),
         month=_months(first_of_month, last),
         first_day=first_day,
+        **_utc(settings),
     )
 
 
@@ -79,14 +86,26 @@ def _holiday_midnights(first: date, last: date) -> list[datetime]:
     return [datetime(d.year, d.month, d.day, tzinfo=zone) for d in calendar.holidays(first, last)]
 
 
-def _months(first: date, last: date | None) -> dg.MonthlyPartitionsDefinition:
+def _months(first: date, last: date | None, zone: str = calendar.ZONE) -> dg.MonthlyPartitionsDefinition:
     after_last = (last.replace(day=1) + timedelta(days=32)).replace(day=1).isoformat() if last else None
     return dg.MonthlyPartitionsDefinition(
         start_date=first.isoformat(),
         end_date=after_last,
-        timezone=calendar.ZONE,
+        timezone=zone,
         end_offset=1,  # the open month exists
     )
+
+
+def _utc(settings: Settings) -> dict[str, Any]:
+    """Return UTC days from tsfm.start_date to tsfm.end_date or today, weekends and holidays too, and their months."""
+    first, last = settings.tsfm.start_date, settings.tsfm.end_date
+    days = dg.DailyPartitionsDefinition(
+        start_date=first.isoformat(),
+        end_date=(last + timedelta(days=1)).isoformat() if last else None,
+        timezone="UTC",
+        end_offset=1,  # today exists: every cycle adds to it
+    )
+    return {"utc_day": days, "utc_month": _months(first.replace(day=1), last, "UTC")}
 
 
 def own_symbol_window(first: int, last: int) -> dg.MultiPartitionMapping:

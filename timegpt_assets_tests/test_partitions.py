@@ -1,6 +1,6 @@
 """Partitions: the grid is the exchange's calendar, and windows count sessions."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -132,3 +132,25 @@ def test_keys_are_read_back_as_days_symbols_and_months_sorted_each_once():
     assert days_of(["2025-01-22"]) == [date(2025, 1, 22)]
     assert symbols_of(keys) == ["AAPL", "MSFT"]
     assert months_of(["2025-02-01", "2025-01-01"]) == ["2025-01", "2025-02"]
+
+
+def test_utc_days_are_every_day_and_their_windows_count_days_over_weekends_and_the_new_year():
+    found = small("tsfm.start_date=2025-11-20", "tsfm.end_date=2026-01-10")
+    assert len(found.utc_day.get_partition_keys()) == 52
+    assert found.utc_day.get_last_partition_key() == "2026-01-10"
+    assert [str(found.utc_day.timezone), str(found.utc_month.timezone)] == ["UTC", "UTC"]
+    assert list(found.utc_month.get_partition_keys()) == ["2025-11-01", "2025-12-01", "2026-01-01"]
+    before = upstream(day_window(-14, -1), found.utc_day, found.utc_day, "2026-01-02")
+    assert before == {str(date(2026, 1, 2) - timedelta(days=n)) for n in range(1, 15)}
+    assert upstream(day_window(-14, -1), found.utc_day, found.utc_day, "2025-11-20") == set()
+
+
+def test_a_utc_month_reads_its_days_as_far_as_the_grid_has_them_and_the_open_one_today():
+    found = small("tsfm.start_date=2025-11-20", "tsfm.end_date=2026-01-10")
+    november = upstream(month_window(0), found.utc_month, found.utc_day, "2025-11-01")
+    assert november == {f"2025-11-{day}" for day in range(20, 31)}
+    assert len(upstream(month_window(0), found.utc_month, found.utc_day, "2026-01-01")) == 10
+    opened = small("tsfm.start_date=2025-11-20", "tsfm.end_date=null")
+    today = datetime.now(UTC).date()
+    assert opened.utc_day.get_last_partition_key() in (f"{today}", f"{datetime.now(UTC).date()}")
+    assert opened.utc_month.get_last_partition_key()[:7] == opened.utc_day.get_last_partition_key()[:7]

@@ -16,7 +16,7 @@ from dagster import AssetKey
 
 from timegpt_assets.core import calendar
 from timegpt_assets.core.explained import Explained
-from timegpt_assets.engine.axes import MONTHS
+from timegpt_assets.engine.axes import MONTHS, SESSIONS, Axis
 from timegpt_assets.engine.call_budget import BudgetPlanner, PaymentPlan
 from timegpt_assets.engine.deliveries import BARS, RAW_BARS
 from timegpt_assets.engine.interrupts import signals_heard
@@ -58,8 +58,9 @@ class RunFailed(Explained, RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Rectangle:
-    """What is asked for: sessions, symbols and assets, and whether what is there is made again.
+    """What is asked for: days, symbols and assets, and whether what is there is made again.
 
+    ``axis``: that of the days; no rectangle mixes sessions with UTC days.
     ``whole`` assets are needed for every symbol whatever ``symbols`` says: the batch is never altered by a choice of
     symbols. ``history`` names assets wanted for that many sessions before the first day (warm-up, never paid for or
     forced).
@@ -84,6 +85,7 @@ class Rectangle:
     range_days: int = 40
     months: Sequence[date] = ()
     named: frozenset[AssetKey] = frozenset()
+    axis: Axis = SESSIONS
 
 
 @dataclass
@@ -173,12 +175,8 @@ class Engine:
 
 
 def sessions_before(rectangle: Rectangle, count: int) -> list[date]:
-    """Return as many sessions before the rectangle's first day as the grid has."""
-    first = min(rectangle.days)
-    if count == 0 or first <= rectangle.first_day:
-        return []
-    earlier = calendar.sessions(rectangle.first_day, calendar.shifted(first, -1))
-    return [s.day for s in earlier[-count:]]
+    """Return as many sessions, or UTC days, before the rectangle's first day as the grid has."""
+    return rectangle.axis.before(min(rectangle.days), count, rectangle.first_day)
 
 
 def _ranges(days: Sequence[date], size: int) -> Iterable[Sequence[date]]:
@@ -234,7 +232,9 @@ class _Work:
         paid = self.rectangle.paid
         alone = {paid} if paid else set()
         # their verdicts are known only when they are made, and a held day must not be paid for
-        first = assets & {RAW_BARS, BARS} if any(not self.inventory.deliveries.is_over(day) for day in days) else set()
+        first = assets & {RAW_BARS, BARS}
+        if first and all(self.inventory.deliveries.is_over(day) for day in days):
+            first = frozenset()
         for part in (first, assets - first):
             yield from closures(self.own(part), alone=alone)
 
@@ -316,7 +316,8 @@ class _Work:
 
     def _deliverable(self, key: AssetKey, wanted: set[PartitionRef]) -> set[PartitionRef]:
         """Return the partitions that are not held because bars of their session are awaited."""
-        if key in (RAW_BARS, BARS, QUALITY) or key.path[-1] in NEWS:  # what the world says waits for no bars
+        # what the world says waits for no bars, nor does a day without sessions
+        if key in (RAW_BARS, BARS, QUALITY) or key.path[-1] in NEWS or self.asset_nodes[key].is_utc:
             return wanted
         if self.asset_nodes[key].is_monthly:
             return wanted & self.months.of(key, set(self.rectangle.days) - self._held(self.rectangle.days).keys())

@@ -11,7 +11,7 @@ from itertools import groupby
 import dagster as dg
 from dagster import AssetKey
 
-from timegpt_assets.engine.axes import AXES, MONTHS, Axis
+from timegpt_assets.engine.axes import AXES, UTC, Axis
 
 
 @dataclass(frozen=True, order=True)
@@ -35,7 +35,7 @@ class PartitionRef:
 
 @dataclass(frozen=True)
 class AssetNode:
-    """What planning knows of an asset: its kind (day_symbol, trading_day, month), what it reads, what shapes it."""
+    """What planning knows of an asset: its kind (a key of AXES), what it reads, what shapes it."""
 
     kind: str
     deps: frozenset[AssetKey]
@@ -49,7 +49,12 @@ class AssetNode:
     @property
     def is_monthly(self) -> bool:
         """Return whether its partitions are months."""
-        return self.axis is MONTHS
+        return self.axis.rank == 1
+
+    @property
+    def is_utc(self) -> bool:
+        """Return whether its days are UTC days, of which no session knows."""
+        return self.axis.zone == UTC
 
     def partitions(self, days: Iterable[date], symbols: Sequence[str]) -> set[PartitionRef]:
         """Return the partitions of this kind inside days x symbols."""
@@ -62,7 +67,10 @@ def kind_of(partitions: dg.PartitionsDefinition[str] | None) -> str:
     """Return the kind of an asset with these partitions."""
     if isinstance(partitions, dg.MultiPartitionsDefinition):
         return "day_symbol"
-    return "month" if isinstance(partitions, dg.MonthlyPartitionsDefinition) else "trading_day"
+    utc = isinstance(partitions, dg.TimeWindowPartitionsDefinition) and partitions.timezone == UTC
+    if isinstance(partitions, dg.MonthlyPartitionsDefinition):
+        return "utc_month" if utc else "month"
+    return "utc_day" if utc else "trading_day"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from dagster import AssetKey
 
+from timegpt_assets.engine.axes import AXES
 from timegpt_assets.engine.plans import PartitionRef, RangeRun
 
 
@@ -56,11 +57,12 @@ class Silent:
 def amounts(needed: Mapping[AssetKey, Set[PartitionRef]], kinds: Mapping[AssetKey, str]) -> dict[AssetKey, Amount]:
     """Return how much these partitions are; months stand for all the symbol days, spread over them."""
     found = {key: partitions for key, partitions in needed.items() if partitions}
-    days = {p.day for key, own in found.items() if kinds[key] != "month" for p in own}
+    days = {p.day for key, own in found.items() if not AXES[kinds[key]].rank for p in own}
     symbols = {p.symbol for own in found.values() for p in own if p.symbol}
-    months = {p.day for key, own in found.items() if kinds[key] == "month" for p in own}
+    months = {p.day for key, own in found.items() if AXES[kinds[key]].rank for p in own}
     many = float(max(1, len(symbols)))
-    each = {"day_symbol": 1.0, "trading_day": many, "month": many * max(1, len(days)) / max(1, len(months))}
+    by_rank = many, many * max(1, len(days)) / max(1, len(months))
+    each = {kind: by_rank[axis.rank] for kind, axis in AXES.items()} | {"day_symbol": 1.0}
     return {key: Amount(len(own), each[kinds[key]]) for key, own in found.items()}
 
 

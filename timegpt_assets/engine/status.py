@@ -71,7 +71,8 @@ def status(engine: Engine, days: Sequence[date], symbols: Sequence[str]) -> Stat
     waiting = pending.waiting(engine.instance)
     wrong = _verdicts(inventory, days) | _waiting(waiting, days, symbols)
     # of days alone: a month's key is its first date, which may be a session that nothing is wrong with
-    daily = [p for key, own in stale.items() if not nodes[key].is_monthly for p in own]
+    of_sessions = [key for key in stale if not nodes[key].is_monthly and not nodes[key].is_utc]
+    daily = [p for key in of_sessions for p in stale[key]]
     old = {PartitionRef(p.day, s) for p in daily for s in ([p.symbol] if p.symbol else symbols)}
     reached = _reached(inventory, days, symbols)
     states = {}
@@ -85,9 +86,12 @@ def status(engine: Engine, days: Sequence[date], symbols: Sequence[str]) -> Stat
         symbols=symbols,
         states=states,
         reached=reached,
-        made={key.to_user_string(): len(inventory.there(key)) for key in inventory.asset_nodes},
-        stale={key.to_user_string(): len(own) for key, own in stale.items() if own},
-        other_code=sum(why == OTHER_CODE for key in inventory.asset_nodes for why in inventory.of(key).values()),
+        # UTC days are no sessions: those of them that are would be a part of nothing (tsfm status counts them all)
+        made={key.to_user_string(): len(inventory.there(key)) for key, node in nodes.items() if not node.is_utc},
+        stale={key.to_user_string(): len(own) for key, own in stale.items() if own and not nodes[key].is_utc},
+        other_code=sum(
+            why == OTHER_CODE for key, node in nodes.items() if not node.is_utc for why in inventory.of(key).values()
+        ),
         waiting=waiting,
     )
 

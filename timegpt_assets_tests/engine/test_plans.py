@@ -1,19 +1,27 @@
 """Plans: closures follow the graph, range runs cover exactly what is needed and never touch what is not."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from dagster import AssetKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core import calendar
-from timegpt_assets.engine.axes import MONTHS, SESSIONS
-from timegpt_assets.engine.plans import AssetNode, PartitionRef, closures, range_runs, strata
+from timegpt_assets.engine.axes import AXES, MONTHS, SESSIONS, UTC_DAYS, UTC_MONTHS
+from timegpt_assets.engine.plans import AssetNode, PartitionRef, closures, kind_of, range_runs, strata
+from timegpt_assets.partitions import grid as grid_of
 
 A, B, C, D, E, F = (AssetKey(name) for name in "ABCDEF")
 DAYS = [s.day for s in calendar.sessions(date(2025, 1, 13), date(2025, 1, 31))]
 SYMBOLS = ["AAPL", "META", "MSFT", "SPY"]
+
+
+@pytest.fixture
+def utc_grid():
+    made = grid_of(load_settings(profile="demo", config_dir=None, environment={}))
+    return {kind: getattr(made, kind) for kind in AXES}
 
 
 def node(kind: str, *deps: AssetKey) -> AssetNode:
@@ -110,3 +118,39 @@ def test_launches_cover_each_needed_cell_once_and_dagster_ranges_hold_nothing_el
         days = [d for d in DAYS if first.day <= d <= last.day]
         symbols = SYMBOLS[SYMBOLS.index(first.symbol) : SYMBOLS.index(last.symbol) + 1]
         assert set(range_run.partitions) == grid(days, symbols)
+
+
+UTC_WEEK = [date(2025, 1, 15) + timedelta(days=n) for n in range(7)]
+
+
+def test_a_range_of_utc_days_runs_through_a_weekend_and_a_holiday_as_one():
+    needed = {A: grid(UTC_WEEK, [""]), B: grid(UTC_WEEK, [""])}
+    assert [r.partitions for r in range_runs((A, B), needed, axis=UTC_DAYS, symbols=[])] == [frozenset(needed[A])]
+    ends = {A: grid([UTC_WEEK[0], *UTC_WEEK[2:]], [""])}
+    assert [(r.first, r.last) for r in range_runs((A,), ends, axis=UTC_DAYS, symbols=[])] == [
+        ("2025-01-15", "2025-01-15"), ("2025-01-17", "2025-01-21"),
+    ]  # fmt: skip
+
+
+def test_utc_days_and_their_months_are_strata_of_their_own_kinds_and_no_run_mixes_them_with_sessions():
+    graph = {A: node("trading_day"), B: node("utc_day"), C: node("utc_month", B), D: node("month", A)}
+    assert [set(level) for level in strata(graph)] == [{A, B}, {C, D}]
+    assert {*closures(graph)} == {(A,), (B,), (C,), (D,)}
+    assert [graph[key].is_monthly for key in (A, B, C, D)] == [False, False, True, True]
+    assert [graph[key].is_utc for key in (A, B, C, D)] == [False, True, True, False]
+    assert node("utc_month").partitions(UTC_WEEK, []) == {PartitionRef(date(2025, 1, 1))}
+
+
+@given(st.sampled_from(UTC_WEEK), st.integers(0, 9))
+def test_what_lies_before_a_utc_day_is_every_day_and_before_a_session_every_session(day, count):
+    first = date(2025, 1, 13)
+    assert UTC_DAYS.before(day, count, first) == [
+        d for n in range(count, 0, -1) if (d := day - timedelta(days=n)) >= first
+    ]
+    if day in DAYS:
+        assert SESSIONS.before(day, count, first) == [d for d in DAYS if d < day][-count or len(DAYS) :]
+    assert UTC_MONTHS.before(date(2025, 1, 1), 2, date(2024, 11, 1)) == [date(2024, 11, 1), date(2024, 12, 1)]
+
+
+def test_the_kind_of_an_asset_is_told_by_its_partitions_and_their_zone(utc_grid):
+    assert {kind: kind_of(partitions) for kind, partitions in utc_grid.items()} == {kind: kind for kind in AXES}
