@@ -43,6 +43,7 @@ class Series(Section):
     min_points: Count
     horizon_steps: Count
     max_input_len: Annotated[Count, PLACE]
+    max_horizon_steps: Annotated[Count, PLACE]
     last_trade_max_age_min: Positive
     max_gap_minutes: Positive
 
@@ -193,6 +194,9 @@ class Serve(Section):
 
     host: Annotated[Name, PLACE]
     port: Annotated[int, Field(ge=0, le=65535), PLACE]
+    threads: Annotated[Count, PLACE]
+    max_body_bytes: Annotated[Count, PLACE]
+    shutdown_s: Annotated[Count, PLACE]
 
 
 class Tsfm(Section):
