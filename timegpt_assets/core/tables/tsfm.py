@@ -68,7 +68,8 @@ MARKET_SERIES = Table(
     | {
         "y": Column(_P, "price, a probability; null where the last one is too old", True),
         "y_source": Column(pl.String, "mid, last_trade, ffill, history; null without a price", True),
-        "age_min": Column(_P, "minutes since a price was seen; null: none was yet", True),
+        "age_min": Column(_P, "minutes since the price was seen"),
+        "gap_min": Column(_P, "longest stretch without a price that ends in this step, or lasts in it; minutes"),
     },
     key=("day", "ts", "market_id"),
 )

@@ -1,0 +1,44 @@
+"""What the second system needs of the settings, in the shapes of core/tsfm.
+
+Belongs here: one function per spec of core/tsfm, made of the section tsfm.
+"""
+
+from timegpt_assets.config.settings import Settings
+from timegpt_assets.core.tsfm.segments import SegmentSpec
+from timegpt_assets.core.tsfm.selection import SelectionSpec
+from timegpt_assets.core.tsfm.series import SeriesSpec
+
+
+def freq_min(settings: Settings) -> int:
+    """Return the minutes of a step of the grid."""
+    return int(settings.tsfm.series.freq.removesuffix("m"))
+
+
+def series_spec(settings: Settings) -> SeriesSpec:
+    """Return the grid and what may stand on it."""
+    asked = settings.tsfm.series
+    return SeriesSpec(
+        freq_min=freq_min(settings),
+        input_len=asked.input_len_steps,
+        horizon=asked.horizon_steps,
+        last_trade_max_age_min=asked.last_trade_max_age_min,
+        max_gap_min=asked.max_gap_minutes,
+    )
+
+
+def segment_spec(settings: Settings) -> SegmentSpec:
+    """Return where the buckets of segments are cut."""
+    tsfm = settings.tsfm
+    return SegmentSpec(
+        low_below=tsfm.liquidity.low_below,
+        high_from=tsfm.liquidity.high_from,
+        tte_bounds_h=tsfm.conformal.tte_bounds_h,
+    )
+
+
+def selection_spec(settings: Settings) -> SelectionSpec:
+    """Return how many markets of a cycle are forecast, and what makes them the first."""
+    asked = settings.tsfm.selection
+    return SelectionSpec(
+        top_n=asked.top_n, weight_volume=asked.weight_volume, weight_open_interest=asked.weight_open_interest
+    )

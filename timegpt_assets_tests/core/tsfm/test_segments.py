@@ -1,0 +1,34 @@
+"""Every market has one segment, and what is not told has a name of its own."""
+
+import pytest
+
+from timegpt_assets.core.tsfm.segments import SegmentSpec, segmented, tte_buckets
+from timegpt_assets_tests.core.tsfm.market_rows import SEGMENTS, at, market, markets
+
+
+@pytest.mark.parametrize(
+    ("volume", "bucket"),
+    [(None, "UNKNOWN"), (0.0, "LOW"), (999.99, "LOW"), (1000.0, "MID"), (49999.0, "MID"), (50000.0, "HIGH")],
+)
+def test_liquidity_is_cut_at_its_bounds(volume: float | None, bucket: str) -> None:
+    assert segmented(markets(market(volume_24h=volume)), SEGMENTS)["liquidity_bucket"].to_list() == [bucket]
+
+
+@pytest.mark.parametrize(
+    ("hours", "bucket"),
+    [(-1, "<1h"), (0.99, "<1h"), (1, "1-6h"), (6, "6-24h"), (24, "24-168h"), (167.9, "24-168h"), (168, ">168h")],
+)
+def test_a_bound_belongs_to_the_later_bucket(hours: float, bucket: str) -> None:
+    assert segmented(markets(market(end_ts=at(60 * hours))), SEGMENTS)["tte_bucket"].to_list() == [bucket]
+    assert bucket in tte_buckets(SEGMENTS)
+
+
+def test_what_is_not_told_is_unknown() -> None:
+    rows = segmented(markets(market("a", category="  "), market("b", category=" Sports ")), SEGMENTS)
+    assert rows["category"].to_list() == ["UNKNOWN", "Sports"]
+    assert rows["tte_bucket"].to_list() == ["UNKNOWN"] * 2
+
+
+def test_without_bounds_there_is_one_bucket() -> None:
+    none = SegmentSpec(low_below=1.0, high_from=2.0, tte_bounds_h=())
+    assert segmented(markets(market(end_ts=at(60))), none)["tte_bucket"].to_list() == [">0h"]
