@@ -133,9 +133,10 @@ def compiled_loop(inputs: Inputs, base: TradingSpec) -> Callable[[TradingSpec], 
     def run(spec: TradingSpec) -> tuple[np.ndarray, np.ndarray]:
         if (k := spec.rules.k_sigma) not in settled:
             settled[k] = shared.Entries(compiled.fixed(signals.sides(weighed, spec.rules)), impact)
-        sums = np.zeros((1, laid.places, kernel.SUMS))
+        sums = np.zeros((kernel.SUMS, 1, laid.places))
         shared.follow(laid, asked, [shared.Combination(0, spec, settled[k], 0)], rates, sums)
-        return np.stack(kernel.told_apart(sums[0, :, 0]), axis=-1), sums[0, :, 1:]
+        score, *money = sums[:, 0]
+        return np.stack(kernel.told_apart(score), axis=-1), np.stack(money, axis=-1)
 
     return run
 
