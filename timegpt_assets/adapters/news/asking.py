@@ -7,16 +7,11 @@ asked the breaker (breaker.py).
 import math
 import random
 import re
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from email.utils import parsedate_to_datetime
+from datetime import date, datetime
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -25,6 +20,8 @@ import tenacity
 from timegpt_assets.adapters.news.attempts import Attempt, AttemptLog
 from timegpt_assets.adapters.news.breaker import Turn
 from timegpt_assets.adapters.news.connector import Connector, Doubt, Question, Verdict
+from timegpt_assets.adapters.retry_after import asked_to_wait
+from timegpt_assets.adapters.wall_clock import LATE, cut_after
 from timegpt_assets.core.explained import Explained
 from timegpt_assets.core.news.health import ANSWERED
 
@@ -168,7 +165,7 @@ class _Sending:
             is_broken = isinstance(error, (httpx.RemoteProtocolError, httpx.DecodingError, httpx.ReadError))
             return Told(reply=None, verdict=Verdict(Doubt.BROKEN if is_broken else Doubt.UNREACHED, why))
         verdict = self._judged(reply)
-        wait_s = _asked_to_wait(reply.headers, self.asking.clock()) if verdict else 0.0
+        wait_s = asked_to_wait(reply.headers, self.asking.clock()) if verdict else 0.0
         return Told(reply=reply, verdict=verdict and Verdict(verdict.doubt, self._clean(verdict.why)), wait_s=wait_s)
 
     def _judged(self, reply: Reply) -> Verdict | None:
@@ -197,20 +194,23 @@ class _Sending:
         request.extensions["target"] = request.url.copy_merge_params(self.secret).raw_path
         with cut_after(left, request):
             response = self.http.send(request, stream=True, follow_redirects=False)
-        try:
-            parts, size = [], 0
-            for part in response.iter_bytes():
-                parts.append(part)
-                size += len(part)
-                if asking.ticks() > deadline:
-                    raise httpx.ReadTimeout("the answer dripped in for longer than the timeout")
-                if size > MAX_BYTES:
-                    break
-        finally:
-            response.close()
+            try:
+                body = self._body(response, deadline)
+            finally:
+                response.close()
         headers = {name.lower(): value for name, value in response.headers.items()}
-        body = b"".join(parts)[: MAX_BYTES + 1]
         return Reply(status=response.status_code, headers=headers, body=body, fetched_at=asking.clock())
+
+    def _body(self, response: httpx.Response, deadline: float) -> bytes:
+        parts, size = [], 0
+        for part in response.iter_bytes():
+            parts.append(part)
+            size += len(part)
+            if self.asking.ticks() > deadline:
+                raise httpx.ReadTimeout(LATE)
+            if size > MAX_BYTES:
+                break
+        return b"".join(parts)[: MAX_BYTES + 1]
 
     def _clean(self, why: str) -> str:
         """Return a reason on one line, short, and without the key should anybody repeat it."""
@@ -220,61 +220,8 @@ class _Sending:
         return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in why)).strip()[:300]
 
 
-@contextmanager
-def cut_after(seconds: float, request: httpx.Request) -> Iterator[None]:
-    """End the connection of a request when its time is over, unless its headers are there: they may drip in, too.
-
-    httpx's own timeout is one of each read. Raises ReadTimeout.
-    """
-    streams: list[Any] = []
-    is_late = False
-
-    def traced(event: str, info: Mapping[str, Any]) -> None:
-        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-            streams.append(info["return_value"])
-
-    def cut() -> None:
-        nonlocal is_late
-        is_late = True
-        for stream in streams[-1:]:
-            with suppress(OSError):  # closed meanwhile
-                socket.socket.shutdown(stream.get_extra_info("socket"), socket.SHUT_RDWR)
-
-    request.extensions["trace"] = traced
-    watch = threading.Timer(seconds, cut)
-    watch.daemon = True
-    watch.start()
-    try:
-        yield
-    except httpx.HTTPError as error:
-        if is_late:
-            raise httpx.ReadTimeout("the headers dripped in for longer than the timeout") from error
-        raise
-    finally:
-        watch.cancel()
-
-
 def _wait(state: tenacity.RetryCallState) -> float:
     """Return the seconds until the next attempt: what the source asked for, or ever longer; never the same for two."""
     told = state.outcome.result() if state.outcome else None
     asked_s = told.wait_s + random.uniform(0, 1) if told and told.wait_s else 0.0  # noqa: S311 - no secret of it
     return max(_BACKOFF(state), asked_s)
-
-
-def _asked_to_wait(headers: Mapping[str, str], now: datetime) -> float:
-    """Return the seconds that Retry-After asks for, as a number or as a date by the server's own clock; 0: nothing."""
-    said = headers.get("retry-after", "").strip()
-    with suppress(ValueError):
-        seconds = float(said)
-        return max(0.0, seconds) if math.isfinite(seconds) else 0.0
-    until, its_now = _date(said), _date(headers.get("date", "")) or now
-    return max(0.0, (until - its_now).total_seconds()) if until else 0.0
-
-
-def _date(said: str) -> datetime | None:
-    """Return an HTTP date, None for what is none."""
-    try:
-        found = parsedate_to_datetime(said)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

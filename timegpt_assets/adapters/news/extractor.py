@@ -21,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from timegpt_assets.adapters.call_errors import BudgetExceeded, CallError
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
 from timegpt_assets.adapters.ledger.limits import Account
-from timegpt_assets.adapters.news.asking import cut_after
 from timegpt_assets.adapters.news.connector import SecretMissing
 from timegpt_assets.adapters.news.raw_store import Answer, RawStore
+from timegpt_assets.adapters.wall_clock import cut_after
 from timegpt_assets.core import calendar
 from timegpt_assets.core.news import extracted
 from timegpt_assets.core.news.extracted import Extracted
@@ -189,11 +189,11 @@ class Extractor:
             request = http.build_request("POST", address, json=question, headers=headers)
             with cut_after(self.timeout_s, request):
                 response = http.send(request, stream=True)
-            body = b""
-            for part in response.iter_bytes():
-                body += part
-                if time.monotonic() > deadline or len(body) > MAX_BYTES:
-                    raise httpx.ReadTimeout("longer, or larger, than any good answer")
+                body = b""
+                for part in response.iter_bytes():
+                    body += part
+                    if time.monotonic() > deadline or len(body) > MAX_BYTES:
+                        raise httpx.ReadTimeout("longer, or larger, than any good answer")
             return response.status_code, body
 
     def _key(self) -> str:
