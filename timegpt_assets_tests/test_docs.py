@@ -20,7 +20,8 @@ from timegpt_assets_tests import feature_pictures, reference_docs
 from timegpt_assets_tests.project import PROJECT
 
 PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
-PROSE = [page for page in PAGES if page.parent != reference_docs.REFERENCE]
+GENERATED = {reference_docs.DOCS / reference_docs.DEFAULTS, *(reference_docs.DOCS / "reference").glob("*.md")}
+PROSE = [page for page in PAGES if page not in GENERATED]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 DOTTED = re.compile(r"\btimegpt_assets(?:_tests)?(?:\.[A-Za-z_]\w*)+")
 COMMAND = re.compile(r"timegpt-assets ([a-z-]+)((?:(?:[ \t]+|\n[ \t]*(?!\n))[^\s`|]+)*)")
@@ -68,9 +69,9 @@ def test_reference_pages_are_fresh():
 def test_stale_and_absent_pages_are_named(tmp_path: Path):
     reference_docs.write(reference_docs.pages(), tmp_path)
     assert reference_docs.stale(tmp_path) == []
-    (tmp_path / "cli.md").unlink()
-    (tmp_path / "tables.md").write_text("another page")
-    assert reference_docs.stale(tmp_path) == ["tables.md", "cli.md"]
+    (tmp_path / "reference" / "cli.md").unlink()
+    (tmp_path / "reference" / "tables.md").write_text("another page")
+    assert reference_docs.stale(tmp_path) == ["reference/tables.md", "reference/cli.md"]
 
 
 @named(PAGES)
