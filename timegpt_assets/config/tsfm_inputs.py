@@ -4,6 +4,8 @@ Belongs here: one function per spec of core/tsfm, made of the section tsfm.
 """
 
 from timegpt_assets.config.settings import Settings
+from timegpt_assets.core.tsfm.alerts import AlertSpec
+from timegpt_assets.core.tsfm.degradation import Rules
 from timegpt_assets.core.tsfm.segments import SegmentSpec
 from timegpt_assets.core.tsfm.selection import SelectionSpec
 from timegpt_assets.core.tsfm.series import SeriesSpec
@@ -41,4 +43,28 @@ def selection_spec(settings: Settings) -> SelectionSpec:
     asked = settings.tsfm.selection
     return SelectionSpec(
         top_n=asked.top_n, weight_volume=asked.weight_volume, weight_open_interest=asked.weight_open_interest
+    )
+
+
+def alert_spec(settings: Settings) -> AlertSpec:
+    """Return what makes an alert of a price."""
+    asked = settings.tsfm.alerts
+    return AlertSpec(
+        horizon_step=asked.horizon_step,
+        open_interest_change_max=asked.open_interest_change_max,
+        volume_velocity_min=asked.volume_velocity_min,
+        ambiguity_max=asked.ambiguity_max,
+        cooldown_s=asked.cooldown_s,
+    )
+
+
+def degradation_rules(settings: Settings) -> Rules:
+    """Return when the model is left alone, and when it is asked again."""
+    asked = settings.tsfm.degradation
+    return Rules(
+        probe_interval_s=asked.probe_interval_s,
+        fallback_rate_max=asked.fallback_rate_max,
+        window_s=asked.window_min * 60,
+        min_requests=asked.min_requests,
+        healthy_probes=asked.healthy_probes,
     )
