@@ -66,6 +66,7 @@ from timegpt_assets.core.vendors.shapes import SHAPES, Shape
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.stages import STAGES
 from timegpt_assets.runtime import Runtime
+from timegpt_assets.serving.tsfm import openapi
 from timegpt_assets_tests.project import PROJECT
 
 DOCS = PROJECT / "docs"
@@ -82,7 +83,7 @@ STAGE_WORDS = (
 
 
 def pages() -> dict[str, str]:
-    """Return every generated page: its place below docs -> Markdown."""
+    """Return every generated page, its place below docs -> Markdown, and the OpenAPI document of the service."""
     made: dict[str, Callable[[], Iterable[str]]] = {
         f"{REFERENCE}/tables.md": table_lines,
         f"{REFERENCE}/quality-rules.md": rule_lines,
@@ -94,7 +95,8 @@ def pages() -> dict[str, str]:
         f"{REFERENCE}/import-formats.md": format_lines,
         DEFAULTS: default_lines,
     }
-    return {name: "\n".join([NOTICE, "", *lines()]).rstrip() + "\n" for name, lines in made.items()}
+    found = {name: "\n".join([NOTICE, "", *lines()]).rstrip() + "\n" for name, lines in made.items()}
+    return found | {f"{REFERENCE}/tsfm-openapi.json": json.dumps(openapi.document(), indent=1) + "\n"}
 
 
 def stale(folder: Path = DOCS) -> list[str]:

@@ -8,14 +8,21 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
+import orjson
+import polars as pl
 
+from timegpt_assets.config import tsfm_inputs
 from timegpt_assets.config.close_names import did_you_mean
 from timegpt_assets.config.settings import Settings
+from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.tables.columns import RUN_SOURCES
+from timegpt_assets.core.tsfm import segments
 from timegpt_assets.core.tsfm.asked import Asked, Floats
+from timegpt_assets.core.tsfm.segments import SegmentSpec
 from timegpt_assets.serving.tsfm.contract import Fault, ForecastRequest, Refused
 
 RESEARCH = "research_only"
@@ -43,8 +50,7 @@ class Terms:
     model: str
     version: str
     params: Mapping[str, Any]
-    low_below: float
-    high_from: float
+    segments: SegmentSpec
     licences: Mapping[str, str]
     refuses_research: bool
     profile: str
@@ -69,9 +75,17 @@ class Settled:
 
     asked: Asked
     choice: Choice
-    end_ts: datetime | None
+    tte_bucket: str
     category: str
     warnings: tuple[str, ...] = field(default=())
+
+    def digest(self) -> str:
+        """Return the hash by which an answer to the same question is found."""
+        one = self.asked
+        said = (one.market_id, one.as_of, one.freq_min, one.horizon, one.quantiles, one.liquidity_bucket)
+        rest = (one.volume_24h, one.longest_gap_min, self.choice.model, self.choice.space, self.tte_bucket)
+        head = orjson.dumps([*said, *rest, self.category])
+        return sha256(head + one.y.tobytes() + one.seen.tobytes()).hexdigest()
 
 
 def terms(settings: Settings) -> Terms:
@@ -92,8 +106,7 @@ def terms(settings: Settings) -> Terms:
         model=tsfm.model.model_name,
         version=tsfm.model.model_version,
         params=tsfm.model.params,
-        low_below=tsfm.liquidity.low_below,
-        high_from=tsfm.liquidity.high_from,
+        segments=tsfm_inputs.segment_spec(settings),
         licences={one.name: one.use for one in settings.models.tsfm},
         refuses_research=settings.run_source == RUN_SOURCES["prod"],
         profile=settings.profile,
@@ -112,6 +125,7 @@ def settled(request: ForecastRequest, allowed: Terms) -> Settled:
     filled, seen, gap_steps = carried(y, int(allowed.max_gap_min // allowed.freq_min))
     if not seen.any():
         raise Refused([_fault(("y",), f"the last {y.size} points hold no price", "Send at least one price.")])
+    liquidity, tte, category = _segment(request, allowed.segments)
     asked = Asked(
         market_id=request.market_id,
         as_of=request.as_of_ts.astimezone(UTC),
@@ -121,24 +135,25 @@ def settled(request: ForecastRequest, allowed: Terms) -> Settled:
         freq_min=allowed.freq_min,
         horizon=horizon,
         quantiles=request.quantiles or allowed.quantiles,
-        liquidity_bucket=bucket(request.volume_24h, allowed),
+        liquidity_bucket=liquidity,
         volume_24h=request.volume_24h,
     )
     wished, space = request.model, request.transform.space if request.transform else allowed.space
     return Settled(
         asked=asked,
         choice=Choice(model=(wished and wished.model_name) or allowed.model, space=space),
-        end_ts=request.end_ts and request.end_ts.astimezone(UTC),
-        category=request.category or "UNKNOWN",
+        tte_bucket=tte,
+        category=category,
         warnings=tuple(warnings),
     )
 
 
 def carried(y: Floats, most_steps: int) -> tuple[Floats, np.ndarray[Any, np.dtype[np.bool_]], int]:
-    """Return prices carried forward, which of them were seen, and steps of the longest stretch without one.
+    """Return prices carried forward, which of them were seen, and the longest way between two, in steps.
 
     ``y``: nan where no price was known; the steps before the first one are cut off, for nothing can stand there. A
-    price is carried for ``most_steps`` at most; later steps of its stretch stay nan.
+    price is carried for ``most_steps`` at most; later steps of its stretch stay nan. The way counts from price to
+    price, and from the last one to the end, as core/tsfm/series.py has it.
     """
     known = np.flatnonzero(~np.isnan(y))
     if not known.size:
@@ -147,14 +162,17 @@ def carried(y: Floats, most_steps: int) -> tuple[Floats, np.ndarray[Any, np.dtyp
     seen = ~np.isnan(y)
     last = np.maximum.accumulate(np.where(seen, np.arange(y.size), 0))
     age = np.arange(y.size) - last
-    return np.where(age <= most_steps, y[last], math.nan), seen, int(age.max())
+    return np.where(age <= most_steps, y[last], math.nan), seen, int(max(age[-1], *np.diff(known), 0))
 
 
-def bucket(volume_24h: float | None, allowed: Terms) -> str:
-    """Return LOW, MID or HIGH by the volume of 24 hours, UNKNOWN where nobody tells it."""
-    if volume_24h is None:
-        return "UNKNOWN"
-    return "LOW" if volume_24h < allowed.low_below else "HIGH" if volume_24h >= allowed.high_from else "MID"
+def _segment(request: ForecastRequest, spec: SegmentSpec) -> tuple[str, str, str]:
+    """Return the words of liquidity, time to the end and category, as the graph finds them for its markets."""
+    row = pl.DataFrame(
+        [[request.volume_24h], [request.end_ts], [request.as_of_ts], [request.category]],
+        schema={"volume_24h": pl.Float64, "end_ts": TIME, "as_of": TIME, "category": pl.String},
+    )
+    found = segments.segmented(row, spec).row(0, named=True)
+    return found["liquidity_bucket"], found["tte_bucket"], found["category"]
 
 
 def _unused(request: ForecastRequest) -> Iterator[str]:

@@ -3,15 +3,17 @@
 import json
 import math
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.serving.tsfm.contract import MOST_FAULTS, Refused, read
-from timegpt_assets.serving.tsfm.terms import Choice, Settled, Terms, bucket, carried, settled, terms
+from timegpt_assets.serving.tsfm.terms import Choice, Settled, Terms, carried, settled, terms
 
 
 @pytest.fixture(scope="module")
@@ -155,15 +157,47 @@ def test_one_point_and_the_most_are_taken_and_the_last_ones_looked_at(allowed: T
     assert any(one.startswith("input_trimmed") for one in found.warnings) == (points > 288)
 
 
-def test_a_market_is_as_liquid_as_its_volume(allowed: Terms) -> None:
+def test_a_market_s_segment_is_what_the_graph_would_say(allowed: Terms) -> None:
     volumes = (None, 0, 999.99, 1000, 49_999, 50_000)
-    assert [bucket(one, allowed) for one in volumes] == ["UNKNOWN", "LOW", "LOW", "MID", "MID", "HIGH"]
+    found = [asked(allowed, volume_24h=one).asked.liquidity_bucket for one in volumes]
+    assert found == ["UNKNOWN", "LOW", "LOW", "MID", "MID", "HIGH"]
+    ends = ("2026-02-20T12:59:00Z", "2026-02-20T14:00:00+01:00", "2026-03-20T12:00:00Z")
+    assert [asked(allowed, end_ts=one).tte_bucket for one in ends] == ["<1h", "1-6h", ">168h"]
+    assert (asked(allowed).tte_bucket, asked(allowed).category) == ("UNKNOWN", "UNKNOWN")
+    assert asked(allowed, category="sports").category == "sports"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"market_id": "m2"},
+        {"as_of_ts": "2026-02-20T12:05:00Z"},
+        {"y": [0.4, None, 0.50001]},
+        {"y": [0.4, 0.4, 0.5]},
+        {"horizon_steps": 11},
+        {"quantiles": [0.2, 0.5, 0.9]},
+        {"volume_24h": 1.0},
+        {"end_ts": "2026-02-21T12:00:00Z"},
+        {"category": "sports"},
+        {"model": {"model_name": "mock"}},
+        {"transform": {"space": "identity"}},
+    ],
+)
+def test_what_asks_something_else_has_another_hash(allowed: Terms, changed: dict[str, Any]) -> None:
+    assert asked(allowed, **changed).digest() != asked(allowed).digest()
+
+
+def test_what_asks_the_same_in_other_words_has_the_same_hash(allowed: Terms) -> None:
+    words = {"freq": "5m", "horizon_steps": 12, "as_of_ts": "2026-02-20T13:00:00+01:00", "y": [None, 0.4, None, 0.5]}
+    assert asked(allowed, **words).digest() == asked(allowed).digest()
 
 
 def test_prices_are_carried_for_an_hour_and_no_longer(allowed: Terms) -> None:
     exactly = asked(allowed, y=[None, 0.4, *[None] * 12, 0.5]).asked
     assert exactly.y.tolist() == [0.4] * 13 + [0.5]
-    assert exactly.longest_gap_min == 60
+    assert exactly.longest_gap_min == 65, "from price to price"
+    assert asked(allowed, y=[0.4, *[None] * 11, 0.5]).asked.longest_gap_min == 60
+    assert asked(allowed, y=[0.4, *[None] * 12]).asked.longest_gap_min == 60
     longer = asked(allowed, y=[0.4, *[None] * 13]).asked
     assert math.isnan(longer.y[-1])
     assert longer.longest_gap_min == 65
@@ -172,14 +206,13 @@ def test_prices_are_carried_for_an_hour_and_no_longer(allowed: Terms) -> None:
 
 @given(st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=60), st.integers(0, 15))
 def test_what_is_carried_is_the_last_price_seen(prices: list[float | None], most: int) -> None:
-    import numpy as np
-
     filled, seen, longest = carried(np.array([math.nan if p is None else p for p in prices]), most)
     first = next((n for n, price in enumerate(prices) if price is not None), len(prices))
-    gap, last, worst = 0, math.nan, 0
+    age, last = 0, math.nan
     for price, got, is_seen in zip(prices[first:], filled, seen, strict=True):
-        gap, last = (gap + 1, last) if price is None else (0, price)
-        worst = max(worst, gap)
+        age, last = (age + 1, last) if price is None else (0, price)
         assert is_seen == (price is not None)
-        assert (got == last) if gap <= most else math.isnan(got)
-    assert longest == (worst if first < len(prices) else len(prices))
+        assert (got == last) if age <= most else math.isnan(got)
+    places = [n for n, price in enumerate(prices) if price is not None]
+    ways = [later - earlier for earlier, later in pairwise(places)]
+    assert longest == (max([*ways, len(prices) - 1 - places[-1]]) if places else len(prices))
