@@ -3,12 +3,15 @@
 Where it is not set and ``tollamad`` is on PATH, one is started. No part of CI: its code is none of ours.
 """
 
+import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +20,13 @@ import numpy as np
 import pytest
 
 from timegpt_assets.adapters.tollama.answers import ModelFailed
-from timegpt_assets_tests.adapters.tollama.askers import HORIZON, forecast, series, tollama
+from timegpt_assets_tests.adapters.tollama.askers import HORIZON, PROBING, forecast, series, tollama
 
 NAMED = os.environ.get("TIMEGPT_ASSETS_TOLLAMA_URL")
 DAEMON = shutil.which("tollamad")
+KEY = "local-1"
+"""The key of a daemon that lives as long as its test: nobody's secret."""
+PATIENT = replace(PROBING, timeout_s=5.0, warm_up_s=30.0)
 pytestmark = pytest.mark.skipif(
     not (NAMED or DAEMON), reason="TIMEGPT_ASSETS_TOLLAMA_URL is not set and tollamad is not on PATH"
 )
@@ -29,30 +35,36 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if NAMED:
+        pulled(NAMED)
         yield NAMED
         return
-    with socket.create_server(("127.0.0.1", 0)) as free:
+    with started(tmp_path_factory.mktemp("tollama")) as (url, _):
+        pulled(url)
+        yield url
+
+
+@contextmanager
+def started(home: Path, *, port: int = 0) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """Run a daemon that lives in a folder."""
+    with socket.create_server(("127.0.0.1", port)) as free:
         host = f"127.0.0.1:{free.getsockname()[1]}"
-    home: Path = tmp_path_factory.mktemp("tollama")
-    process = subprocess.Popen(
-        [str(DAEMON)],
-        env={"PATH": os.environ["PATH"], "TOLLAMA_HOME": str(home), "TOLLAMA_HOST": host},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    environment = {"PATH": os.environ["PATH"], "TOLLAMA_HOME": str(home), "TOLLAMA_HOST": host}
+    out = subprocess.DEVNULL
+    process = subprocess.Popen([str(DAEMON)], env=environment, stdout=out, stderr=out)
     try:
-        pulled(f"http://{host}")
-        yield f"http://{host}"
+        yield f"http://{host}", process
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(30)
 
 
-def pulled(url: str) -> None:
+def pulled(url: str, key: str | None = None) -> None:
     """Wait for the daemon, and have it install the model that needs no download."""
+    head = {"Authorization": f"Bearer {key}"} if key else {}
+    asked = {"model": "mock", "stream": False}
     for _ in range(120):
         try:
-            httpx.post(f"{url}/api/pull", json={"model": "mock", "stream": False}, timeout=30).raise_for_status()
+            httpx.post(f"{url}/api/pull", json=asked, headers=head, timeout=30).raise_for_status()
         except httpx.TransportError:
             time.sleep(0.25)
         else:
@@ -106,3 +118,64 @@ def test_a_time_too_short_is_over_in_its_time(url: str) -> None:
     with pytest.raises(ModelFailed) as told:
         forecast(one, timeout_s=0.001)
     assert (told.value.kind, time.monotonic() - began < 0.2) == ("timeout", True)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """A daemon of one's own, that wants a key."""
+    if not DAEMON:
+        pytest.skip("tollamad is not on PATH: what is stopped and killed must be one's own")
+    (tmp_path / "config.json").write_text(json.dumps({"auth": {"api_keys": [KEY]}}))
+    with started(tmp_path) as (url, process):
+        pulled(url, KEY)
+        yield url, process
+
+
+def test_it_wants_its_key_of_forecasts_and_probes(own: tuple[str, "subprocess.Popen[bytes]"]) -> None:
+    url, _ = own
+    assert not tollama(url, probing=PATIENT).probe().healthy
+    for key in (None, "local-2"):
+        with pytest.raises(ModelFailed) as told:
+            forecast(tollama(url, key=lambda key=key: key))
+        assert told.value.kind == "unauthorized"
+    mine = tollama(url, key=lambda: KEY, probing=PATIENT)
+    assert mine.warm_up().healthy
+    assert forecast(mine).model_version == "local"
+
+
+def test_a_model_that_hangs_is_over_in_its_time_though_the_daemon_calls_itself_ready(
+    own: tuple[str, "subprocess.Popen[bytes]"],
+) -> None:
+    url, process = own
+    mine = tollama(url, key=lambda: KEY, probing=PATIENT)
+    assert mine.warm_up().healthy
+    threads = Path(f"/proc/{process.pid}/task").iterdir()
+    runners = [child for thread in threads for child in (thread / "children").read_text().split()]
+    assert runners
+    for runner in runners:
+        os.kill(int(runner), signal.SIGSTOP)
+    began = time.monotonic()
+    with pytest.raises(ModelFailed) as told:
+        forecast(mine, timeout_s=1.0)
+    assert (told.value.kind, 0.9 < time.monotonic() - began < 1.2) == ("timeout", True)
+    assert httpx.get(f"{url}/health/ready", headers={"Authorization": f"Bearer {KEY}"}).json()["healthy"]
+    for runner in runners:
+        with suppress(ProcessLookupError):  # the daemon has ended it
+            os.kill(int(runner), signal.SIGCONT)
+
+
+def test_a_daemon_that_is_killed_and_one_that_takes_its_place(tmp_path: Path) -> None:
+    if not DAEMON:
+        pytest.skip("tollamad is not on PATH: what is killed must be one's own")
+    with started(tmp_path) as (url, process):
+        pulled(url)
+        one = tollama(url, probing=PATIENT)
+        assert one.warm_up().healthy
+        process.kill()
+        process.wait(20)
+        with pytest.raises(ModelFailed) as told:
+            forecast(one)
+        assert told.value.kind in ("connection", "broken")
+        with started(tmp_path, port=int(url.rpartition(":")[2])):
+            pulled(url)
+            assert one.warm_up().healthy
