@@ -3,6 +3,7 @@
 Belongs here: settings under which a gate cannot pass, nothing is traded, or something is silently left out.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from datetime import time
@@ -11,6 +12,7 @@ from timegpt_assets.config.forecasting import Calibration, Forecast
 from timegpt_assets.config.market import Data, Events, Features, Universe
 from timegpt_assets.config.news import News
 from timegpt_assets.config.strategy import Gates
+from timegpt_assets.config.tsfm import Tsfm
 
 
 def snapshots_per_day(forecast: Forecast) -> int:
@@ -93,6 +95,27 @@ def silence(features: Features, news: News) -> Iterator[str]:
         )
 
 
+def cycles(tsfm: Tsfm) -> Iterator[str]:
+    """Yield a warning for a cycle that may last longer than is promised, and for markets chosen without a score."""
+    server, promised = tsfm.tollama, tsfm.slo.cycle_s
+    longest = math.ceil(tsfm.selection.top_n / server.batch_series) * (1 + server.retry_count) * server.batch_timeout_s
+    if longest > promised:
+        yield (
+            f"a model server that hangs holds a cycle of tsfm for {longest:g} s, tsfm.slo.cycle_s promises "
+            f"{promised:g}. Lower tsfm.tollama.batch_timeout_s, or raise tsfm.tollama.batch_series."
+        )
+    if promised > 60 * tsfm.cycle_min:
+        yield (
+            f"tsfm.slo.cycle_s = {promised:g} is longer than the {tsfm.cycle_min} minutes from a cycle to the next: "
+            "cycles may be left out. Raise tsfm.cycle_min."
+        )
+    if tsfm.markets.source == "polymarket" and tsfm.selection.top_n > tsfm.markets.max_candidates:
+        yield (
+            f"tsfm.selection.top_n = {tsfm.selection.top_n} is more than tsfm.markets.max_candidates = "
+            f"{tsfm.markets.max_candidates}: of the others no open interest is known. Raise max_candidates."
+        )
+
+
 def warnings(
     *,
     data: Data,
@@ -103,6 +126,7 @@ def warnings(
     calibration: Calibration,
     gates: Gates,
     news: News,
+    tsfm: Tsfm,
 ) -> tuple[str, ...]:
     """Return every warning about the sections, one sentence or two each."""
     return (
@@ -112,4 +136,5 @@ def warnings(
         *event_years(data, events, forecast),
         *peers(universe, features),
         *silence(features, news),
+        *cycles(tsfm),
     )

@@ -1,20 +1,22 @@
 """Settings that must fit each other, and are refused when they do not.
 
 Belongs here: rules that look at more than one key, or that a type cannot say. Each yields refusals (key, what is
-allowed, remedy); faults.py adds file and value. What is only worth a warning stands in advisories.py.
+allowed, remedy); faults.py adds file and value. What is only worth a warning stands in advisories.py, what is asked of
+the second system in tsfm_checks.py.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from timegpt_assets.config import tsfm_checks
 from timegpt_assets.config.addresses import PROVIDER_HOST, unfit
 from timegpt_assets.config.forecasting import Forecast
 from timegpt_assets.config.market import Data, Events, Features, Universe
 from timegpt_assets.config.news import News
+from timegpt_assets.config.refusal import Refusal, Refusals
 from timegpt_assets.config.research import Search, TradingGrid
 from timegpt_assets.config.rollout import Rollout
 from timegpt_assets.config.seats import unaccompanied, unseated
@@ -31,18 +33,6 @@ from timegpt_assets.core.research.search_windows import Window, WindowError, spa
 OPEN, CLOSE = time(9, 30), time(16, 0)
 HOUR = re.compile(r"09|1[0-5]")
 GS = "gs://"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A key that does not fit the others."""
-
-    key: str
-    allowed: str
-    remedy: str
-
-
-Refusals = Iterator[Refusal]
 
 
 def modes(profile: str, data: Data, forecast: Forecast) -> Refusals:
@@ -414,6 +404,7 @@ REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (rules, ("trading",)),
     (rates, ("trading",)),
     (rollouts, ("rollout",)),
+    *tsfm_checks.REFUSALS,
 )
 """Each check with the sections it reads; it runs when all of them are valid by themselves."""
 

@@ -154,7 +154,7 @@ def load_settings(
 
 
 def _settings(profile: str, given: str, sections: Mapping[str, Any], leaves: Layer, folder: File) -> Settings:
-    told = ("data", "universe", "events", "features", "forecast", "calibration", "gates", "news")
+    told = ("data", "universe", "events", "features", "forecast", "calibration", "gates", "news", "tsfm")
     about = {key: sections[key] for key in told}
     files = (file for file in folder.glob("*.yaml") if not file.stem.startswith(GRIDS))
     stray = sorted(file.name for file in files if file.stem not in SECTIONS)

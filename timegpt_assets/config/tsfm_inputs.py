@@ -13,7 +13,7 @@ from timegpt_assets.core.tsfm.series import SeriesSpec
 
 def freq_min(settings: Settings) -> int:
     """Return the minutes of a step of the grid."""
-    return int(settings.tsfm.series.freq.removesuffix("m"))
+    return settings.tsfm.series.freq_min
 
 
 def series_spec(settings: Settings) -> SeriesSpec:
