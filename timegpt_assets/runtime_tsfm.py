@@ -1,17 +1,75 @@
-"""What the second system is made with, of a runtime: who forecasts, and whether they may be asked.
+"""What the second system is made with, of a runtime: who is asked for markets, who forecasts, and who may be asked.
 
 Belongs here: one plain factory per adapter of tsfm, as runtime.py has them for the rest. Keys come from the environment
 and are looked up when something is asked.
 """
 
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from timegpt_assets.config import tsfm_inputs
 from timegpt_assets.runtime import Runtime
 
 if TYPE_CHECKING:
+    from timegpt_assets.adapters.prediction_markets.price_files import PriceFiles
+    from timegpt_assets.adapters.prediction_markets.source import MarketDays, MarketSource
+    from timegpt_assets.adapters.prediction_markets.tape import Tape
     from timegpt_assets.adapters.tollama.breaker import ModelBreaker
     from timegpt_assets.adapters.tollama.client import Tollama
+
+
+def market_source(runtime: Runtime) -> "MarketSource":
+    """Return who is asked for markets and their prices."""
+    return price_files(runtime) if runtime.settings.tsfm.markets.source == "files" else _polymarket(runtime)
+
+
+def market_days(runtime: Runtime) -> "MarketDays":
+    """Return the days that assets are made of: the tape of a live source, or the files of a replay."""
+    return price_files(runtime) if runtime.settings.tsfm.markets.source == "files" else tape(runtime)
+
+
+def tape(runtime: Runtime) -> "Tape":
+    """Return what a live source said, cycle by cycle."""
+    from timegpt_assets.adapters.prediction_markets.tape import Tape
+
+    return Tape(runtime.storage, cycle=timedelta(minutes=runtime.settings.tsfm.cycle_min))
+
+
+def price_files(runtime: Runtime) -> "PriceFiles":
+    """Return the files that a replay reads."""
+    from timegpt_assets.adapters.prediction_markets.price_files import PriceFiles
+
+    asked = runtime.settings.tsfm.markets
+    if asked.path is None:
+        raise ValueError("tsfm.markets.path is null. Name a folder: config/tsfm_checks.py refuses files without one.")
+    return PriceFiles(
+        folder=runtime.path(asked.path),
+        known_after_s=asked.known_after_s,
+        cycle_min=runtime.settings.tsfm.cycle_min,
+    )
+
+
+def _polymarket(runtime: Runtime) -> "MarketSource":
+    from timegpt_assets.adapters.prediction_markets import polymarket
+    from timegpt_assets.adapters.prediction_markets.asking import VenueQuestions
+
+    asked = runtime.settings.tsfm.markets
+    return polymarket.Polymarket(
+        ask=VenueQuestions(
+            timeout_s=asked.timeout_s,
+            max_attempts=asked.max_attempts,
+            budget_s=asked.budget_s,
+            spacing_s=asked.spacing_s,
+            clock=runtime.clock,
+        ),
+        max_candidates=asked.max_candidates,
+        fidelity_min=tsfm_inputs.freq_min(runtime.settings),
+        known_after_s=asked.known_after_s,
+        gamma_url=asked.gamma_url or polymarket.GAMMA,
+        clob_url=asked.clob_url or polymarket.CLOB,
+        data_url=asked.data_url or polymarket.DATA,
+    )
 
 
 def tollama(runtime: Runtime) -> "Tollama":
@@ -36,7 +94,7 @@ def tollama(runtime: Runtime) -> "Tollama":
             points=series.min_points,
             horizon=series.horizon_steps,
             quantiles=tsfm.quantiles,
-            freq_min=int(series.freq.removesuffix("m")),
+            freq_min=series.freq_min,
             timeout_s=server.timeout_s,
             warm_up_s=server.batch_timeout_s,
         ),

@@ -1,14 +1,46 @@
-"""What the second system is made with, of settings: every setting of the model server reaches it."""
+"""What the second system is made with, of settings: every setting of the venue and of the model server reaches it."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from timegpt_assets.adapters.prediction_markets import polymarket
+from timegpt_assets.adapters.prediction_markets.polymarket import Polymarket
+from timegpt_assets.adapters.prediction_markets.price_files import PriceFiles
+from timegpt_assets.adapters.prediction_markets.tape import Tape
 from timegpt_assets.adapters.tollama.answers import ModelFailed
-from timegpt_assets.runtime_tsfm import breaker, tollama
+from timegpt_assets.config.errors import ConfigError
+from timegpt_assets.runtime_tsfm import breaker, market_days, market_source, tollama
 from timegpt_assets_tests.adapters.tollama.askers import forecast
 from timegpt_assets_tests.roads import load_runtime
 from timegpt_assets_tests.servers.tollama import TollamaServer, refusal
+
+
+def test_the_venue_is_asked_as_its_settings_say(tmp_path: Path) -> None:
+    told = load_runtime(tmp_path, "tsfm.markets.clob_url=http://127.0.0.1:9", "tsfm.markets.max_candidates=7")
+    source, kept = market_source(told), market_days(told)
+    assert isinstance(source, Polymarket)
+    assert (source.clob_url, source.gamma_url, source.data_url) == (
+        "http://127.0.0.1:9",
+        polymarket.GAMMA,
+        polymarket.DATA,
+    )
+    assert (source.max_candidates, source.fidelity_min, source.live) == (7, 5, True)
+    asked = told.settings.tsfm.markets
+    assert (source.ask.timeout_s, source.ask.budget_s) == (asked.timeout_s, asked.budget_s)
+    assert isinstance(kept, Tape)
+    assert kept.cycle == timedelta(minutes=5)
+
+
+def test_files_are_read_where_the_settings_say_and_wanted_where_they_are_named(tmp_path: Path) -> None:
+    told = load_runtime(tmp_path, "tsfm.markets.source=files", "tsfm.markets.path=own", "tsfm.markets.known_after_s=60")
+    for found in (market_source(told), market_days(told)):
+        assert found == PriceFiles(told.path("own"), known_after_s=60.0, cycle_min=5)
+        assert isinstance(found, PriceFiles)
+        assert not found.live
+    with pytest.raises(ConfigError, match=r"tsfm\.markets\.path"):
+        load_runtime(tmp_path, "tsfm.markets.source=files")
 
 
 def test_the_model_server_is_asked_as_the_settings_say(tmp_path: Path) -> None:

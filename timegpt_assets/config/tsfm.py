@@ -20,18 +20,6 @@ InnerShare = Annotated[float, Field(gt=0, lt=1)]
 Rising = Annotated[tuple[InnerShare, ...], Field(min_length=1), AfterValidator(_unique)]
 
 
-def _fills_a_day(freq: str) -> str:
-    if 1440 % int(freq[:-1]):
-        raise ValueError("a day is no multiple of it. Take 1m, 2m, 5m, 10m, 15m, 30m or 60m.")
-    return freq
-
-
-def _rising(bounds: tuple[float, ...]) -> tuple[float, ...]:
-    if list(bounds) != sorted(bounds):
-        raise ValueError("they do not rise. Write them from the least to the greatest.")
-    return bounds
-
-
 class Markets(Section):
     """Who is asked for markets and their prices."""
 
@@ -43,6 +31,7 @@ class Markets(Section):
     data_url: Annotated[str | None, PLACE]
     timeout_s: Annotated[Positive, PLACE]
     max_attempts: Annotated[Count, PLACE]
+    budget_s: Annotated[Positive, PLACE]
     spacing_s: Annotated[NotNegative, PLACE]
     max_candidates: Count
 
@@ -50,7 +39,7 @@ class Markets(Section):
 class Series(Section):
     """What a market's past is, on the grid."""
 
-    freq: Annotated[str, Field(pattern=r"^[1-9]\d{0,3}m$"), AfterValidator(_fills_a_day)]
+    freq: Annotated[str, Field(pattern=r"^[1-9]\d{0,3}m$")]
     input_len_steps: Count
     min_points: Count
     horizon_steps: Count
@@ -58,6 +47,11 @@ class Series(Section):
     max_horizon_steps: Annotated[Count, PLACE]
     last_trade_max_age_min: Positive
     max_gap_minutes: Positive
+
+    @property
+    def freq_min(self) -> int:
+        """Return the minutes of a step."""
+        return int(self.freq.removesuffix("m"))
 
 
 class Transform(Section):
@@ -130,7 +124,7 @@ class Conformal(Section):
     coverage_tolerance: InnerShare
     min_samples: Count
     segments: Annotated[tuple[SegmentKey, ...], AfterValidator(_unique)]
-    tte_bounds_h: Annotated[tuple[Positive, ...], AfterValidator(_unique), AfterValidator(_rising)]
+    tte_bounds_h: Annotated[tuple[Positive, ...], AfterValidator(_unique)]
 
 
 class Selection(Section):

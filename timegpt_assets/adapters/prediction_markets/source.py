@@ -4,7 +4,8 @@ Belongs here: the shapes that sources, tape and assets share. What prices come t
 """
 
 from collections.abc import Collection
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Protocol
 
 import polars as pl
@@ -30,4 +31,20 @@ class MarketSource(Protocol):
 
     def prices(self, tokens: Collection[str], start: datetime, end: datetime) -> pl.DataFrame:
         """Return PRICES (core/tsfm/seen.py) of tokens with ``start <= ts < end``. Raises MarketsUnusable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MarketDay:
+    """What is known of a UTC day: MARKETS of its cycles, and PRICES known in it or LOOKBACK before it (series.py)."""
+
+    markets: pl.DataFrame
+    prices: pl.DataFrame
+
+
+class MarketDays(Protocol):
+    """Days as assets read them: the tape of a live source, or a replay. Nobody is asked over the network."""
+
+    def day(self, day: date) -> MarketDay:
+        """Return what is known of a day; empty frames where nothing was kept. Raises TapeDamaged, MarketsUnusable."""
         ...

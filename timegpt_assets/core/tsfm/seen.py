@@ -85,8 +85,12 @@ def _mids(quotes: pl.DataFrame, counts: Counter[str]) -> pl.DataFrame:
 
 
 def _trades(quotes: pl.DataFrame, counts: Counter[str]) -> pl.DataFrame:
-    """Return last trades whose time is told: without it nobody knows how old they are."""
-    told = quotes.filter(pl.col("last_trade").is_not_null() & pl.col("last_trade_ts").is_not_null())
+    """Return last trades whose time is told, or known: one that the cycle before did not show was made since it."""
+    before, earlier = (pl.col(name).shift(1).over("market_id") for name in ("last_trade", "as_of"))
+    # at the latest the moment of the cycle before: it may be younger, and is taken for no younger
+    since = pl.when(pl.col("last_trade") != before).then(earlier).forward_fill().over("market_id")
+    known = quotes.sort("market_id", "as_of").with_columns(last_trade_ts=pl.coalesce("last_trade_ts", since))
+    told = known.filter(pl.col("last_trade").is_not_null() & pl.col("last_trade_ts").is_not_null())
     good = told.filter(_is_probability("last_trade"))
     past = good.filter(pl.col("last_trade_ts") <= pl.col("as_of"))
     counts["trade_no_probability"] += told.height - good.height

@@ -66,7 +66,7 @@ def series(markets: pl.DataFrame, prices: pl.DataFrame, days: Iterable[date], sp
 def _of_day(rows: pl.DataFrame, markets: pl.DataFrame, day: date, spec: SeriesSpec) -> pl.DataFrame:
     begins = datetime.combine(day, time(), UTC)
     ends = begins + _DAY
-    within = rows.filter(pl.col("known_at").is_between(begins - LOOKBACK, ends, closed="left"))
+    within = rows.filter((pl.col("seen_at") >= begins - LOOKBACK) & (pl.col("known_at") < ends))
     # the moment from which on a price stands on the grid: the first at or after it was known
     standing = within.with_columns(ts=(pl.col("known_at") - timedelta(microseconds=1)).dt.truncate(f"{spec.freq_min}m"))
     pool = _pool(standing.with_columns(pl.col("ts") + spec.step), spec)
