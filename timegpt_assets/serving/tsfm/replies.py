@@ -50,9 +50,9 @@ def reply(settled: Settled, answered: Answered, adjusted: Adjusted, wished: Sour
         yhat_q=_by_quantile(answered),
         target_ts=tuple(_stamp(step) for step in steps),
         bands=Bands(
-            raw=_band(_outer(answered, answered.values)),
+            raw=_band(outer(answered, answered.values)),
             adjusted=None if adjusted.band is None else _band(adjusted.band),
-            baseline=_band(_outer(answered, answered.baseline_values)),
+            baseline=_band(outer(answered, answered.baseline_values)),
             band_source=used(wished, adjusted),
             parameters_day=adjusted.day,
             pool=adjusted.pool,
@@ -93,7 +93,7 @@ def _by_quantile(answered: Answered) -> dict[str, tuple[float, ...]]:
     }
 
 
-def _outer(answered: Answered, values: Floats) -> Floats:
+def outer(answered: Answered, values: Floats) -> Floats:
     """Return the lowest quantile, the median and the highest of each step."""
     return values[:, [0, answered.quantiles.index(0.5), len(answered.quantiles) - 1]]
 
