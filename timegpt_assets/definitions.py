@@ -33,10 +33,12 @@ from timegpt_assets.assets import (
     research,
     search,
     trading_scores,
+    tsfm,
 )
 from timegpt_assets.assets.catalog import catalogued
 from timegpt_assets.automation import day as automation
 from timegpt_assets.automation import forecast_grid, rollout, source
+from timegpt_assets.automation import tsfm as tsfm_by_itself
 from timegpt_assets.engine.home_owner import claim
 from timegpt_assets.engine.lineages import lineage_records
 from timegpt_assets.engine.stages import everyday
@@ -108,6 +110,9 @@ ASSETS = (
     search.search_stage_1,
     search.search_stage_2,
     search.search_stage_3,
+    tsfm.markets,
+    tsfm.market_series,
+    tsfm.selection,
 )
 
 
@@ -153,8 +158,13 @@ def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definiti
             automation.resume_pending(runtime),
             source.refresh_bars(runtime, of_bars),
             forecast_grid.sweep_forecast_grid(runtime),
+            tsfm_by_itself.tsfm_cycle(runtime),
         ],
-        schedules=[automation.after_the_close(runtime), forecast_grid.weekly_forecast_grid(runtime)],
+        schedules=[
+            automation.after_the_close(runtime),
+            forecast_grid.weekly_forecast_grid(runtime),
+            tsfm_by_itself.every_cycle(runtime),
+        ],
         sensors=[
             automation.new_session(runtime),
             automation.resume_backfill(runtime),

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from timegpt_assets import runtime as runtimes
 from timegpt_assets import runtime_news as runtimes_of_news
+from timegpt_assets import runtime_tsfm as runtimes_of_tsfm
 from timegpt_assets.adapters.forecaster import HostedForecaster
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
 from timegpt_assets.adapters.ledger.limits import Account
@@ -21,6 +22,7 @@ from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.models.ladder import Ladder
 from timegpt_assets.adapters.models.publishing import Publisher
 from timegpt_assets.adapters.news.desk import HeadlineReader, Newswire
+from timegpt_assets.adapters.prediction_markets.source import MarketDays
 from timegpt_assets.adapters.search.studies import Studies
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.object_store import ObjectStore
@@ -191,6 +193,18 @@ class NewsDesk(dg.ConfigurableResource[Newswire]):
     def create_resource(self, context: dg.InitResourceContext) -> Newswire:
         """Return the sources that are listed."""
         return runtimes_of_news.news_sources(self.runtime)
+
+
+class MarketDesk(dg.ConfigurableResource[MarketDays]):
+    """Whose prediction markets are watched, and where what was told of them lies."""
+
+    source: str
+    place: str
+    runtime: dg.ResourceDependency[Runtime]
+
+    def create_resource(self, context: dg.InitResourceContext) -> MarketDays:
+        """Return the days that were kept, or those of files."""
+        return runtimes_of_tsfm.market_days(self.runtime)
 
 
 class NewsNames(dg.ConfigurableResource[Directory]):
@@ -405,6 +419,11 @@ def resources(runtime: Runtime, tables: TableIOManager) -> dict[str, Any]:
             base_url=settings.news.extractor.base_url,
             model=settings.news.extractor.model,
             max_calls_per_day=settings.news.extractor.max_calls_per_day,
+            runtime=runtime,
+        ),
+        "market_days": MarketDesk(
+            source=settings.tsfm.markets.source,
+            place=settings.tsfm.markets.path or data.storage_root,
             runtime=runtime,
         ),
         "clock": WallClock(runtime=runtime),

@@ -21,7 +21,13 @@ from timegpt_assets.engine.stages import EVERYDAY, STAGES
 from timegpt_assets.runtime import Runtime, load_runtime
 
 GOLDEN = Path(__file__).parent / "golden" / "graph.txt"
-KINDS = {"day_symbol": "day x symbol", "trading_day": "day", "month": "month"}
+KINDS = {
+    "day_symbol": "day x symbol",
+    "trading_day": "day",
+    "month": "month",
+    "utc_day": "UTC day",
+    "utc_month": "UTC month",
+}
 
 
 @cache
@@ -136,9 +142,17 @@ def test_the_text_shows_the_windows_and_the_embargo():
 
 
 def test_every_stored_asset_is_in_the_list_that_python_reads_by():
-    kinds = {("day", True): "day_symbol", ("day", False): "trading_day", ("month", False): "month"}
+    kinds = {
+        ("day", True, "sessions"): "day_symbol",
+        ("day", False, "sessions"): "trading_day",
+        ("month", False, "sessions"): "month",
+        ("day", False, "UTC"): "utc_day",
+        ("month", False, "UTC"): "utc_month",
+    }
     listed = {
-        one.asset: (one.table.name, kinds[one.span, one.by_symbol]) for name, one in STORED.items() if name == one.name
+        one.asset: (one.table.name, kinds[one.span, one.by_symbol, one.days])
+        for name, one in STORED.items()
+        if name == one.name
     }
     graph, nodes = repository().asset_graph, asset_nodes(repository())
     declared = {

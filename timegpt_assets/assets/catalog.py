@@ -24,6 +24,7 @@ PAGES: Mapping[str, str] = {
     "models": "docs/explanation/model-ladder.md",
     "news": "docs/explanation/news.md",
     "research": "docs/how-to/sweep-the-rules.md",
+    "tsfm": "docs/explanation/tsfm.md",
 }
 """Group -> the page of the docs that explains its assets."""
 LONGEST_PAUSE = timedelta(days=4, hours=6)

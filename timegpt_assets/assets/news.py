@@ -1,7 +1,6 @@
 """News: what was delivered, what it says, whom it is about, what each is worth, and how well those asked answer."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import date
 from typing import Any, get_args
 
@@ -10,13 +9,9 @@ import polars as pl
 
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.news.desk import HeadlineReader, Newswire
-from timegpt_assets.adapters.storage.parquet_store import (
-    LazyPartitions,
-    Partitions,
-    PartitionStream,
-    missing_partition,
-)
-from timegpt_assets.assets import glimpses
+from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, PartitionStream
+from timegpt_assets.assets import daywise, glimpses
+from timegpt_assets.assets.daywise import Made
 from timegpt_assets.assets.declare import declared, note_rows, stored_in
 from timegpt_assets.config import news_inputs
 from timegpt_assets.config.news import SourceName
@@ -47,14 +42,6 @@ ASKED = (
 def of_sources(*fields: str) -> tuple[str, ...]:
     """Return the keys of these fields of every source."""
     return tuple(f"news.source.{name}.{one}" for name in get_args(SourceName) for one in fields)
-
-
-@dataclass(frozen=True)
-class Made:
-    """Rows of one day, and what a person should know of them."""
-
-    frame: pl.DataFrame
-    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def raw_news(graph: GraphContext) -> dg.AssetsDefinition:
@@ -286,18 +273,7 @@ def day_by_day(
 
     Raises MissingPartition where a layer has nothing of a day of the run's.
     """
-    asked = list(context.partition_keys)
-    for name, layer in layers.items():
-        # an input with a window says missing is ok for what lies before the grid; for the run's own days it never is
-        if absent := [(str(day), None) for day in days_of(asked) if str(day) not in layer.facts]:
-            raise missing_partition(f"news/{name}", absent)
-
-    def parts() -> Iterator[tuple[Sequence[str], Partitions]]:
-        for day in days_of(asked):
-            days = [calendar.shifted(day, -ago) for ago in range(back, -1, -1)]
-            found = made(day, *(layer.of(days) for layer in layers.values()))
-            keys = [key for key in asked if key[:10] == str(day)]
-            note_rows(context, found.frame, {n: dict.fromkeys(keys, said) for n, said in found.notes.items()}, of=keys)
-            yield [str(day)], Partitions(found.frame)
-
-    return PartitionStream(parts())
+    of_news = {f"news/{name}": layer for name, layer in layers.items()}
+    return daywise.day_by_day(
+        context, made, of_news, shifted=calendar.shifted, windows=dict.fromkeys(of_news, (-back, 0))
+    )

@@ -28,6 +28,7 @@ from timegpt_assets.cli.verbs import (
     research,
     rollout,
     training,
+    tsfm,
 )
 from timegpt_assets.core.explained import Explained
 
@@ -59,6 +60,7 @@ VERBS: tuple[Callable[..., None], ...] = (
     promoting.promote,
     promoting.demote,
     rollout.rollout,
+    tsfm.tsfm,
     calls.plan,
     calls.budget,
     calls.cache,

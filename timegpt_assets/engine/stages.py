@@ -61,17 +61,20 @@ STAGES = {
     "worth": ("information_value",),
     "research": ("grid_days", "trading_grid"),
     "search": ("search_stage_1", "search_stage_2", "search_stage_3"),
+    "tsfm": ("markets", "market_series", "selection"),
 }
 """Stage word -> asset names; ``promotion`` is apart because only ``evaluate`` and ``promote`` make it."""
-ON_DEMAND = ("promotion", "news", "models", "worth", "research", "search")
+ON_DEMAND = ("promotion", "news", "models", "worth", "research", "search", "tsfm")
 """Stages that no day asks for: ``evaluate`` and ``promote`` make the first, ``fetch-news`` the second, ``train`` the
-third, ``news-value`` the fourth, ``sweep`` and ``search`` the others. Where a rung of the ladder is seated, a day's
-assets read those of ``models``, and where the feature group news is on, those of ``news``."""
+third, ``news-value`` the fourth, ``sweep`` and ``search`` those after it, ``tsfm`` the last, on UTC days. Where a rung
+of the ladder is seated, a day's assets read those of ``models``, and where the feature group news is on, those of
+``news``."""
 EVERYDAY = tuple(name for stage, names in STAGES.items() if stage not in ON_DEMAND for name in names)
 NEWS = STAGES["news"][:-2]
 """What every day makes besides, where a source of news is listed."""
 
-
+TSFM = "tsfm"
+"""The stage of the second system, whose days are UTC days: no session asks for it."""
 FORECAST = "forecasts/raw_forecasts"
 """A session that has a file of it was asked for, and whatever stands on it can be made."""
 
@@ -86,11 +89,15 @@ class Refused(Explained, ValueError):
 
 
 def assets_asked(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of assets. Raises Refused for one that none is called."""
+    """Return the names of assets. Raises Refused for one that none is called, and for one that has no sessions."""
     known = sorted(name for stage in STAGES.values() for name in stage)
     if unknown := sorted(set(names) - set(known)):
         meant = did_you_mean(unknown[0], known)
         raise Refused(f"no asset is called {', '.join(unknown)}. {meant}Choose from: {', '.join(known)}.")
+    if utc := sorted(set(names) & {*STAGES[TSFM]}):
+        raise Refused(
+            f"{', '.join(utc)} lies on UTC days, of which no session knows. Make it: timegpt-assets tsfm replay."
+        )
     return tuple(names)
 
 

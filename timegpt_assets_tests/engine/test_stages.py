@@ -67,6 +67,7 @@ def test_every_asset_belongs_to_exactly_one_stage():
         *STAGES["worth"],
         *STAGES["research"],
         *STAGES["search"],
+        *STAGES["tsfm"],
     }
     assert set(staged) - set(EVERYDAY) == on_demand
 

@@ -19,21 +19,24 @@ from timegpt_assets.core.tables import (
     models,
     news,
     research,
+    tsfm,
 )
 from timegpt_assets.core.tables.reports import REPORT
 
 Span = Literal["day", "month"]
+Days = Literal["sessions", "UTC"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """One stored asset: a file each trading day or month; ``by_symbol`` ones are divided by symbol inside."""
+    """One stored asset: a file each trading day, UTC day or month; ``by_symbol`` ones are divided by symbol inside."""
 
     name: str
     group: str
     table: Table
     span: Span
     by_symbol: bool = False
+    days: Days = "sessions"
 
     @property
     def asset(self) -> str:
@@ -47,6 +50,10 @@ def _days(group: str, *tables: Table, by_symbol: bool = False) -> list[Stored]:
 
 def _months(group: str, *tables: Table) -> list[Stored]:
     return [Stored(name=t.name, group=group, table=t, span="month") for t in tables]
+
+
+def _utc(*tables: Table, span: Span = "day") -> list[Stored]:
+    return [Stored(name=t.name, group="tsfm", table=t, span=span, days="UTC") for t in tables]
 
 
 def _alike(group: str, table: Table, *names: str) -> list[Stored]:
@@ -99,6 +106,7 @@ STORED = {
         *_months("research", research.TRADING_GRID),
         *_alike("research", research.SEARCH_TRIALS, "search_stage_1", "search_stage_2"),
         *_alike("research", research.SEARCH_CANDIDATES, "search_stage_3"),
+        *_utc(tsfm.MARKETS, tsfm.MARKET_SERIES, tsfm.SELECTION),
     )
 }
 """Name -> stored asset, by stage."""
