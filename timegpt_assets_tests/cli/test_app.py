@@ -190,7 +190,15 @@ def test_evaluate_exits_3_with_one_line_that_names_the_failed_gates(run, house):
     assert house.store.read("gates/promotion", ["2025-01"]).height > 0
 
 
-@pytest.mark.parametrize("verb", ["check-data", "build-features", "forecast", "calibrate", "backtest", "report"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "check-data",
+        *(pytest.param(verb, marks=pytest.mark.whole) for verb in ("build-features", "forecast", "calibrate")),
+        "backtest",
+        pytest.param("report", marks=pytest.mark.whole),
+    ],
+)
 def test_every_other_stage_is_content_with_what_is_there_whatever_the_gates_say(run, house, verb):
     result = run(house, verb, "--start", DAY, "--end", DAY, "--json")
     assert result.exit_code == 0, result.output
@@ -357,8 +365,11 @@ def test_a_daily_file_that_is_not_there_is_one_message_with_the_setting(run, els
 
 @pytest.fixture
 def two_days(run: Callable[..., Result], house: ObjectStore) -> ObjectStore:
-    """Return the house with the next day in it, too, whichever tests ran before."""
-    assert run(house, "run-day", NEXT, "--json").exit_code == 0
+    """Return the house with the next day in it, too, whichever tests ran before; it is asked for once."""
+    made = house.folder / "two_days"
+    if not made.exists():
+        assert run(house, "run-day", NEXT, "--json").exit_code == 0
+        made.touch()
     return house
 
 
