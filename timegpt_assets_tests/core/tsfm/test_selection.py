@@ -1,6 +1,5 @@
 """Markets of most volume and open interest are forecast; what is not told makes nobody first or last by chance."""
 
-import random
 from typing import Any
 
 import numpy as np
@@ -35,13 +34,15 @@ def test_the_score_is_the_weighted_z_of_both() -> None:
 
 
 def test_ties_go_by_the_market_s_name_whatever_the_order() -> None:
-    rows = [market(name, volume_24h=7.3) for name in ("m9", "m10", "a", "b")]
-    random.Random(1).shuffle(rows)
-    assert [name for name, _ in chosen(*rows)] == ["a", "b", "m10", "m9"]
+    told = markets(*(market(name, volume_24h=7.3) for name in ("m9", "m10", "a", "b")))
+    for frame in (told, told.reverse(), told.sample(fraction=1.0, shuffle=True, seed=1)):
+        ranked = selection(frame, SPEC, SEGMENTS).sort("rank")
+        assert ranked["market_id"].to_list() == ["a", "b", "m10", "m9"]
+        assert ranked["selected"].to_list() == [True, True, False, False]
 
 
 def test_equal_volumes_score_nothing_though_their_mean_is_not_exact() -> None:
-    found = selection(markets(*(market(f"{i}", volume_24h=0.1) for i in range(7))), SPEC, SEGMENTS)
+    found = selection(markets(*(market(f"{i}", volume_24h=7.3) for i in range(7))), SPEC, SEGMENTS)
     assert found["score"].to_list() == [0.0] * 7
 
 

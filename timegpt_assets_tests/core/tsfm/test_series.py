@@ -76,6 +76,16 @@ def test_a_last_trade_counts_for_a_quarter_of_an_hour_and_is_then_carried() -> N
     assert told(61) == (None, None, 61.0, 61.0)
 
 
+def test_a_trade_that_the_cycle_before_did_not_show_is_no_younger_than_it() -> None:
+    """Gamma tells no time of a last trade: what it did not show five minutes ago was made since."""
+    rows = [market(minutes=5.0 * k, live=True, last_trade=p) for k, p in enumerate([0.4, 0.4, 0.6, 0.6, 0.6])]
+    found = series(markets(*rows), prices([]), [DAY], SPEC).rows
+    assert on_grid(found, 5) is None, "nobody knows how old the first one is"
+    assert on_grid(found, 10)[:3] == (0.6, "last_trade", 5.0)
+    assert on_grid(found, 20)[:3] == (0.6, "last_trade", 15.0)
+    assert on_grid(found, 25)[:3] == (0.6, "ffill", 20.0)
+
+
 def test_an_old_trade_does_not_hide_a_younger_price() -> None:
     quoted = market(minutes=10, live=True, last_trade=0.7, last_trade_ts=at(-20))
     found = series(markets(quoted), prices([(0.0, 0.1)]), [DAY], SPEC).rows
