@@ -41,9 +41,10 @@ def test_ties_go_by_the_market_s_name_whatever_the_order() -> None:
         assert ranked["selected"].to_list() == [True, True, False, False]
 
 
-def test_equal_volumes_score_nothing_though_their_mean_is_not_exact() -> None:
-    found = selection(markets(*(market(f"{i}", volume_24h=7.3) for i in range(7))), SPEC, SEGMENTS)
-    assert found["score"].to_list() == [0.0] * 7
+@pytest.mark.parametrize(("volume", "count"), [(0.1, 3), (7.3, 9), (5e3, 2)])
+def test_equal_volumes_score_nothing_though_their_mean_is_not_exact(volume: float, count: int) -> None:
+    found = selection(markets(*(market(f"{i}", volume_24h=volume) for i in range(count))), SPEC, SEGMENTS)
+    assert found["score"].to_list() == [0.0] * count
 
 
 def test_what_is_not_told_scores_as_an_average() -> None:
