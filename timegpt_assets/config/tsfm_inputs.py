@@ -5,10 +5,14 @@ Belongs here: one function per spec of core/tsfm, made of the section tsfm.
 
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.tsfm.alerts import AlertSpec
+from timegpt_assets.core.tsfm.baselines import BaselineSpec
 from timegpt_assets.core.tsfm.degradation import Rules
+from timegpt_assets.core.tsfm.guards import Guards
+from timegpt_assets.core.tsfm.reasons import AskingRules
 from timegpt_assets.core.tsfm.segments import SegmentSpec
 from timegpt_assets.core.tsfm.selection import SelectionSpec
 from timegpt_assets.core.tsfm.series import SeriesSpec
+from timegpt_assets.core.tsfm.transform import Transform
 
 
 def freq_min(settings: Settings) -> int:
@@ -67,4 +71,34 @@ def degradation_rules(settings: Settings) -> Rules:
         window_s=asked.window_min * 60,
         min_requests=asked.min_requests,
         healthy_probes=asked.healthy_probes,
+    )
+
+
+def transform(settings: Settings) -> Transform:
+    """Return the space in which is forecast."""
+    asked = settings.tsfm.transform
+    return Transform(space=asked.space, eps=asked.eps)
+
+
+def guards_spec(settings: Settings) -> Guards:
+    """Return what no band may be."""
+    asked = settings.tsfm.guards
+    return Guards(min_width=asked.min_width, max_width=asked.max_width)
+
+
+def baseline_spec(settings: Settings) -> BaselineSpec:
+    """Return who answers where the model does not, and in which order they are tried."""
+    asked = settings.tsfm.fallback
+    return BaselineSpec(
+        order=asked.order, span=asked.ewma_span_steps, rolling_steps=asked.rolling_steps, min_points=asked.min_points
+    )
+
+
+def asking_rules(settings: Settings) -> AskingRules:
+    """Return which markets no model is asked of."""
+    tsfm = settings.tsfm
+    return AskingRules(
+        min_points=tsfm.series.min_points,
+        max_gap_min=tsfm.series.max_gap_minutes,
+        min_volume_24h=tsfm.liquidity.baseline_only_below,
     )
