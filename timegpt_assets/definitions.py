@@ -17,6 +17,7 @@ from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.assets import (
     attribution,
     backtest,
+    bands,
     bars,
     calibration,
     contract,
@@ -113,6 +114,7 @@ ASSETS = (
     tsfm.markets,
     tsfm.market_series,
     tsfm.selection,
+    bands.tsfm_forecasts,
 )
 
 

@@ -30,6 +30,7 @@ from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.adapters.storage.promotion_record import PromotionRecord
 from timegpt_assets.adapters.storage.rollout_record import RolloutRecord
 from timegpt_assets.adapters.storage.trial_store import TrialStore
+from timegpt_assets.adapters.tollama.answer_store import BandForecaster
 from timegpt_assets.config.addresses import PROVIDER_URL
 from timegpt_assets.config.settings import Row, resolved
 from timegpt_assets.core.news.directory import Directory
@@ -205,6 +206,19 @@ class MarketDesk(dg.ConfigurableResource[MarketDays]):
     def create_resource(self, context: dg.InitResourceContext) -> MarketDays:
         """Return the days that were kept, or those of files."""
         return runtimes_of_tsfm.market_days(self.runtime)
+
+
+class BandSeat(dg.ConfigurableResource[BandForecaster]):
+    """Who forecasts prediction markets; the key of its server stays in the environment."""
+
+    provider: str
+    model: str
+    base_url: str
+    runtime: dg.ResourceDependency[Runtime]
+
+    def create_resource(self, context: dg.InitResourceContext) -> BandForecaster:
+        """Return the runner, which is asked only what it did not answer before."""
+        return runtimes_of_tsfm.band_forecaster(self.runtime)
 
 
 class NewsNames(dg.ConfigurableResource[Directory]):
@@ -424,6 +438,12 @@ def resources(runtime: Runtime, tables: TableIOManager) -> dict[str, Any]:
         "market_days": MarketDesk(
             source=settings.tsfm.markets.source,
             place=settings.tsfm.markets.path or data.storage_root,
+            runtime=runtime,
+        ),
+        "band_forecaster": BandSeat(
+            provider=settings.tsfm.model.provider,
+            model=settings.tsfm.model.model_name,
+            base_url=settings.tsfm.tollama.base_url,
             runtime=runtime,
         ),
         "clock": WallClock(runtime=runtime),

@@ -6,17 +6,31 @@ and are looked up when something is asked.
 
 import time
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
 from timegpt_assets.config import tsfm_inputs
+from timegpt_assets.core.explained import Explained
 from timegpt_assets.runtime import Runtime
 
 if TYPE_CHECKING:
     from timegpt_assets.adapters.prediction_markets.price_files import PriceFiles
     from timegpt_assets.adapters.prediction_markets.source import MarketDays, MarketSource
     from timegpt_assets.adapters.prediction_markets.tape import Tape
+    from timegpt_assets.adapters.tollama.answer_store import Remembered
     from timegpt_assets.adapters.tollama.breaker import ModelBreaker
     from timegpt_assets.adapters.tollama.client import Tollama
+    from timegpt_assets.adapters.tollama.runner import Runner
+
+SHAPING = (
+    *("tsfm.quantiles", "tsfm.transform", "tsfm.model", "tsfm.series", "tsfm.fallback", "tsfm.guards"),
+    "tsfm.liquidity.baseline_only_below",
+)
+"""What an answer hangs on beside its question."""
+
+
+class ModelNotHere(Explained, RuntimeError):
+    """Raised for a model that is to run in this process and cannot."""
 
 
 def market_source(runtime: Runtime) -> "MarketSource":
@@ -110,4 +124,41 @@ def breaker(runtime: Runtime) -> "ModelBreaker":
     rules = runtime.settings.tsfm.breaker
     return ModelBreaker(
         rules=Rules(failures=rules.failures, cooldown_s=rules.cooldown_s, probes=rules.probes), ticks=time.monotonic
+    )
+
+
+def runner(runtime: Runtime) -> "Runner":
+    """Return who answers about markets: the model while it may be asked, else the baseline."""
+    from timegpt_assets.adapters.tollama.runner import Rules, Runner
+
+    tsfm = runtime.settings.tsfm
+    if tsfm.model.provider != "tollama":
+        raise ModelNotHere(
+            f"tsfm.model.provider is {tsfm.model.provider}, and no model runs in this process yet. "
+            "Set tsfm.model.provider=tollama: where no server answers, the baseline does."
+        )
+    rules = Rules(
+        runtime=tsfm.model.provider,
+        model=tsfm.model.model_name,
+        transform=tsfm_inputs.transform(runtime.settings),
+        guards=tsfm_inputs.guards_spec(runtime.settings),
+        baselines=tsfm_inputs.baseline_spec(runtime.settings),
+        asking=tsfm_inputs.asking_rules(runtime.settings),
+        timeout_s=tsfm.tollama.timeout_s,
+        batch_timeout_s=tsfm.tollama.batch_timeout_s,
+        batch_series=tsfm.tollama.batch_series,
+    )
+    return Runner(rules=rules, model=tollama(runtime), breaker=breaker(runtime))
+
+
+def band_forecaster(runtime: Runtime) -> "Remembered":
+    """Return a runner that is asked only what it did not answer before, under settings that could change an answer."""
+    from timegpt_assets.adapters.tollama.answer_store import Remembered
+
+    return Remembered(
+        runner=cache(lambda: runner(runtime)),
+        objects=runtime.storage,
+        settings=runtime.settings.digest(SHAPING)[:16],
+        clock=runtime.clock,
+        live_for=timedelta(minutes=2 * runtime.settings.tsfm.cycle_min),
     )

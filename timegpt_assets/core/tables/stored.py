@@ -106,7 +106,7 @@ STORED = {
         *_months("research", research.TRADING_GRID),
         *_alike("research", research.SEARCH_TRIALS, "search_stage_1", "search_stage_2"),
         *_alike("research", research.SEARCH_CANDIDATES, "search_stage_3"),
-        *_utc(tsfm.MARKETS, tsfm.MARKET_SERIES, tsfm.SELECTION),
+        *_utc(tsfm.MARKETS, tsfm.MARKET_SERIES, tsfm.SELECTION, tsfm.TSFM_FORECASTS),
     )
 }
 """Name -> stored asset, by stage."""

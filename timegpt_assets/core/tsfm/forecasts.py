@@ -29,12 +29,9 @@ def forecasts(
     if not made:
         return TSFM_FORECASTS.empty()
     rows = pl.DataFrame(made, infer_schema_length=None).explode(pl.selectors.by_dtype(pl.List))
-    known = selected.select(_OF_MARKET)
-    return TSFM_FORECASTS.conformed(
-        rows.with_columns(pl.col("as_of", "target_ts").cast(TSFM_FORECASTS.schema["as_of"])).join(
-            known, on=["market_id", "as_of"]
-        )
-    )
+    # a column of nothing but None has no dtype of its own
+    typed = rows.cast({name: TSFM_FORECASTS.schema[name] for name in rows.columns})
+    return TSFM_FORECASTS.conformed(typed.join(selected.select(_OF_MARKET), on=["market_id", "as_of"]))
 
 
 def _rows(asked: Asked, answer: Answered) -> dict[str, Any]:
