@@ -3,11 +3,15 @@
 Belongs here: one function per spec of core/tsfm, made of the section tsfm.
 """
 
+from collections.abc import Mapping
+
 from timegpt_assets.config.settings import Settings
+from timegpt_assets.core.rollout.phases import shares_of
 from timegpt_assets.core.tsfm.alerts import AlertSpec
 from timegpt_assets.core.tsfm.baselines import BaselineSpec
 from timegpt_assets.core.tsfm.degradation import Rules
 from timegpt_assets.core.tsfm.guards import Guards
+from timegpt_assets.core.tsfm.precision import PrecisionSpec
 from timegpt_assets.core.tsfm.reasons import AskingRules
 from timegpt_assets.core.tsfm.segments import SegmentSpec
 from timegpt_assets.core.tsfm.selection import SelectionSpec
@@ -102,3 +106,21 @@ def asking_rules(settings: Settings) -> AskingRules:
         max_gap_min=tsfm.series.max_gap_minutes,
         min_volume_24h=tsfm.liquidity.baseline_only_below,
     )
+
+
+def precision_spec(settings: Settings) -> PrecisionSpec:
+    """Return when breaches of the model's bands mean too little."""
+    tsfm = settings.tsfm
+    return PrecisionSpec(
+        band_source=tsfm.alerts.band_source,
+        horizon_step=tsfm.alerts.horizon_step,
+        follow_through_move=tsfm.evaluation.follow_through_move,
+        drop_max=tsfm.rollout.precision_drop_max,
+        window_days=tsfm.rollout.window_days,
+        min_breaches=tsfm.rollout.min_breaches,
+    )
+
+
+def rollout_shares(settings: Settings) -> Mapping[str, int]:
+    """Return phase -> percentage of markets that gets the model's bands in it."""
+    return shares_of(settings.tsfm.rollout.canary, settings.tsfm.rollout.ramp)

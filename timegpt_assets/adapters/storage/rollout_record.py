@@ -16,13 +16,16 @@ from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.core.rollout import phases
 
 NAME = "rollouts/record.jsonl"
+TSFM_NAME = "rollouts/tsfm.jsonl"
+"""The record of the bands of prediction markets."""
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutRecord:
-    """The rollouts of one storage root."""
+    """The rollouts of one storage root: those of challengers, unless it is another record's ``name``."""
 
     objects: ObjectStore
+    name: str = NAME
 
     def entries(self) -> list[Entry]:
         """Return what was recorded, oldest first. Raises RecordBroken."""
@@ -59,7 +62,7 @@ class RolloutRecord:
 
     @property
     def _chain(self) -> ChainedRecord:
-        return ChainedRecord(self.objects, NAME)
+        return ChainedRecord(self.objects, self.name)
 
 
 def _recorded(entries: Sequence[Entry]) -> pl.DataFrame:
