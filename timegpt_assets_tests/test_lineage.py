@@ -25,7 +25,7 @@ from timegpt_assets.core.lineage import path_to_bars
 from timegpt_assets.engine.lineages import lineage_records
 from timegpt_assets.engine.stages import STAGES
 from timegpt_assets.runtime import Runtime, load_runtime
-from timegpt_assets_tests import roads
+from timegpt_assets_tests import roads, tsfm_reads
 from timegpt_assets_tests.markets import DAYS
 from timegpt_assets_tests.settings_reads import Reads, Recorded
 
@@ -292,8 +292,7 @@ def test_what_an_id_leads_to_is_on_record_although_what_was_read_was_never_made(
 
 
 READ_ELSEWHERE = {
-    "tsfm": "config/settings.py",
-    "models.tsfm": "config/settings.py",
+    "models.tsfm": "serving/tsfm/terms.py",
     "news.source.calendar.base_url": "config/checks.py",
     "news.source.own.base_url": "config/checks.py",
     "automation.forecast_grid": "automation/forecast_grid.py",
@@ -303,6 +302,7 @@ READ_ELSEWHERE = {
     "importing": "cli/importing.py",
     "events.calendar_names": "runtime.py",
     "forecast.api_budget.single_writer": "config/checks.py",
+    **{f"tsfm.{key}": file for file, keys in tsfm_reads.READ.items() for key in keys},
 }
 """Keys that no run of the graph reads -> the file that does: planning, importing, a rollout's steps, a named file, a
 refusal."""
@@ -313,7 +313,8 @@ def test_every_setting_is_read_by_something_that_runs(
 ) -> None:
     keys = [".".join(p) for s in SECTIONS for p, _ in flat(getattr(settings, s).model_dump(), (s,))]
     unread = {key for key in keys if not any(key == r or key.startswith(f"{r}.") for r in seen.by_anybody)}
-    told = {key for key in keys if any(key == r or key.startswith(f"{r}.") for r in READ_ELSEWHERE)}
+    elsewhere = {*READ_ELSEWHERE, *(f"tsfm.{key}" for key in tsfm_reads.AWAITED)}
+    told = {key for key in keys if any(key == r or key.startswith(f"{r}.") for r in elsewhere)}
     assert unread - told == set(), "read by nobody: take it out, or let something stand on it"
     assert reads
     package = Path(definitions.__file__).parent
