@@ -12,7 +12,7 @@ from typing import Any, get_args
 import dagster as dg
 import pytest
 
-from timegpt_assets import definitions, runtime
+from timegpt_assets import definitions, runtime, runtime_tsfm
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.config import core_inputs, seats
 from timegpt_assets.config.base import PLACE, Section
@@ -91,6 +91,9 @@ def reads(seen: Reads, tmp_path_factory: pytest.TempPathFactory) -> dict[str, se
         runtime.timegpt(view, runtime.account(view.settings), runtime.ledger(view), runtime.forecast_cache(view))
     with seen.on_behalf_of("calibration_models"):
         list(core_inputs.makers(_recorded(paid, seen).settings))
+    taped = load(tmp_path_factory.mktemp("taped"), *TAPED, base=roads.TINY)
+    with seen.on_behalf_of("markets"):
+        runtime_tsfm.market_days(_recorded(taped, seen))
     local = load(tmp_path_factory.mktemp("local"), "data.source=local", base=roads.TINY)
     with seen.on_behalf_of("raw_bars"):
         core_inputs.reading(_recorded(local, seen).settings)
@@ -104,6 +107,7 @@ EVERYBODY_DOWN = (
     *("news.retry.max_attempts=1", "news.spacing_s.fred=0", "news.spacing_s.gdelt_doc=0"),
 )
 """Sources of news that are all listed and never answer: what is read to ask them is read all the same."""
+TAPED = ("tsfm.markets.source=files", "tsfm.markets.path=tapes")
 PAID = ("forecast.backend=nixtla", "forecast.base_url=http://127.0.0.1:9", "forecast.exogenous.future=[weekday]")
 
 
