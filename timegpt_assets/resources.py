@@ -28,7 +28,7 @@ from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.adapters.storage.promotion_record import PromotionRecord
-from timegpt_assets.adapters.storage.rollout_record import RolloutRecord
+from timegpt_assets.adapters.storage.rollout_record import TSFM_NAME, RolloutRecord
 from timegpt_assets.adapters.storage.trial_store import TrialStore
 from timegpt_assets.adapters.tollama.answer_store import BandForecaster
 from timegpt_assets.config.addresses import PROVIDER_URL
@@ -206,6 +206,17 @@ class MarketDesk(dg.ConfigurableResource[MarketDays]):
     def create_resource(self, context: dg.InitResourceContext) -> MarketDays:
         """Return the days that were kept, or those of files."""
         return runtimes_of_tsfm.market_days(self.runtime)
+
+
+class BandRollout(dg.ConfigurableResource[RolloutRecord]):
+    """The record of how the model's bands came to be used, market by market."""
+
+    place: str
+    runtime: dg.ResourceDependency[Runtime]
+
+    def create_resource(self, context: dg.InitResourceContext) -> RolloutRecord:
+        """Return it; without any, no market uses them."""
+        return RolloutRecord(self.runtime.storage, TSFM_NAME)
 
 
 class BandSeat(dg.ConfigurableResource[BandForecaster]):
@@ -451,6 +462,7 @@ def resources(runtime: Runtime, tables: TableIOManager) -> dict[str, Any]:
         "lineage_book": LineageBook(place=data.storage_root, runtime=runtime),
         "promotions": Promotions(place=data.storage_root, runtime=runtime),
         "rollouts": Rollouts(place=data.storage_root, runtime=runtime),
+        "band_rollout": BandRollout(place=data.storage_root, runtime=runtime),
         "trials": Trials(place=data.storage_root, runtime=runtime),
         "stored_tables": StoredTables(place=data.storage_root, runtime=runtime),
         "studies": SearchStudies(storage=settings.search.storage, folder=settings.search.folder, runtime=runtime),

@@ -1,4 +1,4 @@
-"""`make setup-neural`: says what the extras neural and tsfm will fetch and how large it is, then installs it.
+"""`make setup-neural`: says what the extra neural will fetch and how large it is, then installs it.
 
 Belongs here: which files pip would fetch, from where it is told to look on this machine, and how large they are. What
 the lock names stays as it is; gigabytes (builds for graphics cards) come only when asked for.
@@ -33,10 +33,9 @@ class Fetched:
 
 
 def extra() -> list[str]:
-    """Return what the two extras ask for."""
+    """Return what the extra asks for."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    optional = project["optional-dependencies"]
-    return [*optional["neural"], *optional["tsfm"]]
+    return list(project["optional-dependencies"]["neural"])
 
 
 def pip(*words: str) -> str:

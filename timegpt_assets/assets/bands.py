@@ -1,20 +1,22 @@
 """What was forecast of prediction markets, what became of it, what was learnt from that, and which prices alarm."""
 
 import math
-from datetime import date
+from datetime import date, timedelta
 
 import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, PartitionStream
+from timegpt_assets.adapters.storage.rollout_record import RolloutRecord
 from timegpt_assets.adapters.tollama.answer_store import BandForecaster
 from timegpt_assets.adapters.tollama.runner import counted
 from timegpt_assets.assets.daywise import OWN, Made
 from timegpt_assets.assets.declare import declared
-from timegpt_assets.assets.tsfm import GRID, GROUP, reads, utc_days
+from timegpt_assets.assets.tsfm import BEFORE, GRID, GROUP, reads, utc_days
 from timegpt_assets.config import tsfm_inputs
-from timegpt_assets.core.tables.tsfm import TSFM_FORECASTS
-from timegpt_assets.core.tsfm import forecasts, window
+from timegpt_assets.core.tables.tsfm import ALERTS, BANDS, CONFORMAL_PARAMETERS, TSFM_FORECASTS, TSFM_OUTCOMES
+from timegpt_assets.core.tsfm import alerts as alerting
+from timegpt_assets.core.tsfm import assignment, conformal, forecasts, outcomes, rollout, window
 from timegpt_assets.core.tsfm.asked import Answered
 from timegpt_assets.partitions import GraphContext
 
@@ -24,6 +26,7 @@ ANSWERED = (
     *("tsfm.series.max_gap_minutes", "tsfm.liquidity.baseline_only_below"),
 )
 """What shapes an answer, whoever makes it."""
+ALERTING = ("horizon_step", "open_interest_change_max", "volume_velocity_min", "ambiguity_max", "cooldown_s")
 
 
 def tsfm_forecasts(graph: GraphContext) -> dg.AssetsDefinition:
@@ -63,3 +66,124 @@ def tsfm_forecasts(graph: GraphContext) -> dg.AssetsDefinition:
         return utc_days(context, forecast, **layers)
 
     return tsfm_forecasts
+
+
+def tsfm_outcomes(graph: GraphContext) -> dg.AssetsDefinition:
+    """Return the asset of what became of forecasts."""
+    hours = graph.settings.tsfm.evaluation.follow_through_hours
+
+    @declared(
+        TSFM_OUTCOMES,
+        group=GROUP,
+        partitions=graph.grid.utc_day,
+        settings=("tsfm.evaluation.follow_through_hours",),
+        ins={"tsfm_forecasts": reads("tsfm_forecasts", BEFORE), "market_series": reads("market_series")},
+    )
+    def tsfm_outcomes(
+        context: dg.AssetExecutionContext, tsfm_forecasts: LazyPartitions, market_series: LazyPartitions
+    ) -> PartitionStream:
+        """The price at the moment that was forecast, of the forecasts whose moment lies in the day."""
+
+        def came(day: date, made: pl.DataFrame, prices: pl.DataFrame) -> Made:
+            return Made(outcomes.outcomes(made, prices, [day], follow_through_hours=hours))
+
+        return utc_days(context, came, tsfm_forecasts=(tsfm_forecasts, BEFORE), market_series=(market_series, OWN))
+
+    return tsfm_outcomes
+
+
+def conformal_parameters(graph: GraphContext) -> dg.AssetsDefinition:
+    """Return the asset of what the days before teach about the width of bands."""
+    spec = tsfm_inputs.conformal_spec(graph.settings)
+    learnt = (-spec.window_days, -1)
+
+    @declared(
+        CONFORMAL_PARAMETERS,
+        group=GROUP,
+        partitions=graph.grid.utc_day,
+        settings=(
+            *("tsfm.conformal.rolling_window_days", "tsfm.conformal.target_coverage", "tsfm.conformal.min_samples"),
+            *("tsfm.conformal.segments", "tsfm.evaluation.levels"),
+        ),
+        ins={"tsfm_outcomes": reads("tsfm_outcomes", learnt)},
+    )
+    def conformal_parameters(context: dg.AssetExecutionContext, tsfm_outcomes: LazyPartitions) -> PartitionStream:
+        """By how much bands made on the day are widened or narrowed, learnt from days that are over."""
+
+        def taught(day: date, came: pl.DataFrame) -> Made:
+            return Made(conformal.fitted(came, day, spec), {"outcomes": came.height, "days": came["day"].n_unique()})
+
+        return utc_days(context, taught, tsfm_outcomes=(tsfm_outcomes, learnt))
+
+    return conformal_parameters
+
+
+def bands(graph: GraphContext) -> dg.AssetsDefinition:
+    """Return the asset of the bands that are there of each forecast, and which of them is used."""
+    settings = graph.settings.tsfm
+    spec, source = tsfm_inputs.conformal_spec(graph.settings), settings.alerts.band_source
+
+    @declared(
+        BANDS,
+        group=GROUP,
+        partitions=graph.grid.utc_day,
+        settings=("tsfm.conformal.enabled", "tsfm.alerts.band_source", "tsfm.rollout"),
+        ins={name: reads(name) for name in ("tsfm_forecasts", "conformal_parameters")},
+    )
+    def bands(
+        context: dg.AssetExecutionContext,
+        tsfm_forecasts: LazyPartitions,
+        conformal_parameters: LazyPartitions,
+        band_rollout: dg.ResourceParam[RolloutRecord],
+    ) -> PartitionStream:
+        """Raw, adjusted and baseline bands; markets of the rollout's share of the day use the model's."""
+        recorded = band_rollout.recorded()
+
+        def banded(day: date, made: pl.DataFrame, taught: pl.DataFrame) -> Made:
+            told = taught if settings.conformal.enabled else taught.clear()
+            found = conformal.adjusted(made, told, spec, level=spec.target)
+            share = rollout.share_on(recorded, day)
+            ends = {name: f"raw_{name}" for name in ("lower", "median", "upper")}
+            used = assignment.used(found.rename(ends), share, source)
+            return Made(BANDS.conformed(used.select(*BANDS.columns)), {"share": share})
+
+        layers = {"tsfm_forecasts": (tsfm_forecasts, OWN), "conformal_parameters": (conformal_parameters, OWN)}
+        return utc_days(context, banded, **layers)
+
+    return bands
+
+
+def alerts(graph: GraphContext) -> dg.AssetsDefinition:
+    """Return the asset of prices that left their band."""
+    spec = tsfm_inputs.alert_spec(graph.settings)
+    window = (-2, 0)
+
+    @declared(
+        ALERTS,
+        group=GROUP,
+        partitions=graph.grid.utc_day,
+        settings=tuple(f"tsfm.alerts.{name}" for name in ALERTING),
+        ins={name: reads(name, window) for name in ("bands", "market_series", "markets")},
+    )
+    def alerts(
+        context: dg.AssetExecutionContext,
+        bands: LazyPartitions,
+        market_series: LazyPartitions,
+        markets: LazyPartitions,
+    ) -> PartitionStream:
+        """Prices outside the band that was forecast for them, with what else speaks for them, one at a time a market.
+
+        Those of the day before are worked out again, for a market may still be silent after one.
+        """
+
+        def rung(day: date, used: pl.DataFrame, prices: pl.DataFrame, told: pl.DataFrame) -> Made:
+            before = day - timedelta(days=1)
+            past = pl.col("day") <= before
+            earlier = alerting.alerts(used.filter(past), prices.filter(past), told.filter(past), before, spec)
+            found = alerting.alerts(used, prices, told, day, spec, before=earlier)
+            return Made(found, {"severities": dict(found.group_by("severity").len().sort("severity").iter_rows())})
+
+        layers = {"bands": (bands, window), "market_series": (market_series, window), "markets": (markets, window)}
+        return utc_days(context, rung, **layers)
+
+    return alerts

@@ -9,6 +9,7 @@ from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.rollout.phases import shares_of
 from timegpt_assets.core.tsfm.alerts import AlertSpec
 from timegpt_assets.core.tsfm.baselines import BaselineSpec
+from timegpt_assets.core.tsfm.conformal import ConformalSpec
 from timegpt_assets.core.tsfm.degradation import Rules
 from timegpt_assets.core.tsfm.guards import Guards
 from timegpt_assets.core.tsfm.precision import PrecisionSpec
@@ -124,3 +125,15 @@ def precision_spec(settings: Settings) -> PrecisionSpec:
 def rollout_shares(settings: Settings) -> Mapping[str, int]:
     """Return phase -> percentage of markets that gets the model's bands in it."""
     return shares_of(settings.tsfm.rollout.canary, settings.tsfm.rollout.ramp)
+
+
+def conformal_spec(settings: Settings) -> ConformalSpec:
+    """Return what conformal parameters are learnt from, and what they promise."""
+    asked = settings.tsfm.conformal
+    return ConformalSpec(
+        window_days=asked.rolling_window_days,
+        target=asked.target_coverage,
+        levels=settings.tsfm.evaluation.levels,
+        min_samples=asked.min_samples,
+        segments=asked.segments,
+    )

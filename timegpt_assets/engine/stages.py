@@ -61,7 +61,16 @@ STAGES = {
     "worth": ("information_value",),
     "research": ("grid_days", "trading_grid"),
     "search": ("search_stage_1", "search_stage_2", "search_stage_3"),
-    "tsfm": ("markets", "market_series", "selection", "tsfm_forecasts"),
+    "tsfm": (
+        "markets",
+        "market_series",
+        "selection",
+        "tsfm_forecasts",
+        "tsfm_outcomes",
+        "conformal_parameters",
+        "bands",
+        "alerts",
+    ),
 }
 """Stage word -> asset names; ``promotion`` is apart because only ``evaluate`` and ``promote`` make it."""
 ON_DEMAND = ("promotion", "news", "models", "worth", "research", "search", "tsfm")

@@ -106,7 +106,8 @@ STORED = {
         *_months("research", research.TRADING_GRID),
         *_alike("research", research.SEARCH_TRIALS, "search_stage_1", "search_stage_2"),
         *_alike("research", research.SEARCH_CANDIDATES, "search_stage_3"),
-        *_utc(tsfm.MARKETS, tsfm.MARKET_SERIES, tsfm.SELECTION, tsfm.TSFM_FORECASTS),
+        *_utc(tsfm.MARKETS, tsfm.MARKET_SERIES, tsfm.SELECTION, tsfm.TSFM_FORECASTS, tsfm.TSFM_OUTCOMES),
+        *_utc(tsfm.CONFORMAL_PARAMETERS, tsfm.BANDS, tsfm.ALERTS),
     )
 }
 """Name -> stored asset, by stage."""

@@ -136,9 +136,8 @@ TSFM_OUTCOMES = Table(
         "fallback_used": Column(pl.Boolean, "the model did not answer"),
         "last_price": Column(_P, "price at as_of", True),
         "y": Column(_P, "price at target_ts"),
-        "follow_move": Column(
-            _P, "largest move from target_ts in the direction of a breach; null where nothing was breached", True
-        ),
+        "rise": Column(_P, "most that it rose from target_ts in tsfm.evaluation.follow_through_hours", True),
+        "fall": Column(_P, "most that it fell; both null where these hours reach beyond the day", True),
     },
     key=_ROW,
 )
@@ -216,8 +215,8 @@ TSFM_EVALUATION = Table(
     name="tsfm_evaluation",
     columns=UTC_MONTH
     | {
-        "split": Column(pl.String, "time: the latest share; event: events held out whole; all"),
-        "arm": Column(pl.String, "raw, conformal or baseline"),
+        "split": Column(pl.String, "all: what was served; time, time_rolling, event: what was held out"),
+        "arm": Column(pl.String, "raw, conformal, baseline or baseline_conformal"),
         "floor": Column(pl.Boolean, "with the width floor of the guards"),
         "segment": Column(pl.String, "what is pooled, as liquidity_bucket=LOW; all: everything"),
         "level": Column(_P, "share of prices that the band promises"),
