@@ -94,6 +94,8 @@ def reads(seen: Reads, tmp_path_factory: pytest.TempPathFactory) -> dict[str, se
     taped = load(tmp_path_factory.mktemp("taped"), *TAPED, base=roads.TINY)
     with seen.on_behalf_of("markets"):
         runtime_tsfm.market_days(_recorded(taped, seen))
+    with seen.on_behalf_of("tsfm_forecasts"):
+        runtime_tsfm.runner(_recorded(taped, seen))
     local = load(tmp_path_factory.mktemp("local"), "data.source=local", base=roads.TINY)
     with seen.on_behalf_of("raw_bars"):
         core_inputs.reading(_recorded(local, seen).settings)

@@ -122,12 +122,13 @@ def bands(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of the bands that are there of each forecast, and which of them is used."""
     settings = graph.settings.tsfm
     spec, source = tsfm_inputs.conformal_spec(graph.settings), settings.alerts.band_source
+    is_adjusted = settings.conformal.enabled
 
     @declared(
         BANDS,
         group=GROUP,
         partitions=graph.grid.utc_day,
-        settings=("tsfm.conformal.enabled", "tsfm.alerts.band_source", "tsfm.rollout"),
+        settings=("tsfm.conformal.enabled", "tsfm.alerts.band_source"),
         ins={name: reads(name) for name in ("tsfm_forecasts", "conformal_parameters")},
     )
     def bands(
@@ -140,7 +141,7 @@ def bands(graph: GraphContext) -> dg.AssetsDefinition:
         recorded = band_rollout.recorded()
 
         def banded(day: date, made: pl.DataFrame, taught: pl.DataFrame) -> Made:
-            told = taught if settings.conformal.enabled else taught.clear()
+            told = taught if is_adjusted else taught.clear()
             found = conformal.adjusted(made, told, spec, level=spec.target)
             share = rollout.share_on(recorded, day)
             ends = {name: f"raw_{name}" for name in ("lower", "median", "upper")}
