@@ -23,7 +23,7 @@ $(VENV)/.ready: requirements.lock installer.lock pyproject.toml
 setup: $(VENV)/.ready  ## make .venv from the lock
 
 # Syncing with the lock takes out what the lock does not name: the mark says to bring the extra back.
-setup-neural: setup  ## torch for the seat tsmixer, its size said first; GIGABYTES=yes for builds of gigabytes
+setup-neural: setup  ## torch for the seat tsmixer and fracast for tsfm, their size said first; GIGABYTES=yes for builds of gigabytes
 	@$(BIN)/python -m timegpt_assets_tests.setup_neural GIGABYTES=$(GIGABYTES)
 	@touch $(VENV)/.neural
 
@@ -63,7 +63,7 @@ ui: setup  ## the Dagster UI on the instance the command line uses
 bench: setup  ## every benchmark, one JSON line a figure
 	$(BIN)/python -m timegpt_assets_tests.benchmarks
 
-# Every extra but neural, whose torch would come as gigabytes of another build.
+# Every extra but neural and tsfm, whose torch would come as gigabytes of another build.
 LOCKED := $(foreach extra,postgres models sweep notebooks statistical serve news docs dev,--extra $(extra))
 lock: setup  ## what pyproject.toml asks for, resolved into requirements.lock with hashes
 	$(BIN)/uv pip compile --quiet pyproject.toml $(LOCKED) --generate-hashes --no-header \

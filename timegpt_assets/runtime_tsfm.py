@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from timegpt_assets.adapters.tollama.answer_store import Remembered
     from timegpt_assets.adapters.tollama.breaker import ModelBreaker
     from timegpt_assets.adapters.tollama.client import Tollama
+    from timegpt_assets.adapters.tollama.in_process import InProcess
+    from timegpt_assets.adapters.tollama.probe import Probing
     from timegpt_assets.adapters.tollama.runner import Runner
 
 SHAPING = (
@@ -89,31 +91,55 @@ def _polymarket(runtime: Runtime) -> "MarketSource":
 def tollama(runtime: Runtime) -> "Tollama":
     """Return the model server."""
     from timegpt_assets.adapters.tollama import client
-    from timegpt_assets.adapters.tollama.probe import Probing
 
     tsfm = runtime.settings.tsfm
-    server, model, series = tsfm.tollama, tsfm.model, tsfm.series
+    server, asked = tsfm.tollama, tsfm.model
     return client.Tollama(
         base_url=server.base_url,
-        model=model.model_name,
-        version=model.model_version,
-        params=model.params,
+        model=asked.model_name,
+        version=asked.model_version,
+        params=asked.params,
         auth=server.auth_mode,
         patience=client.Patience(
             retries=server.retry_count,
             backoff_s=server.retry_backoff_ms / 1000,
             jitter_s=server.retry_jitter_ms / 1000,
         ),
-        probing=Probing(
-            points=series.min_points,
-            horizon=series.horizon_steps,
-            quantiles=tsfm.quantiles,
-            freq_min=series.freq_min,
-            timeout_s=server.timeout_s,
-            warm_up_s=server.batch_timeout_s,
-        ),
+        probing=_probing(runtime),
         key=lambda: runtime.environment.get(client.KEY),
         clock=runtime.clock,
+    )
+
+
+def in_process(runtime: Runtime) -> "InProcess":
+    """Return the model that runs in this process. Raises ModelNotHere for the name of another."""
+    from timegpt_assets.adapters.tollama.in_process import NAME, InProcess
+
+    asked = runtime.settings.tsfm.model
+    if asked.model_name != NAME:
+        raise ModelNotHere(
+            f"tsfm.model.provider is in_process, and {asked.model_name} does not run in this process. "
+            f"Set tsfm.model.model_name={NAME}, or tsfm.model.provider=tollama."
+        )
+    return InProcess(version=asked.model_version, params=asked.params, probing=_probing(runtime), clock=runtime.clock)
+
+
+def model(runtime: Runtime) -> "Tollama | InProcess":
+    """Return who forecasts. Raises ModelNotHere."""
+    return in_process(runtime) if runtime.settings.tsfm.model.provider == "in_process" else tollama(runtime)
+
+
+def _probing(runtime: Runtime) -> "Probing":
+    from timegpt_assets.adapters.tollama.probe import Probing
+
+    tsfm = runtime.settings.tsfm
+    return Probing(
+        points=tsfm.series.min_points,
+        horizon=tsfm.series.horizon_steps,
+        quantiles=tsfm.quantiles,
+        freq_min=tsfm.series.freq_min,
+        timeout_s=tsfm.tollama.timeout_s,
+        warm_up_s=tsfm.tollama.batch_timeout_s,
     )
 
 
@@ -132,11 +158,6 @@ def runner(runtime: Runtime) -> "Runner":
     from timegpt_assets.adapters.tollama.runner import Rules, Runner
 
     tsfm = runtime.settings.tsfm
-    if tsfm.model.provider != "tollama":
-        raise ModelNotHere(
-            f"tsfm.model.provider is {tsfm.model.provider}, and no model runs in this process yet. "
-            "Set tsfm.model.provider=tollama: where no server answers, the baseline does."
-        )
     rules = Rules(
         runtime=tsfm.model.provider,
         model=tsfm.model.model_name,
@@ -148,7 +169,7 @@ def runner(runtime: Runtime) -> "Runner":
         batch_timeout_s=tsfm.tollama.batch_timeout_s,
         batch_series=tsfm.tollama.batch_series,
     )
-    return Runner(rules=rules, model=tollama(runtime), breaker=breaker(runtime))
+    return Runner(rules=rules, model=model(runtime), breaker=breaker(runtime))
 
 
 def band_forecaster(runtime: Runtime) -> "Remembered":

@@ -1,4 +1,4 @@
-"""`make setup-neural`: says what the extra neural will fetch and how large it is, then installs it.
+"""`make setup-neural`: says what the extras neural and tsfm will fetch and how large it is, then installs it.
 
 Belongs here: which files pip would fetch, from where it is told to look on this machine, and how large they are. What
 the lock names stays as it is; gigabytes (builds for graphics cards) come only when asked for.
@@ -33,9 +33,10 @@ class Fetched:
 
 
 def extra() -> list[str]:
-    """Return what the extra asks for."""
+    """Return what the two extras ask for."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    return list(project["optional-dependencies"]["neural"])
+    optional = project["optional-dependencies"]
+    return [*optional["neural"], *optional["tsfm"]]
 
 
 def pip(*words: str) -> str:

@@ -34,8 +34,9 @@ def test_every_file_is_named_by_its_hash_and_no_index_is_named(name: str) -> Non
 def test_the_lock_holds_what_the_project_asks_for() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     versions = {canonicalize_name(re.split(r"\[|==", one)[0]): one.rpartition("==")[2] for one in locked(LOCKS[0])}
-    # neural is fetched by who asks for it: its torch weighs more than all else together
-    extras = [e for name, e in project["project"]["optional-dependencies"].items() if name != "neural"]
+    # both are fetched by who asks for them: their torch weighs more than all else together
+    fetched = {"neural", "tsfm"}
+    extras = [e for name, e in project["project"]["optional-dependencies"].items() if name not in fetched]
     asked = [*project["project"]["dependencies"], *project["build-system"]["requires"], *(r for e in extras for r in e)]
     for one in map(Requirement, asked):
         assert versions[canonicalize_name(one.name)] in one.specifier, one

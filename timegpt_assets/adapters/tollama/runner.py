@@ -5,7 +5,7 @@ is client.py, when it is left alone breaker.py.
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
@@ -23,6 +23,8 @@ from timegpt_assets.core.tsfm.transform import Transform
 
 BASELINE = "baseline"
 """The runtime of an answer that no model made."""
+OF_THE_QUESTION = frozenset({"bad_request", "unusable_input", "too_large"})
+"""Faults of what was asked: they say nothing of the server, and it is not left alone for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +123,18 @@ class Runner:
                 request_id=uuid.uuid4().hex,
             )
         except ModelFailed as failed:
-            self.breaker.failed()
+            self._count([failed.kind])
             return [_Told(reason=reasons.model_error(failed.kind))] * len(asked)
         told = [self._believed(one, found) for one in asked]
-        (self.breaker.succeeded if any(one.values for one in told) else self.breaker.failed)()
+        self._count([] if any(one.values for one in told) else found.faults.values())
         return told
+
+    def _count(self, kinds: Collection[str]) -> None:
+        """Tell the breaker how a request went whose every market failed for these; none: it was answered."""
+        if OF_THE_QUESTION.issuperset(kinds):
+            self.breaker.succeeded()
+        else:
+            self.breaker.failed()
 
     def _believed(self, asked: Asked, found: ModelAnswers) -> _Told:
         if (z := found.values.get(asked.market_id)) is None:

@@ -11,7 +11,7 @@ import pytest
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.tollama import breaker
 from timegpt_assets.adapters.tollama.answer_store import AnswersDamaged, Remembered
-from timegpt_assets.adapters.tollama.answers import ModelAnswers, ModelFailed
+from timegpt_assets.adapters.tollama.answers import Kind, ModelAnswers, ModelFailed
 from timegpt_assets.adapters.tollama.runner import Rules, Runner, Unanswered
 from timegpt_assets.core.tsfm.asked import Answered, Asked
 from timegpt_assets.core.tsfm.baselines import BaselineSpec
@@ -159,3 +159,16 @@ def test_damaged_answers_are_named_with_what_helps(tmp_path: Path) -> None:
     kept.write_bytes(kept.read_bytes()[:-4])
     with pytest.raises(AnswersDamaged, match=r"tsfm/answers/s/2026-01-05/120000 is damaged.* delete it"):
         remembered(tmp_path, Steady()).forecast([question()])
+
+
+@pytest.mark.parametrize(("kind", "state"), [("bad_request", "closed"), ("timeout", "open")])
+def test_a_server_is_left_alone_for_its_own_faults_and_not_for_the_question_s(kind: Kind, state: str) -> None:
+    class Refuses:
+        def forecast(self, asked: Sequence[Asked], *, timeout_s: float, request_id: str) -> ModelAnswers:
+            raise ModelFailed(kind, "No.")
+
+    rules = breaker.Rules(failures=2, cooldown_s=120.0, probes=2)
+    watched = breaker.ModelBreaker(rules=rules, ticks=lambda: 0.0)
+    answering = Runner(rules=RULES, model=Refuses(), breaker=watched)
+    assert [answering.forecast([question()])[0].reason for _ in range(2)] == [f"tollama_error:{kind}"] * 2
+    assert watched.state == state
