@@ -38,7 +38,7 @@ from timegpt_assets.assets import (
 )
 from timegpt_assets.assets.catalog import catalogued
 from timegpt_assets.automation import day as automation
-from timegpt_assets.automation import forecast_grid, rollout, source
+from timegpt_assets.automation import forecast_grid, rollout, source, tsfm_rollout
 from timegpt_assets.automation import tsfm as tsfm_by_itself
 from timegpt_assets.engine.home_owner import claim
 from timegpt_assets.engine.lineages import lineage_records
@@ -176,6 +176,7 @@ def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definiti
             automation.resume_backfill(runtime),
             source.revised_source(runtime),
             rollout.judge_rollouts(runtime),
+            tsfm_rollout.judge_tsfm_rollout(runtime),
         ],
         executor=owned_in_process,  # a range is one step and never splits; a process per step costs seconds
     )

@@ -16,15 +16,14 @@ from timegpt_assets.adapters.storage.parquet_store import ParquetStore, file_nam
 from timegpt_assets.adapters.storage.rollout_record import TSFM_NAME, RolloutRecord
 from timegpt_assets.config import tsfm_inputs
 from timegpt_assets.core.rollout.phases import ADVANCE, ROLLBACK, SHADOW, START, RolloutRefused, Standing
-from timegpt_assets.core.schema import Table
-from timegpt_assets.core.tables.tsfm import BANDS, TSFM_OUTCOMES
+from timegpt_assets.core.tables.tsfm import BANDS
 from timegpt_assets.core.tsfm import precision, rollout
 from timegpt_assets.core.tsfm.assignment import BASELINE, TSFM
 from timegpt_assets.core.tsfm.precision import Verdict
 from timegpt_assets.core.tsfm.rollout import Criterion
 from timegpt_assets.runtime import Runtime
 
-READ = {"tsfm/bands": BANDS, "tsfm/tsfm_outcomes": TSFM_OUTCOMES}
+READ = {"tsfm/bands": BANDS.empty(), "tsfm/tsfm_outcomes": pl.DataFrame(schema=precision.OUTCOMES)}
 """What a UTC day must have to be finished, as the rollout sees it."""
 
 
@@ -143,6 +142,5 @@ class TsfmRollout:
             )
 
     def _read(self, asset: str, days: list[date]) -> pl.DataFrame:
-        table: Table = READ[asset]
-        found = self.store.read(asset, days, missing="ok", columns=tuple(table.columns), empty=table.empty())
-        return found.select(*table.columns)
+        empty = READ[asset]
+        return self.store.read(asset, days, missing="ok", columns=empty.columns, empty=empty).select(empty.columns)

@@ -1,6 +1,6 @@
-"""The verb about prediction markets: a cycle of now, a replay of past days, and how the watch stands.
+"""The verb about prediction markets: a cycle of now, a replay of past days, how the watch stands, alerts, the rollout.
 
-Belongs here: options and help. What they do is cli/tsfm.py.
+Belongs here: options and help. What they do is cli/tsfm.py, cli/tsfm_alerts.py and cli/tsfm_rollout.py.
 """
 
 from datetime import datetime
@@ -12,8 +12,16 @@ from timegpt_assets.cli.asked import started
 from timegpt_assets.cli.options import Force, Json, Profile, Set
 
 Action = Annotated[
-    Literal["status", "cycle", "replay"],
-    typer.Argument(help="status, cycle (of now), or replay (of past UTC days)"),
+    Literal["status", "cycle", "replay", "alerts", "rollout"],
+    typer.Argument(help="status, cycle (of now), replay (of past UTC days), alerts, or rollout (of the model's bands)"),
+]
+Step = Annotated[
+    Literal["status", "start", "advance", "rollback", "judge"],
+    typer.Argument(help="of rollout: status, start, advance, rollback, or judge (its breaches, now)"),
+]
+Reason = Annotated[str, typer.Option(help="why, for the record; asked of rollout rollback")]
+AlertDay = Annotated[
+    datetime | None, typer.Option("--day", formats=["%Y-%m-%d"], help="UTC day of the alerts; default: the newest")
 ]
 FirstDay = Annotated[datetime | None, typer.Option("--start", formats=["%Y-%m-%d"], help="first UTC day of a replay")]
 LastDay = Annotated[datetime | None, typer.Option("--end", formats=["%Y-%m-%d"], help="last one")]
@@ -21,17 +29,28 @@ LastDay = Annotated[datetime | None, typer.Option("--end", formats=["%Y-%m-%d"],
 
 def tsfm(
     action: Action = "status",
+    step: Step = "status",
     start: FirstDay = None,
     end: LastDay = None,
+    day: AlertDay = None,
+    reason: Reason = "",
     force: Force = False,
     json: Json = False,
     settings: Set = None,
     profile: Profile = None,
 ) -> None:
-    """Bands for prediction markets: one cycle of now, a replay of past UTC days, or how the watch stands."""
+    """Bands for prediction markets: a cycle of now, a replay of past UTC days, status, alerts, the bands' rollout."""
     if action == "replay" and not (start and end):
         raise typer.BadParameter("replay needs days. Say --start DAY --end DAY, both UTC and both included.")
     runtime = started(settings, profile)
+    if action == "rollout":
+        from timegpt_assets.cli import tsfm_rollout
+
+        return tsfm_rollout.done(runtime, step, reason, as_json=json)
+    if action == "alerts":
+        from timegpt_assets.cli import tsfm_alerts
+
+        return tsfm_alerts.feed(runtime, day and day.date(), as_json=json)
     from timegpt_assets.cli import tsfm as watch
 
     if action == "replay" and start and end:
@@ -40,3 +59,4 @@ def tsfm(
         watch.cycle(runtime, as_json=json)
     else:
         watch.status(runtime, as_json=json)
+    return None

@@ -8,9 +8,15 @@ from datetime import date, timedelta
 
 import polars as pl
 
+from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.tsfm.assignment import assigned, used
 
 COUNTED = ("market_id", "as_of", "step")
+OUTCOMES = pl.Schema(
+    {"day": pl.Date(), "market_id": pl.String(), "as_of": TIME, "step": pl.Int64()}
+    | dict.fromkeys(("y", "rise", "fall"), pl.Float64())
+)
+"""What is read of TSFM_OUTCOMES."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
