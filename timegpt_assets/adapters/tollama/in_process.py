@@ -6,7 +6,8 @@ is asked: only the weights that are installed are read. A forecast cannot be bro
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,8 @@ AUTO = "auto"
 FEWEST = 8
 """Known points below which the model says nothing."""
 _PARAMS = {"weights"}
+_AT_ONCE = 8
+"""Series between two looks at the time: about a second."""
 
 
 @dataclass(kw_only=True)
@@ -41,7 +44,8 @@ class InProcess:
     def forecast(self, asked: Sequence[Asked], *, timeout_s: float, request_id: str) -> ModelAnswers:
         """Return what the model says of each series, or why not; ``request_id`` is nobody's here.
 
-        Who waited longer than ``timeout_s`` for their turn is not answered. Raises ModelFailed.
+        A series whose turn did not come within ``timeout_s`` has the fault timeout; what is begun is ended. Raises
+        ModelFailed.
         """
         began = self.ticks()
         good, faults = questions.usable(asked)
@@ -53,7 +57,7 @@ class InProcess:
             if not self._lock.acquire(timeout=timeout_s):
                 raise ModelFailed("timeout", f"{NAME} was busy for {timeout_s:g} s. Ask it of fewer markets at once.")
             try:
-                values, wrong = self._said(good)
+                values, wrong = self._in_turn(good, began + timeout_s)
             finally:
                 self._lock.release()
             faults |= wrong
@@ -71,6 +75,17 @@ class InProcess:
     def _probed(self, seconds: float) -> Health:
         return health(self.forecast, self.probing.question(self.clock()), timeout_s=seconds, request_id="probe")
 
+    def _in_turn(self, asked: Sequence[Asked], ends: float) -> tuple[dict[str, Floats], dict[str, Kind]]:
+        values, faults = dict[str, Floats](), dict[str, Kind]()
+        for first in range(0, len(asked), _AT_ONCE):
+            few = asked[first : first + _AT_ONCE]
+            if first and self.ticks() >= ends:
+                faults |= dict.fromkeys((one.market_id for one in asked[first:]), "timeout")
+                break
+            told, wrong = self._said(few)
+            values, faults = values | told, faults | wrong
+        return values, faults
+
     def _said(self, asked: Sequence[Asked]) -> tuple[dict[str, Floats], dict[str, Kind]]:
         if self._model is None:
             self._model, self._has = loaded(self.version, self.params)
@@ -82,7 +97,8 @@ class InProcess:
         for row, one in zip(rows, asked, strict=True):
             row[longest - len(one.y) :] = one.y
         try:
-            told = np.asarray(self._model.forecast_batch(rows, horizon=asked[0].horizon), dtype=np.float64)
+            with _one_thread():
+                told = np.asarray(self._model.forecast_batch(rows, horizon=asked[0].horizon), dtype=np.float64)
         except (RuntimeError, ValueError, MemoryError) as error:
             said = f"{type(error).__name__}: {cleaned(str(error))}"
             raise ModelFailed("server_error", f"{NAME} failed ({said}). See whether memory is short.") from None
@@ -114,6 +130,19 @@ def loaded(version: str, params: Mapping[str, Any]) -> tuple[Any, str]:
     except (ValueError, OSError, RuntimeError) as error:
         said = cleaned(str(error))
         raise ModelFailed("bad_request", f"{NAME} cannot be loaded ({said}). See tsfm.model.params.") from None
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread while it lasts: a second one waits for the first, on a busy machine for many times what it saves."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _at(told: Floats, levels: Sequence[float], wanted: Sequence[float]) -> Floats:

@@ -16,7 +16,7 @@ from timegpt_assets.adapters.tollama.breaker import Rules as LeftAlone
 from timegpt_assets.adapters.tollama.in_process import InProcess
 from timegpt_assets.adapters.tollama.runner import Runner
 from timegpt_assets.core.tsfm.asked import Answered
-from timegpt_assets_tests.adapters.tollama.askers import NOW, PROBING
+from timegpt_assets_tests.adapters.tollama.askers import NOW, PROBING, Hands
 from timegpt_assets_tests.adapters.tollama.test_runner import RULES
 from timegpt_assets_tests.core.tsfm.asked_rows import asked, walk
 
@@ -42,9 +42,9 @@ def said(one: InProcess, *questions: Any) -> Any:
 @needs_it
 def test_it_forecasts_a_wave_better_than_the_last_value() -> None:
     day = np.sin(np.arange(312) * 2 * np.pi / 24)
-    found = said(model(), *(asked(day[last - 240 : last], market_id=str(last)) for last in range(276, 300, 3)))
+    found = said(model(), *(asked(day[last - 240 : last], market_id=str(last)) for last in range(276, 300, 6)))
     errors, of_last = [], []
-    for last, comes in ((last, day[last : last + 12]) for last in range(276, 300, 3)):
+    for last, comes in ((last, day[last : last + 12]) for last in range(276, 300, 6)):
         assert found.values[str(last)].shape == (12, 3)
         errors.append(np.abs(found.values[str(last)][:, 1] - comes).mean())
         of_last.append(np.abs(day[last - 1] - comes).mean())
@@ -86,7 +86,7 @@ def test_threads_get_the_same_and_a_probe_finds_it_healthy() -> None:
     one, y = model(), walk()
     assert one.warm_up().healthy
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: said(one, asked(y)).values["m"], range(8)))
+        found = list(pool.map(lambda _: said(one, asked(y)).values["m"], range(3)))
     assert all(np.array_equal(found[0], other) for other in found)
 
 
@@ -96,6 +96,15 @@ def test_who_waits_too_long_for_a_turn_is_not_answered() -> None:
     with one._lock, pytest.raises(ModelFailed, match=r"was busy for 0\.01 s") as raised:
         one.forecast([wave(40)], timeout_s=0.01, request_id="r")
     assert raised.value.kind == "timeout"
+
+
+@needs_it
+def test_whose_turn_comes_too_late_falls_back_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_process, "_AT_ONCE", 1)
+    questions = [wave(40, market_id=name) for name in "ab"]
+    found = model(ticks=Hands().ticks).forecast(questions, timeout_s=0.0, request_id="r")
+    assert found.faults == {"b": "timeout"}
+    assert list(found.values) == ["a"]
 
 
 @needs_it
