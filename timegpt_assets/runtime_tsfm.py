@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from timegpt_assets.adapters.tollama.in_process import InProcess
     from timegpt_assets.adapters.tollama.probe import Probing
     from timegpt_assets.adapters.tollama.runner import Runner
+    from timegpt_assets.adapters.tollama.watch import Watched
 
 SHAPING = (
     *("tsfm.quantiles", "tsfm.transform", "tsfm.model", "tsfm.series", "tsfm.fallback", "tsfm.guards"),
@@ -172,12 +173,21 @@ def runner(runtime: Runtime) -> "Runner":
     return Runner(rules=rules, model=model(runtime), breaker=breaker(runtime))
 
 
+def watched(runtime: Runtime) -> "Watched":
+    """Return a runner that goes on from what other processes saw of the model's health, and tells the next one."""
+    from timegpt_assets.adapters.tollama.watch import KeptWatch, Watched
+
+    rules = tsfm_inputs.degradation_rules(runtime.settings)
+    kept = KeptWatch(objects=runtime.storage, rules=rules, probe=tollama(runtime).probe, clock=runtime.clock)
+    return Watched(runner=runner(runtime), kept=kept)
+
+
 def band_forecaster(runtime: Runtime) -> "Remembered":
     """Return a runner that is asked only what it did not answer before, under settings that could change an answer."""
     from timegpt_assets.adapters.tollama.answer_store import Remembered
 
     return Remembered(
-        runner=cache(lambda: runner(runtime)),
+        runner=cache(lambda: watched(runtime)),
         objects=runtime.storage,
         settings=runtime.settings.digest(SHAPING)[:16],
         clock=runtime.clock,

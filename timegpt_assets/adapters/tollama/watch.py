@@ -6,17 +6,18 @@ they saw is folded into ``tsfm/degradation.json`` under the storage root). The r
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
 import orjson
 
 from timegpt_assets.adapters.storage.object_store import Current, ObjectStore
+from timegpt_assets.adapters.tollama.runner import Runner, Unanswered
 from timegpt_assets.core.explained import Explained
-from timegpt_assets.core.tsfm.asked import Answered
+from timegpt_assets.core.tsfm.asked import Answered, Asked
 from timegpt_assets.core.tsfm.degradation import Event, Probe, Request, Rules, Slice, State, after, counts, probe_due
 
 _LOG = logging.getLogger(__name__)
@@ -191,6 +192,19 @@ class KeptWatch:
                 f"{self.objects.shown(NAME)} is damaged ({error!r}), so nobody knows whether the model is left alone. "
                 "Delete it: the model is then asked as if it had never failed."
             ) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """A runner of a process that comes and goes, which leaves the model alone where another process saw it fail."""
+
+    runner: Runner
+    kept: KeptWatch
+
+    def forecast(self, asked: Sequence[Asked]) -> list[Answered | Unanswered]:
+        """Return what the runner answers. Raises WatchDamaged and ObjectStoreError."""
+        with self.kept.watching() as watch:
+            return replace(self.runner, degraded=watch.degraded, listener=watch).forecast(asked)
 
 
 def _timed(said: dict[str, Any]) -> dict[str, Any]:

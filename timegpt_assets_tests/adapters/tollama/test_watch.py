@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 
 from timegpt_assets.adapters.storage.object_store import LocalStore
-from timegpt_assets.adapters.tollama.watch import NAME, KeptWatch, Watch, WatchDamaged
+from timegpt_assets.adapters.tollama.breaker import ModelBreaker
+from timegpt_assets.adapters.tollama.breaker import Rules as BreakerRules
+from timegpt_assets.adapters.tollama.runner import Runner
+from timegpt_assets.adapters.tollama.watch import NAME, KeptWatch, Watch, WatchDamaged, Watched
 from timegpt_assets.core.tsfm.degradation import Request, Rules, State, after
+from timegpt_assets_tests.adapters.tollama.test_runner import RULES as ASKING
+from timegpt_assets_tests.adapters.tollama.test_runner import Steady, question
 
 RULES = Rules(probe_interval_s=0.05, fallback_rate_max=0.5, window_s=300, min_requests=2, healthy_probes=3)
 NOW = datetime(2026, 2, 10, 12, tzinfo=UTC)
@@ -86,3 +91,23 @@ def test_a_damaged_record_is_named_with_what_helps(tmp_path: Path) -> None:
         kept.recorded()
     objects.delete(NAME)
     assert kept.recorded() == State()
+
+
+def test_a_cycle_leaves_the_model_alone_where_the_one_before_saw_it_fail_and_comes_back(tmp_path: Path) -> None:
+    model, now = Steady(down=True), [NOW]
+    kept = KeptWatch(
+        objects=LocalStore(tmp_path), rules=RULES, probe=lambda: Found(not model.down), clock=lambda: now[0]
+    )
+    silent = ModelBreaker(rules=BreakerRules(failures=99, cooldown_s=1, probes=1), ticks=time.monotonic)
+    watched = Watched(runner=Runner(rules=ASKING, model=model, breaker=silent), kept=kept)
+
+    def cycle(minutes: float) -> set[str | None]:
+        now[0] = NOW + timedelta(minutes=minutes)
+        return {one.reason for one in watched.forecast([question(name) for name in "abcd"])}
+
+    assert cycle(0) == {"tollama_error:timeout"}
+    asked = len(model.asked)
+    assert cycle(5) == {"degradation_baseline_only"}
+    assert len(model.asked) == asked
+    model.down = False
+    assert [cycle(10), cycle(15), cycle(20)] == [{"degradation_baseline_only"}, {"degradation_baseline_only"}, {None}]
