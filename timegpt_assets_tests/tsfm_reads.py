@@ -14,11 +14,18 @@ READ: Mapping[str, tuple[str, ...]] = {
         *("markets.max_candidates", "series.min_points", "model.model_name", "model.model_version", "model.params"),
         *("tollama.base_url", "tollama.auth_mode", "tollama.timeout_s", "tollama.retry_count"),
         *("tollama.retry_backoff_ms", "tollama.retry_jitter_ms", "tollama.batch_timeout_s"),
+        "tollama.batch_series",
         *("breaker.failures", "breaker.cooldown_s", "breaker.probes"),
     ),
     "config/tsfm_inputs.py": (
         *("series.input_len_steps", "series.horizon_steps", "series.last_trade_max_age_min", "series.max_gap_minutes"),
-        *("liquidity.low_below", "liquidity.high_from", "conformal.tte_bounds_h"),
+        *("liquidity.low_below", "liquidity.high_from", "liquidity.baseline_only_below", "conformal.tte_bounds_h"),
+        *("fallback.order", "fallback.ewma_span_steps", "fallback.rolling_steps", "fallback.min_points"),
+        *("guards.min_width", "guards.max_width"),
+        *("rollout.canary", "rollout.ramp", "rollout.precision_drop_max", "rollout.window_days"),
+        "rollout.min_breaches",
+        "evaluation.follow_through_move",
+        "alerts.band_source",
         *("selection.top_n", "selection.weight_volume", "selection.weight_open_interest"),
         *("degradation.probe_interval_s", "degradation.fallback_rate_max", "degradation.window_min"),
         *("degradation.min_requests", "degradation.healthy_probes"),
@@ -30,13 +37,14 @@ READ: Mapping[str, tuple[str, ...]] = {
         *("transform.space", "transform.eps", "model.provider"),
     ),
     "engine/tsfm.py": ("conformal.rolling_window_days",),
+    "engine/tsfm_rollout.py": ("rollout.min_days",),
     "cli/tsfm.py": ("slo.cycle_s",),
 }
 """File below timegpt_assets -> keys below tsfm."""
 AWAITED = (
-    *("tollama.batch_series", "liquidity.baseline_only_below", "fallback", "guards"),
     *("conformal.enabled", "conformal.target_coverage", "conformal.coverage_tolerance", "conformal.min_samples"),
     *("conformal.segments", "cache", "slo.request_p95_ms", "slo.fallback_ms", "slo.error_rate_max", "slo.window_min"),
-    *("alerts.band_source", "rollout", "evaluation", "serve"),
+    *("evaluation.time_holdout", "evaluation.event_holdout", "evaluation.embargo_days", "evaluation.levels"),
+    *("evaluation.follow_through_hours", "serve"),
 )
 """Keys that stand there before what reads them: each goes up into READ, or to the asset that declares it."""
