@@ -26,6 +26,7 @@ READ: Mapping[str, tuple[str, ...]] = {
         "rollout.min_breaches",
         "evaluation.follow_through_move",
         "alerts.band_source",
+        *("conformal.target_coverage", "conformal.min_samples", "conformal.segments", "evaluation.levels"),
         *("selection.top_n", "selection.weight_volume", "selection.weight_open_interest"),
         *("degradation.probe_interval_s", "degradation.fallback_rate_max", "degradation.window_min"),
         *("degradation.min_requests", "degradation.healthy_probes"),
@@ -42,9 +43,9 @@ READ: Mapping[str, tuple[str, ...]] = {
 }
 """File below timegpt_assets -> keys below tsfm."""
 AWAITED = (
-    *("conformal.enabled", "conformal.target_coverage", "conformal.coverage_tolerance", "conformal.min_samples"),
-    *("conformal.segments", "cache", "slo.request_p95_ms", "slo.fallback_ms", "slo.error_rate_max", "slo.window_min"),
-    *("evaluation.time_holdout", "evaluation.event_holdout", "evaluation.embargo_days", "evaluation.levels"),
+    *("conformal.enabled", "conformal.coverage_tolerance"),
+    *("cache", "slo.request_p95_ms", "slo.fallback_ms", "slo.error_rate_max", "slo.window_min"),
+    *("evaluation.time_holdout", "evaluation.event_holdout", "evaluation.embargo_days"),
     *("evaluation.follow_through_hours", "serve"),
 )
 """Keys that stand there before what reads them: each goes up into READ, or to the asset that declares it."""
