@@ -96,9 +96,8 @@ def ewma(z: Floats, ahead: Floats, quantiles: tuple[float, ...], spec: BaselineS
         return None
     keep = 1.0 - 2.0 / (spec.span + 1.0)
     weight = keep ** (known[-1] - known[1:]).astype(np.float64)
-    squares = np.diff(z[known]) ** 2 / np.diff(
-        known
-    )  # of one step: over a hole of g steps the variance is g times that
+    # of one step: over a hole of g steps the variance is g times that
+    squares = np.diff(z[known]) ** 2 / np.diff(known)
     return _normal(float(z[-1]), np.average(squares, weights=weight) * ahead, quantiles)
 
 

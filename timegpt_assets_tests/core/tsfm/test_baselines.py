@@ -154,6 +154,17 @@ def test_the_filter_is_that_of_statsmodels_holes_included() -> None:
     assert np.allclose(ours[:, [0, 2]], theirs.conf_int(alpha=0.2), rtol=1e-9)
 
 
+def test_kalman_forecasts_as_statsmodels_with_the_variances_of_the_moves() -> None:
+    draw = np.random.default_rng(5)
+    z = np.cumsum(draw.normal(0, 0.05, 200)) + draw.normal(0, 0.2, 200)
+    level_var, noise_var = baselines.moments(z) or (0.0, 0.0)
+    model = UnobservedComponents(z, "local level", use_exact_diffuse=True)
+    theirs = model.smooth([noise_var, level_var]).get_forecast(12).conf_int(alpha=0.2)
+    ours = baselines.kalman(z, AHEAD, Q, spec())
+    assert ours is not None
+    assert np.allclose(ours[:, [0, 2]], theirs, rtol=1e-9)
+
+
 def test_the_variances_are_near_the_most_likely_ones() -> None:
     draw = np.random.default_rng(3)
     z = np.cumsum(draw.normal(0, 0.1, 5000)) + draw.normal(0, 0.2, 5000)
