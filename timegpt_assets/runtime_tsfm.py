@@ -5,6 +5,7 @@ and are looked up when something is asked.
 """
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from timegpt_assets.adapters.tollama.in_process import InProcess
     from timegpt_assets.adapters.tollama.probe import Probing
     from timegpt_assets.adapters.tollama.runner import Runner
-    from timegpt_assets.adapters.tollama.watch import Watched
+    from timegpt_assets.adapters.tollama.watch import Health, Watch, Watched
 
 SHAPING = (
     *("tsfm.quantiles", "tsfm.transform", "tsfm.model", "tsfm.series", "tsfm.fallback", "tsfm.guards"),
@@ -180,6 +181,13 @@ def watched(runtime: Runtime) -> "Watched":
     rules = tsfm_inputs.degradation_rules(runtime.settings)
     kept = KeptWatch(objects=runtime.storage, rules=rules, probe=tollama(runtime).probe, clock=runtime.clock)
     return Watched(runner=runner(runtime), kept=kept)
+
+
+def watch(runtime: Runtime, probe: "Callable[[], Health]") -> "Watch":
+    """Return the watcher of the model's health for a process that stays, and nothing is known of the model yet."""
+    from timegpt_assets.adapters.tollama.watch import Watch
+
+    return Watch(rules=tsfm_inputs.degradation_rules(runtime.settings), probe=probe, clock=runtime.clock)
 
 
 def band_forecaster(runtime: Runtime) -> "Remembered":

@@ -40,12 +40,16 @@ READ: Mapping[str, tuple[str, ...]] = {
     "engine/tsfm.py": ("conformal.rolling_window_days",),
     "engine/tsfm_rollout.py": ("rollout.min_days",),
     "cli/tsfm.py": ("slo.cycle_s",),
+    "serving/tsfm/desk.py": (
+        *("cache.ttl_s", "cache.entries", "serve.threads", "serve.max_body_bytes"),
+        *("slo.request_p95_ms", "slo.fallback_ms", "slo.error_rate_max", "slo.window_min", "conformal.enabled"),
+    ),
+    "cli/serving.py": ("serve.host", "serve.port", "serve.shutdown_s"),
 }
 """File below timegpt_assets -> keys below tsfm."""
 AWAITED = (
-    *("conformal.enabled", "conformal.coverage_tolerance"),
-    *("cache", "slo.request_p95_ms", "slo.fallback_ms", "slo.error_rate_max", "slo.window_min"),
+    "conformal.coverage_tolerance",
     *("evaluation.time_holdout", "evaluation.event_holdout", "evaluation.embargo_days"),
-    *("evaluation.follow_through_hours", "serve"),
+    "evaluation.follow_through_hours",
 )
 """Keys that stand there before what reads them: each goes up into READ, or to the asset that declares it."""

@@ -50,6 +50,7 @@ VERBS: tuple[Callable[..., None], ...] = (
     house.doctor,
     house.metrics,
     house.ui,
+    house.serve,
     importing.import_bars,
     importing.import_news,
     house.migrate,

@@ -12,6 +12,10 @@ from timegpt_assets.cli.options import Host, Json, Profile, Set, Symbols
 
 Sessions = Annotated[int, typer.Option(min=1, help="how many sessions, up to the newest that is made")]
 Live = Annotated[bool, typer.Option("--live", help="ask the provider too: one call, counted, after asking you")]
+ServedAt = Annotated[str | None, typer.Option("--host", help="address to serve on; default: tsfm.serve.host")]
+ServedPort = Annotated[
+    int | None, typer.Option("--port", min=0, max=65535, help="0: any free one; default: tsfm.serve.port")
+]
 Yes = Annotated[bool, typer.Option("--yes", help="spend the call of --live unasked")]
 
 
@@ -74,3 +78,11 @@ def ui(port: int = 3000, host: Host = "127.0.0.1", settings: Set = None, profile
     from timegpt_assets.cli import ui as services
 
     raise typer.Exit(services.opened_on(runtime, settings or (), host=host, port=port))
+
+
+def serve(host: ServedAt = None, port: ServedPort = None, settings: Set = None, profile: Profile = None) -> None:
+    """Bands for prediction markets over HTTP (POST /tsfm/forecast), until it is told to stop."""
+    runtime = started(settings, profile)
+    from timegpt_assets.cli import serving
+
+    serving.serve(runtime, host=host, port=port)

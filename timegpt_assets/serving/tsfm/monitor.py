@@ -24,24 +24,26 @@ class Health(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Unprobed:
-    """Nobody asked yet: forecasts are tried, and fall back by themselves."""
+class Failed:
+    """A health that nobody was asked for, or that nobody could tell."""
 
-    healthy: bool = True
-    why: str = "not probed yet"
+    healthy: bool
+    why: str
 
 
 class Monitor:
-    """Asks ``probe`` every ``every_s`` seconds and tells ``heard`` what it found; ``last`` is the last answer."""
+    """Asks ``probe`` every ``every_s`` seconds; ``last`` is the last answer. A probe that fails is an unhealthy one."""
 
-    def __init__(self, probe: Callable[[], Health], heard: Callable[[Health], None], every_s: float) -> None:
+    def __init__(self, probe: Callable[[], Health], every_s: float) -> None:
         """Keep what is asked; nothing is asked yet."""
-        self._probe, self._heard, self._every_s = probe, heard, every_s
-        self.last: Health = Unprobed()
+        self._probe, self._every_s = probe, every_s
+        self.last: Health = Failed(False, "not probed yet")
 
     async def watch(self, in_thread: Callable[[Callable[[], Health]], Awaitable[Health]]) -> None:
-        """Probe, tell and wait, until cancelled."""
+        """Probe and wait, until cancelled."""
         while True:
-            self.last = await in_thread(self._probe)
-            self._heard(self.last)
+            try:
+                self.last = await in_thread(self._probe)
+            except Exception as error:  # noqa: BLE001 - the pace outlives whatever a probe raises, and readiness tells
+                self.last = Failed(False, f"the probe failed: {type(error).__name__}")
             await asyncio.sleep(self._every_s)

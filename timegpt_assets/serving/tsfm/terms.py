@@ -246,6 +246,8 @@ def _of_licence(name: str, allowed: Terms) -> Iterator[Fault]:
     if (use := allowed.licences.get(name)) is None:
         hint = f"{did_you_mean(named, allowed.licences)}Models are {', '.join(allowed.licences)} (configs/models.yaml)."
         yield _fault(loc, f"{named} is not listed", hint)
+    elif allowed.provider == "in_process" and name != allowed.model:
+        yield _fault(loc, f"{named} does not run in this service", f"Send {allowed.model} (tsfm.model.model_name).")
     elif use == RESEARCH and allowed.refuses_research:
         free = ", ".join(one for one, its in allowed.licences.items() if its != RESEARCH)
         yield _fault(loc, f"{named} is {RESEARCH}, which profile {allowed.profile} refuses", f"Send one of {free}.")

@@ -16,7 +16,7 @@ from timegpt_assets.core.tsfm.asked import Answered, Asked
 from timegpt_assets.serving.tsfm.cache import Answers
 from timegpt_assets.serving.tsfm.logs import logger
 from timegpt_assets.serving.tsfm.metrics import Metrics
-from timegpt_assets.serving.tsfm.monitor import Monitor, Unprobed
+from timegpt_assets.serving.tsfm.monitor import Failed, Monitor
 from timegpt_assets.serving.tsfm.replies import Adjusted
 from timegpt_assets.serving.tsfm.service import Desk, keeps
 from timegpt_assets.serving.tsfm.terms import Settled, terms
@@ -88,7 +88,7 @@ class Service:
         self.forecaster = Repeating(metrics=self.metrics)
         desk = Desk(
             terms=terms(settings), forecaster=lambda choice: self.forecaster, adjust=adjusted, wished="tsfm_conformal",
-            metrics=self.metrics, monitor=Monitor(Unprobed, lambda health: None, 30.0), mode=lambda: "model",
+            metrics=self.metrics, monitor=Monitor(lambda: Failed(True, ""), 30.0), mode=lambda: "model",
             answers=Answers(ttl_s=cache.ttl_s, entries=cache.entries, monotonic=self.monotonic, keeps=keeps),
             log=logger(self.stream, lambda: NOW), monotonic=self.monotonic, threads=8, max_body_bytes=100_000,
         )  # fmt: skip
