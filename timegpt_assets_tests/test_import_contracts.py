@@ -20,7 +20,8 @@ PLANTED = {
     "cryptography has one door": ("adapters/models/registry.py", "import cryptography"),
     "pyahocorasick has one door": ("core/news/link.py", "import ahocorasick"),
     "cleanco has one door": ("core/news/link.py", "import cleanco"),
-    "prometheus-client has one door": ("cli/metrics.py", "import prometheus_client"),
+    "prometheus-client has two doors": ("cli/metrics.py", "import prometheus_client"),
+    "fastapi and structlog have one door each": ("cli/metrics.py", "import fastapi"),
     "rapidfuzz has one door": ("core/news/cluster.py", "import rapidfuzz"),
     "no rule, size or gate knows the language model": (
         "core/features/events.py",
