@@ -179,7 +179,7 @@ def watched(runtime: Runtime) -> "Watched":
     from timegpt_assets.adapters.tollama.watch import KeptWatch, Watched
 
     rules = tsfm_inputs.degradation_rules(runtime.settings)
-    kept = KeptWatch(objects=runtime.storage, rules=rules, probe=tollama(runtime).probe, clock=runtime.clock)
+    kept = KeptWatch(objects=runtime.storage, rules=rules, probe=model(runtime).probe, clock=runtime.clock)
     return Watched(runner=runner(runtime), kept=kept)
 
 

@@ -107,6 +107,11 @@ def test_a_late_snapshot_is_measured_by_its_own_time_and_a_stale_one_not_at_all(
     assert made(told=markets(market(minutes=-31, ambiguity=0.1)))["ambiguity"].to_list() == [None]
 
 
+def test_a_snapshot_of_a_minute_later_tells_nothing_yet() -> None:
+    told = markets(market(minutes=-10, ambiguity=0.9), market(minutes=1, ambiguity=0.1))
+    assert made(told=told)["ambiguity"].to_list() == [0.9]
+
+
 def test_one_market_s_snapshots_tell_nothing_of_another() -> None:
     told = markets(market("a", minutes=-60, open_interest=100.0), market("b", open_interest=50.0))
     assert flows(told)["open_interest_change"].to_list() == [None, None]
