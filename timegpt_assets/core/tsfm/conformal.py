@@ -88,7 +88,7 @@ def fitted(outcomes: pl.DataFrame, day: date, spec: ConformalSpec) -> pl.DataFra
         for pool in spec.pools
     ]
     rows = pl.concat(found).with_columns(day=pl.lit(day))
-    return CONFORMAL_PARAMETERS.conformed(rows.select(*CONFORMAL_PARAMETERS.columns))
+    return CONFORMAL_PARAMETERS.conformed(rows.select(list(CONFORMAL_PARAMETERS.columns)))
 
 
 def _of_pool(scores: pl.DataFrame, band: Band, pool: tuple[str, ...], spec: ConformalSpec) -> pl.DataFrame:
@@ -110,7 +110,7 @@ def _of_pool(scores: pl.DataFrame, band: Band, pool: tuple[str, ...], spec: Conf
     told = groups.filter(wanted <= pl.col("samples")).with_columns(
         band=pl.lit(band), pool=pl.lit(name_of(pool)), adjustment=pl.col("score").list.get(wanted - 1), **any_of
     )
-    return told.select(name for name in CONFORMAL_PARAMETERS.columns if name != "day")
+    return told.select([name for name in CONFORMAL_PARAMETERS.columns if name != "day"])
 
 
 def name_of(pool: Sequence[str]) -> str:
@@ -150,12 +150,12 @@ def _column(pool: Sequence[str]) -> str:
 
 def _moves(spec: ConformalSpec, band: Band, made: str) -> dict[str, pl.Expr]:
     """Return the columns of ``adjusted``: the finest pool that has an adjustment speaks."""
-    by = pl.coalesce(_column(pool) for pool in spec.pools)
+    by = pl.coalesce([_column(pool) for pool in spec.pools])
     is_told = by.is_not_null()
     lower, median, upper = (pl.col(f"{PREFIXES[band]}{name}") for name in ("lower", "median", "upper"))
     low = pl.min_horizontal(lower - by, median).clip(0.0, 1.0)
     high = pl.max_horizontal(upper + by, median).clip(0.0, 1.0)
-    speaks = (pl.when(pl.col(_column(pool)).is_not_null()).then(pl.lit(name_of(pool))) for pool in spec.pools)
+    speaks = [pl.when(pl.col(_column(pool)).is_not_null()).then(pl.lit(name_of(pool))) for pool in spec.pools]
     return {
         # the least of a null and a number is the number
         "adjusted_lower": pl.when(is_told).then(low),

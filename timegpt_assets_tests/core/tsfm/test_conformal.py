@@ -148,8 +148,9 @@ def test_exchangeable_prices_are_held_as_promised_for_any_sample_size() -> None:
     few = ConformalSpec(window_days=14, target=0.9, levels=(0.8, 0.9), min_samples=1, segments=())
     held, draws, n = {0.8: 0, 0.9: 0}, 3000, 24
     prices = np.random.default_rng(3).beta(3, 5, (draws, n + 1))
-    learnt = pl.concat(outcomes(prices[k, :n], step=k) for k in range(draws))
-    new = pl.concat(outcomes(prices[k, n:], step=k) for k in range(draws))
+    steps = np.arange(draws)
+    learnt = outcomes(prices[:, :n].ravel().tolist(), step=np.repeat(steps, n))
+    new = outcomes(prices[:, n].tolist(), step=steps)
     found = fitted(learnt, DAY, few)
     for level in held:
         told = adjusted(as_forecasts(new), found, few, level=level)

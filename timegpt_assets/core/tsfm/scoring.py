@@ -1,0 +1,127 @@
+"""How good a band was: whether it held the price, how wide it was, what both cost together, and what breaches led to.
+
+Belongs here: the measures of TSFM_EVALUATION over rows that have one band for each arm. Which rows, and which
+parameters adjusted them, is evaluation.py.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from timegpt_assets.core.significance import bootstrap
+from timegpt_assets.core.tables.tsfm import SEGMENT, TSFM_EVALUATION
+
+PRICE_CUTS = (0.001, 0.05, 0.95)
+"""Where last prices are cut for the segment ``price``: nobody's guess, at the ends, between, and nearly sure."""
+_SUMS = ("samples", "inside", "width", "pinball", "winkler", "breaches", "judged", "followed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoringSpec:
+    """What counts as moving on, how far coverage may be off, and how many samples of events make an interval."""
+
+    move: float
+    tolerance: float
+    draws: int
+
+
+def scored(
+    rows: pl.DataFrame, arms: Mapping[str, str], spec: ScoringSpec, *, level: float, split: str, floor: bool
+) -> pl.DataFrame:
+    """Return TSFM_EVALUATION without its month: each arm (name -> how its columns begin) by segment, at a level.
+
+    ``rows``: TSFM_OUTCOMES with the columns of each arm; all arms are judged on all of them. Segments: all of them,
+    each value of a column of SEGMENT, step=, and price= by the last price. The ends of coverage are the 2.5 and 97.5 %
+    points over samples of whole events.
+    """
+    told = rows.with_columns(price=_price())
+    found = [
+        _of_segment(told, segment, prefix, level, spec).with_columns(
+            pl.lit(split).alias("split"), pl.lit(arm).alias("arm"), pl.lit(floor).alias("floor"),
+            pl.lit(level).alias("level"),
+        )
+        for arm, prefix in arms.items()
+        for segment in (None, *SEGMENT, "step", "price")
+    ]  # fmt: skip
+    return pl.concat(found)
+
+
+def measures(prefix: str, level: float, move: float) -> dict[str, pl.Expr]:
+    """Return name -> expression of a row for the band that begins so, promising the level.
+
+    Pinball: mean over the quantiles (1 - level) / 2, .5 and (1 + level) / 2. Winkler (1972): width and 2 / (1 - level)
+    times the distance outside. ``judged``: a breach whose hours to move on lie within the day; ``followed``: it did.
+    """
+    lower, median, upper, y = (pl.col(name) for name in (f"{prefix}lower", f"{prefix}median", f"{prefix}upper", "y"))
+    above, below = y > upper, y < lower
+    outside = pl.when(above).then(y - upper).when(below).then(lower - y).otherwise(0.0)
+    # twelve digits: .53 less .5 is a move of .03
+    moved = pl.when(above).then("rise").when(below).then("fall").round_sig_figs(12)
+    tail = (1 - level) / 2
+    losses = [_pinball(y, end, share) for end, share in ((lower, tail), (median, 0.5), (upper, 1 - tail))]
+    return {
+        "samples": pl.lit(1),
+        "inside": ~(above | below),
+        "width": upper - lower,
+        "pinball": pl.sum_horizontal(losses) / len(losses),
+        "winkler": upper - lower + outside * (2 / (1 - level)),
+        "breaches": above | below,
+        "judged": moved.is_not_null(),
+        "followed": (moved >= move).fill_null(False),
+    }
+
+
+def _pinball(y: pl.Expr, quantile: pl.Expr, share: float) -> pl.Expr:
+    over = y - quantile
+    return pl.max_horizontal(share * over, (share - 1) * over)
+
+
+def _price() -> pl.Expr:
+    cuts = [f"{cut:g}".lstrip("0") for cut in PRICE_CUTS]
+    words = (f"<={cuts[0]}", *(f"{low}-{high}" for low, high in zip(cuts, cuts[1:], strict=False)), f">{cuts[-1]}")
+    found = pl.lit(words[0])
+    for cut, word in zip(PRICE_CUTS, words[1:], strict=True):
+        found = pl.when(pl.col("last_price") > cut).then(pl.lit(word)).otherwise(found)
+    return pl.when(pl.col("last_price").is_null()).then(pl.lit("UNKNOWN")).otherwise(found)
+
+
+def _of_segment(rows: pl.DataFrame, segment: str | None, prefix: str, level: float, spec: ScoringSpec) -> pl.DataFrame:
+    name = pl.lit("all") if segment is None else pl.format(f"{segment}={{}}", pl.col(segment))
+    each = rows.select(name.alias("segment"), "event_id", **measures(prefix, level, spec.move))
+    of_events = each.group_by("segment", "event_id").agg(pl.col(_SUMS).sum().cast(pl.Float64))
+    made = pl.DataFrame(
+        [_row(of_event, spec, level) for of_event in _parts(of_events.sort("segment", "event_id"))],
+        schema={column: dtype for column, dtype in TSFM_EVALUATION.schema.items() if column in _MEASURED},
+    )
+    return made
+
+
+_MEASURED = (
+    *("segment", "samples", "events", "coverage", "coverage_lo", "coverage_hi", "width", "pinball", "winkler"),
+    *("breach_rate", "follow_through_rate", "within_tolerance"),
+)
+
+
+def _parts(of_events: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    yield from (part for _, part in of_events.group_by("segment", maintain_order=True))
+
+
+def _row(of_event: pl.DataFrame, spec: ScoringSpec, level: float) -> dict[str, object]:
+    total = {name: float(of_event[name].sum()) for name in _SUMS}
+    n = total["samples"]
+    held = bootstrap(of_event["inside"].to_numpy(), of_event["samples"].to_numpy(), draws=spec.draws)
+    coverage = total["inside"] / n
+    return {
+        "segment": of_event["segment"][0],
+        "samples": int(n),
+        "events": of_event.height,
+        "coverage": coverage,
+        "coverage_lo": held.low,
+        "coverage_hi": held.high,
+        **{name: total[name] / n for name in ("width", "pinball", "winkler")},
+        "breach_rate": total["breaches"] / n,
+        "follow_through_rate": total["followed"] / total["judged"] if total["judged"] else None,
+        # twelve digits: .93 is within .03 of .9
+        "within_tolerance": float(f"{abs(coverage - level):.12g}") <= spec.tolerance,
+    }
