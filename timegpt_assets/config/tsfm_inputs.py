@@ -11,9 +11,11 @@ from timegpt_assets.core.tsfm.alerts import AlertSpec
 from timegpt_assets.core.tsfm.baselines import BaselineSpec
 from timegpt_assets.core.tsfm.conformal import ConformalSpec
 from timegpt_assets.core.tsfm.degradation import Rules
+from timegpt_assets.core.tsfm.evaluation import EvaluationSpec
 from timegpt_assets.core.tsfm.guards import Guards
 from timegpt_assets.core.tsfm.precision import PrecisionSpec
 from timegpt_assets.core.tsfm.reasons import AskingRules
+from timegpt_assets.core.tsfm.scoring import ScoringSpec
 from timegpt_assets.core.tsfm.segments import SegmentSpec
 from timegpt_assets.core.tsfm.selection import SelectionSpec
 from timegpt_assets.core.tsfm.series import SeriesSpec
@@ -136,4 +138,21 @@ def conformal_spec(settings: Settings) -> ConformalSpec:
         levels=settings.tsfm.evaluation.levels,
         min_samples=asked.min_samples,
         segments=asked.segments,
+    )
+
+
+def evaluation_spec(settings: Settings) -> EvaluationSpec:
+    """Return what is held out, what is learnt from the rest, and what is reported of it."""
+    tsfm = settings.tsfm
+    return EvaluationSpec(
+        time_share=tsfm.evaluation.time_holdout,
+        event_share=tsfm.evaluation.event_holdout,
+        embargo_days=tsfm.evaluation.embargo_days,
+        min_width=tsfm.guards.min_width,
+        conformal=conformal_spec(settings),
+        scoring=ScoringSpec(
+            move=tsfm.evaluation.follow_through_move,
+            tolerance=tsfm.conformal.coverage_tolerance,
+            draws=settings.calibration.evaluation.bootstrap_draws,
+        ),
     )

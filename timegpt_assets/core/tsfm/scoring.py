@@ -6,6 +6,7 @@ parameters adjusted them, is evaluation.py.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import polars as pl
 
@@ -79,7 +80,7 @@ def _pinball(y: pl.Expr, quantile: pl.Expr, share: float) -> pl.Expr:
 
 def _price() -> pl.Expr:
     cuts = [f"{cut:g}".lstrip("0") for cut in PRICE_CUTS]
-    words = (f"<={cuts[0]}", *(f"{low}-{high}" for low, high in zip(cuts, cuts[1:], strict=False)), f">{cuts[-1]}")
+    words = (f"<={cuts[0]}", *(f"{low}-{high}" for low, high in pairwise(cuts)), f">{cuts[-1]}")
     found = pl.lit(words[0])
     for cut, word in zip(PRICE_CUTS, words[1:], strict=True):
         found = pl.when(pl.col("last_price") > cut).then(pl.lit(word)).otherwise(found)
@@ -90,11 +91,10 @@ def _of_segment(rows: pl.DataFrame, segment: str | None, prefix: str, level: flo
     name = pl.lit("all") if segment is None else pl.format(f"{segment}={{}}", pl.col(segment))
     each = rows.select(name.alias("segment"), "event_id", **measures(prefix, level, spec.move))
     of_events = each.group_by("segment", "event_id").agg(pl.col(_SUMS).sum().cast(pl.Float64))
-    made = pl.DataFrame(
+    return pl.DataFrame(
         [_row(of_event, spec, level) for of_event in _parts(of_events.sort("segment", "event_id"))],
         schema={column: dtype for column, dtype in TSFM_EVALUATION.schema.items() if column in _MEASURED},
     )
-    return made
 
 
 _MEASURED = (
