@@ -48,6 +48,8 @@ VERB_OF = {"make ui": "ui", "make sweep": "sweep", "make search": "search"}
 """What `make` says for a verb; any other verb is run by the tests that invoke it by its name."""
 NOT_RUN = {
     r"uv pip install 'timegpt-assets\[": "asks a package index; make setup installs the same extras from the lock",
+    r"git clone https://github.com/tollama/": "fetches another project: test_daemon.py asks it where it is there",
+    r"python -m timegpt_assets_tests.servers.tollama": "serves until it is stopped: tests start it",
     r"python -m timegpt_assets_tests.feature_pictures": "draws pictures of bars that do not ship",
 }
 

@@ -256,7 +256,7 @@ def test_set_values_are_recorded_in_the_lineage_of_what_they_shape(run, house):
         (["backfill", "--start", "2024-12-30", "--end", NEXT], "2024-12-30 and others lies outside the grid"),
         (
             ["backfill", "--start", DAY, "--end", DAY, "--assets", "barz"],
-            "no asset is called barz. Did you mean bars? Choose from: answers",
+            "no asset is called barz. Did you mean bars? Choose from: alerts, answers",
         ),
         (["run-day", DAY, "--profile", "nobody"], "configs/profiles/nobody.yaml: profile = 'nobody' is refused"),
         (["run-day", DAY, "--set", "forecast.horizon_min=-1"], "--set: forecast.horizon_min = -1 is refused"),
