@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from timegpt_assets.adapters.tollama.breaker import ModelBreaker
     from timegpt_assets.adapters.tollama.client import Tollama
     from timegpt_assets.adapters.tollama.in_process import InProcess
-    from timegpt_assets.adapters.tollama.probe import Probing
+    from timegpt_assets.adapters.tollama.probe import Health, Probing
     from timegpt_assets.adapters.tollama.runner import Runner
-    from timegpt_assets.adapters.tollama.watch import Health, Watch, Watched
+    from timegpt_assets.adapters.tollama.watch import Watch, Watched
 
 SHAPING = (
     *("tsfm.quantiles", "tsfm.transform", "tsfm.model", "tsfm.series", "tsfm.fallback", "tsfm.guards"),
@@ -82,7 +82,7 @@ def _polymarket(runtime: Runtime) -> "MarketSource":
             clock=runtime.clock,
         ),
         max_candidates=asked.max_candidates,
-        fidelity_min=tsfm_inputs.freq_min(runtime.settings),
+        fidelity_min=runtime.settings.tsfm.series.freq_min,
         known_after_s=asked.known_after_s,
         gamma_url=asked.gamma_url or polymarket.GAMMA,
         clob_url=asked.clob_url or polymarket.CLOB,

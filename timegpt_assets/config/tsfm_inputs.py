@@ -22,16 +22,11 @@ from timegpt_assets.core.tsfm.series import SeriesSpec
 from timegpt_assets.core.tsfm.transform import Transform
 
 
-def freq_min(settings: Settings) -> int:
-    """Return the minutes of a step of the grid."""
-    return settings.tsfm.series.freq_min
-
-
 def series_spec(settings: Settings) -> SeriesSpec:
     """Return the grid and what may stand on it."""
     asked = settings.tsfm.series
     return SeriesSpec(
-        freq_min=freq_min(settings),
+        freq_min=asked.freq_min,
         input_len=asked.input_len_steps,
         horizon=asked.horizon_steps,
         last_trade_max_age_min=asked.last_trade_max_age_min,

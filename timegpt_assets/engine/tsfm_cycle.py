@@ -93,7 +93,7 @@ def _fetched(engine: Engine, source: MarketSource, tape: Tape, at: datetime, tok
     well, and forecasts without a past would be made up.
     """
     settings, fetched, why = engine.runtime.settings, 0, ""
-    reach = timedelta(minutes=settings.tsfm.series.input_len_steps * tsfm_inputs.freq_min(settings))
+    reach = timedelta(minutes=settings.tsfm.series.input_len_steps * settings.tsfm.series.freq_min)
     since = defaultdict(list)
     for token, first in tape.lacking(tokens, at, reach).items():
         since[first].append(token)

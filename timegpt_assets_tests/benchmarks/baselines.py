@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from timegpt_assets.config.settings import load_settings
-from timegpt_assets.config.tsfm_inputs import baseline_spec, freq_min, transform
+from timegpt_assets.config.tsfm_inputs import baseline_spec, transform
 from timegpt_assets.core.tsfm.asked import Asked
 from timegpt_assets.core.tsfm.baselines import baseline
 
@@ -37,7 +37,7 @@ def main() -> None:
                 y=past(points),
                 seen=np.ones(points, dtype=np.bool_),
                 longest_gap_min=0.0,
-                freq_min=freq_min(settings),
+                freq_min=settings.tsfm.series.freq_min,
                 horizon=tsfm.series.horizon_steps,
                 quantiles=tsfm.quantiles,
             )

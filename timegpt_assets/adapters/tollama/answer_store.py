@@ -23,7 +23,6 @@ from timegpt_assets.core.tsfm.asked import Answered, Asked
 
 MAX_BYTES = 64 << 20
 """Most that an object may unpack to."""
-_OF_MODEL = (reasons.DEGRADED, reasons.BREAKER_OPEN)
 
 
 class AnswersDamaged(Explained, RuntimeError):
@@ -75,8 +74,7 @@ class Remembered:
         return self.runner().forecast(asked) if asked else []
 
     def _stands(self, answer: Answered | Unanswered) -> bool:
-        failed = reasons.is_model_error(answer.reason) or answer.reason in _OF_MODEL
-        return not failed or self.clock() - answer.as_of < self.live_for
+        return not reasons.is_for_want_of_model(answer.reason) or self.clock() - answer.as_of < self.live_for
 
 
 def _key(asked: Asked) -> str:

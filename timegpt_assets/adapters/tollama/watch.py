@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
 from timegpt_assets.adapters.storage.object_store import Current, ObjectStore
+from timegpt_assets.adapters.tollama.probe import Health
 from timegpt_assets.adapters.tollama.runner import Runner, Unanswered
 from timegpt_assets.core.explained import Explained
 from timegpt_assets.core.tsfm.asked import Answered, Asked
@@ -24,20 +25,6 @@ _LOG = logging.getLogger(__name__)
 NAME = "tsfm/degradation.json"
 MOST_EVENTS = 100_000
 """Events that a process which comes and goes may see: a cycle sees a few hundred."""
-
-
-class Health(Protocol):
-    """What a probe found."""
-
-    @property
-    def healthy(self) -> bool:
-        """Return whether the model forecasts."""
-        ...
-
-    @property
-    def why(self) -> str:
-        """Return why it does not."""
-        ...
 
 
 class WatchDamaged(Explained, RuntimeError):

@@ -58,3 +58,7 @@ class Answered:
     carried_share: float
     latency_ms: float
     warnings: tuple[str, ...] = field(default=())
+
+    def band(self, values: Floats) -> Floats:
+        """Return the lowest quantile, the median and the highest of each step, of ``values`` or the baseline's."""
+        return values[:, [0, self.quantiles.index(0.5), len(self.quantiles) - 1]]

@@ -3,11 +3,9 @@
 Belongs here: scores of outcomes to CONFORMAL_PARAMETERS, and those to adjusted bands, many at once or one for the
 service. Conformalised quantile regression (Romano, Patterson and Candes 2019): the score of a price is by how much it
 lies outside of its band, below zero inside; the band is moved by the score of rank ceil((n + 1) level) on both sides.
-Nothing on or
-after a day is in its parameters.
+Nothing on or after a day is in its parameters.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -16,6 +14,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from timegpt_assets.core.calibration import methods
 from timegpt_assets.core.tables.tsfm import CONFORMAL_PARAMETERS, SEGMENT
 from timegpt_assets.core.tsfm.asked import Floats
 
@@ -24,8 +23,6 @@ PREFIXES: Mapping[Band, str] = {"tsfm": "", "baseline": "baseline_"}
 """Whose band -> how its columns begin in TSFM_FORECASTS and TSFM_OUTCOMES."""
 ALL = "all"
 ANY = "*"
-_SLACK = 1e-9
-"""(n + 1) level is whole where it is whole but for rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +62,7 @@ def score(prefix: str = "") -> pl.Expr:
 
 def rank(samples: int, level: float) -> int | None:
     """Return which of so many scores, from 1, holds the level; None: too few for any of them to."""
-    wanted = math.ceil((samples + 1) * level - _SLACK)
+    wanted = methods.rank(samples, level=100 * level, delta_quantile=level)
     return wanted if wanted <= samples else None
 
 
@@ -105,10 +102,17 @@ def _of_pool(scores: pl.DataFrame, band: Band, pool: tuple[str, ...], spec: Conf
         .filter(pl.col("samples") >= spec.min_samples)
         .join(levels, how="cross")
     )
-    wanted = ((pl.col("samples") + 1) * pl.col("level") - _SLACK).ceil().cast(pl.Int64)
+    places = [rank(n, level) for n, level in groups.select("samples", "level").iter_rows()]
     any_of = {name: pl.lit(ANY) for name in SEGMENT if name not in pool}
-    told = groups.filter(wanted <= pl.col("samples")).with_columns(
-        band=pl.lit(band), pool=pl.lit(name_of(pool)), adjustment=pl.col("score").list.get(wanted - 1), **any_of
+    told = (
+        groups.with_columns(place=pl.Series(places, dtype=pl.Int64))
+        .drop_nulls("place")
+        .with_columns(
+            band=pl.lit(band),
+            pool=pl.lit(name_of(pool)),
+            adjustment=pl.col("score").list.get(pl.col("place") - 1),
+            **any_of,
+        )
     )
     return told.select([name for name in CONFORMAL_PARAMETERS.columns if name != "day"])
 

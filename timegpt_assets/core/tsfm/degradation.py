@@ -7,10 +7,11 @@ adapters/tollama/watch.py.
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from timegpt_assets.core.tsfm.reasons import BREAKER_OPEN, MODEL_ERROR
+
 SLICES = 30
 """Slices of the window: answers are counted by slice, so that a state stays small however many there are."""
-REASON = "degradation_baseline_only"
-_OF_THE_MODEL = ("tollama_error:", "circuit_breaker_open", "stale_if_error")
+_OF_THE_MODEL = (f"{MODEL_ERROR}:", BREAKER_OPEN, "stale_if_error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

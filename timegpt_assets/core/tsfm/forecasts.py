@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from timegpt_assets.core.tables.tsfm import SEGMENT, TSFM_FORECASTS
-from timegpt_assets.core.tsfm.asked import Answered, Asked
+from timegpt_assets.core.tsfm.asked import Answered, Asked, Floats
 
 _OF_MARKET = ("day", "market_id", "event_id", "as_of", *SEGMENT, "live")
 
@@ -44,8 +44,8 @@ def _rows(asked: Asked, answer: Answered) -> dict[str, Any]:
         "step": list(steps),
         "target_ts": [asked.as_of + timedelta(minutes=asked.freq_min * step) for step in steps],
         "last_price": last,
-        **_band("", answer.values, answer.quantiles),
-        **_band("baseline_", answer.baseline_values, answer.quantiles),
+        **_band("", answer.band(answer.values)),
+        **_band("baseline_", answer.band(answer.baseline_values)),
         "score_source": "fallback" if answer.fallback_used else "model",
         "runtime": answer.runtime,
         "model": answer.model,
@@ -60,7 +60,5 @@ def _rows(asked: Asked, answer: Answered) -> dict[str, Any]:
     }
 
 
-def _band(prefix: str, values: np.ndarray[Any, Any], quantiles: Sequence[float]) -> dict[str, list[float]]:
-    middle = int(np.argmin(np.abs(np.asarray(quantiles) - 0.5)))
-    columns = {"lower": 0, "median": middle, "upper": len(quantiles) - 1}
-    return {f"{prefix}{name}": values[:, column].tolist() for name, column in columns.items()}
+def _band(prefix: str, values: Floats) -> dict[str, list[float]]:
+    return {f"{prefix}{name}": values[:, n].tolist() for n, name in enumerate(("lower", "median", "upper"))}

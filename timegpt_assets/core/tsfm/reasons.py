@@ -69,3 +69,8 @@ def baseline_error(kind: str) -> str:
 def is_model_error(reason: str | None) -> bool:
     """Return whether the model was asked, and in vain."""
     return reason is not None and reason.startswith(f"{MODEL_ERROR}:")
+
+
+def is_for_want_of_model(reason: str | None) -> bool:
+    """Return whether the model was asked in vain or left alone: it may be there again in a second."""
+    return is_model_error(reason) or reason in (DEGRADED, BREAKER_OPEN)

@@ -13,7 +13,7 @@ from timegpt_assets.core.tsfm import conformal
 from timegpt_assets.core.tsfm.asked import Answered, Floats
 from timegpt_assets.core.tsfm.conformal import ConformalSpec
 from timegpt_assets.serving.tsfm.parameters import Parameters
-from timegpt_assets.serving.tsfm.replies import Adjusted, outer
+from timegpt_assets.serving.tsfm.replies import Adjusted
 from timegpt_assets.serving.tsfm.terms import Choice, Settled, Terms
 
 
@@ -38,7 +38,7 @@ class Adjusting:
             return Adjusted(warnings=(*held.warnings, f"conformal_absent: none are stored up to {day}"))
         if (age := (day - held.day).days) > self.spec.window_days:
             return Adjusted(warnings=(*held.warnings, f"conformal_old: the newest are {age} days old"))
-        return self._moved(outer(answered, answered.values), _segment(settled), held.rows, held.warnings)
+        return self._moved(answered.band(answered.values), _segment(settled), held.rows, held.warnings)
 
     def _moved(
         self, values: Floats, segment: Mapping[str, str], rows: pl.DataFrame, warnings: tuple[str, ...]

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from timegpt_assets import runtime_tsfm
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.adapters.tollama.probe import Health
 from timegpt_assets.adapters.tollama.runner import Runner, RunnerListener
 from timegpt_assets.adapters.tollama.watch import Watch
 from timegpt_assets.config import tsfm_inputs
@@ -21,7 +22,7 @@ from timegpt_assets.serving.tsfm.cache import Answers
 from timegpt_assets.serving.tsfm.identity import TOKEN
 from timegpt_assets.serving.tsfm.logs import logger
 from timegpt_assets.serving.tsfm.metrics import Metrics
-from timegpt_assets.serving.tsfm.monitor import Health, Monitor
+from timegpt_assets.serving.tsfm.monitor import Monitor
 from timegpt_assets.serving.tsfm.parameters import Parameters
 from timegpt_assets.serving.tsfm.service import Desk, keeps
 from timegpt_assets.serving.tsfm.terms import Choice, terms
@@ -36,8 +37,11 @@ def token(runtime: Runtime) -> str | None:
 def desk(runtime: Runtime, stream: TextIO, monotonic: Callable[[], float] = time.monotonic) -> Desk:
     """Return the desk; its log goes to the stream."""
     tsfm, slo = runtime.settings.tsfm, runtime.settings.tsfm.slo
-    limits = {"request_p95_ms": slo.request_p95_ms, "fallback_ms": slo.fallback_ms}
-    limits |= {"error_rate_max": slo.error_rate_max}
+    limits = {
+        "request_p95_ms": slo.request_p95_ms,
+        "fallback_ms": slo.fallback_ms,
+        "error_rate_max": slo.error_rate_max,
+    }
     metrics = Metrics(Window(60 * slo.window_min, monotonic), limits, dict)
     probe, allowed = runtime_tsfm.model(runtime).probe, terms(runtime.settings)
     watch = runtime_tsfm.watch(runtime, probe)

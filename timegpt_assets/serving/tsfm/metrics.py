@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily
 
 from timegpt_assets.core.tsfm.asked import Answered
+from timegpt_assets.core.tsfm.reasons import is_model_error
 from timegpt_assets.serving.tsfm.windows import Window
 
 Offline = Callable[[], Mapping[str, float]]
@@ -23,7 +24,6 @@ HELP = {
 }
 LATENCIES = (5.0, 10.0, 25.0, 50.0, 100.0, 150.0, 200.0, 300.0, 500.0, 1000.0, 2000.0, 5000.0)
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
-TOLLAMA_ERROR = "tollama_error:"
 
 
 class Metrics:
@@ -60,7 +60,7 @@ class Metrics:
 
     def answered(self, answered: Answered) -> None:
         """Count what a runner answered, whoever made the numbers."""
-        failed = (answered.reason or "").startswith(TOLLAMA_ERROR)
+        failed = is_model_error(answered.reason)
         self._answers.labels(reason=answered.reason or "none").inc()
         self._window.add(made=1, fallback=answered.fallback_used, failed=failed)
         if failed or not answered.fallback_used:

@@ -4,31 +4,10 @@ Belongs here: the pace, and the last answer. What an outage does to forecasts is
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Protocol
 
-
-class Health(Protocol):
-    """What a probe found."""
-
-    @property
-    def healthy(self) -> bool:
-        """Return whether the model forecast."""
-        ...
-
-    @property
-    def why(self) -> str:
-        """Return what it said, in words."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A health that nobody was asked for, or that nobody could tell."""
-
-    healthy: bool
-    why: str
+from timegpt_assets.adapters.tollama.probe import Health
 
 
 class Monitor:
@@ -37,7 +16,7 @@ class Monitor:
     def __init__(self, probe: Callable[[], Health], every_s: float) -> None:
         """Keep what is asked; nothing is asked yet."""
         self._probe, self._every_s = probe, every_s
-        self.last: Health = Failed(False, "not probed yet")
+        self.last: Health = _unhealthy("not probed yet")
 
     async def watch(self, in_thread: Callable[[Callable[[], Health]], Awaitable[Health]]) -> None:
         """Probe and wait, until cancelled."""
@@ -45,5 +24,9 @@ class Monitor:
             try:
                 self.last = await in_thread(self._probe)
             except Exception as error:  # noqa: BLE001 - the pace outlives whatever a probe raises, and readiness tells
-                self.last = Failed(False, f"the probe failed: {type(error).__name__}")
+                self.last = _unhealthy(f"the probe failed: {type(error).__name__}")
             await asyncio.sleep(self._every_s)
+
+
+def _unhealthy(why: str) -> Health:
+    return Health(healthy=False, why=why, latency_ms=math.nan)

@@ -50,9 +50,9 @@ def reply(settled: Settled, answered: Answered, adjusted: Adjusted, wished: Sour
         yhat_q=_by_quantile(answered),
         target_ts=tuple(_stamp(step) for step in steps),
         bands=Bands(
-            raw=_band(outer(answered, answered.values)),
+            raw=_band(answered.band(answered.values)),
             adjusted=None if adjusted.band is None else _band(adjusted.band),
-            baseline=_band(outer(answered, answered.baseline_values)),
+            baseline=_band(answered.band(answered.baseline_values)),
             band_source=used(wished, adjusted),
             parameters_day=adjusted.day,
             pool=adjusted.pool,
@@ -91,11 +91,6 @@ def _by_quantile(answered: Answered) -> dict[str, tuple[float, ...]]:
     return {
         f"{quantile:g}" if float(f"{quantile:g}") == quantile else repr(quantile): tuple(c) for quantile, c in columns
     }
-
-
-def outer(answered: Answered, values: Floats) -> Floats:
-    """Return the lowest quantile, the median and the highest of each step."""
-    return values[:, [0, answered.quantiles.index(0.5), len(answered.quantiles) - 1]]
 
 
 def _band(values: Floats) -> Band:

@@ -17,6 +17,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.types import ASGIApp
 
 from timegpt_assets.core.tsfm.asked import Answered, Asked
+from timegpt_assets.core.tsfm.reasons import is_for_want_of_model
 from timegpt_assets.serving.tsfm import logs, openapi
 from timegpt_assets.serving.tsfm.cache import Answers
 from timegpt_assets.serving.tsfm.contract import Fault, Refusal, Refused, read
@@ -28,8 +29,6 @@ from timegpt_assets.serving.tsfm.replies import Adjust, Adjusted, How, Source, r
 from timegpt_assets.serving.tsfm.terms import Choice, Settled, Terms, settled
 
 JSON = "application/json"
-TRANSIENT = ("tollama_error:", "circuit_breaker_open", "degradation_baseline_only")
-"""Reasons that may be gone in a second: an answer with one serves those who waited for it, and is not kept."""
 
 
 class NoAnswer(Protocol):
@@ -91,7 +90,7 @@ class TooLong(Exception):
 
 def keeps(made: Made) -> bool:
     """Return whether an answer may serve a later request: not one whose reason may be gone in a second."""
-    return not (made.answered.reason or "").startswith(TRANSIENT)
+    return not is_for_want_of_model(made.answered.reason)
 
 
 def application(desk: Desk) -> ASGIApp:

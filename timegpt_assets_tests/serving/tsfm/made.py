@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from timegpt_assets.adapters.tollama.probe import Health
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.core.tsfm.asked import Answered, Asked
 from timegpt_assets.serving.tsfm.cache import Answers
 from timegpt_assets.serving.tsfm.logs import logger
 from timegpt_assets.serving.tsfm.metrics import Metrics
-from timegpt_assets.serving.tsfm.monitor import Failed, Monitor
+from timegpt_assets.serving.tsfm.monitor import Monitor
 from timegpt_assets.serving.tsfm.replies import Adjusted
 from timegpt_assets.serving.tsfm.service import Desk, keeps
 from timegpt_assets.serving.tsfm.terms import Settled, terms
@@ -24,6 +25,8 @@ from timegpt_assets.serving.tsfm.windows import Window
 
 NOW = datetime(2026, 2, 20, 12, 0, 30, tzinfo=UTC)
 GOOD: dict[str, Any] = {"market_id": "m1", "as_of_ts": "2026-02-20T12:00:00Z", "y": [0.4, None, 0.5]}
+
+WELL = Health(healthy=True, why="", latency_ms=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ class Service:
         self.forecaster = Repeating(metrics=self.metrics)
         desk = Desk(
             terms=terms(settings), forecaster=lambda choice: self.forecaster, adjust=adjusted, wished="tsfm_conformal",
-            metrics=self.metrics, monitor=Monitor(lambda: Failed(True, ""), 30.0), mode=lambda: "model",
+            metrics=self.metrics, monitor=Monitor(lambda: WELL, 30.0), mode=lambda: "model",
             answers=Answers(ttl_s=cache.ttl_s, entries=cache.entries, monotonic=self.monotonic, keeps=keeps),
             log=logger(self.stream, lambda: NOW), monotonic=self.monotonic, threads=8, max_body_bytes=100_000,
         )  # fmt: skip
