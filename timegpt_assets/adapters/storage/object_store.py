@@ -197,6 +197,7 @@ class LocalStore:
             folder.mkdir(self.mode | (self.mode & 0o444) >> 2 if is_ours else 0o777, exist_ok=True)
 
 
+_TOKEN_BYTES = 8
 REMEDIES = {
     "read": "Nothing was made of it. See that the disk is there and that this account may read it, and run again.",
     "written": "What was there is untouched. Make room or the folder writable, or set "
@@ -277,7 +278,7 @@ def _opened_lock(lock: Path) -> tuple[int, bool]:
 def _written(path: Path, data: Bytes, mode: int) -> Iterator[Path]:
     """Yield a synced file beside ``path`` under a name nobody could foresee; it is gone afterwards, or renamed."""
     # beside it, because a rename is whole only within one file system
-    half = _beside(path, f"{secrets.token_hex(8)}.half")
+    half = _beside(path, f"{secrets.token_hex(_TOKEN_BYTES)}.half")
     handle = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     try:
         with os.fdopen(handle, "wb", buffering=0):
@@ -289,7 +290,8 @@ def _written(path: Path, data: Bytes, mode: int) -> Iterator[Path]:
 
 def _forget_halves(path: Path) -> None:
     """Remove what killed writers of the file left beside it; its lock must be held."""
-    for half in path.parent.glob(f".{glob.escape(path.name)}.*.half"):
+    # by the token's own shape: under "record", a star would take the half of "record.head", which has its own lock
+    for half in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 2 * _TOKEN_BYTES}.half"):
         with suppress(PermissionError):
             half.unlink(missing_ok=True)
 

@@ -19,7 +19,17 @@ from timegpt_assets.adapters.tollama.probe import Health
 from timegpt_assets.adapters.tollama.runner import Runner, Unanswered
 from timegpt_assets.core.explained import Explained
 from timegpt_assets.core.tsfm.asked import Answered, Asked
-from timegpt_assets.core.tsfm.degradation import Event, Probe, Request, Rules, Slice, State, after, counts, probe_due
+from timegpt_assets.core.tsfm.degradation import (
+    AnswerGiven,
+    Event,
+    Probe,
+    Rules,
+    Slice,
+    State,
+    after,
+    counts,
+    probe_due,
+)
 
 _LOG = logging.getLogger(__name__)
 NAME = "tsfm/degradation.json"
@@ -58,7 +68,7 @@ class Watch:
     def answered(self, answered: Answered) -> None:
         """Take note of an answer; one that says nothing of the model changes nothing."""
         if counts(answered.reason):
-            self.tell(Request(at=self._clock(), fallback=answered.fallback_used))
+            self.tell(AnswerGiven(at=self._clock(), fallback=answered.fallback_used))
 
     def probe_if_due(self) -> Health | None:
         """Probe the model where it is left alone and its turn has come; None: it was not probed.

@@ -47,8 +47,8 @@ class State:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """A request was answered: by the model, or by a fallback."""
+class AnswerGiven:
+    """A question was answered: by the model, or by a fallback."""
 
     at: datetime
     fallback: bool
@@ -62,7 +62,7 @@ class Probe:
     healthy: bool
 
 
-Event = Request | Probe
+Event = AnswerGiven | Probe
 
 
 def counts(reason: str | None) -> bool:
@@ -80,7 +80,7 @@ def after(state: State, event: Event, rules: Rules) -> State:
     have from then on.
     """
     known = _since_then(state, event.at)
-    return _answered(known, event, rules) if isinstance(event, Request) else _probed(known, event, rules)
+    return _answered(known, event, rules) if isinstance(event, AnswerGiven) else _probed(known, event, rules)
 
 
 def probe_due(state: State, now: datetime, rules: Rules) -> bool:
@@ -98,7 +98,7 @@ def fallback_rate(state: State) -> float | None:
     return sum(one.fallbacks for one in state.slices) / requests if requests else None
 
 
-def _answered(state: State, event: Request, rules: Rules) -> State:
+def _answered(state: State, event: AnswerGiven, rules: Rules) -> State:
     if state.degraded:  # the model is not asked: nothing to learn of it
         return state
     slices = _counted(state.slices, event, rules)
@@ -109,7 +109,7 @@ def _answered(state: State, event: Request, rules: Rules) -> State:
     return State(degraded=True, since=event.at, why=why)
 
 
-def _counted(slices: tuple[Slice, ...], event: Request, rules: Rules) -> tuple[Slice, ...]:
+def _counted(slices: tuple[Slice, ...], event: AnswerGiven, rules: Rules) -> tuple[Slice, ...]:
     """Return the slices of the window with a request more."""
     oldest = event.at - timedelta(seconds=rules.window_s)
     within = [one for one in slices if one.begins > oldest]

@@ -336,9 +336,11 @@ def test_what_lies_beside_a_file_is_neither_written_to_nor_in_the_way(tmp_path: 
 def test_what_a_killed_writer_left_is_cleared_away_by_the_next(tmp_path: Path) -> None:
     (tmp_path / ".name.lock").touch()
     (tmp_path / ".name.0123456789abcdef.half").write_text("half")
-    (tmp_path / ".name2.0123456789abcdef.half").write_text("another's")
+    others = [".name.head.0123456789abcdef.half", ".name2.0123456789abcdef.half"]
+    for other in others:
+        (tmp_path / other).write_text("another's")
     LocalStore(tmp_path).update("name", lambda _: b"new")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".name2.0123456789abcdef.half", "name"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*others, "name"]
 
 
 def test_names_beside_a_file_cannot_be_foreseen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -376,7 +378,7 @@ def test_an_update_takes_no_bytes_away_that_another_writer_is_still_storing(tmp_
 def test_what_a_writer_of_first_bytes_left_when_it_was_killed_goes_with_the_next(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     (tmp_path / ".answer.lock").touch()
-    (tmp_path / ".answer.0f0f.half").write_bytes(b"half")
+    (tmp_path / ".answer.0f0f0f0f0f0f0f0f.half").write_bytes(b"half")
     assert store.write_new("answer", b"whole")
     assert [path.name for path in tmp_path.iterdir()] == ["answer"]
 

@@ -13,7 +13,7 @@ from timegpt_assets.adapters.tollama.breaker import ModelBreaker
 from timegpt_assets.adapters.tollama.breaker import Rules as BreakerRules
 from timegpt_assets.adapters.tollama.runner import Runner
 from timegpt_assets.adapters.tollama.watch import NAME, KeptWatch, Watch, WatchDamaged, Watched
-from timegpt_assets.core.tsfm.degradation import Request, Rules, State, after
+from timegpt_assets.core.tsfm.degradation import AnswerGiven, Rules, State, after
 from timegpt_assets_tests.adapters.tollama.test_runner import RULES as ASKING
 from timegpt_assets_tests.adapters.tollama.test_runner import Steady, question
 
@@ -31,7 +31,7 @@ def degraded() -> State:
     """Return the state after two requests that fell back."""
     state = State()
     for _ in range(2):
-        state = after(state, Request(at=NOW, fallback=True), RULES)
+        state = after(state, AnswerGiven(at=NOW, fallback=True), RULES)
     assert state.degraded
     return state
 
@@ -66,7 +66,7 @@ def test_what_one_process_saw_the_next_goes_on_from(tmp_path: Path) -> None:
     kept = KeptWatch(objects=LocalStore(tmp_path), rules=RULES, probe=lambda: Found(True), clock=lambda: now[0])
     with kept.watching() as watch:
         for _ in range(2):
-            watch.tell(Request(at=NOW, fallback=True))
+            watch.tell(AnswerGiven(at=NOW, fallback=True))
     for passed in range(3):
         assert kept.recorded().degraded
         now[0] = NOW + timedelta(seconds=30 * (passed + 1))
@@ -78,8 +78,8 @@ def test_what_one_process_saw_the_next_goes_on_from(tmp_path: Path) -> None:
 def test_two_processes_at_once_both_count(tmp_path: Path) -> None:
     kept = KeptWatch(objects=LocalStore(tmp_path), rules=RULES, probe=lambda: Found(True), clock=lambda: NOW)
     with kept.watching() as one, kept.watching() as other:
-        one.tell(Request(at=NOW, fallback=True))
-        other.tell(Request(at=NOW, fallback=True))
+        one.tell(AnswerGiven(at=NOW, fallback=True))
+        other.tell(AnswerGiven(at=NOW, fallback=True))
     assert kept.recorded().degraded
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from timegpt_assets.core.tsfm.degradation import (
     SLICES,
+    AnswerGiven,
     Event,
     Probe,
-    Request,
     Rules,
     State,
     after,
@@ -29,8 +29,8 @@ def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-def request(seconds: float, fallback: bool) -> Request:
-    return Request(at=at(seconds), fallback=fallback)
+def request(seconds: float, fallback: bool) -> AnswerGiven:
+    return AnswerGiven(at=at(seconds), fallback=fallback)
 
 
 def probe(seconds: float, healthy: bool = True) -> Probe:
@@ -143,7 +143,7 @@ def test_whatever_happens_by_whatever_clock_the_state_holds(events: list[Event])
         assert all(one.begins <= event.at for one in now.slices)
         assert now.probed_at is None or now.probed_at <= event.at
         if now.degraded and not was.degraded:
-            assert isinstance(event, Request)
+            assert isinstance(event, AnswerGiven)
         if was.degraded and not now.degraded:
             assert isinstance(event, Probe)
             assert event.healthy
