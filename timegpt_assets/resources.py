@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import sqlalchemy as sa
 
+from timegpt_assets import resources_news, resources_tsfm
 from timegpt_assets import runtime as runtimes
-from timegpt_assets import runtime_news as runtimes_of_news
-from timegpt_assets import runtime_tsfm as runtimes_of_tsfm
 from timegpt_assets.adapters.forecaster import HostedForecaster
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
 from timegpt_assets.adapters.ledger.limits import Account
@@ -21,19 +20,15 @@ from timegpt_assets.adapters.local_forecasters import LocalForecasters
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.models.ladder import Ladder
 from timegpt_assets.adapters.models.publishing import Publisher
-from timegpt_assets.adapters.news.desk import HeadlineReader, Newswire
-from timegpt_assets.adapters.prediction_markets.source import MarketDays
 from timegpt_assets.adapters.search.studies import Studies
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.adapters.storage.promotion_record import PromotionRecord
-from timegpt_assets.adapters.storage.rollout_record import TSFM_NAME, RolloutRecord
+from timegpt_assets.adapters.storage.rollout_record import NAME, TSFM_NAME, RolloutRecord
 from timegpt_assets.adapters.storage.trial_store import TrialStore
-from timegpt_assets.adapters.tollama.answer_store import BandForecaster
 from timegpt_assets.config.addresses import PROVIDER_URL
 from timegpt_assets.config.settings import Row, resolved
-from timegpt_assets.core.news.directory import Directory
 from timegpt_assets.io_managers import AnswersIOManager, TableIOManager
 from timegpt_assets.runtime import GS, Clock, MarketData, Runtime
 
@@ -183,79 +178,6 @@ class DailySource(dg.ConfigurableResource[DailyFiles]):
         return runtimes.daily_files(self.runtime)
 
 
-class NewsDesk(dg.ConfigurableResource[Newswire]):
-    """Who is asked for news, by which clock it is known, and where what they deliver is kept."""
-
-    sources: list[str]
-    clock: str
-    place: str
-    runtime: dg.ResourceDependency[Runtime]
-
-    def create_resource(self, context: dg.InitResourceContext) -> Newswire:
-        """Return the sources that are listed."""
-        return runtimes_of_news.news_sources(self.runtime)
-
-
-class MarketDesk(dg.ConfigurableResource[MarketDays]):
-    """Whose prediction markets are watched, and where what was told of them lies."""
-
-    source: str
-    place: str
-    runtime: dg.ResourceDependency[Runtime]
-
-    def create_resource(self, context: dg.InitResourceContext) -> MarketDays:
-        """Return the days that were kept, or those of files."""
-        return runtimes_of_tsfm.market_days(self.runtime)
-
-
-class BandRollout(dg.ConfigurableResource[RolloutRecord]):
-    """The record of how the model's bands came to be used, market by market."""
-
-    place: str
-    runtime: dg.ResourceDependency[Runtime]
-
-    def create_resource(self, context: dg.InitResourceContext) -> RolloutRecord:
-        """Return it; without any, no market uses them."""
-        return RolloutRecord(self.runtime.storage, TSFM_NAME)
-
-
-class BandSeat(dg.ConfigurableResource[BandForecaster]):
-    """Who forecasts prediction markets; the key of its server stays in the environment."""
-
-    provider: str
-    model: str
-    base_url: str
-    runtime: dg.ResourceDependency[Runtime]
-
-    def create_resource(self, context: dg.InitResourceContext) -> BandForecaster:
-        """Return the runner, which is asked only what it did not answer before."""
-        return runtimes_of_tsfm.band_forecaster(self.runtime)
-
-
-class NewsNames(dg.ConfigurableResource[Directory]):
-    """The names that companies are told of by: those that are shipped, and one's own file."""
-
-    aliases_path: str | None
-    runtime: dg.ResourceDependency[Runtime]
-
-    def create_resource(self, context: dg.InitResourceContext) -> Directory:
-        """Return all names of all days."""
-        return runtimes_of_news.news_names(self.runtime)
-
-
-class NewsReader(dg.ConfigurableResource[HeadlineReader | None]):
-    """The language model that reads what no parser can, or nobody; its key stays in the environment."""
-
-    base_url: str | None
-    model: str | None
-    max_calls_per_day: int
-    runtime: dg.ResourceDependency[Runtime]
-
-    def create_resource(self, context: dg.InitResourceContext) -> HeadlineReader | None:
-        """Return the model; None where no address is set."""
-        return runtimes_of_news.headline_reader(self.runtime)
-
-
 class AppliedSettings(dg.ConfigurableResource["AppliedSettings"]):
     """What this code location runs under: the profile, and every setting that a shipped file does not say."""
 
@@ -358,11 +280,12 @@ class Rollouts(dg.ConfigurableResource[RolloutRecord]):
     """Who was rolled out how far, and when: whose trades ``live`` holds on a day."""
 
     place: str
+    name: str = NAME
     runtime: dg.ResourceDependency[Runtime]
 
     def create_resource(self, context: dg.InitResourceContext) -> RolloutRecord:
         """Return the record kept beside the tables."""
-        return RolloutRecord(self.runtime.object_store(self.place))
+        return RolloutRecord(self.runtime.object_store(self.place), self.name)
 
 
 class Tables(dg.ConfigurableIOManagerFactory[TableIOManager]):
@@ -436,39 +359,18 @@ def resources(runtime: Runtime, tables: TableIOManager) -> dict[str, Any]:
             earnings_path=events.earnings_path,
             runtime=runtime,
         ),
-        "news_sources": NewsDesk(
-            sources=list(settings.news.sources), clock=settings.news.clock, place=data.storage_root, runtime=runtime
-        ),
-        "news_names": NewsNames(aliases_path=settings.news.aliases_path, runtime=runtime),
-        "headline_reader": NewsReader(
-            base_url=settings.news.extractor.base_url,
-            model=settings.news.extractor.model,
-            max_calls_per_day=settings.news.extractor.max_calls_per_day,
-            runtime=runtime,
-        ),
-        "market_days": MarketDesk(
-            source=settings.tsfm.markets.source,
-            place=settings.tsfm.markets.path or data.storage_root,
-            runtime=runtime,
-        ),
-        "band_forecaster": BandSeat(
-            provider=settings.tsfm.model.provider,
-            model=settings.tsfm.model.model_name,
-            base_url=settings.tsfm.tollama.base_url,
-            runtime=runtime,
-        ),
         "clock": WallClock(runtime=runtime),
         "artifacts": Artifacts(place=data.artifacts_root, runtime=runtime),
         "lineage_book": LineageBook(place=data.storage_root, runtime=runtime),
         "promotions": Promotions(place=data.storage_root, runtime=runtime),
         "rollouts": Rollouts(place=data.storage_root, runtime=runtime),
-        "band_rollout": BandRollout(place=data.storage_root, runtime=runtime),
+        "band_rollout": Rollouts(place=data.storage_root, name=TSFM_NAME, runtime=runtime),
         "trials": Trials(place=data.storage_root, runtime=runtime),
         "stored_tables": StoredTables(place=data.storage_root, runtime=runtime),
         "studies": SearchStudies(storage=settings.search.storage, folder=settings.search.folder, runtime=runtime),
         "io_manager": Tables(place=data.storage_root, manager=tables),
     }
-    return found | _cloud_storage(runtime)
+    return found | resources_news.resources(runtime) | resources_tsfm.resources(runtime) | _cloud_storage(runtime)
 
 
 def applied_settings(runtime: Runtime) -> AppliedSettings:

@@ -26,11 +26,8 @@ if TYPE_CHECKING:
     from timegpt_assets.adapters.tollama.runner import Runner
     from timegpt_assets.adapters.tollama.watch import Watch, Watched
 
-SHAPING = (
-    *("tsfm.quantiles", "tsfm.transform", "tsfm.model", "tsfm.series", "tsfm.fallback", "tsfm.guards"),
-    "tsfm.liquidity.baseline_only_below",
-)
-"""What an answer hangs on beside its question."""
+SHAPING = (*tsfm_inputs.ANSWERED, "tsfm.series")
+"""What an answer hangs on beside its question: the service lays its series out itself."""
 
 
 class ModelNotHere(Explained, RuntimeError):

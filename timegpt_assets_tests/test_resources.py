@@ -52,7 +52,7 @@ def test_every_resource_shows_its_configuration_and_no_secret() -> None:
     )
     for resource in snap.resources or []:
         assert resource.configured_values, f"{resource.name} shows nothing in the UI"
-        assert resource.resource_type.startswith(("timegpt_assets.resources.", "dagster_gcp.")), resource.name
+        assert resource.resource_type.startswith(("timegpt_assets.resources", "dagster_gcp.")), resource.name
     assert configured(snap, "api_budget")["per_month"] == 500
     assert configured(snap, "hosted_forecaster")["timeout_s"] == 7
     assert configured(snap, "answers_io_manager")["cache"] == "artifacts/forecast_cache"

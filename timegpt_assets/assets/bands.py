@@ -21,11 +21,6 @@ from timegpt_assets.core.tsfm.asked import Answered
 from timegpt_assets.partitions import GraphContext
 
 DAY_MIN = 24 * 60
-ANSWERED = (
-    *("tsfm.quantiles", "tsfm.transform", "tsfm.model", "tsfm.series.min_points", "tsfm.fallback", "tsfm.guards"),
-    *("tsfm.series.max_gap_minutes", "tsfm.liquidity.baseline_only_below"),
-)
-"""What shapes an answer, whoever makes it."""
 ALERTING = ("horizon_step", "open_interest_change_max", "volume_velocity_min", "ambiguity_max", "cooldown_s")
 
 
@@ -38,7 +33,7 @@ def tsfm_forecasts(graph: GraphContext) -> dg.AssetsDefinition:
         TSFM_FORECASTS,
         group=GROUP,
         partitions=graph.grid.utc_day,
-        settings=(*GRID, *ANSWERED),
+        settings=(*GRID, *tsfm_inputs.ANSWERED),
         ins={
             "selection": reads("selection"),
             "market_series": reads("market_series", past),

@@ -21,6 +21,12 @@ from timegpt_assets.core.tsfm.selection import SelectionSpec
 from timegpt_assets.core.tsfm.series import SeriesSpec
 from timegpt_assets.core.tsfm.transform import Transform
 
+ANSWERED = (
+    *("tsfm.quantiles", "tsfm.transform", "tsfm.model", "tsfm.series.min_points", "tsfm.fallback", "tsfm.guards"),
+    *("tsfm.series.max_gap_minutes", "tsfm.liquidity.baseline_only_below"),
+)
+"""Settings that shape an answer, whoever makes it, of a series that is laid out."""
+
 
 def series_spec(settings: Settings) -> SeriesSpec:
     """Return the grid and what may stand on it."""
