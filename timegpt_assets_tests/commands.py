@@ -12,7 +12,10 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from timegpt_assets_tests.adapters.crashes import ended
 
@@ -30,9 +33,22 @@ def main() -> None:
         task = json.loads(line)
         if (pid := os.fork()) == 0:
             os.environ.update(task["environment"])
+            if task["now"]:
+                _set_clock(datetime.fromisoformat(task["now"]))
             _work(app, task["words"], Path(task["log"]))
         sys.stdout.write(f"{pid}\n")
         sys.stdout.flush()
+
+
+def _set_clock(now: datetime) -> None:
+    from timegpt_assets import runtime
+
+    loaded = runtime.load_runtime
+
+    def at_that_time(*told: Any, **options: Any) -> runtime.Runtime:
+        return replace(loaded(*told, **options), clock=lambda: now)
+
+    runtime.load_runtime = at_that_time
 
 
 def _work(app: object, words: Sequence[str], log: Path) -> None:
@@ -60,11 +76,15 @@ class Commands:
         command = [sys.executable, "-m", "timegpt_assets_tests.commands"]
         self._parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def start(self, words: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
-        """Return the id of a new process at the command."""
+    def start(
+        self, words: Sequence[str], environment: Mapping[str, str], log: Path, *, now: datetime | None = None
+    ) -> int:
+        """Return the id of a new process at the command; ``now``: what its clock says, and goes on saying."""
         assert self._parent.stdin is not None
         assert self._parent.stdout is not None
-        task = {"words": list(words), "environment": dict(environment), "log": str(log)}
+        task = {"words": list(words), "environment": dict(environment), "log": str(log)} | {
+            "now": now and now.isoformat()
+        }
         self._parent.stdin.write(json.dumps(task) + "\n")
         self._parent.stdin.flush()
         return int(self._parent.stdout.readline())

@@ -29,9 +29,10 @@ FORECASTS, ASKED = f"{TSFM}/tsfm_forecasts", ("market_id", "as_of", "reason")
 def replay(runtime: Runtime, start: date, end: date, *, force: bool, as_json: bool) -> None:
     """Make past UTC days from what is kept or lies in files, and print what they hold. Raises Refused."""
     days = utc_days_asked(runtime.settings, start, end, at=runtime.clock())
+    kept = tape(runtime) if market_source(runtime).live else None
     progress = Progress(Terminal(stderr=True))
     with opened(runtime, report=progress.heard, listener=progress) as command:
-        outcome = command.engine.run(utc_rectangle(command.engine, runtime.settings, days, force=force))
+        outcome = command.engine.run(utc_rectangle(command.engine, runtime.settings, days, tape=kept, force=force))
         found = {
             "profile": runtime.settings.profile,
             "first_day": days[0],

@@ -38,10 +38,13 @@ def utc_days_asked(settings: Settings, start: date, end: date, *, at: datetime) 
     return [date.fromordinal(number) for number in range(start.toordinal(), end.toordinal() + 1)]
 
 
-def utc_rectangle(engine: Engine, settings: Settings, days: Sequence[date], *, force: bool = False) -> Rectangle:
+def utc_rectangle(
+    engine: Engine, settings: Settings, days: Sequence[date], *, tape: Tape | None = None, force: bool = False
+) -> Rectangle:
     """Return what has to run so that these UTC days and their months exist, with the days that theirs stand on.
 
-    ``force`` makes the days themselves again; of the days before them what is there stays.
+    ``force`` makes the days themselves again; of the days before them what is there stays. ``tape``: that of a live
+    source, of which nothing is made before the first day that it tells of.
     """
     nodes = {key: node for key, node in asset_nodes(engine.repository).items() if key.path[-1] in STAGES[TSFM]}
     daily = frozenset(key for key, node in nodes.items() if not node.is_monthly)
@@ -54,9 +57,18 @@ def utc_rectangle(engine: Engine, settings: Settings, days: Sequence[date], *, f
         named=frozenset(nodes),
         forced=daily if force else frozenset(),
         history=tuple((frozenset({key}), back[key]) for key in in_order(nodes) if key in daily and back[key]),
-        first_day=settings.tsfm.start_date,
+        first_day=_first_day(settings, tape, days[0], max(back.values())),
         axis=UTC_DAYS,
     )
+
+
+def _first_day(settings: Settings, tape: Tape | None, day: date, back: int) -> date:
+    """Return before which day nothing is made for this one: the grid's first, of a live source its first cycle's."""
+    first = settings.tsfm.start_date
+    if tape is None:
+        return first
+    reached = UTC_DAYS.before(day, back, first)
+    return next((one for one in reached if tape.cycles(one)), day)
 
 
 def looked_back(

@@ -71,7 +71,7 @@ def cycle(engine: Engine, source: MarketSource, tape: Tape) -> Cycle:
     tokens = markets.join(chosen.filter("selected"), on="market_id", how="semi")["token_id"].to_list()
     fetched, why = _fetched(engine, source, tape, at, tokens)
     days = looked_at_again(engine.runtime.storage, settings, tape, at.date())
-    outcome = engine.run(utc_rectangle(engine, settings, days, force=True))
+    outcome = engine.run(utc_rectangle(engine, settings, days, tape=tape, force=True))
     for day in days[:-1]:
         engine.runtime.storage.write_new(f"{CLOSED}{day}", b"")
     return Cycle(
@@ -92,7 +92,7 @@ def _fetched(engine: Engine, source: MarketSource, tape: Tape, at: datetime, tok
     Raises VenueFailed where it lacks those of all and none can be had: a venue that is silent looks like one that is
     well, and forecasts without a past would be made up.
     """
-    settings, fetched, why = engine.runtime.settings, 0, ""
+    settings, fetched, without, why = engine.runtime.settings, 0, 0, ""
     reach = timedelta(minutes=settings.tsfm.series.input_len_steps * settings.tsfm.series.freq_min)
     since = defaultdict(list)
     for token, first in tape.lacking(tokens, at, reach).items():
@@ -101,9 +101,9 @@ def _fetched(engine: Engine, source: MarketSource, tape: Tape, at: datetime, tok
         try:
             prices = source.prices(own, first, at)
         except VenueFailed as failed:
-            if len(own) == len(tokens):
+            without, why = without + len(own), str(failed)
+            if without == len(tokens):
                 raise
-            why = str(failed)
             _LOG.warning("%d of %d markets get no history in this cycle: %s", len(own), len(tokens), failed)
             continue
         tape.keep_prices(at, prices, since=dict.fromkeys(own, first), until=at, taken_at=engine.runtime.clock())

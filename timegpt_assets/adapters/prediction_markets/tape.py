@@ -94,7 +94,7 @@ class Tape:
     def day(self, day: date) -> MarketDay:
         """Return what is known of a UTC day by its cycles; empty frames where there were none. Raises TapeDamaged."""
         markets = [self._read(name)[1] for name in self._names(day) if name.endswith(".markets")]
-        fetched = [self._fetched(name) for one in (day - _DAY, day) for name in self._names(one) if _holds_prices(name)]
+        fetched = [self._fetched(name) for name in self._telling_of(day) if _holds_prices(name)]
         begins = datetime(day.year, day.month, day.day, tzinfo=UTC)
         prices = pl.concat([pl.DataFrame(schema=dict(PRICES) | {"taken_at": pl.String}), *fetched])
         first = prices.sort("taken_at", maintain_order=True).unique(["token_id", "ts"], keep="first")
@@ -108,15 +108,24 @@ class Tape:
         """Return the cycles of a day whose snapshot was kept, in their order."""
         return [_moment(name) for name in self._names(day) if name.endswith(".markets")]
 
+    def _telling_of(self, day: date) -> list[str]:
+        """Return the objects of a day and of the one before it, and those of the first cycle after it.
+
+        Where nobody looked before midnight, that one fetches what the day lacks; what later ones fetch is of their own.
+        """
+        after = self._names(day + _DAY)
+        first = min(map(_moment, after), default=None)
+        return [*self._names(day - _DAY), *self._names(day), *(name for name in after if _moment(name) == first)]
+
     def _fetched(self, name: str) -> pl.DataFrame:
         said, prices = self._read(name)
         return prices.with_columns(taken_at=pl.lit(str(said["taken_at"])))
 
     def _spans(self, first: datetime, at: datetime) -> Iterator[tuple[str, datetime, datetime]]:
-        """Give (token, from, until) of all that cycles before ``at`` told of prices."""
+        """Give (token, from, until) of all that cycles up to ``at`` told of prices."""
         for day in sorted({(first + k * _DAY).date() for k in range((at - first) // _DAY + 1)} | {at.date()}):
             for name in self._names(day):
-                if first <= _moment(name) < at:
+                if first <= _moment(name) <= at:
                     yield from self._spans_of(name)
 
     def _spans_of(self, name: str) -> Iterator[tuple[str, datetime, datetime]]:

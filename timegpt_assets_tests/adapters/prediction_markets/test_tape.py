@@ -62,6 +62,16 @@ def test_a_day_is_what_its_cycles_said_and_the_prices_known_in_it_or_a_day_befor
     assert kept.day(DAY - timedelta(days=1)).prices.is_empty(), "fetched on a later day"
 
 
+def test_what_nobody_looked_at_before_midnight_is_told_by_the_first_cycle_after_it(tmp_path: Path) -> None:
+    kept = tape(tmp_path)
+    keep(kept, 0, quoted(0))
+    keep(kept, 720, quoted(720))
+    keep_prices(kept, 720, [(600.0, 0.2), (719.0, 0.3)])
+    keep(kept, 725, quoted(725))
+    keep_prices(kept, 725, [(700.0, 0.9)])
+    assert kept.day(DAY).prices["p"].to_list() == [0.2, 0.3], "later ones fetch for days of their own"
+
+
 def test_of_two_snapshots_of_a_cycle_the_first_stands(tmp_path: Path) -> None:
     kept = tape(tmp_path)
     assert_frame_equal(keep(kept, 0, quoted(0, 0.4)), quoted(0, 0.4))
@@ -107,6 +117,7 @@ def test_what_is_lacking_is_what_was_neither_quoted_nor_fetched(tmp_path: Path) 
     keep(kept, 0, quoted(0))
     assert kept.lacking(["token of m"], at(5), hour) == {"token of m": at(-55)}, "a quote is no history"
     keep_prices(kept, 0, [(-5.0, 0.2)])
+    assert kept.lacking(["token of m", "other"], at(0), hour) == {"other": at(-60)}, "not twice in a cycle"
     assert kept.lacking(["token of m", "other"], at(5), hour) == {"other": at(-55)}
     keep(kept, 5, quoted(5))
     assert kept.lacking(["token of m"], at(10), hour) == {}
