@@ -35,6 +35,7 @@ from timegpt_assets.assets import (
     search,
     trading_scores,
     tsfm,
+    tsfm_evaluation,
 )
 from timegpt_assets.assets.catalog import catalogued
 from timegpt_assets.automation import day as automation
@@ -119,6 +120,7 @@ ASSETS = (
     bands.conformal_parameters,
     bands.bands,
     bands.alerts,
+    tsfm_evaluation.tsfm_evaluation,
 )
 
 

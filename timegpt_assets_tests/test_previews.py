@@ -75,7 +75,7 @@ def test_a_note_that_fails_is_left_out_and_logged(
 def test_every_public_note_is_guarded() -> None:
     noting = [f for f in vars(previews).values() if getattr(f, "__annotations__", {}).get("return") is previews.Notes]
     assert {f.__name__ for f in noting} == {
-        "fans", "trades_of_days", "of_months", "verdict_map", "day_charts", "choice", "worth",
+        "fans", "trades_of_days", "of_months", "verdict_map", "day_charts", "choice", "worth", "held",
     }  # fmt: skip
     assert all(hasattr(f, "__wrapped__") for f in noting)
 

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.core.tables.stored import STORED
 from timegpt_assets.engine.stages import STAGES
 from timegpt_assets.engine.tsfm import utc_rectangle
 from timegpt_assets_tests import roads
@@ -16,6 +17,7 @@ from timegpt_assets_tests.roads import Road
 from timegpt_assets_tests.servers.tollama import TollamaServer
 
 DAYS = [date(2025, 11, day) for day in range(1, 4)]
+DAILY = [name for name in STAGES["tsfm"] if STORED[name].span == "day"]
 SMALL = (
     *("tsfm.cycle_min=240", "tsfm.conformal.min_samples=5", "tsfm.conformal.rolling_window_days=1"),
     *("tsfm.series.horizon_steps=3", "tsfm.model.model_name=mock", "tsfm.fallback.order=[EWMA]"),
@@ -54,7 +56,7 @@ def test_a_lone_day_is_the_day_of_a_range_with_all_that_it_stands_on(
     whole: dict[str, pl.DataFrame], files: tuple[str, ...], tmp_path: Path
 ) -> None:
     lone = made(tmp_path, files, [DAYS[-1:]])
-    for name in STAGES["tsfm"]:
+    for name in DAILY:
         own = whole[f"tsfm/{name}"].filter(day=DAYS[-1])
         assert own.height or name == "alerts", name
         assert own.equals(lone[f"tsfm/{name}"].filter(day=DAYS[-1])), name
@@ -92,7 +94,7 @@ def test_prices_of_later_change_nothing_that_was_known_before(
     others = [f"tsfm.markets.path={tmp_path}" if one.startswith("tsfm.markets.path=") else one for one in files]
     found = made(tmp_path / "house", others, [DAYS[-1:]])
     last, known = pl.col("day") == DAYS[-1], {"market_series": "ts", "alerts": "ts"}
-    for name in STAGES["tsfm"]:
+    for name in DAILY:
         by = known.get(name, "as_of")
         until = last & (pl.col(by) <= at) if by in whole[f"tsfm/{name}"].columns else last
         if name == "tsfm_outcomes":
@@ -104,6 +106,20 @@ def test_prices_of_later_change_nothing_that_was_known_before(
         assert before.equals(after), name
     after = found["tsfm/market_series"].filter(last & (pl.col("ts") > at))
     assert not whole["tsfm/market_series"].filter(last & (pl.col("ts") > at)).equals(after), "else nothing was changed"
+
+
+def test_a_month_judges_what_was_served_on_its_days_by_what_came(whole: dict[str, pl.DataFrame]) -> None:
+    found, came, bands = (whole[f"tsfm/{name}"] for name in ("tsfm_evaluation", "tsfm_outcomes", "bands"))
+    assert set(found.select("month", "as_of").rows()) == {("2025-11", DAYS[-1])}
+    of_all = {(row["split"], row["arm"]): row for row in found.filter(segment="all").to_dicts()}
+    assert {key: row["samples"] for key, row in of_all.items() if key[0] == "all"} == {
+        ("all", "raw"): came.height, ("all", "baseline"): came.height,
+    }  # fmt: skip
+    both = came.join(bands, on=["market_id", "as_of", "step"], suffix="_of_bands").drop_nulls("adjusted_lower")
+    assert of_all["adjusted", "conformal"]["samples"] == both.height > 0
+    inside = both.select(pl.col("y").is_between("adjusted_lower", "adjusted_upper").mean()).item()
+    assert of_all["adjusted", "conformal"]["coverage"] == pytest.approx(inside)
+    assert inside != pytest.approx(of_all["adjusted", "raw"]["coverage"])
 
 
 @pytest.mark.soak

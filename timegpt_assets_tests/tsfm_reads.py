@@ -24,7 +24,7 @@ READ: Mapping[str, tuple[str, ...]] = {
         *("guards.min_width", "guards.max_width"),
         *("rollout.canary", "rollout.ramp", "rollout.precision_drop_max", "rollout.window_days"),
         "rollout.min_breaches",
-        "evaluation.follow_through_move",
+        *("evaluation.time_holdout", "evaluation.event_holdout", "evaluation.embargo_days"),
         "alerts.band_source",
         *("conformal.target_coverage", "conformal.min_samples", "conformal.segments", "evaluation.levels"),
         *("selection.top_n", "selection.weight_volume", "selection.weight_open_interest"),
@@ -47,9 +47,3 @@ READ: Mapping[str, tuple[str, ...]] = {
     "cli/serving.py": ("serve.host", "serve.port", "serve.shutdown_s"),
 }
 """File below timegpt_assets -> keys below tsfm."""
-AWAITED = (
-    "conformal.coverage_tolerance",
-    *("evaluation.time_holdout", "evaluation.event_holdout", "evaluation.embargo_days"),
-    "evaluation.follow_through_hours",
-)
-"""Keys that stand there before what reads them: each goes up into READ, or to the asset that declares it."""

@@ -141,6 +141,24 @@ def worth(context: dg.AssetExecutionContext, values: pl.DataFrame) -> Notes:
 
 
 @unfailing
+def held(context: dg.AssetExecutionContext, rows: pl.DataFrame) -> Notes:
+    """Put what bands held in the run's newest month that has rows beside it, and return it.
+
+    Of prices whose band had conformal parameters, where there are any: they compare all arms.
+    """
+    from timegpt_assets.reports.pictures.bands import coverage as drawn
+
+    if rows.is_empty():
+        return {}
+    month = max(rows["month"])
+    own = rows.filter(month=month)
+    adjusted = own.filter(split="adjusted")
+    picture = _shown(f"what bands held in {month}", partial(drawn, own if adjusted.is_empty() else adjusted))
+    context.add_asset_metadata({"held": picture}, partition_key=f"{month}-01")
+    return {"held": {f"{month}-01": picture}}
+
+
+@unfailing
 def choice(
     context: dg.AssetExecutionContext, spans: "Iterable[Span]", chosen: "Callable[[Span], Choice | None]"
 ) -> Notes:

@@ -17,6 +17,7 @@ from timegpt_assets.cli.context import dagster_home, opened
 from timegpt_assets.cli.progress import Progress
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
+from timegpt_assets.core.tables.stored import STORED
 from timegpt_assets.engine import tsfm_cycle
 from timegpt_assets.engine.stages import STAGES, TSFM
 from timegpt_assets.engine.tsfm import utc_days_asked, utc_rectangle
@@ -93,7 +94,9 @@ def status(runtime: Runtime, *, as_json: bool) -> None:
         sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
         return
     out = Terminal()
-    table = Table(("table", "days", "first", "last"), title=f"{found['profile']}: prediction markets, UTC days")
+    table = Table(
+        ("table", "days or months", "first", "last"), title=f"{found['profile']}: prediction markets, UTC days"
+    )
     for name, span in found["tables"].items():
         table.add(name, f"{span['days']:,}", span["first"] or "–", span["last"] or "–")
     out.print(table)
@@ -111,7 +114,8 @@ def _held(store: ParquetStore, days: Sequence[date]) -> dict[str, Any]:
     rows: dict[str, int] = {}
     reasons: dict[str, int] = {}
     for name in STAGES[TSFM]:
-        facts = store.read_facts(f"{TSFM}/{name}", [str(day) for day in days], missing="ok")
+        files = {str(day) if STORED[name].span == "day" else f"{day:%Y-%m}" for day in days}
+        facts = store.read_facts(f"{TSFM}/{name}", sorted(files), missing="ok")
         rows[name] = sum(row_count(fact) for fact in facts.values())
     for day in days:
         told = store.read(FORECASTS, [str(day)], missing="ok", empty=pl.DataFrame(), columns=ASKED)

@@ -11,7 +11,7 @@ from timegpt_assets.core.tsfm.alerts import AlertSpec
 from timegpt_assets.core.tsfm.baselines import BaselineSpec
 from timegpt_assets.core.tsfm.conformal import ConformalSpec
 from timegpt_assets.core.tsfm.degradation import Rules
-from timegpt_assets.core.tsfm.evaluation import EvaluationSpec
+from timegpt_assets.core.tsfm.evaluation import EvaluationSpec, Judging
 from timegpt_assets.core.tsfm.guards import Guards
 from timegpt_assets.core.tsfm.precision import PrecisionSpec
 from timegpt_assets.core.tsfm.reasons import AskingRules
@@ -151,9 +151,21 @@ def evaluation_spec(settings: Settings) -> EvaluationSpec:
         embargo_days=tsfm.evaluation.embargo_days,
         min_width=tsfm.guards.min_width,
         conformal=conformal_spec(settings),
-        scoring=ScoringSpec(
-            move=tsfm.evaluation.follow_through_move,
-            tolerance=tsfm.conformal.coverage_tolerance,
-            draws=settings.calibration.evaluation.bootstrap_draws,
-        ),
+        scoring=_scoring_spec(settings),
+    )
+
+
+def judging(settings: Settings) -> Judging:
+    """Return how bands are judged as they were served."""
+    tsfm = settings.tsfm
+    return Judging(
+        level=tsfm.conformal.target_coverage, floor=tsfm.guards.min_width > 0, scoring=_scoring_spec(settings)
+    )
+
+
+def _scoring_spec(settings: Settings) -> ScoringSpec:
+    return ScoringSpec(
+        move=settings.tsfm.evaluation.follow_through_move,
+        tolerance=settings.tsfm.conformal.coverage_tolerance,
+        draws=settings.calibration.evaluation.bootstrap_draws,
     )

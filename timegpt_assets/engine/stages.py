@@ -70,6 +70,7 @@ STAGES = {
         "conformal_parameters",
         "bands",
         "alerts",
+        "tsfm_evaluation",
     ),
 }
 """Stage word -> asset names; ``promotion`` is apart because only ``evaluate`` and ``promote`` make it."""

@@ -39,14 +39,22 @@ def utc_days_asked(settings: Settings, start: date, end: date, *, at: datetime) 
 
 
 def utc_rectangle(
-    engine: Engine, settings: Settings, days: Sequence[date], *, tape: Tape | None = None, force: bool = False
+    engine: Engine,
+    settings: Settings,
+    days: Sequence[date],
+    *,
+    tape: Tape | None = None,
+    force: bool = False,
+    with_months: bool = True,
 ) -> Rectangle:
     """Return what has to run so that these UTC days and their months exist, with the days that theirs stand on.
 
     ``force`` makes the days themselves again; of the days before them what is there stays. ``tape``: that of a live
-    source, of which nothing is made before the first day that it tells of.
+    source, of which nothing is made before the first day that it tells of. Without ``with_months`` the months wait.
     """
-    nodes = {key: node for key, node in asset_nodes(engine.repository).items() if key.path[-1] in STAGES[TSFM]}
+    every = asset_nodes(engine.repository)
+    nodes = {key: node for key, node in every.items() if key.path[-1] in STAGES[TSFM]}
+    nodes = {key: node for key, node in nodes.items() if with_months or not node.is_monthly}
     daily = frozenset(key for key, node in nodes.items() if not node.is_monthly)
     back = looked_back(nodes, input_windows(engine.repository))
     return Rectangle(

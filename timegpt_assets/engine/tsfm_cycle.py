@@ -71,7 +71,9 @@ def cycle(engine: Engine, source: MarketSource, tape: Tape) -> Cycle:
     tokens = markets.join(chosen.filter("selected"), on="market_id", how="semi")["token_id"].to_list()
     fetched, why = _fetched(engine, source, tape, at, tokens)
     days = looked_at_again(engine.runtime.storage, settings, tape, at.date())
-    outcome = engine.run(utc_rectangle(engine, settings, days, tape=tape, force=True))
+    # months once a day, when one has ended: in each cycle they would be read whole for a few prices more
+    rectangle = utc_rectangle(engine, settings, days, tape=tape, force=True, with_months=len(days) > 1)
+    outcome = engine.run(rectangle)
     for day in days[:-1]:
         engine.runtime.storage.write_new(f"{CLOSED}{day}", b"")
     return Cycle(

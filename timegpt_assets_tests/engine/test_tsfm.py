@@ -1,6 +1,8 @@
 """UTC days on request: which may be asked for, what they bring along, and that no session is among them."""
 
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from dagster import AssetKey
@@ -13,7 +15,7 @@ from timegpt_assets.engine.plans import AssetNode
 from timegpt_assets.engine.rectangles import rectangle
 from timegpt_assets.engine.stages import STAGES, Refused
 from timegpt_assets.engine.stale import InputWindow, input_windows
-from timegpt_assets.engine.tsfm import looked_back, utc_days_asked
+from timegpt_assets.engine.tsfm import looked_back, utc_days_asked, utc_rectangle
 from timegpt_assets.partitions import graph_context
 from timegpt_assets_tests.test_definitions import repository
 
@@ -80,3 +82,14 @@ def test_nothing_of_the_real_graph_reads_further_back_than_is_brought_along() ->
         for dep in node.deps if not node.is_monthly else ():
             assert back[dep] >= back[key] - windows[key, dep].first
             assert list(UTC_DAYS.within(date(2026, 1, 1), windows[key, dep].first, windows[key, dep].last))
+
+
+def test_a_cycle_may_leave_the_months_to_the_next_day() -> None:
+    """Each of them would be read whole, every few minutes, for a few prices more."""
+    engine: Any = SimpleNamespace(repository=repository())
+    there = utc_rectangle(engine, SETTINGS, [date(2026, 1, 5)], force=True)
+    without = utc_rectangle(engine, SETTINGS, [date(2026, 1, 5)], force=True, with_months=False)
+    month = AssetKey(["tsfm", "tsfm_evaluation"])
+    assert {*there.assets} - {*without.assets} == {month}
+    assert month not in there.forced
+    assert (without.history, without.forced) == (there.history, there.forced)

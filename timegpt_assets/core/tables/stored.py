@@ -108,6 +108,7 @@ STORED = {
         *_alike("research", research.SEARCH_CANDIDATES, "search_stage_3"),
         *_utc(tsfm.MARKETS, tsfm.MARKET_SERIES, tsfm.SELECTION, tsfm.TSFM_FORECASTS, tsfm.TSFM_OUTCOMES),
         *_utc(tsfm.CONFORMAL_PARAMETERS, tsfm.BANDS, tsfm.ALERTS),
+        *_utc(tsfm.TSFM_EVALUATION, span="month"),
     )
 }
 """Name -> stored asset, by stage."""

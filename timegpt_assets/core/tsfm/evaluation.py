@@ -3,7 +3,7 @@
 Belongs here: which rows are judged, and by which parameters. Measures are scoring.py, what is held out holdout.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -12,7 +12,7 @@ import polars as pl
 from timegpt_assets.core.tables.tsfm import TSFM_EVALUATION
 from timegpt_assets.core.tsfm.conformal import PREFIXES, Band, ConformalSpec, adjusted, fitted
 from timegpt_assets.core.tsfm.holdout import first_held_day, held_events
-from timegpt_assets.core.tsfm.scoring import ScoringSpec, scored
+from timegpt_assets.core.tsfm.scoring import ScoringSpec, judged, scored, summed
 
 SERVED = {"raw": "", "conformal": "adjusted_", "baseline": "baseline_"}
 REFITTED = {
@@ -22,8 +22,11 @@ REFITTED = {
     "baseline_conformal": "baseline_adjusted_",
 }
 """Arm -> how its columns begin."""
+_UNADJUSTED = {arm: prefix for arm, prefix in SERVED.items() if arm != "conformal"}
 _ENDS = ("lower", "median", "upper")
 _FORECAST = ("market_id", "as_of", "step")
+BANDED = (*_FORECAST, *(f"adjusted_{end}" for end in _ENDS))
+"""Columns of BANDS that what was served is judged by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,23 +41,36 @@ class EvaluationSpec:
     scoring: ScoringSpec
 
 
-def served(outcomes: pl.DataFrame, bands: pl.DataFrame, month: str, as_of: date, spec: EvaluationSpec) -> pl.DataFrame:
-    """Return TSFM_EVALUATION of a month's days up to one: the bands as they were served, at the target.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judging:
+    """How bands are judged as they were served: what they promised, whether they had the floor of the guards."""
 
-    ``outcomes``: TSFM_OUTCOMES of the days; ``bands``: BANDS of them and of the day before the first. Split ``all``:
-    every price, the answer and the baseline; ``adjusted``: those whose band had conformal parameters, all three.
+    level: float
+    floor: bool
+    scoring: ScoringSpec
+
+
+def served(
+    days: Iterable[tuple[pl.DataFrame, pl.DataFrame]], month: str, as_of: date, judging: Judging
+) -> pl.DataFrame:
+    """Return TSFM_EVALUATION of a month: the bands as they were served, at the target, on the days up to one.
+
+    ``days``: of each day TSFM_OUTCOMES, and BANDS of it and of the day before, in which its forecasts were made. Split
+    ``all``: every price, the answer and the baseline; ``adjusted``: those whose band had conformal parameters, all
+    three.
     """
-    own = outcomes.filter(pl.col("day") <= as_of, pl.col("day").dt.strftime("%Y-%m") == month)
     ends = [f"adjusted_{end}" for end in _ENDS]
-    rows = own.join(bands.select(*_FORECAST, *ends), on=list(_FORECAST), how="left")
-    level, floor = spec.conformal.target, spec.min_width > 0
-    plain = {arm: prefix for arm, prefix in SERVED.items() if arm != "conformal"}
-    told = rows.drop_nulls(ends)
-    found = pl.concat([
-        scored(rows, plain, spec.scoring, level=level, split="all", floor=floor),
-        scored(told, SERVED, spec.scoring, level=level, split="adjusted", floor=floor),
-    ])  # fmt: skip
-    return _conformed(found, month, as_of)
+    spec, level, sums = judging.scoring, judging.level, dict[str, list[pl.DataFrame]](all=[], adjusted=[])
+    for outcomes, bands in days:
+        rows = outcomes.join(bands.select(BANDED), on=list(_FORECAST), how="left", maintain_order="left")
+        sums["all"].append(summed(rows, _UNADJUSTED, spec, level=level))
+        sums["adjusted"].append(summed(rows.drop_nulls(ends), SERVED, spec, level=level))
+    found = [
+        judged(pl.concat(parts), spec, level=level, split=split, floor=judging.floor)
+        for split, parts in sums.items()
+        if parts
+    ]
+    return _conformed(pl.concat(found), month, as_of) if found else TSFM_EVALUATION.empty()
 
 
 def held_out(outcomes: pl.DataFrame, spec: EvaluationSpec, *, floor: bool) -> pl.DataFrame:
@@ -71,9 +87,9 @@ def held_out(outcomes: pl.DataFrame, spec: EvaluationSpec, *, floor: bool) -> pl
         return TSFM_EVALUATION.empty()
     found = [
         scored(part, REFITTED, spec.scoring, level=level, split=split, floor=floor)
-        for split, judged, parameters in _splits(rows, first, spec)
+        for split, own, parameters in _splits(rows, first, spec)
         for level in spec.conformal.levels
-        if (part := refitted(judged, parameters, spec.conformal, level)).height
+        if (part := refitted(own, parameters, spec.conformal, level)).height
     ]
     last: date = rows["day"].max()  # type: ignore[assignment]  # there are rows
     return _conformed(pl.concat(found), f"{last:%Y-%m}", last) if found else TSFM_EVALUATION.empty()
@@ -88,8 +104,8 @@ def _splits(rows: pl.DataFrame, first: date, spec: EvaluationSpec) -> Iterator[t
     yield "time", late, days.join(once.drop("day"), how="cross")
     yield "time_rolling", late, _each_day(rows, days["day"].to_list(), spec.conformal)
     held = pl.col("event_id").is_in(held_events(rows, spec.event_share))
-    judged, others = rows.filter(held), rows.filter(~held)
-    yield "event", judged, _each_day(others, judged["made_on"].unique().sort().to_list(), apart)
+    left_out, others = rows.filter(held), rows.filter(~held)
+    yield "event", left_out, _each_day(others, left_out["made_on"].unique().sort().to_list(), apart)
 
 
 def _each_day(rows: pl.DataFrame, days: list[date], spec: ConformalSpec) -> pl.DataFrame:

@@ -4,7 +4,7 @@ Belongs here: the measures of TSFM_EVALUATION over rows that have one band for e
 parameters adjusted them, is evaluation.py.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +15,7 @@ from timegpt_assets.core.tables.tsfm import SEGMENT, TSFM_EVALUATION
 
 PRICE_CUTS = (0.001, 0.05, 0.95)
 """Where last prices are cut for the segment ``price``: nobody's guess, at the ends, between, and nearly sure."""
+_CUTS = (*SEGMENT, "step", "price")
 _SUMS = ("samples", "inside", "width", "pinball", "winkler", "breaches", "judged", "followed")
 
 
@@ -32,20 +33,44 @@ def scored(
 ) -> pl.DataFrame:
     """Return TSFM_EVALUATION without its month: each arm (name -> how its columns begin) by segment, at a level.
 
-    ``rows``: TSFM_OUTCOMES with the columns of each arm; all arms are judged on all of them. Segments: all of them,
-    each value of a column of SEGMENT, step=, and price= by the last price. The ends of coverage are the 2.5 and 97.5 %
-    points over samples of whole events.
+    ``rows``: TSFM_OUTCOMES with the columns of each arm; all arms are judged on all of them.
+    """
+    return judged(summed(rows, arms, spec, level=level), spec, level=level, split=split, floor=floor)
+
+
+def summed(rows: pl.DataFrame, arms: Mapping[str, str], spec: ScoringSpec, *, level: float) -> pl.DataFrame:
+    """Return the measures of each arm summed by event and by everything that segments are cut by.
+
+    Sums of several days, one under another, are those of all of them: no more than a day has to be held.
     """
     told = rows.with_columns(price=_price())
-    found = [
-        _of_segment(told, segment, prefix, level, spec).with_columns(
-            pl.lit(split).alias("split"), pl.lit(arm).alias("arm"), pl.lit(floor).alias("floor"),
-            pl.lit(level).alias("level"),
-        )
+    return pl.concat(
+        told.select("event_id", *_CUTS, arm=pl.lit(arm), **measures(prefix, level, spec.move))
+        .group_by("arm", "event_id", *_CUTS, maintain_order=True)
+        .agg(pl.col(_SUMS).sum().cast(pl.Float64))
         for arm, prefix in arms.items()
-        for segment in (None, *SEGMENT, "step", "price")
-    ]  # fmt: skip
-    return pl.concat(found)
+    )
+
+
+def judged(sums: pl.DataFrame, spec: ScoringSpec, *, level: float, split: str, floor: bool) -> pl.DataFrame:
+    """Return TSFM_EVALUATION without its month, of what ``summed`` gives.
+
+    Segments: all of them, each value of a column of SEGMENT, step=, and price= by the last price. The ends of coverage
+    are the 2.5 and 97.5 % points over samples of whole events.
+    """
+    of_events = pl.concat(_by_event(sums, segment) for segment in (None, *_CUTS)).sort("arm", "segment", "event_id")
+    rows = [
+        {"arm": arm, "segment": segment} | _row(own, spec, level)
+        for (arm, segment), own in of_events.group_by("arm", "segment", maintain_order=True)
+    ]
+    schema = {column: dtype for column, dtype in TSFM_EVALUATION.schema.items() if column in _MEASURED}
+    told = {"split": pl.lit(split), "floor": pl.lit(floor), "level": pl.lit(level)}
+    return pl.DataFrame(rows, schema=schema).with_columns(**told)
+
+
+def _by_event(sums: pl.DataFrame, segment: str | None) -> pl.DataFrame:
+    name = pl.lit("all") if segment is None else pl.format(f"{segment}={{}}", pl.col(segment))
+    return sums.group_by("arm", "event_id", segment=name, maintain_order=True).agg(pl.col(_SUMS).sum())
 
 
 def measures(prefix: str, level: float, move: float) -> dict[str, pl.Expr]:
@@ -87,24 +112,10 @@ def _price() -> pl.Expr:
     return pl.when(pl.col("last_price").is_null()).then(pl.lit("UNKNOWN")).otherwise(found)
 
 
-def _of_segment(rows: pl.DataFrame, segment: str | None, prefix: str, level: float, spec: ScoringSpec) -> pl.DataFrame:
-    name = pl.lit("all") if segment is None else pl.format(f"{segment}={{}}", pl.col(segment))
-    each = rows.select(name.alias("segment"), "event_id", **measures(prefix, level, spec.move))
-    of_events = each.group_by("segment", "event_id").agg(pl.col(_SUMS).sum().cast(pl.Float64))
-    return pl.DataFrame(
-        [_row(of_event, spec, level) for of_event in _parts(of_events.sort("segment", "event_id"))],
-        schema={column: dtype for column, dtype in TSFM_EVALUATION.schema.items() if column in _MEASURED},
-    )
-
-
 _MEASURED = (
-    *("segment", "samples", "events", "coverage", "coverage_lo", "coverage_hi", "width", "pinball", "winkler"),
+    *("arm", "segment", "samples", "events", "coverage", "coverage_lo", "coverage_hi", "width", "pinball", "winkler"),
     *("breach_rate", "follow_through_rate", "within_tolerance"),
 )
-
-
-def _parts(of_events: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    yield from (part for _, part in of_events.group_by("segment", maintain_order=True))
 
 
 def _row(of_event: pl.DataFrame, spec: ScoringSpec, level: float) -> dict[str, object]:
@@ -113,7 +124,6 @@ def _row(of_event: pl.DataFrame, spec: ScoringSpec, level: float) -> dict[str, o
     held = bootstrap(of_event["inside"].to_numpy(), of_event["samples"].to_numpy(), draws=spec.draws)
     coverage = total["inside"] / n
     return {
-        "segment": of_event["segment"][0],
         "samples": int(n),
         "events": of_event.height,
         "coverage": coverage,

@@ -6,10 +6,19 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from timegpt_assets.core.tables.tsfm import BANDS, TSFM_EVALUATION
 from timegpt_assets.core.tsfm.conformal import adjusted, fitted
-from timegpt_assets.core.tsfm.evaluation import REFITTED, EvaluationSpec, held_out, refitted, served, with_floor
+from timegpt_assets.core.tsfm.evaluation import (
+    REFITTED,
+    EvaluationSpec,
+    Judging,
+    held_out,
+    refitted,
+    served,
+    with_floor,
+)
 from timegpt_assets.core.tsfm.guards import Guards, guarded
 from timegpt_assets.core.tsfm.holdout import first_held_day, held_events
 from timegpt_assets_tests.core.tsfm.outcome_rows import DAY, SPEC, before, outcomes
@@ -110,6 +119,7 @@ def test_the_floor_is_the_guards_and_is_learnt_with() -> None:
 
 def test_of_nothing_there_is_no_row() -> None:
     assert held_out(month().clear(), JUDGING, floor=True).is_empty()
+    assert served([], "2026-02", DAY, Judging(level=0.9, floor=True, scoring=SCORING)).is_empty()
 
 
 def test_what_was_served_is_judged_by_what_was_stored_then() -> None:
@@ -123,9 +133,12 @@ def test_what_was_served_is_judged_by_what_was_stored_then() -> None:
             reason=pl.lit(None, pl.String), model=pl.lit("mock"),
         ).select(list(BANDS.columns))
     )  # fmt: skip
-    found = served(rows, bands, "2026-02", before(2), JUDGING)
-    assert TSFM_EVALUATION.errors(found) == []
     own = rows.filter(pl.col("day").is_between(DAY.replace(day=1), before(2)))
+    judging = Judging(level=0.9, floor=True, scoring=SCORING)
+    found = served(((day, bands) for day in own.partition_by("day")), "2026-02", before(2), judging)
+    assert TSFM_EVALUATION.errors(found) == []
+    at_once = served([(own, bands)], "2026-02", before(2), judging)
+    assert_frame_equal(found, at_once, abs_tol=1e-12)
     assert figure(found, "all", "raw", "samples") == own.height
     assert figure(found, "adjusted", "conformal", "samples") == own.filter(pl.col("day") == before(3)).height == 60
     inside = own.join(bands, on=["market_id", "as_of", "step"], suffix="_b").drop_nulls("adjusted_lower")
