@@ -146,17 +146,18 @@ def load_runtime(
     profile: str | None = None,
     environ: Mapping[str, str] | None = None,
     grid: Mapping[str, Any] | None = None,
+    config_dir: Path | None = None,
 ) -> Runtime:
     """Return the settings and places of this process: profile and folder from the environment unless given.
 
-    Settings of one's own lie in the folder that ``TIMEGPT_ASSETS_CONFIG_DIR`` names, else in ``configs`` of the working
-    folder; relative places start from the folder that holds them. ``grid`` is one combination of a forecast grid
-    (dotted key -> value). ``TIMEGPT_ASSETS_SET`` carries --set values, one a line, from the command line to the
-    processes it starts.
+    Settings of one's own lie in ``config_dir``, or the folder that ``TIMEGPT_ASSETS_CONFIG_DIR`` names, else in
+    ``configs`` of the working folder; relative places start from the folder that holds them. ``grid`` is one
+    combination of a forecast grid (dotted key -> value). ``TIMEGPT_ASSETS_SET`` carries --set values, one a line, from
+    the command line to the processes it starts.
     """
     found = environment() if environ is None else environ
     own = working_folder() / "configs"
-    if named := found.get("TIMEGPT_ASSETS_CONFIG_DIR"):
+    if named := config_dir or found.get("TIMEGPT_ASSETS_CONFIG_DIR"):
         own = Path(named).expanduser().resolve()
     settings = load_settings(
         profile=profile or found.get("TIMEGPT_ASSETS_PROFILE"),

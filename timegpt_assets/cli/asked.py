@@ -7,6 +7,7 @@ when it is asked.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,20 +16,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What shall be made: sessions that have closed, symbols of the universe (none: all of them), and assets."""
+    """What shall be made: sessions that have closed, symbols of the universe (none: all of them), and assets.
+
+    ``run_id``: the run that files are written for, of the steps that ``steps`` names; empty: none.
+    """
 
     runtime: "Runtime"
     days: Sequence[date]
     symbols: tuple[str, ...]
     assets: tuple[str, ...]
+    run_id: str = ""
+    steps: tuple[str, ...] = ()
 
 
-def started(settings: Sequence[str] | None, profile: str | None) -> "Runtime":
-    """Return what the process runs with, under the --set values and the profile. Raises ConfigError."""
+def started(settings: Sequence[str] | None, profile: str | None, config_dir: Path | None = None) -> "Runtime":
+    """Return what the process runs with, under the --set values, the profile and the folder. Raises ConfigError."""
     # by its module, so that a test may set its clock
     from timegpt_assets import runtime
 
-    return runtime.load_runtime(settings or (), profile=profile)
+    return runtime.load_runtime(settings or (), profile=profile, config_dir=config_dir)
 
 
 def asked(

@@ -6,7 +6,7 @@ forecast_grid_files.py.
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
@@ -76,15 +76,22 @@ class GridPlan:
 
 
 def planned(
-    file: Path, start: datetime | None, end: datetime | None, *, settings: Sequence[str], profile: str | None
+    file: Path,
+    start: datetime | None,
+    end: datetime | None,
+    *,
+    settings: Sequence[str],
+    profile: str | None,
+    config_dir: Path | None = None,
 ) -> GridPlan:
     """Return the plan of a grid's file. Raises typer.BadParameter for a grid that cannot be, with the remedy."""
-    runtime = load_runtime(settings, profile=profile)
+    under = partial(load_runtime, tuple(settings), profile=profile, config_dir=config_dir)
+    runtime = under()
     try:
         grid = forecast_grid(file)
         _refuse_held_still(runtime.settings, grid.dimensions, file)
         nodes = asset_nodes(build_definitions(runtime).get_repository_def())
-        load = partial(_loaded, runtime.settings, tuple(settings), profile)
+        load = partial(_loaded, runtime.settings, under)
         made = combinations(grids.choices(grid.dimensions), load, nodes)
     except (ConfigError, GridError) as error:
         raise typer.BadParameter(str(error), param_hint="--forecast-grid") from error
@@ -97,7 +104,7 @@ def planned(
     return plan
 
 
-def _loaded(base: Settings, said: Sequence[str], profile: str | None, choice: dict[str, Any]) -> Settings:
+def _loaded(base: Settings, under: Callable[..., Runtime], choice: dict[str, Any]) -> Settings:
     """Return the settings of a choice. Raises GridError for one that no settings can be, with their own remedy."""
     removed = set(choice.get("ablations", ())) - set(base.features.groups)
     if removed:
@@ -107,7 +114,7 @@ def _loaded(base: Settings, said: Sequence[str], profile: str | None, choice: di
         )
     try:
         changes = grids.changes(choice, groups=base.features.groups)
-        return load_runtime(said, profile=profile, grid=changes).settings
+        return under(grid=changes).settings
     except ConfigError as error:
         raise GridError(f"{grids.words(choice)}: {error}") from error
 

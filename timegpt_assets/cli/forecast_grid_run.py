@@ -163,12 +163,13 @@ def sweep_forecasts(
     as_json: bool,
     settings: Sequence[str],
     profile: str | None,
+    config_dir: Path | None = None,
 ) -> None:
     """Plan the grid of a file and, where ``execute`` says so, make it; ``baseline`` is a storage root to stand on.
 
     Raises typer.BadParameter for a grid, a baseline or data that cannot be used, typer.Exit where combinations wait.
     """
-    plan = planned(file, start, end, settings=settings, profile=profile)
+    plan = planned(file, start, end, settings=settings, profile=profile, config_dir=config_dir)
     messages = Terminal(stderr=True)
     failure: BaseException | None = None
     if execute:

@@ -5,12 +5,14 @@ Belongs here: the order of things. What has to run is engine/, what is printed c
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import orjson
 import typer
 
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.cli import bars as cli_bars
 from timegpt_assets.cli import calls as cli_calls
 from timegpt_assets.cli import console as view
@@ -24,7 +26,8 @@ from timegpt_assets.engine import daily, pending
 from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.rectangles import rectangle
 from timegpt_assets.engine.revisions import only_stale, outdated
-from timegpt_assets.engine.stages import everyday, last_closed_session
+from timegpt_assets.engine.stages import STAGES, everyday, last_closed_session
+from timegpt_assets.reports.run_export import FOLDER, RunExport, refuse_unfit
 from timegpt_assets.runtime import Runtime
 
 
@@ -44,6 +47,8 @@ def made(
     """
     messages = Terminal(stderr=True)
     found = _figures(asked, messages, force=force, reask=reask, stale=stale, of_data=of_data)
+    if asked.run_id:
+        found["run"] = _written(asked, messages)
     if as_json:
         sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
     else:
@@ -58,6 +63,34 @@ def made(
         messages.print(f"gates failed: {', '.join(found['gates_failed'])}", soft_wrap=True)
         raise typer.Exit(GATES_FAILED)
     _refuse_waiting(found)
+
+
+ALSO = {"forecast": STAGES["calibration"], "backtest": ("trading_scores", "stress_phases")}
+"""Step of a run -> what its files hold besides what its verb makes; nothing of it is paid for."""
+
+
+def into_run(asked: Asked, run_id: str, *steps: str) -> Asked:
+    """Return what is asked for with the files of a run, and with what they hold besides. Raises RunTaken."""
+    if not run_id:
+        return asked
+    refuse_unfit(run_id)
+    assets = dict.fromkeys([*asked.assets, *(name for step in steps for name in ALSO.get(step, ()))])
+    return replace(asked, assets=tuple(assets), run_id=run_id, steps=steps)
+
+
+def _written(asked: Asked, messages: Terminal) -> dict[str, Any]:
+    """Write the files of the run that was asked for, say where they lie, and return it."""
+    runtime = asked.runtime
+    export = RunExport(
+        artifacts=runtime.artifacts,
+        tables=ParquetStore(runtime.storage),
+        settings=runtime.settings,
+        clock=runtime.clock,
+    )
+    files = export.add(asked.run_id, asked.days, asked.steps)
+    folder = runtime.artifacts.shown(f"{FOLDER}/{asked.run_id}")
+    messages.print(f"run {asked.run_id}: {len(files)} files in {folder}", soft_wrap=True)
+    return {"run_id": asked.run_id, "folder": folder, "files": [file.name for file in files]}
 
 
 def _figures(

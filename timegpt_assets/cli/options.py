@@ -1,7 +1,8 @@
 """The options that several verbs take, each with the help it prints."""
 
 from datetime import datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 from typer.models import OptionInfo
@@ -48,4 +49,14 @@ Profile = Annotated[
 Run = Annotated[
     str | None,
     typer.Argument(help="profile, month (YYYY-MM), profile:month, or the folder of a report; none: its forecasters"),
+]
+RunId = Annotated[
+    str, typer.Option("--run-id", help="write the stage's files to runs/ID below data.artifacts_root, too")
+]
+ConfigDir = Annotated[
+    Path | None,
+    typer.Option(exists=True, file_okay=False, help="folder of settings, in the place of TIMEGPT_ASSETS_CONFIG_DIR"),
+]
+ApiMode = Annotated[
+    Literal["online", "offline", "simulate"] | None, typer.Option(help="the same as --set forecast.api_mode=")
 ]

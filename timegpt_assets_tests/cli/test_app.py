@@ -44,6 +44,7 @@ forecast: {backend: baseline, history_days: 4}
 gates: {bootstrap: trade}
 """
 DAY, NEXT = "2025-01-16", "2025-01-17"
+RUN = ("--run-id", "demo")
 
 
 @dataclass(frozen=True)
@@ -180,10 +181,10 @@ def test_force_makes_the_named_assets_again_and_stores_the_same(run, house):
 
 
 def test_evaluate_exits_3_with_one_line_that_names_the_failed_gates(run, house):
-    result = run(house, "evaluate", "--start", DAY, "--end", DAY, "--json")
+    result = run(house, "evaluate", "--start", DAY, "--end", DAY, *RUN, "--json")
     assert result.exit_code == 3, result.output
     found = figures(result)
-    (line,) = [text for text in result.stderr.splitlines() if not text.startswith(("✓", "so far: "))]
+    (line,) = [text for text in result.stderr.splitlines() if not text.startswith(("✓", "so far: ", "run demo: "))]
     assert line == f"gates failed: {', '.join(found['gates_failed'])}"
     assert "trading_gate" in line
     assert "promotion" in line
@@ -200,9 +201,27 @@ def test_evaluate_exits_3_with_one_line_that_names_the_failed_gates(run, house):
     ],
 )
 def test_every_other_stage_is_content_with_what_is_there_whatever_the_gates_say(run, house, verb):
-    result = run(house, verb, "--start", DAY, "--end", DAY, "--json")
+    result = run(house, verb, "--start", DAY, "--end", DAY, *RUN, "--json")
     assert result.exit_code == 0, result.output
     assert figures(result)["partitions_made"] == 0
+    assert figures(result)["run"]["files"]
+
+
+def test_the_stages_of_a_run_id_write_their_files_into_one_folder_and_say_where(house):
+    folder = house.folder / "artifacts" / "runs" / "demo"
+    steps = json.loads((folder / "meta.json").read_text())["steps"]
+    assert {"evaluate", "check-data", "backtest"} <= set(steps)
+    for name in ("validation/clean.parquet", "trades/bt_trades.csv", "eval/bt_summary.csv", "eval/gates.csv"):
+        assert (folder / name).stat().st_size > 0, name
+    assert {step["last_day"] for step in steps.values()} == {DAY}
+
+
+def test_a_folder_of_settings_is_named_by_an_option_over_the_environment(run, house, elsewhere):
+    config_dir = ("--config-dir", str(house.folder / "configs"))
+    result = run(elsewhere, "forecast", "--start", DAY, "--end", DAY, *config_dir, "--api-mode", "offline", "--json")
+    assert (result.exit_code, figures(result)["partitions_made"]) == (0, 0)
+    refused = run(house, "check-data", "--start", DAY, "--end", DAY, "--run-id", "../up")
+    assert "names no folder" in said(refused)
 
 
 def test_a_report_without_a_range_is_of_what_was_made_and_makes_nothing_else(run, house):

@@ -9,7 +9,9 @@ import typer
 
 from timegpt_assets.cli.asked import asked, started
 from timegpt_assets.cli.options import (
+    ApiMode,
     Assets,
+    ConfigDir,
     Day,
     End,
     Force,
@@ -19,6 +21,7 @@ from timegpt_assets.cli.options import (
     Profile,
     Reask,
     Run,
+    RunId,
     Set,
     Stale,
     Start,
@@ -69,20 +72,24 @@ def run_day(
 
 def _stage_verb(name: str, doing: str, *, stages: Sequence[str]) -> Callable[..., None]:
     """Return a verb whose range is the grid where none is said: it makes what everything else stands on."""
+    verb = name.replace("_", "-")
 
     def command(
         start: MaybeDay = None,
         end: MaybeDay = None,
         symbols: Symbols = "",
         force: Force = False,
+        run_id: RunId = "",
         json: Json = False,
         settings: Set = None,
+        config_dir: ConfigDir = None,
         profile: Profile = None,
     ) -> None:
-        wanted = asked(started(settings, profile), start, end, symbols=symbols, stages=stages)
+        wanted = asked(started(settings, profile, config_dir), start, end, symbols=symbols, stages=stages)
         from timegpt_assets.cli import making
 
-        making.made(wanted, force=force, as_json=json, of_data=stages == ("bars",))
+        made = making.into_run(wanted, run_id, verb)
+        making.made(made, force=force, as_json=json, of_data=stages == ("bars",))
 
     command.__name__, command.__doc__ = name, doing
     return command
@@ -90,21 +97,25 @@ def _stage_verb(name: str, doing: str, *, stages: Sequence[str]) -> Callable[...
 
 def _verb_of_made(name: str, doing: str, *, stages: Sequence[str]) -> Callable[..., None]:
     """Return a verb whose range is what was forecast where none is said: it makes nothing of other sessions."""
+    verb = name.replace("_", "-")
 
     def command(
         start: MadeDay = None,
         end: MadeDay = None,
         symbols: Symbols = "",
         force: Force = False,
+        run_id: RunId = "",
         json: Json = False,
         settings: Set = None,
+        config_dir: ConfigDir = None,
         profile: Profile = None,
     ) -> None:
-        runtime = started(settings, profile)
+        runtime = started(settings, profile, config_dir)
         wanted = asked(runtime, start, end, symbols=symbols, stages=stages, of_made=True)
         from timegpt_assets.cli import making
 
-        making.made(wanted, force=force, as_json=json, judged="gates" in stages)
+        made = making.into_run(wanted, run_id, verb)
+        making.made(made, force=force, as_json=json, judged="gates" in stages)
 
     command.__name__, command.__doc__ = name, doing
     return command
@@ -116,15 +127,20 @@ def forecast(
     symbols: Symbols = "",
     force: Force = False,
     reask: Reask = False,
+    api_mode: ApiMode = None,
+    run_id: RunId = "",
     json: Json = False,
     settings: Set = None,
+    config_dir: ConfigDir = None,
     profile: Profile = None,
 ) -> None:
     """Ask for forecasts, within the call budget; days that cannot be paid for yet wait for the next budget day."""
-    wanted = asked(started(settings, profile), start, end, symbols=symbols, stages=("forecasts",))
+    mode = [f"forecast.api_mode={api_mode}"] if api_mode else []
+    runtime = started([*(settings or ()), *mode], profile, config_dir)
+    wanted = asked(runtime, start, end, symbols=symbols, stages=("forecasts",))
     from timegpt_assets.cli import making
 
-    making.made(wanted, force=force, reask=reask, as_json=json)
+    making.made(making.into_run(wanted, run_id, "forecast"), force=force, reask=reask, as_json=json)
 
 
 def fetch_news(start: Start, end: End, json: Json = False, settings: Set = None, profile: Profile = None) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from timegpt_assets.cli.asked import started
-from timegpt_assets.cli.options import Force, Json, MaybeDay, Profile, Set
+from timegpt_assets.cli.options import ConfigDir, Force, Json, MaybeDay, Profile, Set
 
 GridName = Annotated[str | None, typer.Option("--grid", help="named grid; default: trading_grid.grid")]
 Forecasters = Annotated[
@@ -46,6 +46,7 @@ def sweep(
     force: Force = False,
     json: Json = False,
     settings: Set = None,
+    config_dir: ConfigDir = None,
     profile: Profile = None,
 ) -> None:
     """Try every combination of a trading grid on stored forecasts, or of a forecast grid, which asks and may pay."""
@@ -68,9 +69,11 @@ def sweep(
             as_json=json,
             settings=settings or (),
             profile=profile,
+            config_dir=config_dir,
         )
         return
-    runtime = started([*(settings or ()), *([f"trading_grid.grid={grid}"] if grid else [])], profile)
+    chosen = [f"trading_grid.grid={grid}"] if grid else []
+    runtime = started([*(settings or ()), *chosen], profile, config_dir)
     from timegpt_assets.cli import sweeping
 
     sweeping.sweep(runtime, start, end, forecasters=forecaster or (), across=across, force=force, as_json=json)

@@ -1,0 +1,181 @@
+"""A run's folder holds what is stored under the plans' names; checksums are those of the bytes; nothing is replaced."""
+
+import hashlib
+import json
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+import timegpt_assets as ta
+from timegpt_assets.adapters.storage.object_store import LocalStore
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.config.settings import Settings
+from timegpt_assets.core.tables.stored import STORED
+from timegpt_assets.reports.run_export import META, RunExport, RunTaken
+from timegpt_assets.reports.run_files import STEPS
+from timegpt_assets_tests.read_house import READ, ReadHouse
+
+NAMED = {
+    "check-data": {"validation/clean.parquet", "validation/dq_report.json"},
+    "build-features": {"features/features.parquet", "features/AAPL.parquet", "features/SPY.parquet"},
+    "forecast": {"forecasts/quantiles.csv", "models/calibration.json"},
+    "calibrate": {"models/calibration.json"},
+    "backtest": {"trades/bt_trades.csv", "eval/bt_summary.csv", "eval/stress_phases.csv"},
+    "evaluate": {
+        "eval/forecast_diagnostics.csv",
+        "eval/pit_reliability.csv",
+        "eval/cost_sensitivity.csv",
+        "eval/oos_summary.csv",
+        "eval/gates.csv",
+    },
+    "report": {"report.md", "robustness_report.md"},
+}
+"""Step -> the files that the plans name."""
+NOW = datetime(2025, 2, 3, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def settings(read_house: ReadHouse) -> Settings:
+    return read_house.open().settings
+
+
+def export(house: ReadHouse, settings: Settings, folder: Path, at: datetime = NOW) -> RunExport:
+    """Return what writes runs of the house into a folder."""
+    tables = ParquetStore(LocalStore(house.root))
+    return RunExport(artifacts=LocalStore(folder), tables=tables, settings=settings, clock=lambda: at)
+
+
+@pytest.fixture(scope="module")
+def folder(read_house: ReadHouse, settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run of every step that has tables."""
+    made = tmp_path_factory.mktemp("artifacts")
+    export(read_house, settings, made).add("demo", READ, list(STEPS))
+    return made / "runs" / "demo"
+
+
+def stored(house: ReadHouse, name: str) -> pl.DataFrame:
+    days = READ if STORED[name].span == "day" else ["2025-01"]
+    return ParquetStore(LocalStore(house.root)).read(STORED[name].asset, days, missing="ok", empty=pl.DataFrame())
+
+
+def meta(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / META).read_text())
+
+
+def test_every_file_that_the_plans_name_is_there(folder: Path) -> None:
+    steps = meta(folder)["steps"]
+    assert {step: NAMED[step] - set(steps[step]["files"]) for step in STEPS} == {step: set() for step in STEPS}
+    told = {name for step in steps.values() for name in step["files"]}
+    lying = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {name for name in lying if not Path(name).name.startswith(".")} == told | {META}
+
+
+def test_checksums_sizes_and_rows_are_those_of_the_files(folder: Path) -> None:
+    rows = {".parquet": pl.read_parquet, ".csv": lambda file: pl.read_csv(file, infer_schema=False)}
+    seen = 0
+    for step in meta(folder)["steps"].values():
+        for name, said in step["files"].items():
+            data = (folder / name).read_bytes()
+            assert (said["sha256"], said["bytes"]) == (hashlib.sha256(data).hexdigest(), len(data)), name
+            if read := rows.get(Path(name).suffix):
+                assert read(folder / name).height == said["rows"], name
+            seen += 1
+    assert seen > 20
+
+
+def test_clean_bars_are_the_stored_ones(folder: Path, read_house: ReadHouse) -> None:
+    clean = pl.read_parquet(folder / "validation/clean.parquet")
+    assert_frame_equal(clean, stored(read_house, "bars"), check_row_order=False)
+    assert clean.height > 1000
+    report = json.loads((folder / "validation/dq_report.json").read_text())
+    assert sum(report["verdicts"].values()) == len(report["symbols_of_days"]) == 4 * len(READ)
+
+
+def test_quantiles_stand_beside_what_came_true(folder: Path, read_house: ReadHouse) -> None:
+    found = pl.read_csv(folder / "forecasts/quantiles.csv", try_parse_dates=True)
+    assert found.columns[:5] == ["day", "symbol", "snapshot_utc", "forecast_ts", "horizon_min"]
+    assert {"q10", "q25", "q50", "q75", "q90", "y_true", "backend", "model", "score_source"} <= set(found.columns)
+    scored = stored(read_house, "day_scores").select("day", "symbol", "snapshot_ts", "forecaster", "y")
+    both = found.join(scored, left_on=["day", "symbol", "snapshot_utc", "forecaster"], right_on=scored.columns[:4])
+    assert both.height == scored.height == found["y_true"].is_not_null().sum() > 50
+    assert (both["y_true"] - both["y"]).abs().max() == 0.0
+    ordered = pl.all_horizontal(pl.col(low) <= pl.col(high) for low, high in pairwise(("q10", "q25", "q50", "q75")))
+    assert found.select(ordered).to_series().all()
+
+
+def test_features_carry_targets_of_the_minutes_after_them_alone(folder: Path, read_house: ReadHouse) -> None:
+    made = pl.read_parquet(folder / "features/features.parquet")
+    labels = stored(read_house, "labels").filter(horizon_min=15)
+    known = made.filter(pl.col("target_log_return_15m").is_not_null())
+    assert known.height > 1000
+    assert (known["label_timestamp"] - known["known_at"]).unique().to_list() == [timedelta(minutes=15)]
+    joined = known.join(labels, on=["day", "symbol", "ts"])
+    assert joined.height == known.height
+    assert (joined["target_log_return_15m"] == joined["y"]).all()
+    assert (joined["target_bp_15m"] == joined["y_bp"]).all()
+    one = pl.read_parquet(folder / "features/AAPL.parquet")
+    assert_frame_equal(one, made.filter(symbol="AAPL"))
+
+
+def test_trades_are_the_admitted_ones_and_symbols_add_up_to_the_account(folder: Path, read_house: ReadHouse) -> None:
+    trades = pl.read_csv(folder / "trades/bt_trades.csv")
+    admitted = stored(read_house, "portfolio").filter("admitted")
+    assert trades.height == admitted.height > 0
+    assert trades["net_pnl"].sum() == pytest.approx(admitted["net_pnl"].sum())
+    summary = pl.read_csv(folder / "eval/bt_summary.csv")
+    by_symbol, account = summary.filter(pl.col("symbol") != "*"), summary.filter(symbol="*")
+    of_books = by_symbol.group_by("book").agg(pl.col("net_pnl").sum()).join(account, on="book", suffix="_account")
+    assert of_books.height == account["book"].n_unique()
+    assert of_books["net_pnl"].to_list() == pytest.approx(of_books["net_pnl_account"].to_list())
+
+
+def test_the_record_tells_settings_snapshots_calibration_gates_and_figures(folder: Path, read_house: ReadHouse) -> None:
+    told = meta(folder)
+    assert told["configs"]["forecast.horizon_min"] == "15"
+    assert told["configs"]["profile"] == told["profile"] == "dev"
+    asked = stored(read_house, "snapshots").filter("asked").group_by("day").len()
+    assert told["snapshots_per_day"] == {str(day): count for day, count in asked.iter_rows()} != {}
+    assert str(READ[1]) not in told["snapshots_per_day"], "the day of a rate decision is skipped"
+    assert told["validation"]["status"] == "passed"
+    assert sum(told["calibration"]["methods"].values()) == stored(read_house, "forecasts").height
+    assert told["gates"]["trading_gate"] == "failed"
+    assert told["metrics"]["2025-01"]["trades"] >= 0
+    assert {row["forecaster"] for row in told["forecasts"]} >= {"timegpt", "ridge"}
+
+
+def test_the_same_again_moves_nothing_and_something_else_is_refused_before_anything_is_written(
+    read_house: ReadHouse, settings: Settings, tmp_path: Path
+) -> None:
+    export(read_house, settings, tmp_path).add("r1", READ[:1], ["check-data"])
+    files = lambda: {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}  # noqa: E731
+    before = files()
+    export(read_house, settings, tmp_path, NOW.replace(year=2026)).add("r1", READ[:1], ["check-data"])
+    assert files() == before
+    with pytest.raises(RunTaken, match=r"clean\.parquet is of another run: .* Say another --run-id"):
+        export(read_house, settings, tmp_path).add("r1", READ[:2], ["build-features", "check-data"])
+    assert files() == before
+
+
+def test_steps_gather_in_one_record_and_say_under_which_other_settings(
+    read_house: ReadHouse, settings: Settings, tmp_path: Path
+) -> None:
+    export(read_house, settings, tmp_path).add("r1", READ[:1], ["check-data"])
+    other = ta.open("dev", settings=read_house.settings() | {"gates.min_forecasts": 7}).settings
+    export(read_house, other, tmp_path).add("r1", READ[:1], ["evaluate"])
+    steps = meta(tmp_path / "runs" / "r1")["steps"]
+    assert (sorted(steps), steps["check-data"]["other_configs"]) == (["check-data", "evaluate"], {})
+    assert steps["evaluate"]["other_configs"] == {"gates.min_forecasts": "7"}
+
+
+@pytest.mark.parametrize("name", ["", "..", "../up", "a/b", ".hidden", "a b", "x" * 101])
+def test_a_name_that_is_no_folder_is_refused(
+    read_house: ReadHouse, settings: Settings, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(RunTaken, match="names no folder"):
+        export(read_house, settings, tmp_path).add(name, [date(2025, 1, 28)], ["check-data"])
+    assert list(tmp_path.iterdir()) == []
