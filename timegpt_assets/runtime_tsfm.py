@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from timegpt_assets.adapters.prediction_markets.price_files import PriceFiles
     from timegpt_assets.adapters.prediction_markets.source import MarketDays, MarketSource
     from timegpt_assets.adapters.prediction_markets.tape import Tape
+    from timegpt_assets.adapters.storage.band_figures import BandFigures
     from timegpt_assets.adapters.tollama.answer_store import Remembered
     from timegpt_assets.adapters.tollama.breaker import ModelBreaker
     from timegpt_assets.adapters.tollama.client import Tollama
@@ -185,6 +186,20 @@ def watch(runtime: Runtime, probe: "Callable[[], Health]") -> "Watch":
     from timegpt_assets.adapters.tollama.watch import Watch
 
     return Watch(rules=tsfm_inputs.degradation_rules(runtime.settings), probe=probe, clock=runtime.clock)
+
+
+def band_figures(runtime: Runtime, monotonic: Callable[[], float] = time.monotonic) -> "BandFigures":
+    """Return the figures of stored bands, over as many days as conformal learns from."""
+    from timegpt_assets.adapters.storage.band_figures import BandFigures
+    from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+
+    tsfm = runtime.settings.tsfm
+    return BandFigures(
+        store=ParquetStore(runtime.storage),
+        days=tsfm.conformal.rolling_window_days,
+        follow_through_move=tsfm.evaluation.follow_through_move,
+        monotonic=monotonic,
+    )
 
 
 def band_forecaster(runtime: Runtime) -> "Remembered":

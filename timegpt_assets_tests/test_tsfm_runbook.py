@@ -9,8 +9,10 @@ import pytest
 
 from timegpt_assets.adapters.tollama.answers import Kind
 from timegpt_assets.config.schema import field_at
+from timegpt_assets.core.tsfm.figures import MEANING
 from timegpt_assets.serving.tsfm import logs
-from timegpt_assets.serving.tsfm.metrics import HELP, Metrics
+from timegpt_assets.serving.tsfm.metrics import Metrics
+from timegpt_assets.serving.tsfm.promises import MEASURES
 from timegpt_assets.serving.tsfm.windows import Window
 from timegpt_assets_tests.project import PROJECT
 
@@ -41,9 +43,9 @@ def test_every_setting_that_is_named_exists() -> None:
 
 
 def test_every_metric_that_prometheus_reads_is_explained() -> None:
-    made = Metrics(Window(600, lambda: 0.0), {"request_p95_ms": 300.0, "error_rate_max": 0.05}, dict)
+    made = Metrics(Window(600, lambda: 0.0), dict.fromkeys(MEASURES, 1.0), dict)
     names = set(re.findall(r"^# TYPE (\S+)", made.exposition().decode(), re.M))
-    told = {name for name in names if not name.endswith("_created")} | set(HELP)
+    told = {name for name in names if not name.endswith("_created")} | set(MEANING)
     assert len(told) > 10
     assert [name for name in sorted(told) if name not in PAGE] == []
 

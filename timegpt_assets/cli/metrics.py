@@ -1,4 +1,4 @@
-"""The verb metrics: what is stored of the sources' health, as Prometheus reads it.
+"""The verb metrics: what is stored of the sources' health and of bands, as Prometheus reads it.
 
 Belongs here: what is read and printed. Names and help of the metrics are reports/metrics.py.
 """
@@ -12,23 +12,28 @@ from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.core.tables.news import SOURCE_HEALTH
 from timegpt_assets.reports.metrics import exposition
 from timegpt_assets.runtime import Runtime
+from timegpt_assets.runtime_tsfm import band_figures
 
 HEALTH = "news/source_health"
 
 
 def metrics(runtime: Runtime, *, as_json: bool) -> None:
-    """Print the text exposition, or the newest session's rows as one JSON object. Raises LibraryAbsent."""
-    health = stored(ParquetStore(runtime.storage))
+    """Print the text exposition, or the newest session's rows and the bands' figures as one JSON object.
+
+    Raises LibraryAbsent, StoreError.
+    """
+    health, bands = stored(ParquetStore(runtime.storage)), band_figures(runtime)()
     if as_json:
         newest = health.filter(pl.col("day") == pl.col("day").max())
         found = {
             "profile": runtime.settings.profile,
             "sessions": health["day"].n_unique(),
             "sources": newest.to_dicts(),
+            "bands": bands,
         }
         sys.stdout.write(orjson.dumps(found).decode() + "\n")
         return
-    sys.stdout.write(exposition(health))
+    sys.stdout.write(exposition(health, bands))
 
 
 def stored(store: ParquetStore) -> pl.DataFrame:

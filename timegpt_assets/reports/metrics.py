@@ -1,10 +1,10 @@
-"""What Prometheus reads of the house: metrics of the sources of news, as text exposition.
+"""What Prometheus reads of the house: metrics of the sources of news and of stored bands, as text exposition.
 
 Belongs here: names, labels and help of the metrics. They are rendered by prometheus-client, of the extra news, which
 is imported when it is first needed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from types import ModuleType
 from typing import Any
@@ -13,6 +13,7 @@ import polars as pl
 
 from timegpt_assets.core import calendar
 from timegpt_assets.core.explained import Explained
+from timegpt_assets.core.tsfm.figures import means
 
 PREFIX = "timegpt_assets_news"
 COUNTED = {
@@ -33,8 +34,10 @@ class LibraryAbsent(Explained, ImportError):
     """Raised where prometheus-client is not installed; says how to install it."""
 
 
-def exposition(health: pl.DataFrame) -> str:
+def exposition(health: pl.DataFrame, bands: Mapping[str, float]) -> str:
     """Return the text exposition of SOURCE_HEALTH: counters over all its sessions, gauges of each source's newest.
+
+    ``bands``: figures of core/tsfm/figures.py, a gauge each under the name that the service gives it.
 
     Counters never fall while sessions are added, so that rate() and increase() mean what they say. Without a row there
     are no samples. Raises LibraryAbsent.
@@ -42,6 +45,7 @@ def exposition(health: pl.DataFrame) -> str:
     library = _library()
     registry = library.CollectorRegistry(auto_describe=False)
     registry.register(_Sources(health))
+    registry.register(_Bands(bands))
     text: str = library.generate_latest(registry).decode()
     return text
 
@@ -89,6 +93,18 @@ class _Sources:
         for source, value in self.newest.select("source", column).drop_nulls().iter_rows():
             family.add_metric([source], float(value))
         return family
+
+
+class _Bands:
+    """The same for figures of stored bands."""
+
+    def __init__(self, figures: Mapping[str, float]) -> None:
+        self.figures = figures
+
+    def collect(self) -> Iterator[Any]:
+        """Yield a gauge for each figure there is."""
+        for name, value in sorted(self.figures.items()):
+            yield _core().GaugeMetricFamily(name, means(name), value=value)
 
 
 def _family(name: str, told: str, *labels: str) -> Any:

@@ -10,12 +10,27 @@ from typer.testing import CliRunner
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.cli import app as cli
+from timegpt_assets_tests.core.tsfm.band_rows import band, bands
+from timegpt_assets_tests.core.tsfm.market_rows import NOON
+from timegpt_assets_tests.core.tsfm.outcome_rows import came
 from timegpt_assets_tests.reports.pictures import newsrooms
 
 
 def run(folder: Path, *words: str) -> Result:
     """Return what the verb says of the house in a folder."""
     return CliRunner().invoke(cli.app, ["metrics", "--profile", "demo", "--set", f"data.storage_root={folder}", *words])
+
+
+def test_stored_bands_are_told_beside_the_news_as_the_service_tells_them(tmp_path: Path) -> None:
+    store, outcomes = ParquetStore(LocalStore(tmp_path)), came([0.05, 0.0])
+    store.write("tsfm/bands", str(NOON.date()), bands(*(band(minutes=5 * i) for i in range(2))))
+    store.write("tsfm/tsfm_outcomes", str(NOON.date()), outcomes)
+    told = run(tmp_path)
+    assert told.exit_code == 0, told.output
+    samples = [sample for family in text_string_to_metric_families(told.stdout) for sample in family.samples]
+    found = {sample.name: sample.value for sample in samples}
+    assert found == json.loads(run(tmp_path, "--json").stdout)["bands"]
+    assert (found["coverage_rolling_high"], found["breach_followthrough_rate"]) == (0.0, 0.5)
 
 
 def test_every_stored_session_counts_and_the_newest_is_told_as_json(tmp_path: Path) -> None:

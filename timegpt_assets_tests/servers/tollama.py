@@ -124,6 +124,22 @@ def wrong(question: Any, *, path: str) -> str | None:
             return "Value error, target length must match timestamps length"
         if any(type(value) not in (int, float) for value in one["target"]):
             return "Input should be a valid number"
+        if said := wrong_covariates(one, question["horizon"]):
+            return said
+    return None
+
+
+def wrong_covariates(one: Mapping[str, Any], horizon: int) -> str | None:
+    """Return the daemon's word about covariates of a series that it refuses, None for those it takes."""
+    past, ahead = one.get("past_covariates") or {}, one.get("future_covariates") or {}
+    if any(len(values) != len(one["target"]) for values in past.values()):
+        return "Value error, past_covariates length must match target length"
+    if not ahead.keys() <= past.keys():
+        return "Value error, future_covariates keys must also exist in past_covariates"
+    if any(len(values) != horizon for values in ahead.values()):
+        return "Value error, future_covariates length must match horizon"
+    if any(type(value) not in (int, float) for values in [*past.values(), *ahead.values()] for value in values):
+        return "Input should be a valid number"
     return None
 
 

@@ -82,6 +82,8 @@ def _key(asked: Asked) -> str:
     found = hashlib.sha256(asked.y.tobytes() + asked.seen.tobytes())
     said = (asked.longest_gap_min, asked.freq_min, asked.horizon, asked.quantiles, asked.liquidity_bucket)
     found.update(repr((*said, asked.volume_24h)).encode())
+    for name, values in [*sorted(asked.x_past.items()), *sorted(asked.x_future.items())]:
+        found.update(name.encode() + values.tobytes())
     return f"{asked.market_id} {found.hexdigest()[:24]}"
 
 

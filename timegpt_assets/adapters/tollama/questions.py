@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from timegpt_assets.adapters.tollama.answers import Kind, failed
 from timegpt_assets.core.tsfm.asked import Asked
@@ -25,7 +24,7 @@ def usable(asked: Sequence[Asked]) -> tuple[list[Asked], dict[str, Kind]]:
         raise failed("bad_request", "Series of unlike horizons or quantiles cannot be asked in one request")
     if len({one.market_id for one in asked}) < len(asked):
         raise failed("bad_request", "A market stands twice in one request, whose answers are told apart by it")
-    begun = [replace(one, y=_known(one.y)) for one in asked]
+    begun = [_begun(one) for one in asked]
     good = [one for one in begun if len(one.y) and np.isfinite(one.y).all()]
     kept = {one.market_id for one in good}
     return good, {one.market_id: "unusable_input" for one in asked if one.market_id not in kept}
@@ -49,6 +48,7 @@ def body(
                 "freq": f"{one.freq_min}min",  # it takes "5m" as well, which pandas reads as months
                 "timestamps": stamps(one),
                 "target": one.y.tolist(),
+                **_covariates(one),
             }
             for one in asked
         ],
@@ -76,7 +76,14 @@ class _Stamps:
         return self._made[key]
 
 
-def _known(y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a series from its first known point on."""
-    known = ~np.isnan(y)
-    return y[int(known.argmax()) :] if known.any() else y[:0]
+def _begun(one: Asked) -> Asked:
+    """Return a series from its first known point on, its covariates as well."""
+    known = ~np.isnan(one.y)
+    first = int(known.argmax()) if known.any() else len(one.y)
+    return replace(one, y=one.y[first:], x_past={name: values[first:] for name, values in one.x_past.items()})
+
+
+def _covariates(one: Asked) -> dict[str, dict[str, list[float]]]:
+    """Return what is told beside the prices; nothing where nothing is: the server takes no empty one for none."""
+    told = {"past_covariates": one.x_past, "future_covariates": one.x_future}
+    return {field: {name: values.tolist() for name, values in given.items()} for field, given in told.items() if given}

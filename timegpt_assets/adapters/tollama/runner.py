@@ -4,6 +4,7 @@ Belongs here: the order of things. Reasons are core/tsfm/reasons.py, what a band
 is client.py, when it is left alone breaker.py.
 """
 
+import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -80,21 +81,26 @@ class _Told:
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
-    """Answers about markets; any number of threads may ask. ``degraded``: no model is asked for now."""
+    """Answers about markets; any number of threads may ask. ``degraded``: no model is asked for now.
+
+    ``ticks`` counts seconds and is never set back.
+    """
 
     rules: Rules
     model: Model = field(repr=False)
     breaker: ModelBreaker = field(repr=False)
     degraded: Callable[[], bool] = field(default=lambda: False, repr=False)
     listener: RunnerListener | None = field(default=None, repr=False)
+    ticks: Callable[[], float] = field(default=time.monotonic, repr=False)
 
     def forecast(self, asked: Sequence[Asked]) -> list[Answered | Unanswered]:
         """Return an answer for each question, in their order: the model's, or the first valid baseline and why."""
+        began = self.ticks()
         told = [_Told(reason=reasons.unasked(one, self.rules.asking)) for one in asked]
         for batch in self._batches([n for n, one in enumerate(told) if one.reason is None], asked):
             for place, found in zip(batch, self._of_model([asked[n] for n in batch]), strict=True):
                 told[place] = found
-        answers = [self._answer(one, found) for one, found in zip(asked, told, strict=True)]
+        answers = [self._answer(one, found, began) for one, found in zip(asked, told, strict=True)]
         for answer in answers:
             if self.listener and isinstance(answer, Answered):
                 self.listener.answered(answer)
@@ -149,7 +155,7 @@ class Runner:
             warnings=found.warnings,
         )
 
-    def _answer(self, asked: Asked, told: _Told) -> Answered | Unanswered:
+    def _answer(self, asked: Asked, told: _Told, began: float) -> Answered | Unanswered:
         rules = self.rules
         try:
             made: Baseline = baseline(asked, rules.baselines, rules.transform)
@@ -175,7 +181,7 @@ class Runner:
             width_flags=served.width_flags,
             input_len=int(known.sum()),
             carried_share=float(1.0 - asked.seen[known].mean()),
-            latency_ms=told.latency_ms,
+            latency_ms=1000 * (self.ticks() - began) if fallback else told.latency_ms,
             warnings=told.warnings,
         )
 

@@ -54,7 +54,7 @@ def doctor(
 
 
 def metrics(json: Json = False, settings: Set = None, profile: Profile = None) -> None:
-    """What is stored of the news sources' health, as Prometheus reads it: a text exposition on standard output."""
+    """What is stored of the news sources' health and of bands, as Prometheus reads it: text on standard output."""
     runtime = started(settings, profile)
     from timegpt_assets.cli import metrics as exposed
 

@@ -3,6 +3,7 @@
 Belongs here: the two values. What a request over HTTP looks like is serving/tsfm/contract.py.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -18,7 +19,8 @@ class Asked:
 
     ``y``: prices on the grid, oldest first, the last one at ``as_of``; nan where none was known. ``seen``: which of
     them were seen and not carried forward. ``longest_gap_min``: minutes of the longest stretch without a seen price,
-    that before ``as_of`` included. ``volume_24h``: USD, None where nobody tells it.
+    that before ``as_of`` included. ``volume_24h``: USD, None where nobody tells it. ``x_past``: covariates by name, a
+    number for each of ``y``; ``x_future``: what of them is known of each step ahead.
     """
 
     market_id: str
@@ -31,6 +33,8 @@ class Asked:
     quantiles: tuple[float, ...]
     liquidity_bucket: str = "UNKNOWN"
     volume_24h: float | None = None
+    x_past: Mapping[str, Floats] = field(default_factory=dict)
+    x_future: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,7 +42,8 @@ class Answered:
     """Quantiles of a market's prices, one row a step, one column a quantile, within [0, 1] and rising.
 
     ``values`` is what is served, ``baseline_values`` what the baseline says, whoever was served. ``crossed``: steps
-    whose quantiles crossed on arrival. ``width_flags``: narrow, wide or an empty text for each step.
+    whose quantiles crossed on arrival. ``width_flags``: narrow, wide or an empty text for each step. ``latency_ms``: of
+    the model where it answered, else of the fallback, asking in vain included.
     """
 
     market_id: str

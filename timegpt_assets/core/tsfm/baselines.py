@@ -9,6 +9,9 @@ larger than that of the last price with no band at all. KALMAN: the local level 
 of the moves (Harvey 1989: the variance of a move is q + 2e, its covariance with the next -e), the filter begun at the
 first price. Both are normal in the space. ROLLING_QUANTILE: the last price and the empirical quantiles of the moves
 over as many steps. Steps ahead count from the last known price.
+
+Of one price alone no move is known: EWMA says that price, and that it may go anywhere. The guards leave the widest band
+that is allowed.
 """
 
 from collections.abc import Callable
@@ -23,6 +26,8 @@ from timegpt_assets.core.tsfm.transform import Transform
 
 Name = Literal["EWMA", "KALMAN", "ROLLING_QUANTILE"]
 Kind = Literal["no_price", "invalid_price", "too_few_points", "not_finite"]
+ANYWHERE = 1e6
+"""Variance of a step of which nothing is known: in logits every tail lies at 0 or 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +94,14 @@ def _ahead(asked: Asked, last: int) -> Floats:
     return np.arange(1, asked.horizon + 1, dtype=np.float64) + (asked.y.size - 1 - last)
 
 
-def ewma(z: Floats, ahead: Floats, quantiles: tuple[float, ...], spec: BaselineSpec) -> Floats | None:
-    """Return quantiles about the last price of a series that begins and ends with a known one; nan: a hole."""
+def ewma(z: Floats, ahead: Floats, quantiles: tuple[float, ...], spec: BaselineSpec) -> Floats:
+    """Return quantiles about the last price of a series that begins and ends with a known one; nan: a hole.
+
+    Of one price: it, and tails that lie anywhere.
+    """
     known = np.flatnonzero(~np.isnan(z))
     if known.size < 2:
-        return None
+        return _normal(float(z[-1]), ANYWHERE * ahead, quantiles)
     keep = 1.0 - 2.0 / (spec.span + 1.0)
     weight = keep ** (known[-1] - known[1:]).astype(np.float64)
     # of one step: over a hole of g steps the variance is g times that

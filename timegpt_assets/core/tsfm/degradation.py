@@ -7,11 +7,10 @@ adapters/tollama/watch.py.
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from timegpt_assets.core.tsfm.reasons import BREAKER_OPEN, MODEL_ERROR
+from timegpt_assets.core.tsfm.reasons import BREAKER_OPEN, is_model_error
 
 SLICES = 30
 """Slices of the window: answers are counted by slice, so that a state stays small however many there are."""
-_OF_THE_MODEL = (f"{MODEL_ERROR}:", BREAKER_OPEN, "stale_if_error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +69,7 @@ def counts(reason: str | None) -> bool:
 
     A market of too few points, of a gap or of low volume says nothing of it, nor do answers while it is degraded.
     """
-    return reason is None or reason.startswith(_OF_THE_MODEL)
+    return reason is None or reason == BREAKER_OPEN or is_model_error(reason)
 
 
 def after(state: State, event: Event, rules: Rules) -> State:

@@ -37,7 +37,7 @@ Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_moment)]
 Price = Annotated[float, Field(ge=0, le=1)]
 Inner = Annotated[float, Field(gt=0, lt=1)]
 Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Covariates = Annotated[dict[Word, Annotated[tuple[float | None, ...], FailFast()]], Field(max_length=50)]
+Covariates = Annotated[dict[Word, Annotated[tuple[float, ...], FailFast()]], Field(max_length=50)]
 
 
 class Wire(BaseModel):
@@ -75,8 +75,12 @@ class ForecastRequest(Wire):
     quantiles: Annotated[tuple[Inner, ...], Field(min_length=1, max_length=MOST_QUANTILES)] | None = Field(
         None, description="rising, with 0.5 and at least one on either side of it"
     )
-    x_past: Covariates = Field(default_factory=dict, description="as long as y; no model is given them yet")
-    x_future: Covariates = Field(default_factory=dict, description="as long as the horizon, names of x_past")
+    x_past: Covariates = Field(
+        default_factory=dict, description="covariates, as long as y; a model server is told them"
+    )
+    x_future: Covariates = Field(
+        default_factory=dict, description="what of x_past is known ahead, as long as the horizon"
+    )
     transform: TransformAsked | None = None
     model: ModelAsked | None = None
     volume_24h: float | None = Field(None, ge=0, description="USD of 24 hours; null: nobody tells it")
@@ -109,7 +113,7 @@ class Meta(Wire):
     runtime: str = Field(description="tollama, in_process or baseline")
     model_name: str = Field(description="the model, or the fallback's name")
     model_version: str | None = Field(description="as the server tells it")
-    latency_ms: float = Field(description="from request to answer, in the service")
+    latency_ms: float = Field(description="milliseconds from request to answer, in the service")
     input_len: int = Field(description="points that were seen")
     missingness: float = Field(description="share of them that was carried forward or absent")
     transform: str = Field(description="logit or identity")
@@ -175,8 +179,8 @@ REMEDIES = {
     "model": "Leave it out, or name a model that configs/models.yaml lists.",
     "volume_24h": "Send USD of 24 hours, 0 or more, or leave it out.",
     "category": "Send the venue's category, 1 to 200 printable characters, or leave it out.",
-    "x_past": "Send a list as long as y for each name, or leave it out.",
-    "x_future": "Send a list as long as the horizon for each name of x_past, or leave it out.",
+    "x_past": "Send a list of numbers as long as y for each name, or leave it out.",
+    "x_future": "Send a list of numbers as long as the horizon for each name of x_past, or leave it out.",
 }
 """Field of a request -> what helps where it is wrong; the empty name is the request as a whole."""
 

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from timegpt_assets import runtime_tsfm
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.adapters.storage.rollout_record import TSFM_NAME, RolloutRecord
 from timegpt_assets.adapters.tollama.probe import Health
 from timegpt_assets.adapters.tollama.runner import Runner, RunnerListener
 from timegpt_assets.adapters.tollama.watch import Watch
@@ -24,7 +25,9 @@ from timegpt_assets.serving.tsfm.logs import logger
 from timegpt_assets.serving.tsfm.metrics import Metrics
 from timegpt_assets.serving.tsfm.monitor import Monitor
 from timegpt_assets.serving.tsfm.parameters import Parameters
+from timegpt_assets.serving.tsfm.promises import Promises
 from timegpt_assets.serving.tsfm.service import Desk, keeps
+from timegpt_assets.serving.tsfm.shares import Shares
 from timegpt_assets.serving.tsfm.terms import Choice, terms
 from timegpt_assets.serving.tsfm.windows import Window
 
@@ -42,7 +45,8 @@ def desk(runtime: Runtime, stream: TextIO, monotonic: Callable[[], float] = time
         "fallback_ms": slo.fallback_ms,
         "error_rate_max": slo.error_rate_max,
     }
-    metrics = Metrics(Window(60 * slo.window_min, monotonic), limits, dict)
+    window, log = Window(60 * slo.window_min, monotonic), logger(stream, runtime.clock)
+    metrics = Metrics(window, limits, runtime_tsfm.band_figures(runtime, monotonic))
     probe, allowed = runtime_tsfm.model(runtime).probe, terms(runtime.settings)
     watch = runtime_tsfm.watch(runtime, probe)
     return Desk(
@@ -54,12 +58,13 @@ def desk(runtime: Runtime, stream: TextIO, monotonic: Callable[[], float] = time
             terms=allowed,
             enabled=tsfm.conformal.enabled,
         ),
-        wished=tsfm.alerts.band_source,
+        wished=Shares(RolloutRecord(runtime.storage, TSFM_NAME), tsfm.alerts.band_source, monotonic),
         metrics=metrics,
         monitor=Monitor(_Probe(watch, probe), tsfm.degradation.probe_interval_s),
+        promises=Promises(window, limits, log),
         mode=lambda: "baseline_only" if watch.degraded() else "model",
         answers=Answers(ttl_s=tsfm.cache.ttl_s, entries=tsfm.cache.entries, monotonic=monotonic, keeps=keeps),
-        log=logger(stream, runtime.clock),
+        log=log,
         monotonic=monotonic,
         threads=tsfm.serve.threads,
         max_body_bytes=tsfm.serve.max_body_bytes,

@@ -1,7 +1,6 @@
 """What Prometheus reads of the service, under the names of the seed, and of the tables that lie behind it.
 
-Belongs here: names, help and what is counted. Figures of stored tables (coverage, width, breaches) come from whoever
-is given as ``offline``: their names are Offline's.
+Belongs here: names, help and what is counted. Figures of stored tables are those of core/tsfm/figures.py.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,26 +9,26 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
+from timegpt_assets.adapters.storage.object_store import ObjectStoreError
+from timegpt_assets.adapters.storage.parquet_files import StoreError
 from timegpt_assets.core.tsfm.asked import Answered
+from timegpt_assets.core.tsfm.figures import means
 from timegpt_assets.core.tsfm.reasons import is_model_error
+from timegpt_assets.serving.tsfm.promises import FALLBACK, REQUEST
 from timegpt_assets.serving.tsfm.windows import Window
 
 Offline = Callable[[], Mapping[str, float]]
-"""Name -> value of coverage_rolling_<bucket>, interval_width_<bucket>, breach_rate, breach_followthrough_rate."""
-HELP = {
-    "coverage_rolling": "Share of prices inside the used band, latest stored days, liquidity bucket of the name.",
-    "interval_width": "Mean width of the used band, latest stored days, liquidity bucket of the name.",
-    "breach_rate": "Share of prices outside the used band, latest stored days.",
-    "breach_followthrough_rate": "Share of breaches that moved on in their direction, latest stored days.",
-}
+"""Returns figures of stored bands by name. Raises whatever keeps the tables from being read."""
 LATENCIES = (5.0, 10.0, 25.0, 50.0, 100.0, 150.0, 200.0, 300.0, 500.0, 1000.0, 2000.0, 5000.0)
+MODEL, IN_VAIN, CACHE, NOBODY = "model", "in_vain", "cache", "nobody"
+"""Who was served by, beside FALLBACK."""
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
     """Counters of one process and rates over its last minutes; a runner's listener. Any thread may tell.
 
-    ``limits``: what is promised: request_p95_ms and error_rate_max.
+    ``limits``: what is promised, by setting below tsfm.slo.
     """
 
     def __init__(self, window: Window, limits: Mapping[str, float], offline: Offline) -> None:
@@ -52,8 +51,8 @@ class Metrics:
         self._gauge("tollama_error_rate", "Share of forecasts asked of the model that failed.", "failed", "asked")
         self._gauge("fallback_rate", "Share of forecasts that the baseline answered.", "fallback", "made")
         self._gauge("quantile_crossing_rate", "Share of steps whose quantiles crossed on arrival.", "crossed", "steps")
-        p95 = Gauge("tsfm_request_p95_ms", "Milliseconds that 95 of 100 requests stayed within.", registry=registry)
-        p95.set_function(window.p95)
+        self._p95("tsfm_request_p95_ms", "Milliseconds that 95 of 100 answered requests stayed within.", REQUEST)
+        self._p95("tsfm_fallback_p95_ms", "The same of those that no model was asked for.", FALLBACK)
         for name, limit in limits.items():
             Gauge(f"tsfm_slo_{name}", f"What is promised: tsfm.slo.{name}.", registry=registry).set(limit)
         self._registry.register(_Stored(offline))
@@ -69,10 +68,16 @@ class Metrics:
             self._latency.observe(answered.latency_ms)
 
     def served(self, status: int, milliseconds: float, who: str) -> None:
-        """Count a request that was answered, ``who``: model, fallback, cache or nobody."""
+        """Count a request; ``who`` was served by: model, fallback, in_vain, cache or nobody.
+
+        A fallback is what no model was asked for, in_vain what one was asked for and did not answer.
+        """
         self._requests.labels(status=str(status)).inc()
         self._request.labels(served=who).observe(milliseconds)
-        self._window.took(milliseconds)
+        if who != NOBODY:
+            self._window.took(REQUEST, milliseconds)
+        if who == FALLBACK:
+            self._window.took(FALLBACK, milliseconds)
 
     def exposition(self) -> bytes:
         """Return all of it as Prometheus reads it."""
@@ -81,6 +86,10 @@ class Metrics:
     def _gauge(self, name: str, told: str, part: str, whole: str) -> None:
         gauge = Gauge(name, f"{told} Over tsfm.slo.window_min; NaN: there was none.", registry=self._registry)
         gauge.set_function(lambda: self._window.share(part, whole))
+
+    def _p95(self, name: str, told: str, kind: str) -> None:
+        gauge = Gauge(name, f"{told} Over tsfm.slo.window_min; NaN: there was none.", registry=self._registry)
+        gauge.set_function(lambda: self._window.p95(kind))
 
 
 class _Stored:
@@ -94,7 +103,11 @@ class _Stored:
         return ()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield a gauge for each figure there is."""
-        for name, value in sorted(self._offline().items()):
-            told = next((told for begins, told in HELP.items() if name.startswith(begins)), name)
-            yield GaugeMetricFamily(name, told, value=value)
+        """Yield a gauge for each figure there is, and whether the tables could be read."""
+        try:
+            found = self._offline()
+        except (StoreError, ObjectStoreError, OSError):
+            found = None
+        for name, value in sorted((found or {}).items()):
+            yield GaugeMetricFamily(name, means(name), value=value)
+        yield GaugeMetricFamily("tsfm_stored_readable", "0: a stored table cannot be read.", value=found is not None)

@@ -5,7 +5,7 @@ Belongs here: the making of a ForecastResponse. Shapes are contract.py's, number
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Literal
 
 from timegpt_assets.core.tsfm.asked import Answered, Floats
@@ -29,6 +29,18 @@ Adjust = Callable[[Settled, Answered], Adjusted]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """The band that a market is to be used by where it is there; ``warnings``: why perhaps another one."""
+
+    source: Source
+    warnings: tuple[str, ...] = field(default=())
+
+
+Wished = Callable[[str, date], Wish]
+"""Market and UTC day -> the band wished for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class How:
     """What of a reply is not of its numbers."""
 
@@ -37,8 +49,8 @@ class How:
     cached: bool
 
 
-def reply(settled: Settled, answered: Answered, adjusted: Adjusted, wished: Source, how: How) -> ForecastResponse:
-    """Return the reply; ``wished``: the band of tsfm.alerts.band_source, which is used where it is there."""
+def reply(settled: Settled, answered: Answered, adjusted: Adjusted, wish: Wish, how: How) -> ForecastResponse:
+    """Return the reply."""
     asked = settled.asked
     steps = (asked.as_of + timedelta(minutes=asked.freq_min * step) for step in range(1, asked.horizon + 1))
     return ForecastResponse(
@@ -53,11 +65,11 @@ def reply(settled: Settled, answered: Answered, adjusted: Adjusted, wished: Sour
             raw=_band(answered.band(answered.values)),
             adjusted=None if adjusted.band is None else _band(adjusted.band),
             baseline=_band(answered.band(answered.baseline_values)),
-            band_source=used(wished, adjusted),
+            band_source=used(wish.source, adjusted),
             parameters_day=adjusted.day,
             pool=adjusted.pool,
         ),
-        meta=_meta(settled, answered, adjusted, how),
+        meta=_meta(settled, answered, (*adjusted.warnings, *wish.warnings), how),
     )
 
 
@@ -66,7 +78,7 @@ def used(wished: Source, adjusted: Adjusted) -> Source:
     return "tsfm_raw" if wished == "tsfm_conformal" and adjusted.band is None else wished
 
 
-def _meta(settled: Settled, answered: Answered, adjusted: Adjusted, how: How) -> Meta:
+def _meta(settled: Settled, answered: Answered, warnings: tuple[str, ...], how: How) -> Meta:
     return Meta(
         runtime=answered.runtime,
         model_name=answered.model,
@@ -82,7 +94,7 @@ def _meta(settled: Settled, answered: Answered, adjusted: Adjusted, how: How) ->
         width_flags=answered.width_flags,
         cached=how.cached,
         request_id=how.request_id,
-        warnings=(*settled.warnings, *answered.warnings, *adjusted.warnings),
+        warnings=(*settled.warnings, *answered.warnings, *warnings),
     )
 
 

@@ -17,15 +17,16 @@ from fastapi import FastAPI, Request, Response
 from starlette.types import ASGIApp
 
 from timegpt_assets.core.tsfm.asked import Answered, Asked
-from timegpt_assets.core.tsfm.reasons import is_for_want_of_model
+from timegpt_assets.core.tsfm.reasons import is_for_want_of_model, is_model_error
 from timegpt_assets.serving.tsfm import logs, openapi
 from timegpt_assets.serving.tsfm.cache import Answers
 from timegpt_assets.serving.tsfm.contract import Fault, Refusal, Refused, read
 from timegpt_assets.serving.tsfm.identity import TOKEN, RequestIds, is_let_in
 from timegpt_assets.serving.tsfm.logs import Log
-from timegpt_assets.serving.tsfm.metrics import TYPE, Metrics
+from timegpt_assets.serving.tsfm.metrics import CACHE, IN_VAIN, MODEL, NOBODY, TYPE, Metrics
 from timegpt_assets.serving.tsfm.monitor import Monitor
-from timegpt_assets.serving.tsfm.replies import Adjust, Adjusted, How, Source, reply
+from timegpt_assets.serving.tsfm.promises import FALLBACK, Promises
+from timegpt_assets.serving.tsfm.replies import Adjust, Adjusted, How, Wish, Wished, reply
 from timegpt_assets.serving.tsfm.terms import Choice, Settled, Terms, settled
 
 JSON = "application/json"
@@ -54,6 +55,7 @@ class Made:
 
     answered: Answered
     adjusted: Adjusted
+    wish: Wish
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,9 +65,10 @@ class Desk:
     terms: Terms
     forecaster: Callable[[Choice], Forecaster]
     adjust: Adjust
-    wished: Source
+    wished: Wished
     metrics: Metrics
     monitor: Monitor
+    promises: Promises
     mode: Callable[[], str]
     answers: Answers[Made]
     log: Log
@@ -111,13 +114,15 @@ def application(desk: Desk) -> ASGIApp:
 async def _lifespan(desk: Desk, pool: ThreadPoolExecutor, app: FastAPI) -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
     # beside the pool: a probe that hangs takes no request's thread
-    watched = asyncio.create_task(desk.monitor.watch(lambda probe: loop.run_in_executor(None, probe)))
+    probing = desk.monitor.watch(lambda probe: loop.run_in_executor(None, probe))
+    watches = [asyncio.create_task(probing), asyncio.create_task(desk.promises.watch())]
     try:
         yield
     finally:
-        watched.cancel()
-        with suppress(asyncio.CancelledError):
-            await watched
+        for one in watches:
+            one.cancel()
+            with suppress(asyncio.CancelledError):
+                await one
         pool.shutdown(wait=True)
 
 
@@ -152,39 +157,36 @@ class _Routes:
         try:
             who, response = await self._answered(request, began)
         except Exception as error:  # noqa: BLE001 - let through, it would end the caller's connection besides
-            who, response = "nobody", self._broken(_id(request), error)
+            who, response = NOBODY, self._broken(_id(request), error)
         took = (desk.monotonic() - began) * 1000
         desk.metrics.served(response.status_code, took, who)
-        if who == "nobody":
+        if who == NOBODY:
             desk.log.warning("refused", request_id=_id(request), status=response.status_code, latency_ms=took)
         return response
 
     async def _answered(self, request: Request, began: float) -> tuple[str, Response]:
-        """Return who was served (model, fallback, cache, nobody) and the response."""
+        """Return who was served by, and the response."""
         own, desk = _id(request), self.desk
         if not is_let_in(request.headers.get("authorization"), desk.token):
-            return "nobody", _unknown_caller(own)
+            return NOBODY, _unknown_caller(own)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
             # a page in a browser can send other types to this machine unasked
-            return "nobody", _refusal(
-                415, own, _whole("the body is not said to be JSON", f"Send content-type: {JSON}.")
-            )
+            return NOBODY, _refusal(415, own, _whole("the body is not said to be JSON", f"Send content-type: {JSON}."))
         try:
             question = settled(read(await self._body(request)), desk.terms)
             made, shared = await desk.answers.get(question.digest(), partial(self._made, question))
         except TooLong:
             most = f"Send {desk.max_body_bytes} bytes (tsfm.serve.max_body_bytes) at most."
-            return "nobody", _refusal(413, own, _whole("the body is too long", most))
+            return NOBODY, _refusal(413, own, _whole("the body is too long", most))
         except Refused as refused:
-            return "nobody", _refusal(422, own, *refused.faults)
+            return NOBODY, _refusal(422, own, *refused.faults)
         except Unanswerable as error:
-            return "nobody", _refusal(503, own, _whole(error.reason, "Send more prices, or ask again later."))
+            return NOBODY, _refusal(503, own, _whole(error.reason, "Send more prices, or ask again later."))
         took = (desk.monotonic() - began) * 1000
         how = How(request_id=own, latency_ms=took, cached=shared)
-        response = reply(question, made.answered, made.adjusted, desk.wished, how)
+        response = reply(question, made.answered, made.adjusted, made.wish, how)
         desk.log.info("answered", **logs.answered(response))
-        who = "cache" if shared else "fallback" if made.answered.fallback_used else "model"
-        return who, Response(response.model_dump_json(), media_type=JSON)
+        return CACHE if shared else _who(made.answered), Response(response.model_dump_json(), media_type=JSON)
 
     async def _body(self, request: Request) -> bytes:
         """Return the body. Raises TooLong before more of it is read than is taken."""
@@ -204,12 +206,19 @@ class _Routes:
         (answered,) = self.desk.forecaster(question.choice).forecast([question.asked])
         if not isinstance(answered, Answered):
             raise Unanswerable(answered.reason)
-        return Made(answered, self.desk.adjust(question, answered))
+        wish = self.desk.wished(answered.market_id, answered.as_of.date())
+        return Made(answered, self.desk.adjust(question, answered), wish)
 
     def _broken(self, own: str, error: Exception) -> Response:
         """Say that it is our fault, and log what it was."""
         self.desk.log.error("broken", request_id=own, exc_info=error)
         return _refusal(500, own, _whole("the service failed", "Ask again; its log names the cause beside this id."))
+
+
+def _who(answered: Answered) -> str:
+    if not answered.fallback_used:
+        return MODEL
+    return IN_VAIN if is_model_error(answered.reason) else FALLBACK
 
 
 def _id(request: Request) -> str:

@@ -26,6 +26,8 @@ from timegpt_assets.core.tsfm.segments import SegmentSpec
 from timegpt_assets.serving.tsfm.contract import Fault, ForecastRequest, Refused
 
 RESEARCH = "research_only"
+IN_PROCESS = "in_process"
+"""The provider whose model is told nothing beside prices."""
 FIRST, LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 """Moments between which a market can be asked about."""
 
@@ -85,7 +87,10 @@ class Settled:
         said = (one.market_id, one.as_of, one.freq_min, one.horizon, one.quantiles, one.liquidity_bucket)
         rest = (one.volume_24h, one.longest_gap_min, self.choice.model, self.choice.space, self.tte_bucket)
         head = orjson.dumps([*said, *rest, self.category])
-        return sha256(head + one.y.tobytes() + one.seen.tobytes()).hexdigest()
+        found = sha256(head + one.y.tobytes() + one.seen.tobytes())
+        for name, values in [*sorted(one.x_past.items()), *sorted(one.x_future.items())]:
+            found.update(orjson.dumps(name) + values.tobytes())
+        return found.hexdigest()
 
 
 def terms(settings: Settings) -> Terms:
@@ -118,7 +123,7 @@ def settled(request: ForecastRequest, allowed: Terms) -> Settled:
     if faults := [*_faults(request, allowed)]:
         raise Refused(faults)
     horizon = request.horizon_steps or allowed.horizon
-    y, warnings = np.array([math.nan if one is None else one for one in request.y]), [*_unused(request)]
+    y, warnings = np.array([math.nan if one is None else one for one in request.y]), [*_unknown(request)]
     if y.size > allowed.input_len:
         warnings.append(f"input_trimmed: the last {allowed.input_len} of {y.size} points are looked at")
     y = y[-allowed.input_len :]
@@ -137,6 +142,8 @@ def settled(request: ForecastRequest, allowed: Terms) -> Settled:
         quantiles=request.quantiles or allowed.quantiles,
         liquidity_bucket=liquidity,
         volume_24h=request.volume_24h,
+        x_past={name: np.array(values[-filled.size :]) for name, values in request.x_past.items()},
+        x_future={name: np.array(values) for name, values in request.x_future.items()},
     )
     wished, space = request.model, request.transform.space if request.transform else allowed.space
     return Settled(
@@ -175,10 +182,7 @@ def _segment(request: ForecastRequest, spec: SegmentSpec) -> tuple[str, str, str
     return found["liquidity_bucket"], found["tte_bucket"], found["category"]
 
 
-def _unused(request: ForecastRequest) -> Iterator[str]:
-    for name in ("x_past", "x_future"):
-        if given := getattr(request, name):
-            yield f"{name}_unused: no model is given {', '.join(sorted(given)[:5])}"
+def _unknown(request: ForecastRequest) -> Iterator[str]:
     if request.volume_24h is None:
         yield "volume_unknown: whether the market is too quiet for the model was not asked"
 
@@ -191,7 +195,7 @@ def _faults(request: ForecastRequest, allowed: Terms) -> Iterator[Fault]:
     yield from _of_series(request, allowed)
     yield from _of_quantiles(request.quantiles)
     yield from _of_model(request, allowed)
-    yield from _of_covariates(request, request.horizon_steps or allowed.horizon)
+    yield from _of_covariates(request, allowed)
 
 
 def _of_series(request: ForecastRequest, allowed: Terms) -> Iterator[Fault]:
@@ -246,14 +250,20 @@ def _of_licence(name: str, allowed: Terms) -> Iterator[Fault]:
     if (use := allowed.licences.get(name)) is None:
         hint = f"{did_you_mean(named, allowed.licences)}Models are {', '.join(allowed.licences)} (configs/models.yaml)."
         yield _fault(loc, f"{named} is not listed", hint)
-    elif allowed.provider == "in_process" and name != allowed.model:
+    elif allowed.provider == IN_PROCESS and name != allowed.model:
         yield _fault(loc, f"{named} does not run in this service", f"Send {allowed.model} (tsfm.model.model_name).")
     elif use == RESEARCH and allowed.refuses_research:
         free = ", ".join(one for one, its in allowed.licences.items() if its != RESEARCH)
         yield _fault(loc, f"{named} is {RESEARCH}, which profile {allowed.profile} refuses", f"Send one of {free}.")
 
 
-def _of_covariates(request: ForecastRequest, horizon: int) -> Iterator[Fault]:
+def _of_covariates(request: ForecastRequest, allowed: Terms) -> Iterator[Fault]:
+    horizon = request.horizon_steps or allowed.horizon
+    if allowed.provider == IN_PROCESS and (
+        given := [name for name in ("x_past", "x_future") if getattr(request, name)]
+    ):
+        yield _fault((given[0],), "the model of this service looks at prices alone", "Leave x_past and x_future out.")
+        return
     for name, values in request.x_past.items():
         if len(values) != len(request.y):
             yield _fault(("x_past", name), f"{len(values)} values beside {len(request.y)} prices", "Send as many.")

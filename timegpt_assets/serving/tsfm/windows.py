@@ -16,12 +16,24 @@ MOST_LATENCIES = 500
 
 
 @dataclass(slots=True)
+class _Latencies:
+    kept: list[float] = field(default_factory=list)
+    every: int = 1
+    seen: int = 0
+
+    def add(self, milliseconds: float) -> None:
+        if self.seen % self.every == 0:
+            self.kept.append(milliseconds)
+        self.seen += 1
+        if len(self.kept) > MOST_LATENCIES:
+            self.kept, self.every = self.kept[::2], self.every * 2
+
+
+@dataclass(slots=True)
 class _Slot:
     number: int
     counts: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    latencies: list[float] = field(default_factory=list)
-    every: int = 1
-    seen: int = 0
+    latencies: dict[str, _Latencies] = field(default_factory=lambda: defaultdict(_Latencies))
 
 
 class Window:
@@ -40,15 +52,17 @@ class Window:
             for name, count in counts.items():
                 now[name] += count
 
-    def took(self, milliseconds: float) -> None:
-        """Note how long an answer took."""
+    def took(self, kind: str, milliseconds: float) -> None:
+        """Note how long an answer of a kind took."""
         with self._lock:
-            slot = self._now()
-            if slot.seen % slot.every == 0:
-                slot.latencies.append(milliseconds)
-            slot.seen += 1
-            if len(slot.latencies) > MOST_LATENCIES:
-                slot.latencies, slot.every = slot.latencies[::2], slot.every * 2
+            self._now().latencies[kind].add(milliseconds)
+
+    def count(self, name: str) -> float:
+        """Return how often something was counted, or how many answers of a kind there were."""
+        with self._lock:
+            self._now()
+            counted = sum(slot.counts.get(name, 0.0) for slot in self._slots)
+            return counted + sum(slot.latencies[name].seen for slot in self._slots if name in slot.latencies)
 
     def share(self, part: str, whole: str) -> float:
         """Return how much of ``whole`` was ``part``; nan where there was none of it."""
@@ -57,12 +71,13 @@ class Window:
             total = sum((slot.counts.get(whole, 0.0) for slot in self._slots), 0.0)
             return sum((slot.counts.get(part, 0.0) for slot in self._slots), 0.0) / total if total else math.nan
 
-    def p95(self) -> float:
-        """Return the latency that 95 of 100 answers stayed within, milliseconds; nan without an answer."""
+    def p95(self, kind: str) -> float:
+        """Return the latency that 95 of 100 answers of a kind stayed within, milliseconds; nan without an answer."""
         with self._lock:
             self._now()
+            parts = [slot.latencies[kind] for slot in self._slots if kind in slot.latencies]
             # a latency of a crowded part stands for as many as were left out beside it
-            weighed = sorted((one, slot.every) for slot in self._slots for one in slot.latencies)
+            weighed = sorted((one, part.every) for part in parts for one in part.kept)
         total, reached = sum(weight for _, weight in weighed), 0
         for latency, weight in weighed:
             reached += weight

@@ -316,6 +316,16 @@ def test_what_is_sent_is_what_the_server_insists_on(server: TollamaServer) -> No
     }
 
 
+def test_covariates_are_sent_where_there_are_any_cut_with_their_prices(server: TollamaServer) -> None:
+    past = {"volume": np.array([1.0, 2.0, 3.0, 4.0]), "spread": np.array([0.1, 0.2, 0.3, 0.4])}
+    ahead = {"volume": np.array([5.0] * HORIZON)}
+    forecast(tollama(server.url), series(y=[np.nan, np.nan, 1, 2], x_past=past, x_future=ahead), series("m2", y=[3]))
+    first, second = server.questions[0]["series"]
+    assert first["past_covariates"] == {"volume": [3.0, 4.0], "spread": [0.3, 0.4]}
+    assert first["future_covariates"] == {"volume": [5.0] * HORIZON}
+    assert not {"past_covariates", "future_covariates"} & second.keys()
+
+
 def test_stamps_are_utc_whatever_zone_as_of_is_in(server: TollamaServer) -> None:
     from zoneinfo import ZoneInfo
 

@@ -105,6 +105,18 @@ def test_each_reason_stands_in_its_order_and_everybody_gets_numbers() -> None:
     assert reasons(runner(Steady(), degraded=True).forecast([question()])) == ["degradation_baseline_only"]
 
 
+def test_a_fallback_says_how_long_it_took_asking_in_vain_included() -> None:
+    ticks = iter([10.0, 10.002, 20.0, 22.5])
+    made = replace(runner(Steady(down=True)), ticks=lambda: next(ticks))
+    (few,), (down,) = made.forecast([question(points=31)]), made.forecast([question()])
+    assert isinstance(few, Answered)
+    assert isinstance(down, Answered)
+    assert (few.latency_ms, down.latency_ms) == (pytest.approx(2.0), pytest.approx(2500.0))
+    (model,) = runner(Steady()).forecast([question()])
+    assert isinstance(model, Answered)
+    assert model.latency_ms == 1.0, "the model's own"
+
+
 def test_a_market_of_no_price_is_an_error_and_no_number() -> None:
     (found,) = runner(Steady()).forecast([replace(question(), y=np.array([]), seen=np.array([], dtype=np.bool_))])
     assert found == Unanswered("a", AT, "baseline_error:no_price")

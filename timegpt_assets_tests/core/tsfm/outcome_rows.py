@@ -1,6 +1,6 @@
 """Rows of TSFM_OUTCOMES for tests: bands and the prices that came."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -9,6 +9,7 @@ import polars as pl
 
 from timegpt_assets.core.tables.tsfm import TSFM_OUTCOMES
 from timegpt_assets.core.tsfm.conformal import ConformalSpec
+from timegpt_assets_tests.core.tsfm.market_rows import at
 
 DAY = date(2026, 2, 10)
 SPEC = ConformalSpec(
@@ -43,3 +44,18 @@ def outcomes(y: Sequence[float], *, day: date | None = None, market: str = "m", 
         for name, value in (plain | told).items()
     }
     return TSFM_OUTCOMES.conformed(pl.DataFrame(columns, schema=TSFM_OUTCOMES.schema))
+
+
+def came(moves: Iterable[float | None], y: float = 0.7) -> pl.DataFrame:
+    """Return outcomes of bands five minutes apart: the price, and how far it rose after."""
+    rows = [
+        ("m", at(5 * i - 5), 1, at(5 * i).date(), y, rise, None if rise is None else 0.0)
+        for i, rise in enumerate(moves)
+    ]
+    names = ("market_id", "as_of", "step", "day", "y", "rise", "fall")
+    return pl.DataFrame(
+        rows,
+        names,
+        orient="row",
+        schema_overrides={"as_of": pl.Datetime("us", "UTC"), "rise": pl.Float64, "fall": pl.Float64},
+    )

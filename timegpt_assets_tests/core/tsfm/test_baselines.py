@@ -13,6 +13,7 @@ from statsmodels.tsa.statespace.structural import UnobservedComponents
 from timegpt_assets.core.tsfm import baselines
 from timegpt_assets.core.tsfm.asked import Asked
 from timegpt_assets.core.tsfm.baselines import BaselineSpec, Name, NoBaseline, baseline
+from timegpt_assets.core.tsfm.guards import Guards, guarded
 from timegpt_assets.core.tsfm.transform import Transform
 from timegpt_assets_tests.core.tsfm.asked_rows import asked, walk
 
@@ -91,15 +92,25 @@ def test_the_first_valid_one_answers_in_the_order_that_is_set() -> None:
 def test_nobody_makes_numbers_up() -> None:
     assert kind(asked([])) == "no_price"
     assert kind(asked([np.nan] * 40)) == "no_price"
-    assert kind(asked([0.4])) == "too_few_points"
+    assert kind(asked([0.4])) == "too_few_points", "two are asked for"
     assert kind(asked([0.4, 0.5], quantiles=Q), min_points=3) == "too_few_points"
     assert kind(asked([*walk(), 1.2])) == "invalid_price"
     assert kind(asked([*walk(), np.inf])) == "invalid_price"
     assert kind(asked([-0.1, *walk()])) == "invalid_price"
 
 
-def test_one_point_is_none_even_where_one_is_asked_for() -> None:
-    for name in EVERYBODY:
+@pytest.mark.parametrize("last", [0.5, 0.9, 0.0])
+def test_of_one_price_ewma_says_that_it_may_go_anywhere_and_guards_leave_the_widest_band(last: float) -> None:
+    found = baseline(asked([np.nan, last]), spec(min_points=1), LOGIT)
+    assert found.name == "EWMA"
+    assert np.allclose(found.values, [0, last, 1], atol=1e-5)
+    band = guarded(found.values, Q, Guards(0.02, 0.6))
+    assert np.allclose(band.values[:, 2] - band.values[:, 0], 0.6)
+    assert band.width_flags == ("wide",) * 12
+
+
+def test_of_one_price_the_others_say_nothing() -> None:
+    for name in EVERYBODY[1:]:
         assert kind(asked([0.4]), name, min_points=1) == "too_few_points"
 
 

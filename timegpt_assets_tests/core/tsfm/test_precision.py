@@ -1,15 +1,13 @@
 """Breaches of the model's bands are held against the baseline's on the same rows."""
 
-from collections.abc import Iterable
 from datetime import timedelta
 
-import polars as pl
 import pytest
 
-from timegpt_assets.core.tsfm.figures import figures
 from timegpt_assets.core.tsfm.precision import PrecisionSpec, Verdict, judged
 from timegpt_assets_tests.core.tsfm.band_rows import band, bands
-from timegpt_assets_tests.core.tsfm.market_rows import NOON, at
+from timegpt_assets_tests.core.tsfm.market_rows import NOON
+from timegpt_assets_tests.core.tsfm.outcome_rows import came
 
 SPEC = PrecisionSpec(
     band_source="tsfm_conformal",
@@ -20,21 +18,6 @@ SPEC = PrecisionSpec(
     min_breaches=4,
 )
 DAY = NOON.date()
-
-
-def came(moves: Iterable[float | None], y: float = 0.7) -> pl.DataFrame:
-    """Return outcomes of bands five minutes apart: the price, and how far it rose after."""
-    rows = [
-        ("m", at(5 * i - 5), 1, at(5 * i).date(), y, rise, None if rise is None else 0.0)
-        for i, rise in enumerate(moves)
-    ]
-    names = ("market_id", "as_of", "step", "day", "y", "rise", "fall")
-    return pl.DataFrame(
-        rows,
-        names,
-        orient="row",
-        schema_overrides={"as_of": pl.Datetime("us", "UTC"), "rise": pl.Float64, "fall": pl.Float64},
-    )
 
 
 def verdict(own: list[float], other: list[float], **changed: object) -> Verdict:
@@ -81,19 +64,3 @@ def test_days_before_the_window_count_no_more() -> None:
     rows = bands(*(band(minutes=5 * i) for i in range(4)))
     for days, kept in ((2, 4), (3, 0)):
         assert judged(rows, came([0.05] * 4), DAY + timedelta(days=days), 0, SPEC).rows == kept
-
-
-def test_figures_are_of_the_used_band() -> None:
-    rows = bands(*(band(minutes=5 * i, liquidity_bucket="LOW" if i else "HIGH") for i in range(4)))
-    found = figures(rows, came([0.05, 0.0, 0.05, None]), follow_through_move=0.03)
-    assert found == pytest.approx(
-        {
-            "coverage_rolling_high": 0.0,
-            "interval_width_high": 0.2,
-            "coverage_rolling_low": 0.0,
-            "interval_width_low": 0.2,
-            "breach_rate": 1.0,
-            "breach_followthrough_rate": 2 / 3,
-        }
-    )
-    assert figures(rows.clear(), came([0.05]), follow_through_move=0.03) == {}

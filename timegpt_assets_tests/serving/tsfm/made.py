@@ -18,7 +18,8 @@ from timegpt_assets.serving.tsfm.cache import Answers
 from timegpt_assets.serving.tsfm.logs import logger
 from timegpt_assets.serving.tsfm.metrics import Metrics
 from timegpt_assets.serving.tsfm.monitor import Monitor
-from timegpt_assets.serving.tsfm.replies import Adjusted
+from timegpt_assets.serving.tsfm.promises import Promises
+from timegpt_assets.serving.tsfm.replies import Adjusted, Wish
 from timegpt_assets.serving.tsfm.service import Desk, keeps
 from timegpt_assets.serving.tsfm.terms import Settled, terms
 from timegpt_assets.serving.tsfm.windows import Window
@@ -87,13 +88,16 @@ class Service:
         self.ahead, self.stream = 0.0, io.StringIO()
         settings = load_settings(profile="demo", config_dir=None, environment={})
         cache = settings.tsfm.cache
-        self.metrics = Metrics(Window(600, self.monotonic), {"request_p95_ms": 300.0}, lambda: {"breach_rate": 0.1})
+        window, log = Window(600, self.monotonic), logger(self.stream, lambda: NOW)
+        limits = {"request_p95_ms": 300.0, "fallback_ms": 50.0, "error_rate_max": 0.05}
+        self.metrics = Metrics(window, limits, lambda: {"breach_rate": 0.1})
         self.forecaster = Repeating(metrics=self.metrics)
         desk = Desk(
-            terms=terms(settings), forecaster=lambda choice: self.forecaster, adjust=adjusted, wished="tsfm_conformal",
-            metrics=self.metrics, monitor=Monitor(lambda: WELL, 30.0), mode=lambda: "model",
+            terms=terms(settings), forecaster=lambda choice: self.forecaster, adjust=adjusted,
+            wished=lambda market_id, day: Wish(source="tsfm_conformal"), metrics=self.metrics,
+            monitor=Monitor(lambda: WELL, 30.0), promises=Promises(window, limits, log), mode=lambda: "model",
             answers=Answers(ttl_s=cache.ttl_s, entries=cache.entries, monotonic=self.monotonic, keeps=keeps),
-            log=logger(self.stream, lambda: NOW), monotonic=self.monotonic, threads=8, max_body_bytes=100_000,
+            log=log, monotonic=self.monotonic, threads=8, max_body_bytes=100_000,
         )  # fmt: skip
         self.desk = replace(desk, **changed)
 

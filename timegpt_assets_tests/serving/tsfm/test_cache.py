@@ -60,6 +60,29 @@ def test_an_error_reaches_all_who_waited_and_nobody_after_them() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("leaving", [(0,), (1,), (0, 1), (2,)])
+def test_whoever_is_cancelled_takes_nobody_along(leaving: tuple[int, ...]) -> None:
+    async def run() -> None:
+        made, kept, go = list[int](), answers([0.0]), asyncio.Event()
+
+        async def make() -> int:
+            made.append(1)
+            await go.wait()
+            return 1
+
+        waiting = [asyncio.ensure_future(kept.get("a", make)) for _ in range(3)]
+        await asyncio.sleep(0)
+        for place in leaving:
+            waiting[place].cancel()
+        await asyncio.sleep(0)
+        go.set()
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [isinstance(one, asyncio.CancelledError) for one in found] == [n in leaving for n in range(3)]
+        assert (made, await kept.get("a", make)) == ([1], (1, True))
+
+    asyncio.run(run())
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.floats(0, 40)), max_size=60))
 def test_never_more_than_may_be_and_never_older(steps: list[tuple[int, float]]) -> None:
     async def run() -> None:

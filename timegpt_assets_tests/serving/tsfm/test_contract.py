@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -27,7 +28,7 @@ WHOLE = GOOD | {
     "freq": "5m",
     "horizon_steps": 3,
     "quantiles": [0.05, 0.5, 0.95],
-    "x_past": {"volume": [1.0, 2, None]},
+    "x_past": {"volume": [1.0, 2, 3]},
     "x_future": {"volume": [1, 2, 3]},
     "transform": {"space": "identity", "eps": 1e-6},
     "model": {"provider": "tollama", "model_name": "mock", "model_version": "auto", "params": {}},
@@ -58,7 +59,25 @@ def test_everything_that_is_said_is_asked(allowed: Terms) -> None:
     assert found.asked.quantiles == (0.05, 0.5, 0.95)
     assert (found.asked.horizon, found.asked.volume_24h, found.asked.liquidity_bucket) == (3, 60_000, "HIGH")
     assert found.choice == Choice(model="mock", space="identity")
-    assert [one.partition(":")[0] for one in found.warnings] == ["x_past_unused", "x_future_unused"]
+    assert {name: values.tolist() for name, values in found.asked.x_past.items()} == {"volume": [1, 2, 3]}
+    assert {name: values.tolist() for name, values in found.asked.x_future.items()} == {"volume": [1, 2, 3]}
+    assert found.warnings == ()
+
+
+def test_covariates_are_cut_with_the_prices_they_stand_beside(allowed: Terms) -> None:
+    late = asked(allowed, y=[None, 0.4, None, 0.5], x_past={"volume": [1, 2, 3, 4]}).asked
+    assert late.x_past["volume"].tolist() == [2, 3, 4]
+    long = asked(allowed, y=[0.5] * 300, x_past={"volume": list(range(300))}).asked
+    assert long.x_past["volume"].tolist() == list(range(12, 300))
+
+
+def test_covariates_of_a_model_that_takes_none_are_refused(allowed: Terms) -> None:
+    alone = replace(allowed, provider="in_process", model="fracast")
+    with pytest.raises(Refused) as caught:
+        asked(alone, x_past={"volume": [1, 2, 3]})
+    (fault,) = caught.value.faults
+    assert (fault.loc, fault.remedy) == (("x_past",), "Leave x_past and x_future out.")
+    assert asked(alone).asked.x_past == {}
 
 
 @pytest.mark.parametrize(
@@ -107,6 +126,7 @@ def test_everything_that_is_said_is_asked(allowed: Terms) -> None:
         ({"x_past": {"volume": [1.0]}}, "x_past.volume", "1 values beside 3", "as many"),
         ({"x_past": {"v": [1, 2, 3]}, "x_future": {"v": [1]}}, "x_future.v", "1 values for 12", "as many"),
         ({"x_future": {"v": [1] * 12}}, "x_future.v", "no such name", "its past too"),
+        ({"x_past": {"v": [1, None, 3]}}, "x_past.v.1", "valid number", "list of numbers"),
         ({"volume_24h": -1}, "volume_24h", "greater than or equal to 0", "USD"),
         ({"market_id": ""}, "market_id", "at least 1 character", "1 to 200"),
         ({"market_id": "a\nb"}, "market_id", "pattern", "printable"),
@@ -181,6 +201,8 @@ def test_a_market_s_segment_is_what_the_graph_would_say(allowed: Terms) -> None:
         {"category": "sports"},
         {"model": {"model_name": "mock"}},
         {"transform": {"space": "identity"}},
+        {"x_past": {"v": [1, 2, 3]}},
+        {"x_past": {"v": [1, 2, 3]}, "x_future": {"v": [1] * 12}},
     ],
 )
 def test_what_asks_something_else_has_another_hash(allowed: Terms, changed: dict[str, Any]) -> None:

@@ -1,18 +1,26 @@
 """The service over real HTTP: what comes back, what is refused, what is asked once, kept, counted and logged."""
 
 import asyncio
+import io
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
+from timegpt_assets.adapters.storage.parquet_files import StoreError
+from timegpt_assets.runtime import load_runtime
+from timegpt_assets.serving.tsfm import desk
 from timegpt_assets.serving.tsfm.contract import ForecastResponse
+from timegpt_assets.serving.tsfm.metrics import Metrics
 from timegpt_assets.serving.tsfm.service import application
+from timegpt_assets.serving.tsfm.windows import Window
 from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.uvicorned import Uvicorned
 from timegpt_assets_tests.serving.tsfm.made import GOOD, Service
@@ -154,12 +162,15 @@ def test_fifty_who_ask_the_same_at_once_ask_once(service: Service, client: httpx
     assert len({json.dumps(one["bands"]) for one in found}) == 1
 
 
-def test_who_began_may_leave_and_who_joined_is_answered(service: Service, client: httpx.Client) -> None:
+@pytest.mark.parametrize("how", ["disconnected", "cancelled"])
+def test_who_began_may_leave_and_who_joined_is_answered(service: Service, client: httpx.Client, how: str) -> None:
+    """A server that cancels the handler of a caller who left is told by ASGI alone: uvicorn lets it end."""
     begun, go = threading.Event(), threading.Event()
     service.forecaster.before = lambda asked: (begun.set(), go.wait(5))[1] and None
+    cancels = httpx.ASGITransport(app=application(service.desk)) if how == "cancelled" else None
 
     async def both() -> int:
-        async with httpx.AsyncClient(base_url=client.base_url) as peer:
+        async with httpx.AsyncClient(base_url=client.base_url, transport=cancels) as peer:
             leaving = asyncio.create_task(peer.post(PATH, json=GOOD))
             await asyncio.to_thread(begun.wait, 5)
             joined = asyncio.create_task(peer.post(PATH, json=GOOD))
@@ -247,11 +258,14 @@ def test_metrics_have_the_names_of_the_seed(service: Service, client: httpx.Clie
     assert figure(client, "quantile_crossing_rate") == pytest.approx(2 / 24)
     assert figure(client, "tollama_latency_ms_count") == 1
     assert figure(client, "breach_rate") == 0.1
-    served = {
-        who: figure(client, f'tsfm_request_latency_ms_count{{served="{who}"}}')
-        for who in ("model", "fallback", "cache")
-    }
-    assert served == {"model": 1, "fallback": 1, "cache": 1}
+    assert figure(client, "tsfm_stored_readable") == 1
+    service.forecaster.reason = "too_few_points"
+    client.post(PATH, json=GOOD | {"market_id": "m3"})
+    client.post(PATH, json={})
+    who = ("model", "fallback", "in_vain", "cache", "nobody")
+    served = {one: figure(client, f'tsfm_request_latency_ms_count{{served="{one}"}}') for one in who}
+    assert served == dict.fromkeys(who, 1)
+    assert 0 < figure(client, "tsfm_fallback_p95_ms") <= figure(client, "tsfm_request_p95_ms")
     service.ahead = 601
     assert np.isnan(figure(client, "fallback_rate"))
 
@@ -276,3 +290,27 @@ def test_requests_under_way_are_answered_when_it_stops(service: Service) -> None
             time.sleep(0.01)
         threading.Timer(0.3, go.set).start()
     assert late.result().status_code == 200
+
+
+def test_a_table_that_cannot_be_read_takes_no_other_figure_along() -> None:
+    def unreadable() -> dict[str, float]:
+        raise StoreError("a day is damaged")
+
+    service = Service()
+    metrics = Metrics(Window(600, service.monotonic), {}, unreadable)
+    with Uvicorned(application(replace(service.desk, metrics=metrics))) as served, httpx.Client() as client:
+        text = client.get(f"{served.url}/metrics").text
+    assert "tsfm_stored_readable 0.0" in text
+    assert "breach_rate" not in text
+
+
+def test_of_one_price_there_is_the_widest_band_and_a_reason(tmp_path: Path) -> None:
+    """The real desk, with nothing at the model server's address: a market of one price is not asked for."""
+    places = {name: str(tmp_path / name) for name in ("storage_root", "artifacts_root", "dagster_home")}
+    runtime = load_runtime([f"data.{n}={p}" for n, p in places.items()], profile="demo", environ={})
+    with Uvicorned(application(desk.desk(runtime, io.StringIO()))) as served, httpx.Client(timeout=20) as client:
+        found = client.post(served.url + PATH, json=GOOD | {"y": [0.5]}).json()
+    assert (found["meta"]["fallback_used"], found["meta"]["fallback_reason"]) == (True, "too_few_points")
+    assert [round(found["yhat_q"][q][0], 9) for q in ("0.1", "0.5", "0.9")] == [0.2, 0.5, 0.8]
+    assert found["meta"]["width_flags"] == ["wide"] * 12
+    assert found["bands"]["band_source"] == "baseline", "no rollout has begun"

@@ -21,20 +21,22 @@ def test_what_is_older_than_the_window_counts_no_more() -> None:
     assert window.share("fallback", "made") == 0
     clock[0] = 1200
     assert math.isnan(window.share("fallback", "made"))
-    assert math.isnan(window.p95())
+    assert math.isnan(window.p95("request"))
 
 
 @given(st.lists(st.floats(0, 1e4), min_size=1, max_size=300))
 def test_the_percentile_is_the_lowest_that_95_of_100_stay_within(latencies: list[float]) -> None:
     window = Window(600, lambda: 0.0)
     for one in latencies:
-        window.took(one)
-    assert window.p95() == np.quantile(latencies, 0.95, method="inverted_cdf")
+        window.took("request", one)
+    assert window.count("request") == len(latencies)
+    assert window.p95("request") == np.quantile(latencies, 0.95, method="inverted_cdf")
 
 
 def test_a_crowd_takes_no_more_memory_and_moves_the_percentile_little() -> None:
     window = Window(600, lambda: 0.0)
     for n in range(40_000):
-        window.took(float(n % 1000))
-    assert len(window._slots[0].latencies) <= MOST_LATENCIES
-    assert window.p95() == pytest.approx(950, abs=30)
+        window.took("request", float(n % 1000))
+    assert len(window._slots[0].latencies["request"].kept) <= MOST_LATENCIES
+    assert window.count("request") == 40_000
+    assert window.p95("request") == pytest.approx(950, abs=30)
