@@ -7,9 +7,10 @@ RUN := VIRTUAL_ENV="$(CURDIR)/$(VENV)" PATH="$(CURDIR)/$(BIN):$$PATH"
 # A process that may keep no bytecode compiles all of Dagster when it starts, six seconds; many tests start some.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-neural check test soak demo sweep forecast-grid-plan forecast-grid search ui bench docs lock
+.PHONY: help setup setup-neural fmt lint check test soak demo sweep forecast-grid-plan forecast-grid search ui bench docs lock
+.PHONY: check-data build-features forecast calibrate backtest evaluate report
 help:  ## list the verbs
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -hE '^[a-z][a-z -]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 # Every file that is installed is named by its hash, the installer's own included; the project is built by what is locked.
 $(VENV)/.ready: requirements.lock installer.lock pyproject.toml
@@ -27,6 +28,12 @@ setup-neural: setup  ## torch for the seat tsmixer and fracast for tsfm, their s
 	@$(BIN)/python -m timegpt_assets_tests.setup_neural GIGABYTES=$(GIGABYTES)
 	@touch $(VENV)/.neural
 
+fmt: setup  ## the code as ruff would write it
+	$(BIN)/ruff format .
+
+lint: setup  ## what ruff finds wrong in the code
+	$(BIN)/ruff check .
+
 check: setup  ## format, lint, types, import contracts, definitions
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -42,6 +49,10 @@ soak: setup  ## the whole repetition counts (crash and race tests)
 
 demo: setup  ## the synthetic market through every stage but promotion, with a report
 	$(BIN)/timegpt-assets demo
+
+ASKED = $(if $(START),--start $(START)) $(if $(END),--end $(END)) $(if $(RUN_ID),--run-id $(RUN_ID))
+check-data build-features forecast calibrate backtest evaluate report: setup  ## one stage; START=, END= and RUN_ID= say what of
+	$(BIN)/timegpt-assets $@ --profile $(PROFILE) $(strip $(ASKED))
 
 sweep: setup  ## every combination of the trading grid on stored forecasts; GRID=name for another grid
 	$(BIN)/timegpt-assets sweep --profile $(PROFILE) $(if $(GRID),--grid $(GRID))

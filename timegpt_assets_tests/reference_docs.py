@@ -67,6 +67,7 @@ from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.stages import STAGES
 from timegpt_assets.runtime import Runtime
 from timegpt_assets.serving.tsfm import openapi
+from timegpt_assets_tests import requirements
 from timegpt_assets_tests.project import PROJECT
 
 DOCS = PROJECT / "docs"
@@ -93,10 +94,28 @@ def pages() -> dict[str, str]:
         f"{REFERENCE}/cli.md": cli_lines,
         f"{REFERENCE}/rules.md": trading_rule_lines,
         f"{REFERENCE}/import-formats.md": format_lines,
+        f"{REFERENCE}/requirements.md": requirement_lines,
         DEFAULTS: default_lines,
     }
     found = {name: "\n".join([NOTICE, "", *lines()]).rstrip() + "\n" for name, lines in made.items()}
     return found | {f"{REFERENCE}/tsfm-openapi.json": json.dumps(openapi.document(), indent=1) + "\n"}
+
+
+def requirement_lines() -> Iterator[str]:
+    """Yield the page of what was asked for: each requirement with the tests that show it, and what is missing."""
+    rows = requirements.rows()
+    missed = [row for row in rows if row.missing]
+    yield "# Requirements"
+    yield ""
+    yield f"{len(rows)} requirements of the plans, each with the tests that show it is met: a file below"
+    yield "`timegpt_assets_tests/`, and behind `::` the test. Where something is missing it is said what:"
+    yield f"that is so of {len(missed)}."
+    for capability in dict.fromkeys(row.capability for row in rows):
+        yield from ("", f"## {capability}", "", "| id | asked for | shown by | missing |", "|---|---|---|---|")
+        for row in (row for row in rows if row.capability == capability):
+            words = row.requirement.replace("<", "&lt;")
+            shown = [f"`{test}`" for test in row.tests] + ([row.note] if row.note else [])
+            yield f"| {row.id} | {words} | {'<br>'.join(shown)} | {row.missing} |"
 
 
 def stale(folder: Path = DOCS) -> list[str]:

@@ -27,7 +27,7 @@ from timegpt_assets.reports.run_files import File, Window
 FOLDER, META = "runs", "meta.json"
 REPORT = "report"
 """The step that takes over the pages of a month as they were published."""
-PAGES = ("report.md", "robustness_report.md", "report.html")
+PAGES = (f"{REPORT}.md", "robustness_report.md", "report.html")
 NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 KEY_FIGURES = ("trades", "net_pnl", "sharpe_daily", "max_drawdown", "hit_rate")
 

@@ -1,0 +1,67 @@
+"""Every requirement of the plans has a test that shows it, or says what is missing; what they name is there."""
+
+import re
+import subprocess
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from timegpt_assets.reports.run_files import STEPS
+from timegpt_assets_tests import requirements
+from timegpt_assets_tests.project import PROJECT
+
+HERE = Path(__file__).parent
+NAMES = "FORECASTING SYSTEM_TECH_DOC ARCHITECTURE EVALUATION DATA_QUALITY TRADING_RULES"
+OF_TSFM = "prd2-defaults tsfm-eval tsfm-ops-runbook tsfm-rollout-plan"
+PAGES = ("README.md", *(f"docs/{name}.md" for name in f"{NAMES} {OF_TSFM}".split()))
+"""The pages that the plans name."""
+
+
+@cache
+def written_in(file: str) -> frozenset[str]:
+    path = HERE / file
+    return (
+        frozenset(re.findall(r"^def (test_\w+)\(", path.read_text(encoding="utf-8"), re.M))
+        if path.is_file()
+        else frozenset()
+    )
+
+
+def absent(tests: tuple[str, ...]) -> list[str]:
+    """Return the tests that are not there."""
+    return [test for test in tests if test.partition("::")[2] not in written_in(test.partition("::")[0])]
+
+
+def test_every_test_that_shows_a_requirement_is_there() -> None:
+    rows = requirements.rows()
+    assert {row.id: gone for row in rows if (gone := absent(row.tests))} == {}
+    assert absent(("test_requirements.py::test_nothing", "no/file.py::test_x")) != []
+
+
+def test_every_requirement_is_listed_once_and_shown_or_said_to_be_missing() -> None:
+    rows = requirements.rows()
+    assert [name for name, count in Counter(row.id for row in rows).items() if count > 1] == []
+    assert len(rows) == 424
+    assert [row.id for row in rows if not (row.tests or row.note or row.missing)] == []
+
+
+def test_the_pages_that_the_plans_name_are_there() -> None:
+    assert [page for page in PAGES if not (PROJECT / page).is_file()] == []
+
+
+@pytest.mark.parametrize("target", [*STEPS, "report"])
+def test_every_verb_of_the_plans_is_a_target_of_make(target: str) -> None:
+    command = ["make", "-n", target, "RUN_ID=first", "START=2025-03-03", "PYTHON=python3"]
+    told = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    asked = "--profile demo --start 2025-03-03 --run-id first"
+    assert f"timegpt-assets {target} {asked}" in told
+
+
+@pytest.mark.parametrize("target", ["fmt", "lint", "sweep", "forecast-grid", "forecast-grid-plan"])
+def test_make_has_the_targets_that_the_plans_name(target: str) -> None:
+    told = subprocess.run(["make", "-n", target], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    wanted = {"fmt": "ruff format .", "lint": "ruff check ."}.get(target, "timegpt-assets sweep --profile demo")
+    assert wanted in told
+    assert ("--plan-only" in told, "--execute" in told) == (target == "forecast-grid-plan", target == "forecast-grid")
