@@ -313,6 +313,7 @@ COVERED = {
     "models.py",  # in test_models.py, of a registry
     "status.py",
     "tsfm.py",  # in test_tsfm.py, of a replay
+    "tsfm_evaluate.py",  # in test_tsfm_evaluate.py, of stored prices
     "bars.py",
     "calls.py",
     "console.py",

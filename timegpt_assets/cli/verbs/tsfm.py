@@ -1,6 +1,6 @@
-"""The verb about prediction markets: a cycle of now, a replay of past days, how the watch stands, alerts, the rollout.
+"""The verb about prediction markets: cycle, replay, how the watch stands, alerts, the rollout, the evaluation.
 
-Belongs here: options and help. What they do is cli/tsfm.py, cli/tsfm_alerts.py and cli/tsfm_rollout.py.
+Belongs here: options and help. What they do is cli/tsfm.py, tsfm_alerts.py, tsfm_rollout.py and tsfm_evaluate.py.
 """
 
 from datetime import datetime
@@ -12,8 +12,11 @@ from timegpt_assets.cli.asked import started
 from timegpt_assets.cli.options import Force, Json, Profile, Set
 
 Action = Annotated[
-    Literal["status", "cycle", "replay", "alerts", "rollout"],
-    typer.Argument(help="status, cycle (of now), replay (of past UTC days), alerts, or rollout (of the model's bands)"),
+    Literal["status", "cycle", "replay", "alerts", "rollout", "evaluate"],
+    typer.Argument(
+        help="status, cycle (of now), replay (of past UTC days), alerts, rollout (of the model's bands), or evaluate "
+        "(whether the bands of stored days hold)"
+    ),
 ]
 Step = Annotated[
     Literal["status", "start", "advance", "rollback", "judge"],
@@ -23,7 +26,10 @@ Reason = Annotated[str, typer.Option(help="why, for the record; asked of rollout
 AlertDay = Annotated[
     datetime | None, typer.Option("--day", formats=["%Y-%m-%d"], help="UTC day of the alerts; default: the newest")
 ]
-FirstDay = Annotated[datetime | None, typer.Option("--start", formats=["%Y-%m-%d"], help="first UTC day of a replay")]
+FirstDay = Annotated[
+    datetime | None,
+    typer.Option("--start", formats=["%Y-%m-%d"], help="first UTC day of a replay, or of what is evaluated"),
+]
 LastDay = Annotated[datetime | None, typer.Option("--end", formats=["%Y-%m-%d"], help="last one")]
 
 
@@ -39,7 +45,7 @@ def tsfm(
     settings: Set = None,
     profile: Profile = None,
 ) -> None:
-    """Bands for prediction markets: a cycle of now, a replay of past UTC days, status, alerts, the bands' rollout."""
+    """Bands for prediction markets: a cycle of now, a replay of past UTC days, status, alerts, rollout, evaluation."""
     if action == "replay" and not (start and end):
         raise typer.BadParameter("replay needs days. Say --start DAY --end DAY, both UTC and both included.")
     runtime = started(settings, profile)
@@ -51,6 +57,10 @@ def tsfm(
         from timegpt_assets.cli import tsfm_alerts
 
         return tsfm_alerts.feed(runtime, day and day.date(), as_json=json)
+    if action == "evaluate":
+        from timegpt_assets.cli import tsfm_evaluate
+
+        return tsfm_evaluate.evaluate(runtime, start and start.date(), end and end.date(), as_json=json)
     from timegpt_assets.cli import tsfm as watch
 
     if action == "replay" and start and end:

@@ -14,9 +14,11 @@ from timegpt_assets.core.tsfm.evaluation import (
     REFITTED,
     EvaluationSpec,
     Judging,
+    above_floor,
     held_out,
     refitted,
     served,
+    with_and_without_floor,
     with_floor,
 )
 from timegpt_assets.core.tsfm.guards import Guards, guarded
@@ -120,6 +122,26 @@ def test_the_floor_is_the_guards_and_is_learnt_with() -> None:
 def test_of_nothing_there_is_no_row() -> None:
     assert held_out(month().clear(), JUDGING, floor=True).is_empty()
     assert served([], "2026-02", DAY, Judging(level=0.9, floor=True, scoring=SCORING)).is_empty()
+
+
+def test_of_one_event_none_is_held_out_and_its_days_are() -> None:
+    found = held_out(month().with_columns(event_id=pl.lit("one")), JUDGING, floor=True)
+    assert set(found["split"]) == {"time", "time_rolling"}
+
+
+def test_bands_that_stand_at_the_floor_say_nothing_of_those_without_it() -> None:
+    """What a narrower one was nobody knows; which days and events are held out hangs on all prices."""
+    rows = month(per_day=200)
+    at_floor = (pl.int_range(pl.len()) % 2 == 1) | (pl.col("day") == before(1))
+    narrow = rows.with_columns(lower=pl.when(at_floor).then(0.5).otherwise("lower"),
+                               upper=pl.when(at_floor).then(0.52).otherwise("upper"))  # fmt: skip
+    assert above_floor(narrow, 0.02).equals(rows.filter(~at_floor))
+    assert above_floor(narrow, 0.0).equals(narrow)
+    found = with_and_without_floor(narrow, JUDGING)
+    assert {floor: figure(found.filter(floor=floor), "time", "raw", "samples") for floor in (True, False)} == {
+        True: 4 * 200, False: 3 * 100,
+    }  # fmt: skip
+    assert set(with_and_without_floor(narrow, replace(JUDGING, min_width=0.0))["floor"]) == {False}
 
 
 def test_what_was_served_is_judged_by_what_was_stored_then() -> None:

@@ -1,5 +1,6 @@
 """Bands of prediction markets drawn: who held what, in the order of reading, and what is beyond the tolerance."""
 
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
@@ -10,6 +11,7 @@ from timegpt_assets.core.tables.tsfm import TSFM_EVALUATION
 from timegpt_assets.core.tsfm.evaluation import SERVED
 from timegpt_assets.core.tsfm.scoring import ScoringSpec, scored
 from timegpt_assets.reports.pictures import bands, render
+from timegpt_assets.reports.pictures.style import Picture
 from timegpt_assets_tests.core.tsfm.outcome_rows import DAY, outcomes
 from timegpt_assets_tests.test_previews import Context
 
@@ -66,8 +68,39 @@ def test_what_is_beyond_the_tolerance_is_hollow() -> None:
     assert [layer["transform"] for layer in hollow] == [[{"filter": "!datum.within_tolerance"}]]
 
 
-def test_of_no_rows_there_is_a_picture_that_says_so() -> None:
-    assert ">no rows<" in render.svg(bands.coverage(TSFM_EVALUATION.empty()))
+def test_with_and_without_the_floor_stand_apart_and_the_title_says_what_was_held() -> None:
+    own = splits()
+    spec = bands.arms(own).to_dict()
+    assert [panel["title"]["text"] for panel in spec["concat"]] == [
+        "with the floor of the width", "without the floor of the width",
+    ]  # fmt: skip
+    assert spec["title"]["text"] == "Bands that promise 90% held 96.0% to 96.0% after conformal"
+    points = [row for rows in spec["datasets"].values() for row in rows if "arm" in row]
+    assert {(row["segment"], row["arm"]) for row in points} == {
+        (words, arm) for words in (bands.SPLITS["time"], bands.SPLITS["event"]) for arm in SERVED
+    }
+
+
+def test_the_narrowest_band_that_holds_is_named_and_none_where_none_does() -> None:
+    own = splits()
+    assert bands.cost(own).to_dict()["title"]["text"] == "No band holds what it promises"
+    kept = own.with_columns(within_tolerance=pl.col("arm") != "raw", width=pl.col("width") + pl.col("floor"))
+    narrowest = kept.filter("within_tolerance", segment="all").sort("width").row(0, named=True)
+    spec = bands.cost(kept).to_dict()
+    assert spec["title"]["text"] == f"The narrowest bands that hold: baseline, {narrowest['width']:.3f} wide"
+    assert [panel["title"]["text"] for panel in spec["concat"]] == [bands.SPLITS["time"], bands.SPLITS["event"]]
+
+
+def splits() -> pl.DataFrame:
+    """Return rows of two splits, with the floor and without it."""
+    return pl.concat(
+        rows(split).with_columns(floor=pl.lit(floor)) for split in ("time", "event") for floor in (True, False)
+    )
+
+
+@pytest.mark.parametrize("drawn", [bands.coverage, bands.arms, bands.cost])
+def test_of_no_rows_there_is_a_picture_that_says_so(drawn: Callable[[pl.DataFrame], Picture]) -> None:
+    assert ">no rows<" in render.svg(drawn(TSFM_EVALUATION.empty()))
 
 
 @pytest.mark.parametrize(("splits", "said"), [(("all", "adjusted"), "conformal 96.0%"), (("all",), "held: raw 60.0%")])
