@@ -27,6 +27,7 @@ READ: Mapping[str, tuple[str, ...]] = {
         *("evaluation.time_holdout", "evaluation.event_holdout", "evaluation.embargo_days"),
         "alerts.band_source",
         *("conformal.target_coverage", "conformal.min_samples", "conformal.segments", "evaluation.levels"),
+        *("conformal.price_cuts", "conformal.least_scale"),
         *("selection.top_n", "selection.weight_volume", "selection.weight_open_interest"),
         *("degradation.probe_interval_s", "degradation.fallback_rate_max", "degradation.window_min"),
         *("degradation.min_requests", "degradation.healthy_probes"),

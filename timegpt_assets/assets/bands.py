@@ -98,7 +98,8 @@ def conformal_parameters(graph: GraphContext) -> dg.AssetsDefinition:
         partitions=graph.grid.utc_day,
         settings=(
             *("tsfm.conformal.rolling_window_days", "tsfm.conformal.target_coverage", "tsfm.conformal.min_samples"),
-            *("tsfm.conformal.segments", "tsfm.evaluation.levels"),
+            *("tsfm.conformal.segments", "tsfm.conformal.price_cuts", "tsfm.conformal.least_scale"),
+            "tsfm.evaluation.levels",
         ),
         ins={"tsfm_outcomes": reads("tsfm_outcomes", learnt)},
     )

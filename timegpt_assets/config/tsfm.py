@@ -125,6 +125,8 @@ class Conformal(Section):
     min_samples: Count
     segments: Annotated[tuple[SegmentKey, ...], AfterValidator(_unique)]
     tte_bounds_h: Annotated[tuple[Positive, ...], AfterValidator(_unique)]
+    price_cuts: Annotated[tuple[InnerShare, ...], AfterValidator(_unique)]
+    least_scale: Annotated[float, Field(gt=0, le=1)]
 
 
 class Selection(Section):

@@ -87,13 +87,17 @@ def widths(tsfm: Tsfm) -> Refusals:
 
 def segments(tsfm: Tsfm) -> Refusals:
     """Refuse bounds of segments that do not rise."""
-    liquidity, bounds = tsfm.liquidity, tsfm.conformal.tte_bounds_h
+    liquidity, conformal = tsfm.liquidity, tsfm.conformal
     if liquidity.low_below > liquidity.high_from:
         remedy = f"Write {liquidity.high_from:g} or less, or raise tsfm.liquidity.high_from."
         allowed = f"at most tsfm.liquidity.high_from, {liquidity.high_from:g}"
         yield Refusal("tsfm.liquidity.low_below", allowed, remedy)
-    if list(bounds) != sorted(bounds):
-        yield Refusal("tsfm.conformal.tte_bounds_h", "rising hours", f"Write {sorted(bounds)}.")
+    for key, cuts, what in (
+        ("tte_bounds_h", conformal.tte_bounds_h, "hours"),
+        ("price_cuts", conformal.price_cuts, "prices"),
+    ):
+        if list(cuts) != sorted(cuts):
+            yield Refusal(f"tsfm.conformal.{key}", f"rising {what}", f"Write {sorted(cuts)}.")
 
 
 def coverage(tsfm: Tsfm) -> Refusals:

@@ -139,6 +139,8 @@ def conformal_spec(settings: Settings) -> ConformalSpec:
         levels=settings.tsfm.evaluation.levels,
         min_samples=asked.min_samples,
         segments=asked.segments,
+        price_cuts=asked.price_cuts,
+        least_scale=asked.least_scale,
     )
 
 

@@ -81,6 +81,8 @@ OURS: dict[str, Any] = {
     "alerts.cooldown_s": 900.0,
     "tollama.batch_series": 200,
     "serve.host": "127.0.0.1",
+    "conformal.price_cuts": (0.001, 0.01, 0.05, 0.25, 0.75, 0.95),
+    "conformal.least_scale": 0.002,
 }
 """What it leaves open and other pages promise."""
 PROFILES_OF = ("demo", "dev", "offline", "prod")

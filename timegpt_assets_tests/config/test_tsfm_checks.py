@@ -47,6 +47,14 @@ BAD = [
         "conformal: {tte_bounds_h: [1, 6]}",
     ),
     (
+        "conformal: {price_cuts: [0.5, 0.1]}",
+        "conformal.price_cuts",
+        "[0.5, 0.1]",
+        "Write [0.1, 0.5]",
+        "conformal: {price_cuts: [0.1, 0.5]}",
+    ),
+    ("conformal: {least_scale: 0}", "conformal.least_scale", "0", "e.g. 0.002", "conformal: {least_scale: 1}"),
+    (
         "conformal: {target_coverage: 0.95}",
         "conformal.target_coverage",
         "0.95",

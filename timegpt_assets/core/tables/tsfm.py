@@ -18,6 +18,9 @@ SEGMENT = {
     "tte_bucket": Column(pl.String, "hours to the end, as <1h, 1-6h, ..., >168h; UNKNOWN: no end is told"),
     "category": Column(pl.String, "the venue's category; UNKNOWN: it tells none"),
 }
+PRICE = {"price_bucket": Column(pl.String, "last price at as_of, as <=.001, .001-.01, ..., >.95; UNKNOWN: none")}
+CUTS = PRICE | SEGMENT
+"""What pools of conformal parameters are cut by."""
 _P = pl.Float64
 
 
@@ -149,17 +152,19 @@ CONFORMAL_PARAMETERS = Table(
     | {
         "level": Column(_P, "share of prices that the band is to hold"),
         "band": Column(pl.String, "whose: tsfm, or baseline"),
-        "pool": Column(pl.String, "what the segment is cut by, as liquidity_bucket+tte_bucket; all: everything"),
+        "pool": Column(pl.String, "what it is cut by, as price_bucket+liquidity_bucket; all: everything"),
     }
-    | {name: Column(pl.String, f"{column.meaning}; *: any") for name, column in SEGMENT.items()}
+    | {name: Column(pl.String, f"{column.meaning}; *: any") for name, column in CUTS.items()}
     | {
         "step": Column(pl.Int64, "steps of the grid after as_of, from 1"),
         "samples": Column(pl.Int64, "scores behind it"),
         "first_day": Column(pl.Date, "first day they come from"),
         "last_day": Column(pl.Date, "last day they come from"),
-        "adjustment": Column(_P, "what both sides are widened by; below zero: narrowed"),
+        "adjustment": Column(
+            _P, "what both sides are widened by, in widths of the baseline's band; below zero: narrowed"
+        ),
     },
-    key=("day", "level", "band", "pool", *SEGMENT, "step"),
+    key=("day", "level", "band", "pool", *CUTS, "step"),
 )
 """Valid from the day on, for forecasts made on it: everything behind it was known before the day began."""
 

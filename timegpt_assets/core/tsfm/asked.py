@@ -36,6 +36,11 @@ class Asked:
     x_past: Mapping[str, Floats] = field(default_factory=dict)
     x_future: Mapping[str, Floats] = field(default_factory=dict)
 
+    @property
+    def last_price(self) -> float | None:
+        """Return the price at ``as_of``, None where none is known."""
+        return float(self.y[-1]) if self.y.size and np.isfinite(self.y[-1]) else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Answered:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from timegpt_assets.core.tables.tsfm import SEGMENT, TSFM_FORECASTS
@@ -37,13 +36,12 @@ def forecasts(
 def _rows(asked: Asked, answer: Answered) -> dict[str, Any]:
     """Return one market's answer: what holds of all of its steps, and lists of what each step has."""
     steps = range(1, asked.horizon + 1)
-    last = float(asked.y[-1]) if asked.y.size and np.isfinite(asked.y[-1]) else None
     return {
         "market_id": asked.market_id,
         "as_of": asked.as_of,
         "step": list(steps),
         "target_ts": [asked.as_of + timedelta(minutes=asked.freq_min * step) for step in steps],
-        "last_price": last,
+        "last_price": asked.last_price,
         **_band("", answer.band(answer.values)),
         **_band("baseline_", answer.band(answer.baseline_values)),
         "score_source": "fallback" if answer.fallback_used else "model",

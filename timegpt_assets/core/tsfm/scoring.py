@@ -6,12 +6,12 @@ parameters adjusted them, is evaluation.py.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import polars as pl
 
 from timegpt_assets.core.significance import bootstrap
 from timegpt_assets.core.tables.tsfm import SEGMENT, TSFM_EVALUATION
+from timegpt_assets.core.tsfm.segments import price_bucket
 
 PRICE_CUTS = (0.001, 0.05, 0.95)
 """Where last prices are cut for the segment ``price``: nobody's guess, at the ends, between, and nearly sure."""
@@ -43,7 +43,7 @@ def summed(rows: pl.DataFrame, arms: Mapping[str, str], spec: ScoringSpec, *, le
 
     Sums of several days, one under another, are those of all of them: no more than a day has to be held.
     """
-    told = rows.with_columns(price=_price())
+    told = rows.with_columns(price=price_bucket(PRICE_CUTS))
     return pl.concat(
         told.select("event_id", *_CUTS, arm=pl.lit(arm), **measures(prefix, level, spec.move))
         .group_by("arm", "event_id", *_CUTS, maintain_order=True)
@@ -101,15 +101,6 @@ def measures(prefix: str, level: float, move: float) -> dict[str, pl.Expr]:
 def _pinball(y: pl.Expr, quantile: pl.Expr, share: float) -> pl.Expr:
     over = y - quantile
     return pl.max_horizontal(share * over, (share - 1) * over)
-
-
-def _price() -> pl.Expr:
-    cuts = [f"{cut:g}".lstrip("0") for cut in PRICE_CUTS]
-    words = (f"<={cuts[0]}", *(f"{low}-{high}" for low, high in pairwise(cuts)), f">{cuts[-1]}")
-    found = pl.lit(words[0])
-    for cut, word in zip(PRICE_CUTS, words[1:], strict=True):
-        found = pl.when(pl.col("last_price") > cut).then(pl.lit(word)).otherwise(found)
-    return pl.when(pl.col("last_price").is_null()).then(pl.lit("UNKNOWN")).otherwise(found)
 
 
 _MEASURED = (

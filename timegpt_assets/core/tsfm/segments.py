@@ -1,6 +1,6 @@
-"""Which segment a market falls into: how liquid it is, how near its end, of which category.
+"""Which segment a market falls into: how liquid it is, how near its end, of which category, and at which price.
 
-Belongs here: the three buckets as expressions, and the words they come to. What a segment is for is conformal.py.
+Belongs here: the buckets as expressions, and the words they come to. What a segment is for is conformal.py.
 """
 
 from dataclasses import dataclass
@@ -54,6 +54,22 @@ def category(told: str = "category") -> pl.Expr:
     """Return the venue's category; UNKNOWN where there is none, or none but blanks."""
     word = pl.col(told).str.strip_chars()
     return pl.when(word.fill_null("") == "").then(pl.lit(UNKNOWN)).otherwise(word)
+
+
+def price_buckets(cuts: tuple[float, ...]) -> tuple[str, ...]:
+    """Return the words for prices cut so, rising: <=.001, .001-.01, ..., >.95."""
+    told = [f"{cut:g}".lstrip("0") for cut in cuts]
+    between = (f"{low}-{high}" for low, high in pairwise(told))
+    return (f"<={told[0]}", *between, f">{told[-1]}") if told else (">=0",)
+
+
+def price_bucket(cuts: tuple[float, ...], price: str = "last_price") -> pl.Expr:
+    """Return the word for a price; a cut belongs to the lower bucket, null is UNKNOWN."""
+    words = price_buckets(cuts)
+    found = pl.lit(words[0])
+    for cut, word in zip(cuts, words[1:], strict=True):
+        found = pl.when(pl.col(price) > cut).then(pl.lit(word)).otherwise(found)
+    return pl.when(pl.col(price).is_null()).then(pl.lit(UNKNOWN)).otherwise(found)
 
 
 def segmented(rows: pl.DataFrame, spec: SegmentSpec) -> pl.DataFrame:

@@ -4,13 +4,13 @@ Belongs here: which forecasts those are, and what is said where there is no adju
 core/tsfm/conformal.py, what is stored parameters.py.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import polars as pl
 
 from timegpt_assets.core.tsfm import conformal
-from timegpt_assets.core.tsfm.asked import Answered, Floats
+from timegpt_assets.core.tsfm.asked import Answered
 from timegpt_assets.core.tsfm.conformal import ConformalSpec
 from timegpt_assets.serving.tsfm.parameters import Parameters
 from timegpt_assets.serving.tsfm.replies import Adjusted
@@ -38,18 +38,13 @@ class Adjusting:
             return Adjusted(warnings=(*held.warnings, f"conformal_absent: none are stored up to {day}"))
         if (age := (day - held.day).days) > self.spec.window_days:
             return Adjusted(warnings=(*held.warnings, f"conformal_old: the newest are {age} days old"))
-        return self._moved(answered.band(answered.values), _segment(settled), held.rows, held.warnings)
-
-    def _moved(
-        self, values: Floats, segment: Mapping[str, str], rows: pl.DataFrame, warnings: tuple[str, ...]
-    ) -> Adjusted:
-        # a handful of rows of thousands: what remains is looked through once for each step
-        own = rows.filter(pl.col(name).is_in([said, conformal.ANY]) for name, said in segment.items())
-        found = conformal.adjusted_one(values, segment, own, self.spec)
-        if found.values is None:
-            return Adjusted(warnings=(*warnings, "conformal_few: a step has too few samples in every pool"))
-        pools = dict.fromkeys(pool for pool in found.pools if pool is not None)
-        return Adjusted(band=found.values, day=str(found.parameters_day), pool=",".join(pools), warnings=warnings)
+        found = conformal.adjusted(_rows(settled, answered, held.day), held.rows, self.spec, level=self.spec.target)
+        if found["pool"].null_count():
+            few = "conformal_few: a step has too few samples in every pool"
+            return Adjusted(warnings=(*held.warnings, few))
+        band = found.select("adjusted_lower", "adjusted_median", "adjusted_upper").to_numpy()
+        pools = ",".join(found["pool"].unique(maintain_order=True))
+        return Adjusted(band=band, day=str(held.day), pool=pools, warnings=held.warnings)
 
     def _other(self, settled: Settled, answered: Answered) -> str:
         """Return by what a forecast differs from those that parameters are learnt from, an empty text if by nothing."""
@@ -59,9 +54,17 @@ class Adjusting:
         return "" if (asked[0], asked[-1]) == (own.quantiles[0], own.quantiles[-1]) else "outer quantiles"
 
 
-def _segment(settled: Settled) -> Mapping[str, str]:
-    return {
-        "liquidity_bucket": settled.asked.liquidity_bucket,
-        "tte_bucket": settled.tte_bucket,
-        "category": settled.category,
-    }
+def _rows(settled: Settled, answered: Answered, day: date) -> pl.DataFrame:
+    """Return a forecast as the graph's bands have it, a row a step; ``day`` is the parameters'."""
+    ends = ("lower", "median", "upper")
+    own = pl.DataFrame(answered.band(answered.values), schema=ends, orient="row")
+    baseline = answered.band(answered.baseline_values)
+    base = pl.DataFrame(baseline, schema=[f"baseline_{end}" for end in ends], orient="row")
+    return pl.concat([own, base], how="horizontal").with_columns(
+        step=pl.int_range(1, pl.len() + 1, dtype=pl.Int64),
+        day=pl.lit(day),
+        last_price=pl.lit(settled.asked.last_price, pl.Float64),
+        liquidity_bucket=pl.lit(settled.asked.liquidity_bucket),
+        tte_bucket=pl.lit(settled.tte_bucket),
+        category=pl.lit(settled.category),
+    )

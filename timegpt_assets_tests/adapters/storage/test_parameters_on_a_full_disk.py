@@ -22,7 +22,7 @@ FIRST, NEXT = date(2026, 2, 20), date(2026, 2, 21)
 def parameters(day: date, rows: int = 3000) -> pl.DataFrame:
     """Return a day's parameters: more bytes than there is room for."""
     values = np.random.default_rng(day.day).normal(0, 0.01, rows)
-    words = {"band": "tsfm", "pool": "all", "liquidity_bucket": "*", "tte_bucket": "*"}
+    words = {"band": "tsfm", "pool": "all", "price_bucket": "*", "liquidity_bucket": "*", "tte_bucket": "*"}
     frame = pl.DataFrame({"step": range(1, rows + 1), "adjustment": values}).with_columns(
         day=pl.lit(day), level=0.9, category=pl.lit("*"), samples=600, first_day=pl.lit(day), last_day=pl.lit(day),
         **{name: pl.lit(word) for name, word in words.items()},

@@ -1,6 +1,7 @@
 """Adjusted bands hold what they promise of what is like what they learnt from, and learn from nothing later."""
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from timegpt_assets.core.tables.tsfm import CONFORMAL_PARAMETERS
-from timegpt_assets.core.tsfm.conformal import ConformalSpec, adjusted, adjusted_one, fitted, rank
+from timegpt_assets.core.tsfm.conformal import ConformalSpec, adjusted, fitted, rank
 from timegpt_assets_tests.core.tsfm.outcome_rows import DAY, SPEC, before, outcomes
 
 POOLS = ["liquidity_bucket+tte_bucket+category", "liquidity_bucket+tte_bucket", "liquidity_bucket", "all"]
@@ -25,6 +26,10 @@ def adjustment(rows: pl.DataFrame, *, level: float = 0.9, band: str = "tsfm", po
     return found["adjustment"][0] if found.height else None
 
 
+PRICED = replace(SPEC, price_cuts=(0.1, 0.9), least_scale=0.05)
+"""As bands are served: by price level, in widths of the baseline's band."""
+
+
 def as_forecasts(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(day=pl.lit(DAY))
 
@@ -36,16 +41,20 @@ def test_parameters_are_those_of_a_naive_loop() -> None:
         outcomes(drawn(30, 3), day=before(14), market="c", step=2, lower=0.3, upper=0.45, median=0.4),
         outcomes(drawn(7, 4), day=before(2), market="d", category="Politics"),
     ]
-    rows = pl.concat(told)
-    found = fitted(rows, DAY, SPEC)
+    rows = pl.concat(told).with_columns(last_price=pl.Series(np.resize([0.05, 0.5, 0.95], sum(map(len, told)))))
+    found = fitted(rows, DAY, PRICED)
     naive = {}
+    columns = ["price_bucket", *SPEC.segments]
     for band, prefix in (("tsfm", ""), ("baseline", "baseline_")):
-        for kept in (3, 2, 1, 0):
-            pool = SPEC.segments[:kept]
+        for kept in (4, 3, 2, 1, 0):
+            pool = columns[:kept]
             groups: dict[tuple[object, ...], list[float]] = {}
             for row in rows.iter_rows(named=True):
-                key = (*(row[name] if name in pool else "*" for name in SPEC.segments), row["step"])
+                level = {0.05: "<=.1", 0.5: ".1-.9", 0.95: ">.9"}[row["last_price"]]
+                of = row | {"price_bucket": level}
+                key = (*(of[name] if name in pool else "*" for name in columns), row["step"])
                 by = max(row[f"{prefix}lower"] - row["y"], row["y"] - row[f"{prefix}upper"])
+                by /= row["baseline_upper"] - row["baseline_lower"]
                 groups.setdefault(key, []).append(by)
             for key, scores in groups.items():
                 for level in SPEC.levels:
@@ -53,8 +62,10 @@ def test_parameters_are_those_of_a_naive_loop() -> None:
                     if len(scores) >= SPEC.min_samples and place <= len(scores):
                         name = "+".join(pool) or "all"
                         naive[(level, band, name, *key)] = (len(scores), sorted(scores)[place - 1])
-    columns = ["level", "band", "pool", *SPEC.segments, "step"]
-    told_by = {tuple(row[c] for c in columns): (row["samples"], row["adjustment"]) for row in found.to_dicts()}
+    told_by = {
+        tuple(row[c] for c in ("level", "band", "pool", *columns, "step")): (row["samples"], row["adjustment"])
+        for row in found.to_dicts()
+    }
     assert told_by == naive
     assert CONFORMAL_PARAMETERS.errors(found) == []
 
@@ -160,32 +171,67 @@ def test_exchangeable_prices_are_held_as_promised_for_any_sample_size() -> None:
         assert level - spread <= count / draws <= level + 1 / (n + 1) + spread
 
 
-def test_one_is_adjusted_as_many_are() -> None:
-    rows = pl.concat(
-        [outcomes(drawn(60, step), step=step, category=who) for step in (1, 2) for who in ("Sports", "Art")]
-    )
-    found = fitted(rows, DAY, SPEC)
-    values = np.array([[0.1, 0.3, 0.5, 0.7, 0.98], [0.2, 0.2, 0.2, 0.2, 0.2]])
-    segment = {"liquidity_bucket": "HIGH", "tte_bucket": "1-6h", "category": "nobody's"}
-    one = adjusted_one(values, segment, found, SPEC)
-    many = adjusted(
-        as_forecasts(pl.concat([
-            outcomes([0.5], step=step, lower=row[0], median=row[2], upper=row[4], **segment)
-            for step, row in enumerate(values, start=1)
-        ])), found, SPEC, level=0.9,
-    ).sort("step")  # fmt: skip
-    assert one.values is not None
-    assert (
-        one.values[:, [0, 2, 4]].tolist()
-        == many.select("adjusted_lower", "adjusted_median", "adjusted_upper").to_numpy().tolist()
-    )
-    assert one.pools == tuple(many["pool"])
-    assert one.parameters_day == DAY
-    assert (np.diff(one.values, axis=1) >= 0).all()
+def test_each_price_level_is_held_though_one_moves_little_and_another_much() -> None:
+    few = ConformalSpec(window_days=14, target=0.9, levels=(0.9,), min_samples=20, segments=())
+    quiet, loud = ((np.random.default_rng(seed).normal(at, by, 4000).clip(0, 1)) for seed, at, by in
+                   ((1, 0.05, 0.001), (2, 0.5, 0.1)))  # fmt: skip
+    rows = pl.concat([
+        outcomes(quiet, market="quiet", last_price=0.05, lower=0.04, median=0.05, upper=0.06),
+        outcomes(loud, market="loud", last_price=0.5, lower=0.49, median=0.5, upper=0.51),
+    ])  # fmt: skip
+    held = {}
+    for cuts in ((), (0.1, 0.9)):
+        spec = replace(few, price_cuts=cuts)
+        learnt, judged = rows.gather_every(2), as_forecasts(rows.gather_every(2, offset=1))
+        told = adjusted(judged, fitted(learnt, DAY, spec), spec, level=0.9)
+        inside = pl.col("y").is_between("adjusted_lower", "adjusted_upper").mean()
+        held[cuts] = dict(told.group_by("market_id").agg(inside).rows())
+    assert held[()]["quiet"] > 0.99
+    assert held[()]["loud"] < 0.85
+    assert all(abs(share - 0.9) < 0.03 for share in held[(0.1, 0.9)].values())
 
 
-def test_one_with_a_step_that_nobody_speaks_for_stays_as_it_is_and_says_so() -> None:
-    found = fitted(outcomes(drawn(60)), DAY, SPEC)
-    segment = {"liquidity_bucket": "HIGH", "tte_bucket": "1-6h", "category": "Sports"}
-    one = adjusted_one(np.array([[0.1, 0.5, 0.9]] * 2), segment, found, SPEC)
-    assert (one.values, one.parameters_day, one.pools) == (None, None, (POOLS[0], None))
+def test_a_price_level_of_too_few_is_spoken_for_by_all_and_a_price_that_is_not_known_is_one() -> None:
+    rows = pl.concat([
+        outcomes(drawn(30, 1), market="a", last_price=0.1),
+        outcomes(drawn(30, 2), market="b", last_price=0.1, category="Politics", tte_bucket="<1h"),
+        outcomes(drawn(19, 3), market="c", last_price=0.95),
+        outcomes(drawn(25, 4), market="d", last_price=None),
+    ])  # fmt: skip
+    found = fitted(rows, DAY, PRICED)
+    assert set(found["price_bucket"]) == {"<=.1", "UNKNOWN", "*"}
+    told = adjusted(as_forecasts(rows), found, PRICED, level=0.9)
+    pools = told.group_by("market_id").agg(pl.col("pool").unique()).sort("market_id")["pool"].to_list()
+    finest = f"price_bucket+{POOLS[0]}"
+    assert pools == [[finest], [finest], ["all"], [finest]]
+    assert told.columns == adjusted(as_forecasts(rows), found, SPEC, level=0.9).columns
+
+
+def test_a_band_is_moved_by_as_many_widths_of_the_baseline_as_prices_lay_outside_of_theirs() -> None:
+    spec = replace(PRICED, segments=(), price_cuts=())
+    calm = outcomes([0.61] * 60, baseline_lower=0.45, baseline_upper=0.55)
+    parameters = fitted(calm, DAY, spec)
+    assert adjustment(parameters) == pytest.approx(0.1)
+    for width, moved in ((0.1, 0.01), (0.4, 0.04), (0.0, 0.005)):
+        now = outcomes([0.5], baseline_lower=0.5 - width / 2, baseline_upper=0.5 + width / 2)
+        told = adjusted(as_forecasts(now), parameters, spec, level=0.9).row(0, named=True)
+        assert told["adjusted_upper"] == pytest.approx(0.6 + moved)
+        assert told["adjusted_lower"] == pytest.approx(0.4 - moved)
+
+
+def test_an_end_at_0_or_1_is_never_drawn_in() -> None:
+    """Else the prices beside 0, which move by next to nothing, would all leave their band below."""
+    prices = np.random.default_rng(1).uniform(0.0001, 0.0009, 200)
+    low = outcomes(prices, lower=0.0, median=0.0005, upper=0.02, last_price=0.0005)
+    parameters = fitted(low, DAY, SPEC)
+    assert adjustment(parameters) == pytest.approx(np.sort(prices)[180] - 0.02)
+    told = adjusted(as_forecasts(low), parameters, SPEC, level=0.9)
+    assert told["adjusted_lower"].unique().to_list() == [0.0]
+    high = low.with_columns(
+        lower=1 - pl.col("upper"), median=1 - pl.col("median"), upper=pl.lit(1.0), y=1 - pl.col("y")
+    )
+    told = adjusted(as_forecasts(high), fitted(high, DAY, SPEC), SPEC, level=0.9)
+    assert told["adjusted_upper"].unique().to_list() == [1.0]
+    both = low.with_columns(upper=pl.lit(1.0))
+    told = adjusted(as_forecasts(both), fitted(both, DAY, SPEC), SPEC, level=0.9)
+    assert told.select("adjusted_lower", "adjusted_upper").unique().row(0) == (0.0, 1.0)

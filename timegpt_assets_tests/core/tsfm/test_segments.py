@@ -1,8 +1,9 @@
 """Every market has one segment, and what is not told has a name of its own."""
 
+import polars as pl
 import pytest
 
-from timegpt_assets.core.tsfm.segments import SegmentSpec, segmented, tte_buckets
+from timegpt_assets.core.tsfm.segments import SegmentSpec, price_bucket, price_buckets, segmented, tte_buckets
 from timegpt_assets_tests.core.tsfm.market_rows import SEGMENTS, at, market, markets
 
 
@@ -32,3 +33,18 @@ def test_what_is_not_told_is_unknown() -> None:
 def test_without_bounds_there_is_one_bucket() -> None:
     none = SegmentSpec(low_below=1.0, high_from=2.0, tte_bounds_h=())
     assert segmented(markets(market(end_ts=at(60))), none)["tte_bucket"].to_list() == [">0h"]
+
+
+@pytest.mark.parametrize(
+    ("price", "bucket"),
+    [(0.0, "<=.001"), (0.001, "<=.001"), (0.0011, ".001-.5"), (0.5, ".001-.5"), (1.0, ">.5"), (None, "UNKNOWN")],
+)
+def test_a_price_on_a_cut_belongs_to_the_lower_bucket(price: float | None, bucket: str) -> None:
+    cuts = (0.001, 0.5)
+    row = pl.DataFrame({"last_price": [price]}, schema={"last_price": pl.Float64})
+    assert row.select(price_bucket(cuts)).to_series().to_list() == [bucket]
+    assert bucket in (*price_buckets(cuts), "UNKNOWN")
+
+
+def test_without_cuts_all_prices_are_one() -> None:
+    assert pl.DataFrame({"last_price": [0.2, 1.0]}).select(price_bucket(())).to_series().unique().to_list() == [">=0"]
