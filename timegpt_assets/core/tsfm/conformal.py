@@ -22,6 +22,8 @@ PREFIXES: Mapping[Band, str] = {"tsfm": "", "baseline": "baseline_"}
 """Whose band -> how its columns begin in TSFM_FORECASTS and TSFM_OUTCOMES."""
 ALL = "all"
 ANY = "*"
+_SLACK = 1e-12
+"""An end holds what is within rounding of it: prices that stand still have one score, which is that of the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,8 +169,8 @@ def _moves(spec: ConformalSpec, band: Band, made: str) -> dict[str, pl.Expr]:
     scales = pl.coalesce([_column(pool) for pool in spec.pools])
     is_told, by = scales.is_not_null(), scales * spec.scale
     lower, median, upper = (pl.col(f"{PREFIXES[band]}{name}") for name in ("lower", "median", "upper"))
-    low = pl.when(lower > 0).then(pl.min_horizontal(lower - by, median).clip(0.0, 1.0)).otherwise(lower)
-    high = pl.when(upper < 1).then(pl.max_horizontal(upper + by, median).clip(0.0, 1.0)).otherwise(upper)
+    low = pl.when(lower > 0).then((pl.min_horizontal(lower - by, median) - _SLACK).clip(0.0, 1.0)).otherwise(lower)
+    high = pl.when(upper < 1).then((pl.max_horizontal(upper + by, median) + _SLACK).clip(0.0, 1.0)).otherwise(upper)
     speaks = [pl.when(pl.col(_column(pool)).is_not_null()).then(pl.lit(name_of(pool))) for pool in spec.pools]
     return {
         # the least of a null and a number is the number

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from timegpt_assets.core.tables.tsfm import CONFORMAL_PARAMETERS
 from timegpt_assets.core.tsfm.conformal import ConformalSpec, adjusted, fitted, rank
+from timegpt_assets.core.tsfm.transform import Transform
 from timegpt_assets_tests.core.tsfm.outcome_rows import DAY, SPEC, before, outcomes
 
 POOLS = ["liquidity_bucket+tte_bucket+category", "liquidity_bucket+tte_bucket", "liquidity_bucket", "all"]
@@ -235,3 +236,15 @@ def test_an_end_at_0_or_1_is_never_drawn_in() -> None:
     both = low.with_columns(upper=pl.lit(1.0))
     told = adjusted(as_forecasts(both), fitted(both, DAY, SPEC), SPEC, level=0.9)
     assert told.select("adjusted_lower", "adjusted_upper").unique().row(0) == (0.0, 1.0)
+
+
+def test_a_price_that_stands_still_is_held_by_a_band_without_width_whatever_rounding_says() -> None:
+    """What went to the space of forecasts and back is not the same to the last bit, and half of it lies above."""
+    still = np.linspace(0.0005, 0.6, 400)
+    space = Transform("logit", 1e-6)
+    back = space.back(space.forward(still))
+    assert (back != still).mean() > 0.1, "else nothing is shown"
+    parameters = fitted(outcomes(drawn(60)), DAY, SPEC).with_columns(adjustment=-0.1)
+    now = as_forecasts(outcomes(still, lower=back, median=back, upper=back))
+    told = adjusted(now, parameters, SPEC, level=0.9)
+    assert told["y"].is_between(told["adjusted_lower"], told["adjusted_upper"]).all()
