@@ -13,27 +13,23 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from timegpt_assets.adapters.prediction_markets.price_files import PriceFiles
+from timegpt_assets import runtime_tsfm
 from timegpt_assets.adapters.tollama.answers import ModelAnswers
-from timegpt_assets.adapters.tollama.breaker import ModelBreaker
-from timegpt_assets.adapters.tollama.breaker import Rules as BreakerRules
-from timegpt_assets.adapters.tollama.in_process import InProcess
-from timegpt_assets.adapters.tollama.probe import Probing
-from timegpt_assets.adapters.tollama.runner import Model, Rules, Runner, counted
+from timegpt_assets.adapters.tollama.runner import Model, Runner, counted
 from timegpt_assets.config import tsfm_inputs
-from timegpt_assets.config.settings import Settings, load_settings
 from timegpt_assets.core.tables.tsfm import TSFM_OUTCOMES
 from timegpt_assets.core.tsfm import forecasts, outcomes, selection, series, window
 from timegpt_assets.core.tsfm.asked import Answered, Asked
 from timegpt_assets.core.tsfm.baselines import BaselineSpec, baseline
-from timegpt_assets.core.tsfm.evaluation import held_out
+from timegpt_assets.core.tsfm.evaluation import with_and_without_floor
 from timegpt_assets.core.tsfm.transform import Transform
+from timegpt_assets.runtime import Runtime, load_runtime
 
 FIRST, LAST = date(2025, 10, 31), date(2026, 1, 21)
 CYCLE_MIN = {"fracast": 240}
@@ -69,49 +65,36 @@ class Baseline:
         return space.forward(baseline(replace(one, y=space.back(one.y)), self.spec, space).values)
 
 
-def settings_of(cycle_min: int, folder: Path) -> Settings:
-    """Return the settings of a replay of the set, without a floor."""
+def runtime_of(cycle_min: int, folder: Path) -> Runtime:
+    """Return the runtime of a replay of the set, without a floor."""
     told = (
         "tsfm.markets.source=files", f"tsfm.markets.path={folder}", "tsfm.markets.known_after_s=60",
         f"tsfm.cycle_min={cycle_min}", "tsfm.guards.min_width=0.0", f"tsfm.start_date={FIRST}",
-        "tsfm.model.provider=in_process", "tsfm.model.model_name=fracast", "tsfm.tollama.batch_timeout_s=3600",
+        "tsfm.model.provider=in_process", "tsfm.model.model_name=fracast", "tsfm.tollama.timeout_s=60",
+        "tsfm.tollama.batch_timeout_s=3600",
     )  # fmt: skip
-    return load_settings(profile="demo", config_dir=None, overrides=told, environment={})
+    return load_runtime(told, profile="demo", environ={})
 
 
-def model_of(arm: str, settings: Settings) -> Model:
+def runner_of(arm: str, runtime: Runtime) -> Runner:
+    """Return the product's runner with the arm as its model."""
+    own = runtime_tsfm.runner(runtime)
+    return replace(own, rules=replace(own.rules, model=arm), model=model_of(arm, own))
+
+
+def model_of(arm: str, own: Runner) -> Model:
     """Return who answers as the model."""
     if arm == "mock":
         return LastValue()
-    if arm == "fracast":
-        probing = Probing(points=32, horizon=12, quantiles=(0.1, 0.5, 0.9), freq_min=5, timeout_s=60.0, warm_up_s=60.0)
-        return InProcess(version="auto", params={}, probing=probing, clock=lambda: datetime.now(UTC))
-    return Baseline(arm, tsfm_inputs.baseline_spec(settings))
+    return own.model if arm == "fracast" else Baseline(arm, own.rules.baselines)
 
 
-def runner_of(arm: str, settings: Settings) -> Runner:
-    """Return the product's runner with the arm as its model."""
-    tsfm = settings.tsfm
-    rules = Rules(
-        runtime="in_process",
-        model=arm,
-        transform=tsfm_inputs.transform(settings),
-        guards=tsfm_inputs.guards_spec(settings),
-        baselines=tsfm_inputs.baseline_spec(settings),
-        asking=tsfm_inputs.asking_rules(settings),
-        timeout_s=tsfm.tollama.timeout_s,
-        batch_timeout_s=tsfm.tollama.batch_timeout_s,
-        batch_series=tsfm.tollama.batch_series,
-    )
-    own = BreakerRules(failures=tsfm.breaker.failures, cooldown_s=tsfm.breaker.cooldown_s, probes=tsfm.breaker.probes)
-    return Runner(rules=rules, model=model_of(arm, settings), breaker=ModelBreaker(rules=own, ticks=time.monotonic))
-
-
-def made(arm: str, settings: Settings, folder: Path) -> pl.DataFrame:
+def made(arm: str, runtime: Runtime) -> pl.DataFrame:
     """Return TSFM_OUTCOMES of every day, made day by day as the assets make them."""
+    settings = runtime.settings
     spec, tsfm = tsfm_inputs.series_spec(settings), settings.tsfm
-    files = PriceFiles(folder=folder, known_after_s=60.0, cycle_min=tsfm.cycle_min)
-    runner, found, before = runner_of(arm, settings), [], None
+    files = runtime_tsfm.price_files(runtime)
+    runner, found, before = runner_of(arm, runtime), [], None
     kept: list[pl.DataFrame] = []
     day = FIRST
     while day <= LAST:
@@ -141,20 +124,19 @@ def main() -> None:
         return
     folder = Path(data, "extras", "polymarket_btc_range_1m")
     for arm in sys.argv[1:] or ARMS:
-        settings = settings_of(CYCLE_MIN.get(arm, OFTEN), folder)
+        runtime = runtime_of(CYCLE_MIN.get(arm, OFTEN), folder)
         stored = Path(keep, f"{arm}.parquet") if keep else None
-        came = pl.read_parquet(stored) if stored and stored.exists() else made(arm, settings, folder)
+        came = pl.read_parquet(stored) if stored and stored.exists() else made(arm, runtime)
         if stored:
             came.write_parquet(stored)
-        spec = replace(tsfm_inputs.evaluation_spec(settings), min_width=0.02)
-        for floor in (False, True):
-            began = time.process_time()
-            rows = held_out(came, spec, floor=floor)
-            sys.stderr.write(f"{arm} floor {floor}: {time.process_time() - began:.0f} s\n")
-            if keep:
-                rows.write_parquet(Path(keep, f"{arm}_{floor}_rows.parquet"))
-            for row in rows.to_dicts():
-                sys.stdout.write(json.dumps({"model": arm} | row, default=str) + "\n")
+        spec = replace(tsfm_inputs.evaluation_spec(runtime.settings), min_width=0.02)
+        began = time.process_time()
+        rows = with_and_without_floor(came, spec)
+        sys.stderr.write(f"{arm}: {time.process_time() - began:.0f} s\n")
+        if keep:
+            rows.write_parquet(Path(keep, f"{arm}_rows.parquet"))
+        for row in rows.to_dicts():
+            sys.stdout.write(json.dumps({"model": arm} | row, default=str) + "\n")
 
 
 if __name__ == "__main__":

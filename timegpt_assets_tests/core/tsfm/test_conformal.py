@@ -110,6 +110,17 @@ def test_a_coarser_pool_speaks_where_a_finer_has_too_few_and_says_so() -> None:
     assert pools == [[name] for name in POOLS]
 
 
+def test_the_finest_pool_that_speaks_says_by_how_much() -> None:
+    rows = pl.concat([
+        outcomes([0.5 + 0.01 * (-1) ** n for n in range(60)], market="calm", category="Sports"),
+        outcomes([0.5 + 0.30 * (-1) ** n for n in range(60)], market="wild", category="Art"),
+    ])  # fmt: skip
+    told = adjusted(as_forecasts(rows), fitted(rows, DAY, SPEC), SPEC, level=0.9)
+    widths = told.group_by("category").agg((pl.col("adjusted_upper") - pl.col("adjusted_lower")).mean().alias("width"))
+    width = dict(widths.rows())
+    assert width["Sports"] < 0.2 < width["Art"]
+
+
 def test_where_all_have_too_few_nothing_is_adjusted() -> None:
     rows = outcomes(drawn(19))
     told = adjusted(as_forecasts(rows), fitted(rows, DAY, SPEC), SPEC, level=0.9)

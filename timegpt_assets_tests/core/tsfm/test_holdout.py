@@ -36,3 +36,12 @@ def test_each_category_gives_its_share_whatever_the_others_are() -> None:
 @pytest.mark.parametrize(("count", "held"), [(1, 0), (2, 1), (3, 1)])
 def test_of_few_events_some_are_left_to_learn_from(count: int, held: int) -> None:
     assert len(held_events(events("Sports", count), 0.2)) == held
+
+
+def test_which_events_are_held_out_hangs_on_their_names_alone() -> None:
+    names = [f"event of m{n}" for n in range(30)]
+    held = held_events(pl.concat(outcomes([0.5], market=f"m{n}") for n in range(30)), 0.2)
+    # each event under the market of another one: the order of markets is turned round
+    turned = pl.concat(outcomes([0.5], market=f"m{29 - n}", event_id=name) for n, name in enumerate(names))
+    assert held_events(turned, 0.2) == held
+    assert held != set(sorted(names)[:6])
