@@ -15,8 +15,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,11 @@ import numpy as np
 
 DELAY_MS, RATE, SECONDS = 150, 10, 30
 MARKETS, KILLS, REQUESTS = 200, 10, 10_000
+AFTERWARDS_S = 10
+"""Seconds for which is asked on after the last restart: three healthy probes end a degradation."""
 PATH = "/tsfm/forecast"
+Found = tuple[float, int, dict[str, Any]]
+"""What came of a request: milliseconds, status (0: no answer) and meta."""
 
 
 def question(number: int) -> dict[str, Any]:
@@ -88,20 +93,19 @@ def service(model_port: int, **said: object) -> Iterator[tuple[str, int]]:
             assert process.wait(30) == 0, log.read_text()[-2000:]
 
 
-async def at_a_rate(url: str, numbers: range, rate: float) -> list[tuple[float, int, dict[str, Any]]]:
-    """Return milliseconds, status and meta of each request, sent at a steady rate whatever comes back."""
+async def at_a_rate(url: str, numbers: Iterable[int], rate: float) -> list[Found]:
+    """Return what came of a request for each number, sent at a steady rate whatever comes back."""
     limits = httpx.Limits(max_connections=200)
     async with httpx.AsyncClient(base_url=url, timeout=30, limits=limits) as client:
-        bodies = [question(number) for number in numbers]
         began = time.perf_counter()
         tasks = []
-        for place, body in enumerate(bodies):
+        for place, number in enumerate(numbers):
             await asyncio.sleep(max(0.0, began + place / rate - time.perf_counter()))
-            tasks.append(asyncio.create_task(one(client, body)))
+            tasks.append(asyncio.create_task(one(client, question(number))))
         return list(await asyncio.gather(*tasks))
 
 
-async def one(client: httpx.AsyncClient, body: Mapping[str, Any]) -> tuple[float, int, dict[str, Any]]:
+async def one(client: httpx.AsyncClient, body: Mapping[str, Any]) -> Found:
     """Return milliseconds, status (0: no answer) and meta of one request."""
     began = time.perf_counter()
     try:
@@ -112,19 +116,19 @@ async def one(client: httpx.AsyncClient, body: Mapping[str, Any]) -> tuple[float
     return took, response.status_code, response.json().get("meta", {})
 
 
-async def in_turns(url: str, numbers: range, at_once: int) -> list[tuple[float, int, dict[str, Any]]]:
+async def in_turns(url: str, numbers: range, at_once: int) -> list[Found]:
     """Return the same of requests of which so many are under way at once."""
     turn = asyncio.Semaphore(at_once)
     async with httpx.AsyncClient(base_url=url, timeout=30, limits=httpx.Limits(max_connections=at_once)) as client:
 
-        async def waited(number: int) -> tuple[float, int, dict[str, Any]]:
+        async def waited(number: int) -> Found:
             async with turn:
                 return await one(client, question(number))
 
         return list(await asyncio.gather(*(waited(number) for number in numbers)))
 
 
-def told(name: str, found: list[tuple[float, int, dict[str, Any]]], **more: object) -> None:
+def told(name: str, found: list[Found], **more: object) -> None:
     """Print a part's line: latencies of what was answered, statuses, reasons, and the load of the machine."""
     took = np.array([ms for ms, status, _ in found if status == 200] or [np.nan])
     line = {
@@ -141,6 +145,12 @@ def told(name: str, found: list[tuple[float, int, dict[str, Any]]], **more: obje
     print(json.dumps(line), flush=True)
 
 
+def cpu_s(pid: int) -> float:
+    """Return the processor time that a process has taken, seconds: it hangs on no other's load."""
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
 def rss_mb(pid: int) -> float:
     """Return the memory of a process, MB."""
     (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
@@ -149,9 +159,11 @@ def rss_mb(pid: int) -> float:
 
 def rate(model: ModelServer) -> None:
     """Time requests of markets that nobody asked about before, at a steady rate."""
-    with service(model.port) as (url, _):
+    with service(model.port) as (url, pid):
         asyncio.run(at_a_rate(url, range(20), 5))  # imports, connections
-        told("rate", asyncio.run(at_a_rate(url, range(1000, 1000 + RATE * SECONDS), RATE)), rate_per_s=RATE)
+        began = cpu_s(pid)
+        found = asyncio.run(at_a_rate(url, range(1000, 1000 + RATE * SECONDS), RATE))
+        told("rate", found, rate_per_s=RATE, cpu_ms=round(1000 * (cpu_s(pid) - began) / len(found), 2))
 
 
 def cycle(model: ModelServer) -> None:
@@ -164,37 +176,57 @@ def cycle(model: ModelServer) -> None:
 
 def fallback(model: ModelServer) -> None:
     """Time what answers while the model server is gone and its breaker is open."""
-    with service(model.port) as (url, _):
+    with service(model.port) as (url, pid):
         asyncio.run(at_a_rate(url, range(20), 5))
         model.kill()
         asyncio.run(in_turns(url, range(100, 120), 1))
-        told("fallback", asyncio.run(at_a_rate(url, range(1000, 1200), RATE)), rate_per_s=RATE)
+        began = cpu_s(pid)
+        found = asyncio.run(at_a_rate(url, range(1000, 1200), RATE))
+        told("fallback", found, rate_per_s=RATE, cpu_ms=round(1000 * (cpu_s(pid) - began) / len(found), 2))
         model.start()
 
 
-def kills(model: ModelServer) -> None:
-    """Ask on while the model server is killed and started again ten times; its breaker looks again after a second."""
+def killed(model: ModelServer) -> list[Found]:
+    """Return what came of requests while the model server was killed and started again ten times, and after that.
 
-    async def both(url: str) -> list[tuple[float, int, dict[str, Any]]]:
-        asking = asyncio.create_task(at_a_rate(url, range(5000, 5000 + 5 * SECONDS), 5))
+    Breaker and degradation look again after a second.
+    """
+    over = asyncio.Event()
+
+    async def both(url: str) -> list[Found]:
+        asking = asyncio.create_task(at_a_rate(url, takewhile(lambda _: not over.is_set(), count(5000)), 5))
         for _ in range(KILLS):
             await asyncio.to_thread(model.kill)
             await asyncio.sleep(1)
             await asyncio.to_thread(model.start)
             await asyncio.sleep(1.5)
+        await asyncio.sleep(AFTERWARDS_S)
+        over.set()
         return await asking
 
-    with service(model.port, **{"tsfm.breaker.cooldown_s": 1.0}) as (url, _):
-        told("kills", asyncio.run(both(url)), kills=KILLS)
+    with service(model.port, **{"tsfm.breaker.cooldown_s": 1.0, "tsfm.degradation.probe_interval_s": 1.0}) as (url, _):
+        return asyncio.run(both(url))
 
 
-def memory(model: ModelServer, requests: int = REQUESTS) -> None:
-    """Compare the service's memory before and after, once its cache is full."""
+def kills(model: ModelServer) -> None:
+    """Ask on while the model server is killed, until it is back and answers."""
+    found = killed(model)
+    told("kills", found, kills=KILLS, last=[str(meta.get("fallback_reason")) for _, _, meta in found[-5:]])
+
+
+def grown(model: ModelServer, requests: int = REQUESTS) -> tuple[list[Found], float, float]:
+    """Return what came of requests, and the service's memory before and after, MB, once its cache was full."""
     with service(model.port, **{"tsfm.cache.entries": 500}) as (url, pid):
         asyncio.run(in_turns(url, range(2000), 16))
         before = rss_mb(pid)
         found = asyncio.run(in_turns(url, range(2000, 2000 + requests), 16))
-        told("memory", found, rss_before_mb=round(before, 1), rss_after_mb=round(rss_mb(pid), 1))
+        return found, before, rss_mb(pid)
+
+
+def memory(model: ModelServer) -> None:
+    """Compare the service's memory before and after many requests."""
+    found, before, after = grown(model)
+    told("memory", found, rss_before_mb=round(before, 1), rss_after_mb=round(after, 1))
 
 
 PARTS = {"rate": rate, "cycle": cycle, "fallback": fallback, "kills": kills, "memory": memory}

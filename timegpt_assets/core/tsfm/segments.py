@@ -3,7 +3,9 @@
 Belongs here: the buckets as expressions, and the words they come to. What a segment is for is conformal.py.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import polars as pl
@@ -70,6 +72,20 @@ def price_bucket(cuts: tuple[float, ...], price: str = "last_price") -> pl.Expr:
     for cut, word in zip(cuts, words[1:], strict=True):
         found = pl.when(pl.col(price) > cut).then(pl.lit(word)).otherwise(found)
     return pl.when(pl.col(price).is_null()).then(pl.lit(UNKNOWN)).otherwise(found)
+
+
+def segment_of(
+    spec: SegmentSpec, *, volume_24h: float | None, end_ts: datetime | None, as_of: datetime, told: str | None
+) -> tuple[str, str, str]:
+    """Return the words of one market, liquidity, time to the end and category: those of ``segmented``, in no time."""
+    hours = None if end_ts is None else (end_ts - as_of) // timedelta(microseconds=1) / 3.6e9
+    words = tte_buckets(spec)
+    tte = UNKNOWN if hours is None else words[bisect_right(spec.tte_bounds_h, hours)]
+    if volume_24h is None:
+        liquidity = UNKNOWN
+    else:
+        liquidity = LOW if volume_24h < spec.low_below else HIGH if volume_24h >= spec.high_from else MID
+    return liquidity, tte, (told or "").strip() or UNKNOWN
 
 
 def segmented(rows: pl.DataFrame, spec: SegmentSpec) -> pl.DataFrame:

@@ -13,12 +13,10 @@ from typing import Any
 
 import numpy as np
 import orjson
-import polars as pl
 
 from timegpt_assets.config import tsfm_inputs
 from timegpt_assets.config.close_names import did_you_mean
 from timegpt_assets.config.settings import Settings
-from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.tables.columns import RUN_SOURCES
 from timegpt_assets.core.tsfm import segments
 from timegpt_assets.core.tsfm.asked import Asked, Floats
@@ -130,7 +128,13 @@ def settled(request: ForecastRequest, allowed: Terms) -> Settled:
     filled, seen, gap_steps = carried(y, int(allowed.max_gap_min // allowed.freq_min))
     if not seen.any():
         raise Refused([_fault(("y",), f"the last {y.size} points hold no price", "Send at least one price.")])
-    liquidity, tte, category = _segment(request, allowed.segments)
+    liquidity, tte, category = segments.segment_of(
+        allowed.segments,
+        volume_24h=request.volume_24h,
+        end_ts=request.end_ts,
+        as_of=request.as_of_ts,
+        told=request.category,
+    )
     asked = Asked(
         market_id=request.market_id,
         as_of=request.as_of_ts.astimezone(UTC),
@@ -170,16 +174,6 @@ def carried(y: Floats, most_steps: int) -> tuple[Floats, np.ndarray[Any, np.dtyp
     last = np.maximum.accumulate(np.where(seen, np.arange(y.size), 0))
     age = np.arange(y.size) - last
     return np.where(age <= most_steps, y[last], math.nan), seen, int(max(age[-1], *np.diff(known), 0))
-
-
-def _segment(request: ForecastRequest, spec: SegmentSpec) -> tuple[str, str, str]:
-    """Return the words of liquidity, time to the end and category, as the graph finds them for its markets."""
-    row = pl.DataFrame(
-        [[request.volume_24h], [request.end_ts], [request.as_of_ts], [request.category]],
-        schema={"volume_24h": pl.Float64, "end_ts": TIME, "as_of": TIME, "category": pl.String},
-    )
-    found = segments.segmented(row, spec).row(0, named=True)
-    return found["liquidity_bucket"], found["tte_bucket"], found["category"]
 
 
 def _unknown(request: ForecastRequest) -> Iterator[str]:

@@ -1,10 +1,22 @@
 """Every market has one segment, and what is not told has a name of its own."""
 
+from datetime import timedelta
+
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from timegpt_assets.core.tsfm.segments import SegmentSpec, price_bucket, price_buckets, segmented, tte_buckets
-from timegpt_assets_tests.core.tsfm.market_rows import SEGMENTS, at, market, markets
+from timegpt_assets.core.schema import TIME
+from timegpt_assets.core.tsfm.segments import (
+    SegmentSpec,
+    price_bucket,
+    price_buckets,
+    segment_of,
+    segmented,
+    tte_buckets,
+)
+from timegpt_assets_tests.core.tsfm.market_rows import NOON, SEGMENTS, at, market, markets
 
 
 @pytest.mark.parametrize(
@@ -48,3 +60,21 @@ def test_a_price_on_a_cut_belongs_to_the_lower_bucket(price: float | None, bucke
 
 def test_without_cuts_all_prices_are_one() -> None:
     assert pl.DataFrame({"last_price": [0.2, 1.0]}).select(price_bucket(())).to_series().unique().to_list() == [">=0"]
+
+
+@given(
+    st.none() | st.floats(0, 1e6) | st.sampled_from([1000.0, 50000.0]),
+    st.none() | st.integers(-(10**10), 10**12) | st.sampled_from([int(3.6e9 * hours) for hours in (1, 6, 24, 168)]),
+    st.none() | st.text(st.characters(categories=["L", "N", "Zs"]), max_size=4),
+)
+def test_one_market_s_words_are_those_of_a_table_of_it(
+    volume: float | None, left: int | None, told: str | None
+) -> None:
+    end = None if left is None else NOON + timedelta(microseconds=left)
+    row = pl.DataFrame(
+        [[volume], [end], [NOON], [told]],
+        schema={"volume_24h": pl.Float64, "end_ts": TIME, "as_of": TIME, "category": pl.String},
+    )
+    rows = segmented(row, SEGMENTS)
+    found = segment_of(SEGMENTS, volume_24h=volume, end_ts=end, as_of=NOON, told=told)
+    assert found == rows.select("liquidity_bucket", "tte_bucket", "category").row(0)
