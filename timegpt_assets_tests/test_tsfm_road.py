@@ -63,7 +63,10 @@ def test_a_lone_day_is_the_day_of_a_range_with_all_that_it_stands_on(
 
 
 def test_the_model_answers_in_bands_and_nobody_uses_them_before_a_rollout(whole: dict[str, pl.DataFrame]) -> None:
-    told = whole["tsfm/tsfm_forecasts"]
+    table = whole["tsfm/tsfm_forecasts"]
+    young, told = table.filter(input_len=1), table.filter(pl.col("input_len") > 1)
+    assert set(young["reason"]) == {"too_few_points"}, "a market of one price has the widest band"
+    assert told.height
     assert told["reason"].null_count() == told.height
     assert set(told["score_source"]) == {"model"}
     assert set(told["runtime"]) == {"tollama"}

@@ -97,8 +97,8 @@ def test_a_damaged_day_is_an_error_and_told_again_when_it_is_mended(tmp_path: Pa
     house = House(tmp_path)
     house.holds(0, 0.9)
     (tmp_path / f"tsfm/bands/{DAY}.parquet").write_bytes(b"torn")
-    for _ in range(2):
+    for ask in (house.asked, house.figures):
         with pytest.raises(StoreError, match="tsfm/bands"):
-            house.asked()
+            ask()
     house.holds(0, 0.9)
     assert house.asked()["breach_rate"] == 1.0

@@ -40,3 +40,14 @@ def test_a_crowd_takes_no_more_memory_and_moves_the_percentile_little() -> None:
     assert len(window._slots[0].latencies["request"].kept) <= MOST_LATENCIES
     assert window.count("request") == 40_000
     assert window.p95("request") == pytest.approx(950, abs=30)
+
+
+def test_a_latency_of_a_crowd_stands_for_those_left_out_beside_it() -> None:
+    clock = [0.0]
+    window = Window(600, lambda: clock[0])
+    for _ in range(40_000):
+        window.took("request", 1.0)
+    clock[0] = 60.0
+    for _ in range(100):
+        window.took("request", 900.0)
+    assert window.p95("request") == 1.0
