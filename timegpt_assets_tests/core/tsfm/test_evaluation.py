@@ -168,3 +168,7 @@ def test_what_was_served_is_judged_by_what_was_stored_then() -> None:
         inside.select(pl.col("y").is_between("adjusted_lower", "adjusted_upper").mean()).item()
     )
     assert set(found["as_of"]) == {before(2)}
+    # prices whose bands are not stored (any more) count among all prices, and among no others
+    without = served([(own, bands.clear())], "2026-02", before(2), judging)
+    assert figure(without, "all", "raw", "samples") == own.height
+    assert set(without["split"]) == {"all"}
