@@ -75,7 +75,7 @@ bench: setup  ## every benchmark, one JSON line a figure
 	$(BIN)/python -m timegpt_assets_tests.benchmarks
 
 # Every extra but neural and tsfm, whose torch would come as gigabytes of another build.
-LOCKED := $(foreach extra,postgres models sweep notebooks statistical serve news docs dev,--extra $(extra))
+LOCKED := $(foreach extra,postgres scale models sweep notebooks statistical serve news docs dev,--extra $(extra))
 lock: setup  ## what pyproject.toml asks for, resolved into requirements.lock with hashes
 	$(BIN)/uv pip compile --quiet pyproject.toml $(LOCKED) --generate-hashes --no-header \
 	  --python-version 3.11 --output-file requirements.lock

@@ -38,6 +38,7 @@ from timegpt_assets.assets import (
     tsfm_evaluation,
 )
 from timegpt_assets.assets.catalog import catalogued
+from timegpt_assets.assets.declare import in_blocks
 from timegpt_assets.automation import day as automation
 from timegpt_assets.automation import forecast_grid, rollout, source, tsfm_rollout
 from timegpt_assets.automation import tsfm as tsfm_by_itself
@@ -137,7 +138,12 @@ def build_definitions(runtime: Runtime | None = None, *, overriding: Mapping[str
 def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definitions:
     graph, daily = graph_context(runtime.settings), everyday(runtime.settings)
     assets = [
-        catalogued(asset, runtime.settings, Path(__file__).resolve().parents[1], everyday=asset.key.path[-1] in daily)
+        catalogued(
+            in_blocks(asset, graph),
+            runtime.settings,
+            Path(__file__).resolve().parents[1],
+            everyday=asset.key.path[-1] in daily,
+        )
         for asset in (make(graph) for make in ASSETS)
     ]
     book = LineageStore(runtime.storage)

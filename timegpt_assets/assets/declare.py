@@ -72,6 +72,16 @@ def declared(
     return made
 
 
+def in_blocks(asset: dg.AssetsDefinition, graph: GraphContext) -> dg.AssetsDefinition:
+    """Return the asset as backfills of the UI take it: its days in blocks of ``automation.backfill_days``, if set."""
+    days, partitions = graph.settings.automation.backfill_days, asset.partitions_def
+    if days is None or partitions is None or isinstance(partitions, dg.MonthlyPartitionsDefinition):
+        return asset
+    # counted in partitions: a day of the grid has one for each symbol
+    a_day = len(graph.settings.universe.everyone) if isinstance(partitions, dg.MultiPartitionsDefinition) else 1
+    return asset.with_attributes(backfill_policy=dg.BackfillPolicy.multi_run(days * a_day))
+
+
 def column_schema(table: Table) -> dg.TableSchema:
     """Return the UI's column schema of a table: dtypes and meanings as declared."""
     return dg.TableSchema(

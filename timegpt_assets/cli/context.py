@@ -210,8 +210,11 @@ def foreign_home(runtime: Runtime, home: Path) -> str:
     if _is_ours(there):
         return ""
     has = yaml.safe_load(there) or {}  # Dagster has opened the instance with it: it is a mapping
+    scaled = has.get("run_launcher", {}).get("module") == SCALED  # several machines share it (deploy/scale_out)
     lacks = [
-        name for name, value in (yaml.safe_load(wanted) or {}).items() if name in NEEDED and has.get(name) != value
+        name
+        for name, value in (yaml.safe_load(wanted) or {}).items()
+        if name in NEEDED and has.get(name) != value and not scaled
     ]
     if not lacks:
         return ""
@@ -225,6 +228,8 @@ NEEDED = {
     "run_monitoring": "what a killed run held is freed by the next command only",
 }
 """Sections of dagster.yaml this project stands on, and what is missed without them."""
+SCALED = "timegpt_assets.instance.celery_launcher"
+"""The launcher of a home that several machines share: its records lie in PostgreSQL."""
 SIGNATURE = "# Written by timegpt-assets and kept up by it until you change a line below; digest "
 
 

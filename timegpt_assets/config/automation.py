@@ -29,4 +29,5 @@ class Automation(Section):
     after_the_close: Cron
     look_every_sec: Annotated[Count, PLACE]
     retry_after_sec: Annotated[Count, PLACE]
+    backfill_days: Annotated[Count | None, PLACE]
     forecast_grid: WeeklyGrid

@@ -97,6 +97,13 @@ def test_a_dagster_yaml_of_the_user_s_is_left_as_it_is_and_what_it_lacks_is_said
     assert "run_launcher: the daemon does not see that a run was killed" in said
 
 
+def test_a_home_that_several_machines_share_lacks_nothing(tmp_path):
+    home = tmp_path / ".dagster" / "demo"
+    home.mkdir(parents=True)
+    (home / "dagster.yaml").write_text((PROJECT / "deploy" / "scale_out" / "dagster.yaml").read_text())
+    assert foreign_home(runtime(tmp_path), home) == ""
+
+
 def test_one_of_ours_that_was_changed_is_the_user_s(tmp_path):
     home = dagster_home(runtime(tmp_path))
     changed = (home / "dagster.yaml").read_text().replace("max_concurrent_runs: 1", "max_concurrent_runs: 3")

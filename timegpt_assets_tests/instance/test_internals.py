@@ -29,6 +29,7 @@ DOORS = {
     "instance/internals.py",
     "event_storage.py",
     "instance/run_launcher.py",
+    "instance/celery_launcher.py",
     "instance/run_owners.py",
     "instance/failures.py",
     "instance/timeline.py",

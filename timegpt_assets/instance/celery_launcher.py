@@ -1,0 +1,58 @@
+"""How runs are started on other machines: Dagster's Celery launcher, which knows when a whole worker is gone.
+
+Belongs here: what deploy/scale_out/dagster.yaml names. Celery says of a killed worker's task that it has started, for
+ever: where its lock can be seen that says who is dead (run_owners.py), elsewhere the workers are asked who has it.
+"""
+
+from functools import cached_property
+
+from dagster import DagsterRun, RunsFilter
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster_celery.launcher import CeleryRunLauncher
+from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
+
+from timegpt_assets.instance import run_owners
+
+ASKED_SEC = 5.0
+"""How long workers have to say which tasks they have."""
+MISSED = 3
+"""So often in a row no worker may have the task before its run counts as lost: a busy one may once be late."""
+
+
+class WatchedCeleryRunLauncher(CeleryRunLauncher):
+    """CeleryRunLauncher that finds runs whose worker was killed, and leaves those of a command line to their lock."""
+
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+        """Return FAILED for a run whose owner is dead, or whose task no worker has had for some looks."""
+        for record in self._instance.get_run_records(RunsFilter(run_ids=[run.run_id])):
+            if run_owners.is_dead(self._instance, record):
+                return CheckRunHealthResult(WorkerStatus.FAILED, f"its owner is gone ({run_owners.told(record)})")
+        task = run.tags.get(DAGSTER_CELERY_TASK_ID_TAG)
+        if task is None:  # of a command line: no worker knows of it
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        said = super().check_run_worker_health(run)
+        return said if said.status is not WorkerStatus.RUNNING else self._asked_for(run.run_id, task)
+
+    def terminate(self, run_id: str) -> bool:
+        """Cancel a run that a worker has, and return whether it could be told."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished or DAGSTER_CELERY_TASK_ID_TAG not in run.tags:
+            return False
+        self._instance.report_run_canceling(run)
+        return super().terminate(run_id)
+
+    @cached_property
+    def _missed(self) -> dict[str, int]:
+        return {}
+
+    def _asked_for(self, run_id: str, task: str) -> CheckRunHealthResult:
+        """Return whether any worker has the task, by Celery's own question to all of them."""
+        found = self.celery.control.inspect(timeout=ASKED_SEC).query_task([task]) or {}
+        if any(task in tasks for tasks in found.values()):
+            self._missed.pop(run_id, None)
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        self._missed[run_id] = self._missed.get(run_id, 0) + 1
+        if self._missed[run_id] < MISSED:
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        del self._missed[run_id]
+        return CheckRunHealthResult(WorkerStatus.FAILED, f"none of {len(found)} workers has its task {task}")
