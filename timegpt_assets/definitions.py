@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from timegpt_assets import checks, resources
+from timegpt_assets.adapters import stage_logs
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.assets import (
@@ -198,4 +199,5 @@ def defs() -> dg.Definitions:
     # the UI and the daemon open a home without the command line: it must be theirs, too
     if home and Path(home).is_dir():
         claim(Path(home), runtime)
+    stage_logs.begin(runtime.logs, runtime.secrets)
     return build_definitions(runtime)

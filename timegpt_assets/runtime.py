@@ -107,6 +107,17 @@ class Runtime:
         return self.object_store(self.settings.data.storage_root)
 
     @property
+    def logs(self) -> Path:
+        """Return the folder of the stages' logs: on this machine, since a bucket takes no lines."""
+        place = self.settings.data.artifacts_root
+        return self.path("logs" if place.startswith(GS) else f"{place}/logs")
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return what of the environment may stand in no log."""
+        return tuple(value for name, value in self.environment.items() if name.endswith(("_KEY", "_TOKEN")) and value)
+
+    @property
     def artifacts(self) -> "ObjectStore":
         """Return where exports and reports are kept."""
         return self.object_store(self.settings.data.artifacts_root)

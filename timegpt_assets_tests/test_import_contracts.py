@@ -21,7 +21,7 @@ PLANTED = {
     "pyahocorasick has one door": ("core/news/link.py", "import ahocorasick"),
     "cleanco has one door": ("core/news/link.py", "import cleanco"),
     "prometheus-client has two doors": ("cli/metrics.py", "import prometheus_client"),
-    "fastapi and structlog have one door each": ("cli/metrics.py", "import fastapi"),
+    "fastapi has one door and structlog two": ("cli/metrics.py", "import fastapi"),
     "rapidfuzz has one door": ("core/news/cluster.py", "import rapidfuzz"),
     "no rule, size or gate knows the language model": (
         "core/features/events.py",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from timegpt_assets.adapters import call_errors as errors
 from timegpt_assets.reports.run_files import STEPS
 from timegpt_assets_tests import requirements
 from timegpt_assets_tests.project import PROJECT
@@ -65,3 +66,11 @@ def test_make_has_the_targets_that_the_plans_name(target: str) -> None:
     wanted = {"fmt": "ruff format .", "lint": "ruff check ."}.get(target, "timegpt-assets sweep --profile demo")
     assert wanted in told
     assert ("--plan-only" in told, "--execute" in told) == (target == "forecast-grid-plan", target == "forecast-grid")
+
+
+def test_every_way_in_which_a_call_fails_stands_on_the_page_of_incidents() -> None:
+    page = (PROJECT / "docs/how-to/answer-an-incident.md").read_text(encoding="utf-8")
+    failing = (errors.TooManyRequests, errors.AnswerLost, errors.ServiceUnavailable, errors.CircuitOpen)
+    stopped = (errors.QuotaExhausted, errors.BudgetExceeded, errors.MissingKey)
+    assert [one.__name__ for one in (*failing, *stopped) if f"`{one.__name__}`" not in page] == []
+    assert all(said in page for said in ("Invalid API key", "freeze", "status page", "on call", ".env"))

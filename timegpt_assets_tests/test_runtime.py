@@ -1,6 +1,7 @@
 """What a process runs with: the ledger lies where its own setting says, and is never silently begun anew."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,31 @@ import pytest
 from timegpt_assets.adapters.call_errors import LedgerUnusable
 from timegpt_assets.adapters.ledger.ledger import LedgerEntry
 from timegpt_assets.runtime import Runtime, account, forecast_cache, ledger
+from timegpt_assets.runtime import load_runtime as loaded
 from timegpt_assets.runtime_news import news_sources
 from timegpt_assets_tests.roads import load_runtime
 
 
 def left(runtime: Runtime) -> int:
     return ledger(runtime).left(account(runtime.settings), "run")["per_day"]
+
+
+def test_a_key_in_env_is_there_before_anything_is_asked_and_the_process_s_own_stands_over_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "configs" / "profiles").mkdir(parents=True)
+    (tmp_path / "configs" / "data.yaml").write_text("start_date: 2025-01-02\n")
+    (tmp_path / ".env").write_text("# keys\nTIMEGPT_API_KEY='of-the-file$1'\nexport TIMEGPT_ASSETS_PROFILE=dev\n")
+    monkeypatch.chdir(tmp_path)
+    for name in ("TIMEGPT_API_KEY", "TIMEGPT_ASSETS_PROFILE", "TIMEGPT_ASSETS_CONFIG_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    runtime = loaded()
+    assert (runtime.settings.profile, runtime.environment["TIMEGPT_API_KEY"]) == ("dev", "of-the-file$1")
+    assert "TIMEGPT_API_KEY" not in os.environ, "a process that is started for something else is handed none"
+    assert "of-the-file$1" in runtime.secrets
+    assert "of-the-file" not in repr(runtime)
+    monkeypatch.setenv("TIMEGPT_API_KEY", "of-the-process")
+    assert loaded().environment["TIMEGPT_API_KEY"] == "of-the-process"
 
 
 def test_moving_the_cache_moves_no_ledger(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from timegpt_assets.adapters.storage.parquet_files import Facts
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.adapters.storage.promotion_record import PromotionRecord
 from timegpt_assets.adapters.storage.rollout_record import RolloutRecord
-from timegpt_assets.assets import previews
+from timegpt_assets.assets import logged, previews
 from timegpt_assets.assets.declare import SHARES, declared, in_chunks, note_rows, stored_in, with_own
 from timegpt_assets.config import strategy_inputs
 from timegpt_assets.core import calendar
@@ -177,6 +177,7 @@ def portfolio(graph: GraphContext) -> dg.AssetsDefinition:
         )
         admitted = frame.filter("admitted", book=books.LIVE).group_by("day").agg(pl.col("net_pnl").sum(), pl.len())
         net = {str(day): pnl for day, pnl, _ in admitted.iter_rows()}
+        logged.traded(frame, days=days, run=context.run.run_id)
         note_rows(context, frame, {"net_pnl_usd": net, "admitted": {str(day): n for day, _, n in admitted.iter_rows()}})
         # a fact for each day: without trades there are no rows, and months must still know that it was judged
         return Partitions(frame, {f"{day}": {"complete": True} | _shares(book.facts[f"{day}"]) for day in days})

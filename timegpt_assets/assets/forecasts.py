@@ -13,6 +13,7 @@ from timegpt_assets.adapters.local_forecasters import LocalForecasters
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.models.ladder import Ladder
 from timegpt_assets.adapters.storage.parquet_store import Partitions
+from timegpt_assets.assets import logged
 from timegpt_assets.assets.declare import declared, keep_days, note_rows, of_partitions, stored_in, with_own
 from timegpt_assets.assets.models import PARTS, POLICY, ROW
 from timegpt_assets.config import core_inputs
@@ -129,13 +130,17 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
         known = with_own(context, panel, "features/panel")
         spec = core_inputs.hosted_frame_spec(graph.settings, daily_files.calendar)
         run_id, reask = context.run.run_id, context.run.tags.get(REASK) == "true"
+        logged.backend(graph.settings.forecast, run=run_id)
+        days = days_of(context.partition_keys)
         try:
-            for day in days_of(context.partition_keys):
+            for day in days:
                 frames = make(known, snapshots, spec, day=day)
                 # day by day: a day is granted whole or not at all, and what stops it leaves the days before it done
-                found[str(day)] = hosted_forecaster.answers(frames, budget_run_id=run_id, reask=reask)
+                found[str(day)] = answered = hosted_forecaster.answers(frames, budget_run_id=run_id, reask=reask)
+                logged.answered(answered, day=str(day), run=run_id, forecast=graph.settings.forecast)
         # Dagster stores nothing of a step that fails, and the days before this one are paid for
-        except CallError:
+        except CallError as error:
+            logged.refused(error, day=str(days[len(found)]), run=run_id)
             keep_days(context, answers_io_manager, _rows(nothing, found), {k: a.notes for k, a in found.items()})
             raise
         rows = _rows(nothing, found)
@@ -278,6 +283,7 @@ def raw_forecasts(graph: GraphContext) -> dg.AssetsDefinition:
             everyone, snapshots, target=target, quantiles=forecast.quantiles, levels=forecast.levels
         )
         frame = of_partitions(context, frame)
+        logged.crossed(frame, run=context.run.run_id)
         without = {key: "its answers are not there" for key in context.partition_keys if key[:10] not in answers.facts}
         asked = {key: dg.MetadataValue.url(ASKED.format(key[:10])) for key in context.partition_keys}
         note_rows(context, frame, {"asked": asked, "without_the_hosted_forecaster": without})

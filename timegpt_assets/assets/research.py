@@ -10,6 +10,7 @@ import polars as pl
 from timegpt_assets.adapters.market.daily_files import DailyFiles
 from timegpt_assets.adapters.storage.parquet_store import Partitions
 from timegpt_assets.adapters.storage.trial_store import TrialStore
+from timegpt_assets.assets import logged
 from timegpt_assets.assets.backtest import LIQUIDITY, TRADING
 from timegpt_assets.assets.declare import LOOKBACK, Span, declared, note_rows, stored_in, trailing, with_own
 from timegpt_assets.assets.evaluation import drawn_months
@@ -71,6 +72,7 @@ def grid_days(graph: GraphContext) -> dg.AssetsDefinition:
         frame, keys = made(combinations), context.partition_keys
         facts = {"combinations": len(names), "engine": str(engines.of_sweep())}
         note_rows(context, frame, {name: dict.fromkeys(keys, fact) for name, fact in facts.items()})
+        logged.swept(len(names), days=days, engine=str(engines.of_sweep()), run=context.run.run_id)
         return Partitions(frame, {key: {"complete": True} for key in keys})
 
     return grid_days

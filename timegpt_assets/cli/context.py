@@ -20,6 +20,7 @@ import yaml
 from dagster._check import CheckError
 from sqlalchemy.exc import SQLAlchemyError
 
+from timegpt_assets.adapters import stage_logs
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.cli.terminal import Terminal
@@ -82,7 +83,8 @@ def opened(
     claim(home, runtime)
     repository = build_definitions(runtime, overriding=overriding).get_repository_def()
     messages = Terminal(stderr=True)
-    with _environment(home), _interruptible(), _instance(home) as instance:
+    logged = stage_logs.kept(runtime.logs, runtime.secrets)
+    with _environment(home), _interruptible(), _instance(home) as instance, logged:
         if note := foreign_home(runtime, home):
             messages.print(note, soft_wrap=True)
         # first of all: a slot that a killed run holds would have this command wait for nothing

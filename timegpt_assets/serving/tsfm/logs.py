@@ -1,6 +1,7 @@
 """The service's log: one JSON object a line, with the same fields for every answer.
 
-Belongs here: fields and form. structlog has its one door here. What a caller sent in headers is in no line, so no key
+Belongs here: fields and form. structlog has a door here, and one in
+adapters/stage_logs.py. What a caller sent in headers is in no line, so no key
 can be.
 """
 
