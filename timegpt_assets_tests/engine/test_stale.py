@@ -1,7 +1,7 @@
 """Staleness over ages alone, against a clerk who asks Dagster's own mappings which partitions each one reads."""
 
 import random
-from datetime import date
+from datetime import date, timedelta
 
 import dagster as dg
 import pytest
@@ -13,10 +13,13 @@ from timegpt_assets.engine.axes import MONTHS, SESSIONS
 from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.plans import PartitionRef, strata
 from timegpt_assets.engine.stale import Ages, InputWindow, input_window, input_windows, stale
+from timegpt_assets.partitions import day_window, graph_context, month_window, of_month
 from timegpt_assets_tests.ladder_house import SETTINGS
 from timegpt_assets_tests.roads import LATER, TINY, load_runtime, sessions
 
 FIRST, LAST = date(2025, 1, 21), date(2025, 2, 6)
+UTC_GRID = ("tsfm.start_date=2025-11-20", "tsfm.end_date=2026-01-06")
+UTC_FIRST, UTC_RANGE = date(2025, 12, 12), [date(2025, 11, 20) + timedelta(days=number) for number in range(48)]
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +62,42 @@ def test_every_edge_of_the_graph_maps_and_ours_are_the_partitions_that_dagster_h
     runtime = load_runtime(tmp_path, *seated, base=TINY)
     repository = build_definitions(runtime).get_repository_def()
     days = sessions(date(2025, 1, 20), runtime.settings.data.end_date)
-    assert edges_compared(repository, days, runtime.settings.universe.everyone) > 80
+    assert edges_compared(repository, of_sessions(repository), days, runtime.settings.universe.everyone) > 60
     assert len(strata(asset_nodes(repository))) == (6 if seated else 2), "months below days where a rung is seated"
+
+
+def test_every_edge_of_utc_days_maps_to_what_dagster_hands_over(tmp_path):
+    """Weekends, a month's turn and a year's: UTC days know none of them."""
+    runtime = load_runtime(tmp_path, *UTC_GRID, base=TINY)
+    repository = build_definitions(runtime).get_repository_def()
+    known = {key: node for key, node in asset_nodes(repository).items() if node.is_utc}
+    assert edges_compared(repository, known, UTC_RANGE, [], first=UTC_FIRST) > 10
+
+
+@pytest.mark.filterwarnings("ignore:Parameter `allow_nonexistent_upstream_partitions`")
+def test_every_edge_between_utc_days_and_utc_months_maps_to_what_dagster_hands_over(tmp_path):
+    grid = graph_context(load_runtime(tmp_path, *UTC_GRID, base=TINY).settings).grid
+
+    @dg.asset(partitions_def=grid.utc_day)
+    def day() -> None: ...
+
+    @dg.asset(partitions_def=grid.utc_month, ins={"day": dg.AssetIn(partition_mapping=month_window(0))})
+    def month(day: None) -> None: ...
+
+    @dg.asset(partitions_def=grid.utc_month, ins={"month": dg.AssetIn(partition_mapping=month_window(2))})
+    def later(month: None) -> None: ...
+
+    @dg.asset(
+        partitions_def=grid.utc_day,
+        ins={
+            "day": dg.AssetIn(partition_mapping=day_window(-14, -1)),
+            "month": dg.AssetIn(partition_mapping=of_month()),
+        },
+    )
+    def learnt(day: None, month: None) -> None: ...
+
+    repository = dg.Definitions(assets=[day, month, later, learnt]).get_repository_def()
+    assert edges_compared(repository, asset_nodes(repository), UTC_RANGE, [], first=UTC_FIRST) == 4
 
 
 @pytest.mark.filterwarnings("ignore:Parameter `allow_nonexistent_upstream_partitions`")
@@ -80,22 +117,24 @@ def test_a_day_that_reads_the_month_before_its_own_is_refused_by_name():
 
 
 def of_sessions(repository):
-    """Return the assets of sessions and months; those of UTC days have a grid of their own (test_tsfm.py)."""
+    """Return the assets of sessions and months; those of UTC days have a grid of their own."""
     return {key: node for key, node in asset_nodes(repository).items() if node.axis in (SESSIONS, MONTHS)}
 
 
-def edges_compared(repository, days, symbols) -> int:
-    """Compare what every partition reads by Dagster's mappings and by ours, and return over how many edges."""
-    graph, known, windows = repository.asset_graph, of_sessions(repository), input_windows(repository)
+def edges_compared(repository, known, days, symbols, *, first=FIRST) -> int:
+    """Compare what every partition reads by Dagster's mappings and by ours, and return over how many edges.
+
+    ``known`` assets are looked at, on days from ``first`` on: the grid has none before its own to look back on.
+    """
+    graph = repository.asset_graph
+    windows = {edge: window for edge, window in input_windows(repository).items() if edge[0] in known}
     on_grid = {key: node.partitions(days, symbols) for key, node in known.items()}
     with partition_loading_context(LATER):
         for (key, parent), window in windows.items():
-            if key not in known:
-                continue
             lined_up = Ages(dict.fromkeys(on_grid[parent], 1), known[parent].kind)
             for partition in sorted(on_grid[key]):
-                if partition.day < FIRST and not known[key].is_monthly:
-                    continue  # the grid has no session before its first to look back on
+                if partition.day < first and not known[key].is_monthly:
+                    continue
                 ours = set(lined_up.inside(partition, window, known[key].kind))
                 theirs = set(_read(graph, key, parent, partition)) & on_grid[parent]
                 assert ours == theirs, (key.path, parent.path, partition)

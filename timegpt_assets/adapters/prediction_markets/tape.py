@@ -134,8 +134,8 @@ class Tape:
             until = datetime.fromisoformat(said["until"])
             yield from ((token, datetime.fromisoformat(begins), until) for token, begins in said["since"].items())
             return
-        quoted = rows.filter(pl.col("bid").is_not_null() & pl.col("ask").is_not_null())
-        yield from ((token, _moment(name), _moment(name)) for token in quoted["token_id"])
+        at, quoted = _moment(name), rows.filter(pl.col("bid").is_not_null() & pl.col("ask").is_not_null())
+        yield from ((token, at, at) for token in quoted["token_id"])
 
     def _names(self, day: date) -> list[str]:
         found = [name for name, _ in self.objects.names(f"tsfm/tape/{day}/")]
