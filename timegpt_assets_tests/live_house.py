@@ -24,7 +24,7 @@ BEGINS = datetime(2025, 11, 30, 21, tzinfo=UTC)
 """Three hours before a day and a month end."""
 SMALL = (
     *("tsfm.conformal.rolling_window_days=1", "tsfm.series.horizon_steps=3", "tsfm.fallback.order=[EWMA]"),
-    *("tsfm.model.model_name=mock", "tsfm.tollama.retry_count=0"),
+    *("tsfm.model.model_name=mock", "tsfm.tollama.batch_timeout_s=60", "tsfm.tollama.retry_count=0"),
 )
 
 

@@ -29,7 +29,12 @@ MARKETS = [f"m{number}" for number in range(8)]
 SHARE = 40
 SMALL = (
     *("tsfm.cycle_min=60", "tsfm.conformal.min_samples=20", "tsfm.conformal.rolling_window_days=1"),
-    *("tsfm.series.horizon_steps=3", "tsfm.model.model_name=mock", "tsfm.fallback.order=[EWMA]"),
+    *(
+        "tsfm.series.horizon_steps=3",
+        "tsfm.model.model_name=mock",
+        "tsfm.tollama.batch_timeout_s=60",
+        "tsfm.fallback.order=[EWMA]",
+    ),
     *(f"tsfm.rollout.canary={SHARE}", "tsfm.rollout.ramp=60", "tsfm.rollout.min_days=1", "tsfm.rollout.min_breaches=5"),
 )
 

@@ -151,8 +151,9 @@ from datetime import timedelta
 from pathlib import Path
 from timegpt_assets_tests.adapters.prediction_markets.test_tape import keep, keep_prices, quoted, tape
 kept = tape(Path(sys.argv[1]))
+keep(kept, 0, quoted(0))
 print("begun", flush=True)
-for number in range(100000):
+for number in range(1, 100000):
     keep(kept, 0.05 * number, quoted(0.05 * number, 0.5))
     keep_prices(kept, 0.05 * number, [(-5.0, 0.2)])
 """
