@@ -39,7 +39,8 @@ RUN_BY = {
     r"timegpt-assets check-data .*gcs": "test_gcs_road.py::test_every_table_in_a_bucket_is_the_one_on_disk",
     r"TIMEGPT_ASSETS_CONFIG_DIR=\S+ timegpt-assets backfill": "cli/test_forecast_grid_house.py::"
     "test_the_settings_of_a_combination_make_the_same_figures_on_their_own",
-    r"dagster-celery worker start": "test_deploy.py::test_every_command_of_deploy_is_understood_by_its_program",
+    r"dagster-celery worker start": "test_scale_out.py::"
+    "test_two_workers_share_a_backfill_and_what_a_killed_one_left_is_run_again",
     r"marimo (run|edit) notebooks/what_happened": "test_notebooks.py::test_what_happened_counts_what_is_stored",
     r"marimo (run|edit) notebooks/is_timegpt": "test_notebooks.py::"
     "test_is_timegpt_worth_it_says_what_the_intervals_say_and_claims_nothing_of_a_simulation",
