@@ -28,7 +28,8 @@ class WatchedCeleryRunLauncher(CeleryRunLauncher):
             if run_owners.is_dead(self._instance, record):
                 return CheckRunHealthResult(WorkerStatus.FAILED, f"its owner is gone ({run_owners.told(record)})")
         task = run.tags.get(DAGSTER_CELERY_TASK_ID_TAG)
-        if task is None:  # of a command line: no worker knows of it
+        # of a command line, which no worker knows, or seen to live: asking takes seconds for each run
+        if task is None or run_owners.is_held_here(self._instance, run.run_id):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         said = super().check_run_worker_health(run)
         return said if said.status is not WorkerStatus.RUNNING else self._asked_for(run.run_id, task)

@@ -72,6 +72,11 @@ def is_dead(instance: DagsterInstance, record: RunRecord) -> bool:
     return _is_dead_without_lock(instance, record) if held is None else not held
 
 
+def is_held_here(instance: DagsterInstance, run_id: str) -> bool:
+    """Return whether a live process holds the run's lock on this disk: nobody else need be asked how it is."""
+    return _is_held(_lock_file(instance, run_id)) is True
+
+
 def free_dead(instance: DagsterInstance) -> list[str]:
     """End the runs whose owner is dead, free every slot of runs that are over, and say of each run what it held.
 
