@@ -52,6 +52,7 @@ NOT_RUN = {
     r"uv pip install 'timegpt-assets\[": "asks a package index; make setup installs the same extras from the lock",
     r"git clone https://github.com/tollama/": "fetches another project: test_daemon.py asks it where it is there",
     r"python -m timegpt_assets_tests.servers.tollama": "serves until it is stopped: tests start it",
+    r"python -m timegpt_assets_tests.benchmarks.tsfm_load": "takes minutes: serving/tsfm/test_load.py has its load",
     r"python -m timegpt_assets_tests.feature_pictures": "draws pictures of bars that do not ship",
 }
 

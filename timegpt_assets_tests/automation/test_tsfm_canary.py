@@ -22,6 +22,8 @@ from timegpt_assets_tests import roads
 from timegpt_assets_tests.roads import Road
 from timegpt_assets_tests.servers.tollama import TollamaServer
 
+pytestmark = pytest.mark.whole  # five days of the whole graph: twenty seconds
+
 FIRST = date(2025, 11, 2)
 GOOD, BAD = 0.22, 0.02
 """Distance of the model's quantiles in logits: .05 of a price near the middle, and less than a flutter."""
