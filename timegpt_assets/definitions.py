@@ -40,6 +40,7 @@ from timegpt_assets.assets import (
 )
 from timegpt_assets.assets.catalog import catalogued
 from timegpt_assets.assets.declare import in_blocks
+from timegpt_assets.automation import alarms as watch
 from timegpt_assets.automation import day as automation
 from timegpt_assets.automation import forecast_grid, rollout, source, tsfm_rollout
 from timegpt_assets.automation import tsfm as tsfm_by_itself
@@ -186,6 +187,7 @@ def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definiti
             source.revised_source(runtime),
             rollout.judge_rollouts(runtime),
             tsfm_rollout.judge_tsfm_rollout(runtime),
+            watch.raise_alarms(runtime),
         ],
         executor=owned_in_process,  # a range is one step and never splits; a process per step costs seconds
     )

@@ -47,6 +47,7 @@ VERBS: tuple[Callable[..., None], ...] = (
     training.news_value,
     house.config,
     house.status,
+    house.due,
     house.doctor,
     house.metrics,
     house.ui,

@@ -12,7 +12,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from timegpt_assets.config import tsfm_checks
-from timegpt_assets.config.addresses import PROVIDER_HOST, unfit
+from timegpt_assets.config.addresses import PROVIDER_HOST, is_loopback, unfit
+from timegpt_assets.config.alarms import Alarms
 from timegpt_assets.config.forecasting import Forecast
 from timegpt_assets.config.market import Data, Events, Features, Universe
 from timegpt_assets.config.news import News
@@ -82,6 +83,23 @@ def keyed_addresses(news: News) -> Refusals:
         yield Refusal(
             "news.extractor.model", "the model's name where base_url is set", "Name it, or leave base_url null."
         )
+
+
+def mails(alarms: Alarms) -> Refusals:
+    """Refuse mails without a server, a sender or a recipient, and a password that would go over the net unhidden."""
+    mail, wanted = alarms.mail, "mail" in alarms.channels
+    for key, example in (
+        ("host", "smtp.example.org"),
+        ("sender", "alarms@example.org"),
+        ("recipients", "[me@here.org]"),
+    ):
+        if wanted and not getattr(mail, key):
+            yield Refusal(
+                f"alarms.mail.{key}", "something where alarms.channels lists mail", f"Write it, like {example}."
+            )
+    if mail.user and mail.host and mail.security == "none" and not is_loopback(f"http://{mail.host}"):
+        remedy = "Write starttls, or set alarms.mail.user=null."
+        yield Refusal("alarms.mail.security", "starttls or tls where somebody logs in", remedy)
 
 
 def storage(data: Data, forecast: Forecast) -> Refusals:
@@ -404,6 +422,7 @@ REFUSALS: tuple[tuple[Callable[..., Refusals], tuple[str, ...]], ...] = (
     (rules, ("trading",)),
     (rates, ("trading",)),
     (rollouts, ("rollout",)),
+    (mails, ("alarms",)),
     *tsfm_checks.REFUSALS,
 )
 """Each check with the sections it reads; it runs when all of them are valid by themselves."""

@@ -22,8 +22,9 @@ PATHS = (
     "tsfm.markets.path",
     "forecast.cache_dir",
     "forecast.api_budget.ledger_file",
+    "alarms.file",
 )
-"""Places that would be looked for elsewhere from another folder: bars, and what was paid for."""
+"""Places that would be looked for elsewhere from another folder: bars, what was paid for, who is told."""
 OTHERS, ABOVE = "As they were resolved.", "Over the files beside it, and over the preset's own."
 """What stands at the head of the other files, and of the profile's."""
 

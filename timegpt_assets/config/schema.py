@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
+from timegpt_assets.config.alarms import Alarms
 from timegpt_assets.config.automation import Automation
 from timegpt_assets.config.base import Mark, Section
 from timegpt_assets.config.forecasting import Calibration, Forecast
@@ -42,6 +43,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "gates": Gates,
     "rollout": Rollout,
     "automation": Automation,
+    "alarms": Alarms,
     "tsfm": Tsfm,
 }
 """Section name = file stem -> its model."""

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from timegpt_assets.config import advisories
+from timegpt_assets.config.alarms import Alarms
 from timegpt_assets.config.automation import Automation
 from timegpt_assets.config.base import ADDED, PLACE
 from timegpt_assets.config.close_names import did_you_mean
@@ -70,6 +71,7 @@ class Settings:
     gates: Gates
     rollout: Rollout
     automation: Automation
+    alarms: Alarms
     tsfm: Tsfm
     origins: Mapping[str, str]
     warnings: tuple[str, ...] = ()

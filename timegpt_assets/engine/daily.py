@@ -56,6 +56,23 @@ def looked_at_again(engine: Engine, days: Sequence[date], newest: date) -> list[
     return sorted({*days, *(day for day in recent if day in asked and day >= min(unfinished, default=days[-1]))})
 
 
+def standing(engine: Engine, newest: date) -> dict[date, str]:
+    """Return how each recent session that is expected stands, oldest first: complete, or why it is not.
+
+    Expected are those that wait, and every one from the first recent one that was made on; the newest in any case.
+    """
+    recent = _recent(engine, newest)
+    made = _made(engine.inventory(recent))
+    why = {
+        session.day: entry.why
+        for entry in pending.waiting(engine.instance)
+        if {*entry.assets} - {*NEWS} == {*EVERYDAY} and not entry.symbols
+        for session in calendar.sessions(entry.first, entry.last)
+    }
+    first = min([*made, *(day for day in recent if day in why), newest])
+    return {day: why.get(day) or (COMPLETE if day in made else "not made") for day in recent if day >= first}
+
+
 def state(runtime: Runtime, days: Sequence[date]) -> str:
     """Return what changes when there may be more to make of these sessions: files of the source, and deadlines."""
     deliveries = Deliveries.of(runtime)

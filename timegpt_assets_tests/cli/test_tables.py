@@ -23,6 +23,7 @@ from timegpt_assets.cli import (
     comparing,
     console,
     doctor,
+    due,
     events_behind,
     explaining,
     fetching,
@@ -46,6 +47,7 @@ from timegpt_assets.core.news.formats.own import Understood
 from timegpt_assets.core.news.formats.own_imports import Import, Reading
 from timegpt_assets.core.tables.gates import INSUFFICIENT
 from timegpt_assets.definitions import load_runtime
+from timegpt_assets.engine.due import Due
 from timegpt_assets.engine.health import Finding
 from timegpt_assets.reports import news
 from timegpt_assets.reports.runs import Side
@@ -230,6 +232,15 @@ IMPORTED_NEWS = [
     Told(name="a folder/meldungen.csv", became="beside", found=UNDERSTOOD, taken=TAKEN, words="has changed"),
     Told(name="table.xlsx", became="refused", words="is no text but begins b'PK'"),
 ]
+EXPECTED = [
+    Due(
+        what="session 2025-01-16",
+        by=datetime(2025, 1, 17, 1, tzinfo=UTC),
+        state="waits for bars of AAPL, META until 2025-01-17 23:00 UTC",
+        is_there=False,
+        at=datetime(2025, 1, 17, 3, tzinfo=UTC),
+    )
+]
 TABLES: dict[str, Show] = {
     "train": lambda out: training.show(TRAINED),
     "events behind a forecast": lambda out: events_behind.show("AAPL on 2025-03-03", BEHIND),
@@ -247,6 +258,7 @@ TABLES: dict[str, Show] = {
     "rollout": lambda out: rollout._show({"profile": "demo", "symbols": 10, "rollouts": [ROLLED_OUT]}, out),
     "search": lambda out: searching._show(SEARCHED, {"1": TRIALS, "2": TRIALS}),
     "status": lambda out: status._show("demo", test_status.house(7, test_status.troubled), [], out),
+    "due": lambda out: due._show(EXPECTED, [], out),
     "doctor": lambda out: doctor.shown(FINDINGS, as_json=False),
     "compare RUN RUN": lambda out: comparing._show(SIDES, [], "/a/page.html", "demo against dev", as_json=False),
     "import-news": lambda out: importing_news.show(IMPORTED_NEWS, "timegpt-assets fetch-news --start 2018-03-01", out),
@@ -307,6 +319,7 @@ def test_tables_are_laid_out_in_one_place() -> None:
 COVERED = {
     "comparing.py",
     "doctor.py",
+    "due.py",
     "events_behind.py",
     "explaining.py",
     "fetching.py",

@@ -80,6 +80,8 @@ BAD_FILES = [
     ("trading", "slippage_ticks: {BRK.B@10: 2, default@9: 1}", "trading.slippage_ticks.default@9", "1", "default@10"),
     ("rollout", "shares: {ramp: 5}", "rollout.shares.ramp", "5", "at most 5"),
     ("rollout", "shares: {canary: 0}", "rollout.shares.canary", "0", "e.g. 10"),
+    ("alarms", "channels: [pager]", "alarms.channels[0]", "'pager'", "Write an allowed value"),
+    ("alarms", "mail: {host: mx.org, user: me, security: none}", "alarms.mail.security", "'none'", "Write starttls"),
     ("rollout", "anomaly_sigma: 0", "rollout.anomaly_sigma", "0", "e.g. 3.0"),
     ("trading", "half_spread_ticks: {}", "trading.half_spread_ticks", "{}", "Write an allowed value"),
     ("trading", "horizons_min: {NVDA: [10, 5]}", "trading.horizons_min.NVDA", "[10, 5]", "Write [5, 10]"),
@@ -101,6 +103,7 @@ BAD_FILES = [
 EARLY = ("09:45", "forecast.snapshot_presets.liquidity_profile.times")
 BAD_OVERRIDES = [
     # profile, overrides, file, key, value as shown, remedy
+    ("demo", ["alarms.channels=[mail]"], "configs/alarms.yaml", "alarms.mail.host", "None", "like smtp.example.org"),
     ("demo", ["trading.k_sigm=1"], "--set", "trading.k_sigm", "1", "Did you mean trading.k_sigma?"),
     ("demo", ["tradin.k_sigma=1"], "--set", "tradin.k_sigma", "1", "Did you mean trading?"),
     ("demo", ["forecast.target=3"], "--set", "forecast.target", "3", "Write an allowed value"),

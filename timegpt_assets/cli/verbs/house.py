@@ -16,6 +16,7 @@ ServedAt = Annotated[str | None, typer.Option("--host", help="address to serve o
 ServedPort = Annotated[
     int | None, typer.Option("--port", min=0, max=65535, help="0: any free one; default: tsfm.serve.port")
 ]
+Tell = Annotated[bool, typer.Option("--tell", help="tell alarms.channels all that rings now, whoever was told before")]
 Yes = Annotated[bool, typer.Option("--yes", help="spend the call of --live unasked")]
 
 
@@ -42,6 +43,14 @@ def status(
     from timegpt_assets.cli import status as view
 
     view.told(runtime, sessions, chosen, as_json=json)
+
+
+def due(tell: Tell = False, json: Json = False, settings: Set = None, profile: Profile = None) -> None:
+    """What should be there by when, and every alarm that rings; exits non-zero while one does."""
+    runtime = started(settings, profile)
+    from timegpt_assets.cli import due as view
+
+    view.told(runtime, tell_channels=tell, as_json=json)
 
 
 def doctor(

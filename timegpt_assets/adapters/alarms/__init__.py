@@ -1,0 +1,1 @@
+"""Ways out of the house for alarms: a file, an address, a mail."""
