@@ -7,7 +7,7 @@ RUN := VIRTUAL_ENV="$(CURDIR)/$(VENV)" PATH="$(CURDIR)/$(BIN):$$PATH"
 # A process that may keep no bytecode compiles all of Dagster when it starts, six seconds; many tests start some.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup setup-neural fmt lint check test soak demo sweep forecast-grid-plan forecast-grid search ui bench docs lock
+.PHONY: help setup setup-neural fmt lint check test test-cov soak demo sweep forecast-grid-plan forecast-grid search ui bench docs lock
 .PHONY: check-data build-features forecast calibrate backtest evaluate report
 help:  ## list the verbs
 	@grep -hE '^[a-z][a-z -]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -43,6 +43,9 @@ check: setup  ## format, lint, types, import contracts, definitions
 
 test: setup  ## everything but the soak counts; under 15 minutes on 2 cores
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+test-cov: setup  ## the same, and which lines of the package no test runs
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov timegpt_assets --cov-report term-missing:skip-covered
 
 soak: setup  ## the whole repetition counts (crash and race tests)
 	$(BIN)/python -m pytest -m soak -n 2 --soak

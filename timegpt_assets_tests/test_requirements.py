@@ -60,10 +60,11 @@ def test_every_verb_of_the_plans_is_a_target_of_make(target: str) -> None:
     assert f"timegpt-assets {target} {asked}" in told
 
 
-@pytest.mark.parametrize("target", ["fmt", "lint", "sweep", "forecast-grid", "forecast-grid-plan"])
+@pytest.mark.parametrize("target", ["fmt", "lint", "test-cov", "sweep", "forecast-grid", "forecast-grid-plan"])
 def test_make_has_the_targets_that_the_plans_name(target: str) -> None:
     told = subprocess.run(["make", "-n", target], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
-    wanted = {"fmt": "ruff format .", "lint": "ruff check ."}.get(target, "timegpt-assets sweep --profile demo")
+    own = {"fmt": "ruff format .", "lint": "ruff check .", "test-cov": "--cov timegpt_assets "}
+    wanted = own.get(target, "timegpt-assets sweep --profile demo")
     assert wanted in told
     assert ("--plan-only" in told, "--execute" in told) == (target == "forecast-grid-plan", target == "forecast-grid")
 

@@ -12,7 +12,10 @@ from timegpt_assets_tests.adapters.models import rungs
 from timegpt_assets_tests.adapters.models.artifacts import signer
 from timegpt_assets_tests.adapters.models.rungs import DAY, LEVELS, House, frames, market
 
-MODELS = pl.concat([rungs.stated("lightgbm", rungs.of_tree().digest), rungs.stated("blend", rungs.of_blend().digest)])
+
+def models() -> pl.DataFrame:
+    """Return what is believed of the house's tree and blend."""
+    return pl.concat([rungs.stated("lightgbm", rungs.of_tree().digest), rungs.stated("blend", rungs.of_blend().digest)])
 
 
 @pytest.fixture
@@ -25,12 +28,12 @@ def house(tmp_path: Path) -> House:
 
 
 def answers(house: House) -> pl.DataFrame:
-    base = house.answers(MODELS.filter(forecaster="lightgbm"), shown=frames(symbols=("AAA",))).rows
-    return pl.concat([base, house.ladder.blended(base, MODELS, day=DAY).rows])
+    base = house.answers(models().filter(forecaster="lightgbm"), shown=frames(symbols=("AAA",))).rows
+    return pl.concat([base, house.ladder.blended(base, models(), day=DAY).rows])
 
 
 def explained(house: House, rows: pl.DataFrame, *, top: int = 2) -> tuple[pl.DataFrame, dict[str, str]]:
-    return attributed(house.ladder, rows, MODELS, market(), day=DAY, levels=LEVELS, top=top)
+    return attributed(house.ladder, rows, models(), market(), day=DAY, levels=LEVELS, top=top)
 
 
 def test_every_forecast_of_a_rung_is_explained_by_the_artifact_that_gave_it(house: House) -> None:
