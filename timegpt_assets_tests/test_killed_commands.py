@@ -131,6 +131,7 @@ def house(made: House, server: TimeGPTServer, tmp_path: Path, monkeypatch: pytes
     return made.copied(tmp_path / "house")
 
 
+@pytest.mark.whole  # waits for locks to be let go: a minute and a half
 @pytest.mark.timeout(600)
 def test_whoever_waits_for_a_living_command_says_so_and_goes_on_when_it_is_killed(
     commands: Commands, server: TimeGPTServer, house: House, tmp_path: Path

@@ -61,6 +61,7 @@ def daemon(home: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(60)
 
 
+@pytest.mark.whole  # engine/test_revisions.py asks the same without a daemon
 def test_a_daemon_makes_the_revised_days_again_and_then_rests(home, daemon, tmp_path):
     store = ParquetStore(LocalStore(tmp_path / "storage_root"))
     before = store.read_facts("bars/raw_bars", DAYS[:3])

@@ -94,7 +94,7 @@ def postgresql(folder: Path) -> AbstractContextManager[str]:
         pytest.param(sqlite, 560, id="sqlite"),
         pytest.param(
             postgresql,
-            560,
+            280,
             id="postgresql",
             marks=pytest.mark.skipif(not postgres.is_there(), reason=f"no PostgreSQL at {postgres.URL}"),
         ),
