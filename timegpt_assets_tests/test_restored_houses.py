@@ -189,7 +189,8 @@ def wrong(
 
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize(
-    "tables", [pytest.param(t, marks=pytest.mark.whole) if t in ("same", "older", "lost", "newer") else t for t in TABLES]
+    "tables",
+    [pytest.param(t, marks=pytest.mark.whole) if t in ("same", "older", "lost", "newer") else t for t in TABLES],
 )
 def test_whatever_ledger_cache_and_tables_are_nothing_known_is_bought_again_and_every_remedy_works(
     tables: str,

@@ -116,7 +116,9 @@ def test_the_price_is_known_before_there_are_bars_and_is_what_is_sent(server: Ti
         assert [p.needed for p in after.day_calls(FIVE, reask=True)] == [2] * 5
 
 
-@pytest.mark.parametrize("spoilt", ["nothing", "one answer", "the model's parameters"])
+@pytest.mark.parametrize(
+    "spoilt", [pytest.param("nothing", marks=pytest.mark.whole), "one answer", "the model's parameters"]
+)
 def test_what_reask_is_planned_to_cost_is_what_it_sends(spoilt: str, server: TimeGPTServer, tmp_path: Path) -> None:
     with house(tmp_path, server, "forecast.api_budget.per_run=9") as built:
         built.run(FIVE[:2], assets=["answers"])
@@ -137,7 +139,11 @@ def test_what_reask_is_planned_to_cost_is_what_it_sends(spoilt: str, server: Tim
 
 
 @pytest.mark.parametrize(
-    ("change", "needed"), [("forecast.framing.max_stale_min=7", 0), ("forecast.target.mode=log_return_5m", 4)]
+    ("change", "needed"),
+    [
+        pytest.param("forecast.framing.max_stale_min=7", 0, marks=pytest.mark.whole),
+        ("forecast.target.mode=log_return_5m", 4),
+    ],
 )
 def test_settings_that_shape_the_same_bytes_are_planned_to_cost_nothing(
     change: str, needed: int, server: TimeGPTServer, tmp_path: Path
