@@ -1,6 +1,7 @@
 """What every test may ask for (real bars, how many repetitions a soak takes), and what fails a run without failures."""
 
 import gc
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from timegpt_assets.adapters.stage_logs import STAGES
 from timegpt_assets_tests.commands import Commands
 from timegpt_assets_tests.read_house import ReadHouse, made, shared
 from timegpt_assets_tests.secret_search import SecretSearch
@@ -101,3 +103,14 @@ def real_data() -> Path:
 def read_house(tmp_path_factory: pytest.TempPathFactory) -> ReadHouse:
     """Return a small finished house, made once in a test run; whoever changes tables copies them first."""
     return made(shared(tmp_path_factory))
+
+
+@pytest.fixture(autouse=True)
+def logs_ended() -> Iterator[None]:
+    """Let no test log to the files that another began: a process that loads the definitions logs until it ends."""
+    yield
+    for stage in STAGES:
+        logger = logging.getLogger(f"timegpt_assets.stage.{stage}")
+        for handler in [*logger.handlers]:
+            logger.removeHandler(handler)
+            handler.close()

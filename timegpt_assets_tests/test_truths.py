@@ -55,6 +55,7 @@ def assert_the_same_files(one: Road, other: Road) -> None:
         assert own["calibration/forecasts"].filter(pl.col("calibration") != "none").height >= 30, seat
 
 
+@pytest.mark.timeout(600)  # a minute and a half: it begins first
 @pytest.mark.parametrize("market", markets.MADE_UP_FIRST, indirect=True)
 def test_a_window_made_day_by_day_is_the_window_made_at_once(
     market: Market, whole: Road, tmp_path_factory: pytest.TempPathFactory
