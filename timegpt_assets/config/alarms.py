@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from timegpt_assets.config.base import PLACE, Count, Name, Positive, Section, Share, _unique
 
 Place = Annotated[str, Field(min_length=1), PLACE]
-Address = Annotated[str, Field(pattern=r"^[^\s@]+@[^\s@]+$")]
+Address = Annotated[str, Field(pattern=r"^\S+@\S+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
