@@ -1,7 +1,6 @@
 """The watch over a house: each kind of alarm from what really is the matter, told once to log, file, webhook and mail.
 
-The sensor is evaluated as the daemon does, its cursor carried from tick to tick, against local servers. A fortnight of
-it is test_fortnight.py.
+The sensor is evaluated as the daemon does, its cursor carried from tick to tick, against local servers.
 """
 
 import json
