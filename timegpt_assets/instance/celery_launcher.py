@@ -6,7 +6,7 @@ ever: where its lock can be seen that says who is dead (run_owners.py), elsewher
 
 from functools import cached_property
 
-from dagster import DagsterRun, RunsFilter
+from dagster import DagsterRun
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
@@ -24,9 +24,8 @@ class WatchedCeleryRunLauncher(CeleryRunLauncher):
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Return FAILED for a run whose owner is dead, or whose task no worker has had for some looks."""
-        for record in self._instance.get_run_records(RunsFilter(run_ids=[run.run_id])):
-            if run_owners.is_dead(self._instance, record):
-                return CheckRunHealthResult(WorkerStatus.FAILED, f"its owner is gone ({run_owners.told(record)})")
+        if lost := run_owners.lost(self._instance, run.run_id):
+            return CheckRunHealthResult(WorkerStatus.FAILED, lost)
         task = run.tags.get(DAGSTER_CELERY_TASK_ID_TAG)
         # of a command line, which no worker knows, or seen to live: asking takes seconds for each run
         if task is None or run_owners.is_held_here(self._instance, run.run_id):

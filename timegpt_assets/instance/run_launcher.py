@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from dagster import DagsterEvent, DagsterRun, RunsFilter
+from dagster import DagsterEvent, DagsterRun
 from dagster._core.definitions.executor_definition import IN_PROC_CONFIG
 from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.plan.plan import ExecutionPlan
@@ -31,9 +31,8 @@ class WatchedRunLauncher(DefaultRunLauncher):
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Return FAILED for a run whose owner is dead; Dagster then marks it and frees its slots."""
-        for record in self._instance.get_run_records(RunsFilter(run_ids=[run.run_id])):
-            if run_owners.is_dead(self._instance, record):
-                return CheckRunHealthResult(WorkerStatus.FAILED, f"its owner is gone ({run_owners.told(record)})")
+        if lost := run_owners.lost(self._instance, run.run_id):
+            return CheckRunHealthResult(WorkerStatus.FAILED, lost)
         return CheckRunHealthResult(WorkerStatus.RUNNING)
 
     def terminate(self, run_id: str) -> bool:

@@ -72,6 +72,14 @@ def is_dead(instance: DagsterInstance, record: RunRecord) -> bool:
     return _is_dead_without_lock(instance, record) if held is None else not held
 
 
+def lost(instance: DagsterInstance, run_id: str) -> str:
+    """Return why a run is lost, in words for run monitoring: its owner is dead; empty where it is not."""
+    for record in instance.get_run_records(RunsFilter(run_ids=[run_id])):
+        if is_dead(instance, record):
+            return f"its owner is gone ({told(record)})"
+    return ""
+
+
 def is_held_here(instance: DagsterInstance, run_id: str) -> bool:
     """Return whether a live process holds the run's lock on this disk: nobody else need be asked how it is."""
     return _is_held(_lock_file(instance, run_id)) is True
