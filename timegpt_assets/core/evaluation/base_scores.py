@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 import polars as pl
 
 from timegpt_assets.core.forecasts import quantiles
+from timegpt_assets.core.pinball import pinball
 from timegpt_assets.core.tables.models import BASE_SCORES
 from timegpt_assets.core.targets import Target, scaled, unscaled
 
@@ -34,5 +35,4 @@ def base_scores(
 
 def _losses(ends: Collection[str], levels: Collection[int]) -> Iterator[pl.Expr]:
     for name, probability in zip(ends, quantiles.held_quantiles(levels), strict=True):
-        missed = pl.col("y") - pl.col(name)
-        yield pl.max_horizontal(missed * probability, missed * (probability - 1))
+        yield pinball(pl.col("y"), pl.col(name), probability)

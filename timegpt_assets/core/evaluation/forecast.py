@@ -13,6 +13,7 @@ import polars as pl
 
 from timegpt_assets.core import calendar, significance
 from timegpt_assets.core.forecasts import quantiles as forecasts
+from timegpt_assets.core.pinball import pinball
 from timegpt_assets.core.tables.columns import BANDS, ORIGIN_KEY, QUANTILES, WILDCARD
 from timegpt_assets.core.tables.evaluation import DAY_SCORES, FORECAST_SCORES, PIT_RELIABILITY
 from timegpt_assets.core.targets import Target
@@ -141,9 +142,7 @@ def losses(stage: str) -> dict[str, tuple[str, str]]:
 
 def _pinball(prefix: str) -> pl.Expr:
     """Return the mean pinball loss of a row over the quantiles it has."""
-    errors = {p: pl.col("y") - pl.col(f"{prefix}{q}") for q, p in PROBABILITIES.items()}
-    losses = [pl.max_horizontal(p * error, (p - 1) * error) for p, error in errors.items()]
-    return pl.mean_horizontal(losses)
+    return pl.mean_horizontal(pinball(pl.col("y"), pl.col(f"{prefix}{q}"), p) for q, p in PROBABILITIES.items())
 
 
 def relative(name: str, days: np.ndarray, loss: np.ndarray, reference: np.ndarray) -> dict[str, object]:

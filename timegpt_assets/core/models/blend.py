@@ -17,6 +17,7 @@ import polars as pl
 
 from timegpt_assets.core.models.folds import months_before
 from timegpt_assets.core.models.learnt import INSUFFICIENT_HISTORY
+from timegpt_assets.core.pinball import pinballs
 from timegpt_assets.core.tables.columns import BLEND, FALLBACK, NET, TREE
 
 ALPHAS = tuple(tenths / 10 for tenths in range(11))
@@ -233,8 +234,7 @@ def _losses(common: pl.DataFrame, ends: Mapping[str, float]) -> dict[float, floa
 
 def _pinball(rows: pl.DataFrame, quantiles: np.ndarray, ends: Mapping[str, float]) -> float:
     missed = (rows["y"].to_numpy()[:, None] - quantiles) / rows["sigma"].to_numpy()[:, None]
-    shares = np.array(list(ends.values()))
-    return float(np.mean(np.maximum(shares * missed, (shares - 1) * missed)))
+    return float(np.mean(pinballs(missed, np.array(list(ends.values())))))
 
 
 def _of_control(control: pl.DataFrame, common: pl.DataFrame, ends: Mapping[str, float]) -> float | None:

@@ -12,6 +12,7 @@ import polars as pl
 from timegpt_assets.core import significance
 from timegpt_assets.core.models.design import sums
 from timegpt_assets.core.models.rows import KEY
+from timegpt_assets.core.pinball import pinball
 
 TAILS = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Quantiles whose losses are averaged, those of core/evaluation/forecast.py, as far as a row has them."""
@@ -27,9 +28,8 @@ def losses(rows: pl.DataFrame, answers: pl.DataFrame, levels: Sequence[int]) -> 
     ends = {0.5: "mean"} | {
         (100 + side * level) / 200: f"{name}_{level}" for level in levels for side, name in ((-1, "lo"), (1, "hi"))
     }
-    errors = {tail: pl.col("z") - pl.col(ends[tail]) for tail in TAILS if tail in ends}
-    pinball = pl.mean_horizontal(pl.max_horizontal(tail * error, (tail - 1) * error) for tail, error in errors.items())
-    return both.select(*KEY, pinball=pinball, abs_error=(pl.col("z") - pl.col("mean")).abs())
+    lost = (pinball(pl.col("z"), pl.col(ends[tail]), tail) for tail in TAILS if tail in ends)
+    return both.select(*KEY, pinball=pl.mean_horizontal(lost), abs_error=(pl.col("z") - pl.col("mean")).abs())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

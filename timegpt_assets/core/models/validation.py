@@ -9,6 +9,7 @@ from functools import reduce
 import polars as pl
 
 from timegpt_assets.core.models.design import sums
+from timegpt_assets.core.pinball import pinball
 from timegpt_assets.core.tables.models import LOSSES
 
 _KEY = ["day", "symbol", "snapshot_ts"]
@@ -41,11 +42,10 @@ def _of_one(answered: pl.DataFrame, forecaster: str) -> pl.DataFrame:
 
 
 def _pinballs(columns: list[str]) -> list[pl.Expr]:
-    """Return the loss of each quantile among the columns (Koenker and Bassett 1978)."""
+    """Return the loss of each quantile among the columns."""
     shares = {"mean": 0.5}
     for name in columns:
         side, _, level = name.partition("_")
         if side in ("lo", "hi"):
             shares[name] = 0.5 + (1 if side == "hi" else -1) * int(level) / 200
-    errors = {share: pl.col("z") - pl.col(name) for name, share in shares.items()}
-    return [pl.max_horizontal(share * error, (share - 1) * error) for share, error in errors.items()]
+    return [pinball(pl.col("z"), pl.col(name), share) for name, share in shares.items()]

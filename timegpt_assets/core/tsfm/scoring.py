@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from timegpt_assets.core.pinball import pinball
 from timegpt_assets.core.significance import bootstrap
 from timegpt_assets.core.tables.tsfm import SEGMENT, TSFM_EVALUATION
 from timegpt_assets.core.tsfm.segments import price_bucket
@@ -85,7 +86,7 @@ def measures(prefix: str, level: float, move: float) -> dict[str, pl.Expr]:
     # twelve digits: .53 less .5 is a move of .03
     moved = pl.when(above).then("rise").when(below).then("fall").round_sig_figs(12)
     tail = (1 - level) / 2
-    losses = [_pinball(y, end, share) for end, share in ((lower, tail), (median, 0.5), (upper, 1 - tail))]
+    losses = [pinball(y, end, share) for end, share in ((lower, tail), (median, 0.5), (upper, 1 - tail))]
     return {
         "samples": pl.lit(1),
         "inside": ~(above | below),
@@ -96,11 +97,6 @@ def measures(prefix: str, level: float, move: float) -> dict[str, pl.Expr]:
         "judged": moved.is_not_null(),
         "followed": (moved >= move).fill_null(False),
     }
-
-
-def _pinball(y: pl.Expr, quantile: pl.Expr, share: float) -> pl.Expr:
-    over = y - quantile
-    return pl.max_horizontal(share * over, (share - 1) * over)
 
 
 _MEASURED = (
