@@ -182,7 +182,7 @@ class Runner:
             input_len=int(known.sum()),
             carried_share=float(1.0 - asked.seen[known].mean()),
             latency_ms=1000 * (self.ticks() - began) if fallback else told.latency_ms,
-            warnings=told.warnings,
+            warnings=(*reasons.unknown(asked), *told.warnings),
         )
 
 

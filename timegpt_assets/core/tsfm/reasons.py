@@ -49,6 +49,12 @@ def unasked(asked: Asked, rules: AskingRules) -> Reason | None:
     return LIQUIDITY if is_thin or asked.liquidity_bucket == "LOW" else None
 
 
+def unknown(asked: Asked) -> tuple[str, ...]:
+    """Return what could not be asked about a market, as warnings: a name, a colon, and what it means."""
+    told = "volume_unknown: whether the market is too quiet for the model was not asked"
+    return (told,) if asked.volume_24h is None else ()
+
+
 def held_back(degraded: Callable[[], bool], may_ask: Callable[[], bool]) -> Reason | None:
     """Return why no model is asked of anything now; None: it may be, and who asks says afterwards how it went."""
     if degraded():

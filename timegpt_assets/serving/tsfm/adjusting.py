@@ -31,7 +31,7 @@ class Adjusting:
         if not self.enabled:
             return Adjusted(warnings=("conformal_off: tsfm.conformal.enabled is false",))
         if other := self._other(settled, answered):
-            return Adjusted(warnings=(f"conformal_other: no parameters were learnt from another {other}",))
+            return Adjusted(warnings=(f"conformal_other: no parameters were learnt from forecasts of other {other}",))
         day = settled.asked.as_of.date()
         held = self.parameters.of(day)
         if held.rows is None or held.day is None:
@@ -50,7 +50,7 @@ class Adjusting:
         """Return by what a forecast differs from those that parameters are learnt from, an empty text if by nothing."""
         own, asked = self.terms, answered.quantiles
         if settled.choice != Choice(model=own.model, space=own.space):
-            return "model or space"
+            return "models or spaces"
         return "" if (asked[0], asked[-1]) == (own.quantiles[0], own.quantiles[-1]) else "outer quantiles"
 
 

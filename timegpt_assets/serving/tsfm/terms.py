@@ -121,7 +121,7 @@ def settled(request: ForecastRequest, allowed: Terms) -> Settled:
     if faults := [*_faults(request, allowed)]:
         raise Refused(faults)
     horizon = request.horizon_steps or allowed.horizon
-    y, warnings = np.array([math.nan if one is None else one for one in request.y]), [*_unknown(request)]
+    y, warnings = np.array([math.nan if one is None else one for one in request.y]), list[str]()
     if y.size > allowed.input_len:
         warnings.append(f"input_trimmed: the last {allowed.input_len} of {y.size} points are looked at")
     y = y[-allowed.input_len :]
@@ -174,11 +174,6 @@ def carried(y: Floats, most_steps: int) -> tuple[Floats, np.ndarray[Any, np.dtyp
     last = np.maximum.accumulate(np.where(seen, np.arange(y.size), 0))
     age = np.arange(y.size) - last
     return np.where(age <= most_steps, y[last], math.nan), seen, int(max(age[-1], *np.diff(known), 0))
-
-
-def _unknown(request: ForecastRequest) -> Iterator[str]:
-    if request.volume_24h is None:
-        yield "volume_unknown: whether the market is too quiet for the model was not asked"
 
 
 def _fault(loc: tuple[str | int, ...], msg: str, remedy: str, kind: str = "settings") -> Fault:

@@ -105,6 +105,13 @@ def test_each_reason_stands_in_its_order_and_everybody_gets_numbers() -> None:
     assert reasons(runner(Steady(), degraded=True).forecast([question()])) == ["degradation_baseline_only"]
 
 
+def test_whoever_answers_it_is_said_that_the_volume_is_unknown() -> None:
+    asked = [replace(question(name), volume_24h=None) for name in ("good", "mute")]
+    for found in runner(Steady(mute=frozenset({"mute"}))).forecast([*asked, question("told")]):
+        assert isinstance(found, Answered)
+        assert [one.partition(":")[0] for one in found.warnings] == ["volume_unknown"] * (found.market_id != "told")
+
+
 def test_a_fallback_says_how_long_it_took_asking_in_vain_included() -> None:
     ticks = iter([10.0, 10.002, 20.0, 22.5])
     made = replace(runner(Steady(down=True)), ticks=lambda: next(ticks))

@@ -78,7 +78,6 @@ def test_a_forecast_comes_with_every_band_and_how_it_came(client: httpx.Client) 
     assert (meta["input_len"], round(meta["missingness"], 6), meta["transform"]) == (3, 0.333333, "logit")
     assert meta["request_id"] == response.headers["x-request-id"] == "mine-1"
     assert [one.partition(":")[0] for one in meta["warnings"]] == [
-        "volume_unknown",
         "from the runner",
         "from conformal",
     ]
@@ -241,7 +240,6 @@ def test_an_answer_s_line_has_every_field(service: Service, client: httpx.Client
         "version": "3", "input_len": 3, "missingness": pytest.approx(1 / 3), "fallback_used": False,
         "fallback_reason": None, "band_source": "tsfm_conformal", "cached": False,
         "warnings": [
-            "volume_unknown: whether the market is too quiet for the model was not asked",
             "from the runner",
             "from conformal",
         ],
