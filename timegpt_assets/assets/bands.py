@@ -133,16 +133,16 @@ def bands(graph: GraphContext) -> dg.AssetsDefinition:
         conformal_parameters: LazyPartitions,
         band_rollout: dg.ResourceParam[RolloutRecord],
     ) -> PartitionStream:
-        """Raw, adjusted and baseline bands; markets of the rollout's share of the day use the model's."""
+        """Raw, adjusted and baseline bands; markets of the rollout's share of the cycle use the model's."""
         recorded = band_rollout.recorded()
 
         def banded(day: date, made: pl.DataFrame, taught: pl.DataFrame) -> Made:
             told = taught if is_adjusted else taught.clear()
             found = conformal.adjusted(made, told, spec, level=spec.target)
-            share = rollout.share_on(recorded, day)
+            shares = {at: rollout.share_at(recorded, at) for at in found["as_of"].unique().sort()}
             ends = {name: f"raw_{name}" for name in ("lower", "median", "upper")}
-            used = assignment.used(found.rename(ends), share, source)
-            return Made(BANDS.conformed(used.select(*BANDS.columns)), {"share": share})
+            used = assignment.used(found.rename(ends), shares, source)
+            return Made(BANDS.conformed(used.select(*BANDS.columns)), {"shares": sorted({*shares.values()})})
 
         layers = {"tsfm_forecasts": (tsfm_forecasts, OWN), "conformal_parameters": (conformal_parameters, OWN)}
         return utc_days(context, banded, **layers)

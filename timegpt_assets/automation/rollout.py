@@ -11,7 +11,7 @@ import dagster as dg
 import orjson
 
 from timegpt_assets.adapters.storage.object_store import ObjectStoreError
-from timegpt_assets.core.rollout.phases import RolloutRefused
+from timegpt_assets.core.rollout.phases import BY_ITSELF, RolloutRefused
 from timegpt_assets.engine.rollout import Rollouts
 from timegpt_assets.runtime import Runtime
 
@@ -82,7 +82,7 @@ def _taken_back(rollouts: Rollouts, forecaster: str, day: date) -> str:
     """Return what was recorded of a session, in words; empty where no trigger fired."""
     standing = rollouts.standings()[forecaster]
     try:
-        entry = rollouts.judge(standing, day, who=f"sensor {SENSOR}")
+        entry = rollouts.judge(standing, day, who=f"{BY_ITSELF}{SENSOR}")
     except RolloutRefused as moved:  # by somebody else, since the standings were read
         return str(moved)
     return f"{forecaster} is taken back to shadow. {entry['why']}" if entry else ""

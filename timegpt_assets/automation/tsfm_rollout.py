@@ -11,7 +11,7 @@ import orjson
 
 from timegpt_assets.adapters.storage.object_store import ObjectStoreError
 from timegpt_assets.automation.rollout import seen
-from timegpt_assets.core.rollout.phases import RolloutRefused
+from timegpt_assets.core.rollout.phases import BY_ITSELF, RolloutRefused
 from timegpt_assets.engine.tsfm_rollout import TsfmRollout
 from timegpt_assets.runtime import Runtime
 
@@ -34,7 +34,7 @@ def judge_tsfm_rollout(runtime: Runtime) -> dg.SensorDefinition:
     )
     def judge_tsfm_rollout(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         try:
-            judged, said = judge(TsfmRollout(runtime=runtime), seen(context.cursor), who=f"sensor {SENSOR}")
+            judged, said = judge(TsfmRollout(runtime=runtime), seen(context.cursor), who=f"{BY_ITSELF}{SENSOR}")
         except (ObjectStoreError, OSError) as error:
             return dg.SkipReason(f"the tables cannot be read now: {error}")
         context.update_cursor(orjson.dumps(judged, option=orjson.OPT_SORT_KEYS).decode())

@@ -15,7 +15,7 @@ from timegpt_assets.automation import tsfm_rollout as watch
 from timegpt_assets.cli.exit_codes import GATES_FAILED
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.core.rollout.advancing import Unproven
-from timegpt_assets.core.rollout.phases import FULL, RolloutRefused
+from timegpt_assets.core.rollout.phases import FULL, ROLLBACK, RolloutRefused
 from timegpt_assets.core.tsfm import rollout as rules
 from timegpt_assets.engine.tsfm_rollout import TsfmRollout
 from timegpt_assets.runtime import Runtime
@@ -35,7 +35,8 @@ def done(runtime: Runtime, step: str, reason: str, *, as_json: bool) -> None:
         except Unproven as unproven:
             Terminal(stderr=True).print(f"not advanced: {unproven}", soft_wrap=True)
             raise typer.Exit(GATES_FAILED) from unproven
-        said = f"the bands of the model are in {entry['phase']} from the next UTC day on: {entry['share']} % of markets"
+        begins = "at once" if entry["what"] == ROLLBACK else "from the next UTC day on"
+        said = f"the bands of the model are in {entry['phase']} {begins}: {entry['share']} % of markets"
         _print(entry, said, as_json=as_json)
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from timegpt_assets.core.explained import Explained
 
-Kind = Literal["run", "check", "drift", "news", "budget", "quota", "source", "due", "channel"]
+Kind = Literal["run", "check", "drift", "news", "budget", "quota", "source", "due", "rollout", "channel"]
 Change = Literal["new", "changed", "over"]
 TOLD = 500
 """Letters of what is said of an alarm."""

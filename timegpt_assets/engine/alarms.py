@@ -11,8 +11,10 @@ from datetime import timedelta
 import dagster as dg
 
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.adapters.storage.rollout_record import NAME, TSFM_NAME, RolloutRecord
 from timegpt_assets.core.alarms import Alarm, Kind
 from timegpt_assets.core.explained import Explained
+from timegpt_assets.core.rollout.phases import BY_ITSELF, ROLLBACK
 from timegpt_assets.engine import daily, pending
 from timegpt_assets.engine.due import due
 from timegpt_assets.engine.engine import Engine
@@ -28,6 +30,8 @@ KINDS: Mapping[str, Kind] = {
     "primary_sources_meet_their_goals": "news",
 }
 """Checks whose alarm has a word of its own."""
+TAKEN_BACK = timedelta(days=3)
+"""How long a rollout that went back by itself rings: until then somebody has seen it, or moved it on."""
 GATES = "gates_passed"
 """A gate's check is a verdict that somebody asked for, and no alarm."""
 
@@ -127,11 +131,24 @@ def _overdue(engine: Engine) -> Iterator[Alarm]:
             yield Alarm(kind="due", name=one.what, said=f"was due by {one.by:%Y-%m-%d %H:%M} UTC: {one.state}")
 
 
+def _rollouts(engine: Engine) -> Iterator[Alarm]:
+    """Yield each rollout that a sensor took back lately and nobody moved on since."""
+    runtime = engine.runtime
+    for name, verb in ((NAME, "rollout"), (TSFM_NAME, "tsfm rollout")):
+        recorded = RolloutRecord(runtime.storage, name).recorded().iter_rows(named=True)
+        for forecaster, row in {row["forecaster"]: row for row in recorded}.items():
+            is_own = row["what"] == ROLLBACK and row["who"].startswith(BY_ITSELF)
+            if is_own and runtime.clock() - row["time"] < TAKEN_BACK:
+                said = f"went back to {row['phase']} by itself. {row['why']}. See: timegpt-assets {verb} status"
+                yield Alarm(kind="rollout", name=forecaster, said=said)
+
+
 READERS: Sequence[tuple[Sequence[Kind], Callable[[Engine], Iterator[Alarm]]]] = (
     (("run",), _runs),
     (("check", "drift", "news"), _checks),
     (("budget", "quota"), _money),
     (("source",), _sources),
     (("due",), _overdue),
+    (("rollout",), _rollouts),
 )
 """Kinds, and who reads them."""

@@ -6,7 +6,7 @@ The sensor is evaluated as the daemon does, its cursor carried from tick to tick
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from timegpt_assets.adapters.alarms.channels import URL
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.adapters.storage.rollout_record import NAME, TSFM_NAME, RolloutRecord
 from timegpt_assets.automation.alarms import Told, raise_alarms, remembered, tell, written
 from timegpt_assets.core.alarms import Alarm, ChannelFailed, Notice
 from timegpt_assets.core.tables.tsfm import MARKETS
@@ -170,6 +171,31 @@ def test_prediction_markets_are_missed_after_some_cycles_once_they_ran_by_themse
     assert (cycle.state, cycle.is_overdue) == ("last looked at 2025-01-16 21:40 UTC", True)
     CLOCK.now = datetime(2025, 1, 16, 21, 59, tzinfo=UTC)
     assert not due(house.engine)[0].is_overdue, "three may fail to come"
+
+
+def test_a_rollout_that_a_sensor_took_back_rings_for_three_days_or_until_somebody_moves_it(house: Road) -> None:
+    def step(what: str, forecaster: str, who: str, record: str, at: datetime) -> None:
+        said = {"phase": "shadow", "share": 0, "why": "it fell", "evidence": {}}
+        RolloutRecord(LocalStore(house.root), record).add(
+            what, forecaster=forecaster, who=who, allowed=lambda known: None, clock=lambda: at, **said
+        )  # fmt: skip
+
+    def ringing() -> dict[str, str]:
+        return {subject: said for subject, said in Watch(house).ringing().items() if subject.startswith("rollout")}
+
+    CLOCK.now = EVENING
+    step("rollback", "tsfm", "sensor judge_tsfm_rollout", TSFM_NAME, EVENING)
+    step("rollback", "ridge", "sensor judge_rollout", NAME, EVENING)
+    step("rollback", "climatology", "me", NAME, EVENING)
+    said = "went back to shadow by itself. it fell. See: timegpt-assets"
+    assert ringing() == {
+        "rollout tsfm": f"{said} tsfm rollout status", "rollout ridge": f"{said} rollout status",
+    }, "who took one back by hand knows of it"  # fmt: skip
+    CLOCK.now = EVENING + timedelta(days=2)
+    step("advance", "ridge", "me", NAME, CLOCK.now)
+    assert [*ringing()] == ["rollout tsfm"]
+    CLOCK.now = EVENING + timedelta(days=3)
+    assert ringing() == {}
 
 
 def test_what_waits_for_money_and_calls_that_are_nearly_used_up_are_alarms(tmp_path: Path) -> None:

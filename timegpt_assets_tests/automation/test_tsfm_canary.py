@@ -41,6 +41,10 @@ SMALL = (
 )
 
 
+TAKEN_BACK = datetime.combine(FIRST + timedelta(days=3), time(0, 30), UTC)
+"""When the sensor looks at the day that was bad."""
+
+
 def day(number: int) -> date:
     return FIRST + timedelta(days=number)
 
@@ -146,16 +150,20 @@ def test_the_record_of_the_rollback_says_who_when_why_and_by_which_counts(canary
 
 
 def test_bands_and_alerts_of_the_canary_are_the_model_s_and_of_the_days_after_nobody_s(canary: Canary) -> None:
-    """A rollback is recorded when the day is over: it holds from the day on that begins after it."""
+    """A rollback is recorded when the day is over: it holds from the next cycle on."""
     tables, own = canary.road.tables(), assigned(MARKETS, SHARE)
     assert 0 < len(own) < len(MARKETS)
     for name in ("bands", "alerts"):
-        found = (
-            tables[f"tsfm/{name}"].filter(pl.col("day") >= FIRST).with_columns(is_own=pl.col("market_id").is_in(own))
-        )
-        source = {(day, is_own): set(rows["band_source"]) for (day, is_own), rows in found.group_by("day", "is_own")}
+        found = tables[f"tsfm/{name}"].filter(pl.col("day") >= FIRST)
+        found = found.with_columns(is_own=pl.col("market_id").is_in(own), made=pl.col("as_of").dt.date())
+        late = (pl.col("as_of") >= TAKEN_BACK) & pl.col("is_own") & (pl.col("made") == day(3))
+        assert set(found.filter(late)["band_source"]) == {BASELINE}, name
+        rest = found.filter(~late).group_by("made", "is_own")
+        source = {(made, is_own): set(rows["band_source"]) for (made, is_own), rows in rest}
         model_s = {(day(2), True), (day(3), True)}
         wanted = {(day(n), is_own) for n in range(5) for is_own in (True, False)}
+        if name == "alerts":
+            wanted.remove((day(3), True))  # nothing rang in the half hour before it was taken back
         assert source == {key: {CONFORMAL if key in model_s else BASELINE} for key in wanted}, name
     rang = (
         tables["tsfm/alerts"]

@@ -17,7 +17,7 @@ from timegpt_assets.core.rollout.advancing import Unproven
 from timegpt_assets.core.rollout.phases import CANARY, SHADOW, RolloutRefused
 from timegpt_assets.core.tsfm.assignment import assigned
 from timegpt_assets.core.tsfm.precision import OUTCOMES
-from timegpt_assets.core.tsfm.rollout import share_on
+from timegpt_assets.core.tsfm.rollout import begins, share_at
 from timegpt_assets.engine.tsfm_rollout import TsfmRollout
 from timegpt_assets.runtime import Runtime
 from timegpt_assets_tests.core.tsfm.band_rows import band, bands
@@ -101,8 +101,10 @@ def test_a_canary_whose_precision_falls_is_rolled_back_by_itself(canary: House) 
     assert entry["evidence"]["markets"] == len(assigned(MARKETS, 10))
     assert entry["evidence"]["tsfm"]["followed"] < entry["evidence"]["baseline"]["followed"]
     recorded = canary.rollout.record.recorded()
-    assert [share_on(recorded, later(i)) for i in (0, 3, 4)] == [0, 0, 10]
-    assert share_on(recorded, later(8)) == 0
+    assert [share_at(recorded, begins(later(i))) for i in (0, 3, 4)] == [0, 0, 10]
+    taken_back = datetime.fromisoformat(entry["time"])
+    assert share_at(recorded, taken_back - timedelta(minutes=1)) == 10
+    assert share_at(recorded, taken_back) == 0, "the day that has begun is not waited for"
 
 
 def test_one_that_holds_stays_and_may_go_on(canary: House) -> None:

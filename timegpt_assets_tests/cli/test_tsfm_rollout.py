@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -102,8 +103,21 @@ def test_a_rollout_is_begun_goes_on_by_evidence_alone_and_is_taken_back_by_hand(
     assert silent.exit_code == 1
     assert "--reason is empty. Say why, for the record." in said(silent)
     back = run("rollout", "rollback", "--reason", "a doubt")
-    assert "in shadow from the next UTC day on: 0 % of markets" in said(back)
+    assert "in shadow at once: 0 % of markets" in said(back)
     assert house.rollout.record.entries()[-1]["why"] == "a doubt"
+
+
+def test_a_rollback_stands_in_the_feed_of_its_day(house: House) -> None:
+    rang(house)
+    told = {"phase": "shadow", "who": "me", "why": "a doubt", "evidence": {"n": 1}}
+    for what, minutes in (("start", 1), ("rollback", 2)):
+        clock = partial(at, minutes)
+        house.rollout.record.add(what, forecaster="tsfm", share=0, allowed=lambda known: None, clock=clock, **told)
+    table = said(run("alerts", "--day", str(NOON.date())))
+    assert table.endswith("12:02 the bands of the model were taken back to shadow by me: a doubt")
+    lines = [json.loads(line) for line in run("alerts", "--day", str(NOON.date()), "--json").stdout.splitlines()]
+    assert lines[1] == told | {"what": "rollback", "ts": at(2).isoformat()}, "between the alerts of 12:00 and 12:05"
+    assert said(run("alerts")) == f"no alerts on {later(1)}.", "and in that of no other"
 
 
 def test_a_person_may_have_the_breaches_judged_now(house: House) -> None:

@@ -3,13 +3,13 @@
 Belongs here: which days, how often is looked, and what is read. The arithmetic is core/tsfm/figures.py.
 """
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import polars as pl
 
+from timegpt_assets.adapters.storage.paced import Paced
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore, file_name
 from timegpt_assets.core.tsfm.figures import OF_BANDS, OF_OUTCOMES, Counts, counted, figures
 
@@ -26,18 +26,15 @@ class BandFigures:
     days: int
     follow_through_move: float
     monotonic: Callable[[], float]
-    _looked_at: float = float("-inf")
-    _found: dict[str, float] = field(default_factory=dict)
     _counted: dict[str, tuple[tuple[str | None, ...], Counts]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Keep the pace."""
+        self._known = Paced(self._counted_anew, LOOKED_EVERY_S, self.monotonic)
 
     def __call__(self) -> dict[str, float]:
         """Return the figures by name; of nothing stored there are none. Raises StoreError and ObjectStoreError."""
-        with self._lock:
-            if self.monotonic() - self._looked_at >= LOOKED_EVERY_S:
-                self._found = self._counted_anew()
-                self._looked_at = self.monotonic()
-            return self._found
+        return self._known()
 
     def _counted_anew(self) -> dict[str, float]:
         last = self.store.files(OUTCOMES)[-self.days :]

@@ -19,6 +19,8 @@ PHASES = ("shadow", "canary", "ramp", "full")
 """In order; in shadow nothing of it is traded, in full all."""
 SHADOW, CANARY, RAMP, FULL = PHASES
 START, ADVANCE, ROLLBACK = "start", "advance", "rollback"
+BY_ITSELF = "sensor "
+"""Begins who took a step that no person took."""
 RECORDED = pl.Schema(
     {
         "time": TIME,

@@ -1,10 +1,12 @@
 """Which markets a share of a rollout is, and which band each market's alerts go by because of it.
 
-Belongs here: the share as a set of markets, and BANDS' choice among its three bands. What the share is on a day stands
-in core/tsfm/rollout.py.
+Belongs here: the share as a set of markets, and BANDS' choice among its three bands. What the share is in a
+cycle stands in core/tsfm/rollout.py.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -30,19 +32,25 @@ def assigned(market_ids: Iterable[str], share: int) -> list[str]:
     return sorted(name for name in set(market_ids) if is_assigned(name, share))
 
 
-def used(bands: pl.DataFrame, share: int, source: str) -> pl.DataFrame:
+def used(bands: pl.DataFrame, share: int | Mapping[datetime, int], source: str) -> pl.DataFrame:
     """Return rows of BANDS with ``band_source``, ``lower``, ``median``, ``upper``: the band that is used.
 
-    Markets of the share get ``source``, every other one the baseline. tsfm_raw stands, and is said, where
-    tsfm_conformal is asked for and no parameters were there to adjust by.
+    Markets of the share, of all rows or by their ``as_of``, get ``source``, every other one the baseline. tsfm_raw
+    stands, and is said, where tsfm_conformal is asked for and no parameters were there to adjust by.
     """
-    own = assigned(bands["market_id"].unique(), share)
-    asked = pl.when(pl.col("market_id").is_in(own)).then(pl.lit(source)).otherwise(pl.lit(BASELINE))
+    of_cycle = pl.lit(share) if isinstance(share, int) else _looked_up("as_of", share)
+    place = _looked_up("market_id", {name: bucket(TSFM, name) for name in bands["market_id"].unique()})
+    asked = pl.when(place < of_cycle).then(pl.lit(source)).otherwise(pl.lit(BASELINE))
     lacks = pl.any_horizontal(pl.col(f"{_COLUMNS[CONFORMAL]}{part}").is_null() for part in _PARTS)
     told = bands.with_columns(
         band_source=pl.when((asked == CONFORMAL) & lacks).then(pl.lit(RAW)).otherwise(asked),
     )
     return told.with_columns(_of_source(part).alias(part) for part in _PARTS)
+
+
+def _looked_up(column: str, found: Mapping[Any, int]) -> pl.Expr:
+    # of no row at all there is nothing to look up
+    return pl.col(column).replace_strict(found, return_dtype=pl.Int64) if found else pl.lit(None, pl.Int64)
 
 
 def _of_source(part: str) -> pl.Expr:

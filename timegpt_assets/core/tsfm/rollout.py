@@ -1,4 +1,4 @@
-"""The rollout of the model's bands: what holds on a UTC day, and what the next phase asks.
+"""The rollout of the model's bands: what holds in a cycle, and what the next phase asks.
 
 Belongs here: UTC days, criteria and refusals. Phases and the record's lines are those of core/rollout/phases.py; which
 markets a share is stands in assignment.py, what sends it back in precision.py.
@@ -26,13 +26,19 @@ def standing(recorded: pl.DataFrame) -> Standing | None:
 
 
 def begins(day: date) -> datetime:
-    """Return 00:00 UTC of a day: what was recorded before it holds on it, in a replay the same."""
+    """Return 00:00 UTC of a day: a step forward that was recorded before it holds on it, in a replay the same."""
     return datetime.combine(day, time(), UTC)
 
 
-def share_on(recorded: pl.DataFrame, day: date) -> int:
-    """Return the percentage of markets that gets the model's bands on a UTC day; 0 without a rollout."""
-    found = standing(recorded.filter(pl.col("time") < begins(day)))
+def share_at(recorded: pl.DataFrame, at: datetime) -> int:
+    """Return the percentage of markets that gets the model's bands in the cycle of a moment; 0 without a rollout.
+
+    A step forward holds from the UTC day on that begins after it, a step back at once: of two days that meet at
+    midnight, the first is judged when the second has begun.
+    """
+    begun = pl.col("time") < begins(at.date())
+    taken_back = (pl.col("what") == phases.ROLLBACK) & (pl.col("time") <= at)
+    found = standing(recorded.filter(begun | taken_back))
     return found.share if found else 0
 
 

@@ -12,6 +12,7 @@ from datetime import date
 import polars as pl
 
 from timegpt_assets.adapters.storage.object_store import ObjectStoreError
+from timegpt_assets.adapters.storage.paced import Paced
 from timegpt_assets.adapters.storage.parquet_files import StoreError
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.core.tables.tsfm import CONFORMAL_PARAMETERS
@@ -46,9 +47,9 @@ class Parameters:
 
     def __init__(self, store: ParquetStore, monotonic: Callable[[], float]) -> None:
         """Keep the store; nothing is read yet."""
-        self._store, self._monotonic = store, monotonic
+        self._store = store
+        self._listed = Paced(self._look, LOOKED_EVERY_S, monotonic)
         self._stored: Mapping[str, str] = {}
-        self._looked_at, self._fault = float("-inf"), ""
         self._days: dict[str, _Day] = {}
         self._lock = threading.Lock()
 
@@ -58,29 +59,25 @@ class Parameters:
         A file that is rewritten is read again; one that cannot be read leaves what was read of its day before, else the
         day before it, and is said.
         """
+        stored, fault = self._listed()
         with self._lock:
-            self._look()
-            warnings = [self._fault] if self._fault else []
-            for name in sorted((name for name in self._stored if name <= day.isoformat()), reverse=True)[:MOST_DAYS]:
-                found = self._read(name, self._stored[name])
+            warnings = [fault] if fault else []
+            for name in sorted((name for name in stored if name <= day.isoformat()), reverse=True)[:MOST_DAYS]:
+                found = self._read(name, stored[name])
                 warnings += [found.fault] if found.fault else []
                 if found.rows is not None:
                     return Held(day=date.fromisoformat(name), rows=found.rows, warnings=tuple(warnings))
             return Held(warnings=tuple(warnings))
 
-    def _look(self) -> None:
-        """Say which days are stored, in which generation; where nobody can say it, what was known still holds."""
-        now = self._monotonic()
-        if now - self._looked_at < LOOKED_EVERY_S:
-            return
-        self._looked_at = now
+    def _look(self) -> tuple[Mapping[str, str], str]:
+        """Return which days are stored, in which generation; where nobody can say it, what was known, and why."""
         try:
             names = self._store.objects.names(f"{ASSET}/")
             found = {_day(name): generation for name, generation in names}
         except (ObjectStoreError, OSError) as error:
-            self._fault = f"conformal_unlisted: {type(error).__name__}"
-            return
-        self._stored, self._fault = {day: generation for day, generation in found.items() if day}, ""
+            return self._stored, f"conformal_unlisted: {type(error).__name__}"
+        self._stored = {day: generation for day, generation in found.items() if day}
+        return self._stored, ""
 
     def _read(self, day: str, generation: str) -> _Day:
         known = self._days.get(day)

@@ -5,7 +5,7 @@ Belongs here: the making of a ForecastResponse. Shapes are contract.py's, number
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from timegpt_assets.core.tsfm.asked import Answered, Floats
@@ -36,8 +36,8 @@ class Wish:
     warnings: tuple[str, ...] = field(default=())
 
 
-Wished = Callable[[str, date], Wish]
-"""Market and UTC day -> the band wished for."""
+Wished = Callable[[str, datetime], Wish]
+"""Market and moment of its forecast -> the band wished for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

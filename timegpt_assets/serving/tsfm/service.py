@@ -206,7 +206,7 @@ class _Routes:
         (answered,) = self.desk.forecaster(question.choice).forecast([question.asked])
         if not isinstance(answered, Answered):
             raise Unanswerable(answered.reason)
-        wish = self.desk.wished(answered.market_id, answered.as_of.date())
+        wish = self.desk.wished(answered.market_id, answered.as_of)
         return Made(answered, self.desk.adjust(question, answered), wish)
 
     def _broken(self, own: str, error: Exception) -> Response:

@@ -51,6 +51,18 @@ def test_in_shadow_and_in_full_all_have_the_same() -> None:
     assert set(assignment.used(rows, 100, "tsfm_raw")["band_source"]) == {"tsfm_raw"}
 
 
+def test_a_share_may_change_from_one_cycle_to_the_next() -> None:
+    rows = bands(band(OWN, minutes=0, **RAW, **BASE), band(OWN, minutes=5, **RAW, **BASE))
+    before, after = rows["as_of"].sort()
+    found = assignment.used(rows, {before: 10, after: 0}, "tsfm_raw").sort("as_of")
+    assert found["band_source"].to_list() == ["tsfm_raw", "baseline"]
+
+
+def test_of_no_band_none_is_used() -> None:
+    for share in (10, {}):
+        assert assignment.used(bands(band(OWN)).clear(), share, "tsfm_raw").is_empty()
+
+
 def test_raw_stands_where_nothing_was_there_to_adjust_by_and_says_so() -> None:
     found = assignment.used(bands(band(OWN, **RAW, **NO_PARAMETERS)), 100, "tsfm_conformal").row(0, named=True)
     assert (found["band_source"], found["lower"], found["upper"]) == ("tsfm_raw", 0.1, 0.3)
