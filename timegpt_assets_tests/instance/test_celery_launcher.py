@@ -201,7 +201,9 @@ def test_a_run_without_a_task_stands_by_its_lock_and_is_asked_of_nobody(instance
     assert looked(instance, command, MISSED + 1) == [RUNNING] * (MISSED + 1)
     ours = begun(instance, **{DAGSTER_CELERY_TASK_ID_TAG: "a task that no worker has"})
     with holder(instance, ours):
+        began = time.monotonic()
         assert looked(instance, ours, MISSED + 1) == [RUNNING] * (MISSED + 1)
+        assert time.monotonic() - began < celery_launcher.ASKED_SEC * MISSED, "workers were asked"
     said, why = look(instance, ours)
     assert (said, "its owner is gone" in why) == (FAILED, True)
 
