@@ -10,8 +10,8 @@ import socketserver
 import ssl
 import threading
 from collections.abc import Iterable
-from email import message_from_bytes
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
 from types import TracebackType
