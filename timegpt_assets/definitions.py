@@ -47,6 +47,7 @@ from timegpt_assets.automation import tsfm as tsfm_by_itself
 from timegpt_assets.engine.home_owner import claim
 from timegpt_assets.engine.lineages import lineage_records
 from timegpt_assets.engine.stages import everyday
+from timegpt_assets.instance import packed_events
 from timegpt_assets.instance.run_launcher import owned_in_process
 from timegpt_assets.io_managers import TableIOManager
 from timegpt_assets.partitions import graph_context
@@ -201,5 +202,6 @@ def defs() -> dg.Definitions:
     # the UI and the daemon open a home without the command line: it must be theirs, too
     if home and Path(home).is_dir():
         claim(Path(home), runtime)
-    stage_logs.begin(runtime.logs, runtime.secrets)
+    stage_logs.begin(runtime.logs, runtime.redacted)
+    packed_events.redact_records(runtime.redacted.record)
     return build_definitions(runtime)

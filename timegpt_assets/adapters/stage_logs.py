@@ -1,11 +1,11 @@
 """The logs of the stages: one JSON object a line, in forecast.log, backtest.log and sweep.log.
 
 Belongs here: their form, and where lines go. Who logs says the fields. Nothing is written before the rim (a command,
-the code location of the UI and the daemon) says where; what it names as secret is in no line.
+the code location of the UI and the daemon) says where, and what takes secrets out of lines.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
@@ -17,7 +17,6 @@ from structlog.typing import FilteringBoundLogger
 
 Stage = Literal["forecast", "backtest", "sweep"]
 STAGES: tuple[Stage, ...] = ("forecast", "backtest", "sweep")
-REDACTED = "[REDACTED]"
 _ROOT = "timegpt_assets.stage"
 
 
@@ -37,9 +36,9 @@ def stage_log(stage: Stage) -> FilteringBoundLogger:
 
 
 @contextmanager
-def kept(folder: Path, secrets: Sequence[str] = ()) -> Iterator[None]:
+def kept(folder: Path, redacted: Callable[[str], str] = str) -> Iterator[None]:
     """Have lines appended to ``<folder>/<stage>.log`` meanwhile; a file is made with its first line."""
-    begun = begin(folder, secrets)
+    begun = begin(folder, redacted)
     try:
         yield
     finally:
@@ -48,14 +47,14 @@ def kept(folder: Path, secrets: Sequence[str] = ()) -> Iterator[None]:
             handler.close()
 
 
-def begin(folder: Path, secrets: Sequence[str] = ()) -> dict[Stage, logging.Handler]:
+def begin(folder: Path, redacted: Callable[[str], str] = str) -> dict[Stage, logging.Handler]:
     """Have lines appended from now on, unless they are kept already, and return what keeps them."""
     begun: dict[Stage, logging.Handler] = {}
     for stage in STAGES:
         logger = logging.getLogger(f"{_ROOT}.{stage}")
         if any(isinstance(handler, _File) for handler in logger.handlers):
             continue  # a command inside a command: a sweep opens a house for each combination
-        begun[stage] = _File(folder / f"{stage}.log", secrets)
+        begun[stage] = _File(folder / f"{stage}.log", redacted)
         logger.addHandler(begun[stage])
         logger.setLevel(logging.INFO)
         logger.propagate = False  # people are told by the command line
@@ -65,9 +64,9 @@ def begin(folder: Path, secrets: Sequence[str] = ()) -> dict[Stage, logging.Hand
 class _File(logging.FileHandler):
     """A file of lines that is made when the first one comes; what is secret is taken out of each."""
 
-    def __init__(self, path: Path, secrets: Sequence[str]) -> None:
+    def __init__(self, path: Path, redacted: Callable[[str], str]) -> None:
         super().__init__(path, encoding="utf-8", delay=True)
-        self._secrets = [secret for secret in secrets if secret]
+        self._redacted = redacted
 
     def _open(self) -> TextIOWrapper:
         Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
@@ -75,10 +74,7 @@ class _File(logging.FileHandler):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        line = super().format(record)
-        for secret in self._secrets:
-            line = line.replace(secret, REDACTED)
-        return line
+        return self._redacted(super().format(record))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the line; a folder that cannot be made is told like a file that cannot be written."""

@@ -5,7 +5,7 @@ adapters/alarms.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import dagster as dg
@@ -55,13 +55,20 @@ def raise_alarms(runtime: Runtime) -> dg.SensorDefinition:
                 context.log.warning(notice.line)
 
         before = remembered(context.cursor)
-        found = alarms(engine, seen=before.last_runs)
+        found = shown(alarms(engine, seen=before.last_runs), runtime.redacted)
         told = tell(senders(runtime) | {LOG: logged}, found, before)
         context.update_cursor(written(told))
         dead = f" Not told: {'; '.join(told.dead.values())}" if told.dead else ""
         return dg.SkipReason(f"{len(found.alarms)} alarms ring.{dead}")
 
     return raise_alarms
+
+
+def shown(found: Found, redacted: Callable[[str], str]) -> Found:
+    """Return what is the matter without secrets: it goes to others, in words of whatever failed."""
+    return replace(
+        found, alarms=[replace(one, name=redacted(one.name), said=redacted(one.said)) for one in found.alarms]
+    )
 
 
 def senders(runtime: Runtime) -> dict[str, Send]:

@@ -34,7 +34,7 @@ from timegpt_assets.engine.home_owner import claim
 from timegpt_assets.engine.own_database import shared_with_records
 from timegpt_assets.engine.plans import RangeRun
 from timegpt_assets.engine.progress import Listener, Silent
-from timegpt_assets.instance import run_owners
+from timegpt_assets.instance import packed_events, run_owners
 from timegpt_assets.instance.timeline import USER
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.runtime import Runtime
@@ -84,7 +84,8 @@ def opened(
     claim(home, runtime)
     repository = build_definitions(runtime, overriding=overriding).get_repository_def()
     messages = Terminal(stderr=True)
-    logged = stage_logs.kept(runtime.logs, runtime.secrets)
+    packed_events.redact_records(runtime.redacted.record)
+    logged = stage_logs.kept(runtime.logs, runtime.redacted)
     with _environment(home), _interruptible(), _instance(home) as instance, logged:
         if note := foreign_home(runtime, home):
             messages.print(note, soft_wrap=True)

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from timegpt_assets.adapters.stage_logs import REDACTED, STAGES, begin, kept, stage_log
+from timegpt_assets.adapters.stage_logs import STAGES, begin, kept, stage_log
+from timegpt_assets.config.errors import REDACTED
+from timegpt_assets.config.redaction import Redaction
 
-SECRET = "a-key-that-nobody-may-read"
+SECRET = 'a-key "that" nobody \\ may read'
 
 
 def lines(file: Path) -> list[dict[str, Any]]:
@@ -31,7 +33,7 @@ def test_each_stage_has_a_file_of_json_lines_that_is_made_with_the_first(tmp_pat
 
 
 def test_a_secret_is_in_no_line_whatever_it_stands_in(tmp_path: Path) -> None:
-    with kept(tmp_path, ["", SECRET]):
+    with kept(tmp_path, Redaction({"SOME_KEY": SECRET})):
         stage_log("forecast").error(f"refused {SECRET}", why=ValueError(SECRET), fields={"key": [SECRET]})
     text = (tmp_path / "forecast.log").read_text()
     assert SECRET not in text

@@ -19,7 +19,8 @@ from timegpt_assets.adapters.alarms.channels import URL
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.adapters.storage.rollout_record import NAME, TSFM_NAME, RolloutRecord
-from timegpt_assets.automation.alarms import Told, raise_alarms, remembered, tell, written
+from timegpt_assets.automation.alarms import Told, raise_alarms, remembered, shown, tell, written
+from timegpt_assets.config.redaction import Redaction
 from timegpt_assets.core.alarms import Alarm, ChannelFailed, Notice
 from timegpt_assets.core.tables.tsfm import MARKETS
 from timegpt_assets.engine import pending
@@ -285,3 +286,9 @@ def test_one_who_is_dead_is_not_told_of_itself_and_who_is_listed_no_more_is_forg
     assert [n.subject for n in heard["mail"]] == ["run x"]
     assert [n.line for n in heard["log"][2:]] == ["[over] channel mail: mail: gone. Mend it."]
     assert tell({"log": heard["log"].extend}, ring, Told(dead={"mail": "gone"})).dead == {}
+
+
+def test_what_goes_out_repeats_no_secret() -> None:
+    found = Found(alarms=[Alarm(kind="run", name="a-word-to-hide", said="login a-word-to-hide failed")])
+    (told,) = shown(found, Redaction({"PGPASSWORD": "a-word-to-hide"})).alarms
+    assert told == Alarm(kind="run", name="[REDACTED]", said="login [REDACTED] failed")

@@ -355,6 +355,16 @@ def test_config_never_shows_a_secret(run, elsewhere, form):
     assert "forecast.model = '[REDACTED]' is refused" in refused
 
 
+def test_an_error_that_repeats_a_secret_is_printed_without_it(run, elsewhere, capsys):
+    hidden = "very-hidden-word"
+    home = f"data.dagster_home=/dev/null/{hidden}"
+    message = said(run(elsewhere, "run-day", DAY, "--set", home, PGPASSWORD=hidden))
+    assert "DAGSTER_HOME /dev/null/[REDACTED] cannot be written" in message
+    assert hidden not in message
+    cli._told(ZeroDivisionError, ZeroDivisionError(hidden), None)  # what no verb explains
+    assert capsys.readouterr().err == "ZeroDivisionError: [REDACTED]\n"
+
+
 def test_config_is_a_table_for_people_with_notes_apart(run, elsewhere):
     result = run(elsewhere, "config", COLUMNS="200")
     assert result.exit_code == 0, result.output
