@@ -23,6 +23,7 @@ from timegpt_assets.assets import (
     calibration,
     contract,
     evaluation,
+    exports,
     features,
     forecasts,
     gates,
@@ -111,6 +112,7 @@ ASSETS = (
     luck.luck_gate,
     promotion.promotion,
     reports.report,
+    exports.run_export,
     research.grid_days,
     research.trading_grid,
     search.search_stage_1,
@@ -202,6 +204,6 @@ def defs() -> dg.Definitions:
     # the UI and the daemon open a home without the command line: it must be theirs, too
     if home and Path(home).is_dir():
         claim(Path(home), runtime)
-    stage_logs.begin(runtime.logs, runtime.redacted)
+    stage_logs.begin(runtime.logs, redacted=runtime.redacted)
     packed_events.redact_records(runtime.redacted.record)
     return build_definitions(runtime)

@@ -36,26 +36,27 @@ def stage_log(stage: Stage) -> FilteringBoundLogger:
 
 
 @contextmanager
-def kept(folder: Path, redacted: Callable[[str], str] = str) -> Iterator[None]:
-    """Have lines appended to ``<folder>/<stage>.log`` meanwhile; a file is made with its first line."""
-    begun = begin(folder, redacted)
+def kept(*folders: Path, redacted: Callable[[str], str] = str) -> Iterator[None]:
+    """Have lines appended to ``<folder>/<stage>.log`` of each folder meanwhile; a file is made with its first line."""
+    begun = begin(*folders, redacted=redacted)
     try:
         yield
     finally:
-        for stage, handler in begun.items():
+        for stage, handler in begun:
             logging.getLogger(f"{_ROOT}.{stage}").removeHandler(handler)
             handler.close()
 
 
-def begin(folder: Path, redacted: Callable[[str], str] = str) -> dict[Stage, logging.Handler]:
+def begin(*folders: Path, redacted: Callable[[str], str] = str) -> list[tuple[Stage, logging.Handler]]:
     """Have lines appended from now on, unless they are kept already, and return what keeps them."""
-    begun: dict[Stage, logging.Handler] = {}
+    begun = list[tuple[Stage, logging.Handler]]()
     for stage in STAGES:
         logger = logging.getLogger(f"{_ROOT}.{stage}")
         if any(isinstance(handler, _File) for handler in logger.handlers):
             continue  # a command inside a command: a sweep opens a house for each combination
-        begun[stage] = _File(folder / f"{stage}.log", redacted)
-        logger.addHandler(begun[stage])
+        for folder in folders:
+            begun.append((stage, _File(folder / f"{stage}.log", redacted)))
+            logger.addHandler(begun[-1][1])
         logger.setLevel(logging.INFO)
         logger.propagate = False  # people are told by the command line
     return begun

@@ -85,7 +85,7 @@ def opened(
     repository = build_definitions(runtime, overriding=overriding).get_repository_def()
     messages = Terminal(stderr=True)
     packed_events.redact_records(runtime.redacted.record)
-    logged = stage_logs.kept(runtime.logs, runtime.redacted)
+    logged = stage_logs.kept(runtime.logs, redacted=runtime.redacted)
     with _environment(home), _interruptible(), _instance(home) as instance, logged:
         if note := foreign_home(runtime, home):
             messages.print(note, soft_wrap=True)

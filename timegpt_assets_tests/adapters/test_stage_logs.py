@@ -33,7 +33,7 @@ def test_each_stage_has_a_file_of_json_lines_that_is_made_with_the_first(tmp_pat
 
 
 def test_a_secret_is_in_no_line_whatever_it_stands_in(tmp_path: Path) -> None:
-    with kept(tmp_path, Redaction({"SOME_KEY": SECRET})):
+    with kept(tmp_path, redacted=Redaction({"SOME_KEY": SECRET})):
         stage_log("forecast").error(f"refused {SECRET}", why=ValueError(SECRET), fields={"key": [SECRET]})
     text = (tmp_path / "forecast.log").read_text()
     assert SECRET not in text
@@ -43,7 +43,7 @@ def test_a_secret_is_in_no_line_whatever_it_stands_in(tmp_path: Path) -> None:
 def test_without_the_rim_nothing_is_written_and_within_a_command_lines_come_once(tmp_path: Path) -> None:
     stage_log("sweep").info("before")
     with kept(tmp_path), kept(tmp_path):
-        assert begin(tmp_path / "elsewhere") == {}
+        assert begin(tmp_path / "elsewhere") == []
         stage_log("sweep").info("within")
     stage_log("sweep").info("after")
     assert [line["event"] for line in lines(tmp_path / "sweep.log")] == ["within"]
