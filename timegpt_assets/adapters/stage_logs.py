@@ -6,18 +6,22 @@ the code location of the UI and the daemon) says where, and what takes secrets o
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
+from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any, Literal
 
 import orjson
 import structlog
+from filelock import FileLock
 from structlog.typing import FilteringBoundLogger
 
 Stage = Literal["forecast", "backtest", "sweep"]
 STAGES: tuple[Stage, ...] = ("forecast", "backtest", "sweep")
 _ROOT = "timegpt_assets.stage"
+MOST_BYTES, KEPT = 16 << 20, 8
+"""A file that has grown to so many bytes is turned over, and so many are kept beside it."""
 
 
 def stage_log(stage: Stage) -> FilteringBoundLogger:
@@ -62,8 +66,14 @@ def begin(*folders: Path, redacted: Callable[[str], str] = str) -> list[tuple[St
     return begun
 
 
-class _File(logging.FileHandler):
-    """A file of lines that is made when the first one comes; what is secret is taken out of each."""
+class _File(WatchedFileHandler):
+    """A file of lines that is made when the first one comes, and turned over when it is full.
+
+    Commands, the UI and runs of the daemon write to the same file: logging's own rotation would have each of them keep
+    its count, and rename what others have just begun. So the file is turned over under a lock beside it by whoever
+    finds it full, and everybody else, who looks at each line whether the file is still his, begins the new one. A line
+    that is written in that moment ends the old one: none is lost, none is cut.
+    """
 
     def __init__(self, path: Path, redacted: Callable[[str], str]) -> None:
         super().__init__(path, encoding="utf-8", delay=True)
@@ -80,6 +90,7 @@ class _File(logging.FileHandler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write the line; a folder that cannot be made is told like a file that cannot be written."""
         try:
+            _turned_over(Path(self.baseFilename))
             super().emit(record)
         except OSError:
             self.handleError(record)
@@ -87,6 +98,26 @@ class _File(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         """Say that a line is lost: a log that cannot be written is no reason to stop what is paid for."""
         logging.getLogger("timegpt_assets").warning("%s cannot be written: a line is lost.", self.baseFilename)
+
+
+def _turned_over(file: Path) -> None:
+    """Move a full file to ``<name>.1``, what lay there to ``.2``, and so on; the last is gone."""
+    if not _is_full(file):
+        return
+    with FileLock(f"{file}.lock"):
+        if not _is_full(file):  # somebody else was first
+            return
+        for number in range(KEPT - 1, 0, -1):
+            with suppress(FileNotFoundError):
+                Path(f"{file}.{number}").replace(f"{file}.{number + 1}")
+        file.replace(f"{file}.1")
+
+
+def _is_full(file: Path) -> bool:
+    try:
+        return file.stat().st_size >= MOST_BYTES
+    except FileNotFoundError:
+        return False
 
 
 def _json(event: Any, **_: Any) -> str:

@@ -227,6 +227,11 @@ def test_offline_makes_what_is_paid_for_from_the_cache_with_no_request_and_the_s
         ("target_modes: [bp]\nmodels: []\n", (), "models = .* at least one value"),
         ("horizons: [400]\n", ("--execute", "--plan-only"), "--plan-only sends nothing and --execute does"),
         ("models: [a]\n", ("--baseline-run", "data/dev"), "--baseline-run names what --reuse-baseline stands on"),
+        (
+            "models: [a]\n",
+            ("--run-id", "mine"),
+            "--run-id keeps what was made, and a plan makes nothing. Say --execute",
+        ),
         ("models: [a]\n", ("--across", "k_sigma"), "--across say something of a trading grid. Leave them out"),
         (
             "quantile_sets: [[0.123, 0.5]]\n",
