@@ -7,6 +7,7 @@ the code location of the UI and the daemon) says where, and what takes secrets o
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from io import TextIOWrapper
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
@@ -20,8 +21,8 @@ from structlog.typing import FilteringBoundLogger
 Stage = Literal["forecast", "backtest", "sweep"]
 STAGES: tuple[Stage, ...] = ("forecast", "backtest", "sweep")
 _ROOT = "timegpt_assets.stage"
-MOST_BYTES, KEPT = 16 << 20, 8
-"""A file that has grown to so many bytes is turned over, and so many are kept beside it."""
+MOST_BYTES, KEPT, READ_BYTES = 16 << 20, 8, 1 << 20
+"""A file that has grown to so many bytes is turned over, so many are kept beside it, and so much of one is read."""
 
 
 def stage_log(stage: Stage) -> FilteringBoundLogger:
@@ -64,6 +65,29 @@ def begin(*folders: Path, redacted: Callable[[str], str] = str) -> list[tuple[St
         logger.setLevel(logging.INFO)
         logger.propagate = False  # people are told by the command line
     return begun
+
+
+def recent(folder: Path, stage: Stage, since: datetime) -> list[dict[str, Any]]:
+    """Return the lines logged since then, oldest first, as far back as READ_BYTES of the newest file go."""
+    file = folder / f"{stage}.log"
+    if not file.is_file():
+        return []
+    with file.open("rb") as opened:
+        opened.seek(max(0, file.stat().st_size - READ_BYTES))
+        lines = opened.read().split(b"\n")
+    if file.stat().st_size > READ_BYTES:
+        lines = lines[1:]  # the first is half of one
+    said = [_read(line) for line in lines if line.strip()]
+    return [one for one in said if one and datetime.fromisoformat(one["ts"]) >= since]
+
+
+def _read(line: bytes) -> dict[str, Any]:
+    """Return what a line says; nothing of one that a full disk cut short."""
+    try:
+        said: dict[str, Any] = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return {}
+    return said
 
 
 class _File(WatchedFileHandler):
