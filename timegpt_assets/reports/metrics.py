@@ -14,7 +14,7 @@ import polars as pl
 from timegpt_assets.core import calendar
 from timegpt_assets.core.explained import Explained
 from timegpt_assets.core.tsfm.figures import means
-from timegpt_assets.reports.metrics_house import House, families
+from timegpt_assets.reports.metrics_house import NOTHING, House, families
 
 PREFIX = "timegpt_assets_news"
 COUNTED = {
@@ -35,7 +35,7 @@ class LibraryAbsent(Explained, ImportError):
     """Raised where prometheus-client is not installed; says how to install it."""
 
 
-def exposition(health: pl.DataFrame, bands: Mapping[str, float], house: House) -> str:
+def exposition(health: pl.DataFrame, bands: Mapping[str, float], house: House = NOTHING) -> str:
     """Return the text exposition of SOURCE_HEALTH: counters over all its sessions, gauges of each source's newest.
 
     ``house``: what there is of minute bars, calls and gates; a gauge each.

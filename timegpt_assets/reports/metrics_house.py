@@ -57,6 +57,10 @@ class House:
     trading: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
+NOTHING = House()
+"""A house in which nothing is made yet."""
+
+
 def families(house: House) -> Iterator[Family]:
     """Yield every family; one without values has none to tell."""
     yield from _money(house)
