@@ -78,12 +78,17 @@ def whole_house() -> House:
 Samples = dict[tuple[str, tuple[str, ...]], float]
 
 
+def key(**labels: str) -> tuple[str, ...]:
+    """Return the values of labels, in the order of their names."""
+    return tuple(value for _, value in sorted(labels.items()))
+
+
 @pytest.fixture(scope="module")
 def told() -> Samples:
     """Return the samples as Prometheus reads them: name and values of labels -> value."""
     text = exposition(SOURCE_HEALTH.empty(), {}, whole_house())
     found = (s for family in text_string_to_metric_families(text) for s in family.samples)
-    return {(s.name.removeprefix("timegpt_assets_"), tuple(s.labels.values())): s.value for s in found}
+    return {(s.name.removeprefix("timegpt_assets_"), key(**s.labels)): s.value for s in found}
 
 
 def of(samples: Samples, name: str) -> dict[tuple[str, ...], float]:
@@ -119,20 +124,18 @@ def test_bars_and_forecasts_of_the_newest_session_are_counted(told: Samples) -> 
 
 
 def test_coverage_gates_and_the_account_are_whole_and_of_their_sources(told: Samples) -> None:
-    labels = tuple(ORIGIN.values())
-    assert of(told, "coverage") == {(*labels, "50"): 0.53, (*labels, "80"): 0.79}
-    assert of(told, "pit_deviation") == {labels: 0.03}
-    assert of(told, "coverage_alarms") == {labels: 1}
-    sources = tuple(SOURCES.values())
+    assert of(told, "coverage") == {key(**ORIGIN, level="50"): 0.53, key(**ORIGIN, level="80"): 0.79}
+    assert of(told, "pit_deviation") == {key(**ORIGIN): 0.03}
+    assert of(told, "coverage_alarms") == {key(**ORIGIN): 1}
     assert of(told, "gate_criteria") == {
-        ("trading_gate", *sources, "passed"): 1,
-        ("trading_gate", *sources, "refused"): 2,
+        key(**SOURCES, gate="trading_gate", result="passed"): 1,
+        key(**SOURCES, gate="trading_gate", result="refused"): 2,
     }
     assert of(told, "trading") == {
-        (*sources, "trades"): 7,
-        (*sources, "net_pnl"): 12.5,
-        (*sources, "max_drawdown"): 0.02,
-        (*sources, "hit_rate"): 0.6,
+        key(**SOURCES, figure="trades"): 7,
+        key(**SOURCES, figure="net_pnl"): 12.5,
+        key(**SOURCES, figure="max_drawdown"): 0.02,
+        key(**SOURCES, figure="hit_rate"): 0.6,
     }
 
 
