@@ -3,12 +3,14 @@
 import ast
 import inspect
 import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from timegpt_assets.adapters.tollama.answers import Kind
 from timegpt_assets.config.schema import field_at
+from timegpt_assets.core.tsfm import reasons
 from timegpt_assets.core.tsfm.figures import MEANING
 from timegpt_assets.serving.tsfm import logs
 from timegpt_assets.serving.tsfm.metrics import Metrics
@@ -56,3 +58,10 @@ def test_every_field_of_the_log_is_named() -> None:
     names = [key.value for key in fields.keys if isinstance(key, ast.Constant)]
     assert len(names) > 10
     assert [name for name in names if f"`{name}`" not in PAGE] == []
+
+
+def test_every_warning_of_an_answer_is_explained() -> None:
+    sources = [*Path(inspect.getfile(logs)).parent.glob("*.py"), Path(inspect.getfile(reasons))]
+    names = set(re.findall(r'"([a-z]+_[a-z]+): ', "".join(file.read_text(encoding="utf-8") for file in sources)))
+    assert {"volume_unknown", "input_trimmed", "conformal_old", "rollout_unreadable"} <= names
+    assert [name for name in sorted(names) if f"`{name}`" not in PAGE] == []

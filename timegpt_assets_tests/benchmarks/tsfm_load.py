@@ -1,7 +1,8 @@
 """The service under load: its time for a request, a cycle and a fallback, a model server killed ten times, its memory.
 
 Run as ``python -m timegpt_assets_tests.benchmarks.tsfm_load [part ...]``; each part is one JSON line. The service is
-the real command in a process of its own, the model server the local stand-in at 150 ms, all on loopback.
+the real command in a process of its own, the model server the local stand-in at 150 ms, all on loopback. Conformal
+parameters of every segment are stored, so that each of the model's answers is adjusted.
 """
 
 import argparse
@@ -17,13 +18,24 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import count, takewhile
+from datetime import UTC, datetime
+from itertools import count, product, takewhile
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+import polars as pl
 
+from timegpt_assets.adapters.storage.object_store import LocalStore
+from timegpt_assets.adapters.storage.parquet_store import ParquetStore
+from timegpt_assets.config import tsfm_inputs
+from timegpt_assets.config.settings import load_settings
+from timegpt_assets.core.tables.tsfm import CONFORMAL_PARAMETERS, CUTS
+from timegpt_assets.core.tsfm import conformal, segments
+from timegpt_assets.serving.tsfm.parameters import ASSET
+
+AS_OF = datetime(2026, 2, 20, 12, tzinfo=UTC)
 DELAY_MS, RATE, SECONDS = 150, 10, 30
 MARKETS, KILLS, REQUESTS = 200, 10, 10_000
 AFTERWARDS_S = 10
@@ -39,7 +51,7 @@ def question(number: int) -> dict[str, Any]:
     prices = 1 / (1 + np.exp(-walk))
     return {
         "market_id": f"m{number}",
-        "as_of_ts": "2026-02-20T12:00:00Z",
+        "as_of_ts": AS_OF.isoformat(),
         "y": prices.round(4).tolist(),
         "volume_24h": 1e5,
     }
@@ -69,6 +81,24 @@ class ModelServer:
         self.process.communicate()
 
 
+def parameters() -> pl.DataFrame:
+    """Return CONFORMAL_PARAMETERS of the day that is asked about: of every pool and segment, as a full house has."""
+    spec = tsfm_inputs.conformal_spec(load_settings(profile="demo", config_dir=None, environment={}))
+    words = {
+        "price_bucket": segments.price_buckets(spec.price_cuts),
+        "liquidity_bucket": (segments.LOW, segments.MID, segments.HIGH),
+        "tte_bucket": ("<1h", "1-6h", "6-24h", "24-168h", ">168h", segments.UNKNOWN),
+        "category": ("Crypto", "Politics", "Sports", segments.UNKNOWN),
+    }
+    rows = [
+        (AS_OF.date(), level, band, conformal.name_of(pool), *cuts, step, 600, AS_OF.date(), AS_OF.date(), 0.1)
+        for level, band, pool in product(spec.levels, conformal.PREFIXES, spec.pools)
+        for cuts in product(*(words[name] if name in pool else (conformal.ANY,) for name in CUTS))
+        for step in range(1, 13)
+    ]
+    return pl.DataFrame(rows, CONFORMAL_PARAMETERS.schema, orient="row").with_columns(lineage_id=pl.lit("load"))
+
+
 @contextmanager
 def service(model_port: int, **said: object) -> Iterator[tuple[str, int]]:
     """Yield the URL and process id of the real command, with --set values; its log is thrown away."""
@@ -78,6 +108,7 @@ def service(model_port: int, **said: object) -> Iterator[tuple[str, int]]:
             "data.storage_root": f"{folder}/tables",
             **said,
         }
+        ParquetStore(LocalStore(Path(folder) / "tables")).write(ASSET, str(AS_OF.date()), parameters())
         options = [part for key, value in wanted.items() for part in ("--set", f"{key}={json.dumps(value)}")]
         command = [str(Path(sys.executable).parent / "timegpt-assets"), "serve", "--port", "0", *options]
         log = Path(folder) / "log"
@@ -113,7 +144,8 @@ async def one(client: httpx.AsyncClient, body: Mapping[str, Any]) -> Found:
     except httpx.HTTPError as error:
         return (time.perf_counter() - began) * 1000, 0, {"error": repr(error)}
     took = (time.perf_counter() - began) * 1000
-    return took, response.status_code, response.json().get("meta", {})
+    found = response.json()
+    return took, response.status_code, found.get("meta", {}) | {"pool": found.get("bands", {}).get("pool")}
 
 
 async def in_turns(url: str, numbers: range, at_once: int) -> list[Found]:
@@ -139,6 +171,7 @@ def told(name: str, found: list[Found], **more: object) -> None:
         "max_ms": round(float(took.max()), 1),
         "statuses": dict(Counter(status for _, status, _ in found)),
         "reasons": dict(Counter(str(meta.get("fallback_reason")) for _, _, meta in found)),
+        "adjusted": sum(meta.get("pool") is not None for _, _, meta in found),
         **more,
         "load": [round(one, 2) for one in os.getloadavg()],
     }

@@ -9,7 +9,7 @@ ceil((n + 1) level) on both sides. Nothing on or after a day is in its parameter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -22,6 +22,8 @@ PREFIXES: Mapping[Band, str] = {"tsfm": "", "baseline": "baseline_"}
 """Whose band -> how its columns begin in TSFM_FORECASTS and TSFM_OUTCOMES."""
 ALL = "all"
 ANY = "*"
+Index = Mapping[tuple[Any, ...], float]
+"""(pool, a word for each of CUTS, step) -> adjustment."""
 _SLACK = 1e-12
 """An end holds what is within rounding of it: prices that stand still have one score, which is that of the end."""
 
@@ -156,27 +158,46 @@ def adjusted(
             pl.col("day").alias(made), *pool, "step", pl.col("adjustment").alias(_column(pool))
         )
         found = found.join(told, on=[made, *pool, "step"], how="left", maintain_order="left")
-    columns = [_column(pool) for pool in spec.pools]
-    return found.with_columns(**_moves(spec, band, made)).drop(*columns, *PRICE)
+    columns = {_column(pool): name_of(pool) for pool in spec.pools}
+    speaks = [pl.when(pl.col(column).is_not_null()).then(pl.lit(name)) for column, name in columns.items()]
+    told = found.with_columns(adjustment=pl.coalesce(*columns), pool=pl.coalesce(speaks)).drop(*columns, *PRICE)
+    return moved(told, spec, band=band, made=made)
+
+
+def indexed(parameters: pl.DataFrame, *, level: float, band: Band = "tsfm") -> Index:
+    """Return one day's CONFORMAL_PARAMETERS of a level and a band, as ``looked_up`` looks them up."""
+    own = parameters.filter(pl.col("level") == level, pl.col("band") == band)
+    return dict(zip(own.select("pool", *CUTS, "step").iter_rows(), own["adjustment"].to_list(), strict=True))
+
+
+def looked_up(index: Index, cuts: Mapping[str, str], steps: int, spec: ConformalSpec) -> dict[str, list[Any]]:
+    """Return ``adjustment`` and ``pool`` of each step of a forecast with these words of CUTS, None where none speaks.
+
+    They are those that ``adjusted`` joins to many rows, of one request in no time.
+    """
+    keys = [(name_of(pool), *(cuts[name] if name in pool else ANY for name in CUTS)) for pool in spec.pools]
+    found: dict[str, list[Any]] = {"adjustment": [], "pool": []}
+    for step in range(1, steps + 1):
+        speaking = next((key for key in keys if (*key, step) in index), None)
+        found["adjustment"].append(index[(*speaking, step)] if speaking else None)
+        found["pool"].append(speaking[0] if speaking else None)
+    return found
 
 
 def _column(pool: Sequence[str]) -> str:
     return f"_by {name_of(pool)}"
 
 
-def _moves(spec: ConformalSpec, band: Band, made: str) -> dict[str, pl.Expr]:
-    """Return the columns of ``adjusted``: the finest pool that has an adjustment speaks."""
-    scales = pl.coalesce([_column(pool) for pool in spec.pools])
-    is_told, by = scales.is_not_null(), scales * spec.scale
+def moved(rows: pl.DataFrame, spec: ConformalSpec, *, band: Band = "tsfm", made: str = "day") -> pl.DataFrame:
+    """Return rows that have ``adjustment`` and ``pool`` with the other columns of ``adjusted``, and no adjustment."""
+    is_told, by = pl.col("adjustment").is_not_null(), pl.col("adjustment") * spec.scale
     lower, median, upper = (pl.col(f"{PREFIXES[band]}{name}") for name in ("lower", "median", "upper"))
     low = pl.when(lower > 0).then((pl.min_horizontal(lower - by, median) - _SLACK).clip(0.0, 1.0)).otherwise(lower)
     high = pl.when(upper < 1).then((pl.max_horizontal(upper + by, median) + _SLACK).clip(0.0, 1.0)).otherwise(upper)
-    speaks = [pl.when(pl.col(_column(pool)).is_not_null()).then(pl.lit(name_of(pool))) for pool in spec.pools]
-    return {
+    return rows.with_columns(
         # the least of a null and a number is the number
-        "adjusted_lower": pl.when(is_told).then(low),
-        "adjusted_median": pl.when(is_told).then(median),
-        "adjusted_upper": pl.when(is_told).then(high),
-        "parameters_day": pl.when(is_told).then(pl.col(made)),
-        "pool": pl.coalesce(speaks),
-    }
+        adjusted_lower=pl.when(is_told).then(low),
+        adjusted_median=pl.when(is_told).then(median),
+        adjusted_upper=pl.when(is_told).then(high),
+        parameters_day=pl.when(is_told).then(pl.col(made)),
+    ).drop("adjustment")

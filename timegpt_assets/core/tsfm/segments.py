@@ -3,7 +3,7 @@
 Belongs here: the buckets as expressions, and the words they come to. What a segment is for is conformal.py.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -72,6 +72,11 @@ def price_bucket(cuts: tuple[float, ...], price: str = "last_price") -> pl.Expr:
     for cut, word in zip(cuts, words[1:], strict=True):
         found = pl.when(pl.col(price) > cut).then(pl.lit(word)).otherwise(found)
     return pl.when(pl.col(price).is_null()).then(pl.lit(UNKNOWN)).otherwise(found)
+
+
+def price_bucket_of(cuts: tuple[float, ...], price: float | None) -> str:
+    """Return the word of one price: that of ``price_bucket``, in no time."""
+    return UNKNOWN if price is None else price_buckets(cuts)[bisect_left(cuts, price)]
 
 
 def segment_of(

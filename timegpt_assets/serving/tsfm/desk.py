@@ -45,7 +45,8 @@ def desk(runtime: Runtime, stream: TextIO, monotonic: Callable[[], float] = time
         "fallback_ms": slo.fallback_ms,
         "error_rate_max": slo.error_rate_max,
     }
-    window, log = Window(60 * slo.window_min, monotonic), logger(stream, runtime.clock, runtime.redacted)
+    window, log = Window(60 * slo.window_min, monotonic), logger(stream, runtime.clock)
+    conformal = tsfm_inputs.conformal_spec(runtime.settings)
     metrics = Metrics(window, limits, runtime_tsfm.band_figures(runtime, monotonic))
     probe, allowed = runtime_tsfm.model(runtime).probe, terms(runtime.settings)
     watch = runtime_tsfm.watch(runtime, probe)
@@ -53,8 +54,8 @@ def desk(runtime: Runtime, stream: TextIO, monotonic: Callable[[], float] = time
         terms=allowed,
         forecaster=Runners(runtime=runtime, watch=watch, metrics=metrics),
         adjust=Adjusting(
-            parameters=Parameters(ParquetStore(runtime.storage), monotonic),
-            spec=tsfm_inputs.conformal_spec(runtime.settings),
+            parameters=Parameters(ParquetStore(runtime.storage), conformal.target, monotonic),
+            spec=conformal,
             terms=allowed,
             enabled=tsfm.conformal.enabled,
         ),

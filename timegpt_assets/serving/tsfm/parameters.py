@@ -16,6 +16,8 @@ from timegpt_assets.adapters.storage.paced import Paced
 from timegpt_assets.adapters.storage.parquet_files import StoreError
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.core.tables.tsfm import CONFORMAL_PARAMETERS
+from timegpt_assets.core.tsfm import conformal
+from timegpt_assets.core.tsfm.conformal import Index
 
 ASSET = "tsfm/conformal_parameters"
 LOOKED_EVERY_S = 10.0
@@ -26,10 +28,10 @@ MOST_DAYS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """CONFORMAL_PARAMETERS of a day, None where none hold; ``warnings``: which could not be read."""
+    """The parameters of a day, None where none hold; ``warnings``: which could not be read."""
 
     day: date | None = None
-    rows: pl.DataFrame | None = None
+    index: Index | None = None
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -38,16 +40,16 @@ class _Day:
     """A day as it was read last. ``generation``: of the file that was looked at, whether it could be read or not."""
 
     generation: str
-    rows: pl.DataFrame | None
+    index: Index | None
     fault: str = ""
 
 
 class Parameters:
-    """Reads stored parameters; any number of threads may ask. ``monotonic``: a clock that only goes on."""
+    """Reads stored parameters of a level; any number of threads may ask. ``monotonic``: a clock that only goes on."""
 
-    def __init__(self, store: ParquetStore, monotonic: Callable[[], float]) -> None:
+    def __init__(self, store: ParquetStore, level: float, monotonic: Callable[[], float]) -> None:
         """Keep the store; nothing is read yet."""
-        self._store = store
+        self._store, self._level = store, level
         self._listed = Paced(self._look, LOOKED_EVERY_S, monotonic)
         self._stored: Mapping[str, str] = {}
         self._days: dict[str, _Day] = {}
@@ -65,8 +67,8 @@ class Parameters:
             for name in sorted((name for name in stored if name <= day.isoformat()), reverse=True)[:MOST_DAYS]:
                 found = self._read(name, stored[name])
                 warnings += [found.fault] if found.fault else []
-                if found.rows is not None:
-                    return Held(day=date.fromisoformat(name), rows=found.rows, warnings=tuple(warnings))
+                if found.index is not None:
+                    return Held(day=date.fromisoformat(name), index=found.index, warnings=tuple(warnings))
             return Held(warnings=tuple(warnings))
 
     def _look(self) -> tuple[Mapping[str, str], str]:
@@ -85,11 +87,11 @@ class Parameters:
             return known
         try:
             rows = CONFORMAL_PARAMETERS.conformed(self._store.read(ASSET, [day]).select(*CONFORMAL_PARAMETERS.columns))
-            found = _Day(generation, rows)
+            found = _Day(generation, conformal.indexed(rows, level=self._level))
         except (StoreError, ObjectStoreError, OSError, ValueError, pl.exceptions.PolarsError) as error:
             # the place stays out of it: who asks for a band need not know where tables lie
             fault = f"conformal_unreadable: the parameters of {day} ({type(error).__name__})"
-            found = _Day(generation, known.rows if known else None, fault)
+            found = _Day(generation, known.index if known else None, fault)
         self._days[day] = found
         for other in sorted(self._days)[:-MOST_DAYS]:
             del self._days[other]

@@ -38,9 +38,10 @@ def row(step: int, pool: str, adjustment: float, **said: Any) -> dict[str, Any]:
 
 def adjusting(root: Path, *, enabled: bool = True) -> Adjusting:
     """Return what adjusts by the parameters that are stored there."""
+    spec = tsfm_inputs.conformal_spec(SETTINGS)
     return Adjusting(
-        parameters=Parameters(ParquetStore(LocalStore(root)), lambda: 0.0),
-        spec=tsfm_inputs.conformal_spec(SETTINGS),
+        parameters=Parameters(ParquetStore(LocalStore(root)), spec.target, lambda: 0.0),
+        spec=spec,
         terms=terms(SETTINGS),
         enabled=enabled,
     )

@@ -19,16 +19,17 @@ class House:
         """Store nothing."""
         self.root, self.now = root / ASSET, 0.0
         self.store = ParquetStore(LocalStore(root))
-        self.parameters = Parameters(self.store, lambda: self.now)
+        self.parameters = Parameters(self.store, 0.9, lambda: self.now)
 
-    def write(self, day: str, adjustment: float = 0.1) -> None:
-        """Store a day of one row."""
+    def write(self, day: str, adjustment: float = 0.1, *without: str) -> None:
+        """Store a day of one row, perhaps without some columns."""
         values = {
             name: ["x"] if column.dtype == pl.String else [1] for name, column in CONFORMAL_PARAMETERS.columns.items()
         }
         days = {key: [date.fromisoformat(day)] for key in ("day", "first_day", "last_day")}
-        frame = pl.DataFrame(values | days | {"adjustment": [adjustment], "level": [0.9]})
-        self.store.write(ASSET, day, frame.cast(CONFORMAL_PARAMETERS.schema).with_columns(lineage_id=pl.lit("a")))
+        own = {"adjustment": [adjustment], "level": [0.9], "band": ["tsfm"]}
+        frame = pl.DataFrame(values | days | own).cast(CONFORMAL_PARAMETERS.schema)
+        self.store.write(ASSET, day, frame.drop(*without).with_columns(lineage_id=pl.lit("a")))
 
     def of(self, day: str) -> tuple[str | None, float | None, tuple[str, ...]]:
         """Return day, adjustment and warnings of what holds, after a look."""
@@ -36,7 +37,7 @@ class House:
         held = self.parameters.of(date.fromisoformat(day))
         return (
             held.day and held.day.isoformat(),
-            None if held.rows is None else held.rows["adjustment"][0],
+            None if held.index is None else next(iter(held.index.values())),
             held.warnings,
         )
 
@@ -85,6 +86,15 @@ def test_a_day_that_was_never_readable_leaves_the_one_before_it(house: House) ->
     assert house.of("2026-02-20") == (
         "2026-02-19", 0.1, ("conformal_unreadable: the parameters of 2026-02-20 (StoreError)",),
     )  # fmt: skip
+
+
+def test_a_day_stored_before_a_column_was_there_leaves_the_one_before_it_until_it_is_made_again(house: House) -> None:
+    house.write("2026-02-19", 0.1)
+    house.write("2026-02-20", 0.2, "price_bucket")
+    told = "conformal_unreadable: the parameters of 2026-02-20 (ColumnNotFoundError)"
+    assert house.of("2026-02-20") == ("2026-02-19", 0.1, (told,))
+    house.write("2026-02-20", 0.2)
+    assert house.of("2026-02-20") == ("2026-02-20", 0.2, ())
 
 
 def test_what_is_no_day_s_file_is_nobody_s(house: House) -> None:
