@@ -6,7 +6,8 @@ is client.py, when it is left alone breaker.py.
 
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
@@ -186,9 +187,12 @@ class Runner:
         )
 
 
-def counted(answers: Sequence[Answered | Unanswered]) -> Mapping[str, int]:
+def counted(answers: Sequence[Answered | Unanswered]) -> dict[str, int]:
     """Return why the model did not answer -> of how many markets; under the empty word those where it did."""
-    found: dict[str, int] = {}
-    for one in answers:
-        found[one.reason or ""] = found.get(one.reason or "", 0) + 1
-    return found
+    return dict(Counter(one.reason or "" for one in answers))
+
+
+def warned(answers: Sequence[Answered | Unanswered]) -> dict[str, int]:
+    """Return the names of warnings -> of how many markets each was said."""
+    said = (word.partition(":")[0] for one in answers if isinstance(one, Answered) for word in {*one.warnings})
+    return dict(Counter(said))
