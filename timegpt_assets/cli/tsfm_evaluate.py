@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import polars as pl
 
+from timegpt_assets.adapters.storage import moves
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
@@ -22,15 +23,13 @@ from timegpt_assets.engine.stages import Refused
 from timegpt_assets.reports import tsfm as told
 from timegpt_assets.runtime import Runtime
 
-ASSET = f"tsfm/{TSFM_OUTCOMES.name}"
-
 
 def evaluate(runtime: Runtime, start: date | None, end: date | None, *, as_json: bool) -> None:
     """Judge the bands of the stored UTC days from ``start`` to ``end`` (none: all), print it, and write its page.
 
     Raises Refused where nothing is stored, or too little to learn from.
     """
-    found = evaluated(runtime, _outcomes(ParquetStore(runtime.storage), start, end))
+    found = evaluated(runtime, _outcomes(runtime, start, end))
     page = _written(runtime, found)
     if as_json:
         sys.stdout.write(orjson.dumps(_plain(found, page), default=str).decode() + "\n")
@@ -66,10 +65,11 @@ def evaluated(runtime: Runtime, outcomes: pl.DataFrame) -> told.Evaluated:
     )
 
 
-def _outcomes(store: ParquetStore, start: date | None, end: date | None) -> pl.DataFrame:
-    there = store.files(ASSET)
-    days = [day for day in there if str(start or "") <= day <= str(end or "9999")]
-    found = store.read(ASSET, days, missing="ok", columns=TSFM_OUTCOMES.columns, empty=TSFM_OUTCOMES.empty())
+def _outcomes(runtime: Runtime, start: date | None, end: date | None) -> pl.DataFrame:
+    store, hours = ParquetStore(runtime.storage), runtime.settings.tsfm.evaluation.follow_through_hours
+    there = store.files(moves.OUTCOMES)
+    days = [date.fromisoformat(day) for day in there if str(start or "") <= day <= str(end or "9999")]
+    found = moves.outcomes(store, days, TSFM_OUTCOMES.empty(), follow_through_hours=hours)
     if found.is_empty():
         which = f"; there are {there[0]} to {there[-1]}" if there else ""
         raise Refused(

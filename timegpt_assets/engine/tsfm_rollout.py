@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from timegpt_assets.adapters.storage import moves
 from timegpt_assets.adapters.storage.chained_record import Entry
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore, file_name
 from timegpt_assets.adapters.storage.rollout_record import TSFM_NAME, RolloutRecord
@@ -23,7 +24,7 @@ from timegpt_assets.core.tsfm.precision import Verdict
 from timegpt_assets.core.tsfm.rollout import Criterion
 from timegpt_assets.runtime import Runtime
 
-READ = {"tsfm/bands": BANDS.empty(), "tsfm/tsfm_outcomes": pl.DataFrame(schema=precision.OUTCOMES)}
+READ = {"tsfm/bands": BANDS.empty(), moves.OUTCOMES: pl.DataFrame(schema=precision.OUTCOMES)}
 """What a UTC day must have to be finished, as the rollout sees it."""
 
 
@@ -68,7 +69,9 @@ class TsfmRollout:
         days = [one for one in self.in_phase(standing) if first <= one <= day]
         # a price in the first hour was forecast the day before
         bands = self._read("tsfm/bands", [first - timedelta(days=1), *days])
-        return precision.judged(bands, self._read("tsfm/tsfm_outcomes", days), day, standing.share, spec)
+        hours = self.runtime.settings.tsfm.evaluation.follow_through_hours
+        came = moves.outcomes(self.store, days, READ[moves.OUTCOMES], follow_through_hours=hours)
+        return precision.judged(bands, came, day, standing.share, spec)
 
     def criteria(self, standing: Standing) -> list[Criterion]:
         """Return what an advance asks and what of it is there, by the finished days of the phase."""

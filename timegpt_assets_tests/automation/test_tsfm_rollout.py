@@ -54,7 +54,7 @@ class House:
                 row = band(name, minutes=minutes, **tops)
                 bands_of.append(row)
                 moved = 0.05 if not own or i % 10 < true * 10 else 0.0
-                came.append((day, name, row["as_of"], 1, 0.7, moved, 0.0))
+                came.append((day, name, row["as_of"], 1, row["target_ts"], 0.7, moved, 0.0))
         store = self.rollout.store
         store.write("tsfm/bands", day, bands(*bands_of), facts={"*": {}})
         store.write("tsfm/tsfm_outcomes", day, pl.DataFrame(came, OUTCOMES, orient="row"), facts={"*": {}})

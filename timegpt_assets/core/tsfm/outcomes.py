@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import polars as pl
 
+from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.tables.tsfm import TSFM_OUTCOMES
 
 CARRIED = "ffill"
@@ -21,10 +22,25 @@ def outcomes(
 
     ``series``: MARKET_SERIES of the days. A price that was carried forward is no outcome, and a market that was over
     has none. ``rise`` and ``fall`` look no further than the day; where the hours reach beyond it they are null, since
-    what was seen of them would count late breaches as followed by less.
+    what was seen of them would count late breaches as followed by less. ``followed`` tells them once they are over.
     """
     made = [_of_day(forecasts, series, day, timedelta(hours=follow_through_hours)) for day in sorted(set(days))]
     return TSFM_OUTCOMES.conformed(pl.concat([TSFM_OUTCOMES.empty(), *made]))
+
+
+def followed(came: pl.DataFrame, series: pl.DataFrame, *, follow_through_hours: float) -> pl.DataFrame:
+    """Return rows of TSFM_OUTCOMES whose ``rise`` and ``fall`` are told, too, where their hours reach over midnight.
+
+    ``series``: MARKET_SERIES of their day and of as many after it as are there; hours that reach beyond it are not
+    over, and what they bring stays null.
+    """
+    hours = timedelta(hours=follow_through_hours)
+    moves = _moves(series.filter(pl.col("y").is_not_null()), hours).drop("y")
+    found = came.join(moves, on=["market_id", "target_ts"], how="left", maintain_order="left")
+    is_over = pl.col("target_ts") + hours <= pl.lit(series["ts"].max(), TIME)
+    rise, fall = pl.col("highest") - pl.col("y"), pl.col("y") - pl.col("lowest")
+    told = {name: pl.coalesce(name, pl.when(is_over).then(move)) for name, move in (("rise", rise), ("fall", fall))}
+    return found.with_columns(**told).drop("highest", "lowest")
 
 
 def _of_day(forecasts: pl.DataFrame, series: pl.DataFrame, day: date, hours: timedelta) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from timegpt_assets.core.tsfm.assignment import assigned, used
 
 COUNTED = ("market_id", "as_of", "step")
 OUTCOMES = pl.Schema(
-    {"day": pl.Date(), "market_id": pl.String(), "as_of": TIME, "step": pl.Int64()}
+    {"day": pl.Date(), "market_id": pl.String(), "as_of": TIME, "step": pl.Int64(), "target_ts": TIME}
     | dict.fromkeys(("y", "rise", "fall"), pl.Float64())
 )
 """What is read of TSFM_OUTCOMES."""

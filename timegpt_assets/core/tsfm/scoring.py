@@ -78,7 +78,7 @@ def measures(prefix: str, level: float, move: float) -> dict[str, pl.Expr]:
     """Return name -> expression of a row for the band that begins so, promising the level.
 
     Pinball: mean over the quantiles (1 - level) / 2, .5 and (1 + level) / 2. Winkler (1972): width and 2 / (1 - level)
-    times the distance outside. ``judged``: a breach whose hours to move on lie within the day; ``followed``: it did.
+    times the distance outside. ``judged``: a breach whose hours to move on are over; ``followed``: it did.
     """
     lower, median, upper, y = (pl.col(name) for name in (f"{prefix}lower", f"{prefix}median", f"{prefix}upper", "y"))
     above, below = y > upper, y < lower

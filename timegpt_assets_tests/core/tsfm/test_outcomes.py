@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 
 from timegpt_assets.core.tables.tsfm import TSFM_FORECASTS, TSFM_OUTCOMES
-from timegpt_assets.core.tsfm.outcomes import outcomes
+from timegpt_assets.core.tsfm.outcomes import followed, outcomes
 from timegpt_assets.core.tsfm.series import series
 from timegpt_assets_tests.core.tsfm.market_rows import NOON, SPEC, at, market, markets, prices
 
@@ -58,6 +58,24 @@ def test_hours_that_reach_beyond_the_day_are_unknown_and_not_short() -> None:
     found = came([forecast(at(350), 1), forecast(at(355), 1)], points)
     assert found["rise"].to_list() == [0.0, None]
     assert found["fall"].to_list() == [0.0, None]
+
+
+def test_what_followed_over_midnight_is_told_when_its_hours_are_over() -> None:
+    points = [(-5, 0.5), (700, 0.4), (715, 0.5), (800, 0.7), (1000, 0.3), (1065, 0.9)]
+    made = [forecast(at(-10)), forecast(at(695)), forecast(at(710))]
+    late = came(made, [point for point in points if point[0] < 720])
+    assert late["rise"].to_list() == [0.0, None, None]
+    days = [DAY, DAY + timedelta(days=1)]
+    known = series(markets(market()), prices(points), days, SPEC).rows
+    for until, rise, fall in (
+        (1055, [0.0, None, None], [0.0, None, None]),
+        (1060, [0.0, 0.3, None], [0.0, 0.1, None]),
+        (1075, [0.0, 0.3, 0.4], [0.0, 0.1, 0.2]),
+    ):
+        found = followed(late, known.filter(pl.col("ts") <= at(until)), follow_through_hours=6.0)
+        assert found.columns == late.columns
+        assert [one and round(one, 9) for one in found["rise"]] == rise, until
+        assert [one and round(one, 9) for one in found["fall"]] == fall, until
 
 
 def test_markets_do_not_mix() -> None:
