@@ -1,7 +1,7 @@
 """What was forecast of prediction markets, what became of it, what was learnt from that, and which prices alarm."""
 
 import math
-from datetime import date, timedelta
+from datetime import date
 
 import dagster as dg
 import polars as pl
@@ -9,7 +9,7 @@ import polars as pl
 from timegpt_assets.adapters.storage.parquet_store import LazyPartitions, PartitionStream
 from timegpt_assets.adapters.storage.rollout_record import RolloutRecord
 from timegpt_assets.adapters.tollama.answer_store import BandForecaster
-from timegpt_assets.adapters.tollama.runner import counted
+from timegpt_assets.adapters.tollama.runner import counted, warned
 from timegpt_assets.assets.daywise import OWN, Made
 from timegpt_assets.assets.declare import declared
 from timegpt_assets.assets.tsfm import BEFORE, GRID, GROUP, reads, utc_days
@@ -55,7 +55,7 @@ def tsfm_forecasts(graph: GraphContext) -> dg.AssetsDefinition:
             good = {(one.market_id, one.as_of): one for one in answers if isinstance(one, Answered)}
             live = told.select("market_id", "as_of", "live")
             found = forecasts.forecasts(chosen.join(live, on=["market_id", "as_of"]), asked, good)
-            return Made(found, {"asked": len(asked), "reasons": dict(counted(answers))})
+            return Made(found, {"asked": len(asked), "reasons": counted(answers), "warnings": warned(answers)})
 
         layers = {"selection": (selection, OWN), "market_series": (market_series, past), "markets": (markets, OWN)}
         return utc_days(context, forecast, **layers)
@@ -153,7 +153,7 @@ def bands(graph: GraphContext) -> dg.AssetsDefinition:
 def alerts(graph: GraphContext) -> dg.AssetsDefinition:
     """Return the asset of prices that left their band."""
     spec = tsfm_inputs.alert_spec(graph.settings)
-    window = (-2, 0)
+    window = (-spec.reach - 1, 0)  # a price in the first hours was forecast the day before
 
     @declared(
         ALERTS,
@@ -170,14 +170,11 @@ def alerts(graph: GraphContext) -> dg.AssetsDefinition:
     ) -> PartitionStream:
         """Prices outside the band that was forecast for them, with what else speaks for them, one at a time a market.
 
-        Those of the day before are worked out again, for a market may still be silent after one.
+        Those of the days before are worked out again, for a market may still be silent after one.
         """
 
         def rung(day: date, used: pl.DataFrame, prices: pl.DataFrame, told: pl.DataFrame) -> Made:
-            before = day - timedelta(days=1)
-            past = pl.col("day") <= before
-            earlier = alerting.alerts(used.filter(past), prices.filter(past), told.filter(past), before, spec)
-            found = alerting.alerts(used, prices, told, day, spec, before=earlier)
+            found = alerting.alerts(used, prices, told, day, spec)
             return Made(found, {"severities": dict(found.group_by("severity").len().sort("severity").iter_rows())})
 
         layers = {"bands": (bands, window), "market_series": (market_series, window), "markets": (markets, window)}

@@ -5,7 +5,7 @@ adapters/alarms.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import dagster as dg
@@ -24,11 +24,10 @@ Send = Callable[[Sequence[Notice]], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What each channel was told by now (subject -> words), why some could not be told last, each job's last run."""
+    """What each channel was told by now (subject -> words), and why some could not be told last."""
 
     by_channel: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     dead: Mapping[str, str] = field(default_factory=dict)
-    last_runs: Mapping[str, str] = field(default_factory=dict)
 
 
 def raise_alarms(runtime: Runtime) -> dg.SensorDefinition:
@@ -54,21 +53,13 @@ def raise_alarms(runtime: Runtime) -> dg.SensorDefinition:
             for notice in news:
                 context.log.warning(notice.line)
 
-        before = remembered(context.cursor)
-        found = shown(alarms(engine, seen=before.last_runs), runtime.redacted)
-        told = tell(senders(runtime) | {LOG: logged}, found, before)
+        found = alarms(engine)
+        told = tell(senders(runtime) | {LOG: logged}, found, remembered(context.cursor))
         context.update_cursor(written(told))
         dead = f" Not told: {'; '.join(told.dead.values())}" if told.dead else ""
         return dg.SkipReason(f"{len(found.alarms)} alarms ring.{dead}")
 
     return raise_alarms
-
-
-def shown(found: Found, redacted: Callable[[str], str]) -> Found:
-    """Return what is the matter without secrets: it goes to others, in words of whatever failed."""
-    return replace(
-        found, alarms=[replace(one, name=redacted(one.name), said=redacted(one.said)) for one in found.alarms]
-    )
 
 
 def senders(runtime: Runtime) -> dict[str, Send]:
@@ -96,7 +87,7 @@ def tell(listeners: Mapping[str, Send], found: Found, before: Told) -> Told:
             continue
         by_channel[name] = heard(own, news)
         dead.pop(name, None)
-    return Told(by_channel=by_channel, dead=dead, last_runs=found.last_runs)
+    return Told(by_channel=by_channel, dead=dead)
 
 
 def remembered(cursor: str | None) -> Told:
@@ -106,7 +97,6 @@ def remembered(cursor: str | None) -> Told:
         return Told(
             by_channel={str(name): {**own} for name, own in found.get("told", {}).items()},
             dead={**found.get("dead", {})},
-            last_runs={**found.get("last_runs", {})},
         )
     except (orjson.JSONDecodeError, AttributeError, TypeError):
         return Told()
@@ -114,5 +104,4 @@ def remembered(cursor: str | None) -> Told:
 
 def written(told: Told) -> str:
     """Return what the cursor keeps of it."""
-    kept = {"told": told.by_channel, "dead": told.dead, "last_runs": told.last_runs}
-    return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
+    return orjson.dumps({"told": told.by_channel, "dead": told.dead}, option=orjson.OPT_SORT_KEYS).decode()

@@ -172,7 +172,7 @@ class Alerts(Section):
     open_interest_change_max: Annotated[float, Field(ge=-1, le=0)]
     volume_velocity_min: Positive
     ambiguity_max: Share
-    cooldown_s: NotNegative
+    cooldown_s: Annotated[float, Field(ge=0, le=7 * 86_400)]
 
 
 class TsfmRollout(Section):

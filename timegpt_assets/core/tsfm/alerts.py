@@ -5,6 +5,7 @@ assignment.py. A row is made of what was known at its ``ts``, and of nothing lat
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -15,6 +16,7 @@ import polars as pl
 from timegpt_assets.core.tables.tsfm import ALERTS
 
 HOUR = timedelta(hours=1)
+DAY_S = 86_400
 LATE = timedelta(minutes=30)
 """How much older than wanted a snapshot of a market may be: an older one tells nothing of the moment."""
 HIGH, MED, FYI = "HIGH", "MED", "FYI"
@@ -32,26 +34,29 @@ class AlertSpec:
     ambiguity_max: float
     cooldown_s: float
 
+    @property
+    def reach(self) -> int:
+        """Return how many days before a day are looked at: whether the last alert rang hangs on the one before it."""
+        return max(1, math.ceil(2 * self.cooldown_s / DAY_S))
+
 
 def alerts(
-    bands: pl.DataFrame,
-    series: pl.DataFrame,
-    markets: pl.DataFrame,
-    day: date,
-    spec: AlertSpec,
-    *,
-    before: pl.DataFrame | None = None,
+    bands: pl.DataFrame, series: pl.DataFrame, markets: pl.DataFrame, day: date, spec: AlertSpec
 ) -> pl.DataFrame:
-    """Return ALERTS of a UTC day, from rows of BANDS, MARKET_SERIES and MARKETS of it and of the day before.
+    """Return ALERTS of a UTC day, from rows of BANDS, MARKET_SERIES and MARKETS of it and of the days before.
 
     Gate 1: the price lies outside the used band forecast ``horizon_step`` steps before. Gate 2: open interest fell
     (2a), or an hour's volume is a multiple of the usual (2b). Gate 3: the question is not ambiguous. HIGH: every part;
     MED: every gate; else FYI. What nobody tells passes no gate, and stands in ``evidence`` as unknown.
-    ``before``: ALERTS of the day before, after which a market may still be silent.
+    Of ``reach`` days before, with what those stand on, alerts are worked out again: a market may still be silent.
     """
-    found = _gated(_told(breaches(bands, series, spec.horizon_step).filter(pl.col("day") == day), markets), spec)
-    kept = _cooled(found.sort("ts", "market_id"), before, timedelta(seconds=spec.cooldown_s))
-    rows = [{name: row.get(name) for name in ALERTS.columns} | {"evidence": _evidence(row, spec)} for row in kept]
+    within = pl.col("day").is_between(day - timedelta(days=spec.reach), day)
+    out = _cooled(breaches(bands, series, spec.horizon_step).filter(within), timedelta(seconds=spec.cooldown_s))
+    kept = _gated(_told(out.filter(pl.col("day") == day), markets), spec).sort("ts", "market_id")
+    rows = [
+        {name: row.get(name) for name in ALERTS.columns} | {"evidence": _evidence(row, spec)}
+        for row in kept.iter_rows(named=True)
+    ]
     return ALERTS.conformed(pl.DataFrame(rows, ALERTS.schema))
 
 
@@ -130,18 +135,16 @@ def _gated(found: pl.DataFrame, spec: AlertSpec) -> pl.DataFrame:
     )
 
 
-def _cooled(found: pl.DataFrame, before: pl.DataFrame | None, cooldown: timedelta) -> list[dict[str, Any]]:
-    """Return the breaches, oldest first, less those within the cooldown of their market's last alert."""
+def _cooled(found: pl.DataFrame, cooldown: timedelta) -> pl.DataFrame:
+    """Return the breaches less those within the cooldown of their market's last alert."""
     last: dict[str, datetime] = {}
-    if before is not None:
-        last.update(before.group_by("market_id").agg(pl.col("ts").max()).iter_rows())
-    kept = []
-    for row in found.iter_rows(named=True):
-        alerted = last.get(row["market_id"])
-        if alerted is None or row["ts"] - alerted >= cooldown:
-            last[row["market_id"]] = row["ts"]
-            kept.append(row)
-    return kept
+    rings = []
+    ordered = found.sort("ts", "market_id")
+    for market, ts in ordered.select("market_id", "ts").iter_rows():
+        rings.append(market not in last or ts - last[market] >= cooldown)
+        if rings[-1]:
+            last[market] = ts
+    return ordered.filter(pl.Series(rings, dtype=pl.Boolean))
 
 
 def _evidence(row: Mapping[str, Any], spec: AlertSpec) -> str:

@@ -1,6 +1,7 @@
 """Alerts pass their gates by what was known at their moment; what nobody tells passes none."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -126,12 +127,21 @@ def test_midnight_breaks_no_silence_and_needs_the_day_before() -> None:
     night = hours(12)
     rows = bands(*(band(minutes=night + m) for m in (-5, 0, 5, 10)))
     prices = series([(night + m, 0.7) for m in (-5, 0, 5, 10)])
-    first = alerts(rows, prices, known(), DAY, SPEC)
-    assert first["ts"].to_list() == [at(night - 5)]
-    after = DAY + timedelta(days=1)
-    assert alerts(rows, prices, known(), after, SPEC, before=first)["ts"].to_list() == [at(night + 10)]
+    assert alerts(rows, prices, known(), DAY, SPEC)["ts"].to_list() == [at(night - 5)]
+    after, quiet = DAY + timedelta(days=1), prices.filter(pl.col("ts") >= at(night))
+    assert alerts(rows, prices, known(), after, SPEC)["ts"].to_list() == [at(night + 10)]
     # the band of the first moment was forecast the day before
-    assert alerts(rows, prices, known(), after, SPEC)["ts"].to_list() == [at(night)]
+    assert alerts(rows, quiet, known(), after, SPEC)["ts"].to_list() == [at(night)]
+
+
+def test_a_silence_of_days_reaches_over_all_of_them_and_the_alert_that_began_it_was_one_itself() -> None:
+    long = replace(SPEC, cooldown_s=40 * 3600)
+    # hours after noon: the second is silent after the first, the third rings, the fourth is silent after the third
+    moments = [hours(h) for h in (0, 12, 41, 80)]
+    rows, prices = bands(*(band(minutes=m) for m in moments)), series([(m, 0.7) for m in moments])
+    rang = {n: alerts(rows, prices, known(), DAY + timedelta(days=n), long)["ts"].to_list() for n in range(4)}
+    assert rang == {0: [at(0)], 1: [], 2: [at(hours(41))], 3: []}
+    assert (SPEC.reach, long.reach) == (1, 4)
 
 
 @settings(max_examples=30, deadline=None)
