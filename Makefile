@@ -34,12 +34,13 @@ fmt: setup  ## the code as ruff would write it
 lint: setup  ## what ruff finds wrong in the code
 	$(BIN)/ruff check .
 
-check: setup  ## format, lint, types, import contracts, definitions
+check: setup  ## format, lint, types, import contracts, definitions, known vulnerabilities (AUDIT=required: or fail)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(RUN) dg check defs
+	AUDIT="$(AUDIT)" $(BIN)/python -m timegpt_assets_tests.audit
 
 test: setup  ## everything but the soak counts; under 15 minutes on 2 cores
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder

@@ -95,7 +95,8 @@ def bars_quality(graph: GraphContext) -> dg.AssetChecksDefinition:
         for key, why in [] if alone else sorted(bad.items()):
             yield dg.AssetCheckEvaluation(of_bars, "quality", False, severity=severity, description=why, partition=key)
         shown = dict(sorted(bad.items())[:SHOWN])
-        told: dict[str, Any] = {"unusable": shown, "count": len(bad), "outside": len(outside)}
+        late = sum(amiss[key]["verdict"] == "late" for key in bad)
+        told: dict[str, Any] = {"unusable": shown, "count": len(bad), "outside": len(outside), "late": late}
         said = _sentence([why if alone else f"{key} {why}" for key, why in sorted(bad.items())])
         result = dg.AssetCheckResult(passed=not bad, severity=severity, description=said, metadata=told)
         yield from _blocking(result, f"{', '.join(sorted(bad)[:SPOKEN])} has no usable bars", MEND)

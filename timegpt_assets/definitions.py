@@ -23,6 +23,7 @@ from timegpt_assets.assets import (
     calibration,
     contract,
     evaluation,
+    exports,
     features,
     forecasts,
     gates,
@@ -47,6 +48,7 @@ from timegpt_assets.automation import tsfm as tsfm_by_itself
 from timegpt_assets.engine.home_owner import claim
 from timegpt_assets.engine.lineages import lineage_records
 from timegpt_assets.engine.stages import everyday
+from timegpt_assets.instance import packed_events
 from timegpt_assets.instance.run_launcher import owned_in_process
 from timegpt_assets.io_managers import TableIOManager
 from timegpt_assets.partitions import graph_context
@@ -110,6 +112,7 @@ ASSETS = (
     luck.luck_gate,
     promotion.promotion,
     reports.report,
+    exports.run_export,
     research.grid_days,
     research.trading_grid,
     search.search_stage_1,
@@ -201,5 +204,6 @@ def defs() -> dg.Definitions:
     # the UI and the daemon open a home without the command line: it must be theirs, too
     if home and Path(home).is_dir():
         claim(Path(home), runtime)
-    stage_logs.begin(runtime.logs, runtime.secrets)
+    stage_logs.begin(runtime.logs, redacted=runtime.redacted)
+    packed_events.redact_records(runtime.redacted.record)
     return build_definitions(runtime)

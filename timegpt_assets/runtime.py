@@ -22,6 +22,7 @@ from timegpt_assets.adapters.search.study_errors import URL, StudyError
 from timegpt_assets.config import core_inputs, files
 from timegpt_assets.config.addresses import PROVIDER_URL, host
 from timegpt_assets.config.errors import ConfigError, Fault
+from timegpt_assets.config.redaction import Redaction
 from timegpt_assets.config.settings import Settings, load_settings, settings_in
 from timegpt_assets.config.shipped import CHECKOUT
 from timegpt_assets.core.tables.columns import CONTROL, LADDER, RUN_SOURCES
@@ -113,9 +114,9 @@ class Runtime:
         return self.path("logs" if place.startswith(GS) else f"{place}/logs")
 
     @property
-    def secrets(self) -> tuple[str, ...]:
-        """Return what of the environment may stand in no log."""
-        return tuple(value for name, value in self.environment.items() if name.endswith(("_KEY", "_TOKEN")) and value)
+    def redacted(self) -> Redaction:
+        """Return what takes the environment's secrets out of a text."""
+        return Redaction(self.environment)
 
     @property
     def artifacts(self) -> "ObjectStore":

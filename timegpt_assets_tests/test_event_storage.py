@@ -14,8 +14,10 @@ from typing import Any
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.events import BATCH_WRITABLE_EVENTS, DagsterEventType
 from dagster._core.events.log import EventLogEntry
+from dagster._core.scheduler.instigation import TickData, TickStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from hypothesis import given
@@ -23,6 +25,7 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql, sqlite
 
 from timegpt_assets import event_storage
+from timegpt_assets.config.redaction import Redaction
 from timegpt_assets.event_storage import DAGSTER_VERSION, BatchedSqliteEventLogStorage
 from timegpt_assets.instance import packed_events
 
@@ -358,3 +361,40 @@ def test_on_another_dagster_the_stock_storage_is_used_with_one_warning(
 
 def test_the_pinned_dagster_is_the_one_that_is_installed() -> None:
     assert dg.__version__ == DAGSTER_VERSION, "read its store_event again, then move the pin"
+
+
+class Leaks(RuntimeError):
+    """Raised with a secret in its text."""
+
+
+@pytest.mark.parametrize("yaml", [BATCHED, ""], ids=["ours", "stock"])
+def test_a_secret_that_a_step_repeats_is_in_no_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, yaml: str
+) -> None:
+    secret = "dagster\\run"  # part of it is a word that records are made of
+    tables = (*packed_events.EVENTS, *packed_events.TICKS)
+    before = [(column, column.type) for column in tables]
+    monkeypatch.setattr(packed_events.Packed, "redacted", packed_events.Packed.redacted)
+    packed_events.redact_records(Redaction({"PGPASSWORD": secret, "ALARMS_WEBHOOK_URL": f"http://h/{secret}"}).record)
+
+    @dg.asset
+    def leaking(context: dg.AssetExecutionContext) -> None:
+        context.log.warning(f"said {secret}")
+        context.log_event(
+            dg.AssetObservation("elsewhere", metadata={"why": secret, "at": dg.MetadataValue.url(secret)})
+        )
+        raise Leaks(f"asked http://h/{secret}")
+
+    job = dg.Definitions(assets=[leaking]).resolve_implicit_global_asset_job_def()
+    with home(tmp_path, monkeypatch, yaml) as instance:
+        ran = job.execute_in_process(instance=instance, raise_on_error=False)
+        data = TickData("o", "leaking_sensor", InstigatorType.SENSOR, TickStatus.SKIPPED, 1.0, skip_reason=secret)
+        instance.create_tick(data)
+        texts = [record.event_log_entry for record in instance.get_records_for_run(ran.run_id).records]
+        ticks = instance.get_ticks("o", "o")
+    for column, kind in before:
+        column.type = kind
+    kept = json.dumps([list(map(str, rows)) for rows in rows(tmp_path / "history" / "runs").values()])
+    assert json.dumps(secret)[1:-1] not in kept
+    assert any("Leaks: asked [REDACTED]" in str(entry) for entry in texts), "the error itself stays"
+    assert [tick.tick_data.skip_reason for tick in ticks] == ["[REDACTED]"]

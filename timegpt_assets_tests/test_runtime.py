@@ -30,7 +30,7 @@ def test_a_key_in_env_is_there_before_anything_is_asked_and_the_process_s_own_st
     runtime = loaded()
     assert (runtime.settings.profile, runtime.environment["TIMEGPT_API_KEY"]) == ("dev", "of-the-file$1")
     assert "TIMEGPT_API_KEY" not in os.environ, "a process that is started for something else is handed none"
-    assert "of-the-file$1" in runtime.secrets
+    assert runtime.redacted("a of-the-file$1 b") == "a [REDACTED] b"
     assert "of-the-file" not in repr(runtime)
     monkeypatch.setenv("TIMEGPT_API_KEY", "of-the-process")
     assert loaded().environment["TIMEGPT_API_KEY"] == "of-the-process"

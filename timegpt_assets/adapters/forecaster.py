@@ -20,6 +20,8 @@ class ForecastResult:
     cached: int = 0
     left_out: Mapping[str, str] = field(default_factory=dict)
     bytes_sent: int = 0
+    seconds: tuple[float, ...] = ()
+    """What each call took, whatever came back."""
     price_per_call: float | None = None
     ladder: Mapping[str, str] = field(default_factory=dict)
     """Of the ladder, word -> which artifact answered, or why the control arm stood in for it."""

@@ -123,6 +123,7 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
         answers_io_manager: dg.ResourceParam[AnswersIOManager],
     ) -> pl.DataFrame:
         """What the hosted forecaster answered, one request per snapshot for all symbols, never asked twice."""
+        logged.backend(graph.settings.forecast, run=context.run.run_id)
         if hosted_forecaster is None:  # nobody is paid: those on this machine answer in base_answers
             note_rows(context, nothing)
             return nothing
@@ -130,7 +131,6 @@ def answers(graph: GraphContext) -> dg.AssetsDefinition:
         known = with_own(context, panel, "features/panel")
         spec = core_inputs.hosted_frame_spec(graph.settings, daily_files.calendar)
         run_id, reask = context.run.run_id, context.run.tags.get(REASK) == "true"
-        logged.backend(graph.settings.forecast, run=run_id)
         days = days_of(context.partition_keys)
         try:
             for day in days:

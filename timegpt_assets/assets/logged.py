@@ -30,7 +30,8 @@ def answered(result: ForecastResult, *, day: str, run: str, forecast: Forecast) 
     for at, symbols, requests in counted.sort("snapshot_ts").iter_rows():
         series = {"symbol": sorted(symbols), "series": len(symbols), "quantiles": list(forecast.quantiles)}
         log.info("snapshot answered", **asked, snapshot=str(at), **series, requests=requests)
-    log.info("day answered", **asked, calls_used=result.sent, calls_cached=result.cached, **_left_out(result))
+    calls = {"calls_used": result.sent, "calls_cached": result.cached, "cache_hits": result.notes["cache_hits"]}
+    log.info("day answered", **asked, **calls, seconds=[round(s, 3) for s in result.seconds], **_left_out(result))
 
 
 def refused(error: CallError, *, day: str, run: str) -> None:

@@ -5,7 +5,7 @@ adapters/alarms.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import dagster as dg
@@ -24,10 +24,11 @@ Send = Callable[[Sequence[Notice]], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What each channel was told by now (subject -> words), and why some could not be told last."""
+    """What each channel was told by now (subject -> words), why some could not be told last, each job's last run."""
 
     by_channel: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     dead: Mapping[str, str] = field(default_factory=dict)
+    last_runs: Mapping[str, str] = field(default_factory=dict)
 
 
 def raise_alarms(runtime: Runtime) -> dg.SensorDefinition:
@@ -53,13 +54,21 @@ def raise_alarms(runtime: Runtime) -> dg.SensorDefinition:
             for notice in news:
                 context.log.warning(notice.line)
 
-        found = alarms(engine)
-        told = tell(senders(runtime) | {LOG: logged}, found, remembered(context.cursor))
+        before = remembered(context.cursor)
+        found = shown(alarms(engine, seen=before.last_runs), runtime.redacted)
+        told = tell(senders(runtime) | {LOG: logged}, found, before)
         context.update_cursor(written(told))
         dead = f" Not told: {'; '.join(told.dead.values())}" if told.dead else ""
         return dg.SkipReason(f"{len(found.alarms)} alarms ring.{dead}")
 
     return raise_alarms
+
+
+def shown(found: Found, redacted: Callable[[str], str]) -> Found:
+    """Return what is the matter without secrets: it goes to others, in words of whatever failed."""
+    return replace(
+        found, alarms=[replace(one, name=redacted(one.name), said=redacted(one.said)) for one in found.alarms]
+    )
 
 
 def senders(runtime: Runtime) -> dict[str, Send]:
@@ -87,7 +96,7 @@ def tell(listeners: Mapping[str, Send], found: Found, before: Told) -> Told:
             continue
         by_channel[name] = heard(own, news)
         dead.pop(name, None)
-    return Told(by_channel=by_channel, dead=dead)
+    return Told(by_channel=by_channel, dead=dead, last_runs=found.last_runs)
 
 
 def remembered(cursor: str | None) -> Told:
@@ -97,6 +106,7 @@ def remembered(cursor: str | None) -> Told:
         return Told(
             by_channel={str(name): {**own} for name, own in found.get("told", {}).items()},
             dead={**found.get("dead", {})},
+            last_runs={**found.get("last_runs", {})},
         )
     except (orjson.JSONDecodeError, AttributeError, TypeError):
         return Told()
@@ -104,4 +114,5 @@ def remembered(cursor: str | None) -> Told:
 
 def written(told: Told) -> str:
     """Return what the cursor keeps of it."""
-    return orjson.dumps({"told": told.by_channel, "dead": told.dead}, option=orjson.OPT_SORT_KEYS).decode()
+    kept = {"told": told.by_channel, "dead": told.dead, "last_runs": told.last_runs}
+    return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()

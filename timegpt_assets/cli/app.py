@@ -7,9 +7,11 @@ refusals answer without Dagster.
 
 import gc
 import sys
+import traceback
 from collections.abc import Callable
 from functools import wraps
 from importlib.metadata import version
+from types import TracebackType
 from typing import Annotated, ParamSpec
 
 import typer
@@ -121,7 +123,13 @@ def main() -> None:
     gc.set_threshold(50_000)
     for stream in (sys.stdout, sys.stderr):
         show_what_cannot_be_encoded(stream)
+    sys.excepthook = _told
     app()
+
+
+def _told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the traceback of what no verb explains, without the secrets that its texts may repeat."""
+    sys.stderr.write(Terminal.redacted("".join(traceback.format_exception(kind, error, trace))))
 
 
 if __name__ == "__main__":

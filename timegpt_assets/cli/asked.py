@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from timegpt_assets.cli.terminal import Terminal
+
 if TYPE_CHECKING:
     from timegpt_assets.runtime import Runtime
 
@@ -34,7 +36,9 @@ def started(settings: Sequence[str] | None, profile: str | None, config_dir: Pat
     # by its module, so that a test may set its clock
     from timegpt_assets import runtime
 
-    return runtime.load_runtime(settings or (), profile=profile, config_dir=config_dir)
+    loaded = runtime.load_runtime(settings or (), profile=profile, config_dir=config_dir)
+    Terminal.redacted = staticmethod(loaded.redacted)
+    return loaded
 
 
 def asked(

@@ -31,9 +31,10 @@ from timegpt_assets.definitions import build_definitions
 from timegpt_assets.engine.call_budget import budget_planner
 from timegpt_assets.engine.engine import Engine
 from timegpt_assets.engine.home_owner import claim
+from timegpt_assets.engine.own_database import shared_with_records
 from timegpt_assets.engine.plans import RangeRun
 from timegpt_assets.engine.progress import Listener, Silent
-from timegpt_assets.instance import run_owners
+from timegpt_assets.instance import packed_events, run_owners
 from timegpt_assets.instance.timeline import USER
 from timegpt_assets.partitions import GraphContext, graph_context
 from timegpt_assets.runtime import Runtime
@@ -83,7 +84,8 @@ def opened(
     claim(home, runtime)
     repository = build_definitions(runtime, overriding=overriding).get_repository_def()
     messages = Terminal(stderr=True)
-    logged = stage_logs.kept(runtime.logs, runtime.secrets)
+    packed_events.redact_records(runtime.redacted.record)
+    logged = stage_logs.kept(runtime.logs, redacted=runtime.redacted)
     with _environment(home), _interruptible(), _instance(home) as instance, logged:
         if note := foreign_home(runtime, home):
             messages.print(note, soft_wrap=True)
@@ -177,7 +179,7 @@ def dagster_home(runtime: Runtime) -> Path:
     """Return the profile's DAGSTER_HOME, made and given the project's dagster.yaml if there is none, or an older one.
 
     The environment's DAGSTER_HOME, where it is set, is used as it is, and so is a dagster.yaml that a person wrote or
-    changed. Raises HomeError.
+    changed. Raises HomeError, for one whose records are to lie in the ledger's database too.
     """
     given = runtime.environment.get("DAGSTER_HOME")
     home = Path(given).expanduser().resolve() if given else runtime.path(runtime.settings.data.dagster_home)
@@ -188,6 +190,7 @@ def dagster_home(runtime: Runtime) -> Path:
         if installed.exists() and not installed.is_file():  # Dagster would wait for a pipe for ever
             raise HomeError(f"{installed} is no regular file. Take it away, or set DAGSTER_HOME to another folder.")
         there = _text(installed)
+        _require_own_database(runtime, installed, there)
         # the signature says that nobody changed it since we wrote it: only then is it ours to renew
         if there != text and (not there or _is_ours(there)):
             # written beside and renamed: a daemon that reads it now must not find half of it
@@ -203,6 +206,21 @@ def dagster_home(runtime: Runtime) -> Path:
             "or data.dagster_home to a folder that is."
         ) from error
     return home
+
+
+def _require_own_database(runtime: Runtime, file: Path, text: str) -> None:
+    """Raise HomeError where ledger and Dagster's records are to share a database: whichever came second would fail."""
+    if "postgres" not in text:
+        return
+    try:
+        shared = shared_with_records(runtime, yaml.safe_load(text))
+    except (yaml.YAMLError, ValueError, SQLAlchemyError):
+        return  # Dagster says what is wrong with it when it is opened
+    if shared:
+        raise HomeError(
+            f"{file} has Dagster's records lie in the database of the call ledger, {shared}: both have a table named "
+            "snapshots. Set forecast.api_budget.ledger_url to a database of its own."
+        )
 
 
 def foreign_home(runtime: Runtime, home: Path) -> str:

@@ -37,6 +37,7 @@ from timegpt_assets.engine.forecast_prices import Combination, Price, combinatio
 from timegpt_assets.engine.stages import sessions_asked
 from timegpt_assets.reports.pictures import forecast_board as pictures
 from timegpt_assets.reports.pictures import render
+from timegpt_assets.reports.run_files import File
 from timegpt_assets.runtime import Runtime, load_runtime
 
 SHOWN = 10
@@ -139,6 +140,12 @@ def published(plan: GridPlan) -> dict[str, str]:
     scored = board is not None and forecast_board.has_scores(board)
     picture = render.png(pictures.scoreboard(board)) if board is not None and scored else None
     return plan.files.publish(table(plan), board if scored else None, picture)
+
+
+def files(plan: GridPlan) -> list[File]:
+    """Return the files of a run that is this grid: the plan, and the scoreboard with its picture where there is one."""
+    found = plan.files.published()
+    return [File(name, data, data.count(b"\n") - 1 if name.endswith(".csv") else 0) for name, data in found.items()]
 
 
 def _write_settings(runtime: Runtime, one: Combination) -> None:

@@ -79,6 +79,11 @@ class GridFiles:
                 self._put(place, new[usual])
         return {name: self.artifacts.shown(usual) for usual, name in COPIES.items() if new[usual] is not None}
 
+    def published(self) -> dict[str, bytes]:
+        """Return plan, scoreboard and picture as the grid's own folder holds them, under the usual names."""
+        read = {usual: self.artifacts.read(f"{self.folder}/{name}") for usual, name in COPIES.items()}
+        return {usual: found.data for usual, found in read.items() if found is not None}
+
     def keep_plan(self, plan: pl.DataFrame) -> None:
         """Store the plan in the grid's folder alone, as far as it has come."""
         self._put(f"{self.folder}/{COPIES[PLAN]}", plan.write_csv().encode())

@@ -15,6 +15,7 @@ from dagster import AssetKey
 
 from timegpt_assets.adapters.storage.parquet_files import row_count
 from timegpt_assets.adapters.storage.trial_store import TrialStore
+from timegpt_assets.cli import run_folders
 from timegpt_assets.cli.context import CommandContext, dagster_home, opened
 from timegpt_assets.cli.exit_codes import WAITS
 from timegpt_assets.cli.forecast_grid import (
@@ -24,6 +25,7 @@ from timegpt_assets.cli.forecast_grid import (
     MISSING,
     WAITING,
     GridPlan,
+    files,
     planned,
     published,
     said,
@@ -44,6 +46,7 @@ from timegpt_assets.engine.plans import AssetNode
 from timegpt_assets.engine.rectangles import rectangle
 from timegpt_assets.engine.stages import STAGES, Refused
 from timegpt_assets.partitions import graph_context
+from timegpt_assets.reports.run_export import refuse_unfit
 from timegpt_assets.runtime import Runtime, ledger
 
 
@@ -160,6 +163,7 @@ def sweep_forecasts(
     *,
     execute: bool,
     baseline: str | None,
+    run_id: str = "",
     as_json: bool,
     settings: Sequence[str],
     profile: str | None,
@@ -167,14 +171,20 @@ def sweep_forecasts(
 ) -> None:
     """Plan the grid of a file and, where ``execute`` says so, make it; ``baseline`` is a storage root to stand on.
 
-    Raises typer.BadParameter for a grid, a baseline or data that cannot be used, typer.Exit where combinations wait.
+    The files of the run ``run_id`` are written once nothing of the grid waits: none of them would stay as it is.
+
+    Raises RunTaken, typer.BadParameter for a grid, a baseline or data that cannot be used, typer.Exit where
+    combinations wait.
     """
+    if run_id:
+        refuse_unfit(run_id)
     plan = planned(file, start, end, settings=settings, profile=profile, config_dir=config_dir)
     messages = Terminal(stderr=True)
     failure: BaseException | None = None
     if execute:
         try:
-            _executed(plan, baseline, messages)
+            with run_folders.logged(plan.runtime, run_id):
+                _executed(plan, baseline, messages)
         except (RunFailed, KeyboardInterrupt) as error:
             failure = error
     places = published(plan)
@@ -190,6 +200,9 @@ def sweep_forecasts(
     if plan.count(WAITING):
         messages.print("Run the same command again on the next budget day: what was paid for costs nothing.")
         raise typer.Exit(WAITS)
+    if run_id:
+        export = run_folders.export(plan.runtime)
+        run_folders.told(plan.runtime, run_id, export.keep(run_id, plan.days, {"sweep": files(plan)}), messages)
 
 
 def _executed(plan: GridPlan, baseline: str | None, messages: Terminal) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 import orjson
 import typer
 
-from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.cli import bars as cli_bars
 from timegpt_assets.cli import calls as cli_calls
 from timegpt_assets.cli import console as view
+from timegpt_assets.cli import run_folders
 from timegpt_assets.cli.asked import Asked, at_midnight
 from timegpt_assets.cli.context import opened
 from timegpt_assets.cli.exit_codes import DATA_FAILED, GATES_FAILED, WAITS
@@ -27,7 +27,7 @@ from timegpt_assets.engine.engine import asset_nodes
 from timegpt_assets.engine.rectangles import rectangle
 from timegpt_assets.engine.revisions import only_stale, outdated
 from timegpt_assets.engine.stages import STAGES, everyday, last_closed_session
-from timegpt_assets.reports.run_export import FOLDER, RunExport, refuse_unfit
+from timegpt_assets.reports.run_export import refuse_unfit
 from timegpt_assets.runtime import Runtime
 
 
@@ -46,9 +46,11 @@ def made(
     ``of_data`` tells of the bars' quality and fails when a rule is broken, ``judged`` fails when a gate does.
     """
     messages = Terminal(stderr=True)
-    found = _figures(asked, messages, force=force, reask=reask, stale=stale, of_data=of_data)
+    with run_folders.logged(asked.runtime, asked.run_id):
+        found = _figures(asked, messages, force=force, reask=reask, stale=stale, of_data=of_data)
     if asked.run_id:
-        found["run"] = _written(asked, messages)
+        made = run_folders.export(asked.runtime).add(asked.run_id, asked.days, asked.steps)
+        found["run"] = run_folders.told(asked.runtime, asked.run_id, made, messages)
     if as_json:
         sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
     else:
@@ -76,21 +78,6 @@ def into_run(asked: Asked, run_id: str, *steps: str) -> Asked:
     refuse_unfit(run_id)
     assets = dict.fromkeys([*asked.assets, *(name for step in steps for name in ALSO.get(step, ()))])
     return replace(asked, assets=tuple(assets), run_id=run_id, steps=steps)
-
-
-def _written(asked: Asked, messages: Terminal) -> dict[str, Any]:
-    """Write the files of the run that was asked for, say where they lie, and return it."""
-    runtime = asked.runtime
-    export = RunExport(
-        artifacts=runtime.artifacts,
-        tables=ParquetStore(runtime.storage),
-        settings=runtime.settings,
-        clock=runtime.clock,
-    )
-    files = export.add(asked.run_id, asked.days, asked.steps)
-    folder = runtime.artifacts.shown(f"{FOLDER}/{asked.run_id}")
-    messages.print(f"run {asked.run_id}: {len(files)} files in {folder}", soft_wrap=True)
-    return {"run_id": asked.run_id, "folder": folder, "files": [file.name for file in files]}
 
 
 def _figures(

@@ -6,7 +6,7 @@ ranking and its pictures lie in a folder named for all that is in it.
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -16,22 +16,46 @@ from timegpt_assets.core.tables.columns import ORIGIN_KEY
 from timegpt_assets.core.tables.research import SCORES
 from timegpt_assets.reports.pictures import render
 from timegpt_assets.reports.pictures import sweep as pictures
+from timegpt_assets.reports.run_files import File
 
 FOLDER = "eval/grid"
 MEASURED = (*ORIGIN_KEY, "cost_multiplier", "first_day", "last_day")
 """What a combination's figures are of: the same again takes the place of what it was."""
 
 
-def written(artifacts: ObjectStore, scores: pl.DataFrame, *, grid: str, across: Sequence[str]) -> dict[str, Any]:
+def drawn(scores: pl.DataFrame, across: Sequence[str]) -> dict[str, bytes]:
+    """Return each forecaster's picture of the ranking."""
+    everyone = sorted(scores["forecaster"].unique())
+    return {who: render.png(pictures.plateau(scores.filter(forecaster=who), across=across)) for who in everyone}
+
+
+def written(
+    artifacts: ObjectStore, scores: pl.DataFrame, shown: Mapping[str, bytes], *, grid: str, across: Sequence[str]
+) -> dict[str, Any]:
     """Write a csv file for each combination, then the pictures and the ranking, and return where the latter lie."""
-    for (name,), rows in sorted(scores.partition_by("combination", as_dict=True).items()):
+    for name, rows in _combinations(scores):
         _gather(artifacts, f"{FOLDER}/{name}/bt_summary.csv", rows)
-    folder, shown = f"{FOLDER}/sweeps/{sweep_name(scores, grid)}", {}
-    for who in sorted(scores["forecaster"].unique()):
-        picture = render.png(pictures.plateau(scores.filter(forecaster=who), across=across))
-        shown[who] = put(artifacts, f"{folder}/{'_'.join(['plateau', who, *across])}.png", picture)
+    folder = f"{FOLDER}/sweeps/{sweep_name(scores, grid)}"
+    places = {who: put(artifacts, f"{folder}/{_picture(who, across)}", data) for who, data in shown.items()}
     # last: whoever reads the ranking finds the files of all it names
-    return {"ranking": put(artifacts, f"{folder}/ranking.csv", _csv(scores)), "pictures": shown}
+    return {"ranking": put(artifacts, f"{folder}/ranking.csv", _csv(scores)), "pictures": places}
+
+
+def of_run(scores: pl.DataFrame, shown: Mapping[str, bytes], across: Sequence[str]) -> Iterator[File]:
+    """Yield the files of a run that is this sweep: what this one found, and nothing of earlier ones."""
+    for name, rows in _combinations(scores):
+        yield File(f"{FOLDER}/{name}/bt_summary.csv", _csv(rows), rows.height)
+    for who, picture in shown.items():
+        yield File(f"{FOLDER}/{_picture(who, across)}", picture, 0)
+    yield File(f"{FOLDER}/ranking.csv", _csv(scores), scores.height)
+
+
+def _combinations(scores: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+    return [(str(name), rows) for (name,), rows in sorted(scores.partition_by("combination", as_dict=True).items())]
+
+
+def _picture(who: str, across: Sequence[str]) -> str:
+    return f"{'_'.join(['plateau', who, *across])}.png"
 
 
 def sweep_name(scores: pl.DataFrame, grid: str) -> str:

@@ -17,7 +17,7 @@ from rich.text import Text
 from timegpt_assets import runtime as runtimes
 from timegpt_assets.adapters.storage.trial_store import TrialStore
 from timegpt_assets.assets.research import pace, under
-from timegpt_assets.cli import sweep_files
+from timegpt_assets.cli import run_folders, sweep_files
 from timegpt_assets.cli.asked import asked_span, names
 from timegpt_assets.cli.console import left_old
 from timegpt_assets.cli.context import CommandContext, opened
@@ -35,6 +35,7 @@ from timegpt_assets.engine.plans import RangeRun
 from timegpt_assets.engine.revisions import outdated
 from timegpt_assets.engine.stages import Refused, sessions_asked
 from timegpt_assets.engine.sweeps import stored_days, swept
+from timegpt_assets.reports.run_export import refuse_unfit
 from timegpt_assets.runtime import Runtime
 
 RANGE_SECONDS, RANGE_DAYS = 30.0, 40
@@ -52,22 +53,30 @@ def sweep(
     forecasters: Sequence[str],
     across: str,
     force: bool,
+    run_id: str,
     as_json: bool,
 ) -> None:
     """Sweep the grid that the settings name over stored forecasts; write, draw and print the ranking."""
     drawn = names(across)
     _refuse(runtime, drawn)
+    if run_id:
+        refuse_unfit(run_id)
     messages = Terminal(stderr=True)
     heard = _Heard(messages)
-    with opened(runtime, report=heard, listener=heard.progress) as command:
+    logged = run_folders.logged(runtime, run_id)
+    with logged, opened(runtime, report=heard, listener=heard.progress) as command:
         first, last = asked_span(runtime, start, end)
         asked = sessions_asked(command.graph.settings, first.date(), last.date(), at=runtime.clock())
         days = stored_days(command.engine, command.graph, asked)
         _refuse_unknown(command, days, forecasters)
         found = _swept(command, days, heard, force=force)
         scores = _scores(command, days, forecasters)
-    files = sweep_files.written(runtime.artifacts, scores, grid=found["grid"], across=drawn)
+    shown = sweep_files.drawn(scores, drawn)
+    files = sweep_files.written(runtime.artifacts, scores, shown, grid=found["grid"], across=drawn)
     found |= files | {"tried": _tried(command, days), "best": _best(scores)}
+    if run_id:
+        made = {"sweep": list(sweep_files.of_run(scores, shown, drawn))}
+        found["run"] = run_folders.told(runtime, run_id, run_folders.export(runtime).keep(run_id, days, made), messages)
     if as_json:
         sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
     else:

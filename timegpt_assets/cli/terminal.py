@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
 from typing import IO, Any, ClassVar, TextIO
@@ -65,6 +66,8 @@ class Terminal(Console):
 
     profile: ClassVar[str | None] = None
     """The profile that was said: a command that is printed must work as it stands, and so says it, too."""
+    redacted: ClassVar[Callable[[str], str]] = staticmethod(str)
+    """Takes the secrets of the environment out of a text; known once a command has read it."""
 
     def __init__(self, *, stderr: bool = False) -> None:
         """Write to standard output, or to standard error."""
@@ -86,7 +89,7 @@ class Terminal(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return the text, printable; every text and every cell of a table comes by here."""
-        return super().render_str(under(self.profile, printable(text)), **options)
+        return super().render_str(under(self.profile, printable(Terminal.redacted(text))), **options)
 
 
 class _Printed(logging.Handler):

@@ -20,7 +20,7 @@ _SECRET_VALUE = re.compile(
 )
 _ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][\w.+-]*)://(?P<rest>[^\s'\"]+)")
 _PUBLIC_KEYS = "models.public_keys."
-_PLACES = ("gs", "file", "sqlite")
+PLACES = ("gs", "file", "sqlite")
 """Schemes of places: what stands before an @ in one is part of a name."""
 
 
@@ -93,7 +93,7 @@ def carries_password(address: str) -> bool:
     A password may hold the very characters that end one elsewhere (/, ?, #, @), so it is looked for up to the last @.
     """
     found = _ADDRESS.fullmatch(address.replace(" ", "%20"))
-    if found is None or found["scheme"].lower() in _PLACES:
+    if found is None or found["scheme"].lower() in PLACES:
         return False
     entering = found["rest"].rpartition("@")[0]
     asked = found["rest"].partition("?")[2].replace("#", "&").split("&")

@@ -5,8 +5,11 @@ due.py; who is told, and how often, is automation/alarms.py.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import partial
+from itertools import takewhile
+from typing import Any
 
 import dagster as dg
 
@@ -16,6 +19,7 @@ from timegpt_assets.core.alarms import Alarm, Kind
 from timegpt_assets.core.explained import Explained
 from timegpt_assets.core.rollout.phases import BY_ITSELF, ROLLBACK
 from timegpt_assets.engine import daily, pending
+from timegpt_assets.engine.deliveries import Deliveries
 from timegpt_assets.engine.due import due
 from timegpt_assets.engine.engine import Engine
 from timegpt_assets.engine.news import source_states, stored
@@ -23,6 +27,8 @@ from timegpt_assets.engine.stages import last_closed_session
 
 JOBS = ("daily_refresh", "run_day", "resume_pending", "refresh_bars", "sweep_forecast_grid", "tsfm_cycle")
 """Jobs that run by themselves, or that somebody started and went away from."""
+MOST_RUNS = 20
+"""Runs of a job that are looked through since the last look."""
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE)
 KINDS: Mapping[str, Kind] = {
     "coverage_holds": "drift",
@@ -32,37 +38,54 @@ KINDS: Mapping[str, Kind] = {
 """Checks whose alarm has a word of its own."""
 TAKEN_BACK = timedelta(days=3)
 """How long a rollout that went back by itself rings: until then somebody has seen it, or moved it on."""
+Reader = Callable[[Engine], Iterator[Alarm]]
 GATES = "gates_passed"
 """A gate's check is a verdict that somebody asked for, and no alarm."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """The alarms of now, and the kinds of which it cannot be told now whether they ring."""
+    """The alarms of now, the kinds of which it cannot be told now whether they ring, and each job's last run."""
 
     alarms: Sequence[Alarm]
     unread: frozenset[Kind] = frozenset()
+    last_runs: Mapping[str, str] = field(default_factory=dict)
 
 
-def alarms(engine: Engine) -> Found:
-    """Return what is the matter. A kind that cannot be read is an alarm of its own."""
+def alarms(engine: Engine, *, seen: Mapping[str, str] | None = None) -> Found:
+    """Return what is the matter. A kind that cannot be read is an alarm of its own.
+
+    ``seen``: each job's last run that had ended when somebody looked before: one that has failed since then is an
+    alarm, whatever ran after it.
+    """
     found, unread = list[Alarm](), set[Kind]()
-    for kinds, read in READERS:
+    ended = {job: _ended(engine.instance, job, (seen or {}).get(job)) for job in JOBS}
+    readers: Sequence[tuple[Sequence[Kind], Reader]] = [(("run",), partial(_runs, ended=ended)), *READERS]
+    for kinds, read in readers:
         try:
             found += read(engine)
         except (Explained, OSError) as error:
             unread |= {*kinds}
             name = "bars" if "source" in kinds else f"for {', '.join(kinds)}"
             found.append(Alarm(kind="source", name=name, said=f"cannot be read now: {error}"))
-    return Found(alarms=found, unread=frozenset(unread - {"source"}))
+    last_runs = {job: runs[0].run_id for job, runs in ended.items() if runs}
+    return Found(alarms=found, unread=frozenset(unread - {"source"}), last_runs=last_runs)
 
 
-def _runs(engine: Engine) -> Iterator[Alarm]:
-    """Yield each job whose last run that ended has failed."""
-    for job in JOBS:
-        last = engine.instance.get_run_records(dg.RunsFilter(job_name=job, statuses=list(ENDED)), limit=1)
-        if last and last[0].dagster_run.status == dg.DagsterRunStatus.FAILURE:
-            yield Alarm(kind="run", name=job, said=_why(engine.instance, last[0].dagster_run.run_id))
+def _ended(instance: dg.DagsterInstance, job: str, seen: str | None) -> Sequence[dg.DagsterRun]:
+    """Return the runs of a job that ended since the one that was seen, newest first; without any the last one."""
+    asked = dg.RunsFilter(job_name=job, statuses=list(ENDED))
+    found = instance.get_runs(asked, limit=MOST_RUNS if seen else 1)
+    return list(takewhile(lambda run: run.run_id != seen, found)) or list(found[:1])
+
+
+def _runs(engine: Engine, *, ended: Mapping[str, Sequence[dg.DagsterRun]]) -> Iterator[Alarm]:
+    """Yield each job of which a run has failed: the last one, or one since the last look."""
+    for job, runs in ended.items():
+        failed = [run for run in runs if run.status == dg.DagsterRunStatus.FAILURE][:1]
+        for run in failed:
+            since = "" if run is runs[0] else " It has run well since."
+            yield Alarm(kind="run", name=job, said=f"{_why(engine.instance, run.run_id)}{since}")
 
 
 def _why(instance: dg.DagsterInstance, run_id: str) -> str:
@@ -90,9 +113,18 @@ def _checks(engine: Engine) -> Iterator[Alarm]:
         if key.name == GATES or event is None or event.event_type != dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             continue
         evaluation = event.asset_check_evaluation_data
-        if not evaluation.passed:
+        if not evaluation.passed and not _is_awaited(engine, evaluation):
             name = f"{key.name} of {key.asset_key.to_user_string()}"
             yield Alarm(kind=KINDS.get(key.name, "check"), name=name, said=evaluation.description or "failed")
+
+
+def _is_awaited(engine: Engine, evaluation: dg.AssetCheckEvaluation) -> bool:
+    """Return whether all that a check misses are bars that nobody had to deliver by now."""
+    told: dict[str, Any] = {name: value.value for name, value in evaluation.metadata.items()}
+    if not told.get("late") or told["late"] != told["count"]:
+        return False
+    # the shown ones are the earliest: where their session is not due, none is
+    return not Deliveries.of(engine.runtime).is_due(date.fromisoformat(min(told["unusable"])[:10]))
 
 
 def _money(engine: Engine) -> Iterator[Alarm]:
@@ -143,12 +175,11 @@ def _rollouts(engine: Engine) -> Iterator[Alarm]:
                 yield Alarm(kind="rollout", name=forecaster, said=said)
 
 
-READERS: Sequence[tuple[Sequence[Kind], Callable[[Engine], Iterator[Alarm]]]] = (
-    (("run",), _runs),
+READERS: Sequence[tuple[Sequence[Kind], Reader]] = (
     (("check", "drift", "news"), _checks),
     (("budget", "quota"), _money),
     (("source",), _sources),
     (("due",), _overdue),
     (("rollout",), _rollouts),
 )
-"""Kinds, and who reads them."""
+"""Kinds, and who reads them; runs are read by what was seen of them before."""

@@ -42,19 +42,24 @@ def due(engine: Engine) -> list[Due]:
     return [*_sessions(engine), *_cycles(engine)]
 
 
-def _ran(engine: Engine, *jobs: str) -> bool:
-    return any(engine.instance.get_runs_count(dg.RunsFilter(job_name=job)) for job in jobs)
+def _began(engine: Engine, *jobs: str) -> datetime | None:
+    """Return when one of the jobs ran first; None where none did."""
+    asked = (dg.RunsFilter(job_name=job) for job in jobs)
+    first = [record for one in asked for record in engine.instance.get_run_records(one, limit=1, ascending=True)]
+    return min((record.create_timestamp.replace(tzinfo=UTC) for record in first), default=None)
 
 
 def _sessions(engine: Engine) -> Iterator[Due]:
     runtime, at = engine.runtime, engine.runtime.clock()
     newest = last_closed_session(at)
-    if not _ran(engine, *DAILY) or newest < runtime.settings.data.start_date:
+    began = _began(engine, *DAILY)
+    if began is None or newest < runtime.settings.data.start_date:
         return
     after = timedelta(minutes=runtime.settings.alarms.session_due_min)
     there = {*ParquetStore(runtime.storage).files(RAW_NEWS)} if runtime.settings.news.sources else None
     for day, state in daily.standing(engine, newest).items():
-        by = calendar.session(day).close + after
+        # what was over before anything ran by itself is made up, and was not missed
+        by = max(calendar.session(day).close, began) + after
         done = state == daily.COMPLETE
         yield Due(what=f"session {day}", by=by, state=state, is_there=done, at=at)
         if there is not None:
@@ -64,12 +69,12 @@ def _sessions(engine: Engine) -> Iterator[Due]:
 
 def _cycles(engine: Engine) -> Iterator[Due]:
     runtime, at = engine.runtime, engine.runtime.clock()
-    if not _ran(engine, CYCLE):
+    if (began := _began(engine, CYCLE)) is None:
         return
     settings, seen = runtime.settings.tsfm, _seen(ParquetStore(runtime.storage))
     if settings.end_date and at.astimezone(UTC).date() > settings.end_date:
         return
-    since = seen or datetime.combine(settings.start_date, datetime.min.time(), UTC)
+    since = seen or began
     # one more: the next cycle is not missed before it could have been looked at
     by = since + timedelta(minutes=settings.cycle_min * (runtime.settings.alarms.tsfm_cycles_missed + 1))
     state = f"last looked at {seen:%Y-%m-%d %H:%M} UTC" if seen else "never looked at"

@@ -47,6 +47,7 @@ STAGES = {
     "gates": ("symbol_gates", "forecast_gate", "trading_gate", "hard_metrics", "contract", "luck_gate"),
     "promotion": ("promotion",),
     "reports": ("report",),
+    "exports": ("run_export",),
     "models": (
         "training_set",
         "tabular_model",
@@ -74,11 +75,11 @@ STAGES = {
     ),
 }
 """Stage word -> asset names; ``promotion`` is apart because only ``evaluate`` and ``promote`` make it."""
-ON_DEMAND = ("promotion", "news", "models", "worth", "research", "search", "tsfm")
-"""Stages that no day asks for: ``evaluate`` and ``promote`` make the first, ``fetch-news`` the second, ``train`` the
-third, ``news-value`` the fourth, ``sweep`` and ``search`` those after it, ``tsfm`` the last, on UTC days. Where a rung
-of the ladder is seated, a day's assets read those of ``models``, and where the feature group news is on, those of
-``news``."""
+ON_DEMAND = ("promotion", "exports", "news", "models", "worth", "research", "search", "tsfm")
+"""Stages that no day asks for: ``evaluate`` and ``promote`` make the first, people in the UI the second, ``fetch-news``
+the third, ``train`` the fourth, ``news-value`` the fifth, ``sweep`` and ``search`` those after it, ``tsfm`` the last,
+on UTC days. Where a rung of the ladder is seated, a day's assets read those of ``models``, and where the feature group
+news is on, those of ``news``."""
 EVERYDAY = tuple(name for stage, names in STAGES.items() if stage not in ON_DEMAND for name in names)
 NEWS = STAGES["news"][:-2]
 """What every day makes besides, where a source of news is listed."""

@@ -10,11 +10,12 @@ from dagster import DagsterRun
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
+from kombu.exceptions import OperationalError
 
 from timegpt_assets.instance import run_owners
 
 ASKED_SEC = 5.0
-"""How long workers have to say which tasks they have."""
+"""How long workers have to say which tasks they have, and the queue to let a word in."""
 MISSED = 3
 """So often in a row no worker may have the task before its run counts as lost: a busy one may once be late."""
 
@@ -31,28 +32,56 @@ class WatchedCeleryRunLauncher(CeleryRunLauncher):
         if task is None or run_owners.is_held_here(self._instance, run.run_id):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         said = super().check_run_worker_health(run)
-        return said if said.status is not WorkerStatus.RUNNING else self._asked_for(run.run_id, task)
+        if said.status is WorkerStatus.FAILED:
+            return said
+        if said.status is WorkerStatus.SUCCESS:
+            return self._lost_at_last(run.run_id, f"its task {task} is over, and it says not how it ended")
+        # UNKNOWN too: a queue that was started anew has forgotten what it knew of tasks that go on
+        return self._asked_for(run.run_id, task)
 
     def terminate(self, run_id: str) -> bool:
-        """Cancel a run that a worker has, and return whether it could be told."""
-        run = self._instance.get_run_by_id(run_id)
-        if run is None or run.is_finished or DAGSTER_CELERY_TASK_ID_TAG not in run.tags:
+        """Cancel a run that a worker has, and return whether it could be told; one whose owner is dead is ended."""
+        run, record = self._instance.get_run_by_id(run_id), self._instance.get_run_record_by_id(run_id)
+        if run is None or record is None or run.is_finished or DAGSTER_CELERY_TASK_ID_TAG not in run.tags:
+            return False
+        dead = run_owners.is_dead(self._instance, record)
+        # before it is said to be canceling: a run that could not be told goes on, and must not count as one that ends
+        if not dead and (why := self._unreachable()):
+            self._instance.report_engine_event(f"It cannot be canceled: the queue cannot be reached ({why}).", run)
             return False
         self._instance.report_run_canceling(run)
+        if dead:
+            run_owners.free_dead(self._instance)
+            return True
         return super().terminate(run_id)
 
     @cached_property
     def _missed(self) -> dict[str, int]:
         return {}
 
+    def _unreachable(self) -> str:
+        """Return why the queue takes no word now, nothing when it does."""
+        try:
+            with self.celery.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=1, timeout=ASKED_SEC)
+        except (OperationalError, OSError) as error:
+            return str(error) or type(error).__name__
+        return ""
+
     def _asked_for(self, run_id: str, task: str) -> CheckRunHealthResult:
         """Return whether any worker has the task, by Celery's own question to all of them."""
         found = self.celery.control.inspect(timeout=ASKED_SEC).query_task([task]) or {}
+        if not found:  # nobody to ask: a queue that comes back comes before its workers, whose runs go on meanwhile
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
         if any(task in tasks for tasks in found.values()):
             self._missed.pop(run_id, None)
             return CheckRunHealthResult(WorkerStatus.RUNNING)
+        return self._lost_at_last(run_id, f"none of {len(found)} workers has its task {task}")
+
+    def _lost_at_last(self, run_id: str, why: str) -> CheckRunHealthResult:
+        """Return FAILED when it was so for some looks in a row."""
         self._missed[run_id] = self._missed.get(run_id, 0) + 1
         if self._missed[run_id] < MISSED:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         del self._missed[run_id]
-        return CheckRunHealthResult(WorkerStatus.FAILED, f"none of {len(found)} workers has its task {task}")
+        return CheckRunHealthResult(WorkerStatus.FAILED, why)

@@ -1,4 +1,4 @@
-"""Events in the SQLite records as deflated bytes: a partition's are some kilobytes of the same words, stored twice.
+"""Events in the records without secrets, and in SQLite as deflated bytes: some kilobytes of the same words each.
 
 Belongs here: how one event is packed, where it is (un)packed on its way, and the road back to plain text
 (``python -m timegpt_assets.instance.packed_events DAGSTER_HOME``), which whoever leaves this storage takes.
@@ -7,10 +7,13 @@ Belongs here: how one event is packed, where it is (un)packed on its way, and th
 import sqlite3
 import sys
 import zlib
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import ClassVar
 
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
+from dagster._core.storage.schedules.schema import JobTickTable
 from sqlalchemy import Dialect, Text, TypeDecorator
 
 FORM = b"\x01"
@@ -67,24 +70,50 @@ def unpacked(data: bytes) -> str:
 
 
 class Packed(TypeDecorator[str]):
-    """A text column that SQLite keeps packed; rows written as text before are read as they are."""
+    """A text column without secrets that SQLite keeps packed; rows written as text before are read as they are."""
 
     impl = Text
     cache_ok = True
+    redacted: ClassVar[Callable[[str], str]] = staticmethod(str)
+    """Takes this process's secrets out of a record."""
+
+    def __init__(self, *, packs: bool = True) -> None:
+        """Pack, or write plain text."""
+        super().__init__()
+        self.packs = packs
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | bytes | None:
         """Return what is stored."""
-        return packed(value) if value is not None and dialect.name == "sqlite" else value
+        if value is None:
+            return None
+        plain = Packed.redacted(value)
+        return packed(plain) if self.packs and dialect.name == "sqlite" else plain
 
     def process_result_value(self, value: str | bytes | None, dialect: Dialect) -> str | None:
         """Return what was given."""
         return unpacked(value) if isinstance(value, bytes) else value
 
 
+EVENTS = (SqlEventLogStorageTable.c.event, AssetCheckExecutionsTable.c.evaluation_event)
+TICKS = (JobTickTable.c.tick_body,)
+"""What sensors and schedules said and failed with."""
+
+
 def pack_events() -> None:
     """Have this process store events packed, in whatever SQLite event log it opens."""
-    SqlEventLogStorageTable.c.event.type = Packed()
-    AssetCheckExecutionsTable.c.evaluation_event.type = Packed()
+    for column in EVENTS:
+        column.type = Packed()
+
+
+def redact_records(redacted: Callable[[str], str]) -> None:
+    """Have this process store no secret in an event or a tick, in whatever database.
+
+    An error's text is whoever's raised it, metadata and log lines are the assets': each may repeat what it was given.
+    """
+    Packed.redacted = staticmethod(redacted)
+    for column in (*EVENTS, *TICKS):
+        if not isinstance(column.type, Packed):
+            column.type = Packed(packs=False)
 
 
 def to_text(home: Path) -> int:

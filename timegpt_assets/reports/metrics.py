@@ -1,7 +1,7 @@
-"""What Prometheus reads of the house: metrics of the sources of news and of stored bands, as text exposition.
+"""What Prometheus reads of a house: minute bars, sources of news and stored bands, as text exposition.
 
-Belongs here: names, labels and help of the metrics. They are rendered by prometheus-client, of the extra news, which
-is imported when it is first needed.
+Belongs here: metrics of news, and how all of them are written. Those of minute bars are metrics_house.py. They are
+rendered by prometheus-client, of the extra news, which is imported when it is first needed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,6 +14,7 @@ import polars as pl
 from timegpt_assets.core import calendar
 from timegpt_assets.core.explained import Explained
 from timegpt_assets.core.tsfm.figures import means
+from timegpt_assets.reports.metrics_house import NOTHING, House, families
 
 PREFIX = "timegpt_assets_news"
 COUNTED = {
@@ -34,8 +35,10 @@ class LibraryAbsent(Explained, ImportError):
     """Raised where prometheus-client is not installed; says how to install it."""
 
 
-def exposition(health: pl.DataFrame, bands: Mapping[str, float]) -> str:
+def exposition(health: pl.DataFrame, bands: Mapping[str, float], house: House = NOTHING) -> str:
     """Return the text exposition of SOURCE_HEALTH: counters over all its sessions, gauges of each source's newest.
+
+    ``house``: what there is of minute bars, calls and gates; a gauge each.
 
     ``bands``: figures of core/tsfm/figures.py, a gauge each under the name that the service gives it.
 
@@ -46,6 +49,7 @@ def exposition(health: pl.DataFrame, bands: Mapping[str, float]) -> str:
     registry = library.CollectorRegistry(auto_describe=False)
     registry.register(_Sources(health))
     registry.register(_Bands(bands))
+    registry.register(_Told(house))
     text: str = library.generate_latest(registry).decode()
     return text
 
@@ -105,6 +109,21 @@ class _Bands:
         """Yield a gauge for each figure there is."""
         for name, value in sorted(self.figures.items()):
             yield _core().GaugeMetricFamily(name, means(name), value=value)
+
+
+class _Told:
+    """The same for families that are told in full."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+
+    def collect(self) -> Iterator[Any]:
+        """Yield a gauge for each family."""
+        for one in families(self.house):
+            family = _core().GaugeMetricFamily(one.name, one.told, labels=one.labels)
+            for labels, value in sorted(one.values.items()):
+                family.add_metric(labels, value)
+            yield family
 
 
 def _family(name: str, told: str, *labels: str) -> Any:

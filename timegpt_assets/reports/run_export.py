@@ -20,6 +20,7 @@ from timegpt_assets.config.settings import Settings, resolved
 from timegpt_assets.core.backtest.books import LIVE
 from timegpt_assets.core.explained import Explained
 from timegpt_assets.core.tables.columns import WILDCARD
+from timegpt_assets.core.tables.reports import RUN_EXPORT
 from timegpt_assets.core.tables.stored import STORED
 from timegpt_assets.reports import run_files
 from timegpt_assets.reports.run_files import File, Window
@@ -27,8 +28,11 @@ from timegpt_assets.reports.run_files import File, Window
 FOLDER, META = "runs", "meta.json"
 REPORT = "report"
 """The step that takes over the pages of a month as they were published."""
+EVERY_STEP = (*run_files.STEPS, REPORT)
 PAGES = (f"{REPORT}.md", "robustness_report.md", "report.html")
 NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+Made = Mapping[str, Sequence[File]]
+"""Step -> its files."""
 KEY_FIGURES = ("trades", "net_pnl", "sharpe_daily", "max_drawdown", "hit_rate")
 
 
@@ -45,20 +49,38 @@ class RunExport:
     settings: Settings
     clock: Callable[[], datetime]
 
-    def add(self, run_id: str, days: Sequence[date], steps: Sequence[str]) -> list[File]:
+    def add(self, run_id: str, days: Sequence[date], steps: Sequence[str]) -> Made:
         """Return the files of these steps, written to the run's folder and told of in its record.
 
         What lies there with the same bytes is left alone. Raises RunTaken, and then writes nothing.
         """
         refuse_unfit(run_id)
-        made = {step: list(self.files(days, step)) for step in steps}
+        return self.keep(run_id, days, {step: list(self.files(days, step)) for step in steps})
+
+    def keep(self, run_id: str, days: Sequence[date], made: Made) -> Made:
+        """Return these files, written and told of as ``add`` does. Raises RunTaken, and then writes nothing."""
+        refuse_unfit(run_id)
         files = list({file.name: file for found in made.values() for file in found}.values())
         self._refuse_other(run_id, files)
         for file in files:
             self.artifacts.write_new(f"{FOLDER}/{run_id}/{file.name}", file.data)
         # last: whoever reads the record finds the files it tells of
         self.artifacts.update(f"{FOLDER}/{run_id}/{META}", lambda current: self._meta(run_id, current, days, made))
-        return files
+        return made
+
+    def folder(self, run_id: str) -> str:
+        """Return where a run's folder lies, as people are shown it."""
+        return self.artifacts.shown(f"{FOLDER}/{run_id}")
+
+    def rows(self, run_id: str, days: Sequence[date], made: Made) -> pl.DataFrame:
+        """Return RUN_EXPORT of these files for each of the sessions."""
+        told = [
+            {"day": day, "run_id": run_id, "step": step, "file": file.name, **_told(file)}
+            for day in days
+            for step, files in made.items()
+            for file in files
+        ]
+        return pl.DataFrame(told, schema=RUN_EXPORT.schema)
 
     def files(self, days: Sequence[date], step: str) -> Iterator[File]:
         """Yield the files of a step, as far as its tables are stored for these sessions."""
@@ -94,7 +116,7 @@ class RunExport:
                     "--run-id, or take that folder away."
                 )
 
-    def _meta(self, run_id: str, current: Current, days: Sequence[date], made: Mapping[str, Sequence[File]]) -> bytes:
+    def _meta(self, run_id: str, current: Current, days: Sequence[date], made: Made) -> bytes:
         """Return the record with these steps in it; what it says of others stays."""
         there = current()
         known: dict[str, Any] = orjson.loads(there.read()) if there else {"run_id": run_id, "steps": {}}
@@ -111,7 +133,8 @@ class RunExport:
             # the same again is the same step: its record does not move
             if said != {key: value for key, value in before.items() if key != "finished_at"}:
                 known["steps"][step] = said | {"finished_at": self.clock().isoformat()}
-        return run_files.said(known | summary(self.window(days)))
+        known["days"] = sorted({*known.get("days", ()), *map(str, days)})
+        return run_files.said(known | summary(self.window([date.fromisoformat(day) for day in known["days"]])))
 
 
 def refuse_unfit(run_id: str) -> None:

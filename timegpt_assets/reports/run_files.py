@@ -112,6 +112,21 @@ STEPS: dict[str, Callable[[Window], Iterator[File]]] = {
     "evaluate": evaluate,
 }
 """The verbs whose results are tables, in the order of the graph; what ``report`` writes is taken as it is."""
+READ = (
+    "bars",
+    "quality_report",
+    "features",
+    "labels",
+    "snapshots",
+    "forecasts",
+    "calibration_models",
+    "portfolio",
+    *(table for tables in OF_TABLES.values() for table in tables.values()),
+    *VERDICTS,
+    "promotion",
+    "report",
+)
+"""Every table that a run's files and its record are written from."""
 
 
 def with_targets(features: pl.DataFrame, labels: pl.DataFrame, horizon_min: int) -> pl.DataFrame:

@@ -13,12 +13,14 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.test_utils import freeze_time
 
 from timegpt_assets.adapters.alarms.channels import URL
 from timegpt_assets.adapters.storage.object_store import LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.adapters.storage.rollout_record import NAME, TSFM_NAME, RolloutRecord
-from timegpt_assets.automation.alarms import Told, raise_alarms, remembered, tell, written
+from timegpt_assets.automation.alarms import Told, raise_alarms, remembered, shown, tell, written
+from timegpt_assets.config.redaction import Redaction
 from timegpt_assets.core.alarms import Alarm, ChannelFailed, Notice
 from timegpt_assets.core.tables.tsfm import MARKETS
 from timegpt_assets.engine import pending
@@ -26,7 +28,7 @@ from timegpt_assets.engine.alarms import Found, alarms
 from timegpt_assets.engine.due import due
 from timegpt_assets.engine.stages import EVERYDAY
 from timegpt_assets_tests.automation.test_day import TWO, refreshed
-from timegpt_assets_tests.automation.test_week import CLOCK
+from timegpt_assets_tests.automation.test_week import CLOCK, SYMBOLS, deliver
 from timegpt_assets_tests.engine.test_call_budget import modest
 from timegpt_assets_tests.roads import TINY, Road, road
 from timegpt_assets_tests.secret_search import KEY
@@ -34,6 +36,7 @@ from timegpt_assets_tests.servers.webhook import WebhookServer
 
 pytestmark = pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated")
 DAY = date(2025, 1, 16)
+CLOSE = datetime(2025, 1, 16, 21, tzinfo=UTC)
 EVENING, NIGHT = datetime(2025, 1, 16, 22, tzinfo=UTC), datetime(2025, 1, 17, 3, tzinfo=UTC)
 
 
@@ -74,9 +77,10 @@ def house(tmp_path: Path) -> Iterator[Road]:
 
 
 def fail(house: Road) -> None:
-    """Let the daily job fail as the daemon would."""
+    """Let the daily job fail as the daemon would, at the time of the clock."""
     settings = house.runtime.settings.data
-    assert not refreshed(house, DAY, TWO, "data.source=local", f"data.root={settings.root}").success
+    with freeze_time(CLOCK.now):
+        assert not refreshed(house, DAY, TWO, "data.source=local", f"data.root={settings.root}").success
 
 
 def lines(house: Road) -> list[tuple[str, str]]:
@@ -101,17 +105,61 @@ def test_a_run_that_failed_and_a_source_that_is_silent_go_out_once_and_their_end
     assert lines(house)[2:] == [("over", "run daily_refresh")]
 
 
+def test_a_run_that_failed_between_two_looks_goes_out_although_the_next_one_was_well(house: Road) -> None:
+    watch, well = Watch(house), dg.DagsterRun("daily_refresh", status=dg.DagsterRunStatus.SUCCESS)
+    house.engine.instance.add_run(well)
+    watch.tick()
+    before = len(lines(house))
+    fail(house)
+    house.engine.instance.add_run(dg.DagsterRun("daily_refresh", status=dg.DagsterRunStatus.SUCCESS))
+    watch.tick()
+    assert lines(house)[before:] == [("new", "run daily_refresh")]
+    watch.tick()
+    assert lines(house)[before + 1 :] == [("over", "run daily_refresh")], "once"
+    last = json.loads((house.runtime.root / "alarms.jsonl").read_text().splitlines()[-1])
+    assert last["said"].endswith(" It has run well since.")
+
+
+def test_bars_that_nobody_had_to_deliver_by_now_are_no_alarm_and_those_that_are_due_are_one(tmp_path: Path) -> None:
+    (source := tmp_path / "source").mkdir()
+    deliver(source, dict.fromkeys(SYMBOLS, date(2025, 1, 15)))
+    settings = ("universe.tickers=[AAPL, META]", "data.source=local", f"data.root={source}", "data.end_date=null")
+    CLOCK.now = datetime(2025, 1, 16, 21, 5, tzinfo=UTC)
+    with road(tmp_path, *settings, clock=CLOCK, pictures=False) as early:
+        early.run([DAY], assets=("raw_bars", "bars", "quality_report"))
+        assert Watch(early).ringing() == {}, "they come within two hours"
+        CLOCK.now = datetime(2025, 1, 16, 23, 5, tzinfo=UTC)
+        ringing = Watch(early).ringing()
+    assert [*ringing] == ["check quality of bars/bars"]
+    assert "2025-01-16|AAPL late" in ringing["check quality of bars/bars"]
+
+
 def test_a_session_that_nobody_made_is_overdue_from_its_moment_on_and_only_where_days_run_by_themselves(
     house: Road,
 ) -> None:
     CLOCK.now = NIGHT
     assert due(house.engine) == [], "nobody has switched it on"
+    CLOCK.now = CLOSE
     fail(house)
+    CLOCK.now = NIGHT
     (session,) = [one for one in due(house.engine) if one.what == f"session {DAY}"]
     assert (session.by, session.is_overdue) == (datetime(2025, 1, 17, 1, tzinfo=UTC), True)
     assert Watch(house).ringing()[f"due session {DAY}"].startswith("was due by 2025-01-17 01:00 UTC: bars/raw_bars: ")
     CLOCK.now = EVENING
     assert f"due session {DAY}" not in Watch(house).ringing(), "it is awaited, and not missed"
+
+
+def test_what_was_over_before_anything_ran_by_itself_was_not_missed_and_is_due_from_then_on(house: Road) -> None:
+    CLOCK.now = NIGHT
+    fail(house)
+    with freeze_time(NIGHT):
+        house.engine.instance.add_run(dg.DagsterRun("tsfm_cycle", status=dg.DagsterRunStatus.STARTED))
+    found = {one.what: one for one in due(house.engine)}
+    assert not any(one.is_overdue for one in found.values())
+    assert found[f"session {DAY}"].by == NIGHT + timedelta(minutes=240)
+    assert found["prediction markets"].by == NIGHT + timedelta(minutes=20)
+    CLOCK.now = NIGHT + timedelta(minutes=240)
+    assert all(one.is_overdue for one in due(house.engine))
 
 
 def test_a_channel_that_is_dead_stops_nobody_is_an_alarm_and_hears_all_when_it_is_back(house: Road) -> None:
@@ -219,7 +267,7 @@ def test_what_waits_for_money_and_calls_that_are_nearly_used_up_are_alarms(tmp_p
 
 
 def test_of_a_damaged_cursor_everything_is_told_again_and_a_good_one_is_read_back() -> None:
-    told = Told(by_channel={"log": {"run x": "y"}}, dead={"mail": "gone"})
+    told = Told(by_channel={"log": {"run x": "y"}}, dead={"mail": "gone"}, last_runs={"x": "1"})
     assert remembered(written(told)) == told
     for damaged in ("{", "[]", '{"told": 3}', '{"told": {"log": 3}}', None):
         assert remembered(damaged) == Told()
@@ -238,3 +286,9 @@ def test_one_who_is_dead_is_not_told_of_itself_and_who_is_listed_no_more_is_forg
     assert [n.subject for n in heard["mail"]] == ["run x"]
     assert [n.line for n in heard["log"][2:]] == ["[over] channel mail: mail: gone. Mend it."]
     assert tell({"log": heard["log"].extend}, ring, Told(dead={"mail": "gone"})).dead == {}
+
+
+def test_what_goes_out_repeats_no_secret() -> None:
+    found = Found(alarms=[Alarm(kind="run", name="a-word-to-hide", said="login a-word-to-hide failed")])
+    (told,) = shown(found, Redaction({"PGPASSWORD": "a-word-to-hide"})).alarms
+    assert told == Alarm(kind="run", name="[REDACTED]", said="login [REDACTED] failed")

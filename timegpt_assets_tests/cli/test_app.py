@@ -355,6 +355,16 @@ def test_config_never_shows_a_secret(run, elsewhere, form):
     assert "forecast.model = '[REDACTED]' is refused" in refused
 
 
+def test_an_error_that_repeats_a_secret_is_printed_without_it(run, elsewhere, capsys):
+    hidden = "very-hidden-word"
+    home = f"data.dagster_home=/dev/null/{hidden}"
+    message = said(run(elsewhere, "run-day", DAY, "--set", home, PGPASSWORD=hidden))
+    assert "DAGSTER_HOME /dev/null/[REDACTED] cannot be written" in message
+    assert hidden not in message
+    cli._told(ZeroDivisionError, ZeroDivisionError(hidden), None)  # what no verb explains
+    assert capsys.readouterr().err == "ZeroDivisionError: [REDACTED]\n"
+
+
 def test_config_is_a_table_for_people_with_notes_apart(run, elsewhere):
     result = run(elsewhere, "config", COLUMNS="200")
     assert result.exit_code == 0, result.output
@@ -394,7 +404,7 @@ def two_days(run: Callable[..., Result], house: ObjectStore) -> ObjectStore:
 
 def test_a_sweep_ranks_writes_and_draws_every_combination_and_sweeps_it_once(run, two_days):
     house = two_days
-    result = run(house, "sweep", "--json", "--across", "k_sigma,s_stop")
+    result = run(house, "sweep", "--json", "--across", "k_sigma,s_stop", "--run-id", "swept")
     assert result.exit_code == 0, result.output
     found = figures(result)
     assert (found["grid"], found["combinations"], found["days"]) == ("enhancement", 9, 2)
@@ -406,6 +416,17 @@ def test_a_sweep_ranks_writes_and_draws_every_combination_and_sweeps_it_once(run
     assert names == set(ranking["combination"])
     assert all(Path(picture).read_bytes().startswith(b"\x89PNG") for picture in found["pictures"].values())
     assert set(found["tried"].values()) == {9}
+    folder = house.folder / "artifacts" / "runs" / "swept"
+    step = json.loads((folder / "meta.json").read_text())["steps"]["sweep"]
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.csv")} | {
+        path.relative_to(folder).as_posix() for path in folder.rglob("*.png")
+    } == set(step["files"])
+    assert (folder / "eval/grid/ranking.csv").read_bytes() == Path(found["ranking"]).read_bytes()
+    assert pl.concat(map(pl.read_csv, folder.glob("eval/grid/*/bt_summary.csv"))).height == ranking.height
+    assert [json.loads(line)["event"] for line in (folder / "logs/sweep.log").read_text().splitlines()] == ["swept"]
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert run(house, "sweep", "--across", "k_sigma,s_stop", "--run-id", "swept").exit_code == 0
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     again = figures(run(house, "sweep", "--json"))
     assert (again["partitions_made"], again["partitions_there"]) == (0, 3)
     assert again["tried"] == found["tried"], "the same again is no other try"

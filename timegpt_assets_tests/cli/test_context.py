@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from timegpt_assets.cli.context import HomeError, dagster_home, foreign_home, opened, spoken
-from timegpt_assets.config.settings import load_settings
+from timegpt_assets.config.settings import Settings, load_settings
 from timegpt_assets.core import calendar
 from timegpt_assets.core.explained import Explained
 from timegpt_assets.definitions import defs as load_defs
@@ -32,9 +32,12 @@ def quiet_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return
 
 
+def settings_with(*overrides: str) -> Settings:
+    return load_settings(profile="demo", config_dir=None, overrides=[*SMALL, *overrides], environment={})
+
+
 def runtime(folder: Path, **environment: str) -> Runtime:
-    settings = load_settings(profile="demo", config_dir=None, overrides=SMALL, environment={})
-    return Runtime(settings=settings, root=folder, environment=environment, clock=lambda: LATER)
+    return Runtime(settings=settings_with(), root=folder, environment=environment, clock=lambda: LATER)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +105,53 @@ def test_a_home_that_several_machines_share_lacks_nothing(tmp_path):
     home.mkdir(parents=True)
     (home / "dagster.yaml").write_text((PROJECT / "deploy" / "scale_out" / "dagster.yaml").read_text())
     assert foreign_home(runtime(tmp_path), home) == ""
+
+
+LEDGER = "forecast.api_budget.ledger_url=postgresql://timegpt@db.example.org/timegpt"
+
+
+@pytest.mark.parametrize(
+    ("records", "environment", "is_refused"),
+    [
+        ("storage: {postgres: {postgres_url: {env: URL}}}", {"URL": "postgresql+psycopg2://dagster@DB/timegpt"}, True),
+        ("storage: {postgres: {postgres_url: {env: URL}}}", {"URL": "postgresql+psycopg2://dagster@DB/dagster"}, False),
+        ("storage: {postgres: {postgres_url: 'postgresql://DB:5432/timegpt'}}", {}, True),
+        ("storage: {postgres: {postgres_url: 'postgresql://DB:5433/timegpt'}}", {}, False),
+        ("storage: {postgres: {postgres_url: 'postgresql://DB/timegpt?options=-csearch_path%3Dother'}}", {}, False),
+        ("storage: {postgres: {postgres_db: {hostname: DB, db_name: {env: NAME}}}}", {"NAME": "timegpt"}, True),
+        ("storage: {postgres: {postgres_db: {hostname: DB, db_name: timegpt, port: 5433}}}", {}, False),
+        ("run_storage: {module: m, class: C, config: {postgres_url: 'postgresql://DB/timegpt'}}", {}, True),
+        ("storage: {postgres: {postgres_url: {env: NOT_SET}}}", {}, False),
+        ("storage: {postgres: [", {}, False),
+    ],
+)
+def test_a_home_whose_records_are_to_lie_in_the_ledger_s_database_is_refused_before_it_is_opened(
+    tmp_path: Path, records: str, environment: dict[str, str], is_refused: bool
+) -> None:
+    home = tmp_path / ".dagster" / "demo"
+    home.mkdir(parents=True)
+    (home / "dagster.yaml").write_text(records.replace("DB", "db.example.org"))
+    environment = {name: value.replace("DB", "db.example.org") for name, value in environment.items()}
+    here = replace(runtime(tmp_path, **environment), settings=settings_with(LEDGER))
+    if not is_refused:
+        assert dagster_home(here) == home
+        return
+    with pytest.raises(HomeError) as error:
+        dagster_home(here)
+    assert str(error.value) == (
+        f"{home / 'dagster.yaml'} has Dagster's records lie in the database of the call ledger, "
+        "postgresql://timegpt@db.example.org/timegpt: both have a table named snapshots. "
+        "Set forecast.api_budget.ledger_url to a database of its own."
+    )
+
+
+def test_the_names_of_this_machine_are_one_place(tmp_path: Path) -> None:
+    home = tmp_path / ".dagster" / "demo"
+    home.mkdir(parents=True)
+    (home / "dagster.yaml").write_text("storage: {postgres: {postgres_url: 'postgresql://a@127.0.0.1:5432/one'}}")
+    ledger = "forecast.api_budget.ledger_url=postgresql://b@localhost/one"
+    with pytest.raises(HomeError, match="both have a table named snapshots"):
+        dagster_home(replace(runtime(tmp_path), settings=settings_with(ledger)))
 
 
 def test_one_of_ours_that_was_changed_is_the_user_s(tmp_path):

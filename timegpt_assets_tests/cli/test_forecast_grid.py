@@ -98,9 +98,10 @@ def story(empty: Story) -> Story:
     price = ("--set", "forecast.api_budget.price_per_call=0.5")
     empty.run("plan", "--json", *price)
     empty.run("plan for people", *price)
-    empty.run("first day", "--execute", "--json", "--set", f"forecast.api_budget.per_day={ASKED + 1}")
-    empty.run("second day", "--execute", "--json")
-    empty.run("again", "--execute", "--json")
+    run = ("--execute", "--run-id", "grid", "--json")
+    empty.run("first day", *run, "--set", f"forecast.api_budget.per_day={ASKED + 1}")
+    empty.run("second day", *run)
+    empty.run("again", *run)
     return empty
 
 
@@ -173,6 +174,25 @@ def test_distinct_combinations_have_distinct_results_and_the_scoreboard_is_what_
     assert story.files["second day"]["artifacts/eval/grid/scoreboard.png"].startswith(b"\x89PNG")
 
 
+def test_a_run_of_a_grid_has_its_files_once_nothing_waits_and_the_same_again_leaves_them(story: Story) -> None:
+    def folder(name: str) -> dict[str, bytes]:
+        begins = "artifacts/runs/grid/"
+        return {file.removeprefix(begins): data for file, data in story.files[name].items() if file.startswith(begins)}
+
+    assert {*folder("first day")} == {"logs/forecast.log"}, "a board of half a grid would not stay as it is"
+    made = folder("second day")
+    assert {*made} == {
+        *("eval/grid/forecast_grid/plan.csv", "eval/grid/scoreboard.csv", "eval/grid/scoreboard.png"),
+        *("logs/backtest.log", "logs/forecast.log", "meta.json"),
+    }
+    assert made["eval/grid/scoreboard.csv"] == story.files["second day"]["artifacts/eval/grid/scoreboard.csv"]
+    step = json.loads(made["meta.json"])["steps"]["sweep"]
+    assert step["files"]["eval/grid/scoreboard.csv"]["rows"] == story.questions * story.reads
+    assert story.results["again"].exit_code == 0, story.results["again"].output
+    assert folder("again") == made
+    assert made["logs/forecast.log"].count(b"Using forecast backend=NixtlaTimeGPTBackend") >= 1
+
+
 def test_what_is_tried_is_noted_where_verdicts_look_and_the_house_stays_apart(story: Story) -> None:
     root = story.folder / "data" / "dev"
     assert sorted(path.name for path in root.iterdir()) == ["forecast_grid", "trials"]
@@ -207,6 +227,11 @@ def test_offline_makes_what_is_paid_for_from_the_cache_with_no_request_and_the_s
         ("target_modes: [bp]\nmodels: []\n", (), "models = .* at least one value"),
         ("horizons: [400]\n", ("--execute", "--plan-only"), "--plan-only sends nothing and --execute does"),
         ("models: [a]\n", ("--baseline-run", "data/dev"), "--baseline-run names what --reuse-baseline stands on"),
+        (
+            "models: [a]\n",
+            ("--run-id", "mine"),
+            "--run-id keeps what was made, and a plan makes nothing. Say --execute",
+        ),
         ("models: [a]\n", ("--across", "k_sigma"), "--across say something of a trading grid. Leave them out"),
         (
             "quantile_sets: [[0.123, 0.5]]\n",

@@ -14,7 +14,7 @@ import pytest
 
 from timegpt_assets.adapters.storage.object_store import Bytes, Current, LocalStore
 from timegpt_assets.assets import research
-from timegpt_assets.cli import sweeping
+from timegpt_assets.cli import sweep_files, sweeping
 from timegpt_assets.cli.sweep_files import FOLDER, written
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.core.tables.research import SCORES
@@ -40,7 +40,8 @@ class Dying(LocalStore):
 
 
 def write(store: LocalStore, scores: pl.DataFrame | None = None, **changes: Any) -> dict[str, Any]:
-    return written(store, drawn.scores() if scores is None else scores, **({"grid": "mine", "across": ()} | changes))
+    said, ranked = {"grid": "mine", "across": ()} | changes, drawn.scores() if scores is None else scores
+    return written(store, ranked, sweep_files.drawn(ranked, said["across"]), **said)
 
 
 def test_a_kill_between_files_leaves_whole_files_and_no_ranking_of_what_is_not_there(tmp_path: Path) -> None:

@@ -1,23 +1,29 @@
 """A run's folder holds what is stored under the plans' names; checksums are those of the bytes; nothing is replaced."""
 
+import contextlib
 import hashlib
 import json
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 import timegpt_assets as ta
-from timegpt_assets.adapters.storage.object_store import LocalStore
+from timegpt_assets.adapters.storage.object_store import Bytes, LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.config.settings import Settings
 from timegpt_assets.core.tables.stored import STORED
-from timegpt_assets.reports.run_export import META, RunExport, RunTaken
-from timegpt_assets.reports.run_files import STEPS
+from timegpt_assets.definitions import build_definitions
+from timegpt_assets.reports.run_export import META, RunExport, RunTaken, summary
+from timegpt_assets.reports.run_files import READ as RUN_READ
+from timegpt_assets.reports.run_files import STEPS, Window
+from timegpt_assets.runtime import Runtime
 from timegpt_assets_tests.read_house import READ, ReadHouse
 
 NAMED = {
@@ -86,6 +92,8 @@ def test_checksums_sizes_and_rows_are_those_of_the_files(folder: Path) -> None:
                 assert read(folder / name).height == said["rows"], name
             seen += 1
     assert seen > 20
+    record = json.loads((folder / META).read_text())
+    assert record["days"] == [str(day) for day in READ]
 
 
 def test_clean_bars_are_the_stored_ones(folder: Path, read_house: ReadHouse) -> None:
@@ -159,6 +167,102 @@ def test_the_same_again_moves_nothing_and_something_else_is_refused_before_anyth
     with pytest.raises(RunTaken, match=r"clean\.parquet is of another run: .* Say another --run-id"):
         export(read_house, settings, tmp_path).add("r1", READ[:2], ["build-features", "check-data"])
     assert files() == before
+
+
+def test_a_run_whose_writer_was_killed_is_readable_and_finished_by_the_same_step(
+    read_house: ReadHouse, settings: Settings, tmp_path: Path
+) -> None:
+    class Dying(LocalStore):
+        """A folder whose writer is killed at its third file."""
+
+        def write_new(self, name: str, data: Bytes) -> None:
+            """Write like any other, twice."""
+            if len([found for found, _ in self.names() if found.startswith("runs/")]) == 2:
+                raise KeyboardInterrupt
+            super().write_new(name, data)
+
+    whole = export(read_house, settings, tmp_path / "whole")
+    whole.add("r1", READ[:1], ["check-data", "evaluate"])
+    halved = RunExport(artifacts=Dying(tmp_path / "half"), tables=whole.tables, settings=settings, clock=lambda: NOW)
+    with pytest.raises(KeyboardInterrupt):
+        halved.add("r1", READ[:1], ["check-data", "evaluate"])
+    half = tmp_path / "half" / "runs" / "r1"
+    assert pl.read_parquet(half / "validation/clean.parquet").height > 0
+    assert not (half / META).exists(), "what is not told of is not whole"
+    export(read_house, settings, tmp_path / "half").add("r1", READ[:1], ["check-data", "evaluate"])
+    read = lambda at: {p.relative_to(at).as_posix(): p.read_bytes() for p in at.rglob("*") if p.is_file()}  # noqa: E731
+    assert read(half) == read(tmp_path / "whole" / "runs" / "r1")
+
+
+def test_the_record_is_of_the_sessions_of_all_its_steps(
+    read_house: ReadHouse, settings: Settings, tmp_path: Path
+) -> None:
+    export(read_house, settings, tmp_path).add("r1", READ[:1], ["check-data"])
+    export(read_house, settings, tmp_path).add("r1", READ[2:3], ["forecast"])
+    told = meta(tmp_path / "runs" / "r1")
+    assert told["days"] == [*told["snapshots_per_day"]] == [str(READ[0]), str(READ[2])]
+    assert [step["last_day"] for step in told["steps"].values()] == [str(READ[0]), str(READ[2])]
+
+
+@pytest.fixture(scope="module")
+def exported(read_house: ReadHouse, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which the asset wrote a named run of two days, and a run without a name of its own."""
+    place = tmp_path_factory.mktemp("exported")
+    shutil.copytree(read_house.root, place / "data" / "dev")
+    said = read_house.settings(place / "data" / "dev") | {"data.artifacts_root": str(place / "artifacts")}
+    runtime = Runtime(settings=ta.open("dev", settings=said).settings, root=place, environment={}, clock=lambda: NOW)
+    job = build_definitions(runtime).get_repository_def().get_implicit_global_asset_job_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        for name, last in (("named", READ[1]), ("named", READ[1]), ("", READ[0])):
+            days = {"start": str(READ[0]), "end": str(last)}
+            ran = job.execute_in_process(
+                instance=instance,
+                asset_selection=[dg.AssetKey(["reports", "run_export"])],
+                tags={f"dagster/asset_partition_range_{end}": day for end, day in days.items()},
+                run_config={"ops": {"reports__run_export": {"config": {"run_id": name}}}} if name else {},
+            )
+            assert ran.success
+        (place / "last_run").write_text(ran.run_id)
+    return place
+
+
+def test_the_asset_writes_every_step_of_its_sessions_under_the_name_of_its_config(
+    exported: Path, read_house: ReadHouse, settings: Settings
+) -> None:
+    folder = exported / "artifacts" / "runs" / "named"
+    told = meta(folder)
+    assert {step: NAMED[step] - set(told["steps"][step]["files"]) for step in STEPS} == {step: set() for step in STEPS}
+    assert told["days"] == [str(day) for day in READ[:2]]
+    export(read_house, settings, exported / "again").add("named", READ[:2], list(STEPS))
+    for name in ("validation/clean.parquet", "forecasts/quantiles.csv", "eval/gates.csv"):
+        assert (folder / name).read_bytes() == (exported / "again/runs/named" / name).read_bytes(), name
+
+
+def test_the_asset_s_rows_are_the_files_and_a_run_without_a_name_is_called_by_its_id(exported: Path) -> None:
+    rows = ParquetStore(LocalStore(exported / "data" / "dev")).read("reports/run_export", READ[:2])
+    by_day = dict(rows.group_by("day").agg(pl.col("run_id").unique()).iter_rows())
+    assert by_day == {READ[0]: [(exported / "last_run").read_text()], READ[1]: ["named"]}
+    for row in rows.iter_rows(named=True):
+        data = (exported / "artifacts" / "runs" / row["run_id"] / row["file"]).read_bytes()
+        assert (row["sha256"], row["bytes"]) == (hashlib.sha256(data).hexdigest(), len(data)), row["file"]
+    assert rows.height > 40
+
+
+def test_what_the_asset_writes_has_every_table_as_a_dependency() -> None:
+    read = set[str]()
+
+    def noted(name: str) -> pl.DataFrame:
+        read.add(name)
+        return pl.DataFrame()
+
+    window = Window(read=noted, horizon_min=15, profile="dev")
+    with contextlib.suppress(pl.exceptions.PolarsError):
+        summary(window)
+    for step in STEPS.values():
+        with contextlib.suppress(pl.exceptions.PolarsError):
+            list(step(window))
+    assert read <= set(RUN_READ)
+    assert set(RUN_READ) - read <= {"report"}
 
 
 def test_steps_gather_in_one_record_and_say_under_which_other_settings(

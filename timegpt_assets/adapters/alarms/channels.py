@@ -112,6 +112,11 @@ class Mail:
         except smtplib.SMTPResponseException as error:  # its text is the server's, which may repeat what it was sent
             why = f"{type(error).__name__} {error.smtp_code}"
             raise ChannelFailed(f"mail: {why} from {self.host}. Look at alarms.mail and {PASSWORD}.") from None
+        except ssl.SSLCertVerificationError as error:
+            raise ChannelFailed(
+                f"mail: {type(error).__name__} at {self.host}:{self.port}. Let its certificate name {self.host}, "
+                "be vouched for, and hold, or name in SSL_CERT_FILE who vouches for it."
+            ) from None
         except (smtplib.SMTPException, OSError) as error:
             why = type(error).__name__
             raise ChannelFailed(f"mail: {why} at {self.host}:{self.port}. Look at alarms.mail.") from None

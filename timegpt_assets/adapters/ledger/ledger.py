@@ -7,6 +7,7 @@ clock; leases and the cooldown are real seconds, because they are about real pro
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -284,6 +285,20 @@ class BudgetLedger:
         with self.store.reading() as connection:
             rows = connection.execute(sa.select(CALLS).where(mine).order_by(CALLS.c.id)).mappings().all()
         return [dict(row) for row in rows]
+
+    def counts(self, account: Account) -> dict[tuple[str, str], int]:
+        """Return (day or month, state) -> how many calls of the account, of this budget day and of its month."""
+        today = self._day(account)
+        of_month = CALLS.c.budget_day.between(f"{today[:7]}-01", f"{today[:7]}-31")  # by the index, unlike a prefix
+        mine = (CALLS.c.host == account.host) & (CALLS.c.account == account.name) & of_month
+        asked = sa.select(CALLS.c.state, CALLS.c.budget_day == today, sa.func.count()).where(mine)
+        with self.store.reading() as connection:
+            rows = connection.execute(asked.group_by(CALLS.c.state, CALLS.c.budget_day == today)).all()
+        found = Counter[tuple[str, str]]()
+        for state, is_today, count in rows:
+            found["month", state] += count
+            found["day", state] += count * bool(is_today)
+        return dict(found)
 
     def view(self, account: Account) -> dict[str, Any]:
         """Return the account's figures as artifacts/api_budget.json shows them: limits, spent by day and by run."""

@@ -66,6 +66,9 @@ SNAPSHOTS = sa.Table(
 
 SWITCHES = sa.Table("switches", _METADATA, sa.Column("name", sa.String, primary_key=True), sa.Column("why", sa.String))
 
+DAGSTERS = {"event_logs", "job_ticks", "runs"}
+"""Tables by which a database is known as one of Dagster's records, which have a table ``snapshots`` of their own."""
+
 MARKS = sa.Table("marks", _METADATA, sa.Column("name", sa.String, primary_key=True), sa.Column("value", sa.String))
 """What the ledger knows by itself (vouching.py): its secret, and the latest time that each provider told."""
 
@@ -174,7 +177,17 @@ class LedgerStore:
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         with engine.connect().execution_options(writing=True) as connection, connection.begin():
             self._take_turn(connection)
+            self._require_own(connection)
             _METADATA.create_all(connection)
+
+    def _require_own(self, connection: sa.Connection) -> None:
+        """Raise LedgerUnusable where Dagster's records lie: of two tables of one name the later is never made."""
+        if found := DAGSTERS & set(sa.inspect(connection).get_table_names()):
+            shown = self.url.render_as_string(hide_password=True)
+            raise LedgerUnusable(
+                f"The call ledger {shown}: Dagster keeps its records there ({', '.join(sorted(found))}), and both have "
+                "a table named snapshots. Set forecast.api_budget.ledger_url to a database of its own."
+            )
 
 
 def _hand_transactions_over(connection: Any, _record: Any) -> None:

@@ -82,6 +82,8 @@ class MeteredTransport:
     sent: int = 0
     failed: int = 0
     bytes_sent: int = 0
+    seconds: list[float] = field(default_factory=list)
+    """What each call took, whatever came back."""
     last: CallError | None = None
 
     def fetch(self, request: PreparedRequest, call: LedgerEntry) -> None:
@@ -114,7 +116,9 @@ class MeteredTransport:
                     self.sleep(wait)
                 self.sent += 1
                 self.bytes_sent += len(request.http.content)
+                began = time.monotonic()
                 failure = self._exchange(http, request, call, sealed)
+                self.seconds.append(time.monotonic() - began)
         finally:
             # gives back a call that is still only reserved; one that was sent has its state and is left alone
             self.ledger.release((call,))

@@ -63,7 +63,7 @@ def doctor(
 
 
 def metrics(json: Json = False, settings: Set = None, profile: Profile = None) -> None:
-    """What is stored of the news sources' health and of bands, as Prometheus reads it: text on standard output."""
+    """Calls, bars, forecasts, gates, news sources and bands, as Prometheus reads them: text on standard output."""
     runtime = started(settings, profile)
     from timegpt_assets.cli import metrics as exposed
 

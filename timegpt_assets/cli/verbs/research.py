@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from timegpt_assets.cli.asked import started
-from timegpt_assets.cli.options import ConfigDir, Force, Json, MaybeDay, Profile, Set
+from timegpt_assets.cli.options import ConfigDir, Force, Json, MaybeDay, Profile, RunId, Set
 
 GridName = Annotated[str | None, typer.Option("--grid", help="named grid; default: trading_grid.grid")]
 Forecasters = Annotated[
@@ -44,6 +44,7 @@ def sweep(
     reuse_baseline: ReuseBaseline = False,
     baseline_run: BaselineRun = None,
     force: Force = False,
+    run_id: RunId = "",
     json: Json = False,
     settings: Set = None,
     config_dir: ConfigDir = None,
@@ -56,6 +57,8 @@ def sweep(
     if forecast_grid:
         if plan_only and execute:
             raise typer.BadParameter("--plan-only sends nothing and --execute does. Say one of them.")
+        if run_id and not execute:
+            raise typer.BadParameter("--run-id keeps what was made, and a plan makes nothing. Say --execute, too.")
         if baseline_run and not reuse_baseline:
             raise typer.BadParameter("--baseline-run names what --reuse-baseline stands on. Say both, or neither.")
         from timegpt_assets.cli.forecast_grid_run import sweep_forecasts
@@ -66,6 +69,7 @@ def sweep(
             end,
             execute=execute,
             baseline=baseline_run or ("" if reuse_baseline else None),
+            run_id=run_id,
             as_json=json,
             settings=settings or (),
             profile=profile,
@@ -76,7 +80,9 @@ def sweep(
     runtime = started([*(settings or ()), *chosen], profile, config_dir)
     from timegpt_assets.cli import sweeping
 
-    sweeping.sweep(runtime, start, end, forecasters=forecaster or (), across=across, force=force, as_json=json)
+    sweeping.sweep(
+        runtime, start, end, forecasters=forecaster or (), across=across, force=force, run_id=run_id, as_json=json
+    )
 
 
 def _refuse_strange(options: Mapping[str, object], forecast_grid: Path | None) -> None:

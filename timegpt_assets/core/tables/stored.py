@@ -21,7 +21,7 @@ from timegpt_assets.core.tables import (
     research,
     tsfm,
 )
-from timegpt_assets.core.tables.reports import REPORT
+from timegpt_assets.core.tables.reports import REPORT, RUN_EXPORT
 
 Span = Literal["day", "month"]
 Days = Literal["sessions", "UTC"]
@@ -102,6 +102,7 @@ STORED = {
         *_days("models", models.ATTRIBUTION),
         *_alike("gates", gates.GATES, *gates.VERDICTS, "promotion"),
         *_months("reports", REPORT),
+        *_days("reports", RUN_EXPORT),
         *_days("research", research.GRID_DAYS),
         *_months("research", research.TRADING_GRID),
         *_alike("research", research.SEARCH_TRIALS, "search_stage_1", "search_stage_2"),

@@ -45,7 +45,7 @@ def desk(runtime: Runtime, stream: TextIO, monotonic: Callable[[], float] = time
         "fallback_ms": slo.fallback_ms,
         "error_rate_max": slo.error_rate_max,
     }
-    window, log = Window(60 * slo.window_min, monotonic), logger(stream, runtime.clock)
+    window, log = Window(60 * slo.window_min, monotonic), logger(stream, runtime.clock, runtime.redacted)
     conformal = tsfm_inputs.conformal_spec(runtime.settings)
     metrics = Metrics(window, limits, runtime_tsfm.band_figures(runtime, monotonic))
     probe, allowed = runtime_tsfm.model(runtime).probe, terms(runtime.settings)

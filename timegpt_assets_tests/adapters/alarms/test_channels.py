@@ -3,13 +3,14 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from timegpt_assets.adapters.alarms.channels import PASSWORD, TOKEN, URL, LogFile, Mail, Webhook
 from timegpt_assets.core.alarms import ChannelFailed, Notice
 from timegpt_assets_tests.secret_search import KEY, MARK, WRONG
-from timegpt_assets_tests.servers.mail import MailServer
+from timegpt_assets_tests.servers.mail import MailServer, certificate
 from timegpt_assets_tests.servers.webhook import WebhookServer
 
 AT = datetime(2025, 1, 16, 23, tzinfo=UTC)
@@ -96,3 +97,35 @@ def test_a_mail_that_does_not_go_out_is_said_without_the_password() -> None:
         assert "refuses night@example.org" in failed(mail(server.port, user="me"))
         assert len(server.mails) == 1, "the other one has it"
     assert "ConnectionRefusedError" in failed(mail(server.port))
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_a_mail_goes_out_hidden_and_so_does_the_password(
+    security: Literal["starttls", "tls"], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    believed = certificate(tmp_path / "mail.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(believed))
+    with MailServer(password=KEY, certificate=believed, security=security) as server:
+        mail(server.port, user="me", security=security).send(NEWS, AT)
+        (sent,) = server.mails
+    assert sent["Subject"] == "timegpt-assets dev: [new] run daily_refresh and 1 more"
+    assert server.in_the_clear == (["EHLO", "STARTTLS"] if security == "starttls" else [])
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"])
+def test_who_cannot_be_believed_gets_neither_mail_nor_password(
+    security: Literal["starttls", "tls"], address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody vouches for the first certificate, the second is another's."""
+    own = certificate(tmp_path / "mail.pem", address=address)
+    if address != "127.0.0.1":
+        monkeypatch.setenv("SSL_CERT_FILE", str(own))
+    with MailServer(password=KEY, certificate=own, security=security) as server:
+        said = failed(mail(server.port, user="me", security=security))
+        assert server.mails == []
+    assert said == (
+        f"mail: SSLCertVerificationError at 127.0.0.1:{server.port}. Let its certificate name 127.0.0.1, "
+        "be vouched for, and hold, or name in SSL_CERT_FILE who vouches for it."
+    )
+    assert not {"AUTH", "MAIL"} & {*server.in_the_clear}

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from dagster._core.storage.runs.schema import RunStorageSqlMetadata
 
 from timegpt_assets.adapters.call_errors import BudgetExceeded, Frozen, LedgerUnusable, NotSent
 from timegpt_assets.adapters.ledger.ledger import BudgetLedger, LedgerEntry
@@ -420,3 +421,13 @@ def test_a_connection_that_the_server_ends_is_said_undone_and_opened_anew(url: s
     assert states(ledger) == ["SENT"], "what had been begun is undone"
     ledger.answered(call)
     assert len(reserved(ledger, "b")) == 1
+
+
+def test_a_ledger_is_never_opened_where_dagster_keeps_its_records(url: str) -> None:
+    """Both have a table ``snapshots``; whichever came second would find the other's."""
+    engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
+    RunStorageSqlMetadata.create_all(engine)
+    with pytest.raises(LedgerUnusable, match=r"Dagster keeps its records there \(runs\)") as refused:
+        BudgetLedger(url, clock=lambda: NOW).left(account(), "r")
+    assert str(refused.value).endswith("Set forecast.api_budget.ledger_url to a database of its own.")
+    assert "calls" not in sa.inspect(engine).get_table_names(), "nothing of ours was made in it"
