@@ -35,14 +35,16 @@ def test_a_day_is_logged_with_who_is_asked_each_snapshot_and_its_calls(tmp_path:
     rows = pl.DataFrame({"snapshot_ts": [AT, AT], "symbol": ["MSFT", "AAPL"], "request_hash": ["h", "h"]})
     with kept(tmp_path):
         logged.backend(forecast, run="r1")
-        logged.answered(ForecastResult(rows=rows, sent=2, cached=3), day=str(DAY), run="r1", forecast=forecast)
+        result = ForecastResult(rows=rows, sent=2, cached=3, calls={"h": 2}, seconds=(0.1239, 2.0))
+        logged.answered(result, day=str(DAY), run="r1", forecast=forecast)
     who, snapshot, day = lines(tmp_path, "forecast")
     assert who["event"] == "Using forecast backend=NixtlaTimeGPTBackend"
     assert (who["api_mode"], who["run"]) == ("simulate", "r1")
     assert (snapshot["symbol"], snapshot["series"], snapshot["requests"]) == (["AAPL", "MSFT"], 2, 1)
     assert (snapshot["day"], snapshot["backend"], snapshot["h"]) == ("2025-01-28", "nixtla", 15)
     assert snapshot["quantiles"] == list(forecast.quantiles)
-    assert (day["calls_used"], day["calls_cached"]) == (2, 3)
+    assert snapshot["calls_used"] == 2
+    assert (day["calls_used"], day["calls_cached"], day["cache_hits"], day["seconds"]) == (2, 3, "60%", [0.124, 2.0])
 
 
 def test_a_refused_key_is_named_as_that_and_any_other_fault_by_its_own_name(tmp_path: Path) -> None:
@@ -68,3 +70,23 @@ def test_crossed_quantiles_trades_and_sweeps_are_logged_and_what_is_in_order_is_
     assert (book["trades"], book["admitted"], book["net_pnl"]) == (2, 1, 2.5)
     assert (silent["event"], silent["day"]) == ("no signal", "2025-01-29")
     assert (sweep["combinations"], sweep["first_day"], sweep["last_day"]) == (9, "2025-01-28", "2025-01-29")
+
+
+def test_what_each_gate_said_is_logged_with_what_it_was_refused_for(tmp_path: Path) -> None:
+    about = {"month": "2025-01", "gate": "trading_gate", "forecaster": "live"}
+    rows = pl.DataFrame(
+        [
+            {**about, "criterion": "sharpe", "passed": False},
+            {**about, "criterion": "costs", "passed": False},
+            {**about, "criterion": "hit_rate", "passed": True},
+            {**about, "gate": "promotion", "criterion": "pnl", "passed": True},
+        ]
+    )
+    with kept(tmp_path):
+        logged.judged(rows, table="trading_gate", run="r1")
+        logged.judged(rows.filter("passed"), table="forecast_gate", run="r1")
+    passed, refused = lines(tmp_path, "backtest")
+    assert (passed["event"], passed["gate"], passed["level"]) == ("gate passed", "promotion", "info")
+    assert (refused["event"], refused["gate"], refused["level"]) == ("gate refused", "trading_gate", "warning")
+    assert (refused["criteria"], refused["month"], refused["run"]) == (["costs", "sharpe"], "2025-01", "r1")
+    assert {line["event"] for line in lines(tmp_path, "forecast")} == {"gate passed"}

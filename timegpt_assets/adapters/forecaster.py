@@ -20,6 +20,8 @@ class ForecastResult:
     cached: int = 0
     left_out: Mapping[str, str] = field(default_factory=dict)
     bytes_sent: int = 0
+    calls: Mapping[str, int] = field(default_factory=dict)
+    """Request hash -> calls sent for it; of what was found in the cache none."""
     seconds: tuple[float, ...] = ()
     """What each call took, whatever came back."""
     price_per_call: float | None = None

@@ -6,6 +6,7 @@ import dagster as dg
 import polars as pl
 
 from timegpt_assets.adapters.storage.parquet_store import Partitions
+from timegpt_assets.assets import logged
 from timegpt_assets.assets.declare import (
     LOOKBACK,
     SURENESS,
@@ -251,6 +252,7 @@ def told_months(
 
 def note_verdicts(graph: GraphContext, context: dg.AssetExecutionContext, frame: pl.DataFrame) -> pl.DataFrame:
     """Put the champion's verdict, its figures and what was counted beside each month, and return the frame."""
+    logged.judged(frame, table=context.asset_key.path[-1], run=context.run.run_id)
     for key in context.partition_keys:
         own = frame.filter(month=key[:7], forecaster=graph.settings.forecast.champion)
         context.add_asset_metadata(counted.status(own), partition_key=key)

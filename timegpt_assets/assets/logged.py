@@ -12,6 +12,8 @@ from timegpt_assets.adapters.forecaster import ForecastResult
 from timegpt_assets.adapters.stage_logs import stage_log
 from timegpt_assets.config.forecasting import Forecast
 
+OF_FORECASTS = "forecast_gate"
+"""The table whose verdicts are about forecasts: their lines are in forecast.log, all others in backtest.log."""
 BACKENDS: Mapping[str, str] = {"nixtla": "NixtlaTimeGPTBackend", "baseline": "LocalBaselineBackend"}
 """``forecast.backend`` -> the name under which the log says who is asked."""
 
@@ -26,12 +28,13 @@ def answered(result: ForecastResult, *, day: str, run: str, forecast: Forecast) 
     """Log each snapshot of a day with the series that were answered, then the day with its calls."""
     log = stage_log("forecast")
     asked = {"run": run, "day": day, "backend": forecast.backend, "h": forecast.horizon_min}
-    counted = result.rows.group_by("snapshot_ts").agg(pl.col("symbol").unique(), pl.col("request_hash").n_unique())
-    for at, symbols, requests in counted.sort("snapshot_ts").iter_rows():
+    counted = result.rows.group_by("snapshot_ts").agg(pl.col("symbol", "request_hash").unique())
+    for at, symbols, hashes in counted.sort("snapshot_ts").iter_rows():
         series = {"symbol": sorted(symbols), "series": len(symbols), "quantiles": list(forecast.quantiles)}
-        log.info("snapshot answered", **asked, snapshot=str(at), **series, requests=requests)
-    calls = {"calls_used": result.sent, "calls_cached": result.cached, "cache_hits": result.notes["cache_hits"]}
-    log.info("day answered", **asked, **calls, seconds=[round(s, 3) for s in result.seconds], **_left_out(result))
+        calls = {"requests": len(hashes), "calls_used": sum(result.calls.get(one, 0) for one in hashes)}
+        log.info("snapshot answered", **asked, snapshot=str(at), **series, **calls)
+    spent = {"calls_used": result.sent, "calls_cached": result.cached, "cache_hits": result.notes["cache_hits"]}
+    log.info("day answered", **asked, **spent, seconds=[round(s, 3) for s in result.seconds], **_left_out(result))
 
 
 def refused(error: CallError, *, day: str, run: str) -> None:
@@ -59,6 +62,19 @@ def traded(portfolio: pl.DataFrame, *, days: Sequence[object], run: str) -> None
     silent = {str(day) for day in days} - {str(day) for day in counted["day"]}
     for day in sorted(silent):
         log.info("no signal", run=run, day=day)
+
+
+def judged(verdicts: pl.DataFrame, *, table: str, run: str) -> None:
+    """Log of each month and gate whose forecasts or book passed, and of the others what they were refused for."""
+    log = stage_log("forecast" if table == OF_FORECASTS else "backtest")
+    by = ["month", "gate", "forecaster"]
+    refused = pl.col("criterion").filter(~pl.col("passed")).unique().sort()
+    for month, gate, forecaster, criteria in verdicts.group_by(by).agg(refused).sort(by).iter_rows():
+        about = {"run": run, "month": month, "table": table, "gate": gate, "forecaster": forecaster}
+        if criteria:
+            log.warning("gate refused", **about, criteria=criteria)
+        else:
+            log.info("gate passed", **about)
 
 
 def swept(combinations: int, *, days: Sequence[object], engine: str, run: str) -> None:

@@ -86,6 +86,11 @@ def test_a_password_ends_at_the_last_at_sign_and_its_host_stays_readable() -> No
     assert hide("login a@b/c?d failed at db") == f"login {REDACTED} failed at db"
 
 
+def test_of_a_secret_that_begins_like_another_nothing_is_left() -> None:
+    hide = Redaction({"A_KEY": "begin", "B_KEY": "begin-and-end"})
+    assert hide("with begin-and-end or begin") == f"with {REDACTED} or {REDACTED}"
+
+
 def test_what_is_no_secret_stays() -> None:
     plain = {
         "PWD": "/srv/here",

@@ -114,6 +114,7 @@ class TimeGPT:
             cached=cached,
             left_out=left_out(frames),
             bytes_sent=transport.bytes_sent,
+            calls=dict(transport.calls),
             seconds=tuple(transport.seconds),
             price_per_call=self.account.price_per_call,
         )

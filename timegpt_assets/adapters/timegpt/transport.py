@@ -8,6 +8,7 @@ import hashlib
 import re
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -82,6 +83,8 @@ class MeteredTransport:
     sent: int = 0
     failed: int = 0
     bytes_sent: int = 0
+    calls: Counter[str] = field(default_factory=Counter)
+    """Request hash -> calls sent for it."""
     seconds: list[float] = field(default_factory=list)
     """What each call took, whatever came back."""
     last: CallError | None = None
@@ -115,6 +118,7 @@ class MeteredTransport:
                 while (wait := self.ledger.send(call, self.account)) > 0:
                     self.sleep(wait)
                 self.sent += 1
+                self.calls[call.request_hash] += 1
                 self.bytes_sent += len(request.http.content)
                 began = time.monotonic()
                 failure = self._exchange(http, request, call, sealed)
