@@ -102,6 +102,23 @@ def test_a_call_goes_from_reserved_to_sent_to_answered(ledger: BudgetLedger) -> 
     assert ledger.records(["snapshot-a", "snapshot-b"]) == {"snapshot-a": ("hash-a", {"name": "a"})}
 
 
+def test_calls_are_counted_by_what_became_of_them_today_and_in_the_month(ledger: BudgetLedger, clock: Clock) -> None:
+    answered(ledger, "june")
+    for days, names in ((30, ("a", "b")), (31, ("c",))):
+        clock.at = NOW + timedelta(days=days)  # 31 July and 1 August
+        answered(ledger, *names)
+    reserved(ledger, "d")
+    assert ledger.counts(account()) == {
+        ("month", "ANSWERED"): 1,
+        ("day", "ANSWERED"): 1,
+        ("month", "RESERVED"): 1,
+        ("day", "RESERVED"): 1,
+    }
+    clock.at = NOW + timedelta(days=30)
+    assert ledger.counts(account()) == {("month", "ANSWERED"): 3, ("day", "ANSWERED"): 2}
+    assert ledger.counts(account(host="other")) == {}
+
+
 @pytest.mark.parametrize("end", ["rejected", "unknown", "answered"])
 def test_whatever_came_back_a_sent_call_stays_spent(ledger: BudgetLedger, end: str) -> None:
     (call,) = reserved(ledger, "a")

@@ -70,6 +70,10 @@ def test_ten_symbols_cost_one_request_per_snapshot_and_one_for_the_model_paramet
     answered = timegpt(server.url, tmp_path).answers(day, budget_run_id="run")
     assert server.counts == {"/model_params": 1, "/v2/forecast": 5}
     assert (answered.sent, answered.cached) == (6, 0)
+    assert len(answered.seconds) == 6
+    assert min(answered.seconds) > 0
+    each = answered.rows["request_hash"].unique()
+    assert {name: answered.calls[name] for name in each} == dict.fromkeys(each, 1)
     assert answered.rows.height == 5 * 10 * 15
     assert ANSWERS.errors(answered.rows) == []
     assert {"lo_50", "hi_50", "lo_80", "hi_80", "lo_95", "hi_95"} <= set(answered.rows.columns)
@@ -78,7 +82,7 @@ def test_ten_symbols_cost_one_request_per_snapshot_and_one_for_the_model_paramet
 def test_the_second_time_nothing_is_sent_and_the_rows_are_the_same_bytes(server: TimeGPTServer, tmp_path: Path) -> None:
     first = timegpt(server.url, tmp_path).answers(frames(), budget_run_id="a")
     again = timegpt(server.url, tmp_path).answers(frames(), budget_run_id="b")
-    assert (again.sent, again.cached) == (0, 5)
+    assert (again.sent, again.cached, again.calls, again.seconds) == (0, 5, {}, ())
     assert again.rows.write_ndjson() == first.rows.write_ndjson()
     assert sum(server.counts.values()) == 6
 
