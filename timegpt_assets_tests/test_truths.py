@@ -3,6 +3,7 @@
 Truth 1 is in test_truth_1_past_only.py, truths 3 and 4 are in test_truths_3_and_4_money_and_sources.py.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from itertools import combinations, product
 
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from timegpt_assets.adapters import stage_logs
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.core.lineage import path_to_bars
 from timegpt_assets.core.tables.columns import BANDS, QUANTILES
@@ -166,12 +168,20 @@ def test_a_forecaster_whose_bands_cross_is_put_in_order_and_counted(tmp_path_fac
     with market.road(folder / "plain") as plain:
         settings = plain.runtime.settings
     tangled = Tangled(honest=local_forecasters(settings))
-    with road(folder, *market.overrides, base=TINY, overriding={"local_forecasters": tangled}, pictures=False) as built:
+    given = {"base": TINY, "overriding": {"local_forecasters": tangled}, "pictures": False}
+    with road(folder, *market.overrides, **given) as built, stage_logs.kept(folder / "logs"):
         built.run(SHORT[2:4], assets=["outcomes", "forecasts", "day_scores"])
         stored = built.tables()
     answers, raw = stored["forecasts/base_answers"], stored["forecasts/raw_forecasts"]
     assert answers.filter(pl.col("lo_50") > pl.col("hi_50")).height >= 30
-    assert raw.filter(pl.col("crossings") > 0).height >= 30
+    crossed = raw.filter(pl.col("crossings") > 0)
+    assert crossed.height >= 30
+    said = [json.loads(line) for line in (folder / "logs" / "forecast.log").read_text().splitlines()]
+    told = [line for line in said if line["event"] == "quantiles crossed"]
+    assert {(line["day"], line["symbol"], line["forecaster"]) for line in told} == {
+        (str(day), *who) for day, *who in crossed.select("day", "symbol", "forecaster").iter_rows()
+    }
+    assert sum(line["snapshots"] for line in told) == crossed.height
     assert raw.filter(pl.col("crossings") == 0).height >= 30
     for asset in FORECASTS:
         assert stored[asset].height >= 60
