@@ -52,6 +52,34 @@ def test_the_pages_that_the_plans_name_are_there() -> None:
     assert [page for page in PAGES if not (PROJECT / page).is_file()] == []
 
 
+ASKED = {
+    "FORECASTING": (
+        "semantics.md#quantiles",
+        "calibration.md#one-fit-one-application",
+        "compare-forecast-configurations.md",
+        "rules.md#criteria-of-the-gates",
+        "run-a-day-and-backfill.md#on-a-schedule",
+    ),
+    "SYSTEM_TECH_DOC": (
+        "semantics.md#modes",
+        "calibration.md#window-embargo-purge",
+        "config.md#forecast",
+        "clocks-and-leakage.md#the-clock-price",
+        "watch-in-grafana.md",
+    ),
+    "DATA_QUALITY": ("quality-rules.md", "config.md#dq_policy", "read-a-verdict.md#is-the-data-usable"),
+    "TRADING_RULES": ("rules.md#rule-sets", "execution-and-costs.md#leaving", "execution-and-costs.md#what-it-costs"),
+    "EVALUATION": ("tables.md#forecast_diagnostics", "tables.md#coverage_drift", "explanation/gates.md"),
+}
+"""Page -> where each topic that the plans want on it is told: a page leads there, or holds nothing of it."""
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_page_of_the_plans_leads_to_every_topic_that_they_want_on_it(name: str) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", (PROJECT / "docs" / f"{name}.md").read_text(encoding="utf-8"))
+    assert [topic for topic in ASKED[name] if not any(link.endswith(topic) for link in links)] == []
+
+
 @pytest.mark.parametrize("target", [*STEPS, "report"])
 def test_every_verb_of_the_plans_is_a_target_of_make(target: str) -> None:
     command = ["make", "-n", target, "RUN_ID=first", "START=2025-03-03", "PYTHON=python3"]

@@ -103,10 +103,10 @@ def test_a_call_goes_from_reserved_to_sent_to_answered(ledger: BudgetLedger) -> 
 
 
 def test_calls_are_counted_by_what_became_of_them_today_and_in_the_month(ledger: BudgetLedger, clock: Clock) -> None:
-    answered(ledger, "june")
+    answered(ledger, "june", run="june")
     for days, names in ((30, ("a", "b")), (31, ("c",))):
         clock.at = NOW + timedelta(days=days)  # 31 July and 1 August
-        answered(ledger, *names)
+        answered(ledger, *names, run=f"of {days}")
     reserved(ledger, "d")
     assert ledger.counts(account()) == {
         ("month", "ANSWERED"): 1,
