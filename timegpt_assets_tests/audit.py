@@ -38,8 +38,6 @@ def audited(locks: Sequence[Path], feed: str, *, insists: bool) -> tuple[int, st
         found = json.loads(ended.stdout)["dependencies"]
     except (json.JSONDecodeError, KeyError):
         return _not_asked(feed, ended.stderr.strip().rpartition("\n")[2], insists=insists)
-    if skipped := [one["name"] for one in found if "skip_reason" in one]:
-        return _not_asked(feed, f"it knows nothing of {', '.join(skipped)}", insists=insists)
     known = accepted()
     lines = list(_told(found, known))
     if lines:

@@ -101,7 +101,11 @@ def server() -> Iterator[TimeGPTServer]:
 @pytest.fixture(scope="module")
 def made(commands: Commands, server: TimeGPTServer, tmp_path_factory: pytest.TempPathFactory) -> House:
     """Return a house in which one day is made and the next has all but its answers."""
-    house = House(folder=tmp_path_factory.mktemp("made"), url=server.url)
+    return half_made(commands, House(folder=tmp_path_factory.mktemp("made"), url=server.url))
+
+
+def half_made(commands: Commands, house: House) -> House:
+    """Make one day of the house, and of the next all but its answers."""
     assets = ",".join(STAGES[name] for name in ("forecasts", "calibration", "backtest", "evaluation"))
     for first, names in ((MADE, assets), (NEW, "panel,labels,snapshots")):
         words = ["backfill", "--start", first, "--end", first, "--assets", names, "--json"]

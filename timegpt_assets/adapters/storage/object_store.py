@@ -99,7 +99,9 @@ class LocalStore:
     """Who may read new files, less what the umask takes: 0o600 for what was paid for."""
 
     def path(self, name: str) -> Path:
-        """Return the file of a name."""
+        """Return the file of a name. Raises ObjectStoreError for one that leads out of the root."""
+        if name.startswith("/") or "\0" in name or ".." in name.split("/"):
+            raise ObjectStoreError(f"{name!r} leads out of {self.root}. Use a name that lies below it.")
         return self.root / name
 
     def shown(self, name: str) -> str:
@@ -183,7 +185,7 @@ class LocalStore:
 
     def names(self, prefix: str = "") -> Iterator[tuple[str, str]]:
         """Give the files whose name begins with ``prefix``, sorted, without what lies beside them for a moment."""
-        folder = self.root / prefix.rpartition("/")[0]
+        folder = self.path(prefix.rpartition("/")[0])
         for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(self.root).as_posix()):
             name = path.relative_to(self.root).as_posix()
             if name.startswith(prefix) and not path.name.startswith(".") and path.is_file():
