@@ -9,24 +9,34 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from timegpt_assets.core.backtest import kernel, passages
 from timegpt_assets.core.backtest.kernel import Asked, Rates
 from timegpt_assets.core.backtest.passages import NEVER, WAYS, Laid, Passages, Signals
 from timegpt_assets.core.backtest.tape import Flags, Floats, Ints, Tape
 
-MADE_OF = "887c56d0995892e5"
+Singles = NDArray[np.float32]
+Rows = NDArray[np.uint64]
+MADE_OF = "7c8ca6301f469ca5"
 """Digest of kernel.py, passages.py and tape.py (as in kernel.py)."""
-LAST = 1 << 40
-"""A minute after all others."""
+LANES = 64
+"""Combinations that are gone through side by side. Arrays of them are cut from one, each as long as this: only where
+compiled code knows how far apart they lie does it take them several at a time."""
+ABREAST = 8
+"""Numbers that a processor takes at a time; lanes are filled up to so many with combinations that enter nothing."""
+FREE, ROOM, REST, CAP = (LANES * row for row in range(4))
+"""What is kept of a lane: when it can enter again, how often still; minutes after an exit, and its daily cap."""
+YES, NO, ONE = np.float32(1), np.float32(0), np.uint64(1)
+"""Places without a sign: of others numba would ask each time whether they count from the end."""
 SCORE, GROSS, COST, NET, NOTIONAL = range(5)
 """What is added up of positions: what they count, and their money, USD."""
 RAN_OUT = float(1 << 50)
 """The score of a position whose bars run out before it can leave; more than that of all others together."""
 
 
-class Pairs(NamedTuple):
-    """A row for each stop, take and time due of those who are charged alike."""
+class Batches(NamedTuple):
+    """A row for each stop, take, time due and word of entries of those who are charged alike; LANES of them at most."""
 
     charge: Ints
     """Counts what they are charged and how much is bought, rising."""
@@ -39,20 +49,21 @@ class Pairs(NamedTuple):
     """Row of the passages, as take and due."""
     take: Ints
     due: Ints
+    word: Ints
+    """Row of signals.held."""
     begin: Ints
-    """Where its combinations begin among those of Plans; one more than there are pairs."""
+    """Where its combinations begin among those of Plans; one more than there are batches."""
 
 
 class Plans(NamedTuple):
-    """A row for each combination, by pair."""
+    """A row for each combination, by batch."""
 
-    road: Ints
-    """Counts those that differ in more than their daily cap."""
-    entries: Ints
-    rest: Ints
+    bit: NDArray[np.int32]
+    """Of the word: whether the combination enters at a signal if nothing is in the way."""
+    rest: Singles
     """Minutes after an exit."""
-    daily_cap: Ints
-    """Falling; LAST for none."""
+    daily_cap: Singles
+    """Infinite for none."""
     slot: Ints
     """Where its sums are."""
 
@@ -60,18 +71,18 @@ class Plans(NamedTuple):
 class Settled(NamedTuple):
     """What positions come to; a row for each, and by way out where that is open."""
 
-    left: Ints
-    """The minute, of those since 1970."""
+    left: Singles
+    """The minute, as laid.entry."""
     money: Floats
     """From SCORE to NOTIONAL."""
 
 
 @njit(cache=True)
-def _settle(tape: Tape, asked: Asked, signals: Signals, laid: Laid, start: int, end: int, met: Passages, pairs: Pairs,
-            pair: int, rates: Rates, impacts: Floats, settled: Settled) -> None:  # fmt: skip
+def _settle(tape: Tape, asked: Asked, signals: Signals, laid: Laid, start: int, end: int, met: Passages,
+            batches: Batches, batch: int, rates: Rates, impacts: Floats, settled: Settled) -> None:  # fmt: skip
     """Find what the positions of the signals from ``start`` to ``end`` come to on each of their ways out."""
-    of, cap, capital = pairs.costs[pair], pairs.cap_per_trade[pair], pairs.capital[pair]
-    impact, multiplier, tick = impacts[pairs.impact[pair]], rates.multiplier[of], rates.tick_size[of]
+    of, cap, capital = batches.costs[batch], batches.cap_per_trade[batch], batches.capital[batch]
+    impact, multiplier, tick = impacts[batches.impact[batch]], rates.multiplier[of], rates.tick_size[of]
     for k in range(start, end):
         i, at = signals.row[k], k - start
         settled.left[at], settled.money[at], settled.money[at, :, SCORE] = 0, 0.0, RAN_OUT
@@ -97,60 +108,108 @@ def _settle(tape: Tape, asked: Asked, signals: Signals, laid: Laid, start: int, 
 
 
 @njit(cache=True)
-def _leave(met: Passages, stop: int, take: int, due: int, settled: Settled, found: Settled) -> None:
-    """Find what each of ``found`` comes to that leaves on whichever of the three ways it meets first."""
+def _leave(met: Passages, stop: int, take: int, due: int, way: Ints) -> None:
+    """Find which of the three ways out each of ``way`` meets first."""
     at_stop, at_take, when_due = met.when[stop], met.when[take], met.when[due]
-    for at in range(found.left.size):
-        way = stop if at_stop[at] < at_take[at] else take
-        way = way if min(at_stop[at], at_take[at]) < when_due[at] else due
-        found.left[at], money = settled.left[at, way], settled.money[at, way]
-        for part in range(money.size):
-            found.money[at, part] = money[part]
+    for at in range(way.size):
+        first = stop if at_stop[at] < at_take[at] else take
+        way[at] = first if min(at_stop[at], at_take[at]) < when_due[at] else due
 
 
 @njit(cache=True)
-def _add(signals: Signals, p: int, laid: Laid, start: int, end: int, found: Settled, rest: int, loose: int,
-         tight: int, sums: Floats, of_tight: Floats) -> int:  # fmt: skip
-    """Add those of one entries' signals of a block that are entered to two combinations' sums; return where it goes on.
+def _lanes(plans: Plans, begin: int, end: int, bit: NDArray[np.int32], lanes: Singles) -> NDArray[np.int32]:
+    """Lay a batch's combinations side by side; return the bit of each lane, 0 for those that stand for none."""
+    size, wide = end - begin, -(-(end - begin) // ABREAST) * ABREAST
+    bit[:wide], lanes[REST : REST + wide], lanes[CAP : CAP + wide] = 0, NO, NO
+    bit[:size] = plans.bit[begin:end]
+    lanes[REST : REST + size], lanes[CAP : CAP + size] = plans.rest[begin:end], plans.daily_cap[begin:end]
+    return bit[:wide]
 
-    The two differ in their daily caps, ``loose`` and ``tight``: of what one enters, the other enters the first.
+
+@njit(cache=True)
+def _enter(held: NDArray[np.int32], laid: Laid, start: int, end: int, way: Ints, settled: Settled,
+           bit: NDArray[np.int32], lanes: Singles, place: Ints, earned: Rows, enters: Singles) -> int:  # fmt: skip
+    """Find who enters at the signals from ``start`` to ``end``; return at how many anybody of the batch might.
+
+    Of each of those: its place, the row of the money it comes to, and in ``enters`` YES or NO by lane. No lane is asked
+    whether it is one to go on with, as no processor foresees who enters.
     """
-    own, k = signals.own, signals.own[p]
+    anybody, rows, k, ways = 0, 0, start, settled.left.shape[1]
+    for own in bit:
+        anybody |= own
     while k < end:
-        place = laid.place[k]
-        all_, few = sums[:, place], of_tight[:, place]
-        score, gross, cost, net, notional = all_[0], all_[1], all_[2], all_[3], all_[4]
-        score_, gross_, cost_, net_, notional_ = few[0], few[1], few[2], few[3], few[4]
-        while k < end and laid.place[k] == place:
-            group_end, free, nth = laid.group_end[k], LAST * (loose == 0), 0
-            while k < group_end:
-                # Weighed by 1 or 0 and without a branch, as no processor foresees who enters. Places bear no sign: of
-                # others numba would ask each time whether it counts from the end.
-                at = np.uint64(k - start)
-                entering, one = laid.entry[np.uint64(k)] >= free, found.money[at]
-                nth += entering
-                free += entering * (found.left[at] + rest + LAST * (nth == loose) - free)
-                score += entering * one[SCORE]
-                gross += entering * one[GROSS]
-                cost += entering * one[COST]
-                net += entering * one[NET]
-                notional += entering * one[NOTIONAL]
-                within = entering * (nth <= tight)
-                score_ += within * one[SCORE]
-                gross_ += within * one[GROSS]
-                cost_ += within * one[COST]
-                net_ += within * one[NET]
-                notional_ += within * one[NOTIONAL]
-                p += 1
-                k = own[np.uint64(p)]
-        all_[0], all_[1], all_[2], all_[3], all_[4] = score, gross, cost, net, notional
-        few[0], few[1], few[2], few[3], few[4] = score_, gross_, cost_, net_, notional_
-    return p
+        group_end = laid.group_end[k]
+        for lane in range(bit.size):
+            lanes[FREE + lane], lanes[ROOM + lane] = NO, lanes[CAP + lane]
+        while k < group_end:
+            word, entry, left = held[k], laid.entry[k], settled.left[k - start, way[k - start]]
+            if word & anybody:
+                for lane in range(bit.size):
+                    free = (entry >= lanes[FREE + lane]) & (lanes[ROOM + lane] > NO)
+                    entering = YES if (word & bit[lane] != 0) & free else NO
+                    lanes[FREE + lane] = left + lanes[REST + lane] if entering > NO else lanes[FREE + lane]
+                    lanes[ROOM + lane] -= entering
+                    enters[rows, lane] = entering
+                place[rows], earned[rows] = laid.place[k], (k - start) * ways + way[k - start]
+                rows += 1
+            k += 1
+    return rows
+
+
+@njit(cache=True)
+def _more(total: float, first: bool, one: float, second: bool, other: float) -> float:
+    total = total + one if first else total
+    return total + other if second else total
+
+
+@njit(cache=True)
+def _add(money: Floats, one: np.uint64, other: np.uint64, enters: Singles, row: np.uint64, then: np.uint64,
+         total: Floats) -> None:  # fmt: skip
+    """Add what one signal comes to, then the other, to the lanes that enter: two for each time a sum is fetched.
+
+    ``row`` and ``then``: those of ``enters`` that tell which lanes do. Cut out here, as every array handed over costs.
+    """
+    score, score_ = money[one, SCORE], money[other, SCORE]
+    gross, gross_ = money[one, GROSS], money[other, GROSS]
+    cost, cost_ = money[one, COST], money[other, COST]
+    net, net_ = money[one, NET], money[other, NET]
+    notional, notional_ = money[one, NOTIONAL], money[other, NOTIONAL]
+    for lane in range(enters.shape[1]):
+        first, second = enters[row, lane] > NO, enters[then, lane] > NO
+        total[lane] = _more(total[lane], first, score, second, score_)
+        total[GROSS * LANES + lane] = _more(total[GROSS * LANES + lane], first, gross, second, gross_)
+        total[COST * LANES + lane] = _more(total[COST * LANES + lane], first, cost, second, cost_)
+        total[NET * LANES + lane] = _more(total[NET * LANES + lane], first, net, second, net_)
+        total[NOTIONAL * LANES + lane] = _more(total[NOTIONAL * LANES + lane], first, notional, second, notional_)
+
+
+@njit(cache=True)
+def _add_all(place: Ints, money: Floats, earned: Rows, enters: Singles, slot: Ints, total: Floats,
+             sums: Floats) -> None:  # fmt: skip
+    """Add what a batch's lanes enter, a row of ``enters`` each, to the sums of their slots and the signal's place."""
+    row, blank = np.uint64(0), np.uint64(earned.size)
+    enters[blank] = NO
+    while row < blank:
+        here, to = place[row], sums[:, :, place[row]]
+        for lane in range(slot.size):
+            for part in range(kernel.SUMS):
+                total[LANES * part + lane] = to[part, slot[lane]]
+        while row < blank and place[row] == here:
+            then = row + ONE
+            if then == blank or place[then] != here:
+                _add(money, earned[row], earned[row], enters, row, blank, total)
+                row = then
+            else:
+                _add(money, earned[row], earned[then], enters, row, then, total)
+                row = then + ONE
+        for lane in range(slot.size):
+            for part in range(kernel.SUMS):
+                to[part, slot[lane]] = total[LANES * part + lane]
 
 
 @njit(cache=True, nogil=True)
 def add_up(tape: Tape, asked: Asked, signals: Signals, laid: Laid, start: int, stop: int, dues: Flags, stops: Floats,
-           takes: Floats, pairs: Pairs, plans: Plans, rates: Rates, impacts: Floats, size: int,
+           takes: Floats, batches: Batches, plans: Plans, rates: Rates, impacts: Floats, size: int,
            sums: Floats) -> None:  # fmt: skip
     """Add up what each combination comes to on the signals from ``start`` to ``stop``, at its slot and place.
 
@@ -159,40 +218,24 @@ def add_up(tape: Tape, asked: Asked, signals: Signals, laid: Laid, start: int, s
     """
     ways, widest = stops.size + takes.size + dues.size, _widest(laid, start, stop, size)
     met = Passages(np.empty((ways, widest), np.int16), np.empty((ways, widest)))
-    settled = Settled(np.empty((widest, ways), np.int64), np.empty((widest, ways, kernel.SUMS)))
-    left, money = np.empty(widest, np.int64), np.empty((widest, kernel.SUMS))
-    begin = _from(signals, start)
-    onward, nowhere = begin.copy(), np.zeros((kernel.SUMS, 1, sums.shape[2]))
+    settled = Settled(np.empty((widest, ways), np.float32), np.empty((widest, ways, kernel.SUMS)))
+    way, place, earned = np.empty(widest, np.int64), np.empty(widest, np.int64), np.empty(widest, np.uint64)
+    money, flags = settled.money.reshape(widest * ways, kernel.SUMS), np.empty(LANES, np.int32)
+    lanes, total = np.empty(4 * LANES, np.float32), np.zeros(kernel.SUMS * LANES)
+    entering = np.empty((widest + 1) * LANES, np.float32)
     while start < stop:
         end = laid.group_end[min(start + size, stop) - 1]
         passages.walk(tape, asked, signals, start, end, dues, stops, takes, met)
-        for pair in range(pairs.stop.size):
-            if pair == 0 or pairs.charge[pair] != pairs.charge[pair - 1]:
-                _settle(tape, asked, signals, laid, start, end, met, pairs, pair, rates, impacts, settled)
-            found = Settled(left[: end - start], money[: end - start])
-            _leave(met, pairs.stop[pair], pairs.take[pair], pairs.due[pair], settled, found)
-            c, last = pairs.begin[pair], pairs.begin[pair + 1]
-            while c < last:
-                own, cap = plans.entries[c], plans.daily_cap[c]
-                two = c + 1 < last and plans.road[c + 1] == plans.road[c]
-                of_tight = sums[:, plans.slot[c + 1]] if two else nowhere[:, 0]
-                onward[own] = _add(
-                    signals, begin[own], laid, start, end, found, plans.rest[c], cap,
-                    plans.daily_cap[c + 1] if two else 0, sums[:, plans.slot[c]], of_tight,
-                )  # fmt: skip
-                c += 1 + two
-        begin[:] = onward
+        for batch in range(batches.stop.size):
+            if batch == 0 or batches.charge[batch] != batches.charge[batch - 1]:
+                _settle(tape, asked, signals, laid, start, end, met, batches, batch, rates, impacts, settled)
+            _leave(met, batches.stop[batch], batches.take[batch], batches.due[batch], way[: end - start])
+            bit = _lanes(plans, batches.begin[batch], batches.begin[batch + 1], flags, lanes)
+            enters = entering[: (widest + 1) * bit.size].reshape(widest + 1, bit.size)
+            held, slot = signals.held[batches.word[batch]], plans.slot[batches.begin[batch] : batches.begin[batch + 1]]
+            rows = _enter(held, laid, start, end, way, settled, bit, lanes, place, earned, enters)
+            _add_all(place, money, earned[:rows], enters, slot, total, sums)
         start = end
-
-
-@njit(cache=True)
-def _from(signals: Signals, start: int) -> Ints:
-    """Return where in ``own`` each entries' signals go on from ``start``."""
-    begin = signals.begin.copy()
-    for own in range(begin.size):
-        while signals.own[begin[own]] < start:
-            begin[own] += 1
-    return begin
 
 
 @njit(cache=True)

@@ -22,6 +22,8 @@ WAYS = 8
 """What a minute counts beside them."""
 NEVER = 1 << 14
 """More than any minute of a session counts."""
+WORD = 31
+"""Entries that a word tells of."""
 FOREVER = 1 << 62
 """A time after all others."""
 
@@ -32,17 +34,15 @@ class Signals(NamedTuple):
     row: Ints
     """Of Asked."""
     side: Ints
-    own: NDArray[np.int32]
-    """Places of the signals of each entries, one entries after the other, each closed by the number of all."""
-    begin: Ints
-    """Where those of each entries begin in ``own``."""
+    held: NDArray[np.int32]
+    """Who enters at each: WORD entries in the bits of a row, as many rows as that takes."""
 
 
 class Laid(NamedTuple):
     """What of the signals is read again and again, side by side."""
 
-    entry: Ints
-    """The minute; of those since 1970."""
+    entry: NDArray[np.float32]
+    """Minutes since the first signal of the same (forecaster, day, symbol) is entered."""
     clock: Ints
     """The minute of New York's day."""
     group_end: Ints
@@ -79,16 +79,26 @@ def enterable(tape: Tape, asked: Asked, at_forecast: bool) -> Flags:
 
 @njit(cache=True)
 def lay(asked: Asked, row: Ints) -> Laid:
+    """Return what is read again and again of the signals at these rows of ``asked``."""
     n = row.size
-    laid = Laid(np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64))
+    laid = Laid(np.empty(n, np.float32), np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64))
     end = n
     for k in range(n - 1, -1, -1):
         i = row[k]
         if k + 1 < n and asked.group[i] != asked.group[row[k + 1]]:
             end = k + 1
-        laid.entry[k], laid.group_end[k], laid.place[k] = asked.entry_ts[i] // MINUTE, end, asked.place[i]
+        laid.group_end[k], laid.place[k] = end, asked.place[i]
         laid.clock[k] = (asked.entry_ts[i] + asked.offset[i]) // MINUTE % (24 * 60)
+    first = 0
+    for k in range(n):
+        first = k if asked.group[row[k]] != asked.group[row[first]] else first
+        laid.entry[k] = (asked.entry_ts[row[k]] - asked.entry_ts[row[first]]) // MINUTE
     return laid
+
+
+@njit(cache=True)
+def _when(ts: int, began: int, way: int) -> int:
+    return WAYS * ((ts - began) // MINUTE) + way
 
 
 @njit(cache=True)
@@ -117,15 +127,15 @@ def walk(tape: Tape, asked: Asked, signals: Signals, start: int, end: int, dues:
         deadline = _deadline(asked, i, dues[0])
         for bar in range(first, asked.end[i]):
             ts = tape.ts[bar]
-            known, now = ts + MINUTE, WAYS * ((ts - began) // MINUTE)
+            known = ts + MINUTE
             if tape.filled[bar]:
                 if known != close_ts:
                     continue
-                met.when[due:, at], met.price[due:, at] = now + DUE_CLOSE, tape.close[bar]
+                met.when[due:, at], met.price[due:, at] = _when(ts, began, DUE_CLOSE), tape.close[bar]
                 break
             opened = side * tape.open[bar]
             while ts >= deadline:
-                met.when[due, at], met.price[due, at] = now + DUE_OPEN, tape.open[bar]
+                met.when[due, at], met.price[due, at] = _when(ts, began, DUE_OPEN), tape.open[bar]
                 due += 1
                 deadline = _deadline(asked, i, dues[due - first_due]) if due < n else FOREVER
             if due == n:
@@ -134,18 +144,18 @@ def walk(tape: Tape, asked: Asked, signals: Signals, start: int, end: int, dues:
             worst, best = min(opened, worst), max(opened, best)
             while stop < first_take and worst <= level[stop]:
                 beyond = opened <= level[stop]
-                met.when[stop, at] = now + (STOP_OPEN if beyond else STOP)
+                met.when[stop, at] = _when(ts, began, STOP_OPEN if beyond else STOP)
                 met.price[stop, at] = side * (opened if beyond else level[stop])
                 stop += 1
             while take < first_due and best >= level[take]:
                 beyond = opened >= level[take]
-                met.when[take, at] = now + (TAKE_OPEN if beyond else TAKE)
+                met.when[take, at] = _when(ts, began, TAKE_OPEN if beyond else TAKE)
                 met.price[take, at] = side * (opened if beyond else level[take])
                 take += 1
             if stop == first_take or take == first_due:
                 break
             while known >= deadline:
-                met.when[due, at], met.price[due, at] = now + DUE_CLOSE, tape.close[bar]
+                met.when[due, at], met.price[due, at] = _when(ts, began, DUE_CLOSE), tape.close[bar]
                 due += 1
                 deadline = _deadline(asked, i, dues[due - first_due]) if due < n else FOREVER
             if due == n:

@@ -23,9 +23,29 @@ from timegpt_assets.core.backtest.rules import Rules
 from timegpt_assets.core.backtest.signals import WEIGHED_BY, Inputs, TradingSpec
 from timegpt_assets.core.backtest.tape import Flags, Floats, Ints, Sides
 
-PLAN = ("costs", "impact", "cap_per_trade", "capital", "stop", "take", "due", "entries", "rest", "daily_cap", "slot")
-"""What a combination hangs on, the widest shared first: four a charge, seven a pair, nine a road, and its own."""
-FLOATS = ("cap_per_trade", "capital")
+PLAN = (
+    "costs",
+    "impact",
+    "cap_per_trade",
+    "capital",
+    "stop",
+    "take",
+    "due",
+    "word",
+    "bit",
+    "rest",
+    "daily_cap",
+    "slot",
+)
+"""What a combination hangs on, the widest shared first: four a charge, eight a batch, and its own."""
+TYPES = {
+    "cap_per_trade": np.float64,
+    "capital": np.float64,
+    "bit": np.int32,
+    "rest": np.float32,
+    "daily_cap": np.float32,
+}
+"""Those that are no places."""
 STOP, TAKE, DUE = range(3)
 BLOCK = 512
 """Signals that are walked, settled and gone through at once (earnings.py)."""
@@ -137,7 +157,7 @@ def _add_up(laid: Market, asked: kernel.Asked, part: Sequence[Combination], rate
     impacts = {id(own.entries.impact): own.entries.impact for own in part}
     stops, takes = (np.unique([float(getattr(own.spec.rules, name)) for own in part]) for name in ("s_stop", "s_take"))
     ways = [*((STOP, stop) for stop in stops.tolist()), *((TAKE, take) for take in takes.tolist())]
-    pairs, plans = _plans(part, [*ways, *((DUE, due) for due in dues)], [*entered], [*impacts])
+    batches, plans = _plans(part, [*ways, *((DUE, due) for due in dues)], [*entered], [*impacts])
     enterable = {due: passages.enterable(laid.tape, asked, due) for due in dues}
     codes = [_codes(entries, enterable[at_forecast]) for (_, at_forecast), entries in entered.items()]
     found = _signals(codes, asked.first.size)
@@ -146,7 +166,7 @@ def _add_up(laid: Market, asked: kernel.Asked, part: Sequence[Combination], rate
 
     def add_up(start: int, stop: int) -> None:
         earnings.add_up(
-            laid.tape, asked, found, along, start, stop, np.array(dues), stops, takes, pairs, plans, rates, impact,
+            laid.tape, asked, found, along, start, stop, np.array(dues), stops, takes, batches, plans, rates, impact,
             size, sums,
         )  # fmt: skip
 
@@ -174,21 +194,20 @@ def _codes(entries: Entries, enterable: Flags) -> NDArray[np.int32]:
 
 
 def _signals(entered: Sequence[NDArray[np.int32]], rows: int) -> passages.Signals:
-    """Return what any of the entries holds, and which of it each of them does."""
-    held = np.zeros(2 * rows, np.bool_)
+    """Return what any of the entries holds, and which of them hold it."""
+    told = np.zeros(2 * rows, np.bool_)
     for codes in entered:
-        held[codes] = True
-    every, place = np.flatnonzero(held), (np.cumsum(held) - 1).astype(np.int32)
-    begin = np.cumsum([0, *(codes.size + 1 for codes in entered)])
-    own = np.full(begin[-1], every.size, np.int32)
-    for codes, start in zip(entered, begin, strict=False):
-        own[start : start + codes.size] = place[codes]
-    return passages.Signals(every >> 1, 1 - 2 * (every & 1), own, begin[:-1])
+        told[codes] = True
+    every, place = np.flatnonzero(told), np.cumsum(told) - 1
+    held = np.zeros((-(-len(entered) // passages.WORD), every.size), np.int32)
+    for i, codes in enumerate(entered):
+        held[i // passages.WORD, place[codes]] |= np.int32(1 << i % passages.WORD)
+    return passages.Signals(every >> 1, 1 - 2 * (every & 1), held)
 
 
 def _plans(
     part: Sequence[Combination], ways: Sequence[Any], entered: Sequence[Any], impacts: Sequence[int]
-) -> tuple[earnings.Pairs, earnings.Plans]:
+) -> tuple[earnings.Batches, earnings.Plans]:
     """Return the combinations by what they are charged and their ways out, each by its place among all."""
     way, enters, impact = ({value: i for i, value in enumerate(values)} for values in (ways, entered, impacts))
 
@@ -196,16 +215,23 @@ def _plans(
         rules = own.spec.rules
         charge = own.costs, impact[id(own.entries.impact)], rules.cap_per_trade, own.spec.capital
         out = way[STOP, rules.s_stop], way[TAKE, rules.s_take], way[DUE, rules.exit_at_forecast_ts]
-        daily_cap = earnings.LAST if rules.daily_trade_cap is None else rules.daily_trade_cap
-        return *charge, *out, enters[_enters(own)], max(0, rules.cooldown_bars), -daily_cap, own.slot
+        word, bit = divmod(enters[_enters(own)], passages.WORD)
+        daily_cap = np.inf if rules.daily_trade_cap is None or rules.daily_trade_cap < 0 else rules.daily_trade_cap
+        return *charge, *out, word, 1 << bit, max(0, rules.cooldown_bars), daily_cap, own.slot
 
     rows = np.array(sorted(map(row, part)), np.float64)
-    charge, pair, road = (_counted(rows[:, :several]) for several in (4, 7, 9))
-    begin = np.flatnonzero(np.diff(pair, prepend=-1, append=pair[-1] + 1))
-    of = dict(zip(PLAN, rows.T, strict=True)) | {"charge": charge, "road": road, "daily_cap": -rows[:, 9]}
-    pairs = {name: _typed(name, of[name][begin[:-1]]) for name in earnings.Pairs._fields if name != "begin"}
+    begin = _batches(rows[:, :8])
+    of = dict(zip(PLAN, rows.T, strict=True)) | {"charge": _counted(rows[:, :4])}
+    batches = {name: _typed(name, of[name][begin[:-1]]) for name in earnings.Batches._fields if name != "begin"}
     plans = {name: _typed(name, of[name]) for name in earnings.Plans._fields}
-    return earnings.Pairs(**pairs, begin=begin), earnings.Plans(**plans)
+    return earnings.Batches(**batches, begin=begin), earnings.Plans(**plans)
+
+
+def _batches(rows: Floats) -> Ints:
+    """Return where batches of sorted rows begin, alike and of so many lanes at most, and where the last one ends."""
+    turns = np.flatnonzero(np.diff(_counted(rows), prepend=-1))
+    edges = zip(turns.tolist(), [*turns[1:].tolist(), len(rows)], strict=True)
+    return np.array([at for start, end in edges for at in range(start, end, earnings.LANES)] + [len(rows)])
 
 
 def _counted(rows: Floats) -> Ints:
@@ -215,4 +241,4 @@ def _counted(rows: Floats) -> Ints:
 
 
 def _typed(name: str, values: Floats) -> Any:
-    return values.astype(np.float64 if name in FLOATS else np.int64)
+    return values.astype(TYPES.get(name, np.int64))

@@ -1,5 +1,6 @@
 """The sweep: each combination as if it had been traded alone, a row for every day that was forecast."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from timegpt_assets.core.backtest import engines, event_loop, shared
+from timegpt_assets.core.backtest import earnings, engines, event_loop, passages, shared
 from timegpt_assets.core.backtest import sweep as sweeping
 from timegpt_assets.core.backtest.costs import ENTRY_NOTIONAL, EXIT_NOTIONAL
 from timegpt_assets.core.backtest.signals import TradingSpec
@@ -102,6 +103,17 @@ def test_however_many_threads_share_the_days_the_sums_are_the_same_bits(
     found = sweeping.sweep(drawn, specs)
     assert_frame_equal(found, sweeping.looped(drawn, specs), check_exact=True)
     assert found["trades"].sum() > 50
+
+
+def test_more_combinations_and_entries_than_are_gone_through_side_by_side_are_each_as_the_loop_trades_them() -> None:
+    drawn = market.inputs(random_markets.forecasts(3), random_markets.bars(3, [("AAA", 0, 40, 30)], wild=0.002))
+    named = itertools.product(np.linspace(0.0, 1.5, passages.WORD + 9).tolist(), (0, 7), (1, None))
+    rules = [replace(SPEC.rules, k_sigma=k, cooldown_bars=rest, daily_trade_cap=cap) for k, rest, cap in named]
+    specs = [replace(SPEC, rules=one) for one in rules]
+    found = sweeping.sweep(drawn, specs)
+    assert len(specs) > 2 * earnings.LANES
+    assert found["trades"].n_unique() > 5
+    assert_frame_equal(found, sweeping.looped(drawn, specs), check_exact=True)
 
 
 def test_no_two_threads_are_handed_the_same_day() -> None:
