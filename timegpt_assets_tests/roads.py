@@ -3,6 +3,7 @@
 Belongs here: building and running a road, and reading what it stored. What must hold of it is in the tests.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import dagster as dg
 import polars as pl
 import pytest
 import sqlalchemy as sa
+from dagster._core.storage.event_log.in_memory import InMemoryEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
@@ -158,6 +160,7 @@ def road(
     runtime = load_runtime(folder, *overrides, **options)
     repository = build_definitions(runtime, overriding=overriding).get_repository_def()
     with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(InMemoryEventLogStorage, "_connect", _held)
         if not pictures:
             patched.setattr(previews, "fans", lambda *_: {"fan": {}})
             patched.setattr(previews, "trades_of_days", lambda *_, **__: {})
@@ -172,6 +175,20 @@ def road(
             ),
         )
         assert not _logs_a_key(instance), "an API key is in the event log"
+
+
+_anew = InMemoryEventLogStorage._connect
+
+
+@contextmanager
+def _held(storage: InMemoryEventLogStorage) -> Iterator[sa.Connection]:
+    """Yield the connection that the storage holds anyway; stock opens another for each event, an eighth of a road."""
+    if threading.current_thread() is not threading.main_thread():  # SQLite's connections are of one thread
+        with _anew(storage) as own:
+            yield own
+        return
+    with storage._db_lock, storage._held_conn.begin():
+        yield storage._held_conn
 
 
 def _logs_a_key(instance: dg.DagsterInstance) -> bool:

@@ -35,7 +35,7 @@ from timegpt_assets.engine.plans import (
 from timegpt_assets.engine.progress import Amount, Listener, Silent, amounts
 from timegpt_assets.engine.stages import NEWS
 from timegpt_assets.engine.stale import Ages, input_windows
-from timegpt_assets.instance.internals import listening
+from timegpt_assets.instance.internals import drawn_up_once, listening
 from timegpt_assets.instance.run_owners import owned
 from timegpt_assets.instance.timeline import shown
 from timegpt_assets.partitions import REASK
@@ -147,6 +147,11 @@ class Engine:
             raise work.unanswered
         return work.outcome
 
+    @cached_property
+    def job(self) -> dg.JobDefinition:
+        """Return the job of all assets, of which each run makes some."""
+        return drawn_up_once(self.repository.get_implicit_global_asset_job_def())
+
     def inventory(self, days: Iterable[date], months: Iterable[date] = ()) -> Inventory:
         """Return what is there on these days, in their months and in these."""
         return inventory(self.runtime, self.instance, asset_nodes(self.repository), days, months)
@@ -188,7 +193,6 @@ class _Work:
 
     def __init__(self, engine: Engine, rectangle: Rectangle, stopped: Callable[[], bool]) -> None:
         self.engine, self.rectangle, self.stopped = engine, rectangle, stopped
-        self.job = engine.repository.get_implicit_global_asset_job_def()
         self.asset_nodes = asset_nodes(engine.repository)
         self.input_windows = input_windows(engine.repository)
         self.months = engine.months_asked(rectangle)
@@ -415,7 +419,7 @@ class _Work:
         with owned(instance, run_id) as owner, listening(instance, run_id, self._heard):
             shown(instance, run_id)
             # in this process: a launched run takes ten seconds before its first step, half of it imports
-            result = self.job.execute_in_process(
+            result = self.engine.job.execute_in_process(
                 instance=instance,
                 run_id=run_id,
                 asset_selection=list(range_run.assets),

@@ -1,14 +1,16 @@
 """Dagster's private names that assets and planning stand on, with the public road beside each.
 
 Belongs here: notes on many partitions at once, text kept beside the instance, listening to a run's events, jobs that
-name their assets. The event log's batches and the slots of pools have doors of their own (event_storage.py,
-run_launcher.py, run_owners.py), which users' dagster.yaml names, and so have a run's place in the UI and how it ends
-there (timeline.py, failures.py). A name that has moved costs one warning and time, never a run.
+name their assets, jobs whose parts are drawn up once. The event log's batches and the slots of pools have doors of
+their own (event_storage.py, run_launcher.py, run_owners.py), which users' dagster.yaml names, and so have a run's place
+in the UI and how it ends there (timeline.py, failures.py). A name that has moved costs one warning and time, never a
+run.
 """
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -63,6 +65,36 @@ def job_about(graph: dg.GraphDefinition, assets: Sequence[dg.AssetKey], **option
     except (AttributeError, TypeError) as moved:
         _say("assets do not name the jobs that make them", str(moved))
         return dg.JobDefinition(graph_def=graph, **options)
+
+
+def drawn_up_once(job: dg.JobDefinition) -> dg.JobDefinition:
+    """Return the job; ``execute_in_process`` draws up each choice of its assets once, however many runs make it.
+
+    Stock, every run copies the whole graph, takes the choice out of it twice and hashes all three: a third of what a
+    run of a few small tables costs.
+    """
+    try:
+        ephemeral, remembered = job.as_ephemeral_job(resource_defs={}, input_values={}), copy(job)
+    except (AttributeError, TypeError) as moved:
+        _say("every run draws up the whole graph", str(moved))
+        return job
+
+    stock = job.as_ephemeral_job
+
+    @cache
+    def part(assets: frozenset[dg.AssetKey]) -> dg.JobDefinition:
+        chosen = ephemeral.get_subset(asset_selection=assets)
+        cut, itself = chosen.get_subset, {"asset_selection": assets, "op_selection": None}
+        # the run asks the part for the part that it is
+        vars(chosen)["get_subset"] = lambda **told: chosen if told == itself else cut(**told)
+        return chosen
+
+    def chosen_part(**asked: Any) -> dg.JobDefinition:
+        assets = asked.pop("asset_selection", None)
+        return part(frozenset(assets)) if assets and not any(asked.values()) else stock(asset_selection=assets, **asked)
+
+    vars(remembered)["as_ephemeral_job"] = chosen_part
+    return remembered
 
 
 def kept_text(instance: dg.DagsterInstance, key: str) -> str | None:

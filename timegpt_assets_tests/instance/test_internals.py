@@ -16,6 +16,7 @@ import dagster as dg
 import pytest
 from dagster._core.execution.context import metadata_logging
 from dagster._core.execution.context.system import StepExecutionContext
+from dagster._core.snap import JobSnap
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from timegpt_assets.adapters.timegpt.sdk import SdkRequests
@@ -191,3 +192,50 @@ def test_without_the_cursor_storage_what_waits_is_kept_in_a_file(
         assert internals.kept_text(instance, "a/b") == "two"  # said once a process: a second warning is an error
         assert pending.waiting(instance) == []
         assert len(caught) == 1
+
+
+@dg.asset
+def first() -> int:
+    return 1
+
+
+@dg.asset
+def second(first: int) -> int:
+    return first + 1
+
+
+def ran(job: dg.JobDefinition, *assets: str) -> tuple[Any, ...]:
+    """Return what Dagster keeps of a run of these assets: its steps, its assets, its events, what it is a part of."""
+    selection = [dg.AssetKey(name) for name in assets]
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = job.execute_in_process(instance=instance, asset_selection=selection)
+        run = done.dagster_run
+        part = instance.get_job_snapshot(run.job_snapshot_id)
+        events = [event.event_type_value for event in done.all_events]
+        return run.step_keys_to_execute, run.asset_selection, part.node_names, part.lineage_snapshot is None, events
+
+
+def test_a_run_is_the_same_where_its_part_of_the_graph_is_drawn_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    stock = dg.Definitions(assets=[first, second]).resolve_implicit_global_asset_job_def()
+    once, drawn = internals.drawn_up_once(stock), list[str]()
+    whole, own = (("first", "second"), ("first",)), JobSnap.from_job_def
+    expected = [ran(stock, *assets) for assets in whole]
+    assert expected[0] != expected[1]
+    monkeypatch.setattr(JobSnap, "from_job_def", lambda job: [drawn.append(job.name), own(job)][1])
+    assert [ran(once, *assets) for assets in whole] == expected
+    assert len(drawn) == 3, "the graph and each part of it"
+    assert [ran(once, *assets) for assets in whole] == expected
+    assert len(drawn) == 3
+    ran(stock, "first")
+    assert len(drawn) > 5, "guard: stock draws up all of it again"
+    of_its_own = {"asked": dg.ResourceDefinition.none_resource()}
+    part = once.as_ephemeral_job(resource_defs=of_its_own, input_values={}, asset_selection=[dg.AssetKey("first")])
+    assert "asked" in part.resource_defs, "a run with resources of its own is none of those that are kept"
+
+
+def test_without_the_private_names_every_run_draws_up_the_graph_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    internals._say.cache_clear()
+    job = dg.Definitions(assets=[first]).resolve_implicit_global_asset_job_def()
+    monkeypatch.delattr(dg.JobDefinition, "as_ephemeral_job")
+    with pytest.warns(UserWarning, match=r"as_ephemeral_job.*every run draws up the whole graph"):
+        assert internals.drawn_up_once(job) is job
