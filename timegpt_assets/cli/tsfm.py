@@ -20,9 +20,9 @@ from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.core.tables.stored import STORED
 from timegpt_assets.engine import tsfm_cycle
 from timegpt_assets.engine.stages import STAGES, TSFM
-from timegpt_assets.engine.tsfm import utc_days_asked, utc_rectangle
+from timegpt_assets.engine.tsfm import refuse_silent, utc_days_asked, utc_rectangle
 from timegpt_assets.runtime import Runtime
-from timegpt_assets.runtime_tsfm import market_source, tape
+from timegpt_assets.runtime_tsfm import market_days, market_source, tape
 
 FORECASTS, ASKED = f"{TSFM}/tsfm_forecasts", ("market_id", "as_of", "reason")
 
@@ -30,6 +30,7 @@ FORECASTS, ASKED = f"{TSFM}/tsfm_forecasts", ("market_id", "as_of", "reason")
 def replay(runtime: Runtime, start: date, end: date, *, force: bool, as_json: bool) -> None:
     """Make past UTC days from what is kept or lies in files, and print what they hold. Raises Refused."""
     days = utc_days_asked(runtime.settings, start, end, at=runtime.clock())
+    refuse_silent(market_days(runtime), days, runtime.settings)
     kept = tape(runtime) if market_source(runtime).live else None
     progress = Progress(Terminal(stderr=True))
     with opened(runtime, report=progress.heard, listener=progress) as command:

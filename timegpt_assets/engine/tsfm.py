@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 
 from dagster import AssetKey
 
+from timegpt_assets.adapters.prediction_markets.source import MarketDays
 from timegpt_assets.adapters.prediction_markets.tape import Tape
 from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.config.settings import Settings
@@ -36,6 +37,23 @@ def utc_days_asked(settings: Settings, start: date, end: date, *, at: datetime) 
             "Ask for days between them, or move tsfm.start_date or tsfm.end_date."
         )
     return [date.fromordinal(number) for number in range(start.toordinal(), end.toordinal() + 1)]
+
+
+def refuse_silent(source: MarketDays, days: Sequence[date], settings: Settings) -> None:
+    """Raise Refused where nobody tells of a market on any of the days: tables of nothing would be made, and stand."""
+    if any(source.day(day).markets.height for day in days):
+        return
+    asked = settings.tsfm.markets
+    if asked.source == "files":
+        why = f"the files in {asked.path} price no market"
+        remedy = "Ask for other days, or name their folder: --set tsfm.markets.path=FOLDER."
+    else:
+        why = "no cycle looked at the venue"
+        remedy = (
+            "Ask for days on which one did, which timegpt-assets tsfm tells, or replay files: --set "
+            "tsfm.markets.source=files --set tsfm.markets.path=FOLDER."
+        )
+    raise Refused(f"{why} from {days[0]} to {days[-1]}: nothing was made. {remedy}")
 
 
 def utc_rectangle(

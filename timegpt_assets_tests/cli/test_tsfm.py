@@ -50,6 +50,16 @@ def test_a_replay_makes_its_days_once_and_tells_what_they_hold(house: Path) -> N
     [
         (("replay",), 2, "replay needs days"),
         (("replay", "--start", "2025-10-01", "--end", "2025-11-01"), 1, "lies outside the grid of UTC days"),
+        (
+            ("replay", "--start", "2025-11-20", "--end", "2025-11-21"),
+            1,
+            "price no market from 2025-11-20 to 2025-11-21: nothing was made. Ask for other days, or name their folder",
+        ),
+        (
+            ("replay", "--start", "2025-11-01", "--end", "2025-11-02", "--set", "tsfm.markets.source=polymarket"),
+            1,
+            "no cycle looked at the venue from 2025-11-01 to 2025-11-02: nothing was made. Ask for days on which one",
+        ),
         (("cycle",), 1, "files, which tell of the past. Replay them"),
     ],
 )
@@ -59,3 +69,4 @@ def test_what_cannot_be_asked_for_is_refused_with_what_helps(
     result = run("tsfm", *words)
     assert result.exit_code == code, result.output
     assert said in result.output.replace("\n", " ")
+    assert not list(house.rglob("tsfm/*/*.parquet"))

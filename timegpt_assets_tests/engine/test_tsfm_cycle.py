@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from time import process_time
 
 import polars as pl
 import pytest
@@ -197,6 +198,21 @@ def test_silence_of_all_is_a_failure_though_they_lack_prices_since_different_mom
     finally:
         venue.rule = lambda asked: None
     assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_a_cycle_of_the_size_that_is_promised_asks_in_bulk_and_forecasts_everybody_it_selects(tmp_path: Path) -> None:
+    """400 listed, 200 selected: one question to the model, histories by the twenty, a few CPU seconds."""
+    with live_house(tmp_path, markets=400) as house:
+        began = process_time()
+        found = house.cycle(at("21:01"))
+        took = process_time() - began
+        assert (found.markets, found.selected, found.fetched, found.lacking) == (400, 200, 200, "")
+        histories = [asked for asked in house.venue.asked if "prices-history" in asked]
+        assert (len(histories), len(house.model.questions)) == (10, 1)
+        forecasts, bands = house.read("tsfm_forecasts"), house.read("bands")
+        assert forecasts.height == bands.height == 200 * STEPS
+        assert forecasts["reason"].null_count() == forecasts.height
+        assert took < 15, "of 60 seconds that are promised; both servers are in it"
 
 
 def test_of_two_at_once_the_later_one_is_left_out(tmp_path: Path) -> None:
