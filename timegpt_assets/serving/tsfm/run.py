@@ -3,6 +3,7 @@
 Belongs here: the process. uvicorn has one of its two doors here; the other is the UI's.
 """
 
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -37,8 +38,10 @@ def listening(host: str, port: int, token: str | None) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
+        # Python's own words name the address once more; of a name that nobody knows the number is another kind
+        why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or error
         raise NotServed(
-            f"{host}:{port} cannot be listened at ({error.strerror or error}). Set tsfm.serve.host and tsfm.serve.port "
+            f"{host}:{port} cannot be listened at ({why}). Set tsfm.serve.host and tsfm.serve.port "
             "to an address of this machine that nobody listens at; port 0 takes any free one."
         ) from error
 

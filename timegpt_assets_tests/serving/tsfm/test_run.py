@@ -50,7 +50,12 @@ def test_with_a_token_every_address_is_listened_at() -> None:
 
 
 def test_an_address_that_is_taken_or_nobody_s_is_said_with_what_helps() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(NotServed, match=r"tsfm\.serve\.port"):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(
+            NotServed, match=r":\d+ cannot be listened at \(Address already in use\)\. Set tsfm\.serve\.host"
+        ),
+    ):
         listening("127.0.0.1", taken.getsockname()[1], None)
     with pytest.raises(NotServed, match=r"192\.0\.2\.1:0 cannot be listened at"):
         listening("192.0.2.1", 0, KEY)
