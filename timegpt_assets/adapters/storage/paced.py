@@ -27,6 +27,5 @@ class Paced(Generic[T]):
         with self._lock:
             now = self._monotonic()
             if self._found is None or now - self._found[0] >= self._every_s:
-                self._found = None
                 self._found = now, self._look()
             return self._found[1]

@@ -39,7 +39,7 @@ def listening(host: str, port: int, token: str | None) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         # Python's own words name the address once more; of a name that nobody knows the number is another kind
-        why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or error
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
         raise NotServed(
             f"{host}:{port} cannot be listened at ({why}). Set tsfm.serve.host and tsfm.serve.port "
             "to an address of this machine that nobody listens at; port 0 takes any free one."

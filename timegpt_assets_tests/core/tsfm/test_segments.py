@@ -11,6 +11,7 @@ from timegpt_assets.core.schema import TIME
 from timegpt_assets.core.tsfm.segments import (
     SegmentSpec,
     price_bucket,
+    price_bucket_of,
     price_buckets,
     segment_of,
     segmented,
@@ -54,12 +55,13 @@ def test_without_bounds_there_is_one_bucket() -> None:
 def test_a_price_on_a_cut_belongs_to_the_lower_bucket(price: float | None, bucket: str) -> None:
     cuts = (0.001, 0.5)
     row = pl.DataFrame({"last_price": [price]}, schema={"last_price": pl.Float64})
-    assert row.select(price_bucket(cuts)).to_series().to_list() == [bucket]
+    assert row.select(price_bucket(cuts)).to_series().to_list() == [bucket] == [price_bucket_of(cuts, price)]
     assert bucket in (*price_buckets(cuts), "UNKNOWN")
 
 
 def test_without_cuts_all_prices_are_one() -> None:
     assert pl.DataFrame({"last_price": [0.2, 1.0]}).select(price_bucket(())).to_series().unique().to_list() == [">=0"]
+    assert price_bucket_of((), 0.2) == ">=0"
 
 
 @given(
