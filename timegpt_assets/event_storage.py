@@ -15,7 +15,9 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +33,14 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
+from dagster._core.storage.sql import create_engine
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._record import copy
 from dagster._serdes import ConfigurableClassData, serialize_value
 from dagster._utils.concurrency import ConcurrencyClaimStatus
-from sqlalchemy import Connection, ScalarSelect, and_, func, select, update
+from sqlalchemy import Connection, Engine, ScalarSelect, and_, func, select, update
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.pool import NullPool
 
 from timegpt_assets.instance import packed_events, run_owners
 
@@ -46,6 +51,9 @@ DAGSTER_VERSION = "1.13.27"
 
 LOOKED_EVERY_SEC, SAID_EVERY_SEC = 1.0, 60.0
 """How often a step that waits for a slot looks again, and says for whom it waits."""
+
+KEPT_ENGINES = 8
+"""Databases whose engines are kept: the index's, and those of the last runs; none holds a file open."""
 
 TOGETHER = "Judged together with the run's other partitions: the run's own evaluation has the figures."
 _MIRRORED = (ASSET_EVENTS, ASSET_CHECK_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS)
@@ -58,6 +66,31 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     """
 
     _silent_until = 0.0
+
+    @cached_property
+    def _engines(self) -> dict[str, Engine]:
+        return {}
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        """Yield a connection, as stock does, of the engine that its database keeps.
+
+        Stock makes an engine for each connection, and an engine compiles every statement anew.
+        """
+        with self._db_lock:
+            engine = self._engines.pop(shard, None) or self._engine(shard)
+            self._engines[shard] = engine
+            while len(self._engines) > KEPT_ENGINES:
+                del self._engines[next(iter(self._engines))]
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            with engine.connect() as connection, connection.begin():
+                yield connection
+
+    def _engine(self, shard: str) -> Engine:
+        waiting = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+        return create_engine(self.conn_string_for_shard(shard), poolclass=NullPool, connect_args=waiting)
 
     @classmethod
     def config_type(cls) -> dict[str, Field]:

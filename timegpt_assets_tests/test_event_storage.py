@@ -278,6 +278,23 @@ def test_a_batch_that_fails_in_the_index_leaves_nothing_there(
     assert found["index.event_logs"] == found["index.asset_event_tags"] == found["index.asset_keys"] == []
 
 
+def test_a_database_keeps_its_engine_and_those_of_old_runs_are_let_go(tmp_path: Path) -> None:
+    """An engine compiles each statement once; a daemon meets runs without end."""
+    storage = BatchedSqliteEventLogStorage(str(tmp_path / "batched"))
+    with storage.index_connection() as connection:
+        of_index = connection.engine
+    for number in range(2 * event_storage.KEPT_ENGINES):
+        of_run = set()
+        for _ in range(2):
+            with storage.run_connection(f"run {number}") as connection:
+                of_run.add(connection.engine)
+                assert connection.exec_driver_sql("pragma database_list").one()[2].endswith(f"run {number}.db")
+        with storage.index_connection() as connection:
+            assert connection.engine is of_index
+        assert len(of_run) == 1
+        assert len(storage._engines) <= event_storage.KEPT_ENGINES
+
+
 def events(home: Path) -> list[str | bytes]:
     """Return every stored event and evaluation of a DAGSTER_HOME as it lies there."""
     found = []

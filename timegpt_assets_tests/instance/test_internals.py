@@ -47,6 +47,8 @@ SIGNATURES = {
     "_get_asset_entry_values": "(self, event, event_id, has_asset_key_index_cols)",
     "store_event_batch": "(self, events)",
     "store_asset_check_event": "(self, event, event_id)",
+    "_connect": "(self, shard)",
+    "_initdb": "(self, engine, for_index_shard)",
     "run_connection": "(self, run_id)",
     "index_connection": "(self)",
 }
