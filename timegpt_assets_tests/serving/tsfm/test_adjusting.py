@@ -71,6 +71,7 @@ def test_the_finest_pool_of_its_segment_moves_both_ends_of_each_step(tmp_path: P
         row(1, "price_bucket", 3, price_bucket=".75-.95"),
         row(1, "all", 3, band="baseline"),
         row(1, "all", 3, level=0.8),
+        row(1, "all", 3, level=0.95),
     ]
     own = [row(2, adjustment=-1 / 6, liquidity_bucket="HIGH", **price)]
     found = adjusted(tmp_path, [*everything, *noise, *own], **LIQUID)
