@@ -22,6 +22,7 @@ from timegpt_assets.core import calendar
 from timegpt_assets.core.calibration import applied, models, samples
 from timegpt_assets.core.calibration.methods import METHODS, CalibrationSpec
 from timegpt_assets.core.evaluation import diagnostics, forecast
+from timegpt_assets.core.pinball import pinballs
 from timegpt_assets.core.tables.calibration import FORECASTS
 from timegpt_assets.core.tables.columns import BANDS
 from timegpt_assets_tests import outcome_sets
@@ -94,7 +95,7 @@ def _climatology(y: np.ndarray) -> list[pl.Series]:
         past = np.lib.stride_tricks.sliding_window_view(y, CLIMATOLOGY_DAYS)[:-1]
         errors = y[CLIMATOLOGY_DAYS:] - np.quantile(past, probabilities[:, 0], axis=1)
         losses[0, CLIMATOLOGY_DAYS:] = np.abs(errors[list(forecast.PROBABILITIES).index("q50")])
-        losses[1, CLIMATOLOGY_DAYS:] = np.maximum(probabilities * errors, (probabilities - 1) * errors).mean(axis=0)
+        losses[1, CLIMATOLOGY_DAYS:] = pinballs(errors, probabilities).mean(axis=0)
     names = ("abs_error_climatology", "pinball_climatology")
     return [pl.Series(name, loss, nan_to_null=True) for name, loss in zip(names, losses, strict=True)]
 

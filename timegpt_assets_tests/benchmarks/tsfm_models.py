@@ -22,6 +22,7 @@ from timegpt_assets.adapters.tollama.in_process import InProcess
 from timegpt_assets.adapters.tollama.probe import Probing
 from timegpt_assets.config.settings import load_settings
 from timegpt_assets.config.tsfm_inputs import baseline_spec, guards_spec, transform
+from timegpt_assets.core.pinball import pinballs
 from timegpt_assets.core.tsfm.asked import Asked, Floats
 from timegpt_assets.core.tsfm.baselines import Name, baseline
 from timegpt_assets.core.tsfm.guards import guarded
@@ -58,7 +59,7 @@ def scored(bands: Sequence[Floats], came: Sequence[Floats]) -> dict[str, float]:
     """Return the share of prices within the outer quantiles, and the pinball loss over all three."""
     band, price = np.concatenate(bands), np.concatenate(came)
     error, levels = price[:, None] - band, np.array(QUANTILES)
-    pinball = np.maximum(levels * error, (levels - 1) * error).mean()
+    pinball = pinballs(error, levels).mean()
     inside = ((price >= band[:, 0]) & (price <= band[:, -1])).mean()
     width = (band[:, -1] - band[:, 0]).mean()
     return {"coverage_80": round(inside, 4), "pinball": round(pinball, 6), "width": round(width, 4)}
