@@ -18,9 +18,11 @@ import timegpt_assets as ta
 from timegpt_assets.adapters.storage.object_store import Bytes, LocalStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.config.settings import Settings
+from timegpt_assets.core.backtest.books import LIVE
+from timegpt_assets.core.calibration import export as calibration
 from timegpt_assets.core.tables.stored import STORED
 from timegpt_assets.definitions import build_definitions
-from timegpt_assets.reports.run_export import META, RunExport, RunTaken, summary
+from timegpt_assets.reports.run_export import KEY_FIGURES, META, RunExport, RunTaken, summary
 from timegpt_assets.reports.run_files import READ as RUN_READ
 from timegpt_assets.reports.run_files import STEPS, Window
 from timegpt_assets.runtime import Runtime
@@ -202,6 +204,36 @@ def test_the_record_is_of_the_sessions_of_all_its_steps(
     told = meta(tmp_path / "runs" / "r1")
     assert told["days"] == [*told["snapshots_per_day"]] == [str(READ[0]), str(READ[2])]
     assert [step["last_day"] for step in told["steps"].values()] == [str(READ[0]), str(READ[2])]
+
+
+def told_of(**tables: pl.DataFrame) -> dict[str, Any]:
+    """Return what a run's record says of these tables alone."""
+    return summary(Window(read=lambda name: tables.get(name, pl.DataFrame()), horizon_min=15, profile="dev"))
+
+
+def test_a_session_that_is_held_back_fails_the_validation_and_its_rows_are_blamed() -> None:
+    row = {"day": READ[0], "symbol": "AAPL", "verdict": "ok", "rules": "", "offending": "[]"}
+    held = {"verdict": "quarantined", "rules": "monotonic", "offending": '[{"rule": "monotonic", "row": 7}]'}
+    assert told_of(quality_report=pl.DataFrame([row]))["validation"]["status"] == "passed"
+    told = told_of(quality_report=pl.DataFrame([row, row | {"symbol": "MSFT"} | held]))["validation"]
+    assert (told["status"], told["verdicts"]) == ("failed", {"ok": 1, "quarantined": 1})
+    assert [(one["symbol"], one["rows"]) for one in told["offending"]] == [("MSFT", [{"rule": "monotonic", "row": 7}])]
+    assert told_of()["validation"]["status"] == "none"
+
+
+def test_key_figures_are_those_of_the_whole_account_in_the_book_that_is_traded() -> None:
+    figures = dict.fromkeys(KEY_FIGURES, 1.0) | {"month": "2025-01", "book": LIVE, "symbol": "*"}
+    others = [figures | {"book": "zero", "net_pnl": 9.0}, figures | {"symbol": "AAPL", "net_pnl": 8.0}]
+    told = told_of(trading_scores=pl.DataFrame([*others, figures, *others]))["metrics"]
+    assert told == {"2025-01": dict.fromkeys(KEY_FIGURES, 1.0)}
+
+
+def test_models_are_those_of_the_newest_session(folder: Path, read_house: ReadHouse) -> None:
+    document = (folder / "models/calibration.json").read_bytes()
+    models = stored(read_house, "calibration_models")
+    newest = models["day"].max()
+    assert models["day"].n_unique() > 1
+    assert document == calibration.document(models, day=newest, profile="dev")
 
 
 @pytest.fixture(scope="module")
