@@ -19,7 +19,7 @@ import typer
 
 from timegpt_assets.adapters.storage.object_store import Current
 from timegpt_assets.cli.asked import asked_span
-from timegpt_assets.cli.forecast_grid_files import GridFiles
+from timegpt_assets.cli.forecast_grid_files import PLAN, GridFiles
 from timegpt_assets.cli.tables import Table
 from timegpt_assets.cli.terminal import Terminal
 from timegpt_assets.config import override
@@ -43,6 +43,8 @@ from timegpt_assets.runtime import Runtime, load_runtime
 SHOWN = 10
 PLANNED, MADE, WAITING, MISSING, FAILED = "planned", "made", "waiting", "missing", "failed"
 FOLDERS = "eval/grid/forecast_grid"
+PRICED = ("requests_cached", "requests_shared", "shares_with", "calls", "money")
+"""Columns of a plan that say what was paid for when it was made."""
 
 
 @dataclass(kw_only=True)
@@ -143,8 +145,12 @@ def published(plan: GridPlan) -> dict[str, str]:
 
 
 def files(plan: GridPlan) -> list[File]:
-    """Return the files of a run that is this grid: the plan, and the scoreboard with its picture where there is one."""
-    found = plan.files.published()
+    """Return the files of a run that is this grid: the plan, and the scoreboard with its picture where there is one.
+
+    The plan is without what was still to be paid when the command began: the same again would find all of it paid.
+    """
+    rows = table(plan).drop(PRICED)
+    found = plan.files.published() | {PLAN: rows.write_csv().encode()}
     return [File(name, data, data.count(b"\n") - 1 if name.endswith(".csv") else 0) for name, data in found.items()]
 
 

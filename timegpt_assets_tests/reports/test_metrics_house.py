@@ -66,7 +66,9 @@ def whole_house() -> House:
                 "calibration_crossings": [0, 0, 1],
             }
         ),
-        coverage=pl.DataFrame([covered(), covered(symbol="AAPL", coverage_50=0.1), covered(snapshot_time="10:00")]),
+        coverage=pl.DataFrame(
+            [covered(), covered(snapshot_time="10:00", coverage_80=0.2), covered(symbol="AAPL", coverage_50=0.1)]
+        ),
         drift=pl.DataFrame([drift(DAY, "AAPL", True), drift(DAY, "MSFT", False), drift(BEFORE, "MSFT", True)]),
         verdicts=pl.DataFrame(
             [{**SOURCES, "gate": "trading_gate", "passed": passed} for passed in (True, False, False)]
