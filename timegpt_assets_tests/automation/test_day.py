@@ -31,7 +31,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
     """Yield a small house in which nothing has run, on a grid without an end."""
-    with road(tmp_path_factory.mktemp("house"), TWO, "data.end_date=null") as house:
+    with road(tmp_path_factory.mktemp("house"), TWO, "data.end_date=null", pictures=False) as house:
         yield house
 
 
@@ -171,7 +171,10 @@ def refreshed(
 
 
 def test_the_daily_job_stores_what_the_command_line_stores_and_does_it_once(tmp_path: Path):
-    with road(tmp_path / "by hand", TWO) as by_hand, road(tmp_path / "by night", TWO) as by_night:
+    with (
+        road(tmp_path / "by hand", TWO, pictures=False) as by_hand,
+        road(tmp_path / "by night", TWO, pictures=False) as by_night,
+    ):
         made = by_hand.run([DAY]).made
         first = refreshed(by_night, DAY, TWO)
         assert first.success

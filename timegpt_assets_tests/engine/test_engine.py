@@ -46,7 +46,7 @@ class Market:
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
     """Yield a road whose three days were made at once; tests that make partitions again make the same ones."""
-    with road(tmp_path_factory.mktemp("walked"), TWO) as found:
+    with road(tmp_path_factory.mktemp("walked"), TWO, pictures=False) as found:
         found.run(DAYS)
         yield found
 
@@ -100,7 +100,7 @@ def test_days_outside_the_rectangle_are_made_as_history_alone(walked):
 
 
 def test_launches_hold_assets_of_one_kind_and_each_cell_once(walked, tmp_path):
-    with road(tmp_path, TWO) as found:
+    with road(tmp_path, TWO, pictures=False) as found:
         outcome = found.run(DAYS[:1], assets=("panel",))
     kinds = asset_nodes(walked.engine.repository)
     made: set[tuple[dg.AssetKey, PartitionRef]] = set()
@@ -148,7 +148,7 @@ def test_runs_of_one_partition_each_store_what_the_engine_stored(walked, name):
 
 
 def test_days_in_blocks_store_what_all_days_at_once_store(walked, tmp_path):
-    with road(tmp_path, TWO) as found:
+    with road(tmp_path, TWO, pictures=False) as found:
         house = graph_context(found.runtime.settings)
         whole = rectangle(house, asset_nodes(found.engine.repository), days=DAYS, assets=("portfolio",))
         outcome = found.engine.run(dataclasses.replace(whole, range_days=2))
@@ -160,7 +160,7 @@ def test_days_in_blocks_store_what_all_days_at_once_store(walked, tmp_path):
 
 
 def test_the_first_day_of_the_grid_has_no_history_and_is_made_all_the_same(tmp_path):
-    with road(tmp_path, TWO) as found:
+    with road(tmp_path, TWO, pictures=False) as found:
         outcome = found.run([date(2025, 1, 2)], assets=("outcomes",))
         assert outcome.made > 0
         tables = found.tables()
@@ -205,7 +205,7 @@ def test_gates_that_fail_are_a_verdict_and_no_failure(walked):
 
 
 def test_a_choice_of_symbols_leaves_day_assets_out_until_the_rest_is_there(tmp_path):
-    with road(tmp_path, TWO) as found:
+    with road(tmp_path, TWO, pictures=False) as found:
         first = found.run(DAYS[:1], symbols=("AAPL",), assets=("book", "quality_report"))
         assert first.incomplete == {"book": [str(DAYS[0])]}
         assert not (found.root / "backtest" / "book").exists()
@@ -217,7 +217,7 @@ def test_a_choice_of_symbols_leaves_day_assets_out_until_the_rest_is_there(tmp_p
 
 
 def test_a_choice_of_symbols_is_calibrated_with_what_every_symbol_taught(walked, tmp_path):
-    with road(tmp_path, TWO) as found:
+    with road(tmp_path, TWO, pictures=False) as found:
         found.run(DAYS, symbols=("AAPL",), assets=("forecasts",))
         alone = found.tables()
     at_once = walked.tables()
@@ -308,7 +308,7 @@ def test_one_bad_symbol_does_not_stop_the_rectangle_however_small_it_is(tmp_path
 
 def test_the_report_hears_of_every_launch_before_and_after(tmp_path):
     heard: list[tuple[int, bool]] = []
-    with road(tmp_path, TWO) as found:
+    with road(tmp_path, TWO, pictures=False) as found:
         found.engine.report = lambda range_run, done: heard.append((id(range_run), done))
         outcome = found.run(DAYS[:1], assets=("bars",))
     assert heard == [(id(range_run), done) for range_run in outcome.range_runs for done in (False, True)]
@@ -316,7 +316,7 @@ def test_the_report_hears_of_every_launch_before_and_after(tmp_path):
 
 def test_runs_carry_the_engine_s_tags_and_leave_no_warnings_in_the_log(tmp_path, caplog):
     caplog.set_level(logging.WARNING)
-    with road(tmp_path, TWO) as found:
+    with road(tmp_path, TWO, pictures=False) as found:
         found.engine.tags["who"] = "test"
         found.run(DAYS[:1], assets=("bars",))
         runs = found.engine.instance.get_runs()
