@@ -24,7 +24,7 @@ from timegpt_assets.core.tables.stored import STORED
 from timegpt_assets.definitions import build_definitions
 from timegpt_assets.reports.run_export import KEY_FIGURES, META, RunExport, RunTaken, summary
 from timegpt_assets.reports.run_files import READ as RUN_READ
-from timegpt_assets.reports.run_files import STEPS, Window
+from timegpt_assets.reports.run_files import STEPS, Window, with_targets, with_truth
 from timegpt_assets.runtime import Runtime
 from timegpt_assets_tests.read_house import READ, ReadHouse
 
@@ -226,6 +226,26 @@ def test_key_figures_are_those_of_the_whole_account_in_the_book_that_is_traded()
     others = [figures | {"book": "zero", "net_pnl": 9.0}, figures | {"symbol": "AAPL", "net_pnl": 8.0}]
     told = told_of(trading_scores=pl.DataFrame([*others, figures, *others]))["metrics"]
     assert told == {"2025-01": dict.fromkeys(KEY_FIGURES, 1.0)}
+
+
+def test_a_gate_has_passed_when_all_its_criteria_have() -> None:
+    rows = [{"gate": "trading_gate", "passed": passed} for passed in (True, False)]
+    told = told_of(trading_gate=pl.DataFrame(rows), contract=pl.DataFrame([{"gate": "contract", "passed": True}]))
+    assert told["gates"] == {"trading_gate": "failed", "contract": "passed"}
+
+
+def test_of_labels_of_several_horizons_each_forecast_and_feature_has_its_own() -> None:
+    at, about = NOW, {"day": [READ[0]] * 2, "symbol": ["AAPL"] * 2}
+    labels = pl.DataFrame(
+        about
+        | {"ts": [at] * 2, "target_ts": [at] * 2, "horizon_min": [15, 30]}
+        | {"y": [0.1, 0.9], "y_bp": [1.0, 9.0], "y_volatility_z": [2.0, 8.0]}
+    )
+    asked = {"snapshot_ts": [at] * 2, "target_ts": [at] * 2, "horizon_min": [30, 15], "forecaster": ["a", "b"]}
+    truth = with_truth(pl.DataFrame(about | asked), labels)
+    assert dict(zip(truth["horizon_min"], truth["y_true"], strict=True)) == {15: 0.1, 30: 0.9}
+    (row,) = with_targets(pl.DataFrame(about | {"ts": [at] * 2}).head(1), labels, 15).to_dicts()
+    assert (row["target_log_return_15m"], row["target_bp_15m"], row["target_volatility_z_15m"]) == (0.1, 1.0, 2.0)
 
 
 def test_models_are_those_of_the_newest_session(folder: Path, read_house: ReadHouse) -> None:
