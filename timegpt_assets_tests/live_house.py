@@ -35,11 +35,11 @@ def settings(venue: PolymarketServer, model: TollamaServer) -> tuple[str, ...]:
     return (*urls, *impatient, f"tsfm.tollama.base_url={model.url}")
 
 
-def listed(venue: PolymarketServer, count: int, around: datetime = BEGINS) -> None:
-    """Have a venue list so many markets, priced every five minutes of the two days before and the day after."""
+def listed(venue: PolymarketServer, count: int, around: datetime = BEGINS, *, days: int = 1) -> None:
+    """Have a venue list so many markets, priced every five minutes of the two days before and of so many after."""
     venue.markets = [gamma_market(number, endDate=None) for number in range(count)]
     for number in range(count):
-        steps = range(-2 * 288, 288)
+        steps = range(-2 * 288, days * 288)
         prices = [(around + timedelta(minutes=5 * k), 0.4 + 0.01 * ((7 * k + number) % 5)) for k in steps]
         venue.history[token(number)] = [(seconds(ts), p) for ts, p in prices]
         venue.interest[condition(number)] = 1000.0 + number

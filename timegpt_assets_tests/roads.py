@@ -162,12 +162,7 @@ def road(
     with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patched:
         patched.setattr(InMemoryEventLogStorage, "_connect", _held)
         if not pictures:
-            patched.setattr(previews, "fans", lambda *_: {"fan": {}})
-            patched.setattr(previews, "trades_of_days", lambda *_, **__: {})
-            patched.setattr(previews, "verdict_map", lambda *_: {})
-            patched.setattr(previews, "day_charts", lambda *_: {})
-            patched.setattr(previews, "of_months", lambda *_, **__: None)
-            patched.setattr(report_page, "page", lambda _: "")
+            undrawn(patched)
         yield Road(
             runtime=runtime,
             engine=Engine(
@@ -189,6 +184,16 @@ def _held(storage: InMemoryEventLogStorage) -> Iterator[sa.Connection]:
         return
     with storage._db_lock, storage._held_conn.begin():
         yield storage._held_conn
+
+
+def undrawn(patched: pytest.MonkeyPatch) -> None:
+    """Have nothing drawn, and report pages blank."""
+    patched.setattr(previews, "fans", lambda *_: {"fan": {}})
+    patched.setattr(previews, "trades_of_days", lambda *_, **__: {})
+    patched.setattr(previews, "verdict_map", lambda *_: {})
+    patched.setattr(previews, "day_charts", lambda *_: {})
+    patched.setattr(previews, "of_months", lambda *_, **__: None)
+    patched.setattr(report_page, "page", lambda _: "")
 
 
 def _logs_a_key(instance: dg.DagsterInstance) -> bool:

@@ -1,5 +1,8 @@
-"""Sensors in a real daemon process: revised months are made by themselves, and so are late days and missed ones."""
+"""Sensors in a real daemon process: revised months, late days and missed ones are made, and alarms go out, by
+themselves.
+"""
 
+import json
 import subprocess
 import sys
 import time
@@ -59,6 +62,41 @@ def daemon(home: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
         process.terminate()
         process.wait(60)
+
+
+def told_of_alarms(file: Path) -> list[tuple[str, str]]:
+    """Return change and subject of every alarm in the file of a channel."""
+    lines = file.read_text().splitlines() if file.exists() else ()
+    return [(line["change"], line["subject"]) for line in map(json.loads, lines)]
+
+
+@pytest.mark.timeout(600)  # a daemon and its code server, which run nothing
+def test_a_daemon_tells_of_a_run_that_failed_and_that_it_is_over_without_being_told_to(home, tmp_path, monkeypatch):
+    file = tmp_path / "alarms.jsonl"
+    settings = ["automation.look_every_sec=1", "alarms.channels=[file]", f"alarms.file={file}", "data.source=synthetic"]
+    places = [f"data.{name}={tmp_path / name}" for name in ("storage_root", "artifacts_root", "dagster_home")]
+    monkeypatch.setenv("TIMEGPT_ASSETS_SET", "\n".join([*TINY, *places, *settings]))
+    made = CliRunner().invoke(app, ["budget", "--json"])
+    assert made.exit_code == 0, made.output
+    command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(PROJECT / "workspace.yaml")]
+    began = ("new", "run refresh_bars")
+    with dg.DagsterInstance.from_config(str(home)) as instance, (tmp_path / "daemon.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=PROJECT)
+        try:
+            for status, told in (("FAILURE", [began]), ("SUCCESS", [began, ("over", began[1])])):
+                instance.add_run(dg.DagsterRun("refresh_bars", status=dg.DagsterRunStatus(status)))
+                last = time.monotonic() + 250
+                while told_of_alarms(file) != told:
+                    assert process.poll() is None, (tmp_path / "daemon.log").read_text()[-3000:]
+                    assert time.monotonic() < last, (
+                        told_of_alarms(file),
+                        (tmp_path / "daemon.log").read_text()[-3000:],
+                    )
+                    time.sleep(0.5)
+        finally:
+            process.terminate()
+            process.wait(60)
+    assert "[new] run refresh_bars: it failed without a word." in (tmp_path / "daemon.log").read_text()
 
 
 @pytest.mark.whole  # engine/test_revisions.py asks the same without a daemon
