@@ -312,6 +312,7 @@ READ_ELSEWHERE = {
     "alarms.tsfm_cycles_missed": "engine/due.py",
     "data.recent_sessions": "engine/daily.py",
     "data.dagster_home": "cli/context.py",
+    "automation.keep_events_days": "cli/forgetting.py",
     "importing": "cli/importing.py",
     "events.calendar_names": "runtime.py",
     "forecast.api_budget.single_writer": "config/checks.py",

@@ -32,6 +32,10 @@ PLACEHOLDERS = {"DAY": "2025-03-14", "/path/to/vendor": __file__, "minutes.csv":
 HERE = "test_tutorial.py::test_the_tutorial_is_walked_as_it_stands"
 ADDED = "test_add_something.py::test_the_forecaster_answers_beside_everybody_and_its_rows_reach_the_scores"
 RUN_BY = {
+    r"timegpt-assets forget-events": (
+        "instance/test_old_events.py"
+        "::test_a_house_makes_nothing_again_and_tells_the_same_after_its_old_events_are_let_go"
+    ),
     r"make demo|timegpt-assets (demo|run-day 2025-03-14 --profile demo|evaluate --profile demo)": HERE,
     r"make docs|timegpt-assets (build-features|run-day) .*(--force|challengers|IBM)|uv pip install \./": ADDED,
     r"\(umask 077; echo": "adapters/models/test_signing.py::"

@@ -57,6 +57,7 @@ VERBS: tuple[Callable[..., None], ...] = (
     importing.import_bars,
     importing.import_news,
     house.migrate,
+    house.forget_events,
     research.sweep,
     research.search,
     models.models,

@@ -11,9 +11,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import yaml
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 POLLED_MS = 2000
 """How often an open page asks for news."""
 LOOKED_EVERY_SEC, ENDED_WITHIN_SEC = 0.5, 30.0
+CODE_LOOKED_EVERY_SEC, REFUSED, AT_ONCE_SEC, STARTED_WITHIN_SEC = 5.0, 2, 4.0, 180
+"""How often the code server is looked at, and how often in a row, and how soon, it refuses before it counts as gone."""
 
 Process = subprocess.Popen[bytes]
 
@@ -83,9 +85,37 @@ def _code_server(workspace: Path) -> Iterator[Path]:
         ProxyServerManager(instance, WorkspaceFileTarget([str(workspace)]), "warning") as servers,
         tempfile.TemporaryDirectory() as folder,
     ):
-        file = Path(folder) / "workspace.yaml"
-        file.write_text(yaml.safe_dump({"load_from": [dict(spec) for spec in servers.get_code_server_specs()]}))
+        file, specs = Path(folder) / "workspace.yaml", servers.get_code_server_specs()
+        file.write_text(yaml.safe_dump({"load_from": [dict(spec) for spec in specs]}))
+        threading.Thread(target=_keep_loaded, args=(specs,), daemon=True).start()
         yield file
+
+
+def _keep_loaded(specs: Sequence[Mapping[str, Mapping[str, Any]]]) -> None:
+    """Have a code server that was killed started again: Dagster does so for its proxy and not for what is behind."""
+    from dagster._core.errors import DagsterUserCodeUnreachableError
+    from dagster._grpc.client import DagsterGrpcClient
+
+    places: list[dict[str, Any]] = [
+        {name: said for name, said in spec["grpc_server"].items() if name in ("host", "port", "socket")}
+        for spec in specs
+    ]
+    refused = [0] * len(places)
+    while True:
+        time.sleep(CODE_LOOKED_EVERY_SEC)
+        for number, place in enumerate(places):
+            client, began = DagsterGrpcClient(**place), time.monotonic()
+            try:
+                client.list_repositories()
+                refused[number] = 0
+            except DagsterUserCodeUnreachableError:
+                # one that is slow is not dead: only what is refused at once, and again and again
+                refused[number] += time.monotonic() - began < AT_ONCE_SEC
+            if refused[number] >= REFUSED:
+                sys.stderr.write("the code server is gone, and is started again.\n")
+                refused[number] = 0
+                with suppress(DagsterUserCodeUnreachableError):  # it says so of the one that is gone
+                    client.reload_code(timeout=STARTED_WITHIN_SEC)
 
 
 def _watched(running: Mapping[str, Process]) -> int:

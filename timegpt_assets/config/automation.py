@@ -30,4 +30,5 @@ class Automation(Section):
     look_every_sec: Annotated[Count, PLACE]
     retry_after_sec: Annotated[Count, PLACE]
     backfill_days: Annotated[Count | None, PLACE]
+    keep_events_days: Annotated[Count, PLACE]
     forecast_grid: WeeklyGrid

@@ -33,6 +33,7 @@ DOORS = {
     "instance/celery_launcher.py",
     "instance/run_owners.py",
     "instance/failures.py",
+    "instance/old_events.py",
     "instance/timeline.py",
     "cli/ui.py",  # the webserver and the daemon are started in this process, which has no public entry
     "cli/context.py",  # Dagster raises CheckError at people, and exports it nowhere

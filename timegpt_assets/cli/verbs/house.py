@@ -78,6 +78,14 @@ def migrate(json: Json = False, settings: Set = None, profile: Profile = None) -
     migrating.migrate(runtime, as_json=json)
 
 
+def forget_events(json: Json = False, settings: Set = None, profile: Profile = None) -> None:
+    """Let go of what runs older than automation.keep_events_days logged; what they made stays recorded."""
+    runtime = started(settings, profile)
+    from timegpt_assets.cli import forgetting
+
+    forgetting.forgotten(runtime, as_json=json)
+
+
 def ui(port: int = 3000, host: Host = "127.0.0.1", settings: Set = None, profile: Profile = None) -> None:
     """The Dagster UI and daemon on the instance the other verbs use, under the same settings."""
     # pages are let in by the name they are reached by, and nobody reaches a page by this one
