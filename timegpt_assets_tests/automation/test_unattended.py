@@ -19,6 +19,7 @@ from timegpt_assets.adapters.ledger.tables import ANSWERED
 from timegpt_assets.adapters.storage.object_store import ObjectStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.core import calendar
+from timegpt_assets.core.tables.forecasts import ANSWERS
 from timegpt_assets_tests.engine.test_call_budget import FORECAST, PARAMS
 from timegpt_assets_tests.unattended import Look, Unattended, moment, unattended
 from timegpt_assets_tests.unattended_world import CONTEXT, TICKERS
@@ -89,7 +90,8 @@ def test_each_snapshot_was_paid_once_and_the_ledger_has_what_the_server_has(foun
     assert Counter(call["state"] for call in calls) == {ANSWERED: asked + 1}
     assert set(server.digests.values()) == {1}
     answers = found.read("forecasts/answers")
-    assert answers.height == answers.select("symbol", "snapshot_ts").unique().height
+    assert answers.height == answers.unique(ANSWERS.key).height
+    assert answers.select("symbol", "snapshot_ts").unique().height == 6, "of who was late on Friday there is none"
 
 
 def test_alarms_went_out_once_by_every_channel_and_are_over(found: Lived) -> None:
