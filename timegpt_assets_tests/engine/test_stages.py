@@ -62,6 +62,7 @@ def test_every_asset_belongs_to_exactly_one_stage():
     assert set(staged) == names(graph())
     on_demand = {
         "promotion",
+        *STAGES["exports"],
         *STAGES["news"],
         *STAGES["models"],
         *STAGES["worth"],
