@@ -14,7 +14,8 @@ from timegpt_assets.core.tables.tsfm import MARKET_SERIES
 from timegpt_assets.core.tsfm.outcomes import followed
 
 OUTCOMES, SERIES = "tsfm/tsfm_outcomes", "tsfm/market_series"
-_PRICES = MARKET_SERIES.empty().select("market_id", "ts", "y", "y_source")
+# no select: Polars' threads, once begun, are dead in whatever is forked of this process later
+_PRICES = pl.DataFrame(schema={name: MARKET_SERIES.schema[name] for name in ("market_id", "ts", "y", "y_source")})
 
 
 def outcomes(
