@@ -22,7 +22,7 @@ SEARCHED = """() => {
   input.value = 'msft';
   input.dispatchEvent(new Event('input'));
 }"""
-FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,8 @@ def tab() -> Iterator[Tab]:
 
 def test_on_a_phone_nothing_is_wider_than_the_screen_and_nothing_is_asked_for(tab: Tab, file: Path) -> None:
     tab.open(file, width=390, height=844)
-    assert tab.value(FIRST_PAINT) < PATIENCE_MS
+    tab.until(f"{FIRST_PAINT}.length > 0")  # a page may be loaded a moment before it is painted
+    assert tab.value(f"{FIRST_PAINT}[0].startTime") < PATIENCE_MS
     tab.value("document.querySelector('#money').scrollIntoView()")
     tab.until("document.querySelectorAll('.drawn .live svg').length > 0")
     for fold in ("false", "true"):
