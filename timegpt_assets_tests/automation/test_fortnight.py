@@ -45,6 +45,7 @@ pytestmark = [
     pytest.mark.whole,  # thirty runs of whole days and a dozen cycles: minutes
     pytest.mark.timeout(3600),
     pytest.mark.filterwarnings("ignore:AssetExecutionContext.run_id is deprecated"),
+    pytest.mark.filterwarnings("ignore:Property `ScheduleDefinition.environment_vars` is deprecated"),
 ]
 FIRST_WEEK = pytest.mark.parametrize("found", ["first"], indirect=True)
 EXPECTED: Mapping[str, Counter[str]] = {
