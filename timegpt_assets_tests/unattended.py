@@ -4,11 +4,13 @@ Belongs here: the settings, and looking: the clock is moved and everything that 
 unattended_world.py.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
+from email.message import Message
 from pathlib import Path
 from typing import cast
 from zoneinfo import ZoneInfo
@@ -136,6 +138,17 @@ class Unattended:
         assert made.exit_code in exits, (words, made.output, made.exception)
         return made.stdout
 
+    def told(self) -> list[tuple[str, str]]:
+        """Return what went out of alarms (change, subject). Raises AssertionError where channels told differently."""
+        servers = self.servers
+        told = [(one["change"], one["subject"]) for one in servers.webhook.alarms]
+        file = [json.loads(line) for line in (self.folder / "alarms.jsonl").read_text().splitlines()]
+        assert [(one["change"], one["subject"]) for one in file] == told
+        mailed = [line for mail in servers.mail.mails for line in _text(mail).splitlines()]
+        assert mailed == [f"[{one['change']}] {one['subject']}: {one['said']}" for one in servers.webhook.alarms]
+        assert {"AUTH", "MAIL"}.isdisjoint(servers.mail.in_the_clear)
+        return told
+
     def move(self, now: datetime) -> None:
         """Move the clock."""
         self.now = now.astimezone(UTC)
@@ -179,6 +192,12 @@ class Unattended:
         requests = self.servers.timegpt.counts[FORECAST] - sent
         self.looks.append(look := Look(at=self.now, runs=runs, notices=notices, requests=requests))
         return look
+
+
+def _text(mail: Message) -> str:
+    body = mail.get_payload(decode=True)
+    assert isinstance(body, bytes)
+    return body.decode()
 
 
 def moment(day: date, hour: int, minute: int = 0) -> datetime:
