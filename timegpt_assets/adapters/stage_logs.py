@@ -5,6 +5,7 @@ the code location of the UI and the daemon) says where, and what takes secrets o
 """
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -73,9 +74,10 @@ def recent(folder: Path, stage: Stage, since: datetime) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     with file.open("rb") as opened:
-        opened.seek(max(0, file.stat().st_size - READ_BYTES))
+        skipped = max(0, os.fstat(opened.fileno()).st_size - READ_BYTES)
+        opened.seek(skipped)
         lines = opened.read().split(b"\n")
-    if file.stat().st_size > READ_BYTES:
+    if skipped:
         lines = lines[1:]  # the first is half of one
     said = [_read(line) for line in lines if line.strip()]
     return [one for one in said if one and datetime.fromisoformat(one["ts"]) >= since]

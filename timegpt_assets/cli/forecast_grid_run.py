@@ -201,8 +201,8 @@ def sweep_forecasts(
         messages.print("Run the same command again on the next budget day: what was paid for costs nothing.")
         raise typer.Exit(WAITS)
     if run_id:
-        export = run_folders.export(plan.runtime)
-        run_folders.told(plan.runtime, run_id, export.keep(run_id, plan.days, {"sweep": files(plan)}), messages)
+        runs = run_folders.export(plan.runtime)
+        run_folders.told(runs, run_id, runs.keep(run_id, plan.days, {"sweep": files(plan)}), messages)
 
 
 def _executed(plan: GridPlan, baseline: str | None, messages: Terminal) -> None:

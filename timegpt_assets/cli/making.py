@@ -49,8 +49,9 @@ def made(
     with run_folders.logged(asked.runtime, asked.run_id):
         found = _figures(asked, messages, force=force, reask=reask, stale=stale, of_data=of_data)
     if asked.run_id:
-        made = run_folders.export(asked.runtime).add(asked.run_id, asked.days, asked.steps)
-        found["run"] = run_folders.told(asked.runtime, asked.run_id, made, messages)
+        runs = run_folders.export(asked.runtime)
+        made = runs.add(asked.run_id, asked.days, asked.steps)
+        found["run"] = run_folders.told(runs, asked.run_id, made, messages)
     if as_json:
         sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
     else:

@@ -25,11 +25,9 @@ def logged(runtime: Runtime, run_id: str) -> AbstractContextManager[None]:
     return stage_logs.kept(runtime.logs, *own, redacted=runtime.redacted)
 
 
-def told(runtime: Runtime, run_id: str, made: Made, messages: Terminal) -> dict[str, Any]:
+def told(runs: RunExport, run_id: str, made: Made, messages: Terminal) -> dict[str, Any]:
     """Say where the files of a run lie, and return it."""
-    names, folder = (
-        list(dict.fromkeys(file.name for files in made.values() for file in files)),
-        export(runtime).folder(run_id),
-    )
+    names = list(dict.fromkeys(file.name for files in made.values() for file in files))
+    folder = runs.folder(run_id)
     messages.print(f"run {run_id}: {len(names)} files in {folder}", soft_wrap=True)
     return {"run_id": run_id, "folder": folder, "files": names}

@@ -75,8 +75,8 @@ def sweep(
     files = sweep_files.written(runtime.artifacts, scores, shown, grid=found["grid"], across=drawn)
     found |= files | {"tried": _tried(command, days), "best": _best(scores)}
     if run_id:
-        made = {"sweep": list(sweep_files.of_run(scores, shown, drawn))}
-        found["run"] = run_folders.told(runtime, run_id, run_folders.export(runtime).keep(run_id, days, made), messages)
+        runs, made = run_folders.export(runtime), {"sweep": list(sweep_files.of_run(scores, shown, drawn))}
+        found["run"] = run_folders.told(runs, run_id, runs.keep(run_id, days, made), messages)
     if as_json:
         sys.stdout.write(orjson.dumps(found, default=str).decode() + "\n")
     else:

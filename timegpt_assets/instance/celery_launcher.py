@@ -41,8 +41,11 @@ class WatchedCeleryRunLauncher(CeleryRunLauncher):
 
     def terminate(self, run_id: str) -> bool:
         """Cancel a run that a worker has, and return whether it could be told; one whose owner is dead is ended."""
-        run, record = self._instance.get_run_by_id(run_id), self._instance.get_run_record_by_id(run_id)
-        if run is None or record is None or run.is_finished or DAGSTER_CELERY_TASK_ID_TAG not in run.tags:
+        record = self._instance.get_run_record_by_id(run_id)
+        if record is None:
+            return False
+        run = record.dagster_run
+        if run.is_finished or DAGSTER_CELERY_TASK_ID_TAG not in run.tags:
             return False
         dead = run_owners.is_dead(self._instance, record)
         # before it is said to be canceling: a run that could not be told goes on, and must not count as one that ends

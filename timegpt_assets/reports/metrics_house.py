@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from timegpt_assets.adapters.ledger.tables import SPENT
 from timegpt_assets.core import calendar
 from timegpt_assets.core.backtest.books import LIVE
 from timegpt_assets.core.tables.columns import ORIGIN_KEY, WILDCARD
@@ -81,10 +82,12 @@ def _money(house: House) -> Iterator[Family]:
     yield _family("calls_limit", "Calls that a limit allows.", ["limit"], _one_label(house.limits))
     frozen = {} if house.frozen is None else {(): float(house.frozen)}
     yield _family("calls_frozen", "1: every send is stopped (timegpt-assets budget thaw).", [], frozen)
-    spent = Counter[tuple[str, ...]]()
+    sent = Counter[tuple[str, ...]]()
     for (period, state), count in house.calls.items():
-        if house.price_per_call is not None and state not in ("RESERVED", "REFUNDED"):
-            spent[period,] += count * house.price_per_call  # type: ignore[assignment]  # money is no whole number
+        if state in SPENT:
+            sent[period,] += count
+    price = house.price_per_call
+    spent = {} if price is None else {period: calls * price for period, calls in sent.items()}
     yield _family("money_spent", "Calls that were sent, times price_per_call.", ["period"], spent)
 
 
@@ -171,9 +174,8 @@ def _one_label(values: Mapping[str, int]) -> dict[tuple[str, ...], float]:
 
 
 def _counted(rows: pl.DataFrame, column: str) -> dict[tuple[str, ...], float]:
-    return (
-        {(str(name),): float(count) for name, count in rows[column].value_counts().iter_rows()} if rows.height else {}
-    )
+    counts = rows[column].value_counts().iter_rows() if rows.height else ()
+    return {(str(name),): float(count) for name, count in counts}
 
 
 def _known(values: Mapping[tuple[str, ...], Any]) -> dict[tuple[str, ...], float]:

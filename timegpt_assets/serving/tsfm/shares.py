@@ -6,8 +6,7 @@ core/tsfm/assignment.py, what holds in a cycle in rollout.py: the graph's bands 
 
 from collections.abc import Callable
 from datetime import datetime
-
-import polars as pl
+from functools import lru_cache, partial
 
 from timegpt_assets.adapters.storage.chained_record import RecordBroken
 from timegpt_assets.adapters.storage.object_store import ObjectStoreError
@@ -20,6 +19,8 @@ from timegpt_assets.serving.tsfm.replies import Source, Wish
 
 LOOKED_EVERY_S = 10.0
 """Seconds between two looks at the record."""
+MOMENTS = 1024
+"""Moments whose share is kept until the next look."""
 
 
 class Shares:
@@ -36,15 +37,16 @@ class Shares:
 
         A record that cannot be read leaves what was read of it before, else the baseline, and is said.
         """
-        recorded, fault = self._known()
-        share = rollout.share_at(recorded, at) if recorded.height else 0
-        source: Source = self._source if is_assigned(market_id, share) else "baseline"
+        share_at, fault = self._known()
+        source: Source = self._source if is_assigned(market_id, share_at(at)) else "baseline"
         return Wish(source=source, warnings=(fault,) if fault else ())
 
-    def _look(self) -> tuple[pl.DataFrame, str]:
-        """Return the record, and an empty text; where nobody can read it, what was read of it last, and why."""
+    def _look(self) -> tuple[Callable[[datetime], int], str]:
+        """Return the share at a moment by what is recorded, and no fault; else by what was read of it last, and why."""
+        fault = ""
         try:
             self._recorded = self._record.recorded()
         except (RecordBroken, ObjectStoreError, OSError) as error:
-            return self._recorded, f"rollout_unreadable: {type(error).__name__}"
-        return self._recorded, ""
+            fault = f"rollout_unreadable: {type(error).__name__}"
+        # requests of a cycle share its moment, and to look through the record takes a tenth of one's time
+        return lru_cache(MOMENTS)(partial(rollout.share_at, self._recorded)), fault
