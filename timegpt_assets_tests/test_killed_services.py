@@ -19,21 +19,18 @@ from typing import Any
 import dagster as dg
 import httpx
 import pytest
-from typer.testing import CliRunner
 
 from timegpt_assets import runtime as runtimes
-from timegpt_assets.cli.app import app
 from timegpt_assets.instance.run_owners import OWNER
 from timegpt_assets.runtime import load_runtime
 from timegpt_assets_tests.adapters.crashes import ended
-from timegpt_assets_tests.cli.test_ui import UI
+from timegpt_assets_tests.cli.test_ui import DAYS, UI, all_but_answers
 from timegpt_assets_tests.engine.test_call_budget import ANSWERS, FORECAST, modest
 from timegpt_assets_tests.project import PROJECT
 from timegpt_assets_tests.roads import TINY
 from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.timegpt import TimeGPTServer
 
-DAYS = ["2025-01-30", "2025-01-31", "2025-02-03", "2025-02-04"]
 SNAPSHOTS = 2 * len(DAYS)
 BACKFILL = (PROJECT / "deploy" / "scale_out" / "backfill.graphql").read_text(encoding="utf-8")
 FOUND = (
@@ -110,14 +107,7 @@ def home(server: TimeGPTServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     places = [f"data.{name}={tmp_path / name}" for name in ("storage_root", "artifacts_root")]
     paid = [f"forecast.cache_dir={tmp_path / 'cache'}", f"forecast.api_budget.ledger_file={tmp_path / 'ledger.sqlite'}"]
     settings = [*TINY, *modest(server.url), *places, *paid, "forecast.api_budget.per_run=200"]
-    monkeypatch.setenv("TIMEGPT_ASSETS_SET", "\n".join(settings))
-    monkeypatch.setenv("TIMEGPT_ASSETS_PROFILE", "dev")
-    monkeypatch.setenv("TIMEGPT_API_KEY", KEY)
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    words = ["backfill", "--start", "2025-01-27", "--end", DAYS[-1], "--assets", "panel,snapshots", "--json"]
-    made = CliRunner().invoke(app, words)
-    assert made.exit_code == 0, made.output
-    return tmp_path / "home"
+    return all_but_answers(tmp_path, monkeypatch, settings)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,20 +98,25 @@ def server() -> Iterator[TimeGPTServer]:
         yield running
 
 
+def all_but_answers(folder: Path, monkeypatch: pytest.MonkeyPatch, settings: Sequence[str]) -> Path:
+    """Make everything that answers read in a house under these settings, the environment's from now on; its home."""
+    monkeypatch.setenv("TIMEGPT_ASSETS_SET", "\n".join(settings))
+    monkeypatch.setenv("TIMEGPT_ASSETS_PROFILE", "dev")
+    monkeypatch.setenv("TIMEGPT_API_KEY", KEY)
+    monkeypatch.setenv("DAGSTER_HOME", str(folder / "home"))
+    words = ["backfill", "--start", "2025-01-27", "--end", DAYS[-1], "--assets", "panel,snapshots", "--json"]
+    made = CliRunner().invoke(app, words)
+    assert made.exit_code == 0, made.output
+    return folder / "home"
+
+
 @pytest.fixture
 def home(server: TimeGPTServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the DAGSTER_HOME of a house in which everything is made that answers read."""
     (tmp_path / "configs").mkdir()
     (tmp_path / "dagster.yaml").write_text(AT_ONCE)
     monkeypatch.setenv("TIMEGPT_ASSETS_CONFIG_DIR", str(tmp_path / "configs"))
-    monkeypatch.setenv("TIMEGPT_ASSETS_SET", "\n".join([*TINY, *modest(server.url)]))
-    monkeypatch.setenv("TIMEGPT_ASSETS_PROFILE", "dev")
-    monkeypatch.setenv("TIMEGPT_API_KEY", KEY)
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    words = ["backfill", "--start", "2025-01-27", "--end", DAYS[-1], "--assets", "panel,snapshots", "--json"]
-    made = CliRunner().invoke(app, words)
-    assert made.exit_code == 0, made.output
-    return tmp_path / "home"
+    return all_but_answers(tmp_path, monkeypatch, [*TINY, *modest(server.url)])
 
 
 @contextmanager
