@@ -43,7 +43,7 @@ from timegpt_assets.assets.catalog import catalogued
 from timegpt_assets.assets.declare import in_blocks
 from timegpt_assets.automation import alarms as watch
 from timegpt_assets.automation import day as automation
-from timegpt_assets.automation import forecast_grid, rollout, source, tsfm_rollout
+from timegpt_assets.automation import forecast_grid, forgetting, rollout, source, tsfm_rollout
 from timegpt_assets.automation import tsfm as tsfm_by_itself
 from timegpt_assets.engine.home_owner import claim
 from timegpt_assets.engine.lineages import lineage_records
@@ -177,12 +177,14 @@ def _definitions(runtime: Runtime, overriding: Mapping[str, Any]) -> dg.Definiti
             automation.resume_pending(runtime),
             source.refresh_bars(runtime, of_bars),
             forecast_grid.sweep_forecast_grid(runtime),
+            forgetting.forget_events(runtime),
             tsfm_by_itself.tsfm_cycle(runtime),
         ],
         schedules=[
             automation.after_the_close(runtime),
             forecast_grid.weekly_forecast_grid(runtime),
             tsfm_by_itself.every_cycle(runtime),
+            *forgetting.at_its_time(runtime),
         ],
         sensors=[
             automation.new_session(runtime),

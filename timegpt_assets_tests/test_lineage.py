@@ -313,6 +313,7 @@ READ_ELSEWHERE = {
     "data.recent_sessions": "engine/daily.py",
     "data.dagster_home": "cli/context.py",
     "automation.keep_events_days": "cli/forgetting.py",
+    "automation.forget_events_at": "automation/forgetting.py",
     "importing": "cli/importing.py",
     "events.calendar_names": "runtime.py",
     "forecast.api_budget.single_writer": "config/checks.py",

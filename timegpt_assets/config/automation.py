@@ -31,4 +31,5 @@ class Automation(Section):
     retry_after_sec: Annotated[Count, PLACE]
     backfill_days: Annotated[Count | None, PLACE]
     keep_events_days: Annotated[Count, PLACE]
+    forget_events_at: Annotated[Cron | None, PLACE]
     forecast_grid: WeeklyGrid

@@ -25,7 +25,15 @@ from timegpt_assets.engine.engine import Engine
 from timegpt_assets.engine.news import source_states, stored
 from timegpt_assets.engine.stages import last_closed_session
 
-JOBS = ("daily_refresh", "run_day", "resume_pending", "refresh_bars", "sweep_forecast_grid", "tsfm_cycle")
+JOBS = (
+    "daily_refresh",
+    "run_day",
+    "resume_pending",
+    "refresh_bars",
+    "sweep_forecast_grid",
+    "tsfm_cycle",
+    "forget_events",
+)
 """Jobs that run by themselves, or that somebody started and went away from."""
 MOST_RUNS = 20
 """Runs of a job that are looked through since the last look."""
