@@ -13,6 +13,7 @@ import dagster as dg
 
 from timegpt_assets import checks, resources
 from timegpt_assets.adapters import stage_logs
+from timegpt_assets.adapters.standard_streams import redact_streams
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.assets import (
@@ -208,4 +209,5 @@ def defs() -> dg.Definitions:
         claim(Path(home), runtime)
     stage_logs.begin(runtime.logs, redacted=runtime.redacted)
     packed_events.redact_records(runtime.redacted.record)
+    redact_streams(runtime.redacted)
     return build_definitions(runtime)

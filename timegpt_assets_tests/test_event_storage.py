@@ -6,8 +6,9 @@ import re
 import sqlite3
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ import sqlalchemy as sa
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.events import BATCH_WRITABLE_EVENTS, DagsterEventType
 from dagster._core.events.log import EventLogEntry
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.scheduler.instigation import TickData, TickStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
+from dagster._daemon.types import DaemonHeartbeat
+from dagster._utils.error import SerializableErrorInfo
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql, sqlite
@@ -28,6 +32,7 @@ from timegpt_assets import event_storage
 from timegpt_assets.config.redaction import Redaction
 from timegpt_assets.event_storage import DAGSTER_VERSION, BatchedSqliteEventLogStorage
 from timegpt_assets.instance import packed_events
+from timegpt_assets_tests.adapters import postgres
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::dagster.BetaWarning", "ignore::dagster.PreviewWarning", "ignore:unclosed database:ResourceWarning"
@@ -384,34 +389,86 @@ class Leaks(RuntimeError):
     """Raised with a secret in its text."""
 
 
-@pytest.mark.parametrize("yaml", [BATCHED, ""], ids=["ours", "stock"])
-def test_a_secret_that_a_step_repeats_is_in_no_record(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, yaml: str
-) -> None:
-    secret = "dagster\\run"  # part of it is a word that records are made of
-    tables = (*packed_events.EVENTS, *packed_events.TICKS)
-    before = [(column, column.type) for column in tables]
+SPREAD = "dagster\\run"  # part of it is a word that records are made of
+NO_POSTGRES = pytest.mark.skipif(not postgres.is_there(), reason=f"no PostgreSQL at {postgres.URL}")
+
+
+@pytest.fixture
+def hidden(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Yield a secret that this process hides in every record meanwhile."""
+    before = [(column, column.type) for column in (*packed_events.EVENTS, *packed_events.OTHERS)]
     monkeypatch.setattr(packed_events.Packed, "redacted", packed_events.Packed.redacted)
-    packed_events.redact_records(Redaction({"PGPASSWORD": secret, "ALARMS_WEBHOOK_URL": f"http://h/{secret}"}).record)
-
-    @dg.asset
-    def leaking(context: dg.AssetExecutionContext) -> None:
-        context.log.warning(f"said {secret}")
-        context.log_event(
-            dg.AssetObservation("elsewhere", metadata={"why": secret, "at": dg.MetadataValue.url(secret)})
-        )
-        raise Leaks(f"asked http://h/{secret}")
-
-    job = dg.Definitions(assets=[leaking]).resolve_implicit_global_asset_job_def()
-    with home(tmp_path, monkeypatch, yaml) as instance:
-        ran = job.execute_in_process(instance=instance, raise_on_error=False)
-        data = TickData("o", "leaking_sensor", InstigatorType.SENSOR, TickStatus.SKIPPED, 1.0, skip_reason=secret)
-        instance.create_tick(data)
-        texts = [record.event_log_entry for record in instance.get_records_for_run(ran.run_id).records]
-        ticks = instance.get_ticks("o", "o")
+    packed_events.redact_records(Redaction({"PGPASSWORD": SPREAD, "ALARMS_WEBHOOK_URL": f"http://h/{SPREAD}"}).record)
+    yield SPREAD
     for column, kind in before:
         column.type = kind
-    kept = json.dumps([list(map(str, rows)) for rows in rows(tmp_path / "history" / "runs").values()])
-    assert json.dumps(secret)[1:-1] not in kept
-    assert any("Leaks: asked [REDACTED]" in str(entry) for entry in texts), "the error itself stays"
-    assert [tick.tick_data.skip_reason for tick in ticks] == ["[REDACTED]"]
+
+
+def spread(instance: dg.DagsterInstance, secret: str) -> str:
+    """Have the secret be in whatever an asset, a library or the daemon leaves in the records; return the run's id."""
+
+    @dg.asset
+    def made(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        context.log.warning(f"said {secret}")
+        at = dg.MetadataValue.url(secret)
+        context.log_event(dg.AssetObservation("elsewhere", metadata={"why": secret, "at": at}))
+        return dg.MaterializeResult(metadata={"why": secret, "at": at})
+
+    @dg.asset(deps=[made])
+    def leaking() -> None:
+        raise Leaks(f"asked http://h/{secret}")
+
+    job = dg.Definitions(assets=[made, leaking]).resolve_implicit_global_asset_job_def()
+    ran = job.execute_in_process(instance=instance, raise_on_error=False)
+    error = SerializableErrorInfo(f"refused {secret}", [f"at {secret}\n"], "Leaks")
+    skipped = TickData("o", "leaking_sensor", InstigatorType.SENSOR, TickStatus.SKIPPED, 1.0, skip_reason=secret)
+    instance.create_tick(skipped)
+    instance.add_daemon_heartbeat(DaemonHeartbeat(1.0, "SENSOR", "one", [error]))
+    instance.add_backfill(PartitionBackfill("b", BulkActionStatus.FAILED, False, {}, 1.0, error=error))
+    return ran.run_id
+
+
+@pytest.mark.parametrize("storage", ["ours", "stock", pytest.param("postgresql", marks=NO_POSTGRES)])
+def test_a_secret_that_somebody_repeats_is_in_no_record(
+    storage: str, hidden: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as held:
+        url = held.enter_context(postgres.database()) if storage == "postgresql" else None
+        told = {"ours": BATCHED, "stock": "", "postgresql": f'storage: {{postgres: {{postgres_url: "{url}"}}}}\n'}
+        with home(tmp_path, monkeypatch, told[storage]) as instance:
+            run = spread(instance, hidden)
+            said = [str(record.event_log_entry) for record in instance.get_records_for_run(run).records]
+            ticks = [tick.tick_data.skip_reason for tick in instance.get_ticks("o", "o")]
+            beat = instance.get_daemon_heartbeats()["SENSOR"].errors or []
+            backfill = instance.get_backfill("b")
+        kept = list(texts(url) if url else texts_below(tmp_path))
+    assert len(kept) > 20
+    assert [row[:300] for row in kept if json.dumps(hidden)[1:-1] in row or hidden in row] == []
+    assert any("Leaks: asked [REDACTED]" in line for line in said), "the error itself stays"
+    assert ticks == ["[REDACTED]"]
+    assert [(error.message, *error.stack) for error in beat] == [("refused [REDACTED]", "at [REDACTED]\n")]
+    assert "refused [REDACTED]" in str(backfill)
+
+
+def texts_below(home: Path) -> Iterator[str]:
+    """Yield every row of every SQLite database of a DAGSTER_HOME as text."""
+    for file in home.rglob("*.db"):
+        with closing(sqlite3.connect(file)) as connection:
+            for (table,) in connection.execute("select name from sqlite_master where type = 'table'").fetchall():
+                for row in connection.execute(f"select * from {table}"):  # noqa: S608
+                    yield " ".join(map(_readable, row))
+
+
+def _readable(value: object) -> str:
+    """Return a value as text: events are packed by us, and the form of a job by Dagster."""
+    if not isinstance(value, bytes):
+        return str(value)
+    return packed_events.unpacked(value) if value[:1] == packed_events.FORM else zlib.decompress(value).decode()
+
+
+def texts(url: str) -> Iterator[str]:
+    """Yield every row of every table of a PostgreSQL database as text."""
+    engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
+    with engine.connect() as connection:
+        for table in sa.inspect(connection).get_table_names():
+            yield from connection.execute(sa.text(f"select found::text from {table} as found")).scalars()  # noqa: S608

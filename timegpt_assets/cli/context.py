@@ -21,6 +21,7 @@ from dagster._check import CheckError
 from sqlalchemy.exc import SQLAlchemyError
 
 from timegpt_assets.adapters import stage_logs
+from timegpt_assets.adapters.standard_streams import redacted_streams
 from timegpt_assets.adapters.storage.lineage_store import LineageStore
 from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.cli.terminal import Terminal
@@ -85,8 +86,8 @@ def opened(
     repository = build_definitions(runtime, overriding=overriding).get_repository_def()
     messages = Terminal(stderr=True)
     packed_events.redact_records(runtime.redacted.record)
-    logged = stage_logs.kept(runtime.logs, redacted=runtime.redacted)
-    with _environment(home), _interruptible(), _instance(home) as instance, logged:
+    logged, printed = stage_logs.kept(runtime.logs, redacted=runtime.redacted), redacted_streams(runtime.redacted)
+    with _environment(home), _interruptible(), _instance(home) as instance, logged, printed:
         if note := foreign_home(runtime, home):
             messages.print(note, soft_wrap=True)
         # first of all: a slot that a killed run holds would have this command wait for nothing

@@ -20,7 +20,7 @@ FORGOTTEN = "timegpt_assets/events"
 """Tag of a run whose events were let go, and when: whoever opens it in the UI sees why its log is short."""
 ENDS = {kind.value for kind in EVENT_TYPE_TO_PIPELINE_RUN_STATUS}
 PAGE_BYTES = 512
-"""Dagster makes its 25 tables and indexes in every run's file, each of a page at least: SQLite's own has 4,096 bytes."""
+"""Of a page. Each of the 25 tables and indexes of a run's file is one at least, and SQLite's own page has 4,096."""
 KEPT = ENDS | {kind.value for kind in (*ASSET_EVENTS, *ASSET_CHECK_EVENTS)}
 
 

@@ -12,7 +12,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
-from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
+from dagster._core.storage.runs.schema import BulkActionsTable, DaemonHeartbeatsTable
 from dagster._core.storage.schedules.schema import JobTickTable
 from sqlalchemy import Dialect, Text, TypeDecorator
 
@@ -95,8 +96,13 @@ class Packed(TypeDecorator[str]):
 
 
 EVENTS = (SqlEventLogStorageTable.c.event, AssetCheckExecutionsTable.c.evaluation_event)
-TICKS = (JobTickTable.c.tick_body,)
-"""What sensors and schedules said and failed with."""
+OTHERS = (
+    AssetKeyTable.c.last_materialization,
+    JobTickTable.c.tick_body,
+    BulkActionsTable.c.body,
+    DaemonHeartbeatsTable.c.body,
+)
+"""An asset's last event once more, and what sensors, schedules, backfills and the daemon said and failed with."""
 
 
 def pack_events() -> None:
@@ -106,12 +112,12 @@ def pack_events() -> None:
 
 
 def redact_records(redacted: Callable[[str], str]) -> None:
-    """Have this process store no secret in an event or a tick, in whatever database.
+    """Have this process store no secret in a record that holds texts of others, in whatever database.
 
     An error's text is whoever's raised it, metadata and log lines are the assets': each may repeat what it was given.
     """
     Packed.redacted = staticmethod(redacted)
-    for column in (*EVENTS, *TICKS):
+    for column in (*EVENTS, *OTHERS):
         if not isinstance(column.type, Packed):
             column.type = Packed(packs=False)
 
