@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import yaml
@@ -21,10 +22,12 @@ from dagster._core.test_utils import create_test_daemon_workspace_context
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceLoadTarget
+from dagster._daemon.backfill import execute_backfill_iteration
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster._daemon.sensor import execute_sensor_iteration
 from dagster._scheduler.scheduler import ScheduleIterationTimes, launch_scheduled_runs
 from dagster._utils.error import SerializableErrorInfo
+from dagster_graphql.cli import execute_query
 
 from timegpt_assets_tests.automation.moved_clock import MODULE
 
@@ -60,6 +63,23 @@ class DaemonHere:
         queue = QueuedRunCoordinatorDaemon(interval_seconds=1)
         while self.instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])):
             _errors(queue.run_iteration(self.context))
+
+    def asked(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Return the data of what the UI's own door answers. Raises AssertionError where it answers with an error."""
+        said = execute_query(self.context, query, variables)
+        assert "errors" not in said, said["errors"]
+        return dict(said["data"])
+
+    def look_at_backfills(self) -> None:
+        """Let the backfills go on by a step: ask for the runs of what can be made now, or end."""
+        _errors(execute_backfill_iteration(self.context, _LOG))
+
+    def run_next(self) -> bool:
+        """Run one of the runs that wait, and return whether there was one."""
+        waiting = self.instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
+        if waiting:
+            _errors(QueuedRunCoordinatorDaemon(interval_seconds=1).run_iteration(self.context))
+        return waiting > 0
 
     def switch_on(self, sensors: Iterable[str], schedules: Iterable[str]) -> None:
         """Switch these on, as a person does in the UI."""
