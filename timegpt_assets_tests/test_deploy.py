@@ -8,13 +8,15 @@ import shlex
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 import yaml
+from dagster._config import ConfigType, resolve_to_config_type, validate_config
+from dagster._core.instance.config import dagster_instance_config_schema
 
 from timegpt_assets.cli import app as cli
 from timegpt_assets.config.settings import load_settings
@@ -24,6 +26,8 @@ DEPLOY = PROJECT / "deploy"
 INSTALLED = "/opt/timegpt_assets"
 UNITS = sorted((DEPLOY / "systemd").glob("*.*"))
 SCALED = DEPLOY / "scale_out"
+HANDED_ON = ("runCoordinator", "runMonitoring", "runRetries")
+"""Sections of the daemon for which the chart has words of its own."""
 
 
 def read(path: Path) -> str:
@@ -141,15 +145,13 @@ def test_compose_opens_no_port_to_others_and_carries_no_secret() -> None:
 def test_all_files_limit_the_same_and_keep_records_as_long() -> None:
     """A worker more in one place alone would wait in Celery's queue and be taken for one that does not start."""
     home, chart = loaded(SCALED / "dagster.yaml"), loaded(DEPLOY / "kubernetes" / "values.yaml")
-    daemon = chart["dagsterDaemon"]
     slots = home["concurrency"]["runs"]["max_concurrent_runs"]
     assert home["concurrency"]["pools"]["default_limit"] == slots
-    assert daemon["runCoordinator"]["config"]["queuedRunCoordinator"]["maxConcurrentRuns"] == slots
     assert loaded(DEPLOY / "compose.yaml")["services"]["worker"]["deploy"]["replicas"] == slots
-    assert {_snake(name): value for name, value in daemon["runMonitoring"].items()} == home["run_monitoring"]
-    assert {_snake(name): value for name, value in daemon["runRetries"].items()} == home["run_retries"]
-    for of in ("schedule", "sensor"):
-        assert chart["retention"][of]["purgeAfterDays"] == home["retention"][of]["purge_after_days"]
+    same = ("concurrency", "run_monitoring", "run_retries", "retention")
+    assert chart["additionalInstanceConfig"] == {name: home[name] for name in same}
+    own_words = (*(chart["dagsterDaemon"][name] for name in HANDED_ON), chart["retention"])
+    assert [words["enabled"] for words in own_words] == [False] * 4, "said twice, the chart's would be a second key"
     worker = loaded(SCALED / "worker.yaml")["execution"]["config"]
     assert worker.pop("config_source")["worker_disable_prefetch"] is True
     assert worker == {name: home["run_launcher"]["config"][name] for name in ("broker", "backend")}
@@ -162,6 +164,48 @@ def test_the_settings_of_scale_out_load_for_prod() -> None:
     assert settings.data.storage_root == "gs://my-tables/prod"
     assert settings.automation.backfill_days == 5
     assert settings.forecast.api_budget.ledger_url
+
+
+def faults(told: Mapping[str, Any]) -> list[str]:
+    """Return what the Dagster that is installed finds wrong in a dagster.yaml."""
+    kind = resolve_to_config_type(dagster_instance_config_schema())
+    assert isinstance(kind, ConfigType)
+    return [error.message for error in validate_config(kind, told).errors or ()]
+
+
+def test_dagster_understands_every_line_that_is_handed_on_to_it() -> None:
+    chart = loaded(DEPLOY / "kubernetes" / "values.yaml")["additionalInstanceConfig"]
+    assert faults(chart) == []
+    assert faults(loaded(SCALED / "dagster.yaml")) == []
+    misspelt = chart | {"run_monitoring": chart["run_monitoring"] | {"maxRuntimeSeconds": 1}}
+    assert [said for said in faults(misspelt) if "maxRuntimeSeconds" in said] != []
+
+
+@pytest.mark.whole  # fifty megabytes of packages: uv pip install dagster-k8s==0.29.27, and take them out again
+def test_kubernetes_and_its_launcher_know_every_field_of_the_values() -> None:
+    launchers = pytest.importorskip("dagster_k8s")
+    parts, client = pytest.importorskip("dagster_k8s.models"), pytest.importorskip("kubernetes.client")
+    chart = loaded(DEPLOY / "kubernetes" / "values.yaml")
+    asked = chart["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]
+    known = {
+        # what the chart itself gives it
+        "instance_config_map": "instance",
+        "job_namespace": "here",
+        "service_account_name": "timegpt-assets",
+        "run_k8s_config": {_snake(k): v for k, v in asked.items()},
+    }
+    kind = resolve_to_config_type(launchers.K8sRunLauncher.config_type())
+    assert [error.message for error in validate_config(kind, known).errors or ()] == []
+    (deployed,) = chart["dagster-user-deployments"]["deployments"]
+    parts.k8s_model_from_dict(
+        client.V1Container, {"name": "run"} | parts.k8s_snake_case_dict(client.V1Container, asked["containerConfig"])
+    )
+    of_fields = {"podSecurityContext": client.V1PodSecurityContext, "securityContext": client.V1SecurityContext}
+    for name, model in of_fields.items():
+        parts.k8s_model_from_dict(model, parts.k8s_snake_case_dict(model, deployed[name]))
+    for model, found in ((client.V1EnvVar, deployed["env"]), (client.V1SecretEnvSource, deployed["envSecrets"])):
+        for one in found:
+            parts.k8s_model_from_dict(model, parts.k8s_snake_case_dict(model, one))
 
 
 def _snake(name: str) -> str:
