@@ -1,16 +1,22 @@
-"""No name leads out of its root: of a file, a run, a symbol, a day, a profile, a model, a market.
+"""No name leads out of its root: of a file, a run, a symbol, a day, a partition, a profile, a model, a market, a field.
 
 Every file of a house is written through one store, whose names are asked at random; above it each door that takes a
 name is handed hostile ones, and what lies around the house must be as it was.
 """
 
+import io
 import itertools
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+from urllib.parse import quote
 
+import dagster as dg
+import httpx
 import pytest
+from dagster_shared.check import CheckError
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -19,7 +25,13 @@ from timegpt_assets.adapters.storage.object_store import LocalStore, ObjectStore
 from timegpt_assets.cli.app import app
 from timegpt_assets.config.errors import ConfigError
 from timegpt_assets.config.settings import load_settings
-from timegpt_assets_tests.roads import TINY
+from timegpt_assets.engine.engine import RANGE_END, RANGE_START
+from timegpt_assets.serving.tsfm import desk
+from timegpt_assets.serving.tsfm.service import application
+from timegpt_assets_tests.live_house import SMALL
+from timegpt_assets_tests.roads import TINY, load_runtime, road
+from timegpt_assets_tests.servers.uvicorned import Uvicorned
+from timegpt_assets_tests.serving.tsfm.made import GOOD
 
 HOSTILE = (
     "../outside/kept",
@@ -136,3 +148,55 @@ def test_no_setting_that_becomes_part_of_a_path_takes_one(key: str, name: str) -
     said = key.format(repr(name) if "[" in key else name)
     with pytest.raises(ConfigError):
         load_settings(profile="demo", config_dir=None, overrides=[said], environment={})
+
+
+FIELDS: Mapping[str, Callable[[str], dict[str, Any]]] = {
+    "market": lambda name: {"market_id": name},
+    "category": lambda name: {"category": name},
+    "step": lambda name: {"freq": name},
+    "covariate": lambda name: {"x_past": {name: [0.1, 0.2, 0.3]}},
+    "provider": lambda name: {"model": {"provider": name}},
+    "model": lambda name: {"model": {"model_name": name}},
+    "version": lambda name: {"model": {"model_version": name}},
+    "parameter": lambda name: {"model": {"params": {name: name}}},
+}
+"""Fields of a request to the service that hold a name."""
+
+
+def test_no_field_of_a_request_and_no_address_leads_out_of_the_house(sandbox: Path) -> None:
+    runtime = load_runtime(sandbox / "house", *SMALL, base=TINY)
+    said = [name.replace("/OUTSIDE", str(sandbox / "outside")) for name in HOSTILE]
+    status = Counter[int]()
+    with Uvicorned(application(desk.desk(runtime, io.StringIO()))) as served, httpx.Client(base_url=served.url) as ask:
+        for name, field in itertools.product(said, FIELDS):
+            marked = {"X-Request-Id": name} if name.isprintable() else {}
+            found = ask.post("/tsfm/forecast", json=GOOD | FIELDS[field](name), headers=marked)
+            status[found.status_code] += 1
+            assert found.status_code in (200, 422), (field, name, found.text)
+        for name in said:
+            address = f"/{quote(name, safe='/.%')}"
+            found = ask.send(ask.build_request("GET", f"{served.url}{address}"))
+            assert found.status_code == 404, (name, found.text)
+    assert status[200] > 0 < status[422], "names that may be, and names that may not"
+    assert around(sandbox / "outside") == {str(sandbox / "outside" / "kept"): b"kept"}
+    assert {path.name for path in sandbox.iterdir()} == {"outside", "house"}
+
+
+def test_no_partition_key_leads_out_of_the_house(sandbox: Path) -> None:
+    """As the UI, a backfill and whoever may launch a run hand them to it: a key, and both ends of a range."""
+    raw_bars, snapshots = dg.AssetKey(["bars", "raw_bars"]), dg.AssetKey(["forecasts", "snapshots"])
+    house = sandbox / "house"
+    with road(house, base=TINY, pictures=False) as built:
+        job = built.engine.repository.get_implicit_global_asset_job_def()
+        for name in (one.replace("/OUTSIDE", str(sandbox / "outside")) for one in HOSTILE):
+            for asset, key in ((snapshots, name), (raw_bars, f"2025-01-30|{name}"), (raw_bars, f"{name}|AAPL")):
+                for tags in ({"dagster/partition": key}, {RANGE_START: key, RANGE_END: key}):
+                    with pytest.raises((dg.DagsterError, CheckError, ValueError)):
+                        job.execute_in_process(instance=built.engine.instance, asset_selection=[asset], tags=tags)
+        assert list(house.rglob("*.parquet")) == []
+        made = job.execute_in_process(
+            instance=built.engine.instance, asset_selection=[snapshots], tags={"dagster/partition": "2025-01-30"}
+        )
+        assert made.success
+    assert around(sandbox / "outside") == {str(sandbox / "outside" / "kept"): b"kept"}
+    assert {path.name for path in sandbox.iterdir()} == {"outside", "house"}
