@@ -78,11 +78,11 @@ class House:
             {"assetKey": {"path": key.path}, "partitions": {"ranges": [{"start": keys[0], "end": keys[-1]}]}}
             for key, keys in wanted.items()
         ]
-        return str(self.daemon.asked(LAUNCH, ranges=ranges)["launchPartitionBackfill"]["backfillId"])
+        return begun(self.daemon.asked(LAUNCH, ranges=ranges)["launchPartitionBackfill"])
 
     def again(self, backfill: str) -> str:
         """Ask for what an ended backfill did not make and return the id of the new one."""
-        return str(self.daemon.asked(AGAIN, id=backfill)["reexecutePartitionBackfill"]["backfillId"])
+        return begun(self.daemon.asked(AGAIN, id=backfill)["reexecutePartitionBackfill"])
 
     def status(self, backfill: str) -> str:
         found = self.daemon.instance.get_backfill(backfill)
@@ -101,6 +101,12 @@ class House:
         """Return how often each partition of an asset was made."""
         records = self.daemon.instance.fetch_materializations(key, limit=1000).records
         return Counter(record.partition_key for record in records)
+
+
+def begun(said: dict[str, Any]) -> str:
+    """Return the id of the backfill that was asked for."""
+    assert "backfillId" in said, said
+    return str(said["backfillId"])
 
 
 @pytest.fixture
