@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from timegpt_assets_tests import benchmarks
-from timegpt_assets_tests.benchmarks import calibration, linking, storage, sweep
+from timegpt_assets_tests.benchmarks import backfill, calibration, linking, storage, sweep
+from timegpt_assets_tests.roads import road
 
 EVERY = sorted(path.stem for path in Path(benchmarks.__file__).parent.glob("[!_]*.py"))
 AT_IMPORT = {"entries_and_exits"}
@@ -51,3 +52,32 @@ def test_a_benchmark_runs_through_and_prints_figures_that_match_what_they_are_co
     figures = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert figures
     assert [one for one in figures if one["name"].startswith("mismatches") and one["value"]] == []
+
+
+def test_empty_assets_are_the_graph_of_the_backfill_and_store_nothing(tmp_path: Path) -> None:
+    days = backfill.YEAR[:1]
+    with road(
+        tmp_path, *backfill.SAID, "forecast.base_url=http://127.0.0.1:9", profile="dev", base=(), pictures=False
+    ) as of:
+        real = of.engine.repository.asset_graph
+        engine = backfill.empty(of.engine)
+        bare = engine.repository.asset_graph
+        assert bare.get_all_asset_keys() == real.get_all_asset_keys()
+        assert bare.asset_check_keys == real.asset_check_keys
+        for key in real.get_all_asset_keys():
+            assert bare.get(key).partitions_def == real.get(key).partitions_def, key
+            assert bare.get(key).parent_keys == real.get(key).parent_keys, key
+            for parent in real.get(key).parent_keys:
+                assert bare.get_partition_mapping(key, parent) == real.get_partition_mapping(key, parent), key
+        asked = backfill.asked_for(engine, days, "features")
+        warmup = 2 * len(asked.all_symbols)  # what the source has, and bars, of the session before
+        assert engine.run(asked).made == sum(map(len, engine.asked(asked).values())) + warmup
+        assert not [*of.root.glob("*/*/*.parquet")]
+
+
+def test_figures_of_the_backfill_are_ratios_of_what_the_houses_took() -> None:
+    houses = {"real": {"cpu": 5.0, "wall": 6.0, "made": 1000}, "empty": {"cpu": 4.0, "wall": 3.0, "made": 1000}}
+    found = {name: value for name, value, *_ in backfill.figures(houses, "gates")}
+    assert found["backfill_gates_real_a_partition"] == 5.0
+    assert found["backfill_gates_cpu_over_empty"] == 1.25
+    assert found["backfill_gates_wall_over_empty"] == 2.0
