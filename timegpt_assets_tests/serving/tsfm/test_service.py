@@ -21,6 +21,10 @@ from timegpt_assets.serving.tsfm.contract import ForecastResponse
 from timegpt_assets.serving.tsfm.metrics import Metrics
 from timegpt_assets.serving.tsfm.service import application
 from timegpt_assets.serving.tsfm.windows import Window
+from timegpt_assets_tests.benchmarks.tsfm_load import question
+from timegpt_assets_tests.live_house import SMALL
+from timegpt_assets_tests.roads import TINY
+from timegpt_assets_tests.roads import load_runtime as load_roads_runtime
 from timegpt_assets_tests.secret_search import KEY
 from timegpt_assets_tests.servers.uvicorned import Uvicorned
 from timegpt_assets_tests.serving.tsfm.made import GOOD, Service
@@ -312,3 +316,17 @@ def test_of_one_price_there_is_the_widest_band_and_a_reason(tmp_path: Path) -> N
     assert [round(found["yhat_q"][q][0], 9) for q in ("0.1", "0.5", "0.9")] == [0.2, 0.5, 0.8]
     assert found["meta"]["width_flags"] == ["wide"] * 12
     assert found["bands"]["band_source"] == "baseline", "no rollout has begun"
+
+
+def test_a_fallback_takes_no_more_of_the_processor_than_it_may_of_the_clock(tmp_path: Path) -> None:
+    """Processor time of server and client together: whatever else the machine does, it is all that can be promised."""
+    runtime = load_roads_runtime(tmp_path, *SMALL, base=TINY)
+    allowed, asked = runtime.settings.tsfm.slo.fallback_ms, 40
+    made = desk.desk(runtime, io.StringIO())  # its model server is not there
+    with Uvicorned(application(made)) as served, httpx.Client(base_url=served.url, timeout=30) as client:
+        client.post(PATH, json=question(0))
+        began = time.process_time()
+        found = [client.post(PATH, json=question(1 + number)) for number in range(asked)]
+        took_ms = 1000 * (time.process_time() - began) / asked
+    assert all(response.json()["meta"]["fallback_used"] for response in found)
+    assert took_ms <= allowed == 50.0, f"{took_ms:.1f} ms of the processor a request"
