@@ -135,8 +135,8 @@ def compiled_loop(inputs: Inputs, base: TradingSpec) -> Callable[[TradingSpec], 
             settled[k] = shared.Entries(compiled.fixed(signals.sides(weighed, spec.rules)), impact)
         sums = np.zeros((kernel.SUMS, 1, laid.places))
         shared.follow(laid, asked, [shared.Combination(0, spec, settled[k], 0)], rates, sums)
-        score, *money = sums[:, 0]
-        return np.stack(kernel.told_apart(score), axis=-1), np.stack(money, axis=-1)
+        trades, hits, *money = kernel.told_apart(sums[:, 0])
+        return np.stack((trades, hits), axis=-1), np.stack(money, axis=-1)
 
     return run
 

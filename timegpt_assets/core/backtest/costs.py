@@ -60,6 +60,11 @@ class Costs:
     """Y of the square-root law; 0: none."""
     multiplier: float = 1.0
 
+    @property
+    def hourly(self) -> bool:
+        """Return whether any rate depends on the hour."""
+        return any("@" in name for rates in (self.slippage_ticks, self.slippage_bps) for name in rates)
+
     def share(self, symbol: str, hour: int) -> float:
         """Return what one leg costs as a share of its notional, impact aside. Raises TradingError without a rate."""
         return BASIS_POINT * (

@@ -18,7 +18,7 @@ from timegpt_assets.core.backtest.tape import Flags, Floats, Ints, Tape
 
 Singles = NDArray[np.float32]
 Rows = NDArray[np.uint64]
-MADE_OF = "7c8ca6301f469ca5"
+MADE_OF = "46e8b4b34afc2b1b"
 """Digest of kernel.py, passages.py and tape.py (as in kernel.py)."""
 LANES = 64
 """Combinations that are gone through side by side. Arrays of them are cut from one, each as long as this: only where
@@ -29,7 +29,7 @@ FREE, ROOM, REST, CAP = (LANES * row for row in range(4))
 """What is kept of a lane: when it can enter again, how often still; minutes after an exit, and its daily cap."""
 YES, NO, ONE = np.float32(1), np.float32(0), np.uint64(1)
 """Places without a sign: of others numba would ask each time whether they count from the end."""
-SCORE, GROSS, COST, NET, NOTIONAL = range(5)
+SCORE, GROSS, COST, NOTIONAL = range(kernel.SUMS)
 """What is added up of positions: what they count, and their money, USD."""
 RAN_OUT = float(1 << 50)
 """The score of a position whose bars run out before it can leave; more than that of all others together."""
@@ -103,7 +103,7 @@ def _settle(tape: Tape, asked: Asked, signals: Signals, laid: Laid, start: int, 
             money = kernel.paid(at_entry, quantity, entry, price, tick, ticks, bps)
             settled.left[at, way] = laid.entry[k] + minutes + 1
             own[SCORE] = (kernel.HIT * (money[kernel.NET] > 0) + 1) * (quantity != 0)
-            own[GROSS], own[COST], own[NET] = money[kernel.GROSS], money[kernel.COST], money[kernel.NET]
+            own[GROSS], own[COST] = money[kernel.GROSS], money[kernel.COST]
             own[NOTIONAL] = kernel.notional(quantity, entry, price)
 
 
@@ -128,11 +128,11 @@ def _lanes(plans: Plans, begin: int, end: int, bit: NDArray[np.int32], lanes: Si
 
 @njit(cache=True)
 def _enter(held: NDArray[np.int32], laid: Laid, start: int, end: int, way: Ints, settled: Settled,
-           bit: NDArray[np.int32], lanes: Singles, place: Ints, earned: Rows, enters: Singles) -> int:  # fmt: skip
+           bit: NDArray[np.int32], lanes: Singles, earned: Rows, enters: Singles) -> int:  # fmt: skip
     """Find who enters at the signals from ``start`` to ``end``; return at how many anybody of the batch might.
 
-    Of each of those: its place, the row of the money it comes to, and in ``enters`` YES or NO by lane. No lane is asked
-    whether it is one to go on with, as no processor foresees who enters.
+    Of each of those: the row of the money it comes to, and in ``enters`` YES or NO by lane. No lane is asked whether it
+    is one to go on with, as no processor foresees who enters.
     """
     anybody, rows, k, ways = 0, 0, start, settled.left.shape[1]
     for own in bit:
@@ -150,7 +150,7 @@ def _enter(held: NDArray[np.int32], laid: Laid, start: int, end: int, way: Ints,
                     lanes[FREE + lane] = left + lanes[REST + lane] if entering > NO else lanes[FREE + lane]
                     lanes[ROOM + lane] -= entering
                     enters[rows, lane] = entering
-                place[rows], earned[rows] = laid.place[k], (k - start) * ways + way[k - start]
+                earned[rows] = (k - start) * ways + way[k - start]
                 rows += 1
             k += 1
     return rows
@@ -172,39 +172,31 @@ def _add(money: Floats, one: np.uint64, other: np.uint64, enters: Singles, row: 
     score, score_ = money[one, SCORE], money[other, SCORE]
     gross, gross_ = money[one, GROSS], money[other, GROSS]
     cost, cost_ = money[one, COST], money[other, COST]
-    net, net_ = money[one, NET], money[other, NET]
     notional, notional_ = money[one, NOTIONAL], money[other, NOTIONAL]
     for lane in range(enters.shape[1]):
         first, second = enters[row, lane] > NO, enters[then, lane] > NO
         total[lane] = _more(total[lane], first, score, second, score_)
         total[GROSS * LANES + lane] = _more(total[GROSS * LANES + lane], first, gross, second, gross_)
         total[COST * LANES + lane] = _more(total[COST * LANES + lane], first, cost, second, cost_)
-        total[NET * LANES + lane] = _more(total[NET * LANES + lane], first, net, second, net_)
         total[NOTIONAL * LANES + lane] = _more(total[NOTIONAL * LANES + lane], first, notional, second, notional_)
 
 
 @njit(cache=True)
-def _add_all(place: Ints, money: Floats, earned: Rows, enters: Singles, slot: Ints, total: Floats,
-             sums: Floats) -> None:  # fmt: skip
-    """Add what a batch's lanes enter, a row of ``enters`` each, to the sums of their slots and the signal's place."""
-    row, blank = np.uint64(0), np.uint64(earned.size)
-    enters[blank] = NO
-    while row < blank:
-        here, to = place[row], sums[:, :, place[row]]
-        for lane in range(slot.size):
-            for part in range(kernel.SUMS):
-                total[LANES * part + lane] = to[part, slot[lane]]
-        while row < blank and place[row] == here:
-            then = row + ONE
-            if then == blank or place[then] != here:
-                _add(money, earned[row], earned[row], enters, row, blank, total)
-                row = then
-            else:
-                _add(money, earned[row], earned[then], enters, row, then, total)
-                row = then + ONE
-        for lane in range(slot.size):
-            for part in range(kernel.SUMS):
-                to[part, slot[lane]] = total[LANES * part + lane]
+def _add_all(money: Floats, earned: Rows, enters: Singles, own: Floats, total: Floats) -> None:
+    """Add what a batch's lanes enter, a row of ``enters`` each, to their ``own`` sums."""
+    row, last = np.uint64(0), np.uint64(earned.size)
+    for part in range(kernel.SUMS):
+        for lane in range(own.shape[1]):
+            total[LANES * part + lane] = own[part, lane]
+    while row + ONE < last:
+        _add(money, earned[row], earned[row + ONE], enters, row, row + ONE, total)
+        row += ONE + ONE
+    if row < last:
+        enters[last] = NO
+        _add(money, earned[row], earned[row], enters, row, last, total)
+    for part in range(kernel.SUMS):
+        for lane in range(own.shape[1]):
+            own[part, lane] = total[LANES * part + lane]
 
 
 @njit(cache=True, nogil=True)
@@ -214,17 +206,18 @@ def add_up(tape: Tape, asked: Asked, signals: Signals, laid: Laid, start: int, s
     """Add up what each combination comes to on the signals from ``start`` to ``stop``, at its slot and place.
 
     ``sums``: from SCORE to NOTIONAL, by slot and place. ``size``: signals a block, one symbol's session at least. No
-    other thread may add to the same places.
+    other thread may add to the same places. What a place comes to is brought together in the order of ``plans`` and
+    handed on once: slots lie far apart.
     """
     ways, widest = stops.size + takes.size + dues.size, _widest(laid, start, stop, size)
     met = Passages(np.empty((ways, widest), np.int16), np.empty((ways, widest)))
     settled = Settled(np.empty((widest, ways), np.float32), np.empty((widest, ways, kernel.SUMS)))
-    way, place, earned = np.empty(widest, np.int64), np.empty(widest, np.int64), np.empty(widest, np.uint64)
+    way, earned = np.empty(widest, np.int64), np.empty(widest, np.uint64)
     money, flags = settled.money.reshape(widest * ways, kernel.SUMS), np.empty(LANES, np.int32)
     lanes, total = np.empty(4 * LANES, np.float32), np.zeros(kernel.SUMS * LANES)
-    entering = np.empty((widest + 1) * LANES, np.float32)
+    entering, of_place = np.empty((widest + 1) * LANES, np.float32), np.zeros((kernel.SUMS, plans.slot.size))
     while start < stop:
-        end = laid.group_end[min(start + size, stop) - 1]
+        end = laid.group_end[min(start + size, laid.place_end[start]) - 1]
         passages.walk(tape, asked, signals, start, end, dues, stops, takes, met)
         for batch in range(batches.stop.size):
             if batch == 0 or batches.charge[batch] != batches.charge[batch - 1]:
@@ -232,9 +225,14 @@ def add_up(tape: Tape, asked: Asked, signals: Signals, laid: Laid, start: int, s
             _leave(met, batches.stop[batch], batches.take[batch], batches.due[batch], way[: end - start])
             bit = _lanes(plans, batches.begin[batch], batches.begin[batch + 1], flags, lanes)
             enters = entering[: (widest + 1) * bit.size].reshape(widest + 1, bit.size)
-            held, slot = signals.held[batches.word[batch]], plans.slot[batches.begin[batch] : batches.begin[batch + 1]]
-            rows = _enter(held, laid, start, end, way, settled, bit, lanes, place, earned, enters)
-            _add_all(place, money, earned[:rows], enters, slot, total, sums)
+            rows = _enter(signals.held[batches.word[batch]], laid, start, end, way, settled, bit, lanes, earned, enters)
+            own = of_place[:, batches.begin[batch] : batches.begin[batch + 1]]
+            _add_all(money, earned[:rows], enters, own, total)
+        if end == laid.place_end[start]:
+            for part in range(kernel.SUMS):
+                for plan in range(plans.slot.size):
+                    sums[part, plans.slot[plan], laid.place[start]] = of_place[part, plan]
+            of_place[:] = 0.0
         start = end
 
 
@@ -243,6 +241,6 @@ def _widest(laid: Laid, start: int, stop: int, size: int) -> int:
     """Return how many signals the largest block has."""
     widest = 0
     while start < stop:
-        end = laid.group_end[min(start + size, stop) - 1]
+        end = laid.group_end[min(start + size, laid.place_end[start]) - 1]
         widest, start = max(widest, end - start), end
     return widest

@@ -5,7 +5,7 @@ told in event_loop.py, and every expression keeps the order of operations of the
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -21,8 +21,8 @@ ENTERED, TOO_LATE, DAILY_CAP, POSITION_OPEN, COOLDOWN, NO_PRINT, TURNED_AWAY = r
 STOP, TRAIL, TAKE, DUE, VALUED, RAN_OUT = range(6)
 """How a position ended: DUE at its deadline, VALUED at the last print, RAN_OUT of bars before it could."""
 QUANTITY, GROSS, FEES, SPREAD, SLIPPAGE, IMPACT, BORROW, COST, NET = range(9)
-SUMS = 5
-"""Score, gross, cost, net and notional: what is added up of trades."""
+SUMS = 4
+"""Score, gross, cost and notional: what is added up of trades."""
 HIT_BITS = 26
 HIT = float(1 << HIT_BITS)
 """What a trade of a net P&L above 0 adds to a score beside the 1 of any trade; one of a quantity of 0 adds nothing."""
@@ -198,7 +198,7 @@ def follow(tape: Tape, asked: Asked, sides: Sides, barred: Flags, impact: Floats
            ledger: Ledger, sums: Floats) -> bool:  # fmt: skip
     """Write what becomes of every signal (``sides`` not 0) into the ledger; False: bars ran out before an exit.
 
-    Score, gross, cost, net and notional of the trades are added to ``sums``, each at its place. A ledger of one row is
+    Score, gross, cost and notional of the trades are added to ``sums``, each at its place. A ledger of one row is
     written over and over: where sums are all that is asked for, whole ones would take longer than the trades.
     """
     group, taken = -1, 0
@@ -249,12 +249,12 @@ def follow(tape: Tape, asked: Asked, sides: Sides, barred: Flags, impact: Floats
             to[0] += HIT * (money[NET] > 0) + 1
             to[1] += money[GROSS]
             to[2] += money[COST]
-            to[3] += money[NET]
-            to[4] += notional(quantity, entry, price)
+            to[3] += notional(quantity, entry, price)
     return True
 
 
-def told_apart(score: Floats) -> tuple[Ints, Ints]:
-    """Return the trades of each score, and the hits among them."""
+def told_apart(sums: Floats) -> list[Any]:
+    """Return trades, hits, gross, cost, net and notional: a row each, of SUMS rows."""
+    score, gross, cost, notional = sums
     whole = score.astype(np.int64)
-    return whole & ((1 << HIT_BITS) - 1), whole >> HIT_BITS
+    return [whole & ((1 << HIT_BITS) - 1), whole >> HIT_BITS, gross, cost, gross - cost, notional]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from timegpt_assets.core.backtest.kernel import Asked
 from timegpt_assets.core.backtest.tape import MINUTE, Flags, Floats, Ints, Tape
 
-MADE_OF = "7e35d879ac6a030a"
+MADE_OF = "72a74e1694fea95c"
 """Digest of kernel.py and tape.py (as in kernel.py)."""
 DUE_OPEN, STOP_OPEN, TAKE_OPEN, STOP, TAKE, DUE_CLOSE = range(6)
 """Ways out of a bar, in the order of the loop's decisions: the first that holds is the exit."""
@@ -48,6 +48,8 @@ class Laid(NamedTuple):
     group_end: Ints
     """Place of the first signal of the next (forecaster, day, symbol)."""
     place: Ints
+    place_end: Ints
+    """Place of the first signal of the next (forecaster, day)."""
 
 
 class Passages(NamedTuple):
@@ -81,13 +83,14 @@ def enterable(tape: Tape, asked: Asked, at_forecast: bool) -> Flags:
 def lay(asked: Asked, row: Ints) -> Laid:
     """Return what is read again and again of the signals at these rows of ``asked``."""
     n = row.size
-    laid = Laid(np.empty(n, np.float32), np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64))
-    end = n
+    whole = (np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64))
+    laid, group_end, place_end = Laid(np.empty(n, np.float32), *whole), n, n
     for k in range(n - 1, -1, -1):
         i = row[k]
-        if k + 1 < n and asked.group[i] != asked.group[row[k + 1]]:
-            end = k + 1
-        laid.group_end[k], laid.place[k] = end, asked.place[i]
+        if k + 1 < n:
+            group_end = k + 1 if asked.group[i] != asked.group[row[k + 1]] else group_end
+            place_end = k + 1 if asked.place[i] != asked.place[row[k + 1]] else place_end
+        laid.group_end[k], laid.place[k], laid.place_end[k] = group_end, asked.place[i], place_end
         laid.clock[k] = (asked.entry_ts[i] + asked.offset[i]) // MINUTE % (24 * 60)
     first = 0
     for k in range(n):
@@ -102,38 +105,63 @@ def _when(ts: int, began: int, way: int) -> int:
 
 
 @njit(cache=True)
+def _turn(ts: Ints, row: int, end: int, close_ts: int, deadline: int) -> int:
+    """Return a row before which nothing is due and the session is not over; none later than there has to be."""
+    until = min(deadline, close_ts) - MINUTE
+    found: int = min(row + max(0, until - ts[row]) // MINUTE, end)
+    while found > row and ts[found - 1] >= until:  # minutes without a row
+        found -= 1
+    return found
+
+
+@njit(cache=True)
+def _reaching(opened: Floats, lows: Floats, highs: Floats, row: int, until: int, low: float, high: float) -> int:
+    """Return the first row whose prices are not all between two levels, or ``until``."""
+    while row < until and ((opened[row] > low) & (lows[row] > low) & (opened[row] < high) & (highs[row] < high)):
+        row += 1
+    return row
+
+
+@njit(cache=True)
+def _levels(side: int, entry: float, sigma: float, stops: Floats, takes: Floats, level: Floats) -> None:
+    """Find the price of each stop, then of each take; a short's turned round, so that stops lie below the entry."""
+    for way in range(stops.size):
+        level[way] = side * (entry * math.exp(-side * stops[way] * sigma))
+    for way in range(takes.size):
+        level[stops.size + way] = side * (entry * math.exp(side * takes[way] * sigma))
+
+
+@njit(cache=True)
 def walk(tape: Tape, asked: Asked, signals: Signals, start: int, end: int, dues: Flags, stops: Floats, takes: Floats,
          met: Passages) -> None:  # fmt: skip
     """Find when the positions of the signals from ``start`` to ``end`` meet every level (multiples of sigma, rising).
 
     ``dues``: whether due at the forecast's time, the earlier first. Each position is followed until all stops, all
-    takes or all times are met: by then every combination has left.
+    takes or all times are met: by then every combination has left. Bars in which nothing can happen are passed over.
     """
     met.when[:] = NEVER
     first_take, first_due, n = stops.size, stops.size + takes.size, stops.size + takes.size + dues.size
     level = np.empty(n)
     for k in range(start, end):
         i, side, at = signals.row[k], signals.side[k], k - start
-        first = asked.first[i]
+        first, last, close_ts = asked.first[i], asked.end[i], asked.close_ts[i]
         if first < 0:
             continue
-        entry, began, close_ts = tape.open[first], tape.ts[first], asked.close_ts[i]
-        # prices of a short are turned round, so that every stop lies below the entry and every take above
-        for way in range(first_take):
-            level[way] = side * (entry * math.exp(-side * stops[way] * asked.sigma[i]))
-        for way in range(first_take, first_due):
-            level[way] = side * (entry * math.exp(side * takes[way - first_take] * asked.sigma[i]))
-        stop, take, due = 0, first_take, first_due
-        deadline = _deadline(asked, i, dues[0])
-        for bar in range(first, asked.end[i]):
-            ts = tape.ts[bar]
-            known = ts + MINUTE
+        entry, began, bar = tape.open[first], tape.ts[first], first - 1
+        _levels(side, entry, asked.sigma[i], stops, takes, level)
+        stop, take, due, deadline = 0, first_take, first_due, _deadline(asked, i, dues[0])
+        turn = _turn(tape.ts, first, last, close_ts, deadline)
+        while True:
+            levels = side * level[stop], side * level[take]
+            bar = _reaching(tape.open, tape.low, tape.high, bar + 1, turn, min(levels), max(levels))
+            if bar == last:
+                break
+            ts, known, opened = tape.ts[bar], tape.ts[bar] + MINUTE, side * tape.open[bar]
             if tape.filled[bar]:
                 if known != close_ts:
                     continue
                 met.when[due:, at], met.price[due:, at] = _when(ts, began, DUE_CLOSE), tape.close[bar]
                 break
-            opened = side * tape.open[bar]
             while ts >= deadline:
                 met.when[due, at], met.price[due, at] = _when(ts, began, DUE_OPEN), tape.open[bar]
                 due += 1
@@ -160,3 +188,4 @@ def walk(tape: Tape, asked: Asked, signals: Signals, start: int, end: int, dues:
                 deadline = _deadline(asked, i, dues[due - first_due]) if due < n else FOREVER
             if due == n:
                 break
+            turn = _turn(tape.ts, bar, last, close_ts, deadline) if bar >= turn else turn

@@ -99,11 +99,11 @@ def swept(inputs: Inputs, specs: Sequence[TradingSpec]) -> tuple[pl.DataFrame, l
         follow(laid, asked, [one for one in alike if one.alone], rates, sums)
         if several := [one for one in alike if not one.alone]:
             _add_up(laid, asked, several, rates, sums)
-    score, *money = sums.reshape(kernel.SUMS, -1)
-    failed = np.flatnonzero(score >= earnings.RAN_OUT)
+    every = sums.reshape(kernel.SUMS, -1)
+    failed = np.flatnonzero(every[earnings.SCORE] >= earnings.RAN_OUT)
     if failed.size:  # bars ran out: the loop names the trade
         event_loop.trades(inputs, specs[failed[0] // laid.places])
-    return compiled.runs(laid.known, ("forecaster", "day")), [*kernel.told_apart(score), *money]
+    return compiled.runs(laid.known, ("forecaster", "day")), kernel.told_apart(every)
 
 
 def _grouped(everyone: Iterable[Combination], key: Callable[[Combination], Any]) -> dict[Any, list[Combination]]:

@@ -169,7 +169,9 @@ def _with_costs(frame: pl.DataFrame, spec: TradingSpec) -> pl.DataFrame:
     """Return the rows with impact, round_trip and borrow (log returns); null where price, size or sigma are."""
     costs, price = spec.costs, pl.col("last_price")
     costed = ~(price == 0) & pl.all_horizontal(pl.col("last_price", "size", "sigma").is_not_null())
-    hour = pl.col("entry_ts").dt.convert_time_zone(calendar.ZONE).dt.hour().cast(pl.Int64)
+    hour = pl.lit(0, pl.Int64)  # any, where they cost the same
+    if costs.hourly:
+        hour = pl.col("entry_ts").dt.convert_time_zone(calendar.ZONE).dt.hour().cast(pl.Int64)
     frame = frame.with_columns(hour=pl.when(costed).then(hour))
     shares = pl.col("size") * spec.capital / price
     traded = pl.col("volume_per_min").fill_null(0.0) * pl.col("horizon_min")

@@ -24,9 +24,9 @@ def sweep(inputs: Inputs, specs: Sequence[TradingSpec]) -> pl.DataFrame:
     """Return [combination, forecaster, day, trades, hits, *MONEY], sorted, all symbols together.
 
     ``combination`` counts ``specs`` from 0; every day a forecaster was asked has its row, of zeros without a trade.
-    ``hits`` are trades of net_pnl > 0; money is USD, added up in the order of (symbol, snapshot_ts), and ``notional``
-    that of both legs. Raises what event_loop.trades raises. Which engine serves is told by engines.of_sweep; both give
-    the same bits.
+    ``hits`` are trades of net_pnl > 0; money is USD, added up in the order of (symbol, snapshot_ts), net_pnl what cost
+    leaves of gross_pnl, and ``notional`` that of both legs. Raises what event_loop.trades raises. Which engine serves
+    is told by engines.of_sweep; both give the same bits.
     """
     if not specs or engines.of_sweep().word == engines.LOOP:
         return looped(inputs, specs)
@@ -59,10 +59,11 @@ def _added_up(trades: pl.DataFrame, asked: pl.DataFrame, *, combination: int) ->
     places = filled.join(asked.with_row_index("place"), on=["forecaster", "day"], how="left", maintain_order="left")
     total = functools.partial(np.bincount, places["place"].to_numpy(), minlength=asked.height)
     sums = {"trades": total(), "hits": total(weights=filled["net_pnl"].to_numpy() > 0)}
-    sums |= {name: total(weights=filled[name].to_numpy()) for name in MONEY}
+    sums |= {name: total(weights=filled[name].to_numpy()) for name in MONEY if name != "net_pnl"}
+    sums["net_pnl"] = sums["gross_pnl"] - sums["cost"]
     return asked.select(
         pl.lit(combination, pl.Int64).alias("combination"),
         "forecaster",
         "day",
-        *(pl.Series(name, values).cast(SCHEMA[name]) for name, values in sums.items()),
+        *(pl.Series(name, sums[name]).cast(SCHEMA[name]) for name in ("trades", "hits", *MONEY)),
     )

@@ -43,7 +43,8 @@ def test_the_rows_of_a_combination_are_the_sums_of_its_trades() -> None:
     ledger = ledger.with_columns(notional=ENTRY_NOTIONAL + EXIT_NOTIONAL)
     won, lost = ledger.filter(forecaster="ridge").select(sweeping.MONEY).iter_rows()
     assert won[2] > 0 > lost[2]
-    first = (0, "ridge", market.DAY, 2, 1, *(a + b for a, b in zip(won, lost, strict=True)))
+    gross, cost, _, notional = (a + b for a, b in zip(won, lost, strict=True))
+    first = (0, "ridge", market.DAY, 2, 1, gross, cost, gross - cost, notional)
     zero = (0, "zero", market.DAY, 1, 1, *won)
     assert found.rows() == [first, zero, (1, "ridge", market.DAY, 1, 1, *won), (1, *zero[1:])]
     assert found.schema == sweeping.SCHEMA
