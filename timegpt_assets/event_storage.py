@@ -42,7 +42,7 @@ from sqlalchemy import Connection, Engine, ScalarSelect, and_, func, select, upd
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.pool import NullPool
 
-from timegpt_assets.instance import packed_events, run_owners
+from timegpt_assets.instance import empty_log, packed_events, run_owners
 
 HOMELESS = ".dagster/homeless"
 """Where events go when a tool (``dg check defs``) opens an instance of its own without a DAGSTER_HOME."""
@@ -83,7 +83,8 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             while len(self._engines) > KEPT_ENGINES:
                 del self._engines[next(iter(self._engines))]
             if shard not in self._initialized_dbs:
-                self._initdb(engine)
+                if not empty_log.place(Path(self.path_for_shard(shard))):
+                    self._initdb(engine)
                 self._initialized_dbs.add(shard)
             with engine.connect() as connection, connection.begin():
                 yield connection

@@ -82,7 +82,7 @@ def repetitions(pytestconfig: pytest.Config):
     return lambda count: count if pytestconfig.getoption("--soak") else max(1, count // 20)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def commands() -> Iterator[Commands]:
     """Yield a server of forked commands, which have their imports behind them."""
     made = Commands()

@@ -6,6 +6,7 @@ Belongs here: walking the models by path. A path is the tuple of names from the 
 import types
 from collections.abc import Mapping
 from datetime import date, time
+from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import AliasChoices
@@ -99,6 +100,7 @@ def canonical_path(path: Path) -> Path:
     return tuple(names)
 
 
+@cache
 def field_at(path: Path) -> FieldInfo | None:
     """Return the field a canonical path leads to or through (a mapping's entry: the mapping); None when unknown."""
     annotation: Any = SECTIONS.get(path[0])
@@ -114,6 +116,7 @@ def field_at(path: Path) -> FieldInfo | None:
     return info
 
 
+@cache  # asked of every key whenever settings are digested
 def marked(path: Path, mark: Mark) -> bool:
     """Return whether the field at the path, or one it lies in, carries the mark."""
     fields = (field_at(path[:depth]) for depth in range(2, len(path) + 1))
