@@ -16,7 +16,7 @@ import os
 import time
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetKeyTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sql import create_engine
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._record import copy
@@ -40,7 +41,7 @@ from dagster._serdes import ConfigurableClassData, serialize_value
 from dagster._utils.concurrency import ConcurrencyClaimStatus
 from sqlalchemy import Connection, Engine, ScalarSelect, and_, func, select, update
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from timegpt_assets.instance import empty_log, packed_events, run_owners
 
@@ -53,7 +54,7 @@ LOOKED_EVERY_SEC, SAID_EVERY_SEC = 1.0, 60.0
 """How often a step that waits for a slot looks again, and says for whom it waits."""
 
 KEPT_ENGINES = 8
-"""Databases whose engines are kept: the index's, and those of the last runs; none holds a file open."""
+"""Databases whose engines are kept: the index's, which holds its file open, and those of the last runs."""
 
 TOGETHER = "Judged together with the run's other partitions: the run's own evaluation has the figures."
 _MIRRORED = (ASSET_EVENTS, ASSET_CHECK_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS)
@@ -66,6 +67,8 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     """
 
     _silent_until = 0.0
+    _index: tuple[int, int] | None = None
+    """The file that is held open, by device and number."""
 
     @cached_property
     def _engines(self) -> dict[str, Engine]:
@@ -78,20 +81,45 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         Stock makes an engine for each connection, and an engine compiles every statement anew.
         """
         with self._db_lock:
-            engine = self._engines.pop(shard, None) or self._engine(shard)
-            self._engines[shard] = engine
-            while len(self._engines) > KEPT_ENGINES:
-                del self._engines[next(iter(self._engines))]
+            engine = self._kept(shard)
             if shard not in self._initialized_dbs:
                 if not empty_log.place(Path(self.path_for_shard(shard))):
                     self._initdb(engine)
                 self._initialized_dbs.add(shard)
             with engine.connect() as connection, connection.begin():
+                if shard == INDEX_SHARD_NAME:
+                    self._index = self._index or _number(self.path_for_shard(shard))
                 yield connection
 
+    def _kept(self, shard: str) -> Engine:
+        engine = self._engines.pop(shard, None)
+        # an index that was put back, or taken away: what is held open has no name any more
+        if engine and shard == INDEX_SHARD_NAME and _number(self.path_for_shard(shard)) != self._index:
+            engine.dispose()
+            engine = self._index = None
+        self._engines[shard] = engine or self._engine(shard)
+        while len(self._engines) > KEPT_ENGINES:
+            del self._engines[next(name for name in self._engines if name != INDEX_SHARD_NAME)]
+        return self._engines[shard]
+
     def _engine(self, shard: str) -> Engine:
+        """Return an engine that opens its file for each connection; the index's keeps its one open.
+
+        SQLite clears its log away whenever the last connection is closed, and a run asks the index a thousand times. A
+        run's own file is nobody's to hold: it is shrunk and deleted.
+        """
+        holding = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}  # connections take turns, by stock's lock
+        pool = holding if shard == INDEX_SHARD_NAME else {"poolclass": NullPool}
         waiting = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
-        return create_engine(self.conn_string_for_shard(shard), poolclass=NullPool, connect_args=waiting)
+        return create_engine(self.conn_string_for_shard(shard), connect_args=waiting, **pool)
+
+    def dispose(self) -> None:
+        """Let go of the files too."""
+        with self._db_lock:
+            while self._engines:
+                self._engines.popitem()[1].dispose()
+            self._index = None
+        super().dispose()
 
     @classmethod
     def config_type(cls) -> dict[str, Field]:
@@ -243,6 +271,14 @@ def _of_each_partition(event: EventLogEntry, evaluation: AssetCheckEvaluation, *
     """Return the range's evaluation as it stands beside each partition: without the range's figures."""
     plain = copy(evaluation, passed=passed, metadata={}, description=TOGETHER)
     return event._replace(dagster_event=event.get_dagster_event()._replace(event_specific_data=plain))
+
+
+def _number(path: str) -> tuple[int, int] | None:
+    """Return device and number of the file of a name; None where there is none."""
+    with suppress(FileNotFoundError):
+        found = Path(path).stat()
+        return found.st_dev, found.st_ino
+    return None
 
 
 def _newest_materialization() -> ScalarSelect[int]:

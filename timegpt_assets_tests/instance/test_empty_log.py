@@ -27,6 +27,10 @@ def asked(file: Path, *questions: str) -> list[Sequence[Any]]:
         return [database.execute(question).fetchall() for question in questions]
 
 
+def left_over(folder: Path) -> list[str]:
+    return [file.name for file in folder.iterdir() if file.name.startswith(".")]
+
+
 def made(storage: SqliteEventLogStorage) -> Path:
     with storage.run_connection(RUN):
         pass
@@ -44,7 +48,7 @@ def test_it_holds_what_dagster_s_own_holds_and_takes_a_third_of_it(tmp_path: Pat
     stock = made(SqliteEventLogStorage(str(tmp_path / "stock")))
     assert asked(ours, *whole) == asked(stock, *whole)
     assert ours.stat().st_size < LARGEST < stock.stat().st_size
-    assert sorted(file.name for file in ours.parent.iterdir()) == [ours.name, "index.db"]
+    assert left_over(tmp_path / "ours") == []
 
 
 def test_what_is_there_stays_and_of_several_at_once_one_is_first(tmp_path: Path) -> None:
@@ -59,7 +63,7 @@ def test_what_is_there_stays_and_of_several_at_once_one_is_first(tmp_path: Path)
     assert file.read_bytes() == before
     assert made(BatchedSqliteEventLogStorage(str(tmp_path))) == file
     assert asked(file, "select run_id from event_logs") == [[(RUN,)]]
-    assert sorted(each.name for each in tmp_path.iterdir()) == [file.name, "index.db"]
+    assert left_over(tmp_path) == []
 
 
 def test_where_a_disk_knows_no_links_dagster_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,4 +73,4 @@ def test_where_a_disk_knows_no_links_dagster_makes_it(tmp_path: Path, monkeypatc
     monkeypatch.setattr(os, "link", none)
     file = made(BatchedSqliteEventLogStorage(str(tmp_path)))
     assert asked(file, "select count(*) from event_logs") == [[(0,)]]
-    assert sorted(each.name for each in tmp_path.iterdir()) == [file.name, "index.db"]
+    assert left_over(tmp_path) == []
