@@ -41,7 +41,7 @@ from dagster._serdes import ConfigurableClassData, serialize_value
 from dagster._utils.concurrency import ConcurrencyClaimStatus
 from sqlalchemy import Connection, Engine, ScalarSelect, and_, func, select, update
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.pool import QueuePool
 
 from timegpt_assets.instance import empty_log, packed_events, run_owners
 
@@ -53,8 +53,8 @@ DAGSTER_VERSION = "1.13.27"
 LOOKED_EVERY_SEC, SAID_EVERY_SEC = 1.0, 60.0
 """How often a step that waits for a slot looks again, and says for whom it waits."""
 
-KEPT_ENGINES = 8
-"""Databases whose engines are kept: the index's, which holds its file open, and those of the last runs."""
+HELD = 8
+"""Databases that are held open: the index, and those of the last runs."""
 
 TOGETHER = "Judged together with the run's other partitions: the run's own evaluation has the figures."
 _MIRRORED = (ASSET_EVENTS, ASSET_CHECK_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS)
@@ -67,58 +67,54 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     """
 
     _silent_until = 0.0
-    _index: tuple[int, int] | None = None
-    """The file that is held open, by device and number."""
 
     @cached_property
-    def _engines(self) -> dict[str, Engine]:
+    def _held(self) -> dict[str, tuple[Engine, tuple[int, int] | None]]:
         return {}
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
-        """Yield a connection, as stock does, of the engine that its database keeps.
+        """Yield the one connection that a database has here, which is open until others are asked for more.
 
-        Stock makes an engine for each connection, and an engine compiles every statement anew.
+        Stock opens and closes one each time. With the last of them SQLite clears its log away, and a run writes to its
+        database seven hundred times, and asks the index two thousand.
         """
         with self._db_lock:
-            engine = self._kept(shard)
+            engine, there = self._held.pop(shard, (None, None))
+            # a file that was put back, or taken away: what is held open has no name any more
+            if engine and _number(self.path_for_shard(shard)) != there:
+                engine.dispose()
+                engine = None
+            engine = engine or self._engine(shard)
             if shard not in self._initialized_dbs:
                 if not empty_log.place(Path(self.path_for_shard(shard))):
                     self._initdb(engine)
                 self._initialized_dbs.add(shard)
             with engine.connect() as connection, connection.begin():
-                if shard == INDEX_SHARD_NAME:
-                    self._index = self._index or _number(self.path_for_shard(shard))
+                self._hold(shard, engine)
                 yield connection
 
-    def _kept(self, shard: str) -> Engine:
-        engine = self._engines.pop(shard, None)
-        # an index that was put back, or taken away: what is held open has no name any more
-        if engine and shard == INDEX_SHARD_NAME and _number(self.path_for_shard(shard)) != self._index:
-            engine.dispose()
-            engine = self._index = None
-        self._engines[shard] = engine or self._engine(shard)
-        while len(self._engines) > KEPT_ENGINES:
-            del self._engines[next(name for name in self._engines if name != INDEX_SHARD_NAME)]
-        return self._engines[shard]
+    def _hold(self, shard: str, engine: Engine) -> None:
+        self._held[shard] = engine, _number(self.path_for_shard(shard))
+        while len(self._held) > HELD:
+            longest = next(name for name in self._held if name != INDEX_SHARD_NAME)
+            self._held.pop(longest)[0].dispose()
 
     def _engine(self, shard: str) -> Engine:
-        """Return an engine that opens its file for each connection; the index's keeps its one open.
-
-        SQLite clears its log away whenever the last connection is closed, and a run asks the index a thousand times. A
-        run's own file is nobody's to hold: it is shrunk and deleted.
-        """
-        holding = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}  # connections take turns, by stock's lock
-        pool = holding if shard == INDEX_SHARD_NAME else {"poolclass": NullPool}
-        waiting = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
-        return create_engine(self.conn_string_for_shard(shard), connect_args=waiting, **pool)
+        # one is enough, for stock's lock has them take turns; stock's making of tables alone takes more at once
+        return create_engine(
+            self.conn_string_for_shard(shard),
+            poolclass=QueuePool,
+            pool_size=1,
+            max_overflow=-1,
+            connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
+        )
 
     def dispose(self) -> None:
         """Let go of the files too."""
         with self._db_lock:
-            while self._engines:
-                self._engines.popitem()[1].dispose()
-            self._index = None
+            while self._held:
+                self._held.popitem()[1][0].dispose()
         super().dispose()
 
     @classmethod

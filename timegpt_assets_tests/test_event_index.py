@@ -1,4 +1,4 @@
-"""The index of the event log is held open as long as its instance, and is always the file of its name."""
+"""The databases of the event log are held open as long as their instance, and are always the files of their names."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from timegpt_assets.event_storage import BatchedSqliteEventLogStorage
+from timegpt_assets.event_storage import HELD, BatchedSqliteEventLogStorage
 from timegpt_assets_tests.test_event_storage import home
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
@@ -80,6 +80,22 @@ def test_an_index_that_is_put_back_below_it_is_the_one_that_goes_on(instance: dg
     note(instance, "after")
     assert noted(file) == {"before", "after"}
     assert {key.to_user_string() for key in instance.all_asset_keys()} == {"before", "after"}
+
+
+def test_of_many_runs_the_last_are_held_and_the_index(instance: dg.DagsterInstance) -> None:
+    storage = instance.event_log_storage
+    assert isinstance(storage, BatchedSqliteEventLogStorage)
+    files = [Path(storage.path_for_shard(f"run {number}")) for number in range(HELD + 3)]
+    for file in files:
+        for _ in range(2):
+            with storage.run_connection(file.stem):
+                pass
+        with storage.index_connection():
+            pass
+    assert [descriptors(file) for file in files] == [0] * 4 + [1] * (HELD - 1)
+    assert descriptors(index(instance)) == 1
+    for file in files:
+        assert noted(file) == set(), "and each is whole"
 
 
 def test_threads_take_turns(instance: dg.DagsterInstance) -> None:

@@ -288,7 +288,7 @@ def test_a_database_keeps_its_engine_and_those_of_old_runs_are_let_go(tmp_path: 
     storage = BatchedSqliteEventLogStorage(str(tmp_path / "batched"))
     with storage.index_connection() as connection:
         of_index = connection.engine
-    for number in range(2 * event_storage.KEPT_ENGINES):
+    for number in range(2 * event_storage.HELD):
         of_run = set()
         for _ in range(2):
             with storage.run_connection(f"run {number}") as connection:
@@ -297,7 +297,7 @@ def test_a_database_keeps_its_engine_and_those_of_old_runs_are_let_go(tmp_path: 
         with storage.index_connection() as connection:
             assert connection.engine is of_index
         assert len(of_run) == 1
-        assert len(storage._engines) <= event_storage.KEPT_ENGINES
+        assert len(storage._held) <= event_storage.HELD
 
 
 def events(home: Path) -> list[str | bytes]:
