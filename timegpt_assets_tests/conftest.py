@@ -3,16 +3,19 @@
 import gc
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
-from timegpt_assets.adapters.stage_logs import STAGES
-from timegpt_assets_tests.commands import Commands
-from timegpt_assets_tests.read_house import ReadHouse, made, shared
 from timegpt_assets_tests.secret_search import SecretSearch
+
+if TYPE_CHECKING:  # imported by who asks for them: Dagster takes seconds, which a test of the core has no need to wait
+    from timegpt_assets_tests.commands import Commands
+    from timegpt_assets_tests.read_house import ReadHouse
 
 REAL_DATA = "TIMEGPT_ASSETS_REAL_DATA"
 SKIPS = "TIMEGPT_ASSETS_SKIPS"
@@ -83,8 +86,10 @@ def repetitions(pytestconfig: pytest.Config):
 
 
 @pytest.fixture(scope="session")
-def commands() -> Iterator[Commands]:
+def commands() -> Iterator["Commands"]:
     """Yield a server of forked commands, which have their imports behind them."""
+    from timegpt_assets_tests.commands import Commands
+
     made = Commands()
     yield made
     made.close()
@@ -100,8 +105,10 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def read_house(tmp_path_factory: pytest.TempPathFactory) -> ReadHouse:
+def read_house(tmp_path_factory: pytest.TempPathFactory) -> "ReadHouse":
     """Return a small finished house, made once in a test run; whoever changes tables copies them first."""
+    from timegpt_assets_tests.read_house import made, shared
+
     return made(shared(tmp_path_factory))
 
 
@@ -109,7 +116,9 @@ def read_house(tmp_path_factory: pytest.TempPathFactory) -> ReadHouse:
 def logs_ended() -> Iterator[None]:
     """Let no test log to the files that another began: a process that loads the definitions logs until it ends."""
     yield
-    for stage in STAGES:
+    if (stage_logs := sys.modules.get("timegpt_assets.adapters.stage_logs")) is None:
+        return
+    for stage in stage_logs.STAGES:
         logger = logging.getLogger(f"timegpt_assets.stage.{stage}")
         for handler in [*logger.handlers]:
             logger.removeHandler(handler)

@@ -16,8 +16,6 @@ from urllib.parse import quote
 import pytest
 import zstandard
 
-from timegpt_assets.instance import packed_events
-
 MARK = "nixak-very-secret"
 """What every key of a test that may send begins with."""
 KEY, ROTATED, WRONG = f"{MARK}-0123456789", f"{MARK}-rotated-1a2b3c", f"{MARK}-wrong-00ff00"
@@ -49,6 +47,8 @@ def _leaks(path: Path) -> bool:
 
 def _events(path: Path) -> Iterator[str]:
     """Yield the packed events of a database; none of another one's, or of one damaged on purpose."""
+    from timegpt_assets.instance import packed_events  # brings Dagster, which a test of the core does without
+
     with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
         for table, column in packed_events.COLUMNS.items():
             packed = f"select {column} from {table} where typeof({column}) = 'blob'"  # noqa: S608 - names of ours

@@ -63,7 +63,7 @@ def blocks(name: str, language: str) -> list[str]:
 
 def copied(folder: Path) -> Path:
     """Return a copy of the project's code and settings."""
-    ignored = shutil.ignore_patterns("__pycache__", "benchmarks/results")
+    ignored = shutil.ignore_patterns("benchmarks/results")  # and what is compiled already need not be again
     for name in COPIED:
         source, target = PROJECT / name, folder / name
         shutil.copytree(source, target, ignore=ignored) if source.is_dir() else shutil.copy(source, target)

@@ -22,7 +22,8 @@ from timegpt_assets_tests.markets import DAYS, Market
 from timegpt_assets_tests.roads import BY_SEAT, SEATS, TINY, Road, non_null, road
 from timegpt_assets_tests.strategies import Tangled
 
-SHORT = DAYS[:5]
+SHORT = DAYS[1:5]
+"""Four sessions: the day on which nothing is asked, and a month's end among them."""
 FORECASTS = ("forecasts/raw_forecasts", "forecasts/outcomes", "calibration/forecasts", "evaluation/day_scores")
 
 
