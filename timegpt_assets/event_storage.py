@@ -141,6 +141,19 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         )
         return SqliteEventLogStorage(base_dir, inst_data)
 
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store the event as stock does, and have whoever watches the run see it."""
+        super().store_event(event)
+        self._told(event.run_id)
+
+    def _told(self, run_id: str) -> None:
+        """Touch a run's database once its events can be read.
+
+        The UI reads a run on when that file changes, and what a connection that stays open writes lies beside it.
+        """
+        with suppress(FileNotFoundError):  # the run was deleted meanwhile
+            os.utime(self.path_for_shard(run_id))
+
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store the events: each run's shard, then what is queried across runs in the index, as ``store_event`` does.
 
@@ -151,6 +164,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         for run_id in dict.fromkeys(event.run_id for event in events):
             with self.run_connection(run_id) as connection:
                 _insert(connection, [row for event, row in rows if event.run_id == run_id])
+            self._told(run_id)
         mirrored = [(event, row) for event, row in rows if _is_any(event, *_MIRRORED)]
         if not mirrored:
             return

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from queue import SimpleQueue
 
 import dagster as dg
 import pytest
+from dagster._core.events.log import EventLogEntry
 
 from timegpt_assets.event_storage import HELD, BatchedSqliteEventLogStorage
 from timegpt_assets_tests.test_event_storage import home
@@ -96,6 +98,33 @@ def test_of_many_runs_the_last_are_held_and_the_index(instance: dg.DagsterInstan
     assert descriptors(index(instance)) == 1
     for file in files:
         assert noted(file) == set(), "and each is whole"
+
+
+@dg.job
+def nothing() -> None:
+    """Do it."""
+
+
+def test_who_watches_a_run_sees_each_event_while_its_writer_holds_the_file(
+    instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The UI's page of a run is another process, which is told of changed files."""
+    run = instance.create_run_for_job(nothing)
+    seen: SimpleQueue[str] = SimpleQueue()
+
+    def heard(entry: EventLogEntry, _: str) -> None:
+        seen.put(entry.message)
+
+    with home(tmp_path / "home", monkeypatch) as page:
+        page.watch_event_logs(run.run_id, None, heard)
+        for number in range(5):
+            instance.report_engine_event(f"word {number}", run)
+            assert f"word {number}" in seen.get(timeout=20)
+        batch = 200 * instance.all_logs(run.run_id)
+        instance.event_log_storage.store_event_batch(batch)
+        for _ in batch:
+            assert "word" in seen.get(timeout=20)
+        page.end_watch_event_logs(run.run_id, heard)
 
 
 def test_threads_take_turns(instance: dg.DagsterInstance) -> None:
