@@ -43,10 +43,10 @@ check: setup  ## format, lint, types, import contracts, definitions, known vulne
 	AUDIT="$(AUDIT)" $(BIN)/python -m timegpt_assets_tests.audit
 
 test: setup  ## everything but the soak counts; under 15 minutes on 2 cores
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-cov: setup  ## the same, and which lines of the package no test runs
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --cov timegpt_assets --cov-report term-missing:skip-covered
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov timegpt_assets --cov-report term-missing:skip-covered
 
 soak: setup  ## the whole repetition counts (crash and race tests)
 	$(BIN)/python -m pytest -m soak -n 2 --soak
