@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, datetime
 from datetime import time as time_of_day
 from pathlib import Path
@@ -22,6 +21,7 @@ from timegpt_assets.adapters.storage.parquet_store import ParquetStore
 from timegpt_assets.cli.app import app
 from timegpt_assets.core import calendar
 from timegpt_assets.engine.daily import COMPLETE, PORTFOLIO
+from timegpt_assets_tests.automation import daemon_process
 from timegpt_assets_tests.automation.test_week import FRI, MON, SYMBOLS, THU, TUE, WED
 from timegpt_assets_tests.automation.test_week import deliver as deliver_until
 from timegpt_assets_tests.engine.test_revisions import DAYS, HOUSE, REVISED, at, deliver
@@ -120,22 +120,6 @@ def test_a_daemon_makes_the_revised_days_again_and_then_rests(home, daemon, tmp_
     assert {key for key in before if before[key] != after[key]} == {(str(day), "AAPL") for day in DAYS[1:3]}
 
 
-@contextmanager
-def moved(tmp_path: Path) -> Iterator[None]:
-    """Run a daemon under the moved clock, its sensor new_session turned on; end it afterwards."""
-    module = ["-m", "timegpt_assets_tests.automation.moved_clock"]
-    dagster = [sys.executable, "-m", "dagster"]
-    subprocess.run([*dagster, "sensor", "start", "new_session", *module], check=True, capture_output=True, cwd=PROJECT)
-    with (tmp_path / "daemon.log").open("ab") as log:
-        command = [sys.executable, "-m", "dagster._daemon", "run", *module]
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=PROJECT)
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
 def sessions_told(instance: dg.DagsterInstance) -> dict[str, str]:
     """Return what the daily runs told of each session, the last word of each."""
     told: dict[str, str] = {}
@@ -174,13 +158,13 @@ def test_a_daemon_makes_a_late_day_when_its_bars_come_and_after_three_days_witho
     made = CliRunner().invoke(app, ["budget", "--json"])
     assert made.exit_code == 0, made.output
     with dg.DagsterInstance.from_config(str(tmp_path / "dagster_home")) as instance:
-        with moved(tmp_path):
+        with daemon_process.daemon(tmp_path):
             until(instance, {f"{MON}": f"waits for bars of AAPL, META, SPY until {MON} 23:00 UTC"})
             deliver_until(source, dict.fromkeys(SYMBOLS, MON))
             until(instance, {f"{MON}": COMPLETE})
         at(FRI, 17)
         deliver_until(source, dict.fromkeys(SYMBOLS, FRI))
-        with moved(tmp_path):
+        with daemon_process.daemon(tmp_path):
             until(instance, {f"{day}": COMPLETE for day in (TUE, WED, THU, FRI)})
         records = instance.fetch_materializations(PORTFOLIO, limit=1000, ascending=True).records
     assert list(dict.fromkeys(r.partition_key for r in records)) == [f"{d}" for d in (MON, TUE, WED, THU, FRI)]

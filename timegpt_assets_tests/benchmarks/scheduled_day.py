@@ -14,8 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from datetime import time as time_of_day
 from pathlib import Path
@@ -28,8 +27,7 @@ import polars as pl
 from timegpt_assets.adapters.market.market_data import TEMPLATE, template_path
 from timegpt_assets.adapters.market.synthetic_market import SyntheticMarket
 from timegpt_assets.core import calendar
-from timegpt_assets_tests.automation.moved_clock import MODULE
-from timegpt_assets_tests.project import PROJECT
+from timegpt_assets_tests.automation.daemon_process import daemon
 from timegpt_assets_tests.roads import sessions
 
 TICKERS, CONTEXT = ("AAPL", "AMZN", "AVGO", "GOOGL", "META", "MSFT", "NVDA", "TSLA"), ("QQQ", "SPY")
@@ -75,21 +73,6 @@ def at_five(folder: Path, day: date) -> None:
     told = datetime.combine(day, time_of_day(17), ZoneInfo(calendar.ZONE)).isoformat()
     (folder / "half").write_text(told)
     (folder / "half").replace(folder / "clock")
-
-
-@contextmanager
-def daemon(folder: Path) -> Iterator[None]:
-    """Run a daemon on the house's home, its sensor new_session switched on."""
-    start = [sys.executable, "-m", "dagster", "sensor", "start", "new_session", "-m", MODULE]
-    subprocess.run(start, check=True, capture_output=True, cwd=PROJECT)
-    with (folder / "daemon.log").open("ab") as log:
-        command = [sys.executable, "-m", "dagster._daemon", "run", "-m", MODULE]
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=PROJECT)
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(60)
 
 
 def rested(instance: dg.DagsterInstance) -> bool | None:
