@@ -7,7 +7,7 @@ where copying them is a thousandth.
 import os
 import sqlite3
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
@@ -37,6 +37,15 @@ def place(file: Path) -> bool:
     return True
 
 
+def shrink(database: sqlite3.Connection, page_bytes: int) -> None:
+    """Write a database anew, in pages of this size; else it stays as long as it was."""
+    with suppress(sqlite3.OperationalError):  # somebody reads it at this moment: then in pages as large as before
+        database.execute("pragma journal_mode = delete")  # pages of a file with a write-ahead log keep their size
+        database.execute(f"pragma page_size = {page_bytes}")
+    database.execute("vacuum")
+    database.execute("pragma journal_mode = wal")
+
+
 @cache
 def _empty() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
@@ -44,8 +53,5 @@ def _empty() -> bytes:
             pass
         file = Path(folder, "empty.db")
         with closing(sqlite3.connect(file, isolation_level=None)) as database:
-            database.execute("pragma journal_mode = delete")  # pages of a file with a write-ahead log keep their size
-            database.execute(f"pragma page_size = {PAGE_BYTES}")
-            database.execute("vacuum")
-            database.execute("pragma journal_mode = wal")
+            shrink(database, PAGE_BYTES)
         return file.read_bytes()

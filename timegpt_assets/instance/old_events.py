@@ -4,9 +4,7 @@ Belongs here: which events stay. What was made, checked and observed, and how ea
 engine, the UI's assets and what traces a number back read that. Lineage lies beside the tables and is not touched.
 """
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -15,6 +13,8 @@ from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, EVENT_TYPE_TO
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+
+from timegpt_assets.instance.empty_log import shrink
 
 FORGOTTEN = "timegpt_assets/events"
 """Tag of a run whose events were let go, and when: whoever opens it in the UI sees why its log is short."""
@@ -55,14 +55,5 @@ def _deleted(storage: SqlEventLogStorage, run_id: str) -> int:
         with storage.run_connection(run_id) as connection:
             driver = connection.connection.driver_connection
             assert driver is not None  # noqa: S101 - a connection that is open has one
-            _shrink(driver)
+            shrink(driver, PAGE_BYTES)
     return int(count)
-
-
-def _shrink(run: sqlite3.Connection) -> None:
-    """Write a run's file anew, in small pages; else it stays as long as it was."""
-    with suppress(sqlite3.OperationalError):  # somebody reads it at this moment: then in pages as large as before
-        run.execute("pragma journal_mode = delete")  # pages of a file with a write-ahead log keep their size
-        run.execute(f"pragma page_size = {PAGE_BYTES}")
-    run.execute("vacuum")
-    run.execute("pragma journal_mode = wal")
