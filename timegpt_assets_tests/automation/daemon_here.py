@@ -60,9 +60,7 @@ class DaemonHere:
         """Let sensors and schedules look once, as of the moved clock's ``at``, then run all that waits."""
         _errors(execute_sensor_iteration(self.context, _LOG, None, None))
         _errors(launch_scheduled_runs(self.context, _LOG, at, self._schedules))
-        queue = QueuedRunCoordinatorDaemon(interval_seconds=1)
-        while self.instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])):
-            _errors(queue.run_iteration(self.context))
+        self.run_all()
 
     def asked(self, query: str, **variables: Any) -> dict[str, Any]:
         """Return the data of what the UI's own door answers. Raises AssertionError where it answers with an error."""
@@ -73,6 +71,11 @@ class DaemonHere:
     def look_at_backfills(self) -> None:
         """Let the backfills go on by a step: ask for the runs of what can be made now, or end."""
         _errors(execute_backfill_iteration(self.context, _LOG))
+
+    def run_all(self) -> None:
+        """Run whatever waits, and what that has wait in turn."""
+        while self.run_next():
+            pass
 
     def run_next(self) -> bool:
         """Run one of the runs that wait, and return whether there was one."""

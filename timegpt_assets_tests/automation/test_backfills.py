@@ -93,8 +93,7 @@ class House:
         """Let it go on to its end and return its status."""
         while self.status(backfill) in ("REQUESTED", "CANCELING"):
             self.daemon.look_at_backfills()
-            while self.daemon.run_next():
-                pass
+            self.daemon.run_all()
         return self.status(backfill)
 
     def made(self, key: dg.AssetKey) -> Counter[str | None]:
